@@ -1,0 +1,1 @@
+"""jobd: a local daemon that owns a priority queue of shell commands and runs them."""

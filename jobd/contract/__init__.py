@@ -1,0 +1,1 @@
+"""What daemon and client share: models, wire codec, errors, paths, config. Nothing else crosses."""

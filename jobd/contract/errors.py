@@ -1,0 +1,83 @@
+"""The errors that a user can foresee, and the exit code each one has.
+
+    JobdError                  1   could not be done as asked
+    ├── BadRequest             2   a field is wrong; names it and the next step
+    ├── NotFound               1   no such job
+    ├── Refused                1   the job's state does not allow it
+    ├── StoreFailed            1   disk full, I/O error, unreadable database
+    ├── NotRunning            69   no daemon answers (EX_UNAVAILABLE of sysexits.h)
+    ├── ShuttingDown          75   takes no new jobs (EX_TEMPFAIL)
+    ├── NotPermitted          77   another user (EX_NOPERM)
+    ├── VersionMismatch        1   client and daemon speak another protocol
+    └── InternalError          1   a defect; the daemon's log has the traceback
+
+Between the processes they travel as data (`WireError`), never as exceptions.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class JobdError(Exception):
+    """A foreseeable error: its text is for the user, its exit code for the script."""
+
+    exit_code: ClassVar[int] = 1
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class BadRequest(JobdError):
+    exit_code = 2
+
+
+class NotFound(JobdError):
+    pass
+
+
+class Refused(JobdError):
+    pass
+
+
+class StoreFailed(JobdError):
+    pass
+
+
+class NotRunning(JobdError):
+    exit_code = 69
+
+
+class ShuttingDown(JobdError):
+    exit_code = 75
+
+
+class NotPermitted(JobdError):
+    exit_code = 77
+
+
+class VersionMismatch(JobdError):
+    pass
+
+
+class InternalError(JobdError):
+    pass
+
+
+BY_NAME: dict[str, type[JobdError]] = {
+    kind.__name__: kind
+    for kind in (
+        JobdError,
+        BadRequest,
+        NotFound,
+        Refused,
+        StoreFailed,
+        NotRunning,
+        ShuttingDown,
+        NotPermitted,
+        VersionMismatch,
+        InternalError,
+    )
+}
+"""How an error that came as data becomes an exception again."""

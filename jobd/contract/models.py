@@ -1,0 +1,410 @@
+"""What travels between client and daemon: requests, replies, and the job as others see it.
+
+Every type is a frozen record. Key names of `Job`, `Event` and `DaemonStatus` are the public
+JSON (they are only ever added). Arguments, directories and environments are bytes, as on Linux.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, field
+
+MAX_NAME: Final = 255
+"""Characters in a job's name."""
+MAX_PRIORITY: Final = 1_000_000_000
+MAX_ID: Final = 2**63 - 1
+MAX_WORKERS: Final = 1000
+PRIORITIES: Final = {"high": 100, "regular": 0, "normal": 0, "low": -100}
+"""The named priorities; `normal` is an alias of `regular`."""
+DEFAULT_GROUP: Final = "default"
+DEFAULT_GRACE: Final = 10.0
+"""Seconds between the first signal and KILL."""
+
+
+class State(StrEnum):
+    """The five states of a job; the value is the one in JSON."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def finished(self) -> bool:
+        return self in FINISHED
+
+
+FINISHED: Final = frozenset({State.COMPLETED, State.FAILED, State.STOPPED})
+
+JobId = Annotated[int, Meta(ge=1, le=MAX_ID)]
+Name = Annotated[str, Meta(max_length=MAX_NAME)]
+Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
+Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
+
+
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of what a client sends: an unknown key is an error, not a silent nothing."""
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """Base of what the daemon answers: an older client overlooks keys that came later."""
+
+
+# --- the job as others see it -------------------------------------------------------------
+
+
+class Job(View):
+    """A job in JSON, as the contract has it."""
+
+    id: int
+    name: str
+    command: str
+    argv: list[str]
+    shell: bool
+    cwd: str
+    state: State
+    reason: str | None = None
+    paused: bool = False
+    priority: int = 0
+    group: str = DEFAULT_GROUP
+    tags: list[str] = field(default_factory=list)
+    user: str = ""
+    progress: float | None = None
+    progress_message: str | None = None
+    eta_s: float | None = None
+    attempt: int = 0
+    exit_code: int | None = None
+    signal: str | None = None
+    pid: int | None = None
+    host: str = ""
+    submitted_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    wait_s: float | None = None
+    run_s: float | None = None
+    cpu_s: float | None = None
+    max_rss_kb: int | None = None
+    after: list[int] = field(default_factory=list)
+    after_any: list[int] = field(default_factory=list)
+    time_limit_s: float | None = None
+    retries: int = 0
+    slots: int = 1
+    gpus: int = 0
+    array_index: int | None = None
+    key: str | None = None
+    output_path: str | None = None
+    argv_b64: list[str] | None = None
+    """Only where `argv` is not UTF-8: each argument exactly, in base64."""
+
+
+class Attempt(View):
+    """One start of a job and what came of it; `finished_at` is None while it runs."""
+
+    attempt: int
+    started_at: datetime
+    finished_at: datetime | None = None
+    state: State
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    pid: int | None = None
+    cpu_s: float | None = None
+    max_rss_kb: int | None = None
+    output_path: str
+
+
+class Event(View):
+    """One line of the history; `job` is None for those of the daemon itself."""
+
+    seq: int
+    at: datetime
+    job: int | None
+    event: str
+    user: str
+    data: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+class DaemonStatus(View):
+    running: bool = True
+    pid: int | None = None
+    supervisor_pid: int | None = None
+    version: str = ""
+    uptime_s: float = 0.0
+    engine: str = "local"
+    workers: int = 0
+    busy: int = 0
+    draining: bool = False
+    ephemeral: bool = False
+    jobs: dict[State, int] = field(default_factory=dict)
+    socket: str = ""
+    database: str = ""
+    log: str = ""
+    state_dir: str = ""
+    database_bytes: int = 0
+    output_bytes: int | None = None
+    error: str | None = None
+    """What keeps the daemon from starting jobs just now (a full disk), or None."""
+
+
+# --- requests -----------------------------------------------------------------------------
+
+
+class Selector(Record):
+    """Which jobs are meant: ids and ranges (inclusive), narrowed by states.
+
+    With neither ids nor `all` nor a filter it means nothing, and a changing request refuses it.
+    """
+
+    ids: list[tuple[JobId, JobId]] = field(default_factory=list)
+    """Inclusive ranges; a single id is (7, 7) and an error where it does not exist."""
+    states: list[State] = field(default_factory=list)
+    all: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether anything was written that limits the choice, or `--all` itself."""
+        return bool(self.ids or self.states or self.all)
+
+
+class Command(Record):
+    """An argv that is run exactly as given, or (`shell`) one line for `sh -c`."""
+
+    argv: Annotated[list[bytes], Meta(min_length=1)]
+    shell: bool = False
+
+
+class Options(Record):
+    """What is asked of a job beside its command: the long options of `submit`."""
+
+    name: Name = ""
+    priority: Priority = 0
+    requeue: bool = False
+
+
+class Submit(Record):
+    """Put commands into the queue, all or none. Reply: `Submitted`."""
+
+    commands: list[Command]
+    options: Options = field(default_factory=Options)
+    cwd: bytes
+    umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
+    environment: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class Submitted(View):
+    """First and last id of what was submitted (they are consecutive), and the first jobs."""
+
+    first: int
+    last: int
+    starts_now: bool = False
+    busy: int = 0
+    workers: int = 0
+
+
+class List(Record):
+    """A page of jobs: running, then pending in starting order, then finished, newest first.
+
+    Reply: `Page`. Each limit is a number of jobs of that section, None for all.
+    `cursor` is the `next` of the page before.
+    """
+
+    selector: Selector = field(default_factory=Selector)
+    running: int | None = None
+    pending: int | None = None
+    finished: int | None = None
+    limit: int | None = None
+    cursor: str | None = None
+
+
+class Page(View):
+    jobs: list[Job]
+    next: str | None = None
+    """The cursor of the next page; None at the end."""
+    counts: dict[State, int] = field(default_factory=dict)
+    """How many jobs there are in each state, in all, whatever was selected."""
+    missing: list[int] = field(default_factory=list)
+    """Single ids that were asked for and do not exist."""
+
+
+class Show(Record):
+    """Everything about one job. Reply: `Shown`."""
+
+    id: JobId
+    environment: bool = False
+
+
+class Shown(View):
+    job: Job
+    attempts: list[Attempt]
+    events: list[Event]
+    why: str | None = None
+    """Why it is pending, in words."""
+    environment: dict[bytes, bytes] | None = None
+
+
+class Output(Record):
+    """A piece of a job's output. Reply: `Piece`.
+
+    `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
+    `wait` (seconds): how long to wait for more where there is none yet.
+    `id` None: the job started last.
+    """
+
+    id: JobId | None = None
+    attempt: Annotated[int, Meta(ge=1)] | None = None
+    offset: Annotated[int, Meta(ge=0)] = 0
+    tail: Annotated[int, Meta(ge=0)] | None = None
+    wait: Seconds = 0.0
+
+
+class Piece(View):
+    id: int
+    attempt: int
+    data: bytes
+    offset: int
+    """Where `data` begins; the next request asks from `offset + len(data)`."""
+    ended: bool
+    """The attempt has ended and this was the last piece."""
+    state: State
+    path: str
+
+
+class Events(Record):
+    """The history behind `after`. Reply: `EventPage`.
+
+    `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
+    """
+
+    selector: Selector = field(default_factory=Selector)
+    after: int | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    wait: Seconds = 0.0
+
+
+class EventPage(View):
+    events: list[Event]
+    next: int
+    """Ask again with `after=next`."""
+    unfinished: int = 0
+    """How many of the selected jobs have not finished."""
+
+
+class Wait(Record):
+    """Wait until the selected jobs have finished. Reply: `Waited`.
+
+    Comes back after `wait` seconds at the latest; the client asks again with the same ids.
+    """
+
+    selector: Selector
+    any: bool = False
+    wait: Seconds = 0.0
+
+
+class Waited(View):
+    done: bool
+    total: int
+    counts: dict[State, int] = field(default_factory=dict)
+    """The selected jobs by state."""
+    jobs: list[Job] = field(default_factory=list)
+    """Once done: those that did not complete (at most 1,000); the job itself where it is one."""
+    last_lines: dict[int, str] = field(default_factory=dict)
+    """The last line of output of each of `jobs` that failed."""
+    missing: list[int] = field(default_factory=list)
+
+
+class Start(Record):
+    """Stopped jobs become pending again. Reply: `Acted`."""
+
+    selector: Selector
+
+
+class Stop(Record):
+    """Ask the selected jobs to end; comes back at once. Reply: `Acted`.
+
+    `grace`: seconds from the first signal to KILL; None is the daemon's own setting.
+    """
+
+    selector: Selector
+    grace: Seconds | None = None
+    signal: Annotated[int, Meta(ge=1, le=64)] = 15
+
+
+class Restart(Record):
+    """Finished jobs become pending again under the same id. Reply: `Acted`.
+
+    `environment`: replaces the captured one.
+    """
+
+    selector: Selector
+    environment: dict[bytes, bytes] | None = None
+
+
+class Rm(Record):
+    """Delete finished jobs with their output. Reply: `Acted`.
+
+    A running or pending job is refused; `jobctl rm --force` stops it first.
+    """
+
+    selector: Selector
+
+
+class Note(View):
+    id: int
+    text: str
+
+
+class Acted(View):
+    """What a changing request did: ids, what was so already, and what could not be done."""
+
+    done: list[int]
+    notices: list[Note] = field(default_factory=list)
+    errors: list[Note] = field(default_factory=list)
+    attempts: dict[int, int] = field(default_factory=dict)
+    """`Restart`: the number of the coming attempt of each job."""
+
+
+class Progress(Record):
+    """Progress reported from inside a job. Reply: `Acted`."""
+
+    id: JobId
+    percent: Annotated[float, Meta(ge=0, le=100)]
+    message: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class Workers(Record):
+    """Show (None) or set how many jobs run at a time. Reply: `WorkersReply`."""
+
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
+
+
+class WorkersReply(View):
+    workers: int
+    busy: int
+
+
+class Status(Record):
+    """Reply: `DaemonStatus`."""
+
+
+class Shutdown(Record):
+    """Drain and exit; `now`: end the running jobs first. Reply: `ShutdownReply`, at once."""
+
+    now: bool = False
+    timeout: Seconds | None = None
+    """After so many seconds a graceful stop turns into `now`."""
+
+
+class ShutdownReply(View):
+    waiting_for: list[int]
+
+
+class Renew(Record):
+    """Replace supervisor and daemon by fresh processes; jobs go on. Reply: `RenewReply`."""
+
+
+class RenewReply(View):
+    pid: int

@@ -1,0 +1,157 @@
+"""Where everything lies, and how to reach a socket whose path is too long for the kernel.
+
+`JOBD_HOME=DIR` puts all of it under DIR; without it platformdirs says where state and config go.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from jobd.contract.errors import JobdError, NotPermitted, NotRunning
+
+HOME_VARIABLE: Final = "JOBD_HOME"
+SOCKET_VARIABLE: Final = "JOBD_SOCKET"
+JOB_VARIABLES: Final = (
+    "JOBD_JOB_ID",
+    "JOBD_ATTEMPT",
+    "JOBD_GROUP",
+    "JOBD_SLOT",
+    "JOBD_ARRAY_INDEX",
+    "JOBD_PROGRESS",
+    "JOBD_RUN",
+    "JOBD_SOCKET",
+)
+"""What a job finds in its environment and neither a daemon nor another job inherits."""
+_SUN_PATH: Final = 107
+"""Bytes of a Unix socket's path, without its final NUL (unix(7))."""
+
+
+class Paths(Struct, frozen=True):
+    """Every path of one instance."""
+
+    state: Path
+    config: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.state / "jobd.sock"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "jobd.db"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "jobd.lock"
+
+    @property
+    def board(self) -> Path:
+        return self.state / "running"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "jobd.log"
+
+    @property
+    def output(self) -> Path:
+        return self.state / "output"
+
+    @property
+    def progress(self) -> Path:
+        return self.state / "progress"
+
+    def output_of(self, job: int, attempt: int) -> Path:
+        """A thousand jobs a folder, so that no folder grows without bound."""
+        return self.output / str(job // 1000) / f"{job}.{attempt}.log"
+
+
+def locate(environ: Mapping[str, str] | None = None) -> Paths:
+    """The paths of the instance that the environment names."""
+    environ = os.environ if environ is None else environ
+    home = environ.get(HOME_VARIABLE)
+    if home:
+        directory = Path(os.path.abspath(home))
+        return Paths(directory, directory / "config.toml")
+    import platformdirs
+
+    return Paths(
+        Path(platformdirs.user_state_path("jobd")),
+        Path(platformdirs.user_config_path("jobd")) / "config.toml",
+    )
+
+
+def client_socket(environ: Mapping[str, str] | None = None) -> Path:
+    """The socket that a client talks to: `JOBD_SOCKET` (set inside a job) before all else."""
+    environ = os.environ if environ is None else environ
+    named = environ.get(SOCKET_VARIABLE)
+    return Path(named) if named else locate(environ).socket
+
+
+class ShortAddress:
+    """A context that gives an address for a socket however long its path is.
+
+    Too long a path is reached through `/proc/self/fd/N/NAME`, N being its directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory: int | None = None
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) <= _SUN_PATH:
+            return str(self._path)
+        self._directory = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._directory}/{self._path.name}"
+
+    def __exit__(self, *exc: object) -> None:
+        if self._directory is not None:
+            os.close(self._directory)
+
+
+def connect(path: Path) -> socket.socket:
+    """A connected socket.
+
+    Raises: NotRunning (nobody listens), NotPermitted (the socket is another user's).
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with ShortAddress(path) as address:
+            sock.connect(address)
+    except PermissionError as error:
+        sock.close()
+        raise NotPermitted(f"not permitted to reach the daemon at {path}") from error
+    except OSError as error:
+        sock.close()
+        raise NotRunning("jobd is not running. Start it with: jobd start") from error
+    return sock
+
+
+def make_private(directory: Path) -> None:
+    """Create a directory that is ours alone (0700), or check the one that is there.
+
+    Raises: JobdError (it cannot be made, is no directory, or belongs to somebody else).
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.stat()
+        if found.st_uid != os.geteuid():
+            raise JobdError(
+                f"{directory} belongs to user {found.st_uid}, not to you; "
+                f"set {HOME_VARIABLE} to a directory of your own"
+            )
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            directory.chmod(0o700)
+        if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise JobdError(
+            f"cannot use the state directory {directory}: {error.strerror}; "
+            f"set {HOME_VARIABLE} to a directory that you may write"
+        ) from error

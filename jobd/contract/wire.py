@@ -1,0 +1,113 @@
+"""The codec: one `bytes` goes in, one `bytes` comes out (msgpack).
+
+A request is an `Envelope`, an answer a `Reply`. Errors are data in the reply.
+The name of a request is the name of its type in lower case: `Submit` is "submit".
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jobd.contract import models
+from jobd.contract.errors import BY_NAME, InternalError, JobdError
+from jobd.contract.models import Record, View
+from jobd.contract.version import PROTOCOL, VERSION
+
+V = TypeVar("V", bound=View)
+
+MAX_FRAME: Final = 64 * 1024 * 1024
+"""Bytes of one message, either way; announced ones above it are refused unread."""
+MAX_WAIT: Final = 20.0
+"""Seconds that a waiting request is held at most; the client then asks again."""
+
+REQUESTS: Final[dict[str, type[Record]]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        models.Submit,
+        models.List,
+        models.Show,
+        models.Output,
+        models.Events,
+        models.Wait,
+        models.Start,
+        models.Stop,
+        models.Restart,
+        models.Rm,
+        models.Progress,
+        models.Workers,
+        models.Status,
+        models.Shutdown,
+        models.Renew,
+    )
+}
+"""All that the daemon answers to."""
+
+CHANGING: Final = frozenset({"submit", "start", "stop", "restart", "rm", "progress", "workers"})
+"""Requests that carry an id, so that asking again after a lost reply does nothing twice."""
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    protocol: int
+    version: str
+    name: str
+    body: Raw
+    id: bytes = b""
+    """Made by the client, unique for each changing request; the same one when it asks again."""
+
+
+class WireError(Struct, frozen=True, kw_only=True):
+    kind: str
+    message: str
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    version: str
+    body: Raw | None = None
+    error: WireError | None = None
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_envelope: Final = msgspec.msgpack.Decoder(Envelope)
+_reply: Final = msgspec.msgpack.Decoder(Reply)
+
+
+def encode(value: Struct) -> bytes:
+    return _encoder.encode(value)
+
+
+def encode_request(request: Record, request_id: bytes = b"") -> bytes:
+    name = type(request).__name__.lower()
+    body = Raw(_encoder.encode(request))
+    return _encoder.encode(
+        Envelope(protocol=PROTOCOL, version=VERSION, name=name, body=body, id=request_id)
+    )
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """Raises: msgspec.DecodeError (of which ValidationError is one)."""
+    return _envelope.decode(data)
+
+
+def encode_reply(body: View) -> bytes:
+    return _encoder.encode(Reply(version=VERSION, body=Raw(_encoder.encode(body))))
+
+
+def encode_error(error: JobdError) -> bytes:
+    wire = WireError(kind=type(error).__name__, message=error.message)
+    return _encoder.encode(Reply(version=VERSION, error=wire))
+
+
+def decode_reply(data: bytes, kind: type[V]) -> V:
+    """The answer, or the error that it carries, raised.
+
+    Raises: JobdError (whichever kind it names).
+    """
+    reply = _reply.decode(data)
+    if reply.error is not None:
+        raise BY_NAME.get(reply.error.kind, InternalError)(reply.error.message)
+    if reply.body is None:
+        raise InternalError("the daemon's answer is empty")
+    return msgspec.msgpack.decode(reply.body, type=kind)
