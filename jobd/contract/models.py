@@ -57,7 +57,7 @@ class View(Struct, frozen=True, kw_only=True):
 # --- the job as others see it -------------------------------------------------------------
 
 
-class Job(View):
+class Job(View, frozen=True, kw_only=True):
     """A job in JSON, as the contract has it."""
 
     id: int
@@ -101,7 +101,7 @@ class Job(View):
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
 
 
-class Attempt(View):
+class Attempt(View, frozen=True, kw_only=True):
     """One start of a job and what came of it; `finished_at` is None while it runs."""
 
     attempt: int
@@ -117,7 +117,7 @@ class Attempt(View):
     output_path: str
 
 
-class Event(View):
+class Event(View, frozen=True, kw_only=True):
     """One line of the history; `job` is None for those of the daemon itself."""
 
     seq: int
@@ -128,7 +128,7 @@ class Event(View):
     data: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-class DaemonStatus(View):
+class DaemonStatus(View, frozen=True, kw_only=True):
     running: bool = True
     pid: int | None = None
     supervisor_pid: int | None = None
@@ -153,7 +153,7 @@ class DaemonStatus(View):
 # --- requests -----------------------------------------------------------------------------
 
 
-class Selector(Record):
+class Selector(Record, frozen=True, kw_only=True):
     """Which jobs are meant: ids and ranges (inclusive), narrowed by states.
 
     With neither ids nor `all` nor a filter it means nothing, and a changing request refuses it.
@@ -170,14 +170,14 @@ class Selector(Record):
         return bool(self.ids or self.states or self.all)
 
 
-class Command(Record):
+class Command(Record, frozen=True, kw_only=True):
     """An argv that is run exactly as given, or (`shell`) one line for `sh -c`."""
 
     argv: Annotated[list[bytes], Meta(min_length=1)]
     shell: bool = False
 
 
-class Options(Record):
+class Options(Record, frozen=True, kw_only=True):
     """What is asked of a job beside its command: the long options of `submit`."""
 
     name: Name = ""
@@ -185,7 +185,7 @@ class Options(Record):
     requeue: bool = False
 
 
-class Submit(Record):
+class Submit(Record, frozen=True, kw_only=True):
     """Put commands into the queue, all or none. Reply: `Submitted`."""
 
     commands: list[Command]
@@ -195,7 +195,7 @@ class Submit(Record):
     environment: dict[bytes, bytes] = field(default_factory=dict)
 
 
-class Submitted(View):
+class Submitted(View, frozen=True, kw_only=True):
     """First and last id of what was submitted (they are consecutive), and the first jobs."""
 
     first: int
@@ -205,7 +205,7 @@ class Submitted(View):
     workers: int = 0
 
 
-class List(Record):
+class List(Record, frozen=True, kw_only=True):
     """A page of jobs: running, then pending in starting order, then finished, newest first.
 
     Reply: `Page`. Each limit is a number of jobs of that section, None for all.
@@ -220,7 +220,7 @@ class List(Record):
     cursor: str | None = None
 
 
-class Page(View):
+class Page(View, frozen=True, kw_only=True):
     jobs: list[Job]
     next: str | None = None
     """The cursor of the next page; None at the end."""
@@ -230,14 +230,14 @@ class Page(View):
     """Single ids that were asked for and do not exist."""
 
 
-class Show(Record):
+class Show(Record, frozen=True, kw_only=True):
     """Everything about one job. Reply: `Shown`."""
 
     id: JobId
     environment: bool = False
 
 
-class Shown(View):
+class Shown(View, frozen=True, kw_only=True):
     job: Job
     attempts: list[Attempt]
     events: list[Event]
@@ -246,7 +246,7 @@ class Shown(View):
     environment: dict[bytes, bytes] | None = None
 
 
-class Output(Record):
+class Output(Record, frozen=True, kw_only=True):
     """A piece of a job's output. Reply: `Piece`.
 
     `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
@@ -261,7 +261,7 @@ class Output(Record):
     wait: Seconds = 0.0
 
 
-class Piece(View):
+class Piece(View, frozen=True, kw_only=True):
     id: int
     attempt: int
     data: bytes
@@ -273,7 +273,7 @@ class Piece(View):
     path: str
 
 
-class Events(Record):
+class Events(Record, frozen=True, kw_only=True):
     """The history behind `after`. Reply: `EventPage`.
 
     `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
@@ -285,7 +285,7 @@ class Events(Record):
     wait: Seconds = 0.0
 
 
-class EventPage(View):
+class EventPage(View, frozen=True, kw_only=True):
     events: list[Event]
     next: int
     """Ask again with `after=next`."""
@@ -293,7 +293,7 @@ class EventPage(View):
     """How many of the selected jobs have not finished."""
 
 
-class Wait(Record):
+class Wait(Record, frozen=True, kw_only=True):
     """Wait until the selected jobs have finished. Reply: `Waited`.
 
     Comes back after `wait` seconds at the latest; the client asks again with the same ids.
@@ -304,7 +304,7 @@ class Wait(Record):
     wait: Seconds = 0.0
 
 
-class Waited(View):
+class Waited(View, frozen=True, kw_only=True):
     done: bool
     total: int
     counts: dict[State, int] = field(default_factory=dict)
@@ -316,13 +316,13 @@ class Waited(View):
     missing: list[int] = field(default_factory=list)
 
 
-class Start(Record):
+class Start(Record, frozen=True, kw_only=True):
     """Stopped jobs become pending again. Reply: `Acted`."""
 
     selector: Selector
 
 
-class Stop(Record):
+class Stop(Record, frozen=True, kw_only=True):
     """Ask the selected jobs to end; comes back at once. Reply: `Acted`.
 
     `grace`: seconds from the first signal to KILL; None is the daemon's own setting.
@@ -333,7 +333,7 @@ class Stop(Record):
     signal: Annotated[int, Meta(ge=1, le=64)] = 15
 
 
-class Restart(Record):
+class Restart(Record, frozen=True, kw_only=True):
     """Finished jobs become pending again under the same id. Reply: `Acted`.
 
     `environment`: replaces the captured one.
@@ -343,7 +343,7 @@ class Restart(Record):
     environment: dict[bytes, bytes] | None = None
 
 
-class Rm(Record):
+class Rm(Record, frozen=True, kw_only=True):
     """Delete finished jobs with their output. Reply: `Acted`.
 
     A running or pending job is refused; `jobctl rm --force` stops it first.
@@ -352,12 +352,12 @@ class Rm(Record):
     selector: Selector
 
 
-class Note(View):
+class Note(View, frozen=True, kw_only=True):
     id: int
     text: str
 
 
-class Acted(View):
+class Acted(View, frozen=True, kw_only=True):
     """What a changing request did: ids, what was so already, and what could not be done."""
 
     done: list[int]
@@ -367,7 +367,7 @@ class Acted(View):
     """`Restart`: the number of the coming attempt of each job."""
 
 
-class Progress(Record):
+class Progress(Record, frozen=True, kw_only=True):
     """Progress reported from inside a job. Reply: `Acted`."""
 
     id: JobId
@@ -375,22 +375,22 @@ class Progress(Record):
     message: Annotated[str, Meta(max_length=1000)] | None = None
 
 
-class Workers(Record):
+class Workers(Record, frozen=True, kw_only=True):
     """Show (None) or set how many jobs run at a time. Reply: `WorkersReply`."""
 
     workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
 
 
-class WorkersReply(View):
+class WorkersReply(View, frozen=True, kw_only=True):
     workers: int
     busy: int
 
 
-class Status(Record):
+class Status(Record, frozen=True, kw_only=True):
     """Reply: `DaemonStatus`."""
 
 
-class Shutdown(Record):
+class Shutdown(Record, frozen=True, kw_only=True):
     """Drain and exit; `now`: end the running jobs first. Reply: `ShutdownReply`, at once."""
 
     now: bool = False
@@ -398,13 +398,13 @@ class Shutdown(Record):
     """After so many seconds a graceful stop turns into `now`."""
 
 
-class ShutdownReply(View):
+class ShutdownReply(View, frozen=True, kw_only=True):
     waiting_for: list[int]
 
 
-class Renew(Record):
+class Renew(Record, frozen=True, kw_only=True):
     """Replace supervisor and daemon by fresh processes; jobs go on. Reply: `RenewReply`."""
 
 
-class RenewReply(View):
+class RenewReply(View, frozen=True, kw_only=True):
     pid: int
