@@ -1,0 +1,179 @@
+"""Which state follows which, and why: everything that decides a change of state.
+
+Theory of operation
+-------------------
+A job is born pending. A free worker *starts* it; the attempt that begins there ends in exactly
+one way: the job *completes* (exit code 0), it *fails* (any other code, a signal, it could not be
+started, its outcome cannot be known), or it is *stopped* (somebody asked for it).
+
+A pending job can leave the queue without running: *stopped* at once, or *failed*.
+
+There are three ways back into the queue. *Retry* is the daemon's own: an attempt never really
+started, or was interrupted and the job says `--requeue`. *Restart* is the user's, for any
+finished job. *Release* is the user's too: `start` makes a stopped job pending again, and no other.
+
+All of that stands in one table, `MOVES`. What is not in it is refused and changes nothing.
+What follows the end of an attempt is one function, `verdict`: it takes facts (`Outcome`) and what
+was asked for, and looks at nothing else. Whether something "is so already" (stopping a job that
+has just finished) is for the caller to see before it asks for a move.
+"""
+
+from __future__ import annotations
+
+import signal
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from jobd.contract.errors import Refused
+from jobd.contract.models import State
+
+
+class Move(StrEnum):
+    START = "start"
+    """A worker takes it: an attempt begins."""
+    COMPLETE = "complete"
+    FAIL = "fail"
+    STOP = "stop"
+    RETRY = "retry"
+    """The daemon puts a running job back: never started, interrupted, or to be tried again."""
+    RESTART = "restart"
+    """The user runs a finished job again."""
+    RELEASE = "release"
+    """The user's `start` of a stopped job."""
+
+
+MOVES: Final[dict[tuple[State, Move], State]] = {
+    (State.PENDING, Move.START): State.RUNNING,
+    (State.PENDING, Move.STOP): State.STOPPED,
+    (State.PENDING, Move.FAIL): State.FAILED,
+    (State.RUNNING, Move.COMPLETE): State.COMPLETED,
+    (State.RUNNING, Move.FAIL): State.FAILED,
+    (State.RUNNING, Move.STOP): State.STOPPED,
+    (State.RUNNING, Move.RETRY): State.PENDING,
+    (State.COMPLETED, Move.RESTART): State.PENDING,
+    (State.FAILED, Move.RESTART): State.PENDING,
+    (State.STOPPED, Move.RESTART): State.PENDING,
+    (State.STOPPED, Move.RELEASE): State.PENDING,
+}
+"""The whole truth: what is not here does not happen."""
+
+_CANNOT: Final = {
+    Move.START: "be started",
+    Move.COMPLETE: "complete",
+    Move.FAIL: "fail",
+    Move.STOP: "be stopped",
+    Move.RETRY: "be put back into the queue",
+    Move.RESTART: "be restarted",
+    Move.RELEASE: "be started",
+}
+
+
+def after(state: State, move: Move) -> State:
+    """The state that the move leads to.
+
+    Raises: Refused (the table has no such move; the text says so to a user).
+    """
+    try:
+        return MOVES[state, move]
+    except KeyError:
+        raise Refused(f"a {state} job cannot {_CANNOT[move]}") from None
+
+
+# --- reasons: the finer truth beside the state, worded as the contract has them -----------------
+
+QUEUED: Final = "queued"
+DRAINING: Final = "draining"
+BY_USER: Final = "by user"
+SHUTDOWN: Final = "shutdown"
+LOST: Final = "lost"
+TIME_LIMIT: Final = "time limit"
+
+
+def exit_code_reason(code: int) -> str:
+    return f"exit code {code}"
+
+
+def signal_reason(name: str) -> str:
+    """`name` without SIG, as `signal_name` gives it."""
+    return f"signal {name}"
+
+
+def could_not_start(why: str) -> str:
+    return f"could not start: {why}"
+
+
+def signal_name(number: int) -> str:
+    """KILL for 9, RTMIN+2 for 36; the bare number where the system has no name (signal(7))."""
+    if signal.SIGRTMIN < number < signal.SIGRTMAX:
+        return f"RTMIN+{number - signal.SIGRTMIN}"
+    try:
+        return signal.Signals(number).name.removeprefix("SIG")
+    except ValueError:
+        return str(number)
+
+
+# --- the end of an attempt ----------------------------------------------------------------------
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What is known about the end of an attempt; nothing known at all is the same as lost."""
+
+    exit_code: int | None = None
+    signal: str | None = None
+    """Name of the signal that killed it, without SIG."""
+    cpu_s: float | None = None
+    """User and system time, seconds."""
+    max_rss_kb: int | None = None
+    """Peak memory, KiB."""
+    error: str | None = None
+    """It could not be started: why."""
+    lost: bool = False
+    """It ran, and how it ended cannot be known."""
+
+
+class Verdict(Struct, frozen=True):
+    """What follows: the move, the state it leads to, and the reason to show beside it."""
+
+    state: State
+    reason: str | None
+    move: Move
+
+
+def verdict(outcome: Outcome, stop_reason: str | None, requeue: bool) -> Verdict:  # noqa: FBT001 - the job's own flag
+    """What follows the end of an attempt that was running.
+
+    `stop_reason`: BY_USER, SHUTDOWN or TIME_LIMIT where the job was asked to end while it lived,
+    else None. It outweighs how the job ended: a job that answers TERM with exit 0 was stopped.
+    `requeue`: the job may run again after an interruption that nobody asked for by its id.
+    """
+    interrupted = stop_reason == SHUTDOWN or (stop_reason is None and _unknown(outcome))
+    if interrupted and requeue:
+        return _running(Move.RETRY, QUEUED)
+    if stop_reason == TIME_LIMIT:
+        return _running(Move.FAIL, TIME_LIMIT)
+    if stop_reason is not None:
+        return _running(Move.STOP, stop_reason)
+    if outcome.exit_code == 0 and not outcome.lost:
+        return _running(Move.COMPLETE, None)
+    return _running(Move.FAIL, _failure(outcome))
+
+
+def _running(move: Move, reason: str | None) -> Verdict:
+    return Verdict(after(State.RUNNING, move), reason, move)
+
+
+def _unknown(outcome: Outcome) -> bool:
+    return outcome.lost or (outcome.error, outcome.signal, outcome.exit_code) == (None, None, None)
+
+
+def _failure(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return could_not_start(outcome.error)
+    if _unknown(outcome):
+        return LOST
+    if outcome.signal is not None:
+        return signal_reason(outcome.signal)
+    assert outcome.exit_code is not None
+    return exit_code_reason(outcome.exit_code)
