@@ -1,0 +1,62 @@
+"""What tests share: waiting for a condition, and finding the processes that a test left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+MARK: Final = "JOBD_TEST_SESSION"
+"""An environment variable that every process of the tests carries and hands on."""
+_FIRST_WAIT: Final = 0.001
+_LONGEST_WAIT: Final = 0.05
+
+
+def wait_until(
+    condition: Callable[[], T], timeout: float = 10.0, message: str | Callable[[], str] = ""
+) -> T:
+    """The first true value of the condition. Raises: AssertionError (not within the timeout)."""
+    deadline = time.monotonic() + timeout
+    pause = _FIRST_WAIT
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            told = message() if callable(message) else message
+            raise AssertionError(told or f"not so within {timeout} s: {condition}")
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_WAIT)
+    return value
+
+
+def processes_with(entry: str) -> dict[int, str]:
+    """Other living processes whose environment has this `NAME=VALUE`: pid and what it runs."""
+    found = {pid: environ for pid in _pids() if (environ := _read(pid, "environ"))}
+    return {
+        pid: f"{_command(pid)} {_test_of(environ)}".rstrip()
+        for pid, environ in found.items()
+        if pid != os.getpid() and entry in environ.split("\0")
+    }
+
+
+def _command(pid: int) -> str:
+    return _read(pid, "cmdline").replace("\0", " ").strip()
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return os.fsdecode(file.read())
+    except OSError:
+        return ""  # it has ended, or is another user's
+
+
+def _test_of(environ: str) -> str:
+    """The test that was running when the process was started."""
+    name = "PYTEST_CURRENT_TEST="
+    return next((f"[{e[len(name) :]}]" for e in environ.split("\0") if e.startswith(name)), "")
