@@ -28,10 +28,12 @@ ROOMS: dict[str, set[str]] = {
     "core": {"contract"},
     "store": {"contract", "core"} | LEAVES,
     "engines": {"contract", "core"} | LEAVES,
-    "manager": {"contract", "core", "store", "engines"} | LEAVES,
-    "scheduler": {"contract", "core", "store", "engines", "manager"} | LEAVES,
+    "views": {"contract", "core", "store"},
+    "observer": {"contract", "core"} | LEAVES,
+    "manager": {"contract", "core", "store", "engines", "views"} | LEAVES,
+    "scheduler": {"contract", "core", "store", "engines", "manager", "observer"} | LEAVES,
     "access": {"contract"} | LEAVES,
-    "service": {"contract", "core", "store", "engines", "manager", "access"} | LEAVES,
+    "service": {"contract", "core", "store", "engines", "manager", "access", "views"} | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS) - {"supervisor"}
