@@ -313,6 +313,8 @@ class Waited(View, frozen=True, kw_only=True):
     """Once done: those that did not complete (at most 1,000); the job itself where it is one."""
     last_lines: dict[int, str] = field(default_factory=dict)
     """The last line of output of each of `jobs` that failed."""
+    ids: list[tuple[int, int]] = field(default_factory=list)
+    """The selection as ranges of ids: ask again with these, so that `--all` stays the same jobs."""
     missing: list[int] = field(default_factory=list)
 
 

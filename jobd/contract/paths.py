@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import stat
@@ -29,6 +30,7 @@ JOB_VARIABLES: Final = (
     "JOBD_SOCKET",
 )
 """What a job finds in its environment and neither a daemon nor another job inherits."""
+_SHARED_MEMORY: Final = "/dev/shm"
 _SUN_PATH: Final = 107
 """Bytes of a Unix socket's path, without its final NUL (unix(7))."""
 
@@ -38,6 +40,8 @@ class Paths(Struct, frozen=True):
 
     state: Path
     config: Path
+    ephemeral: bool = False
+    """Jobs and history live in memory; only output goes to disk, apart from what is kept."""
 
     @property
     def socket(self) -> Path:
@@ -45,7 +49,19 @@ class Paths(Struct, frozen=True):
 
     @property
     def database(self) -> Path:
-        return self.state / "jobd.db"
+        return (self.memory if self.ephemeral else self.state) / "jobd.db"
+
+    @property
+    def memory(self) -> Path:
+        """A directory of the memory file system, so that a daemon that is killed loses nothing."""
+        if not os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
+            return self.data
+        name = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:16]
+        return Path(_SHARED_MEMORY) / f"jobd-{os.geteuid()}-{name}"
+
+    @property
+    def data(self) -> Path:
+        return self.state / "ephemeral" if self.ephemeral else self.state
 
     @property
     def lock(self) -> Path:
@@ -61,11 +77,11 @@ class Paths(Struct, frozen=True):
 
     @property
     def output(self) -> Path:
-        return self.state / "output"
+        return self.data / "output"
 
     @property
     def progress(self) -> Path:
-        return self.state / "progress"
+        return self.data / "progress"
 
     def output_of(self, job: int, attempt: int) -> Path:
         """A thousand jobs a folder, so that no folder grows without bound."""

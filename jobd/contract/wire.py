@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from jobd.contract import models
 from jobd.contract.errors import BY_NAME, InternalError, JobdError
@@ -65,7 +65,8 @@ class WireError(Struct, frozen=True, kw_only=True):
 
 class Reply(Struct, frozen=True, kw_only=True):
     version: str
-    body: Raw | None = None
+    body: Raw = field(default_factory=Raw)
+    """Empty where there is an error."""
     error: WireError | None = None
 
 
@@ -108,6 +109,6 @@ def decode_reply(data: bytes, kind: type[V]) -> V:
     reply = _reply.decode(data)
     if reply.error is not None:
         raise BY_NAME.get(reply.error.kind, InternalError)(reply.error.message)
-    if reply.body is None:
+    if not bytes(reply.body):
         raise InternalError("the daemon's answer is empty")
     return msgspec.msgpack.decode(reply.body, type=kind)

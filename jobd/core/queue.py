@@ -140,7 +140,7 @@ class ReadyQueue:
         return best
 
     def _left(self, lane: _Lane) -> None:
-        """A job has left the lane: drop leftovers at its head, or all of them when they are many."""
+        """A job has left the lane: drop leftovers at its head, or all if they are many."""
         items = self._items
         lane.living -= 1
         if len(lane.heap) > 2 * lane.living + _SLACK:

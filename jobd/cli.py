@@ -1,0 +1,229 @@
+"""The command `jobd`: start, stop, restart, status, log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.models import DaemonStatus, State
+from jobd.contract.paths import locate
+from jobd.contract.version import VERSION
+
+
+class _Group(click.Group):
+    """The error boundary: what can be foreseen is one line on stderr and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            return super().main(*args, **kwargs)
+        except JobdError as error:
+            click.echo(f"jobd: {error.message}", err=True)
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="jobd")
+def main() -> None:
+    """The daemon of a local job queue. It is used through jobctl.
+
+    \b
+    Example:
+        jobd start && jobctl submit make -j4
+    """
+
+
+@main.command()
+@click.option("--workers", type=int, help="How many jobs run at a time (3).")
+@click.option("--engine", help="Where jobs run (local).")
+@click.option("--foreground", is_flag=True, help="Stay in this terminal, log to stderr.")
+@click.option("--ephemeral", is_flag=True, help="Keep queue and history in memory only.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Read this file instead of config.toml."
+)
+def start(
+    workers: int | None,
+    engine: str | None,
+    foreground: bool,  # noqa: FBT001 - click
+    ephemeral: bool,  # noqa: FBT001 - click
+    config: Path | None,
+) -> None:
+    """Start the daemon in the background; returns once it answers.
+
+    \b
+    Example:
+        jobd start --workers 4
+    """
+    from jobd import lifecycle
+
+    options = lifecycle.StartOptions(
+        workers=workers, engine=engine, config=config, ephemeral=ephemeral
+    )
+    if foreground:
+        found = lifecycle.start_foreground(locate(), options)
+        already = found is not None
+    else:
+        started = lifecycle.start(locate(), options)
+        found, already = started.status, started.already
+    if found is not None:
+        word = "is already running" if already else "started"
+        workers_now = f"{found.workers} worker{'' if found.workers == 1 else 's'}"
+        click.echo(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
+
+
+@main.command()
+@click.option("--now", is_flag=True, help="End the running jobs (TERM, then KILL) first.")
+@click.option("--timeout", metavar="DURATION", help="After this, go on as with --now.")
+def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
+    """Accept no new jobs, start none, wait for the running ones, exit.
+
+    \b
+    Example:
+        jobd stop --timeout 15m
+    """
+    from jobd import lifecycle
+
+    paths = locate()
+    waiting = lifecycle.stop(paths, now=now, timeout=_seconds(timeout))
+    if waiting is None:
+        click.echo("jobd is not running")
+        return
+    if waiting and not now:
+        names = ", ".join(map(str, waiting[:20])) + (", …" if len(waiting) > 20 else "")
+        click.echo(f"waiting for {names}; new jobs are refused", err=True)
+        click.echo("Ctrl-C leaves it draining; jobd stop --now ends them", err=True)
+    try:
+        lifecycle.wait_gone(paths)
+    except KeyboardInterrupt:
+        click.echo("\njobd goes on draining; jobd stop --now ends the running jobs", err=True)
+        sys.exit(130)
+    click.echo("jobd stopped")
+
+
+def _seconds(text: str | None) -> float | None:
+    from jobd.contract.durations import parse
+
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise BadRequest(f"--timeout: {error}") from None
+
+
+@main.command()
+def restart() -> None:
+    """Replace the daemon by a fresh process; running jobs go on.
+
+    \b
+    Example:
+        pip install --upgrade jobctl && jobd restart
+    """
+    from jobd import lifecycle
+
+    found = lifecycle.restart(locate())
+    click.echo(f"jobd {found.version} restarted: pid {found.pid}, {found.busy} jobs running on")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def status(as_json: bool) -> None:  # noqa: FBT001 - click
+    """Whether the daemon runs, and how it is. Exit code 0 running, 3 not running.
+
+    \b
+    Example:
+        jobd status --json | jq .jobs.pending
+    """
+    from jobd import lifecycle
+
+    paths = locate()
+    found = lifecycle.running(paths) or DaemonStatus(
+        running=False,
+        socket=str(paths.socket),
+        database=str(paths.database),
+        log=str(paths.log),
+        state_dir=str(paths.state),
+        version=VERSION,
+        jobs=dict.fromkeys(State, 0),
+    )
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(found)))
+    elif found.running:
+        click.echo(_status_text(found))
+    else:
+        click.echo("jobd is not running. Start it with: jobd start")
+    sys.exit(0 if found.running else 3)
+
+
+def _status_text(found: DaemonStatus) -> str:
+    draining = ", draining" if found.draining else ""
+    memory = ", in memory only" if found.ephemeral else ""
+    jobs = ", ".join(
+        f"{found.jobs.get(state, 0)} {state}"
+        for state in (
+            State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED,
+        )
+    )  # fmt: skip
+    output = "" if found.output_bytes is None else f", output {_size(found.output_bytes)}"
+    lines = [
+        f"jobd {found.version} running, pid {found.pid}, up {_duration(found.uptime_s)}, "
+        f"engine {found.engine}{draining}{memory}",
+        f"workers  {found.busy} of {found.workers} busy",
+        f"jobs     {jobs}",
+        f"state    {_tilde(found.state_dir)} ({_size(found.database_bytes)}{output})",
+    ]
+    if found.error:
+        lines.append(f"trouble  {found.error}; what waits is tried again each second")
+    return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    from jobd.contract.durations import text
+
+    return text(seconds)
+
+
+def _tilde(path: str) -> str:
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
+
+
+@main.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=0), default=50, help="The last N lines (50)."
+)
+def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
+    """The daemon's own log.
+
+    \b
+    Example:
+        jobd log -f
+    """
+    path = locate().log
+    if not path.exists():
+        raise JobdError(f"there is no log at {path} yet")
+    # tail(1) follows a growing, replaced or truncated file better than we would.
+    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", str(path)]
+    try:
+        sys.exit(subprocess.run(command, check=False).returncode)
+    except KeyboardInterrupt:
+        sys.exit(0)

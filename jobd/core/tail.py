@@ -1,0 +1,53 @@
+"""From the last bytes of a job's output to the line that a person would see last.
+
+Not a terminal: a carriage return or a jump of the cursor begins a new line, a backspace takes
+back a character, colours and other escapes (ECMA-48) vanish. All patterns run in linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+WINDOW: Final = 4096
+"""Bytes from the end of the output that are looked at."""
+
+_JUMP: Final = re.compile(r"\x1b(?:\[[0-9;]*[A-HSTdf]|[78DEM])")
+"""Moves of the cursor: what is printed then stands elsewhere."""
+_ESCAPE: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, erasing
+    r"|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links
+    r"|[PX^_][^\x1b\r\n]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|[ -/]*[0-~]"  # two characters and character sets
+    r"|)"  # cut off in the middle
+)
+_BREAK: Final = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+")
+_INVISIBLE: Final[dict[int, str | None]] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)]),  # they turn text round
+    0x09: " ",
+}
+
+
+def last_line(tail: bytes, limit: int = 200) -> str:
+    """The last line with something on it, safe to print, of at most `limit` characters."""
+    tail = tail[-WINDOW:]
+    text = _JUMP.sub("\n", tail.decode("utf-8", "replace"))
+    text = _ESCAPE.sub("", text)
+    if "\b" in text:
+        text = _take_back(text.rstrip("\b"))
+    for line in reversed(_BREAK.split(text)):
+        visible = line.translate(_INVISIBLE).strip()
+        if visible:
+            return visible[:limit].rstrip()
+    return ""
+
+
+def _take_back(text: str) -> str:
+    kept: list[str] = []
+    for character in text:
+        if character != "\b":
+            kept.append(character)
+        elif kept and kept[-1] not in "\r\n":
+            kept.pop()
+    return "".join(kept)

@@ -1,0 +1,370 @@
+"""The composition root: builds every object, and knows the order of starting and stopping."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from enum import Enum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from jobd import supervisor
+from jobd.contract.config import DaemonConfig
+from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.models import (
+    DaemonStatus,
+    Renew,
+    RenewReply,
+    Shutdown,
+    ShutdownReply,
+    Status,
+    View,
+)
+from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
+from jobd.contract.version import VERSION
+from jobd.core.ledger import Ledger
+from jobd.core.undo import Undo
+from jobd.engines.base import Engine
+from jobd.engines.link import Link
+from jobd.hub import Hub
+from jobd.manager import Manager
+from jobd.queries import Queries
+from jobd.recovery import recover
+from jobd.scheduler import Scheduler, now_us
+from jobd.service import Handler, Service
+from jobd.store.database import open_writer
+from jobd.store.reader import Reader
+from jobd.store.store import Store
+from jobd.store.writer import Writer
+from jobd.timer import Timer
+from jobd.views import Views
+
+log = logging.getLogger(__name__)
+_COUNTED_FILES: Final = 20_000
+"""Output files whose sizes are added up for `jobd status`; of more the size is not told."""
+_SWITCH_S: Final = 0.001
+"""Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
+
+
+class News(Enum):
+    """What the main thread hears."""
+
+    DRAIN = "drain"
+    NOW = "now"
+    IDLE = "idle"
+    RENEW = "renew"
+    ORPHANED = "orphaned"
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What a daemon is started with."""
+
+    paths: Paths
+    config: DaemonConfig
+    fresh: bool = True
+    """Started by a person, not by a supervisor that replaces a daemon."""
+
+
+class Daemon:
+    """One running instance. `link` None: without a supervisor (inside a test)."""
+
+    def __init__(self, setup: Setup, link: Link | None = None) -> None:
+        self._setup = setup
+        self.paths = paths = setup.paths
+        self._link = link
+        self._inbox: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._started = time.monotonic()
+        self._prepare_files()
+        config = setup.config
+        undo = Undo()
+        connection = open_writer(paths.database, durable=not paths.ephemeral)
+        self._store = Store(connection)
+        self.reader = Reader(paths.database)
+        self.hub = Hub()
+        self.timer = Timer()
+        self.ledger = Ledger(undo, workers=self._workers(), next_id=self.reader.last_id() + 1)
+        self.engine = _engine(config.engine, paths, link)
+        self.scheduler = Scheduler(
+            paths=paths, shell=config.shell, host=socket.gethostname(), ledger=self.ledger,
+            undo=undo, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
+            timer=self.timer,
+        )  # fmt: skip
+        self.writer = Writer(connection, undo, self.scheduler.fill)
+        self.scheduler.bind(self.writer)
+        self.manager = Manager(
+            paths=paths, grace=config.grace, ledger=self.ledger, undo=undo, store=self._store,
+            reader=self.reader, writer=self.writer, scheduler=self.scheduler, hub=self.hub,
+        )  # fmt: skip
+        views = Views(paths, config.shell, self._pid_of)
+        self.queries = Queries(
+            paths=paths, ledger=self.ledger, reader=self.reader, manager=self.manager,
+            hub=self.hub, views=views,
+        )  # fmt: skip
+        self.service = Service(paths, self._handlers())
+
+    # --- start ------------------------------------------------------------------------------
+
+    def _prepare_files(self) -> None:
+        paths = self.paths
+        if paths.ephemeral and self._setup.fresh:
+            self._delete_ephemeral()
+        for directory in (paths.state, paths.data, paths.database.parent):
+            make_private(directory)
+        for directory in (paths.output, paths.progress):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _delete_ephemeral(self) -> None:
+        for directory in {self.paths.data, self.paths.memory}:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _workers(self) -> int:
+        """A number set with `jobctl workers` outlives the daemon, not the next `jobd start`."""
+        by_hand = self.reader.setting("workers")
+        if by_hand is None or self._setup.fresh:
+            return self._setup.config.workers
+        return int(by_hand)
+
+    def start(self) -> None:
+        """store → recovery → dispatch → service; when this returns, clients are answered."""
+        self.timer.start()
+        self.scheduler.halt()
+        self.writer.start()
+        recover(self.reader, self.writer, self._store, self.ledger, self.scheduler, self.engine)
+        self.writer.call(self._note_start)
+        self.hub.published(self.reader.last_event())
+        self.scheduler.observer.start()
+        self.service.listen()
+        self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
+        self.scheduler.resume()
+        self.manager.delete_outputs()
+
+    def _note_start(self) -> None:
+        self._store.event(
+            None, "daemon started", "", now_us(), b'{"version":"%s"}' % VERSION.encode()
+        )
+        if self._setup.fresh:
+            self._store.setting("workers", str(self.ledger.workers))
+
+    # --- run --------------------------------------------------------------------------------
+
+    def tell(self, news: News) -> None:
+        """From any thread, or a signal handler."""
+        self._inbox.put(news)
+
+    def run(self) -> News:
+        """Until it is drained, to be renewed, or orphaned."""
+        while True:
+            news = self._inbox.get()
+            if news in (News.RENEW, News.ORPHANED):
+                return news
+            if news is News.DRAIN:
+                self._drain()
+            elif news is News.NOW:
+                self.manager.drain()
+                self.manager.end_running()
+            elif self.ledger.draining and not self.scheduler.runs:
+                return news
+
+    def _drain(self) -> None:
+        """A second one is `--now`."""
+        again = self.ledger.draining
+        self.manager.drain()
+        if again:
+            self.manager.end_running()
+
+    # --- stop -------------------------------------------------------------------------------
+
+    def close(self, *, clean: bool) -> None:
+        """service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
+        self.service.close()
+        self.hub.close()
+        self.scheduler.close()
+        with contextlib.suppress(JobdError):
+            if clean:
+                self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
+        self.writer.close()
+        self.timer.close()
+        self.reader.close()
+        if clean and self.paths.ephemeral:
+            self._delete_ephemeral()
+
+    # --- requests about the daemon itself --------------------------------------------------------
+
+    def _handlers(self) -> dict[str, Handler]:
+        manager, queries = self.manager, self.queries
+        return {
+            "submit": manager.submit,
+            "start": manager.start,
+            "stop": manager.stop,
+            "restart": manager.restart,
+            "rm": manager.rm,
+            "progress": manager.progress,
+            "workers": manager.workers,
+            "list": _looking(queries.list),
+            "show": _looking(queries.show),
+            "output": _looking(queries.output),
+            "events": _looking(queries.events),
+            "wait": _looking(queries.wait),
+            "status": _looking(self._status),
+            "shutdown": _looking(self._shutdown),
+            "renew": _looking(self._renew),
+        }
+
+    def _pid_of(self, job: int) -> int | None:
+        run = self.scheduler.runs.get(job)
+        return None if run is None else run.pid
+
+    def _status(self, _request: Status) -> DaemonStatus:
+        paths, ledger = self.paths, self.ledger
+        return DaemonStatus(
+            running=True,
+            pid=os.getpid(),
+            supervisor_pid=None if self._link is None else os.getppid(),
+            version=VERSION,
+            uptime_s=round(time.monotonic() - self._started, 3),
+            engine=self._setup.config.engine,
+            workers=ledger.workers,
+            busy=ledger.busy,
+            draining=ledger.draining,
+            ephemeral=paths.ephemeral,
+            jobs=dict(ledger.counts),
+            socket=str(paths.socket),
+            database=str(paths.database),
+            log=str(paths.log),
+            state_dir=str(paths.state),
+            database_bytes=_sizes(
+                Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
+            ),
+            output_bytes=_tree_size(paths.output),
+            error=self.writer.trouble,
+        )
+
+    def _shutdown(self, request: Shutdown) -> ShutdownReply:
+        waiting = self.manager.drain()
+        if request.now:
+            self._inbox.put(News.NOW)
+        elif request.timeout is not None:
+            self.timer.after(request.timeout, lambda: self._inbox.put(News.NOW))
+        return ShutdownReply(waiting_for=waiting)
+
+    def _renew(self, _request: Renew) -> RenewReply:
+        self._inbox.put(News.RENEW)
+        return RenewReply(pid=os.getpid())
+
+
+def _looking(handler: Callable[[Any], View]) -> Handler:
+    return lambda request, _user, _request_id: handler(request)
+
+
+def _engine(name: str, paths: Paths, link: Link | None) -> Engine:
+    """Found by its name, loaded when it is chosen. Raises: BadRequest."""
+    found = entry_points(group="jobd.engines", name=name)
+    if not found:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group="jobd.engines")))
+        raise BadRequest(f"engine: there is no {name!r}; known are: {known}")
+    engine: Engine = next(iter(found)).load()(paths.board, link)
+    return engine
+
+
+def _sizes(files: Any) -> int:  # noqa: ANN401 - any iterable of paths
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
+    return total
+
+
+def _tree_size(root: Path) -> int | None:
+    total = count = 0
+    for folder, _, files in os.walk(root):
+        for name in files:
+            count += 1
+            if count > _COUNTED_FILES:
+                return None
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(folder, name)).st_size
+    return total
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+def setup_of(plan: dict[str, Any]) -> Setup:
+    paths = Paths(Path(plan["state"]), Path(plan["config_path"]), bool(plan.get("ephemeral")))
+    return Setup(
+        paths=paths,
+        config=DaemonConfig(**plan["config"]),
+        fresh=bool(plan.get("fresh")),
+    )
+
+
+def main() -> int:
+    plan: dict[str, Any] = json.loads(sys.argv[1])
+    for key in ("lock", "link", "gate_r", "gate_w"):
+        os.set_inheritable(plan[key], False)
+    os.umask(0o077)
+    os.chdir("/")
+    sys.setswitchinterval(_SWITCH_S)
+    for name in (*JOB_VARIABLES, "JOBD_CRASH_AT"):
+        os.environ.pop(name, None)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    daemon: Daemon | None = None
+
+    def orphaned() -> None:
+        log.warning("the supervisor has died; becoming one")
+        if daemon is None:
+            os._exit(1)
+        daemon.tell(News.ORPHANED)
+
+    link = Link(socket.socket(fileno=plan["link"]), orphaned)
+    link.start()
+    link.synced.wait()
+    try:
+        daemon = Daemon(setup_of(plan), link)
+        _catch_signals(daemon)
+        daemon.start()
+    except (JobdError, OSError) as error:
+        log.error("cannot start: %s", error)
+        link.failed(str(error))
+        return supervisor.EXIT_REFUSED
+    link.ready()
+    log.info("jobd %s started: pid %d", VERSION, os.getpid())
+    return _leave(daemon, daemon.run(), plan)
+
+
+def _catch_signals(daemon: Daemon) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.tell(News.DRAIN))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> int:
+    """Never returns where worker threads still wait for their jobs: those must not be joined."""
+    if news is News.ORPHANED:
+        # From here on nothing may be started or recorded: the next daemon finds it as it is.
+        daemon.engine.freeze()
+        keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
+        heritage = {key: plan[key] for key in keep if key in plan}
+        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"]))
+    daemon.close(clean=news is News.IDLE)
+    log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
+    logging.shutdown()
+    os._exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

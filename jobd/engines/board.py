@@ -1,0 +1,90 @@
+"""The board: which process belongs to which running attempt, in a small mapped file.
+
+A slot's line is written before the spawn (the intent) and completed with the pid after it. The
+page cache keeps it when the daemon is killed, so it costs no fsync; a reboot ends all processes
+and changes the boot id, so then it need not be true. Spawns take turns under one lock: at most one
+attempt on the board has no pid, so even a job that began and ended while no daemon lived is known.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jobd import kernel
+from jobd.contract.models import MAX_WORKERS
+
+_HEADER: Final = struct.Struct("8s56s")
+_LINE: Final = struct.Struct("32sIIIxxxxqq")
+_LINE_BYTES: Final = 64
+_MAGIC: Final = b"jobdrun1"
+
+
+class Line(NamedTuple):
+    token: str
+    pid: int
+    """0: the intent is written, the process may or may not be there."""
+    daemon: int
+    supervisor: int
+    earliest: int
+    """Ticks since boot before the spawn; the process began in between."""
+    latest: int
+
+
+def ticks() -> int:
+    """Now, in the unit and on the clock of a process's start time (proc_pid_stat(5))."""
+    import time
+
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * kernel.TICKS)
+
+
+class Board:
+    def __init__(self, path: Path) -> None:
+        size = _HEADER.size + _LINE_BYTES * (MAX_WORKERS + 1)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # Blocks are reserved now: a write into the map of a full disk would be a SIGBUS.
+            os.posix_fallocate(descriptor, 0, size)
+            self._map = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        self._boot = kernel.boot_id().encode()
+        magic, boot = _HEADER.unpack_from(self._map)
+        self.trusted = magic == _MAGIC and boot.rstrip(b"\0") == self._boot
+        """Whether the lines are of this boot; if not, they say nothing."""
+
+    def begin(self) -> None:
+        """From now on the lines are of this boot."""
+        if not self.trusted:
+            self._map[:] = bytes(len(self._map))
+        _HEADER.pack_into(self._map, 0, _MAGIC, self._boot)
+        self.trusted = True
+
+    def intend(self, slot: int, token: str, supervisor: int) -> None:
+        self._write(slot, Line(token, 0, os.getpid(), supervisor, ticks() - 1, 0))
+
+    def spawned(self, slot: int, pid: int) -> None:
+        line = self._read(slot)
+        self._write(slot, line._replace(pid=pid, latest=ticks() + 1))
+
+    def find(self, slot: int, token: str) -> Line | None:
+        """The line of an attempt; None: its intent was never written."""
+        if not (self.trusted and 0 <= slot <= MAX_WORKERS):
+            return None
+        line = self._read(slot)
+        return line if line.token == token else None
+
+    def _read(self, slot: int) -> Line:
+        token, *numbers = _LINE.unpack_from(self._map, _HEADER.size + slot * _LINE_BYTES)
+        return Line(token.decode("ascii", "replace"), *numbers)
+
+    def _write(self, slot: int, line: Line) -> None:
+        _LINE.pack_into(
+            self._map, _HEADER.size + slot * _LINE_BYTES, line.token.encode(), *line[1:]
+        )
+
+    def close(self) -> None:
+        self._map.close()

@@ -1,0 +1,89 @@
+"""The daemon's end of the socket to its supervisor: who ended, who may be reaped, is it there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from jobd.kernel import Exit
+
+log = logging.getLogger(__name__)
+
+
+class Link:
+    """Statuses of children that are not ours but our parent's."""
+
+    def __init__(self, sock: socket.socket, orphaned: Callable[[], object]) -> None:
+        self._socket = sock
+        self._orphaned = orphaned
+        self._lock = threading.Condition()
+        self._ended: dict[int, Exit] = {}
+        self._adopted: set[int] | None = None
+        self.synced = threading.Event()
+        """Set once all that ended before this daemon began has been announced."""
+
+    def start(self) -> None:
+        threading.Thread(target=self._listen, name="link", daemon=True).start()
+
+    def ended(self) -> dict[int, Exit]:
+        with self._lock:
+            return dict(self._ended)
+
+    def settle(self, adopted: set[int]) -> None:
+        """These belong to attempts; everybody else who ended, or will end, may be reaped."""
+        with self._lock:
+            self._adopted = adopted
+            strangers = [pid for pid in self._ended if pid not in adopted]
+        for pid in strangers:
+            self.reap(pid)
+
+    def wait(self, pid: int) -> Exit:
+        with self._lock:
+            self._lock.wait_for(lambda: pid in self._ended)
+            return self._ended[pid]
+
+    def reap(self, pid: int) -> None:
+        with self._lock:
+            self._ended.pop(pid, None)
+            if self._adopted is not None:
+                self._adopted.discard(pid)
+        self._say({"reap": pid})
+
+    def ready(self) -> None:
+        self._say({"ready": True})
+
+    def failed(self, message: str) -> None:
+        self._say({"failed": message})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(json.dumps(message).encode())
+        except OSError:
+            log.warning("the supervisor does not listen")
+
+    def _listen(self) -> None:
+        while data := self._receive():
+            message = json.loads(data)
+            if "ended" in message:
+                self._note(Exit(**message["ended"]))
+            elif "synced" in message:
+                self.synced.set()
+        self._orphaned()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except OSError:
+            return b""
+
+    def _note(self, ended: Exit) -> None:
+        with self._lock:
+            self._ended[ended.pid] = ended
+            stranger = self._adopted is not None and ended.pid not in self._adopted
+            self._lock.notify_all()
+        if stranger:
+            self.reap(ended.pid)

@@ -1,0 +1,255 @@
+"""The local engine: jobs are processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import select
+import signal
+import threading
+from pathlib import Path
+from typing import Final
+
+from jobd import kernel
+from jobd.core.states import Outcome, could_not_start, signal_name
+from jobd.crash import crash_point
+from jobd.engines import members, spawn
+from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process
+from jobd.engines.board import Board, Line
+from jobd.engines.link import Link
+from jobd.kernel import Exit
+
+log = logging.getLogger(__name__)
+_LOST: Final = Outcome(lost=True)
+_NO_ROOM: Final = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
+)
+"""Errors that say nothing about the command; it is tried again."""
+
+
+def _failure(about: str, error: OSError) -> CannotStart | NoResources:
+    kind = NoResources if error.errno in _NO_ROOM else CannotStart
+    return kind(f"{about}: {(error.strerror or str(error)).lower()}")
+
+
+def outcome_of(ended: Exit) -> Outcome:
+    return Outcome(
+        exit_code=ended.exit_code,
+        signal=None if ended.signal is None else signal_name(ended.signal),
+        cpu_s=ended.cpu_s,
+        max_rss_kb=ended.max_rss_kb,
+    )
+
+
+class _LocalProcess:
+    """What all our processes have in common: how they are signalled and ended."""
+
+    def __init__(self, pid: int, token: str) -> None:
+        self.pid = pid
+        self._token = token
+        self._lock = threading.Lock()
+        self._leader: int | None = pid
+        """The pid while it cannot be anybody else's."""
+
+    def signal(self, number: int) -> None:
+        # Under the lock, so that the leader is not reaped, and its pid reused, in between.
+        with self._lock:
+            if self._leader is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._leader, number)
+            processes = members.find(self._token, self._leader)
+        members.send([stat for stat in processes if stat.pgrp != self.pid], number)
+        # What is halted would not see the signal before it goes on.
+        members.send([stat for stat in processes if stat.state == "T"], signal.SIGCONT)
+
+    def end(self, deadline: float) -> None:
+        left = members.end_all(self._token, self._leader, deadline)
+        for stat in left:
+            log.error("process %d of a stopped job does not end (state %s)", stat.pid, stat.state)
+
+    def reap(self) -> None:
+        with self._lock:
+            self._leader = None
+            self._release()
+
+    def _release(self) -> None:
+        raise NotImplementedError
+
+
+class Child(_LocalProcess):
+    """Started by this daemon."""
+
+    def wait(self) -> Outcome:
+        ended = kernel.look(self.pid, block=True)
+        assert ended is not None
+        return outcome_of(ended)
+
+    def _release(self) -> None:
+        kernel.reap(self.pid)
+
+
+class Adopted(_LocalProcess):
+    """Started by an earlier daemon; now a child of the supervisor, which says how it ended."""
+
+    def __init__(self, pid: int, token: str, link: Link) -> None:
+        super().__init__(pid, token)
+        self._link = link
+
+    def wait(self) -> Outcome:
+        return outcome_of(self._link.wait(self.pid))
+
+    def _release(self) -> None:
+        self._link.reap(self.pid)
+
+
+class Found(_LocalProcess):
+    """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
+
+    def __init__(self, pid: int, token: str, pidfd: int) -> None:
+        super().__init__(pid, token)
+        self._pidfd = pidfd
+
+    def wait(self) -> Outcome:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll()
+        with self._lock:
+            self._leader = None
+        ended = kernel.exit_of(self._pidfd)
+        return _LOST if ended is None else outcome_of(ended)
+
+    def signal(self, number: int) -> None:
+        # Its leader may be reaped by others at any moment, so no group: each by its own handle.
+        members.send(members.find(self._token, self._leader), number)
+
+    def _release(self) -> None:
+        os.close(self._pidfd)
+
+
+class LocalEngine:
+    """`link` None: no supervisor (a daemon inside a test)."""
+
+    def __init__(self, board: Path, link: Link | None) -> None:
+        self._board = Board(board)
+        self._link = link
+        self._supervisor = os.getppid()
+        self._turn = threading.Lock()
+        self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._adopted: set[int] = set()
+
+    # --- starting -------------------------------------------------------------------------
+
+    def start(self, launch: Launch) -> Process:
+        try:
+            output = spawn.open_output(str(launch.output))
+        except OSError as error:
+            raise _failure("output", error) from error
+        try:
+            return Child(self._spawn(launch, output), launch.token)
+        except CannotStart as error:
+            os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
+            raise
+        finally:
+            os.close(output)
+            if spawn.has_own_directory():
+                os.chdir("/")  # an idle worker must not keep a file system from being unmounted
+
+    def _spawn(self, launch: Launch, output: int) -> int:
+        go = spawn.prepare(
+            launch.argv, launch.environment, launch.cwd, launch.umask, self._stdin, output
+        )
+        with self._turn:
+            self._board.intend(launch.slot, launch.token, self._supervisor)
+            crash_point("before-spawn")
+            try:
+                pid = go()
+            except OSError as error:
+                name = launch.argv[0].decode("utf-8", "replace")
+                raise _failure(name, error) from error
+            except ValueError as error:
+                raise CannotStart(str(error)) from error
+            crash_point("after-spawn")
+            self._board.spawned(launch.slot, pid)
+        crash_point("after-board")
+        return pid
+
+    def freeze(self) -> None:
+        """No spawn from now on: this process is about to become a supervisor."""
+        self._turn.acquire()
+
+    # --- recovery -------------------------------------------------------------------------
+
+    def recover(self, attempts: dict[str, int]) -> dict[str, Process | Fate]:
+        """Those whose pid is known first: who is left then belongs to a half-started one."""
+        lines = {token: self._board.find(slot, token) for token, slot in attempts.items()}
+        order = sorted(attempts, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
+        found = {token: self._recover(token, lines[token]) for token in order}
+        self._board.begin()
+        if self._link is not None:
+            self._link.settle(set(self._adopted))
+        return found
+
+    def _recover(self, token: str, line: Line | None) -> Process | Fate:
+        if not self._board.trusted:
+            return self._found_by_token(token)
+        if line is None:
+            return Fate.NEVER_STARTED
+        if not line.pid:
+            return self._half_started(line)
+        return self._known(line)
+
+    def _known(self, line: Line) -> Process | Fate:
+        stat = kernel.stat_of(line.pid)
+        if stat is None or not line.earliest <= stat.start <= line.latest:
+            return Fate.LOST
+        if stat.ppid == self._supervisor and self._link is not None:
+            return self._adopt(line.pid, line.token)
+        if stat.state in "ZX":
+            return Fate.LOST
+        return self._watch(line.pid, line.token)
+
+    def _half_started(self, line: Line) -> Process | Fate:
+        """The intent is there and no pid: it is a child of the supervisor, or it never was.
+
+        Spawns take turns, so there is one such line at most, and one such child.
+        """
+        if self._supervisor not in (line.supervisor, line.daemon) or self._link is None:
+            return self._found_by_token(line.token)
+        children = [
+            stat
+            for stat in kernel.children_of(self._supervisor)
+            if stat.session == stat.pid and stat.start >= line.earliest
+        ]
+        for stat in children:
+            if members.token_of(stat.pid) == line.token.encode():
+                return self._adopt(stat.pid, line.token)
+        ended = [stat.pid for stat in children if stat.state in "ZX"]
+        unclaimed = [pid for pid in ended if pid not in self._adopted]
+        if not unclaimed:
+            return Fate.NEVER_STARTED
+        if len(unclaimed) > 1:
+            return Fate.LOST
+        return self._adopt(unclaimed[0], line.token)
+
+    def _found_by_token(self, token: str) -> Process | Fate:
+        leaders = [stat for stat in members.find(token, None) if stat.session == stat.pid]
+        if len(leaders) != 1:
+            return Fate.LOST
+        return self._watch(leaders[0].pid, token)
+
+    def _adopt(self, pid: int, token: str) -> Process:
+        assert self._link is not None
+        self._adopted.add(pid)
+        return Adopted(pid, token, self._link)
+
+    def _watch(self, pid: int, token: str) -> Process | Fate:
+        try:
+            return Found(pid, token, os.pidfd_open(pid))
+        except OSError:
+            return Fate.LOST
+
+    def close(self) -> None:
+        os.close(self._stdin)
+        self._board.close()

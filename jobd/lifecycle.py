@@ -1,0 +1,256 @@
+"""Starting, stopping and replacing the daemon from outside: what `jobd start` and its like do."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from jobctl.client import Client
+from jobd.contract.config import DaemonConfig, load
+from jobd.contract.errors import BadRequest, JobdError, NotRunning
+from jobd.contract.models import MAX_WORKERS, DaemonStatus
+from jobd.contract.paths import JOB_VARIABLES, Paths, connect, make_private
+from jobd.supervisor import LOCKED, become_supervisor
+
+_START_WITHIN: Final = 30.0
+"""Seconds for a daemon to answer; a large queue is read in far less."""
+_HANGS_AFTER: Final = 10.0
+"""Seconds without an answer after which a daemon is taken to hang."""
+_LOG_TAIL: Final = 15
+"""Lines of the daemon's log that are shown when it could not start."""
+
+
+class StartOptions(Struct, frozen=True, kw_only=True):
+    workers: int | None = None
+    engine: str | None = None
+    config: Path | None = None
+    ephemeral: bool = False
+
+
+class Started(Struct, frozen=True):
+    already: bool
+    status: DaemonStatus
+
+
+def status(paths: Paths) -> DaemonStatus:
+    """Raises: NotRunning, and what else the client may raise."""
+    with Client(paths.socket) as client:
+        return client.status()
+
+
+def running(paths: Paths) -> DaemonStatus | None:
+    try:
+        return status(paths)
+    except NotRunning:
+        return None
+
+
+# --- start --------------------------------------------------------------------------------------
+
+
+def start(paths: Paths, options: StartOptions) -> Started:
+    """Start the daemon in the background; return once it answers.
+
+    Raises: JobdError (why it could not, with the end of its log).
+    """
+    plan = _plan(paths, options)
+    make_private(paths.state)
+    end = time.monotonic() + _START_WITHIN
+    while True:
+        found = running(paths)
+        if found is not None:
+            return Started(already=True, status=found)
+        answer = _spawn(paths, plan)
+        word, _, rest = answer.partition(" ")
+        if word == "ready":
+            return Started(already=False, status=status(paths))
+        if word != LOCKED or time.monotonic() > end:
+            raise JobdError(_why_not(paths, rest, locked=word == LOCKED))
+        # Somebody else is starting or stopping it right now; whichever it is, it is over soon.
+        time.sleep(0.05)
+
+
+def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None:
+    """Become the supervisor of a daemon in this terminal; returns only if one runs already."""
+    plan = _plan(paths, options)
+    make_private(paths.state)
+    found = running(paths)
+    if found is None:
+        _clean_environment()
+        os.chdir("/")
+        become_supervisor(plan)
+    return found
+
+
+def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
+    """What supervisor and daemon are told; also the checks that need no daemon."""
+    config = load(options.config or paths.config, required=options.config is not None).daemon
+    if options.workers is not None:
+        if not 0 <= options.workers <= MAX_WORKERS:
+            raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
+        config = msgspec.structs.replace(config, workers=options.workers)
+    if options.engine is not None:
+        config = msgspec.structs.replace(config, engine=options.engine)
+    return {
+        "state": str(paths.state),
+        "config_path": str(paths.config),
+        "config": msgspec.to_builtins(config),
+        "ephemeral": options.ephemeral,
+        "lock_path": str(paths.lock),
+        "fresh": True,
+    }
+
+
+def _clean_environment() -> None:
+    for name in JOB_VARIABLES:
+        os.environ.pop(name, None)
+
+
+def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
+    """Start a supervisor that holds nothing of ours; the line that it says of its start."""
+    answer_r, answer_w = os.pipe()
+    environment = {k: v for k, v in os.environ.items() if k not in JOB_VARIABLES}
+    try:
+        with _open_log(paths.log) as log, open(answer_r, encoding="utf-8") as answer:
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "jobd.supervisor",
+                 json.dumps(dict(plan, ready_fd=answer_w))],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment,
+                pass_fds=[answer_w], start_new_session=True,
+            )  # fmt: skip
+            os.close(answer_w)
+            return answer.readline().strip()
+    except OSError as error:
+        raise JobdError(f"cannot start jobd: {error.strerror}: {error.filename}") from error
+
+
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[int]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _why_not(paths: Paths, said: str, *, locked: bool) -> str:
+    if locked:
+        return (
+            f"another jobd holds {paths.lock} and does not answer; see: jobd log. "
+            "If it hangs: jobd restart"
+        )
+    if said and not said.startswith("the daemon ended"):
+        return f"jobd cannot start: {said}"
+    return f"jobd could not start. The end of its log {paths.log}:\n{log_tail(paths, _LOG_TAIL)}"
+
+
+def log_tail(paths: Paths, lines: int) -> str:
+    try:
+        content = paths.log.read_bytes()[-200_000:]
+    except OSError:
+        return ""
+    return "\n".join(content.decode("utf-8", "replace").splitlines()[-lines:] if lines else [])
+
+
+# --- stop ---------------------------------------------------------------------------------------
+
+
+def stop(paths: Paths, *, now: bool, timeout: float | None) -> list[int] | None:
+    """Ask it to drain and exit; the jobs that it waits for. None: it was not running.
+
+    A daemon that hangs is first replaced by one that answers.
+    """
+    with Client(paths.socket) as client:
+        try:
+            return client.shutdown(now=now, timeout=timeout).waiting_for
+        except NotRunning:
+            if not _locked(paths):
+                return None
+        except JobdError:
+            if _answers(paths):
+                raise
+    _replace_hanging(paths)
+    with Client(paths.socket) as client:
+        return client.shutdown(now=now, timeout=timeout).waiting_for
+
+
+def wait_gone(paths: Paths) -> None:
+    """Block until supervisor and daemon have ended: then the lock is free."""
+    with contextlib.suppress(FileNotFoundError), open(paths.lock, "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def _locked(paths: Paths) -> bool:
+    try:
+        with open(paths.lock, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _answers(paths: Paths) -> bool:
+    try:
+        status(paths)
+    except JobdError:
+        return False
+    return True
+
+
+def _replace_hanging(paths: Paths) -> None:
+    """Let the supervisor end a daemon that does not answer; the next one takes its jobs over."""
+    try:
+        os.kill(int(paths.lock.read_text()), signal.SIGUSR1)
+    except (OSError, ValueError) as error:
+        raise JobdError(f"jobd does not answer, nor its supervisor; see: {paths.log}") from error
+    _wait_answer(paths, _START_WITHIN)
+
+
+def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> DaemonStatus:
+    """The first answer of a daemon whose pid is not `but`."""
+    end, pause = time.monotonic() + seconds, 0.01
+    while time.monotonic() < end:
+        with contextlib.suppress(JobdError):
+            connect(paths.socket).close()
+            found = status(paths)
+            if found.pid != but:
+                return found
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)
+    raise JobdError(f"jobd does not answer. The end of its log:\n{log_tail(paths, _LOG_TAIL)}")
+
+
+# --- restart ------------------------------------------------------------------------------------
+
+
+def restart(paths: Paths) -> DaemonStatus:
+    """Replace supervisor and daemon; jobs go on. Raises: NotRunning."""
+    with Client(paths.socket) as client:
+        try:
+            old = client.status().pid
+            with contextlib.suppress(NotRunning):
+                client.renew()
+        except NotRunning:
+            if not _locked(paths):
+                raise
+            old = None
+            _replace_hanging(paths)
+        except JobdError:
+            old = None
+            _replace_hanging(paths)
+    return _wait_answer(paths, _START_WITHIN, but=old)

@@ -1,0 +1,502 @@
+"""The use cases that change something: submit, start, stop, restart, rm, progress, workers.
+
+Each checks what it is given, decides inside a transaction of the writer, where nothing else can
+move, and answers when that is on disk. A request id makes a changing request safe to repeat: its
+answer is committed with what it did, and asking again gets the same answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
+from jobd.contract.models import (
+    Acted,
+    Note,
+    Progress,
+    Restart,
+    Rm,
+    Selector,
+    Start,
+    State,
+    Stop,
+    Submit,
+    Submitted,
+    View,
+    Workers,
+    WorkersReply,
+)
+from jobd.contract.paths import Paths
+from jobd.core.ledger import Ledger
+from jobd.core.queue import Entry
+from jobd.core.states import BY_USER, SHUTDOWN, Move, after
+from jobd.core.undo import Undo
+from jobd.hub import Hub
+from jobd.scheduler import Run, Scheduler, now_us
+from jobd.store.reader import Reader
+from jobd.store.records import Spec, StopOrder
+from jobd.store.store import Look, Store
+from jobd.store.writer import Writer
+
+V = TypeVar("V", bound=View)
+SLICE: Final = 500
+"""Jobs in one transaction of a mass change: others get their turn in between."""
+_MAX_ARGUMENT: Final = 131_071
+"""Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
+_MAX_COMMANDS: Final = 1_000_000
+
+
+class _Tally:
+    """What a mass change did, job by job."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.notices: list[Note] = []
+        self.errors: list[Note] = []
+        self.attempts: dict[int, int] = {}
+
+    def notice(self, job: int, text: str) -> None:
+        self.notices.append(Note(id=job, text=text))
+
+    def error(self, job: int, text: str) -> None:
+        self.errors.append(Note(id=job, text=text))
+
+    def add(self, other: Acted) -> None:
+        self.done += other.done
+        self.notices += other.notices
+        self.errors += other.errors
+        self.attempts |= other.attempts
+
+    def acted(self) -> Acted:
+        return Acted(
+            done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts
+        )
+
+
+Each = Callable[[Look, _Tally], object]
+
+
+class Manager:
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        grace: float,
+        ledger: Ledger,
+        undo: Undo,
+        store: Store,
+        reader: Reader,
+        writer: Writer,
+        scheduler: Scheduler,
+        hub: Hub,
+    ) -> None:
+        self._paths = paths
+        self._grace = grace
+        self._ledger = ledger
+        self._undo = undo
+        self._store = store
+        self._reader = reader
+        self._writer = writer
+        self._scheduler = scheduler
+        self._hub = hub
+        self._requests = itertools.count(1)
+        self._busy: dict[bytes, threading.Event] = {}
+        self._busy_lock = threading.Lock()
+
+    # --- submit ---------------------------------------------------------------------------
+
+    def submit(self, request: Submit, user: str, request_id: bytes) -> Submitted:
+        """Raises: BadRequest, ShuttingDown, StoreFailed."""
+        _check_submit(request)
+        with self._one_at_a_time(request_id):
+            if len(request.commands) <= SLICE:
+                return self._once(request_id, Submitted, lambda: self._submit_now(request, user))
+            return self._submit_in_pieces(request, user, request_id)
+
+    def _submit_now(self, request: Submit, user: str) -> Submitted:
+        self._refuse_draining()
+        first = self._ledger.reserve_ids(len(request.commands))
+        environment = self._store.use_environment(request.environment, len(request.commands))
+        self._insert(first, request, request.commands, user, environment)
+        return self._admit(first, request)
+
+    def _submit_in_pieces(self, request: Submit, user: str, request_id: bytes) -> Submitted:
+        """Hidden until the last piece is written, then visible in one step."""
+        commands = request.commands
+        known, first, environment = self._writer.call(
+            lambda: self._begin_batch(request, request_id)
+        )
+        if known is not None:
+            return known
+        for at in range(0, len(commands), SLICE):
+            piece = commands[at : at + SLICE]
+            self._writer.call(
+                lambda at=at, piece=piece: self._insert(  # type: ignore[misc]
+                    first + at, request, piece, user, environment
+                )
+            )
+        return self._once(request_id, Submitted, lambda: self._end_batch(first, request))
+
+    def _begin_batch(self, request: Submit, request_id: bytes) -> tuple[Submitted | None, int, int]:
+        known = self._answered(request_id, Submitted)
+        if known is not None:
+            return known, 0, 0
+        self._refuse_draining()
+        count = len(request.commands)
+        first = self._ledger.reserve_ids(count)
+        self._store.stage(first, first + count - 1)
+        return None, first, self._store.use_environment(request.environment, count)
+
+    def _end_batch(self, first: int, request: Submit) -> Submitted:
+        self._store.unstage(first)
+        return self._admit(first, request)
+
+    def _insert(
+        self, first: int, request: Submit, commands: list[Any], user: str, environment: int
+    ) -> None:
+        now = now_us()
+        specs = [
+            Spec(
+                argv=command.argv,
+                shell=command.shell,
+                cwd=request.cwd,
+                umask=request.umask,
+                requeue=request.options.requeue,
+            )
+            for command in commands
+        ]
+        self._store.insert_jobs(
+            first,
+            specs,
+            name=request.options.name,
+            priority=request.options.priority,
+            user=user,
+            environment=environment,
+            now=now,
+        )
+        self._store.submitted_events(first, len(specs), user, now)
+
+    def _admit(self, first: int, request: Submit) -> Submitted:
+        count, priority = len(request.commands), request.options.priority
+        starts_now = not len(self._ledger.queue) and self._ledger.busy < self._ledger.workers
+        self._ledger.admit_many(
+            [Entry(id=job, priority=priority) for job in range(first, first + count)]
+        )
+        self._ledger.count(None, State.PENDING, count)
+        return Submitted(
+            first=first,
+            last=first + count - 1,
+            starts_now=starts_now,
+            busy=self._ledger.busy,
+            workers=self._ledger.workers,
+        )
+
+    def _refuse_draining(self) -> None:
+        if self._ledger.draining:
+            raise ShuttingDown("jobd is shutting down and takes no new jobs")
+
+    # --- changes of jobs that are there ---------------------------------------------------------
+
+    def start(self, request: Start, user: str, request_id: bytes) -> Acted:
+        return self._act(request.selector, request_id, lambda job, t: self._start(job, t, user))
+
+    def _start(self, job: Look, tally: _Tally, user: str) -> None:
+        if job.state in (State.PENDING, State.RUNNING):
+            tally.notice(job.job, f"is already {job.state}")
+        elif job.state is not State.STOPPED:
+            tally.error(job.job, f"has {job.state}; to run it again: jobctl restart {job.job}")
+        else:
+            self._requeue(job, Move.RELEASE, user, tally)
+
+    def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
+        return self._act(
+            request.selector,
+            request_id,
+            lambda job, t: self._restart(job, t, user, request.environment),
+        )
+
+    def _restart(
+        self, job: Look, tally: _Tally, user: str, environment: dict[bytes, bytes] | None
+    ) -> None:
+        if job.state is State.PENDING:
+            tally.notice(job.job, "is already pending")
+        elif job.state is State.RUNNING:
+            tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
+        else:
+            if environment is not None:
+                new = self._store.use_environment(environment, 1)
+                self._store.renew_environment(job.job, job.environment, new)
+            self._requeue(job, Move.RESTART, user, tally)
+
+    def _requeue(self, job: Look, move: Move, user: str, tally: _Tally) -> None:
+        state, now = after(job.state, move), now_us()
+        self._store.requeued(job.job, now)
+        data = b'{"attempt":%d}' % (job.attempt + 1)
+        self._store.event(job.job, "restarted", user, now, data)
+        self._ledger.count(job.state, state)
+        self._ledger.admit(Entry(id=job.job, priority=job.priority))
+        tally.done.append(job.job)
+        tally.attempts[job.job] = job.attempt + 1
+
+    def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
+        grace = self._grace if request.grace is None else request.grace
+        order = StopOrder(BY_USER, request.signal, grace, now_us())
+        acted = self._act(
+            request.selector, request_id, lambda job, t: self._stop(job, t, user, order)
+        )
+        for job in acted.done:
+            if job not in self._scheduler.runs:
+                self._hub.finished(job)
+        return acted
+
+    def _stop(self, job: Look, tally: _Tally, user: str, order: StopOrder) -> None:
+        if job.state is State.RUNNING:
+            self._order_stop(self._scheduler.runs[job.job], order)
+            tally.done.append(job.job)
+        elif job.state is State.PENDING:
+            state, now = after(job.state, Move.STOP), now_us()
+            self._store.stopped_pending(job.job, BY_USER, now)
+            self._store.event(job.job, "stopped", user, now, b'{"reason":"by user"}')
+            self._ledger.withdraw(job.job)
+            self._ledger.count(job.state, state)
+            tally.done.append(job.job)
+        else:
+            tally.notice(job.job, f"has already {_finished_word(job.state)}")
+
+    def _order_all(self, runs: list[Run], order: StopOrder) -> None:
+        for run in runs:
+            self._order_stop(run, order)
+
+    def _order_stop(self, run: Run, order: StopOrder) -> None:
+        before = run.order
+        self._store.stop_ordered(run.job, order)
+        run.order = order
+        self._undo.add(lambda: setattr(run, "order", before))
+
+    def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
+        acted = self._act(request.selector, request_id, lambda job, t: self._rm(job, t, user))
+        self.delete_outputs()
+        return acted
+
+    def _rm(self, job: Look, tally: _Tally, user: str) -> None:
+        if not job.state.finished:
+            tally.error(job.job, f"is {job.state}; stop it first, or use rm --force")
+            return
+        self._store.removed(job.job, job.attempt, job.environment)
+        self._store.event(job.job, "removed", user, now_us())
+        self._ledger.count(job.state, None)
+        tally.done.append(job.job)
+
+    def delete_outputs(self) -> None:
+        """Delete the files of removed jobs; what a crash left over is found again at the start."""
+        while gone := self._reader.deletions(SLICE):
+            for job, attempts in gone:
+                for attempt in range(1, attempts + 1):
+                    self._paths.output_of(job, attempt).unlink(missing_ok=True)
+            self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
+
+    def _act(self, selector: Selector, request_id: bytes, each: Each) -> Acted:
+        """A change of many jobs in slices; each slice's answer is remembered on its own."""
+        if not selector.named:
+            raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
+        tally = _Tally()
+        with self._one_at_a_time(request_id):
+            number, seen = self._resume(request_id, tally)
+            ids, missing = self._resolve(selector)
+            for job in missing if not number else ():
+                tally.error(job, "does not exist")
+            left = (job for job in ids if job not in seen)
+            for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
+                key = _slice_key(request_id, number)
+                number += 1
+                tally.add(
+                    self._once(key, Acted, lambda piece=piece: self._slice(piece, each))  # type: ignore[misc]
+                )
+        for job in tally.done:
+            run = self._scheduler.runs.get(job)
+            if run is not None:
+                self._scheduler.carry_out_stop(run)
+        return tally.acted()
+
+    def _resume(self, request_id: bytes, tally: _Tally) -> tuple[int, set[int]]:
+        """What an earlier sending of this request has done: slices and their jobs."""
+        seen: set[int] = set()
+        for number in itertools.count() if request_id else ():
+            key = _slice_key(request_id, number)
+            known = self._writer.call(lambda key=key: self._answered(key, Acted))  # type: ignore[misc]
+            if known is None:
+                return number, seen
+            tally.add(known)
+            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
+        return 0, seen
+
+    def _slice(self, piece: list[int], each: Each) -> Acted:
+        tally = _Tally()
+        for job in piece:
+            look = self._store.look(job)
+            if look is None:
+                tally.error(job, "does not exist")
+            else:
+                each(look, tally)
+        return tally.acted()
+
+    def _resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
+        """The ids that are meant, and the single ids that do not exist."""
+        ids = [job for job, _ in self.selected(selector.ids, selector.states)]
+        if selector.states:
+            return ids, []
+        found = set(ids)
+        singles = dict.fromkeys(first for first, last in selector.ids if first == last)
+        return ids, [job for job in singles if job not in found]
+
+    def selected(
+        self, ranges: Iterable[tuple[int, int]], states: list[State]
+    ) -> Iterator[tuple[int, State]]:
+        """All jobs of the selection, read in pages, in order of id."""
+        merged, behind = merge_ranges(ranges), 0
+        while page := self._reader.select(merged, states, behind, 5000):
+            yield from page
+            behind = page[-1][0]
+
+    # --- small ones ---------------------------------------------------------------------------
+
+    def progress(self, request: Progress, user: str, request_id: bytes) -> Acted:
+        """Raises: NotFound, Refused (it does not run)."""
+        return self._once(request_id, Acted, lambda: self._progress(request, user))
+
+    def _progress(self, request: Progress, user: str) -> Acted:
+        look = self._store.look(request.id)
+        if look is None:
+            raise NotFound(f"job {request.id} does not exist")
+        if look.state is not State.RUNNING:
+            raise Refused(f"job {request.id} is {look.state}, not running")
+        self._store.progressed(request.id, request.percent, request.message)
+        data = msgspec.json.encode({"percent": request.percent, "message": request.message})
+        self._store.event(request.id, "progress", user, now_us(), data)
+        return Acted(done=[request.id])
+
+    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
+        return self._once(request_id, WorkersReply, lambda: self._workers(request, user))
+
+    def _workers(self, request: Workers, user: str) -> WorkersReply:
+        ledger = self._ledger
+        if request.workers is not None and request.workers != ledger.workers:
+            ledger.set_workers(request.workers)
+            self._store.setting("workers", str(request.workers))
+            data = msgspec.json.encode({"workers": request.workers})
+            self._store.event(None, "workers", user, now_us(), data)
+        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
+
+    # --- shutting down --------------------------------------------------------------------------
+
+    def drain(self) -> list[int]:
+        """Start nothing more and take nothing more; the jobs that still run."""
+        self._ledger.draining = True
+        self._writer.nudge()
+        return sorted(self._scheduler.runs)
+
+    def end_running(self) -> None:
+        """For `stop --now`: every running job is told to end."""
+        order = StopOrder(SHUTDOWN, 15, self._grace, now_us())
+        runs = list(self._scheduler.runs.values())
+        self._writer.call(lambda: self._order_all(runs, order))
+        for run in runs:
+            self._scheduler.carry_out_stop(run)
+
+    # --- asked again --------------------------------------------------------------------------
+
+    def _once(self, request_id: bytes, kind: type[V], action: Callable[[], V]) -> V:
+        """Do it and remember the answer in the same commit; if it was done already, only answer."""
+
+        def inside() -> V:
+            known = self._answered(request_id, kind)
+            if known is not None:
+                return known
+            answer = action()
+            if request_id:
+                now = now_us()
+                self._store.answer(request_id, msgspec.msgpack.encode(answer), now)
+                if next(self._requests) % 256 == 0:
+                    self._store.forget_requests(now)
+            return answer
+
+        return self._writer.call(inside)
+
+    def _answered(self, request_id: bytes, kind: type[V]) -> V | None:
+        known = self._store.answered(request_id) if request_id else None
+        return None if known is None else msgspec.msgpack.decode(known, type=kind)
+
+    @contextmanager
+    def _one_at_a_time(self, request_id: bytes) -> Iterator[None]:
+        """A client that asks again while its first sending is still at work waits for that."""
+        mine = threading.Event()
+        while request_id:
+            with self._busy_lock:
+                other = self._busy.setdefault(request_id, mine)
+            if other is mine:
+                break
+            other.wait()
+        try:
+            yield
+        finally:
+            with self._busy_lock:
+                self._busy.pop(request_id, None)
+            mine.set()
+
+
+def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted, without overlap; so that 10,000 single ids in a row are one range."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        elif first <= last:
+            merged.append((first, last))
+    return merged
+
+
+def _slice_key(request_id: bytes, number: int) -> bytes:
+    return request_id + number.to_bytes(4, "big") if request_id else b""
+
+
+def _finished_word(state: State) -> str:
+    return "been stopped" if state is State.STOPPED else str(state)
+
+
+def _check_submit(request: Submit) -> None:
+    """Raises: BadRequest, naming the field."""
+    if not 1 <= len(request.commands) <= _MAX_COMMANDS:
+        raise BadRequest(f"commands: between 1 and {_MAX_COMMANDS:,} are needed")
+    if any(not character.isprintable() for character in request.options.name):
+        raise BadRequest("--name: control characters and line breaks are not allowed")
+    if not os.path.isabs(request.cwd) or b"\0" in request.cwd:
+        raise BadRequest("--cwd: an absolute path without NUL bytes is needed")
+    for command in request.commands:
+        _check_argv(command.argv, shell=command.shell)
+    for name, value in request.environment.items():
+        if not name or b"=" in name or b"\0" in name or b"\0" in value:
+            raise BadRequest(f"--env: {name!r} cannot be a variable of the environment")
+        if len(name) + len(value) + 1 > _MAX_ARGUMENT:
+            raise BadRequest(f"--env: {name!r} is longer than {_MAX_ARGUMENT:,} bytes")
+
+
+def _check_argv(argv: list[bytes], *, shell: bool) -> None:
+    if shell and len(argv) != 1:
+        raise BadRequest("command: a shell line is exactly one text")
+    if not argv[0]:
+        raise BadRequest("command: it is empty")
+    for number, word in enumerate(argv):
+        if b"\0" in word:
+            raise BadRequest(f"command: argument {number} holds a NUL byte")
+        if len(word) > _MAX_ARGUMENT:
+            raise BadRequest(
+                f"command: argument {number} is longer than {_MAX_ARGUMENT:,} bytes, the most "
+                "that Linux passes to a program; put it into a file"
+            )

@@ -1,0 +1,109 @@
+"""Watches what running jobs say of their progress; sleeps for good while none runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from jobd.contract.paths import Paths
+from jobd.core.progress import Reading, from_file, from_output
+
+if TYPE_CHECKING:
+    from jobd.scheduler import Run
+
+_EVERY: Final = 0.5
+"""Seconds between two looks at running jobs."""
+_TAIL: Final = 4096
+"""Bytes of output that are looked at."""
+
+log = logging.getLogger(__name__)
+
+
+def read_tail(path: Path, size: int = _TAIL) -> bytes:
+    """The end of a file; b"" where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        end = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, max(0, end - size)) if end else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+class Observer:
+    def __init__(
+        self,
+        paths: Paths,
+        runs: dict[int, Run],
+        report: Callable[[Run, Reading], object],
+    ) -> None:
+        self._paths = paths
+        self._runs = runs
+        self._report = report
+        self._something_runs = threading.Event()
+        self._closed = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="observer", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._something_runs.set()
+
+    def wake(self) -> None:
+        if not self._something_runs.is_set():
+            self._something_runs.set()
+
+    def file_of(self, run: Run) -> str:
+        """The `JOBD_PROGRESS` of an attempt."""
+        return f"{self._paths.progress}/{run.job}.{run.attempt}"
+
+    def last_look(self, run: Run) -> Reading | None:
+        """What the job said since the last look, when it has ended."""
+        return self._look(run)
+
+    def _run(self) -> None:
+        while self._something_runs.wait() and not self._closed.wait(_EVERY):
+            if not self._runs:
+                self._something_runs.clear()
+                # A job that came between the look and the clearing.
+                if self._runs:
+                    self._something_runs.set()
+                continue
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        for run in list(self._runs.values()):
+            try:
+                reading = self._look(run)
+            except Exception:
+                log.exception("job %d: its progress cannot be read", run.job)
+                continue
+            if reading is not None:
+                self._report(run, reading)
+
+    def _look(self, run: Run) -> Reading | None:
+        """What is new; whole percents are enough, so that an attempt has few such events."""
+        said = read_tail(Path(self.file_of(run)))
+        reading = from_file(said) if said else self._from_output(run)
+        before = run.reading
+        if reading is None or (
+            before is not None
+            and int(before.percent) == int(reading.percent)
+            and (before.message == reading.message or not said)
+        ):
+            return None
+        run.reading = reading
+        return reading
+
+    def _from_output(self, run: Run) -> Reading | None:
+        tail = read_tail(self._paths.output_of(run.job, run.attempt))
+        return from_output(tail) if tail else None

@@ -1,0 +1,371 @@
+"""The use cases that only look: list, show, output, events, wait, status."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from jobd.contract.errors import BadRequest, NotFound
+from jobd.contract.models import (
+    EventPage,
+    Events,
+    Job,
+    List,
+    Output,
+    Page,
+    Piece,
+    Selector,
+    Show,
+    Shown,
+    State,
+    Wait,
+    Waited,
+)
+from jobd.contract.paths import Paths
+from jobd.contract.wire import MAX_WAIT
+from jobd.core.ledger import Ledger
+from jobd.core.progress import last_line
+from jobd.hub import Hub
+from jobd.manager import Manager, merge_ranges
+from jobd.observer import read_tail
+from jobd.scheduler import now_us
+from jobd.store.reader import SECTIONS, Key, Reader, key_of
+from jobd.store.records import JobRow
+from jobd.views import Views, event
+
+_PAGE: Final = 500
+"""Jobs in one reply."""
+_PIECE: Final = 1024 * 1024
+"""Bytes of output in one reply."""
+_FOLLOW_EVERY: Final = 0.1
+"""Seconds between two looks at an output that somebody follows."""
+_UNCOMPLETED: Final = 1000
+"""Jobs that did not complete, in the answer to a wait."""
+_HISTORY: Final = 1000
+"""Events of one job that are shown."""
+_COUNTED: Final = 1000
+"""Beyond it a place in the queue is "more than"."""
+
+
+class Queries:
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        ledger: Ledger,
+        reader: Reader,
+        manager: Manager,
+        hub: Hub,
+        views: Views,
+    ) -> None:
+        self._paths = paths
+        self._ledger = ledger
+        self._reader = reader
+        self._manager = manager
+        self._hub = hub
+        self._views = views
+
+    # --- list -----------------------------------------------------------------------------
+
+    def list(self, request: List) -> Page:
+        limits = {
+            "running": request.running,
+            "pending": request.pending,
+            "finished": request.finished,
+        }
+        section, behind, given = _read_cursor(request.cursor)
+        total = _PAGE if request.limit is None else min(_PAGE, request.limit - given)
+        rows: Sequence[JobRow] = []
+        following: str | None = None
+        for name in SECTIONS[SECTIONS.index(section) :]:
+            room = total - len(rows)
+            limit = limits[name]
+            if limit is not None:
+                room = min(room, limit)
+            page = self._section(name, request.selector, behind, room)
+            rows = [*rows, *page]
+            behind = None
+            if len(rows) >= total:
+                following = f"{name}:{':'.join(map(str, key_of(name, rows[-1])))}" if rows else None
+                break
+        more = request.limit is None or given + len(rows) < request.limit
+        now = now_us()
+        return Page(
+            jobs=[self._views.job(row, now) for row in rows],
+            next=f"{following}:{given + len(rows)}" if following and more else None,
+            counts=dict(self._ledger.counts),
+            missing=[*self._missing(request.selector)] if request.cursor is None else [],
+        )
+
+    def _section(
+        self, name: str, selector: Selector, behind: Key | None, room: int
+    ) -> Sequence[JobRow]:
+        if room <= 0 or not _may_hold(name, selector.states):
+            return []
+        ranges = [] if selector.all else selector.ids
+        return self._reader.page(name, ranges, selector.states, behind, room)
+
+    def _missing(self, selector: Selector) -> Sequence[int]:
+        singles = list(dict.fromkeys(first for first, last in selector.ids if first == last))
+        if not singles:
+            return []
+        ranges = [(job, job) for job in singles]
+        found = {job for job, _ in self._manager.selected(ranges, [])}
+        return [job for job in singles if job not in found]
+
+    # --- show -----------------------------------------------------------------------------
+
+    def show(self, request: Show) -> Shown:
+        row = self._row(request.id)
+        events = self._reader.events_of(row.id, _HISTORY)
+        attempts = self._reader.attempts(row.id)
+        return Shown(
+            job=self._views.job(row, now_us()),
+            attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
+            events=[event(found) for found in events],
+            why=self._why(row) if row.state is State.PENDING else None,
+            environment=self._reader.environment(row.environment) if request.environment else None,
+        )
+
+    def _row(self, job: int) -> JobRow:
+        row = self._reader.job(job)
+        if row is None:
+            raise NotFound(f"job {job} does not exist")
+        return row
+
+    def _why(self, row: JobRow) -> str:
+        """In words, with numbers that never need a scan of the whole queue."""
+        ledger = self._ledger
+        if ledger.draining:
+            return "the daemon is shutting down and starts nothing"
+        words = [f"{ledger.busy} of {ledger.workers} workers busy"]
+        if ledger.workers == 0:
+            words = ["there are 0 workers; raise them with: jobctl workers N"]
+        ahead = len(self._reader.page("pending", [], [], None, _COUNTED + 1))
+        return "; ".join([*words, *self._before(row, ahead)])
+
+    def _before(self, row: JobRow, waiting: int) -> Iterable[str]:
+        rows = self._reader.page("pending", [], [], None, min(waiting, _COUNTED))
+        ahead = next((n for n, other in enumerate(rows) if other.id == row.id), None)
+        if ahead is None:
+            return [f"more than {_COUNTED:,} jobs before it"]
+        return ["next in line"] if ahead == 0 else [f"{ahead} {_plural(ahead)} before it"]
+
+    # --- output ---------------------------------------------------------------------------
+
+    def output(self, request: Output) -> Piece:
+        """Raises: NotFound (no such job or attempt, or its output is gone)."""
+        job = self._reader.latest_started() if request.id is None else request.id
+        if job is None:
+            raise NotFound("no job has been started yet")
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        while True:
+            seen = self._hub.last_event
+            piece = self._piece(job, request)
+            left = until - time.monotonic()
+            if piece.data or piece.ended or left <= 0:
+                return piece
+            if piece.state is State.RUNNING:
+                time.sleep(min(_FOLLOW_EVERY, left))
+            else:
+                self._hub.wait_event(seen, left)
+
+    def _piece(self, job: int, request: Output) -> Piece:
+        # The state first: what the file then holds is all that a finished attempt ever wrote.
+        row = self._row(job)
+        attempt = request.attempt or row.attempt
+        if attempt > row.attempt:
+            raise NotFound(f"job {job} has no attempt {attempt}")
+        current = attempt == row.attempt and not row.state.finished
+        # A job that was restarted and waits: its coming attempt has no output yet.
+        if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
+            return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
+        path = self._paths.output_of(job, attempt)
+        over = not current or row.state is State.PENDING
+        data, offset = _read(path, request, missing_ok=not over or _never_began(row))
+        return Piece(
+            id=job,
+            attempt=attempt,
+            data=data,
+            offset=offset,
+            ended=over and len(data) < _PIECE,
+            state=row.state,
+            path=str(path),
+        )
+
+    def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
+        path = str(self._paths.output_of(row.id, attempt)) if attempt else ""
+        return Piece(
+            id=row.id,
+            attempt=attempt,
+            data=b"",
+            offset=offset,
+            ended=row.state.finished,
+            state=row.state,
+            path=path,
+        )
+
+    # --- events ---------------------------------------------------------------------------
+
+    def events(self, request: Events) -> EventPage:
+        after = request.after
+        if after is None:
+            return self._events_end(request, self._hub.last_event)
+        ranges = [] if request.selector.all else request.selector.ids
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        while True:
+            newest = self._hub.last_event
+            rows = self._reader.events(after, ranges, request.limit) if newest > after else []
+            if rows:
+                page = self._events_end(request, rows[-1].seq)
+                return EventPage(
+                    events=[event(row) for row in rows],
+                    next=page.next,
+                    unfinished=page.unfinished,
+                )
+            after = max(after, newest)
+            left = until - time.monotonic()
+            if left <= 0 or not self._hub.wait_event(after, left):
+                return self._events_end(request, after)
+
+    def _events_end(self, request: Events, following: int) -> EventPage:
+        selector = request.selector
+        if selector.ids and not selector.all:
+            states = [State.PENDING, State.RUNNING]
+            unfinished = sum(1 for _ in self._manager.selected(selector.ids, states))
+        else:
+            counts = self._ledger.counts
+            unfinished = counts[State.PENDING] + counts[State.RUNNING]
+        return EventPage(events=[], next=following, unfinished=unfinished)
+
+    # --- wait -----------------------------------------------------------------------------
+
+    def wait(self, request: Wait) -> Waited:
+        """Raises: BadRequest (nothing was named)."""
+        selector = request.selector
+        if not selector.named:
+            raise BadRequest("name the jobs to wait for, or --all")
+        states = selector.states
+        if selector.all and not selector.ids and not states:
+            states = [State.PENDING, State.RUNNING]
+        ids = [job for job, _ in self._manager.selected(selector.ids, states)]
+        waiter = self._hub.register(ids, any_one=request.any)
+        try:
+            done = self._finished_already(ids, any_one=request.any)
+            done = done or waiter.wait(min(request.wait, MAX_WAIT))
+        finally:
+            self._hub.unregister(waiter, ids)
+        return self._waited(request, ids, done=done)
+
+    def _finished_already(self, ids: Sequence[int], *, any_one: bool) -> bool:
+        if not ids:
+            return True
+        open_states = [State.PENDING, State.RUNNING]
+        left = self._manager.selected(_as_ranges(ids), open_states)
+        if not any_one:
+            return next(left, None) is None
+        return sum(1 for _ in left) < len(ids)
+
+    def _waited(self, request: Wait, ids: Sequence[int], *, done: bool) -> Waited:
+        ranges = _as_ranges(ids)
+        found = dict(self._manager.selected(ranges, [])) if ids else {}
+        counts = dict.fromkeys(State, 0)
+        for state in found.values():
+            counts[state] += 1
+        done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
+        bad = [job for job, state in found.items() if state in (State.FAILED, State.STOPPED)]
+        wanted = list(found) if len(found) == 1 else bad[:_UNCOMPLETED]
+        jobs = [*self._jobs(wanted)] if done else []
+        return Waited(
+            done=done,
+            total=len(found),
+            counts=counts,
+            jobs=jobs,
+            last_lines={job.id: self._last_line(job) for job in jobs if job.state is State.FAILED},
+            missing=[*self._missing(request.selector)],
+            ids=ranges,
+        )
+
+    def _jobs(self, ids: Sequence[int]) -> Sequence[Job]:
+        now = now_us()
+        return [self._views.job(row, now) for row in self._reader.jobs(ids)]
+
+    def _last_line(self, job: Job) -> str:
+        return last_line(read_tail(Path(job.output_path))) if job.output_path else ""
+
+
+def _as_ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
+    return merge_ranges((job, job) for job in ids)
+
+
+def _may_hold(section: str, states: Sequence[State]) -> bool:
+    if not states:
+        return True
+    if section == "finished":
+        return any(state.finished for state in states)
+    return State(section) in states
+
+
+def _read_cursor(cursor: str | None) -> tuple[str, Key | None, int]:
+    """Section, key, and how many jobs the pages before had."""
+    if cursor is None:
+        return SECTIONS[0], None, 0
+    try:
+        section, first, second, given = cursor.split(":")
+        SECTIONS.index(section)
+        return section, (int(first), int(second)), int(given)
+    except ValueError:
+        raise BadRequest(f"cursor: {cursor!r} is none of ours") from None
+
+
+def _never_began(row: JobRow) -> bool:
+    return row.pid is None
+
+
+def _read(path: Path, request: Output, *, missing_ok: bool) -> tuple[bytes, int]:
+    """A piece of the file and where it begins."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if missing_ok:
+            return b"", request.offset
+        raise NotFound(f"the output file {path} is gone") from None
+    try:
+        offset = request.offset
+        if request.tail is not None:
+            offset = _tail_offset(descriptor, request.tail)
+        return os.pread(descriptor, _PIECE, offset), offset
+    finally:
+        os.close(descriptor)
+
+
+def _tail_offset(descriptor: int, lines: int) -> int:
+    """Where the last `lines` lines begin, found from the end, a block at a time."""
+    end = position = os.fstat(descriptor).st_size
+    if lines == 0 or end == 0:
+        return end
+    # A final line feed closes the last line; it does not begin another one.
+    wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
+    while position > 0:
+        size = min(65536, position)
+        position -= size
+        block = os.pread(descriptor, size, position)
+        count = block.count(b"\n")
+        if count >= wanted:
+            return position + _nth_from_end(block, wanted) + 1
+        wanted -= count
+    return 0
+
+
+def _nth_from_end(block: bytes, wanted: int) -> int:
+    at = len(block)
+    for _ in range(wanted):
+        at = block.rindex(b"\n", 0, at)
+    return at
+
+
+def _plural(count: int) -> str:
+    return "job" if count == 1 else "jobs"

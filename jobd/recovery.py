@@ -1,0 +1,76 @@
+"""What a starting daemon does with what an earlier one left: nothing is guessed.
+
+Every attempt marked `running` is a child (living or ended) of the supervisor, or never started
+and pends again, or (both parents died) lives on and is watched, or is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from jobd.contract.models import State
+from jobd.core.ledger import Ledger
+from jobd.core.states import BY_USER, Outcome
+from jobd.crash import crash_point
+from jobd.engines.base import Engine, Fate
+from jobd.scheduler import Run, Scheduler, now_us
+from jobd.store.reader import Reader
+from jobd.store.records import JobRow
+from jobd.store.store import Started, Store
+from jobd.store.writer import Writer
+
+log = logging.getLogger(__name__)
+_SLICE = 1000
+
+
+def recover(
+    reader: Reader,
+    writer: Writer,
+    store: Store,
+    ledger: Ledger,
+    scheduler: Scheduler,
+    engine: Engine,
+) -> None:
+    """Unfinished batches → the queue → running attempts; dispatch is still halted."""
+    for first, last in reader.staged():
+        while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
+            pass
+    rows = reader.page("running", [], [], None, 1_000_000)
+    found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
+    crash_point("recovering")
+    lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
+    unstarted = [row for row in rows if found.get(row.token or "") is Fate.NEVER_STARTED]
+    writer.call(lambda: _put_back(store, unstarted))
+    ledger.load(reader.pending(), reader.counts())
+    for row in rows:
+        if row not in unstarted:
+            ledger.occupy(row.id, row.slot or 0)
+    for row in lost:
+        log.warning("job %d: the outcome of attempt %d is lost", row.id, row.attempt)
+        scheduler.lost(_run(row), Outcome(lost=True))
+    for row in rows:
+        process = found.get(row.token or "", Fate.LOST)
+        if not isinstance(process, Fate):
+            run = _run(row)
+            run.process = process
+            run.order = row.stop
+            scheduler.adopt(run)
+    if rows:
+        log.info(
+            "recovered: %d running, %d never started, %d lost",
+            len(rows) - len(lost) - len(unstarted), len(unstarted), len(lost),
+        )  # fmt: skip
+
+
+def _put_back(store: Store, rows: list[JobRow]) -> None:
+    now = now_us()
+    for row in rows:
+        store.never_started(row.id, row.attempt)
+        if row.stop is not None:
+            store.stopped_pending(row.id, BY_USER, now)
+            store.event(row.id, State.STOPPED, row.user, now, b'{"reason":"by user"}')
+
+
+def _run(row: JobRow) -> Run:
+    started = Started(row.id, row.attempt, row.priority, row.token or "", row.spec, row.environment)
+    return Run(started, row.slot or 0)

@@ -1,0 +1,375 @@
+"""Dispatch, and the worker threads of the `ThreadPoolExecutor` that carry attempts out.
+
+There is no dispatch loop to wake: every transaction ends with `fill`, which gives each free slot
+the best job that may run. So whatever made a job ready or freed a slot (a submit, an end, more
+workers) starts the next one in its own commit. After that commit a worker thread takes over:
+
+    fill (commit) → engine.start → process.wait → [end what is left] → record the end (commit)
+                  → reap → whoever waits is told
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jobd.contract.models import DEFAULT_GROUP, MAX_WORKERS, State
+from jobd.contract.paths import Paths
+from jobd.core.ledger import Ledger
+from jobd.core.progress import Reading
+from jobd.core.queue import Entry
+from jobd.core.states import Outcome, Verdict, verdict
+from jobd.core.undo import Undo
+from jobd.crash import crash_point
+from jobd.engines.base import CannotStart, Engine, Launch, NoResources, Process
+from jobd.hub import Hub
+from jobd.observer import Observer
+from jobd.store.reader import Reader
+from jobd.store.records import Spec, StopOrder
+from jobd.store.store import Started, Store
+from jobd.store.writer import Writer
+from jobd.timer import Timer
+
+log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+"""Seconds until what the machine refused (a full disk, no process left) is tried again."""
+_ENVIRONMENTS: Final = 16
+"""How many environments are kept unpacked."""
+
+
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Run:
+    """A running attempt, from its claim to the commit of its end."""
+
+    def __init__(self, started: Started, slot: int, process: Process | None = None) -> None:
+        self.job = started.job
+        self.attempt = started.attempt
+        self.started = started
+        self.slot = slot
+        self.process = process
+        self.order: StopOrder | None = None
+        """Set by the writer's thread, once it is on disk or about to be."""
+        self.reading: Reading | None = None
+        """The progress seen last."""
+        self._lock = threading.Lock()
+        self._taken: StopOrder | None = None
+        """The order that has been carried out: the one that the job ends by."""
+        self._over = False
+
+    @property
+    def pid(self) -> int | None:
+        return None if self.process is None else self.process.pid
+
+    def begun(self, process: Process) -> None:
+        with self._lock:
+            self.process = process
+
+    def take_order(self) -> StopOrder | None:
+        """An order that is still to be carried out on the living process; once for each order."""
+        with self._lock:
+            if self._over or self.process is None or self._taken is self.order:
+                return None
+            self._taken = self.order
+            return self.order
+
+    def kill(self) -> None:
+        with self._lock:
+            process = None if self._over else self.process
+        if process is not None:
+            process.signal(signal.SIGKILL)
+
+    def cancelled(self) -> bool:
+        """Whether it was told to stop before it began; then it must not begin."""
+        with self._lock:
+            self._taken = self.order
+            return self.order is not None
+
+    def over(self) -> StopOrder | None:
+        """Its leader has ended; the order that made it end, if one did."""
+        with self._lock:
+            self._over = True
+            return self._taken
+
+
+class Scheduler:
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        shell: str,
+        host: str,
+        ledger: Ledger,
+        undo: Undo,
+        store: Store,
+        reader: Reader,
+        engine: Engine,
+        hub: Hub,
+        timer: Timer,
+    ) -> None:
+        self._paths = paths
+        self._shell = os.fsencode(shell)
+        self._host = host
+        self._ledger = ledger
+        self._undo = undo
+        self._store = store
+        self._reader = reader
+        self._engine = engine
+        self._hub = hub
+        self._timer = timer
+        self._environments: dict[int, dict[bytes, bytes]] = {}
+        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
+        self._halted = False
+        self.runs: dict[int, Run] = {}
+        """By job; changed by the writer's thread alone."""
+        self.observer = Observer(paths, self.runs, self._progressed)
+        self.idle: Callable[[], object] = lambda: None
+        """Called after a commit that left nothing running."""
+
+    def bind(self, writer: Writer) -> None:
+        self._writer = writer
+        writer.in_trouble = self._in_trouble
+
+    # --- dispatch (in the writer's transaction) -------------------------------------------------
+
+    def fill(self) -> Callable[[], object]:
+        """Give every free slot the best job that may run; what is returned starts them."""
+        runs: list[Run] = []
+        while not self._halted and (taken := self._ledger.take()) is not None:
+            entry, slot = taken
+            runs.append(self._claim(entry, slot))
+        last_event = self._store.take_last_event()
+        return lambda: self._after_commit(runs, last_event)
+
+    def _claim(self, entry: Entry, slot: int) -> Run:
+        now = now_us()
+        token = os.urandom(16).hex()
+        started = self._store.started(entry.id, token, slot, self._host, now)
+        self._store.event(entry.id, "started", "", now, b'{"attempt":%d}' % started.attempt)
+        self._ledger.count(State.PENDING, State.RUNNING)
+        run = Run(started, slot)
+        self._enter(run)
+        return run
+
+    def _enter(self, run: Run) -> None:
+        self.runs[run.job] = run
+        self._undo.add(lambda: self.runs.pop(run.job))
+
+    def _after_commit(self, runs: list[Run], last_event: int | None) -> None:
+        for run in runs:
+            self._pool.submit(self._work, run)
+        if runs:
+            self.observer.wake()
+        if last_event is not None:
+            self._hub.published(last_event)
+        if not self.runs:
+            self.idle()
+
+    def _in_trouble(self) -> None:
+        """A transaction failed: what it should have started or recorded is tried again."""
+        self._store.take_last_event()
+        self._timer.after(_RETRY_S, self._writer.nudge)
+
+    # --- carrying out (worker threads) ------------------------------------------------------------
+
+    def adopt(self, run: Run) -> None:
+        """Look after an attempt that an earlier daemon started."""
+        self.runs[run.job] = run
+        self._pool.submit(self._work, run)
+        self.observer.wake()
+
+    def lost(self, run: Run, outcome: Outcome) -> None:
+        """Record the end of an attempt of an earlier daemon whose process is gone."""
+        self.runs[run.job] = run
+        self._finish(run, outcome)
+
+    def _work(self, run: Run) -> None:
+        try:
+            outcome = self._carry_out(run)
+        except NoResources as error:
+            self._put_back(run, error)
+            return
+        except Exception as error:
+            log.exception("job %d: attempt %d broke down", run.job, run.attempt)
+            outcome = Outcome(error=f"internal error: {error}")
+        self._finish(run, outcome)
+
+    def _carry_out(self, run: Run) -> Outcome:
+        if run.process is None:
+            if run.cancelled():
+                return Outcome()
+            try:
+                run.begun(self._engine.start(self._launch(run)))
+            except CannotStart as error:
+                return Outcome(error=str(error))
+        self.carry_out_stop(run)
+        process = run.process
+        assert process is not None
+        outcome = process.wait()
+        order = run.over()
+        if order is not None:
+            process.end(_deadline(order))
+        return outcome
+
+    def _launch(self, run: Run) -> Launch:
+        started = run.started
+        spec = started.spec
+        argv = [self._shell, b"-c", spec.argv[0]] if spec.shell else spec.argv
+        return Launch(
+            job=run.job,
+            attempt=run.attempt,
+            slot=run.slot,
+            token=started.token,
+            argv=argv,
+            cwd=spec.cwd,
+            umask=spec.umask,
+            environment=self._job_environment(run),
+            output=self._paths.output_of(run.job, run.attempt),
+        )
+
+    def _job_environment(self, run: Run) -> dict[bytes, bytes]:
+        environment = self._environment(run.started.environment).copy()
+        environment.setdefault(b"PYTHONUNBUFFERED", b"1")
+        environment[b"PWD"] = run.started.spec.cwd
+        environment[b"JOBD_JOB_ID"] = b"%d" % run.job
+        environment[b"JOBD_ATTEMPT"] = b"%d" % run.attempt
+        environment[b"JOBD_GROUP"] = DEFAULT_GROUP.encode()
+        environment[b"JOBD_SLOT"] = b"%d" % run.slot
+        environment[b"JOBD_PROGRESS"] = os.fsencode(self.observer.file_of(run))
+        environment[b"JOBD_RUN"] = run.started.token.encode()
+        environment[b"JOBD_SOCKET"] = os.fsencode(self._paths.socket)
+        return environment
+
+    def _environment(self, number: int) -> dict[bytes, bytes]:
+        found = self._environments.get(number)
+        if found is None:
+            found = self._reader.environment(number)
+            if len(self._environments) >= _ENVIRONMENTS:
+                self._environments.clear()
+            self._environments[number] = found
+        return found
+
+    # --- stopping -----------------------------------------------------------------------------
+
+    def carry_out_stop(self, run: Run) -> None:
+        """The order is on disk: signal now, KILL when the grace is over."""
+        order, process = run.take_order(), run.process
+        if order is not None and process is not None:
+            process.signal(order.signal)
+            self._timer.at(_deadline(order), run.kill)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _finish(self, run: Run, outcome: Outcome) -> None:
+        """Record it, as often as it takes: until then the status stays in the kernel."""
+        crash_point("before-finish")
+        reading = self.observer.last_look(run)
+        self._writer.post(
+            lambda: self._record(run, outcome, reading),
+            lambda state: self._recorded(run, state),
+            lambda _: self._timer.after(_RETRY_S, lambda: self._finish(run, outcome)),
+        )
+
+    def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> State:
+        now = now_us()
+        order = run.over()
+        what = verdict(outcome, order.reason if order else None, run.started.spec.requeue)
+        if reading is not None:
+            self._record_progress(run.job, reading, now)
+        self._store.ended(run.job, run.attempt, run.pid, outcome, what, now)
+        self._store.event(run.job, *_event(what, outcome, now))
+        self._leave(run)
+        self._ledger.count(State.RUNNING, what.state)
+        if what.state is State.PENDING:
+            self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+        return what.state
+
+    def _leave(self, run: Run) -> None:
+        self._ledger.release(run.job)
+        del self.runs[run.job]
+        self._undo.add(lambda: self.runs.__setitem__(run.job, run))
+
+    def _recorded(self, run: Run, state: State) -> None:
+        crash_point("before-reap")
+        if run.process is not None:
+            run.process.reap()
+        crash_point("after-reap")
+        if state.finished:
+            self._hub.finished(run.job)
+        with contextlib.suppress(OSError):
+            os.unlink(self.observer.file_of(run))
+
+    def _put_back(self, run: Run, error: NoResources) -> None:
+        """The machine has no room for another process just now: nothing has started."""
+        log.warning("job %d waits: %s", run.job, error)
+        self.halt()
+        self._timer.after(_RETRY_S, self.resume)
+        self._writer.post(
+            lambda: self._unstart(run),
+            failed=lambda _: self._timer.after(_RETRY_S, lambda: self._put_back(run, error)),
+        )
+
+    def _unstart(self, run: Run) -> None:
+        self._store.never_started(run.job, run.attempt)
+        self._leave(run)
+        self._ledger.count(State.RUNNING, State.PENDING)
+        self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+
+    def halt(self) -> None:
+        """Start nothing until `resume`."""
+        self._halted = True
+
+    def resume(self) -> None:
+        self._halted = False
+        self._writer.nudge()
+
+    # --- progress -----------------------------------------------------------------------------
+
+    def _progressed(self, run: Run, reading: Reading) -> None:
+        self._writer.post(lambda: self._note_progress(run, reading))
+
+    def _note_progress(self, run: Run, reading: Reading) -> None:
+        if self.runs.get(run.job) is run:
+            self._record_progress(run.job, reading, now_us())
+
+    def _record_progress(self, job: int, reading: Reading, now: int) -> None:
+        self._store.progressed(job, reading.percent, reading.message)
+        data = {"percent": reading.percent, "message": reading.message}
+        self._store.event(job, "progress", "", now, msgspec.json.encode(data))
+
+    def close(self) -> None:
+        self.observer.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _deadline(order: StopOrder) -> float:
+    """When KILL is due, on the monotonic clock; an order of an earlier daemon keeps its time."""
+    passed = max(0.0, (now_us() - order.at) / 1e6)
+    return time.monotonic() + max(0.0, order.grace - passed)
+
+
+class _End(Struct, frozen=True, omit_defaults=True):
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+def _event(what: Verdict, outcome: Outcome, now: int) -> tuple[str, str, int, bytes | None]:
+    """The event of an end: its name, nobody's user, its time, its data."""
+    name = "retrying" if what.state is State.PENDING else what.state.value
+    end = _End(what.reason, outcome.exit_code, outcome.signal)
+    data = None if what.state is State.COMPLETED else msgspec.json.encode(end)
+    return name, "", now, data

@@ -1,0 +1,256 @@
+"""The rpyc adapter: who is it, decode, hand on, encode.
+
+Of rpyc's protocol one request is left, a call with one `bytes` that answers one `bytes`: no
+attributes, no references to objects, no pickles, no compressed frames. Before a byte is read the
+kernel has said who is at the other end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+import rpyc
+from rpyc.core import brine, consts
+from rpyc.core.channel import Channel
+from rpyc.core.protocol import Connection
+from rpyc.core.stream import SocketStream
+
+from jobd.contract import wire
+from jobd.contract.errors import (
+    BadRequest,
+    InternalError,
+    JobdError,
+    VersionMismatch,
+)
+from jobd.contract.models import Record, View
+from jobd.contract.paths import Paths, ShortAddress
+from jobd.contract.version import PROTOCOL, VERSION
+from jobd.crash import crash_point
+
+log = logging.getLogger(__name__)
+_MAX_CLIENTS: Final = 1000
+_SEND_TIMEOUT_S: Final = 30
+"""A client that does not read for so long is let go."""
+
+Handler = Callable[[Any, str, bytes], View]
+"""Takes the request, the caller's login and the request id."""
+
+
+class _Channel(Channel):  # type: ignore[misc]
+    """Frames with a limit that is known before they are read."""
+
+    def recv(self) -> bytes:
+        header = self.stream.read(self.FRAME_HEADER.size)
+        length, compressed = self.FRAME_HEADER.unpack(header)
+        if compressed or length > wire.MAX_FRAME:
+            raise EOFError(f"refused a frame of {length} bytes, compressed: {bool(compressed)}")
+        data: bytes = self.stream.read(length + len(self.FLUSHER))
+        return data[: -len(self.FLUSHER)]
+
+
+class _Protocol(Connection):  # type: ignore[misc]
+    """What is left of rpyc's protocol: `HANDLE_CALL` with bytes, and closing."""
+
+    @classmethod
+    def _request_handlers(cls) -> dict[int, Callable[..., Any]]:
+        return {consts.HANDLE_CALL: cls._answer, consts.HANDLE_CLOSE: cls._handle_close}
+
+    def _answer(self, *args: object) -> bytes:
+        (payload,) = args
+        if not isinstance(payload, bytes):
+            raise TypeError("one bytes is expected")
+        answer: bytes = self._local_root.answer(payload)
+        return answer
+
+    def _unbox(self, package: tuple[int, Any]) -> Any:  # noqa: ANN401
+        """Values and tuples of values only: a reference to an object is never followed."""
+        label, value = package
+        if label == consts.LABEL_VALUE:
+            return value
+        if label == consts.LABEL_TUPLE:
+            return tuple(self._unbox(item) for item in value)
+        raise ValueError("references are not accepted")
+
+    def _box(self, obj: object) -> tuple[int, object]:
+        if not brine.dumpable(obj):
+            raise TypeError("only values are sent")
+        return consts.LABEL_VALUE, obj
+
+    def _dispatch(self, data: bytes) -> None:
+        # A client has nothing to answer, since it is never asked anything.
+        if data[:1] != brine.I1.pack(consts.MSG_REQUEST):
+            raise ValueError("only requests are accepted")
+        super()._dispatch(data)
+
+    def close(self) -> None:
+        """Without the farewell that would wait for a client that is gone or does not read."""
+        if not self.closed:
+            self._cleanup(_anyway=True)
+
+
+class _Session(rpyc.Service):  # type: ignore[misc]
+    """One connected client."""
+
+    def __init__(self, service: Service, user: str) -> None:
+        self._service = service
+        self._user = user
+
+    def answer(self, payload: bytes) -> bytes:
+        return self._service.answer(payload, self._user)
+
+
+class Service:
+    """`handlers`: what answers each request of `wire.REQUESTS`, by its name."""
+
+    def __init__(self, paths: Paths, handlers: Mapping[str, Handler]) -> None:
+        self._paths = paths
+        self._handlers = handlers
+        self._slots = threading.BoundedSemaphore(_MAX_CLIENTS)
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        """Given up for a moment when there are no descriptors left to accept a client with."""
+        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC)
+        self._listener: socket.socket | None = None
+        self._closed = False
+
+    # --- one request ------------------------------------------------------------------------
+
+    def answer(self, payload: bytes, user: str) -> bytes:
+        try:
+            answer = wire.encode_reply(self._handle(payload, user))
+        except JobdError as error:
+            answer = wire.encode_error(error)
+        except Exception:
+            log.exception("a request of %s failed", user)
+            answer = wire.encode_error(InternalError("internal error in the daemon; see: jobd log"))
+        crash_point("before-reply")
+        return answer
+
+    def _handle(self, payload: bytes, user: str) -> View:
+        try:
+            envelope = wire.decode_envelope(payload)
+        except msgspec.DecodeError as error:
+            raise BadRequest(f"unreadable request: {error}") from None
+        if envelope.protocol != PROTOCOL:
+            raise VersionMismatch(
+                f"jobctl {envelope.version} speaks protocol {envelope.protocol}, the running jobd "
+                f"{VERSION} protocol {PROTOCOL}; replace the daemon, jobs go on: jobd restart"
+            )
+        if self._closed:
+            # The process is about to end. Its end, seen as such, is what lets a client ask the
+            # daemon that follows; any answer from here would be the wrong one.
+            threading.Event().wait()
+        handler = self._handlers.get(envelope.name)
+        if handler is None:
+            raise BadRequest(f"unknown request {envelope.name[:40]!r}")
+        return handler(_decode(envelope), user, envelope.id)
+
+    # --- connections ------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Raises: OSError. The lock is ours, so a socket that is there is a leftover."""
+        self._paths.socket.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ShortAddress(self._paths.socket) as address:
+            self._listener.bind(address)
+            os.chmod(address, 0o600)
+        self._listener.listen(256)
+        self._listener.setblocking(False)  # noqa: FBT003
+        threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections; requests under way are answered."""
+        self._closed = True
+        os.write(self._wake_w, b"x")
+        with suppress(OSError):
+            self._paths.socket.unlink()
+
+    def _accept_all(self) -> None:
+        assert self._listener is not None
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(self._wake_r, select.POLLIN)
+        while not self._closed:
+            poll.poll()
+            if not self._closed:
+                self._accept()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.error("cannot accept a client: %s", error)
+            self._turn_one_away()
+            return
+        user = _peer(sock)
+        if user is None or not self._slots.acquire(blocking=False):
+            sock.close()
+            return
+        try:
+            threading.Thread(
+                target=self._serve, args=(sock, user), name="client", daemon=True
+            ).start()
+        except RuntimeError:
+            log.error("no thread for a client")
+            self._slots.release()
+            sock.close()
+
+    def _turn_one_away(self) -> None:
+        """No descriptor left: accept with the spare one and close, or the caller would hang."""
+        assert self._listener is not None
+        os.close(self._spare)
+        with suppress(OSError):
+            self._listener.accept()[0].close()
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _serve(self, sock: socket.socket, user: str) -> None:
+        try:
+            sock.setblocking(True)  # noqa: FBT003
+            sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0)
+            )
+            channel = _Channel(SocketStream(sock), compress=False)
+            connection = _Protocol(
+                _Session(self, user),
+                channel,
+                {"include_local_traceback": False, "include_local_version": False},
+            )
+            connection.serve_all()
+        except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
+            log.warning("the connection of %s was ended: %s", user, error)
+        finally:
+            self._slots.release()
+            sock.close()
+
+
+def _decode(envelope: wire.Envelope) -> Record:
+    try:
+        return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"{envelope.name}: {error}") from None
+
+
+def _peer(sock: socket.socket) -> str | None:
+    """The login at the other end (SO_PEERCRED, unix(7)); None: somebody who may not come in."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    if uid not in (0, os.geteuid()):
+        log.warning("user %d was refused", uid)
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

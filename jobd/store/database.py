@@ -1,0 +1,87 @@
+"""Opening the database: pragmas, the schema's version, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from jobd.contract.errors import StoreFailed
+
+_BUSY_MS: Final = 5000
+"""How long to wait for another program that holds the database, in milliseconds."""
+
+
+def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
+    """The one connection that writes; brings the schema up to date.
+
+    Raises: StoreFailed (unreadable, damaged, or written by a newer version).
+    """
+    try:
+        connection = _connect(path, "rwc")
+        # Before anything is written: a database of a newer version stays as it is.
+        _refuse_newer(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA cache_size = -8192")
+        _migrate(connection)
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "ro")
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -2048")
+    return connection
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> StoreFailed:
+    return StoreFailed(f"the database {path} cannot be used: {error}. Nothing was changed")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # The path is quoted as a URI, so that '?' and '#' in a directory's name stay what they are.
+    uri = f"file:{_quoted(path)}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(path))
+
+
+def _scripts() -> list[tuple[int, str]]:
+    """The numbered scripts, in order: (1, "CREATE …"), …"""
+    folder = resources.files("jobd.store") / "schema"
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(entry.name[:3]), entry.read_text("utf-8")) for entry in found)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    known, found = _scripts()[-1][0], _version(connection)
+    if found > known:
+        raise StoreFailed(
+            f"the database {path} has schema {found}, written by a newer jobd; this one knows "
+            f"schema {known}. Install the newer version again; nothing was changed"
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    current = _version(connection)
+    for number, script in _scripts():
+        if number > current:
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+            )

@@ -1,0 +1,262 @@
+"""The reading half of the store: pages by key, over a few connections that never write."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from jobd.contract.models import State
+from jobd.store.database import open_reader, unreadable
+from jobd.store.records import (
+    AttemptRow,
+    EventRow,
+    JobRow,
+    spec_decoder,
+    stop_decoder,
+    unpack_environment,
+)
+
+_IDLE_CONNECTIONS: Final = 4
+
+_JOB: Final = """
+SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
+       j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
+       j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
+       a.max_rss_kb
+FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
+                                      AND j.state <> 'pending'
+"""
+_VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
+
+SECTIONS: Final = ("running", "pending", "finished")
+"""The order in which jobs are listed."""
+_SECTION: Final = {
+    "running": ("j.state = 'running'", "(j.started_at, j.id) > (?, ?)", "j.started_at, j.id"),
+    "pending": (
+        "j.state = 'pending'",
+        # The first comparison is what lets the index find the place.
+        "j.priority <= -? AND (-j.priority, j.id) > (?, ?)",
+        "j.priority DESC, j.id",
+    ),
+    "finished": (
+        "j.finished_at IS NOT NULL",
+        "(j.finished_at, j.id) < (?, ?)",
+        "j.finished_at DESC, j.id DESC",
+    ),
+}
+Key = tuple[int, int]
+Ranges = Sequence[tuple[int, int]]
+
+
+def key_of(section: str, row: JobRow) -> Key:
+    """Where in its section a job stands; the next page begins behind it."""
+    if section == "pending":
+        return -row.priority, row.id
+    return (row.started_at if section == "running" else row.finished_at) or 0, row.id
+
+
+class Reader:
+    """Any thread may call; each call sees the last commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = open_reader(self._path)
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise unreadable(self._path, error) from error
+        finally:
+            if self._idle.qsize() < _IDLE_CONNECTIONS:
+                self._idle.put(connection)
+            else:
+                connection.close()
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with self._connection() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+    # --- jobs -----------------------------------------------------------------------------
+
+    def job(self, job: int) -> JobRow | None:
+        rows = self._all(f"{_JOB} WHERE j.id = ? AND {_VISIBLE}", (job,))
+        return _job(rows[0]) if rows else None
+
+    def jobs(self, ids: Sequence[int]) -> list[JobRow]:
+        """In order of id; what does not exist is left out."""
+        marks = ",".join("?" * len(ids))
+        return [
+            _job(row)
+            for row in self._all(
+                f"{_JOB} WHERE j.id IN ({marks}) AND {_VISIBLE} ORDER BY j.id", ids
+            )
+        ]
+
+    def select(
+        self, ranges: Ranges, states: Sequence[State], after: int, limit: int
+    ) -> list[tuple[int, State]]:
+        """Ids behind `after`, in order, that lie in the ranges and are in one of the states."""
+        where, values = _chosen(ranges, states)
+        rows = self._all(
+            f"SELECT j.id, j.state FROM jobs AS j WHERE j.id > ? AND {where} AND {_VISIBLE}"
+            " ORDER BY j.id LIMIT ?",
+            (after, *values, limit),
+        )
+        return [(int(str(row[0])), State(str(row[1]))) for row in rows]
+
+    def page(
+        self,
+        section: str,
+        ranges: Ranges,
+        states: Sequence[State],
+        behind: Key | None,
+        limit: int,
+    ) -> list[JobRow]:
+        """The next jobs of a section, found by key and never by counting rows."""
+        member, beyond, order = _SECTION[section]
+        where, values = _chosen(ranges, states)
+        if behind is not None:
+            where = f"{where} AND {beyond}"
+            values += [behind[0], *behind] if section == "pending" else behind
+        rows = self._all(
+            f"{_JOB} WHERE {member} AND {where} AND {_VISIBLE} ORDER BY {order} LIMIT ?",
+            (*values, limit),
+        )
+        return [_job(row) for row in rows]
+
+    def latest_started(self) -> int | None:
+        rows = self._all(
+            "SELECT job FROM attempts WHERE job IN (SELECT id FROM jobs WHERE state = 'running')"
+            " ORDER BY started_at DESC LIMIT 1"
+        ) or self._all(
+            "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND attempt > 0"
+            " ORDER BY finished_at DESC LIMIT 1"
+        )
+        return int(str(rows[0][0])) if rows else None
+
+    def attempts(self, job: int) -> list[AttemptRow]:
+        rows = self._all(
+            "SELECT attempt, state, reason, started_at, finished_at, exit_code, signal, pid,"
+            " cpu_us, max_rss_kb FROM attempts WHERE job = ? ORDER BY attempt",
+            (job,),
+        )
+        return [AttemptRow(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]
+
+    def environment(self, environment: int) -> dict[bytes, bytes]:
+        rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))
+        content = rows[0][0] if rows else None
+        return unpack_environment(content) if isinstance(content, bytes) else {}
+
+    # --- history --------------------------------------------------------------------------
+
+    def events(self, after: int, ranges: Ranges, limit: int) -> list[EventRow]:
+        where, values = _within("e.job", ranges)
+        rows = self._all(
+            f"SELECT seq, at, job, event, user, data FROM events AS e WHERE seq > ? AND {where}"
+            " ORDER BY seq LIMIT ?",
+            (after, *values, limit),
+        )
+        return [EventRow(*row) for row in rows]  # type: ignore[arg-type]
+
+    def events_of(self, job: int, limit: int) -> list[EventRow]:
+        """The last `limit` events of a job, oldest first."""
+        rows = self._all(
+            "SELECT seq, at, job, event, user, data FROM events WHERE job = ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (job, limit),
+        )
+        return [EventRow(*row) for row in reversed(rows)]  # type: ignore[arg-type]
+
+    # --- what a starting daemon asks ----------------------------------------------------------
+
+    def pending(self) -> list[tuple[int, int]]:
+        """Id and priority of all that waits, in starting order."""
+        return self._all(  # type: ignore[return-value]
+            f"SELECT j.id, j.priority FROM jobs AS j WHERE j.state = 'pending' AND {_VISIBLE}"
+            " ORDER BY j.priority DESC, j.id"
+        )
+
+    def counts(self) -> dict[State, int]:
+        """From the small indexes, whose cost is that of their entries and not of the rows."""
+        bad = "j.state IN ('failed', 'stopped')"
+        rows = self._all(f"SELECT j.state, COUNT(*) FROM jobs AS j WHERE {bad} GROUP BY j.state")
+        counts = dict.fromkeys(State, 0)
+        counts |= {State(str(state)): int(str(count)) for state, count in rows}
+        for state in (State.PENDING, State.RUNNING):
+            counts[state] = self._count(_SECTION[state][0])
+        counts[State.COMPLETED] = self._count(_SECTION["finished"][0]) - sum(
+            counts[state] for state in (State.FAILED, State.STOPPED)
+        )
+        return counts
+
+    def _count(self, condition: str) -> int:
+        rows = self._all(f"SELECT COUNT(*) FROM jobs AS j WHERE {condition}")
+        return int(str(rows[0][0]))
+
+    def last_id(self) -> int:
+        rows = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+        return int(str(rows[0][0])) if rows else 0
+
+    def last_event(self) -> int:
+        rows = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(str(rows[0][0])) if rows else 0
+
+    def staged(self) -> list[tuple[int, int]]:
+        return self._all("SELECT first, last FROM staged")  # type: ignore[return-value]
+
+    def deletions(self, limit: int) -> list[tuple[int, int]]:
+        return self._all(  # type: ignore[return-value]
+            "SELECT job, attempts FROM deletions LIMIT ?", (limit,)
+        )
+
+    def setting(self, name: str) -> str | None:
+        rows = self._all("SELECT value FROM settings WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+
+def _chosen(ranges: Ranges, states: Sequence[State]) -> tuple[str, list[object]]:
+    """A condition on jobs `j` and its values."""
+    where, values = _within("j.id", ranges)
+    if states:
+        marks = ",".join("?" * len(states))
+        where, values = f"{where} AND j.state IN ({marks})", [*values, *map(str, states)]
+    return where, values
+
+
+def _within(column: str, ranges: Ranges) -> tuple[str, list[object]]:
+    if not ranges:
+        return "1", []
+    if len(ranges) == 1:
+        return f"{column} BETWEEN ? AND ?", list(ranges[0])
+    # As one JSON value, since the number of parameters of a statement is limited; and from
+    # the ranges to the jobs, so that the cost is that of the ranges and not that of the queue.
+    text = msgspec.json.encode([list(pair) for pair in ranges]).decode()
+    return (
+        f"{column} IN (SELECT x.id FROM json_each(?) AS r JOIN jobs AS x ON x.id BETWEEN"
+        " json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]'))",
+        [text],
+    )
+
+
+def _job(row: tuple[object, ...]) -> JobRow:
+    values = list(row)
+    values[1] = State(str(row[1]))
+    values[6] = spec_decoder.decode(row[6])  # type: ignore[arg-type]
+    values[9] = None if row[9] is None else stop_decoder.decode(row[9])  # type: ignore[arg-type]
+    return JobRow(*values)  # type: ignore[arg-type]

@@ -1,0 +1,245 @@
+"""The writing half of the store: every change there is, as one method each.
+
+Called by the writer's thread alone, inside its transaction; nothing here begins or commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jobd.contract.models import State
+from jobd.core.states import Outcome, Verdict
+from jobd.store.records import Spec, StopOrder, pack_environment, spec_decoder, spec_encoder
+
+REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
+"""How long an answered request is remembered, in microseconds."""
+
+
+class Started(Struct, frozen=True):
+    """An attempt that has just been written down as running."""
+
+    job: int
+    attempt: int
+    priority: int
+    token: str
+    spec: Spec
+    environment: int
+
+
+class Look(Struct, frozen=True):
+    job: int
+    state: State
+    priority: int
+    attempt: int
+    environment: int
+
+
+class Store:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._last_event: int | None = None
+
+    # --- environments ---------------------------------------------------------------------
+
+    def use_environment(self, environment: dict[bytes, bytes], uses: int) -> int:
+        """The id of this content, stored now if it is new; counts `uses` more jobs."""
+        digest, content = pack_environment(environment)
+        row = self._db.execute(
+            "INSERT INTO environments (digest, content, uses) VALUES (?, ?, ?)"
+            " ON CONFLICT (digest) DO UPDATE SET uses = uses + excluded.uses RETURNING id",
+            (digest, content, uses),
+        ).fetchone()
+        return int(row[0])
+
+    def leave_environment(self, environment: int, uses: int = 1) -> None:
+        self._db.execute(
+            "UPDATE environments SET uses = uses - ? WHERE id = ?", (uses, environment)
+        )
+        self._db.execute("DELETE FROM environments WHERE id = ? AND uses <= 0", (environment,))
+
+    # --- jobs -----------------------------------------------------------------------------
+
+    def insert_jobs(
+        self,
+        first: int,
+        specs: Sequence[Spec],
+        *,
+        name: str,
+        priority: int,
+        user: str,
+        environment: int,
+        now: int,
+    ) -> None:
+        encode = spec_encoder.encode
+        self._db.executemany(
+            "INSERT INTO jobs (id, state, reason, priority, name, user, spec, environment,"
+            " submitted_at, queued_at) VALUES (?, 'pending', 'queued', ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (first + number, priority, name, user, encode(spec), environment, now, now)
+                for number, spec in enumerate(specs)
+            ],
+        )
+
+    def stage(self, first: int, last: int) -> None:
+        """Hide a range of jobs until `unstage`."""
+        self._db.execute("INSERT INTO staged (first, last) VALUES (?, ?)", (first, last))
+
+    def unstage(self, first: int) -> None:
+        self._db.execute("DELETE FROM staged WHERE first = ?", (first,))
+
+    def drop_staged(self, first: int, last: int, limit: int) -> bool:
+        """Delete a slice of a batch that was never finished; True when none is left."""
+        rows = self._db.execute(
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE id BETWEEN ? AND ? LIMIT ?)"
+            " RETURNING environment",
+            (first, last, limit),
+        ).fetchall()
+        for (environment,) in rows:
+            self.leave_environment(environment)
+        self._db.execute("DELETE FROM events WHERE job BETWEEN ? AND ?", (first, last))
+        if len(rows) < limit:
+            self.unstage(first)
+        return len(rows) < limit
+
+    def started(self, job: int, token: str, slot: int, host: str, now: int) -> Started:
+        """The next attempt of a pending job begins."""
+        row = self._db.execute(
+            "UPDATE jobs SET state = 'running', reason = NULL, attempt = attempt + 1,"
+            " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
+            " RETURNING attempt, priority, spec, environment",
+            (now, job),
+        ).fetchone()
+        attempt, priority, spec, environment = row
+        self._db.execute(
+            "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at)"
+            " VALUES (?, ?, ?, ?, ?, 'running', ?)",
+            (job, attempt, token, slot, host, now),
+        )
+        return Started(job, attempt, priority, token, spec_decoder.decode(spec), environment)
+
+    def look(self, job: int) -> Look | None:
+        """What a decision about a job needs; None: there is no such job."""
+        row = self._db.execute(
+            "SELECT id, state, priority, attempt, environment FROM jobs AS j WHERE id = ? AND"
+            " NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)",
+            (job,),
+        ).fetchone()
+        return None if row is None else Look(row[0], State(row[1]), *row[2:])
+
+    def never_started(self, job: int, attempt: int) -> None:
+        """The attempt was on disk and its process never came to be: as if not taken."""
+        self._db.execute("DELETE FROM attempts WHERE job = ? AND attempt = ?", (job, attempt))
+        self._db.execute(
+            "UPDATE jobs SET state = 'pending', reason = 'queued', attempt = ?,"
+            " started_at = NULL WHERE id = ?",
+            (attempt - 1, job),
+        )
+
+    def ended(
+        self, job: int, attempt: int, pid: int | None, outcome: Outcome, verdict: Verdict, now: int
+    ) -> None:
+        pending = verdict.state is State.PENDING
+        state = "failed" if pending else verdict.state.value
+        cpu = None if outcome.cpu_s is None else round(outcome.cpu_s * 1e6)
+        self._db.execute(
+            "UPDATE attempts SET state = ?, reason = ?, finished_at = ?, exit_code = ?,"
+            " signal = ?, pid = ?, cpu_us = ?, max_rss_kb = ? WHERE job = ? AND attempt = ?",
+            (
+                state, verdict.reason, now, outcome.exit_code, outcome.signal, pid, cpu,
+                outcome.max_rss_kb, job, attempt,
+            ),
+        )  # fmt: skip
+        if pending:
+            self.requeued(job, now)
+        else:
+            self._db.execute(
+                "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL WHERE id = ?",
+                (state, verdict.reason, now, job),
+            )
+
+    def requeued(self, job: int, now: int) -> None:
+        """Back into the queue; the attempts so far and their output stay."""
+        self._db.execute(
+            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, progress = NULL,"
+            " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL"
+            " WHERE id = ?",
+            (now, job),
+        )
+
+    def renew_environment(self, job: int, old: int, new: int) -> None:
+        self._db.execute("UPDATE jobs SET environment = ? WHERE id = ?", (new, job))
+        self.leave_environment(old)
+
+    def stopped_pending(self, job: int, reason: str, now: int) -> None:
+        self._db.execute(
+            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ? WHERE id = ?",
+            (reason, now, job),
+        )
+
+    def stop_ordered(self, job: int, order: StopOrder) -> None:
+        self._db.execute(
+            "UPDATE jobs SET stop = ? WHERE id = ?", (msgspec.msgpack.encode(order), job)
+        )
+
+    def progressed(self, job: int, percent: float, message: str | None) -> None:
+        self._db.execute(
+            "UPDATE jobs SET progress = ?, progress_message = ? WHERE id = ?",
+            (percent, message, job),
+        )
+
+    def removed(self, job: int, attempts: int, environment: int) -> None:
+        self._db.execute("DELETE FROM attempts WHERE job = ?", (job,))
+        self._db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+        self.leave_environment(environment)
+        if attempts:
+            self._db.execute("INSERT INTO deletions VALUES (?, ?)", (job, attempts))
+
+    def deleted(self, jobs: Iterable[int]) -> None:
+        """The output files of these are gone."""
+        self._db.executemany("DELETE FROM deletions WHERE job = ?", [(job,) for job in jobs])
+
+    # --- history --------------------------------------------------------------------------
+
+    def event(
+        self, job: int | None, event: str, user: str, now: int, data: bytes | None = None
+    ) -> None:
+        """`data` is JSON."""
+        self._last_event = self._db.execute(
+            "INSERT INTO events (at, job, event, user, data) VALUES (?, ?, ?, ?, ?)",
+            (now, job, event, user, data),
+        ).lastrowid
+
+    def take_last_event(self) -> int | None:
+        """The number of the last event written since the last call."""
+        last, self._last_event = self._last_event, None
+        return last
+
+    def submitted_events(self, first: int, count: int, user: str, now: int) -> None:
+        self._db.executemany(
+            "INSERT INTO events (at, job, event, user) VALUES (?, ?, 'submitted', ?)",
+            [(now, first + number, user) for number in range(count)],
+        )
+        (self._last_event,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
+
+    # --- requests and settings --------------------------------------------------------------
+
+    def answered(self, request: bytes) -> bytes | None:
+        row = self._db.execute("SELECT reply FROM requests WHERE id = ?", (request,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def answer(self, request: bytes, reply: bytes, now: int) -> None:
+        self._db.execute("INSERT INTO requests VALUES (?, ?, ?)", (request, now, reply))
+
+    def forget_requests(self, now: int) -> None:
+        self._db.execute("DELETE FROM requests WHERE at < ?", (now - REMEMBER_REQUESTS_US,))
+
+    def setting(self, name: str, value: str) -> None:
+        self._db.execute(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ?",
+            (name, value, value),
+        )

@@ -1,0 +1,192 @@
+"""The group-commit writer: one thread, one transaction for everything that waits.
+
+A caller hands in an action; the thread runs all that wait in the order in which they came, inside
+one transaction, and commits once. Only then are the callers told, so what they acknowledge is on
+disk, and one fsync serves them all. `finally_do` runs last in every transaction: that is where
+free slots are filled, so that the end of one job and the start of the next share one commit.
+
+Memory that mirrors the disk is changed by actions too. Each such change leaves its undoing with
+the `Undo` log; when a transaction fails, the log is played backwards, and memory is true again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from jobd.contract.errors import JobdError, StoreFailed
+from jobd.core.undo import Undo
+from jobd.crash import crash_point
+
+T = TypeVar("T")
+_MAX_BATCH: Final = 256
+"""Actions in one transaction at most, so that no caller waits for many others."""
+
+log = logging.getLogger(__name__)
+
+
+class _Item:
+    __slots__ = ("action", "done", "error", "failed", "result")
+
+    def __init__(
+        self,
+        action: Callable[[], Any],
+        done: Callable[[Any], object],
+        failed: Callable[[JobdError], object],
+    ) -> None:
+        self.action = action
+        self.done = done
+        self.failed = failed
+        self.result: Any = None
+        self.error: JobdError | None = None
+
+    def run(self) -> None:
+        """A refusal comes before the action's first write, so it spoils nothing."""
+        self.error = None
+        try:
+            self.result = self.action()
+        except JobdError as error:
+            self.error = error
+
+    def tell(self) -> None:
+        try:
+            if self.error is None:
+                self.done(self.result)
+            else:
+                self.failed(self.error)
+        except Exception:
+            log.exception("a caller could not be told the result of its action")
+
+
+class Writer:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        undo: Undo,
+        finally_do: Callable[[], Callable[[], object]],
+    ) -> None:
+        """`finally_do` runs inside each transaction; what it returns runs after the commit."""
+        self._db = connection
+        self._undo = undo
+        self._finally_do = finally_do
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._closed = threading.Event()
+        self.in_trouble: Callable[[], object] = lambda: None
+        """Called when a transaction has failed, so that what must not be dropped is tried again."""
+        self.trouble: str | None = None
+        """Why the last transaction failed; None while all is well."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what waits and end; later calls fail."""
+        self._closed.set()
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def post(
+        self,
+        action: Callable[[], T],
+        done: Callable[[T], object] = lambda _: None,
+        failed: Callable[[JobdError], object] = lambda _: None,
+    ) -> None:
+        """Run the action soon; `done` or `failed` is called by the writer after the commit."""
+        self._queue.put(_Item(action, done, failed))
+
+    def call(self, action: Callable[[], T]) -> T:
+        """Run the action and wait until it is on disk.
+
+        Raises: JobdError (refused by the action, or StoreFailed).
+        """
+        if self._closed.is_set():
+            raise StoreFailed("the daemon has closed its database; ask again")
+        future: Future[T] = Future()
+        self.post(action, future.set_result, future.set_exception)
+        return future.result()
+
+    def nudge(self) -> None:
+        """Let a transaction happen, for what `finally_do` has to do."""
+        self.post(lambda: None)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            batch, last = self._gather(item)
+            if not self._commit(batch):
+                for single in batch:
+                    self._commit_alone(single)
+            if last:
+                return
+
+    def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
+        """All that waits now, and whether the end came with it."""
+        batch = [first]
+        while len(batch) < _MAX_BATCH:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return batch, True
+            batch.append(item)
+        return batch, False
+
+    def _commit(self, batch: list[_Item]) -> bool:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for item in batch:
+                item.run()
+            afterwards = self._finally_do()
+            crash_point("before-commit")
+            self._db.execute("COMMIT")
+        except Exception as error:
+            self._take_back(error)
+            return False
+        crash_point("after-commit")
+        self._undo.clear()
+        self.trouble = None
+        for item in batch:
+            item.tell()
+        afterwards()
+        return True
+
+    def _commit_alone(self, item: _Item) -> None:
+        """An action must not suffer from its neighbours: each gets a transaction of its own."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            item.run()
+            self._db.execute("COMMIT")
+        except Exception as error:
+            self._take_back(error)
+            item.error = StoreFailed(f"could not be saved: {_words(error)}. Nothing was changed")
+        else:
+            self._undo.clear()
+        item.tell()
+
+    def _take_back(self, error: Exception) -> None:
+        self.trouble = _words(error)
+        if isinstance(error, sqlite3.Error):
+            log.error("a transaction failed: %s", self.trouble)
+        else:
+            log.exception("a transaction failed")
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            log.exception("the rollback failed")
+        self._undo.play()
+        self.in_trouble()
+
+
+def _words(error: Exception) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_FULL"):
+        return "no space left on the disk of the database"
+    return str(error) or type(error).__name__

@@ -1,0 +1,287 @@
+"""The supervisor: parent of the daemon, and of its jobs when the daemon has died.
+
+Theory of operation. It holds the lock of the instance, is child subreaper, and starts the daemon.
+While a daemon lives the supervisor only reaps orphans. When the daemon dies, the kernel hands all
+its children to us: jobs that run, and jobs that have ended and whose status is not on disk yet. A
+session leader that has ended stays a zombie and is announced to the next daemon, which commits
+its status and answers "reap"; other orphans are reaped at once. The next daemon starts when the
+gate (a close-on-exec pipe of the old daemon) reaches its end: then no spawn is half-way.
+
+The daemon execs this module when *we* die: its jobs then stay its children. `renew` execs this
+module again, so that an upgrade replaces supervisor and daemon.
+
+Standard library only, everything imported at the start, and almost nothing that can fail.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from jobd import kernel
+
+EXIT_CLEAN: Final = 0
+EXIT_RENEW: Final = 3
+"""The daemon asks us to exec ourselves and to start a fresh daemon."""
+EXIT_REFUSED: Final = 4
+"""The daemon has said why it cannot start, and trying again would not help."""
+LOCKED: Final = "locked"
+_QUICK_DEATHS: Final = 5
+"""Daemons that died before they were ready, in a row, until we give up (never with children)."""
+_CRASH_VARIABLE: Final = "JOBD_CRASH_AT"
+
+
+class Supervisor:
+    """`plan` is what the daemon is started with; `plan["lock"]` names an open, locked file."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._plan = plan
+        self._ready_fd: int | None = plan.pop("ready_fd", None)
+        self._gate: int | None = plan.pop("gate", None)
+        self._daemon = 0
+        self._link: socket.socket | None = None
+        self._quick_deaths = 0
+        self._was_ready = False
+        self._announced: set[int] = set()
+        self._stopping = False
+        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._signals: list[int] = []
+
+    def run(self) -> int:
+        """Prepare → (start a daemon → serve it until it dies)* → leave."""
+        kernel.set_child_subreaper()
+        self._note_pid()
+        self._catch_signals()
+        while True:
+            self._pass_gate()
+            self._start_daemon()
+            status = self._serve()
+            self._daemon = 0
+            if status == EXIT_RENEW:
+                self._renew()
+            if status == EXIT_CLEAN or self._hopeless(status):
+                self._tell("failed the daemon ended before it was ready")
+                return 0 if status == EXIT_CLEAN else 1
+            self._back_off()
+
+    # --- preparation ------------------------------------------------------------------------
+
+    def _note_pid(self) -> None:
+        """For `jobd stop` and `restart`, when the daemon hangs. A full disk is no reason to fail."""
+        try:
+            os.ftruncate(self._plan["lock"], 0)
+            os.pwrite(self._plan["lock"], b"%d\n" % os.getpid(), 0)
+        except OSError:
+            return
+
+    def _catch_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, self._note_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    def _note_signal(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
+
+    def _pass_gate(self) -> None:
+        """Wait until no process is left that could still become a job of the old daemon."""
+        if self._gate is None:
+            return
+        while True:
+            ready, _, _ = select.select([self._gate, self._wake_r], [], [])
+            if self._gate in ready and not os.read(self._gate, 1):
+                break
+            self._drain_wakeups()
+        os.close(self._gate)
+        self._gate = None
+
+    # --- the daemon -------------------------------------------------------------------------
+
+    def _start_daemon(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gate_r, gate_w = os.pipe2(os.O_CLOEXEC)
+        plan = dict(self._plan, link=theirs.fileno(), gate_r=gate_r, gate_w=gate_w)
+        inherited = (theirs.fileno(), gate_r, gate_w, self._plan["lock"])
+        for fd in inherited:
+            os.set_inheritable(fd, True)
+        self._daemon = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
+            os.environ,
+            setsid=True,
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
+        )
+        for fd in inherited:
+            os.set_inheritable(fd, False)
+        os.environ.pop(_CRASH_VARIABLE, None)
+        self._plan["fresh"] = False
+        theirs.close()
+        os.close(gate_w)
+        self._gate, self._link = gate_r, ours
+        self._was_ready = False
+        self._announced = set()
+
+    def _serve(self) -> int:
+        """Look after children and messages until the daemon has ended; its exit status."""
+        status = self._look_after_children()
+        self._send({"synced": True})
+        while status is None:
+            readers: list[Any] = [self._wake_r]
+            if self._link is not None:
+                readers.append(self._link)
+            ready, _, _ = select.select(readers, [], [])
+            self._drain_wakeups()
+            self._pass_signals_on()
+            if self._link is not None and self._link in ready:
+                self._receive()
+            status = self._look_after_children()
+        self._close_link()
+        return status
+
+    def _look_after_children(self) -> int | None:
+        """Reap orphans, announce jobs that ended; the daemon's status once it has ended."""
+        status = None
+        for child in kernel.children_of(os.getpid()):
+            if child.state not in "ZX":
+                continue
+            if child.pid == self._daemon:
+                _, status = os.waitpid(child.pid, 0)
+            elif child.session != child.pid:
+                kernel.reap(child.pid)
+            elif child.pid not in self._announced:
+                self._announce(child.pid)
+        return status if status is None else os.waitstatus_to_exitcode(status)
+
+    def _announce(self, pid: int) -> None:
+        ended = kernel.look(pid, block=False)
+        if ended is not None and self._send({"ended": ended._asdict()}):
+            self._announced.add(pid)
+
+    def _send(self, message: dict[str, Any]) -> bool:
+        if self._link is None:
+            return False
+        try:
+            self._link.sendall(json.dumps(message).encode())
+        except OSError:
+            return False
+        return True
+
+    def _receive(self) -> None:
+        assert self._link is not None
+        try:
+            data = self._link.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._close_link()
+            return
+        message = json.loads(data)
+        if "reap" in message:
+            kernel.reap(message["reap"])
+            self._announced.discard(message["reap"])
+        elif "ready" in message:
+            self._was_ready = True
+            self._quick_deaths = 0
+            self._tell(f"ready {self._daemon}")
+        elif "failed" in message:
+            self._tell(f"failed {message['failed']}")
+
+    def _close_link(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _tell(self, line: str) -> None:
+        """To `jobd start`, which waits at the other end of a pipe; only the first word counts."""
+        if self._ready_fd is None:
+            return
+        try:
+            os.write(self._ready_fd, line.encode() + b"\n")
+        except OSError:
+            pass
+        os.close(self._ready_fd)
+        self._ready_fd = None
+
+    # --- between two daemons ------------------------------------------------------------------
+
+    def _hopeless(self, status: int) -> bool:
+        if kernel.children_of(os.getpid()):
+            return False
+        if self._stopping or status == EXIT_REFUSED:
+            return True
+        if not self._was_ready:
+            self._quick_deaths += 1
+        return self._quick_deaths >= _QUICK_DEATHS
+
+    def _back_off(self) -> None:
+        """Only daemons that died before they were ready are waited for."""
+        if self._was_ready:
+            return
+        pause = min(0.1 * 2**self._quick_deaths, 10.0)
+        end = time.monotonic() + pause
+        while (left := end - time.monotonic()) > 0 and not self._stopping:
+            select.select([self._wake_r], [], [], left)
+            self._drain_wakeups()
+            self._pass_signals_on()
+
+    def _renew(self) -> None:
+        plan = dict(self._plan, gate=self._gate)
+        become_supervisor(plan)
+
+    # --- signals ------------------------------------------------------------------------------
+
+    def _drain_wakeups(self) -> None:
+        try:
+            while os.read(self._wake_r, 512):
+                pass
+        except BlockingIOError:
+            return
+
+    def _pass_signals_on(self) -> None:
+        """TERM and INT drain the daemon; USR1 ends a daemon that hangs, so that a new one starts."""
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGHUP:
+                continue
+            if number != signal.SIGUSR1:
+                self._stopping = True
+            if self._daemon:
+                hang = number == signal.SIGUSR1
+                os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
+
+
+def become_supervisor(plan: dict[str, Any]) -> None:
+    """Exec this module in our place: children, lock and gate stay ours."""
+    for key in ("lock", "gate"):
+        if plan.get(key) is not None:
+            os.set_inheritable(plan[key], True)
+    arguments = [sys.executable, "-P", "-m", "jobd.supervisor", json.dumps(plan)]
+    os.execve(sys.executable, arguments, os.environ)
+
+
+def main() -> int:
+    plan: dict[str, Any] = json.loads(sys.argv[1])
+    for key in ("lock", "gate", "ready_fd"):
+        if plan.get(key) is not None:
+            os.set_inheritable(plan[key], False)
+    if "lock" not in plan:
+        plan["lock"] = os.open(plan["lock_path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    supervisor = Supervisor(plan)
+    try:
+        fcntl.flock(plan["lock"], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says
+        return 1
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Rows as clients see them."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from jobd.contract.models import Attempt, Event, Job, State
+from jobd.contract.paths import Paths
+from jobd.core.progress import eta
+from jobd.store.records import AttemptRow, EventRow, JobRow
+
+
+def moment(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else moment(us)
+
+
+def _seconds(us: int | None) -> float | None:
+    return None if us is None else us / 1e6
+
+
+def text(raw: bytes) -> str:
+    """What is not UTF-8 becomes U+FFFD."""
+    return raw.decode("utf-8", "replace")
+
+
+def command_line(argv: list[bytes], *, shell: bool) -> str:
+    """As a person would type it."""
+    return text(argv[0]) if shell else shlex.join(text(word) for word in argv)
+
+
+class Views:
+    """`pid_of`: the process of a running job, which is not on disk before it ends."""
+
+    def __init__(self, paths: Paths, shell: str, pid_of: Callable[[int], int | None]) -> None:
+        self._paths = paths
+        self._shell = shell
+        self._pid_of = pid_of
+
+    def job(self, row: JobRow, now: int) -> Job:
+        spec = row.spec
+        argv = [self._shell.encode(), b"-c", *spec.argv] if spec.shell else spec.argv
+        running = row.state is State.RUNNING
+        started, end = row.started_at, row.finished_at or now
+        return Job(
+            id=row.id,
+            name=row.name,
+            command=command_line(spec.argv, shell=spec.shell),
+            argv=[text(word) for word in argv],
+            argv_b64=_exactly(argv),
+            shell=spec.shell,
+            cwd=text(spec.cwd),
+            state=row.state,
+            reason=row.reason,
+            priority=row.priority,
+            user=row.user,
+            progress=row.progress,
+            progress_message=row.progress_message,
+            eta_s=_eta(row, now) if running else None,
+            attempt=row.attempt,
+            exit_code=row.exit_code,
+            signal=row.signal,
+            pid=self._pid_of(row.id) if running else row.pid,
+            host=row.host or "",
+            submitted_at=moment(row.submitted_at),
+            started_at=_moment(started),
+            finished_at=_moment(row.finished_at),
+            wait_s=_seconds(max(0, (started or end) - row.queued_at)),
+            run_s=_seconds(max(0, end - started)) if started else None,
+            cpu_s=_seconds(row.cpu_us),
+            max_rss_kb=row.max_rss_kb,
+            output_path=str(self._paths.output_of(row.id, row.attempt)) if row.attempt else None,
+        )
+
+    def attempt(self, job: int, row: AttemptRow) -> Attempt:
+        running = row.state is State.RUNNING
+        return Attempt(
+            attempt=row.attempt,
+            started_at=moment(row.started_at),
+            finished_at=_moment(row.finished_at),
+            state=row.state,
+            reason=row.reason,
+            exit_code=row.exit_code,
+            signal=row.signal,
+            pid=self._pid_of(job) if running else row.pid,
+            cpu_s=_seconds(row.cpu_us),
+            max_rss_kb=row.max_rss_kb,
+            output_path=str(self._paths.output_of(job, row.attempt)),
+        )
+
+
+def event(row: EventRow) -> Event:
+    data = {} if row.data is None else msgspec.json.decode(row.data)
+    return Event(
+        seq=row.seq, at=moment(row.at), job=row.job, event=row.event, user=row.user, data=data
+    )
+
+
+def _exactly(argv: list[bytes]) -> list[str] | None:
+    try:
+        b"\0".join(argv).decode("utf-8")
+    except UnicodeDecodeError:
+        return [base64.b64encode(word).decode() for word in argv]
+    return None
+
+
+def _eta(row: JobRow, now: int) -> float | None:
+    if row.progress is None or row.started_at is None:
+        return None
+    return eta(row.progress, row.started_at / 1e6, now / 1e6)
