@@ -24,12 +24,12 @@ _TRIED: Final = 8
 """Percentages of one line that are looked at, from its end."""
 
 _DOING: Final = (
-    r"(?:progress|percent|done|"
+    r"(?:progress|percent|done|copied|verified|"
     r"(?:down|up)load(?:ing|ed)?|complete[d]?|finished|(?:load|read|render|encod|decod|train|index|"
     r"scann|sync|synchroniz|verify|check|import|export|convert|pars|generat|analy[sz]|hash|updat|"
     r"fetch|clon|send|sort|merg|simulat|prepar|test|runn|build|compil|link|receiv|resolv|writ|"
     r"compress|decompress|transfer|extract|unpack|pack|install|copy|mov|process|count|delet|"
-    r"restor|evaluat|validat|solv|upgrad|migrat|backing up|format|filter|enumerat)(?:ing|ed))"
+    r"restor|evaluat|validat|solv|upgrad|migrat|format|filter|enumerat)(?:ing|ed))"
 )
 _NOUN: Final = (
     r"(?:step|epoch|iter(?:ation)?|batch|file|item|task|test|chunk|frame|page|round|stage|"
