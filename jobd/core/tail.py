@@ -15,11 +15,11 @@ WINDOW: Final = 4096
 _JUMP: Final = re.compile(r"\x1b(?:\[[0-9;]*[A-HSTdf]|[78DEM])")
 """Moves of the cursor: what is printed then stands elsewhere."""
 _ESCAPE: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, erasing
+    r"\x1b(?:\[[0-?]*[ -/]*(?:[@-~]|\Z)"  # CSI: colours, erasing; maybe cut off
     r"|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links
     r"|[PX^_][^\x1b\r\n]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
     r"|[ -/]*[0-~]"  # two characters and character sets
-    r"|)"  # cut off in the middle
+    r"|)"  # malformed: ESC alone goes
 )
 _BREAK: Final = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+")
 _INVISIBLE: Final[dict[int, str | None]] = {
