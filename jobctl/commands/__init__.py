@@ -1,0 +1,1 @@
+"""One module a verb: parse, one client call, render, exit code."""

@@ -1,0 +1,47 @@
+"""`submit --wait`: the job's output on stdout, its exit code as ours."""
+
+from __future__ import annotations
+
+from jobctl import follow, outcome
+from jobctl.client import Client
+from jobctl.render import notices, streams
+from jobd.contract.models import Output, Selector, Submitted
+
+
+def wait_for(client: Client, submitted: Submitted) -> int:
+    """Stay until what was submitted has finished. Gives the exit code; Ctrl-C ends only us."""
+    notices.waiting_for(submitted)
+    try:
+        if submitted.first == submitted.last:
+            _stream(client, submitted.first)
+        return _verdict(client, submitted)
+    except KeyboardInterrupt:
+        notices.goes_on(submitted)
+        return outcome.INTERRUPTED
+
+
+def _stream(client: Client, job: int) -> None:
+    """Copy the output as it grows; the job's exit code counts also when nobody reads on."""
+    last = b"\n"
+    try:
+        for piece in follow.output(client, Output(id=job), follow=True):
+            if piece.data:
+                streams.raw(piece.data)
+                last = piece.data[-1:]
+    except BrokenPipeError:
+        streams.abandon_stdout()
+    if last != b"\n":
+        streams.end_line()
+
+
+def _verdict(client: Client, submitted: Submitted) -> int:
+    chosen = Selector(ids=[(submitted.first, submitted.last)])
+    waited = follow.until_finished(client, chosen)
+    if waited.total == 1 and waited.jobs:
+        notices.ended(waited.jobs[0])
+    else:
+        notices.verdict(waited)
+    if not waited.total:
+        # Somebody removed it; how it ended nobody knows any more.
+        return notices.missing([submitted.first])
+    return outcome.exit_code_of_all(waited, any_of=False)

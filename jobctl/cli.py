@@ -1,0 +1,176 @@
+"""`jobctl`: the group of commands, each loaded when it is used, and the error boundary."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from jobctl.examples import example
+from jobctl.render import streams
+from jobd.contract.errors import JobdError
+from jobd.contract.version import VERSION
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+COMMANDS: Final = (
+    "submit",
+    "ls",
+    "show",
+    "logs",
+    "watch",
+    "wait",
+    "start",
+    "stop",
+    "restart",
+    "rm",
+    "progress",
+    "workers",
+)
+"""In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
+MEANT: Final = {
+    "kill": "stop",
+    "cancel": "stop",
+    "add": "submit",
+    "run": "submit",
+    "queue": "ls",
+    "list": "ls",
+    "ps": "ls",
+    "log": "logs",
+    "tail": "logs",
+    "delete": "rm",
+    "remove": "rm",
+}
+"""What people type who come from elsewhere."""
+HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Commands(click.Group):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"jobctl.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{_suggestion(args)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _suggestion(args: list[str]) -> str:
+    word, rest = args[0], args[1:]
+    if word == "status":
+        meant = " ".join(["jobctl show", *rest]) if rest else "jobd status"
+        return f"; did you mean: {meant}"
+    if word in MEANT:
+        return f"; did you mean: {' '.join(['jobctl', MEANT[word], *rest])}"
+    import difflib
+
+    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f"; did you mean: jobctl {close[0]}" if close else "; see: jobctl --help"
+
+
+EXAMPLE: Final = example(
+    "jobctl submit python train.py --lr 1e-3",
+    "jobctl ls",
+    "jobctl logs -f 1",
+    "jobctl wait 1 && ./publish",
+)
+
+
+@click.group(cls=Commands, epilog=EXAMPLE, context_settings=HELP, invoke_without_command=True)
+@click.version_option(VERSION, "--version", prog_name="jobctl", message="%(prog)s %(version)s")
+@click.pass_context
+def group(ctx: click.Context) -> int | None:
+    """Submit commands to jobd, watch them, and control them."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    streams.line(ctx.get_help())
+    return 2
+
+
+def run(args: list[str], client: Client | None = None) -> int:
+    """Run a command line and give its exit code; nothing but a defect in here raises."""
+    try:
+        code = _invoke(args, client)
+        streams.flush()
+    except BaseException as error:  # noqa: BLE001 # the boundary
+        return _code_of(error)
+    return code
+
+
+def _invoke(args: list[str], client: Client | None) -> int:
+    with group.make_context("jobctl", list(args), obj=client) as ctx:
+        code = group.invoke(ctx)
+    return code if isinstance(code, int) else 0
+
+
+def _code_of(error: BaseException) -> int:
+    """Foreseen: its message and code. Not foreseen: a log file, and where it lies."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            return _usage(error)
+        case JobdError():
+            streams.error(error.message)
+            return error.exit_code
+        case BrokenPipeError():
+            streams.abandon_stdout()
+            return 0
+        case KeyboardInterrupt():
+            return 130
+        case Exception():
+            return _unforeseen(error)
+    raise error
+
+
+def _usage(error: click.ClickException) -> int:
+    streams.error(error.format_message())
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if ctx is not None:
+        streams.plain_hint(f"see: {ctx.command_path} --help")
+    return error.exit_code
+
+
+def _unforeseen(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        streams.error(f"cannot write: {error.strerror}")
+        streams.abandon_stdout()
+        return 1
+    from jobctl.crashlog import write
+
+    streams.error(
+        f"{type(error).__name__}: a defect in jobctl; please report it with {write(error)}"
+    )
+    return 1
+
+
+def main() -> None:
+    """The console script; leaves with the exit code."""
+    streams.prepare()
+    code = run(sys.argv[1:])
+    try:
+        streams.flush()
+    except OSError:
+        streams.abandon_stdout()
+        code = code or 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The way to the daemon: one typed method a request, over one rpyc round trip each.
+
+Also the Python API:
+
+    with Client() as client:
+        print(client.workers().busy)
+
+A connection that breaks is made again. Requests that change something carry an id, so the
+daemon answers a repeated one with the first result instead of doing it twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+from rpyc.core import consts
+from rpyc.core.async_ import AsyncResultTimeout
+from rpyc.core.channel import Channel
+from rpyc.core.protocol import Connection
+from rpyc.core.service import VoidService
+from rpyc.core.stream import SocketStream
+
+from jobd.contract import models, paths, wire
+from jobd.contract.errors import (
+    BadRequest,
+    InternalError,
+    JobdError,
+    NotPermitted,
+    NotRunning,
+    VersionMismatch,
+)
+from jobd.contract.models import Record, Selector, View
+
+V = TypeVar("V", bound=View)
+
+_ASK_AGAIN_CHANGING: Final = 10.0
+"""Seconds for which a change is tried again while the daemon is away."""
+_ASK_AGAIN_READING: Final = 30.0
+"""Seconds for which whoever reads or waits outlasts a restart of the daemon."""
+_ONCE: Final = frozenset({"shutdown", "renew"})
+"""Requests that end the daemon: that it is gone afterwards is no reason to ask again."""
+_ANSWER_WITHIN: Final = {"status": 10.0, "shutdown": 10.0, "renew": 30.0, "submit": 300.0}
+"""Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
+
+
+class Client:
+    """A connection to the daemon, made when it is first needed.
+
+    Every method raises JobdError: NotRunning (no daemon, or it went away and did not come
+    back), NotPermitted, VersionMismatch, and whatever the daemon refuses.
+    """
+
+    def __init__(self, socket_path: Path | None = None) -> None:
+        self._path = socket_path
+        self._connection: Connection | None = None
+        self._stream: SocketStream | None = None
+        self._connected_once = False
+        self._answered_once = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
+        stream, connection = self._stream, self._connection
+        self._stream = self._connection = None
+        if stream is not None:
+            # First the stream: rpyc's own close waits for an answer.
+            stream.close()
+        if connection is not None:
+            connection.close()
+
+    # --- requests -------------------------------------------------------------------------
+
+    def submit(self, request: models.Submit) -> models.Submitted:
+        """Put commands into the queue, all or none.
+
+        Raises: ShuttingDown, BadRequest (names the field).
+        """
+        return self.request(request, models.Submitted)
+
+    def list(self, request: models.List) -> models.Page:
+        """One page of jobs; `follow.pages` gives all of them."""
+        return self.request(request, models.Page)
+
+    def show(self, job: int, *, environment: bool = False) -> models.Shown:
+        """Everything about one job. Raises: NotFound."""
+        return self.request(models.Show(id=job, environment=environment), models.Shown)
+
+    def output(self, request: models.Output) -> models.Piece:
+        """A piece of a job's output, held back for `request.wait` seconds. Raises: NotFound."""
+        return self.request(request, models.Piece)
+
+    def events(self, request: models.Events) -> models.EventPage:
+        """What happened behind `request.after`, held back for `request.wait` seconds."""
+        return self.request(request, models.EventPage)
+
+    def wait(self, request: models.Wait) -> models.Waited:
+        """Whether the jobs have finished, held back for `request.wait` seconds."""
+        return self.request(request, models.Waited)
+
+    def start(self, selector: Selector) -> models.Acted:
+        """Held or stopped jobs become pending again."""
+        return self.request(models.Start(selector=selector), models.Acted)
+
+    def stop(
+        self, selector: Selector, *, grace: float | None = None, signal: int = 15
+    ) -> models.Acted:
+        """Ask jobs to end; KILL after `grace` seconds. Returns before they have ended."""
+        request = models.Stop(selector=selector, grace=grace, signal=signal)
+        return self.request(request, models.Acted)
+
+    def restart(
+        self, selector: Selector, *, environment: Mapping[bytes, bytes] | None = None
+    ) -> models.Acted:
+        """Finished jobs become pending again; `environment` replaces the captured one."""
+        fresh = None if environment is None else dict(environment)
+        return self.request(models.Restart(selector=selector, environment=fresh), models.Acted)
+
+    def rm(self, selector: Selector) -> models.Acted:
+        """Delete finished jobs and their output."""
+        return self.request(models.Rm(selector=selector), models.Acted)
+
+    def progress(self, job: int, percent: float, message: str | None = None) -> models.Acted:
+        """Report progress (0 to 100) from inside a job. Raises: NotFound, Refused."""
+        request = models.Progress(id=job, percent=percent, message=message)
+        return self.request(request, models.Acted)
+
+    def workers(self, workers: int | None = None) -> models.WorkersReply:
+        """Show (None) or set how many jobs run at a time."""
+        return self.request(models.Workers(workers=workers), models.WorkersReply)
+
+    def status(self) -> models.DaemonStatus:
+        """The daemon about itself."""
+        return self.request(models.Status(), models.DaemonStatus)
+
+    def shutdown(self, *, now: bool = False, timeout: float | None = None) -> models.ShutdownReply:
+        """Drain and exit; past `timeout` seconds, or at once with `now`, end what runs."""
+        request = models.Shutdown(now=now, timeout=timeout)
+        return self.request(request, models.ShutdownReply)
+
+    def renew(self) -> models.RenewReply:
+        """Replace the daemon's processes by fresh ones; jobs go on."""
+        return self.request(models.Renew(), models.RenewReply)
+
+    # --- transport ------------------------------------------------------------------------
+
+    def request(self, request: Record, kind: type[V]) -> V:
+        """Send a request and give its answer; all other methods stand on this one."""
+        name = type(request).__name__.lower()
+        payload = _encode(request, name)
+        for pause in _pauses(name):
+            try:
+                return _decode(self._exchange(payload, _ANSWER_WITHIN.get(name, 60.0)), kind)
+            except NotRunning:
+                if not self._connected_once:
+                    raise
+            except (EOFError, OSError) as error:
+                self._raise_if_refused(error)
+            time.sleep(pause)
+        raise NotRunning("jobd is not running any more. Start it with: jobd start")
+
+    def _exchange(self, payload: bytes, timeout: float) -> object:
+        connection = self._connection or self._connect()
+        try:
+            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=timeout)
+            answer = result.value
+        except AsyncResultTimeout as error:
+            self.close()
+            raise JobdError(
+                f"jobd has not answered for {timeout:.0f} s; its log: jobd log"
+            ) from error
+        except BaseException:
+            # Also after Ctrl-C: a late answer must not be taken for the next one's.
+            self.close()
+            raise
+        self._answered_once = True
+        return answer
+
+    def _connect(self) -> Connection:
+        self._stream = _Stream(paths.connect(self._socket()))
+        self._connected_once = True
+        channel = Channel(self._stream, compress=False)
+        self._connection = _Connection(VoidService(), channel)
+        return self._connection
+
+    def _socket(self) -> Path:
+        return self._path or paths.client_socket()
+
+    def _raise_if_refused(self, error: Exception) -> None:
+        """The daemon hangs up on strangers before it reads a byte."""
+        if self._answered_once:
+            return
+        try:
+            owner = self._socket().stat().st_uid
+        except OSError:
+            return
+        if os.geteuid() not in (0, owner):
+            raise NotPermitted(
+                f"not permitted: the daemon at {self._socket()} belongs to user {owner}"
+            ) from error
+
+
+class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types
+    def write(self, data: bytes) -> None:
+        """In one go: rpyc copies what is left of the message after every 64 KB."""
+        try:
+            self.sock.sendall(data)
+        except OSError as error:
+            self.close()
+            raise EOFError(str(error)) from error
+
+
+class _Connection(Connection):  # type: ignore[misc] # rpyc has no types
+    """Takes plain values only, and answers nothing that the other side could ask."""
+
+    @classmethod
+    def _request_handlers(cls) -> dict[int, Any]:
+        return {consts.HANDLE_CLOSE: cls._handle_close}
+
+    def _unbox(self, package: tuple[int, Any]) -> Any:  # noqa: ANN401 # as rpyc has it
+        label, value = package
+        if label == consts.LABEL_VALUE:
+            return value
+        raise VersionMismatch("the daemon answered with something that is no plain value")
+
+    def _unbox_exc(self, raw: object) -> Exception:
+        """Errors come as data; an exception is a defect, and its class is not ours to make."""
+        return InternalError(f"the daemon failed: {str(raw)[:500]}")
+
+
+def _encode(request: Record, name: str) -> bytes:
+    payload = wire.encode_request(request, os.urandom(16) if name in wire.CHANGING else b"")
+    if len(payload) > wire.MAX_FRAME:
+        raise BadRequest(
+            f"{len(payload) >> 20} MB in one request, {wire.MAX_FRAME >> 20} MB is the most; "
+            "split the file and submit its parts"
+        )
+    return payload
+
+
+def _decode(answer: object, kind: type[V]) -> V:
+    try:
+        if isinstance(answer, bytes):
+            return wire.decode_reply(answer, kind)
+    except VersionMismatch as error:
+        hint = "" if "jobd restart" in error.message else "; replace the daemon: jobd restart"
+        raise VersionMismatch(error.message + hint) from error
+    except msgspec.DecodeError as error:
+        raise VersionMismatch(
+            f"cannot read the daemon's answer ({error}); if it is an older one: jobd restart"
+        ) from error
+    raise VersionMismatch("the daemon's answer is not of this protocol; try: jobd restart")
+
+
+def _pauses(name: str) -> Iterator[float]:
+    """Seconds to sleep after each try: short at first, the last ones half a second."""
+    if name in _ONCE:
+        yield 0.0
+        return
+    left = _ASK_AGAIN_CHANGING if name in wire.CHANGING else _ASK_AGAIN_READING
+    pause = 0.02
+    while left > 0:
+        yield pause
+        left -= pause
+        pause = min(pause * 1.5, 0.5)

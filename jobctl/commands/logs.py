@@ -1,0 +1,61 @@
+"""`jobctl logs`: a job's output, byte for byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import JOB
+from jobctl.render import notices, streams
+from jobd.contract.errors import JobdError
+from jobd.contract.models import Output, State
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "logs", epilog=example("jobctl logs 7", "jobctl logs -f -n 20 7", "jobctl logs --attempt 1 7")
+)
+@click.argument("job", type=JOB, required=False, metavar="[ID]")
+@click.option("-f", "--follow", is_flag=True, help="Wait for it to start, and stay until it ends.")
+@click.option("-n", "lines", type=click.IntRange(min=0), help="Only the last so many lines.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt, not the latest.")
+@click.option("--path", is_flag=True, help="Only where the output lies.")
+@pass_client
+def command(  # noqa: PLR0913 # one an option
+    client: Client,
+    job: int | None,
+    *,
+    follow: bool,
+    lines: int | None,
+    attempt: int | None,
+    path: bool,
+) -> int:
+    """Print a job's output, byte for byte.
+
+    Without ID that of the job started last. -f waits for the start, follows, and ends with
+    the job; it goes on when the daemon restarts.
+    """
+    request = Output(id=job, attempt=attempt, tail=lines)
+    if path:
+        return _print_path(client, request)
+    from jobctl import follow as following
+
+    for piece in following.output(client, request, follow=follow):
+        if piece.data:
+            streams.raw(piece.data)
+        elif piece.state is State.PENDING:
+            notices.not_started(piece.id)
+    return 0
+
+
+def _print_path(client: Client, request: Output) -> int:
+    piece = client.output(Output(id=request.id, attempt=request.attempt, tail=0))
+    if not piece.path:
+        raise JobdError(f"job {piece.id} has no output yet: it has not started")
+    streams.line(piece.path)
+    return 0

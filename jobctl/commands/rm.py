@@ -1,0 +1,56 @@
+"""`jobctl rm`: delete finished jobs and their output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import adding_states, dry_run, must_name, selects
+from jobctl.render import notices
+from jobd.contract.models import FINISHED, Selector, State
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command("rm", epilog=example("jobctl rm 7", "jobctl rm --finished", "jobctl rm --force 3-9"))
+@selects(all_option=True)
+@click.option("--finished", is_flag=True, help="All finished jobs (of those named).")
+@click.option("--force", is_flag=True, help="Stop what still runs or waits first.")
+@dry_run
+@pass_client
+def command(
+    client: Client, selector: Selector | None, *, finished: bool, force: bool, dry_run: bool
+) -> int:
+    """Delete finished jobs and their output.
+
+    Also their captured environment.
+
+    A running or pending job is refused. Prints the ids of what was deleted, one a line.
+    Ids are never used again.
+    """
+    done = [state for state in State if state in FINISHED] if finished else []
+    selector = must_name(adding_states(selector, done), "--finished")
+    if selector is None:
+        return notices.nothing_selected()
+    return _pretend(client, selector, force) if dry_run else _remove(client, selector, force)
+
+
+def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
+    from jobctl.acting import RESTARTABLE, pretend
+
+    return pretend(client, selector, list(State) if force else RESTARTABLE)
+
+
+def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
+    if force:
+        from jobctl.acting import settle_and_stop
+
+        settled = settle_and_stop(client, selector)
+        if settled is None:
+            return notices.nothing_selected()
+        selector = settled
+    return notices.acted(client.rm(selector))

@@ -1,0 +1,36 @@
+"""`jobctl show`: everything about one job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import JOB, as_json
+from jobctl.render import data, table
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "show", epilog=example("jobctl show 7", "jobctl show 7 --json", "jobctl show 7 --env")
+)
+@click.argument("job", type=JOB, metavar="ID")
+@click.option("--env", is_flag=True, help="Only the captured environment, as K=V lines.")
+@as_json
+@pass_client
+def command(client: Client, job: int, *, env: bool, as_json: bool) -> int:
+    """Show everything about one job.
+
+    Also why it is pending, its attempts and its history.
+    """
+    shown = client.show(job, environment=env)
+    if env:
+        variables = shown.environment or {}
+        (data.environment_json if as_json else data.environment)(variables)
+    else:
+        (data.shown if as_json else table.shown)(shown)
+    return 0

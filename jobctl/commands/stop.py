@@ -1,0 +1,53 @@
+"""`jobctl stop`: end running jobs, take pending ones out of the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import DURATION, SIGNAL, dry_run, must_name, narrowed, selects
+from jobctl.render import notices
+from jobd.contract.models import Selector
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "stop",
+    epilog=example(
+        "jobctl stop 7", "jobctl stop --grace 1m --signal INT 3-9", "jobctl stop --state pending"
+    ),
+)
+@selects(all_option=True)
+@click.option(
+    "--grace",
+    type=DURATION,
+    metavar="DURATION",
+    help="From the first signal to KILL (default: 10s, or as configured).",
+)
+@click.option("--signal", type=SIGNAL, default="TERM", show_default=True, help="The first signal.")
+@dry_run
+@pass_client
+def command(
+    client: Client, selector: Selector | None, *, grace: float | None, signal: int, dry_run: bool
+) -> int:
+    """Stop jobs, and return when they have stopped.
+
+    A pending job never starts. A running one gets TERM, its whole process group with it, and
+    KILL after the grace. Prints the ids of what was stopped, one a line. That a job has
+    finished already is a notice, not an error.
+    """
+    from jobctl.acting import STOPPABLE, pretend, stop_and_wait
+
+    selector = must_name(selector)
+    if selector is None:
+        return notices.nothing_selected()
+    if selector.all:
+        selector = narrowed(selector, STOPPABLE)
+    if dry_run:
+        return pretend(client, selector, STOPPABLE)
+    return notices.acted(stop_and_wait(client, selector, grace=grace, signal=signal))

@@ -1,0 +1,71 @@
+"""`jobctl wait`: block until jobs have finished, and say whether they worked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl import outcome
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import DURATION, as_json, must_name, selects
+from jobctl.render import data, notices
+from jobd.contract.models import Selector, Waited
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "wait",
+    epilog=example(
+        "jobctl wait 7 && ./publish", "jobctl wait --timeout 1h 12-111", "jobctl wait --all"
+    ),
+)
+@selects(all_option=True)
+@click.option("--any", "any_of", is_flag=True, help="Until one of them has finished.")
+@click.option("--timeout", type=DURATION, metavar="DURATION", help="Give up then (exit 124).")
+@as_json
+@pass_client
+def command(
+    client: Client,
+    selector: Selector | None,
+    *,
+    any_of: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """Wait until jobs have finished.
+
+    The verdict goes to stderr, with the last line of output of what failed.
+
+    One job: exits with that job's exit code (128+N when signal N killed it, 143 when it was
+    stopped, 127 or 126 when it could not start). Several: 0 if all completed, else 1.
+    --all means all that have not finished now. Goes on when the daemon restarts.
+    """
+    from jobctl import follow
+
+    selector = must_name(selector)
+    chosen = None if selector is None else follow.settled(client, selector)
+    if chosen is None:
+        return _nothing(as_json=as_json)
+    waited = follow.until_finished(client, chosen, any_of=any_of, timeout=timeout)
+    if as_json:
+        data.document(waited)
+    return _verdict(waited, any_of=any_of, timeout=timeout)
+
+
+def _nothing(*, as_json: bool) -> int:
+    if as_json:
+        data.document(Waited(done=True, total=0))
+    return notices.nothing_selected()
+
+
+def _verdict(waited: Waited, *, any_of: bool, timeout: float | None) -> int:
+    missing = notices.missing(waited.missing)
+    if not waited.done:
+        notices.timed_out(waited, timeout or 0.0)
+        return outcome.TIMED_OUT
+    notices.verdict(waited, any_of=any_of)
+    return missing or outcome.exit_code_of_all(waited, any_of=any_of)

@@ -1,0 +1,131 @@
+"""Repeated requests as one thing: pages to the end, output as it grows, until it is done.
+
+Each round is a short call with a cursor, so all of them go on after the daemon restarts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from jobctl.client import Client
+from jobd.contract.models import (
+    FINISHED,
+    EventPage,
+    Events,
+    List,
+    Output,
+    Page,
+    Piece,
+    Selector,
+    State,
+    Wait,
+    Waited,
+)
+from jobd.contract.wire import MAX_WAIT
+
+UNFINISHED = [state for state in State if state not in FINISHED]
+
+
+def pages(client: Client, request: List) -> Iterator[Page]:
+    """Every page of a list; its limits are those of the whole."""
+    while True:
+        page = client.list(request)
+        yield page
+        if page.next is None:
+            return
+        request = msgspec.structs.replace(request, cursor=page.next)
+
+
+def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:
+    """The ids of what is selected just now, and the single ones that do not exist."""
+    found: list[int] = []
+    missing: set[int] = set()
+    for page in pages(client, List(selector=selector)):
+        found += [job.id for job in page.jobs]
+        missing.update(page.missing)
+    return sorted(found), sorted(missing)
+
+
+def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """`[1, 2, 3, 7]` is `[(1, 3), (7, 7)]`."""
+    found: list[tuple[int, int]] = []
+    for job in sorted(ids):
+        if found and job <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], job)
+        else:
+            found.append((job, job))
+    return found
+
+
+def settled(client: Client, selector: Selector) -> Selector | None:
+    """A selector that goes on meaning the same jobs while their states change.
+
+    `--all` and a state mean what has not finished, or is in that state, now.
+    None: that is nothing.
+    """
+    if not selector.all and not selector.states:
+        return selector
+    now = client.wait(Wait(selector=selector, wait=0))
+    chosen = [*now.ids, *((job, job) for job in now.missing)]
+    return Selector(ids=chosen) if chosen else None
+
+
+def until_finished(
+    client: Client,
+    selector: Selector,
+    *,
+    any_of: bool = False,
+    timeout: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Waited:
+    """Wait for the jobs; `done` is False only where `timeout` (seconds) ran out."""
+    deadline = None if timeout is None else clock() + timeout
+    while True:
+        left = MAX_WAIT if deadline is None else max(0.0, deadline - clock())
+        waited = client.wait(Wait(selector=selector, any=any_of, wait=min(MAX_WAIT, left)))
+        if waited.done or (deadline is not None and clock() >= deadline):
+            return waited
+
+
+def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
+    """Pieces from `request.offset` or its tail on; `follow` goes on until the attempt ends."""
+    wait = MAX_WAIT if follow else 0.0
+    # What is written while one waits belongs behind the tail, not into it.
+    request = msgspec.structs.replace(request, wait=0.0 if request.tail is not None else wait)
+    while True:
+        piece = client.output(request)
+        yield piece
+        if piece.ended or not (piece.data or follow):
+            return
+        started = piece.state is not State.PENDING
+        request = msgspec.structs.replace(
+            request,
+            id=piece.id,
+            # From its start on the same attempt, whatever happens to the job.
+            attempt=piece.attempt if started else request.attempt,
+            offset=piece.offset + len(piece.data),
+            tail=None,
+            wait=wait,
+        )
+
+
+def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:
+    """Pages of events behind `after`, until all that is selected has finished."""
+    wait = MAX_WAIT
+    while True:
+        page = client.events(Events(selector=selector, after=after, wait=wait))
+        after = page.next
+        yield page
+        if not page.unfinished and not page.events:
+            return
+        # What finished last may have been counted before its event was read.
+        wait = MAX_WAIT if page.unfinished else 0.0
+
+
+def existing(client: Client, selector: Selector) -> Selector | None:
+    """The same without the ids that do not exist; None if nothing is left."""
+    ids, _ = ids_of(client, selector)
+    return Selector(ids=ranges(ids)) if ids else None

@@ -1,0 +1,174 @@
+"""Shared options and parameter types."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from jobctl.outcome import signal_number
+from jobd.contract import durations
+from jobd.contract.models import MAX_ID, MAX_PRIORITY, PRIORITIES, Selector, State
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SELECTOR_PATTERN: Final = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
+
+
+def parse_priority(text: str) -> int:
+    """The number behind `high`, `regular`, `normal`, `low`, or an integer. Raises: ValueError."""
+    if text.lower() in PRIORITIES:
+        return PRIORITIES[text.lower()]
+    if re.fullmatch(r"[+-]?\d{1,10}", text, re.ASCII) and abs(int(text)) <= MAX_PRIORITY:
+        return int(text)
+    raise ValueError(f"{text!r} is none of high, regular, low or an integer")
+
+
+def parse_states(text: str) -> list[State]:
+    """States separated by commas. Raises: ValueError."""
+    try:
+        return [State(word.strip().lower()) for word in text.split(",")]
+    except ValueError as error:
+        names = ", ".join(State)
+        raise ValueError(f"{text!r} is no state; they are {names}") from error
+
+
+def parse_percent(text: str) -> float:
+    """`40`, `12.5` or `40%`. Raises: ValueError."""
+    number = text.strip().removesuffix("%")
+    if re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) and float(number) <= 100:
+        return float(number)
+    raise ValueError(f"{text!r} is no percentage from 0 to 100")
+
+
+def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
+    """Inclusive ranges of `7`, `3-9` and `1,4,8-10`; each once. Raises: ValueError."""
+    found: dict[tuple[int, int], None] = {}
+    for word in words:
+        for piece in word.split(","):
+            found[_range_of(piece.strip(), word)] = None
+    return list(found)
+
+
+def _range_of(piece: str, word: str) -> tuple[int, int]:
+    match = _SELECTOR_PATTERN.fullmatch(piece)
+    if not match:
+        raise ValueError(f"{word!r} selects no jobs; write 7, 3-9 or 1,4,8-10")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= MAX_ID:
+        raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
+    return first, last
+
+
+class Word(click.ParamType[Any]):
+    """A parameter type made of a parser that raises ValueError."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _parse_id(text: str) -> int:
+    (found, *more) = parse_ids([text])
+    if more or found[0] != found[1]:
+        raise ValueError(f"{text!r} is more than one job")
+    return found[0]
+
+
+DURATION = Word("duration", durations.parse)
+PRIORITY = Word("priority", parse_priority)
+STATES = Word("states", parse_states)
+SIGNAL = Word("signal", signal_number)
+PERCENT = Word("percent", parse_percent)
+JOB = Word("id", _parse_id)
+
+
+def choose(
+    words: Sequence[str], states: Sequence[Sequence[State]], *, everything: bool = False
+) -> Selector | None:
+    """What the words and filters select; None where `-` gave nothing at all.
+
+    Raises: click.UsageError.
+    """
+    named = [piece for word in words for piece in (_stdin_words() if word == "-" else [word])]
+    if words and not named:
+        return None
+    try:
+        ids = parse_ids(named)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if ids and everything:
+        raise click.UsageError("--all and single jobs exclude each other")
+    chosen = list(dict.fromkeys(state for group in states for state in group))
+    return Selector(ids=ids, states=chosen, all=everything)
+
+
+def _stdin_words() -> list[str]:
+    return sys.stdin.read().replace(",", " ").split()
+
+
+def narrowed(selector: Selector, states: Iterable[State]) -> Selector:
+    """Only those in `states`, unless states were written."""
+    if selector.states:
+        return selector
+    return msgspec.structs.replace(selector, states=list(states))
+
+
+def adding_states(selector: Selector | None, states: Iterable[State]) -> Selector | None:
+    """Also those in `states`: what `--failed` and `--finished` are short for."""
+    if selector is None:
+        return None
+    chosen = list(dict.fromkeys([*selector.states, *states]))
+    return msgspec.structs.replace(selector, states=chosen)
+
+
+def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:
+    """Nothing changes everything because nothing was named. Raises: click.UsageError."""
+    if selector is not None and not selector.named:
+        raise click.UsageError(f"name jobs (7, 3-9, -), or write {instead} or --state")
+    return selector
+
+
+def selects(*, all_option: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command `selector` from its words, `--state` and, where it changes, `--all`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **given: P.kwargs) -> R:
+            words: Any = given.pop("words")
+            states: Any = given.pop("states")
+            everything = bool(given.pop("everything", False))
+            given["selector"] = choose(words, states, everything=everything)
+            return function(*args, **given)
+
+        result: Any = click.option(
+            "--state",
+            "states",
+            type=STATES,
+            multiple=True,
+            metavar="STATE",
+            help="Only jobs in this state (several: a,b).",
+        )(wrapped)
+        if all_option:
+            result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
+        return click.argument("words", nargs=-1, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+dry_run = click.option("--dry-run", is_flag=True, help="Only print the ids that it would act on.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,65 @@
+"""The exit code that `wait` and `submit --wait` give for a job."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from jobd.contract.models import FINISHED, Job, State, Waited
+
+STOPPED = 143
+"""As a shell gives it for TERM."""
+TIMED_OUT = 124
+"""As timeout(1) gives it."""
+INTERRUPTED = 130
+"""As a shell gives it for INT."""
+
+
+def exit_code_of(job: Job) -> int:
+    """The job's own code, or the one that says how it ended; never 0 unless it completed."""
+    if job.state is State.COMPLETED:
+        return 0
+    if job.state is State.STOPPED:
+        return STOPPED
+    reason = job.reason or ""
+    if reason.startswith("could not start"):
+        return 127 if "not found" in reason.lower() else 126
+    if job.signal:
+        return 128 + signal_number(job.signal)
+    return job.exit_code or 1
+
+
+def exit_code_of_all(waited: Waited, *, any_of: bool) -> int:
+    """One job speaks for itself; several are 0 if all of them (that finished) completed."""
+    if waited.missing:
+        return 1
+    if waited.total == 1 and waited.jobs:
+        return exit_code_of(waited.jobs[0])
+    completed = waited.counts.get(State.COMPLETED, 0)
+    expected = finished(waited) if any_of else waited.total
+    return 0 if completed == expected else 1
+
+
+def finished(waited: Waited) -> int:
+    return sum(waited.counts.get(state, 0) for state in FINISHED)
+
+
+def signal_number(name: str) -> int:
+    """`KILL`, `SIGKILL`, `9` and `RTMIN+2` are numbers. Raises: ValueError."""
+    word = name.strip().upper().removeprefix("SIG")
+    if word.isascii() and word.isdigit():
+        return _existing(int(word))
+    realtime = re.fullmatch(r"(RTMIN\+|RTMAX-)(\d{1,2})", word)
+    if realtime:
+        base, sign = (signal.SIGRTMIN, 1) if realtime[1] == "RTMIN+" else (signal.SIGRTMAX, -1)
+        return _existing(base + sign * int(realtime[2]))
+    try:
+        return int(signal.Signals[f"SIG{word}"])
+    except KeyError as error:
+        raise ValueError(f"no such signal: {name}") from error
+
+
+def _existing(number: int) -> int:
+    if not 1 <= number <= signal.SIGRTMAX:
+        raise ValueError(f"no such signal: {number}")
+    return number

@@ -1,0 +1,175 @@
+"""What commands say beside their data: what they did, hints, verdicts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from jobctl.outcome import finished
+from jobctl.render import streams, text, words
+from jobd.contract.models import Acted, Job, State, Submitted, Waited, WorkersReply
+
+_VERDICTS: Final = 20
+"""Failed jobs that a verdict describes one by one."""
+_COMMAND_COLUMN: Final = 60
+
+
+def ids(jobs: Iterable[int]) -> None:
+    """One a line: what `-` reads."""
+    for job in jobs:
+        streams.line(str(job))
+    streams.flush()
+
+
+def acted(result: Acted, *, done: bool = True) -> int:
+    """What a changing request did. Gives the exit code."""
+    if done:
+        ids(result.done)
+    for note in result.notices:
+        streams.notice(f"job {note.id} {note.text}")
+    for note in result.errors:
+        streams.error(f"job {note.id} {note.text}")
+    return 1 if result.errors else 0
+
+
+def missing(jobs: Iterable[int]) -> int:
+    """Single ids that do not exist. Gives the exit code."""
+    absent = sorted(set(jobs))
+    for job in absent:
+        streams.error(f"job {job} does not exist")
+    return 1 if absent else 0
+
+
+def not_started(job: int) -> None:
+    streams.hint(f"job {job} has not started yet; follow: jobctl logs -f {job}")
+
+
+def nothing_selected() -> int:
+    streams.notice("no jobs selected")
+    return 0
+
+
+def submitted(result: Submitted) -> None:
+    """The id, or the ids as a selector; a hint to a person."""
+    streams.line(_submitted_ids(result))
+    busy = f"{result.busy} of {result.workers} workers busy"
+    if not result.workers:
+        streams.hint("waits: there are no workers; jobctl workers 3 gives some")
+    elif result.starts_now:
+        streams.hint(f"starts now ({busy}); follow: jobctl logs -f {result.first}")
+    elif result.first == result.last:
+        streams.hint(f"queued ({busy}); follow: jobctl logs -f {result.first}")
+    else:
+        streams.hint(f"queued ({busy}); follow: jobctl watch {_submitted_ids(result)}")
+
+
+def _submitted_ids(result: Submitted) -> str:
+    if result.first == result.last:
+        return str(result.first)
+    return f"{result.first}-{result.last}"
+
+
+def waiting_for(result: Submitted) -> None:
+    """Which job `submit --wait` waits for: stdout belongs to the job."""
+    plural = "" if result.first == result.last else "s"
+    streams.notice(f"job{plural} {_submitted_ids(result)}")
+
+
+def goes_on(result: Submitted) -> None:
+    """After Ctrl-C."""
+    chosen = _submitted_ids(result)
+    verb, it = ("goes on", "it") if result.first == result.last else ("go on", "them")
+    streams.notice(
+        f"\njob {chosen} {verb}; "
+        f"wait for {it}: jobctl wait {chosen}, end {it}: jobctl stop {chosen}"
+    )
+
+
+def not_found(program: str) -> None:
+    streams.error(f"warning: {program}: not found in PATH")
+
+
+def restarted(result: Acted, *, refreshed: bool) -> None:
+    """Which attempt comes, and with what environment."""
+    if len(result.done) != 1 or result.done[0] not in result.attempts:
+        return
+    which = "this shell's" if refreshed else "as captured (--refresh-env takes this shell's)"
+    streams.hint(f"attempt {result.attempts[result.done[0]]}, environment {which}")
+
+
+def workers(reply: WorkersReply) -> None:
+    plural = "" if reply.workers == 1 else "s"
+    streams.line(f"{reply.workers} worker{plural}, {reply.busy} busy")
+
+
+# --- verdicts -----------------------------------------------------------------------------
+
+
+def verdict(waited: Waited, *, any_of: bool = False) -> None:
+    """How what was waited for ended, on stderr."""
+    if waited.total == 1 and waited.jobs:
+        _verdict_of_one(waited.jobs[0], waited.last_lines)
+    elif waited.total:
+        _verdict_of_many(waited, any_of=any_of)
+
+
+def _verdict_of_one(job: Job, last_lines: dict[int, str]) -> None:
+    streams.notice(sentence(job) + _last(job, last_lines))
+    if job.state is State.FAILED:
+        streams.plain_hint(f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}")
+
+
+def sentence(job: Job) -> str:
+    """`job 4 failed (exit code 2) after 41s`."""
+    after = f" after {text.duration(job.run_s)}" if job.run_s is not None else ""
+    return f"job {job.id} {words.outcome(job)}{after}"
+
+
+def ended(job: Job) -> None:
+    """The end of `submit --wait`: its output has been seen already."""
+    retry = "" if job.state is State.COMPLETED else f"; retry: jobctl restart {job.id}"
+    streams.notice(sentence(job) + retry)
+
+
+def _last(job: Job, last_lines: dict[int, str]) -> str:
+    line = last_lines.get(job.id, "").strip()
+    return f": {text.visible(line)}" if line else ""
+
+
+def _verdict_of_many(waited: Waited, *, any_of: bool) -> None:
+    completed = waited.counts.get(State.COMPLETED, 0)
+    expected = finished(waited) if any_of else waited.total
+    parts = [f"{completed:,} of {expected:,} completed"]
+    parts += [
+        f"{waited.counts[state]:,} {state.value}{_listed(waited, state)}"
+        for state in (State.FAILED, State.STOPPED)
+        if waited.counts.get(state)
+    ]
+    streams.notice(", ".join(parts))
+    failed = [job for job in waited.jobs if job.state is State.FAILED]
+    for job in failed[:_VERDICTS]:
+        streams.notice(_verdict_line(job, waited.last_lines))
+    if len(failed) > _VERDICTS:
+        streams.notice(f"     and {waited.counts[State.FAILED] - _VERDICTS:,} more")
+
+
+def _listed(waited: Waited, state: State) -> str:
+    found = [job.id for job in waited.jobs if job.state is state]
+    more = ",…" if len(found) < waited.counts[state] else ""
+    return f": {text.selector(found)}{more}" if found else ""
+
+
+def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
+    said = f"{job.id:>4} {words.outcome(job)}{_last(job, last_lines)}"
+    if sys.stderr.isatty():
+        said = text.cut(said, _COMMAND_COLUMN - 2)
+    padding = " " * max(2, _COMMAND_COLUMN - text.columns(said))
+    return f"{said}{padding}jobctl logs {job.id}"
+
+
+def timed_out(waited: Waited, seconds: float) -> None:
+    unfinished = waited.total - finished(waited)
+    streams.notice(
+        f"after {text.duration(seconds)} {unfinished:,} of {waited.total:,} have not finished"
+    )

@@ -1,0 +1,96 @@
+"""The two streams: who may write what where."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Final
+
+from jobctl.render.text import visible
+
+_CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
+
+
+def prepare() -> None:
+    """Streams that never fail on a character, also where a parent closed them."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 # kept
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def line(text: str = "") -> None:
+    """A line of data on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def raw(data: bytes) -> None:
+    """Bytes on stdout, unchanged and at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def flush() -> None:
+    sys.stdout.flush()
+
+
+def error(text: str) -> None:
+    """What went wrong, with the program's name before it."""
+    _stderr(f"jobctl: {text}")
+
+
+def notice(text: str) -> None:
+    """What a user should know, wherever stderr goes."""
+    _stderr(text)
+
+
+def hint(text: str) -> None:
+    """What helps a person; a script, or a person's `$(...)`, is spared it."""
+    if sys.stdout.isatty():
+        plain_hint(text)
+
+
+def plain_hint(text: str) -> None:
+    """A hint that does not depend on where stdout goes."""
+    if sys.stderr.isatty():
+        _stderr(text)
+
+
+def _stderr(text: str) -> None:
+    """Errors quote what others wrote; none of it may drive the terminal."""
+    flush()
+    sys.stderr.write("\n".join(visible(part) for part in text.split("\n")) + "\n")
+    sys.stderr.flush()
+
+
+def end_line() -> None:
+    """Keep a verdict off the line that a job's output left open, where both show up."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        sys.stderr.write("\n")
+
+
+def abandon_stdout() -> None:
+    """Nobody reads any more: what is still buffered goes nowhere, silently."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.close(sink)
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def coloured(text: str, colour: str) -> str:
+    """In colour where stdout is a terminal and `NO_COLOR` (no-color.org) is not set."""
+    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

@@ -1,0 +1,157 @@
+"""Jobs for people: the table of `ls` and the sheet of `show`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from jobctl.render import streams, text, words
+from jobd.contract.models import Attempt, Job, Shown, State
+
+_HEADERS: Final = ("ID", "STATE", "PRIO", "NAME", "TIME", "DETAIL", "COMMAND")
+_ALIGNMENT: Final = ("right", "left", "right", "left", "left", "left", "left")
+_COLOURS: Final = {
+    State.RUNNING: "blue",
+    State.COMPLETED: "green",
+    State.FAILED: "red",
+    State.STOPPED: "yellow",
+}
+_NAME_COLUMNS: Final = 24
+_DETAIL_COLUMNS: Final = 36
+_HISTORY: Final = 20
+
+
+def jobs(listed: Sequence[Job]) -> None:
+    """On a terminal each job takes one line; piped, everything is whole."""
+    from tabulate import tabulate
+
+    narrow = streams.on_terminal()
+    rows = (
+        tabulate(
+            [_row(job, narrow=narrow) for job in listed],
+            headers=_HEADERS,
+            tablefmt="plain",
+            colalign=_ALIGNMENT,
+            disable_numparse=True,
+        ).splitlines()
+        if listed
+        else ["  ".join(_HEADERS)]
+    )
+    margin = " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
+    for row, job in zip(rows, [None, *listed], strict=True):
+        streams.line(_line(margin + row.rstrip(), job, narrow=narrow))
+
+
+def _row(job: Job, *, narrow: bool) -> list[str]:
+    name, detail = text.visible(job.name), words.detail(job)
+    return [
+        str(job.id),
+        job.state.value.capitalize(),
+        str(job.priority),
+        (text.cut(name, _NAME_COLUMNS) if narrow else name) or "-",
+        text.duration(job.run_s),
+        (text.cut(detail, _DETAIL_COLUMNS) if narrow else detail) or "-",
+        text.visible(job.command),
+    ]
+
+
+def _line(row: str, job: Job | None, *, narrow: bool) -> str:
+    if not narrow:
+        return row
+    row = text.cut(row, streams.width())
+    if job is None or job.state not in _COLOURS:
+        return row
+    return re.sub(
+        r"^(\s*\d+\s+)(\w+)",
+        lambda found: found[1] + streams.coloured(found[2], _COLOURS[job.state]),
+        row,
+    )
+
+
+def footer(counts: dict[State, int], listed: Sequence[Job]) -> None:
+    """Counts of everything, what was left out, and where to ask further."""
+    total = sum(counts.values())
+    if not total:
+        streams.hint("no jobs; submit one: jobctl submit COMMAND")
+        return
+    parts = [words.counts(counts)]
+    if len(listed) < total:
+        parts.append(f"{total - len(listed):,} not shown (-n 0 shows all)")
+    odd = next((job.id for job in listed if job.state is State.FAILED), None)
+    why = f". Why: jobctl show {odd}" if odd else ""
+    streams.line("; ".join(parts) + why)
+
+
+def shown(value: Shown) -> None:
+    """Everything about one job, a fact a line."""
+    job = value.job
+    streams.line(f"job {job.id}{f'  {text.visible(job.name)}' if job.name else ''}")
+    for label, fact in _facts(job, value.why):
+        if fact:
+            streams.line(f"  {label:<10}{fact}")
+    if value.attempts:
+        streams.line("attempts")
+    for attempt in value.attempts:
+        streams.line(f"  {attempt.attempt:<4}{_attempt(attempt)}")
+    _history(value)
+
+
+def _facts(job: Job, why: str | None) -> list[tuple[str, str]]:
+    state = words.outcome(job)
+    return [
+        ("state", state[0].upper() + state[1:]),
+        ("why", text.visible(why or "")),
+        ("command", text.visible(job.command) + ("  (shell line)" if job.shell else "")),
+        ("directory", text.visible(job.cwd)),
+        ("priority", str(job.priority)),
+        ("user", text.visible(job.user)),
+        ("progress", _progress(job)),
+        ("submitted", text.moment(job.submitted_at)),
+        ("started", text.moment(job.started_at) if job.started_at else ""),
+        ("finished", text.moment(job.finished_at) if job.finished_at else ""),
+        ("waited", text.duration(job.wait_s) if job.wait_s is not None else ""),
+        ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
+        ("used", _usage(job.cpu_s, job.max_rss_kb)),
+        ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
+        ("output", text.visible(job.output_path or "")),
+    ]
+
+
+def _progress(job: Job) -> str:
+    parts = [words.running(job)] if job.state is State.RUNNING else []
+    if job.state is not State.RUNNING and job.progress is not None:
+        parts.append(text.percent(job.progress))
+    if job.progress_message:
+        parts.append(text.visible(job.progress_message))
+    return "  ".join(part for part in parts if part)
+
+
+def _usage(cpu: float | None, memory: int | None) -> str:
+    parts = [f"{text.duration(cpu)} CPU"] if cpu is not None else []
+    if memory is not None:
+        parts.append(f"{text.size(memory)} memory at most")
+    return ", ".join(parts)
+
+
+def _attempt(attempt: Attempt) -> str:
+    reason = f" ({text.visible(attempt.reason)})" if attempt.reason else ""
+    ran = ""
+    if attempt.finished_at:
+        ran = f" after {text.duration((attempt.finished_at - attempt.started_at).total_seconds())}"
+    usage = _usage(attempt.cpu_s, attempt.max_rss_kb)
+    state = f"{attempt.state.value.capitalize()}{reason}{ran}"
+    return f"{text.moment(attempt.started_at)}  {state}{f'; {usage}' if usage else ''}"
+
+
+def _history(value: Shown) -> None:
+    """Progress is left out: there may be thousands, and the last one stands above."""
+    from jobctl.render.live import change
+
+    events = [event for event in value.events if event.event != "progress"]
+    if events:
+        streams.line("history")
+    if len(events) > _HISTORY:
+        streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
+    for event in events[-_HISTORY:]:
+        streams.line(f"  {text.moment(event.at)}  {change(event)}")

@@ -1,0 +1,99 @@
+"""Words and numbers for people: durations, sizes, text that cannot drive a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime
+
+from jobd.contract import durations
+
+
+def visible(text: str) -> str:
+    """Control characters, direction marks and the like as escapes, as Python writes them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def columns(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(char) for char in text)
+
+
+def _columns_of(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """At most so many columns; an ellipsis says that there is more."""
+    if width < 1 or columns(text) <= width:
+        return text
+    used, kept = 1, []
+    for char in text:
+        used += _columns_of(char)
+        if used > width:
+            break
+        kept.append(char)
+    return "".join(kept).rstrip() + "…"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4s`, `41s`, `2m10s`, `1h02m`, `3d4h`; `-` where there is none."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{int(max(seconds, 0.0) * 10) / 10}s"
+    return durations.text(seconds)
+
+
+def left(seconds: float) -> str:
+    """Time left, as roughly as it is known: `3m left`."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))}s left"
+    if seconds < 3600:
+        return f"{round(seconds / 60)}m left"
+    return f"{duration(seconds)} left"
+
+
+def percent(value: float) -> str:
+    """`40%`, `12.5%`."""
+    return f"{round(value, 1):g}%"
+
+
+def size(kilobytes: int) -> str:
+    """`512 kB`, `64 MB`, `1.5 GB`."""
+    if kilobytes < 1024:
+        return f"{kilobytes} kB"
+    if kilobytes < 1024**2:
+        return f"{kilobytes / 1024:.0f} MB"
+    return f"{kilobytes / 1024**2:.1f} GB"
+
+
+def moment(at: datetime | None) -> str:
+    """A time in the reader's zone."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def selector(ids: Iterable[int]) -> str:
+    """Ids as one word that every command takes: `7,12-14`."""
+    pieces: list[list[int]] = []
+    for job in sorted(ids):
+        if pieces and job == pieces[-1][1] + 1:
+            pieces[-1][1] = job
+        else:
+            pieces.append([job, job])
+    return ",".join(_piece(first, last) for first, last in pieces)
+
+
+def _piece(first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    return f"{first},{last}" if last == first + 1 else f"{first}-{last}"

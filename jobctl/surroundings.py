@@ -1,0 +1,73 @@
+"""What a job inherits from the shell it was submitted in: directory, environment, umask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+from jobd.contract.paths import JOB_VARIABLES
+
+_NOT_INHERITED: Final = frozenset(name.encode() for name in JOB_VARIABLES)
+
+
+def environment(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Without what belongs to the job we may be inside of."""
+    return {key: value for key, value in environ.items() if key not in _NOT_INHERITED}
+
+
+def directory(environ: Mapping[bytes, bytes]) -> bytes:
+    """The current directory as the shell named it, symlinks and all.
+
+    `$PWD` is believed only where it leads to the same place.
+    """
+    named = environ.get(b"PWD", b"")
+    try:
+        here = os.stat(".")
+        if named.startswith(b"/") and os.path.samestat(os.stat(named), here):
+            return named
+    except OSError:
+        pass
+    try:
+        return os.getcwdb()
+    except OSError as error:
+        raise click.UsageError("the current directory is gone; give one with --cwd") from error
+
+
+def working_directory(environ: Mapping[bytes, bytes], wanted: str | None) -> bytes:
+    """`--cwd`, made absolute, or the current directory. Raises: click.UsageError."""
+    if wanted is None:
+        return directory(environ)
+    path = os.fsencode(wanted)
+    if not path.startswith(b"/"):
+        path = os.path.join(directory(environ), path)
+    if not os.path.isdir(path):
+        raise click.UsageError(f"--cwd: {wanted} is not a directory")
+    return path
+
+
+def umask() -> int:
+    """Read, where setting it to read it would race with other threads."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    except OSError:
+        pass
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def missing_program(argv: list[bytes], environ: Mapping[bytes, bytes], cwd: bytes) -> str | None:
+    """The name of a program that would not be found when the job starts, else None."""
+    program = argv[0]
+    if b"/" in program:
+        return None if os.path.exists(os.path.join(cwd, program)) else os.fsdecode(program)
+    for folder in environ.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
+        if os.access(os.path.join(cwd, folder, program), os.X_OK):
+            return None
+    return os.fsdecode(program)
