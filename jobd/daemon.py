@@ -312,8 +312,9 @@ def setup_of(plan: dict[str, Any]) -> Setup:
 
 def main() -> int:
     plan: dict[str, Any] = json.loads(sys.argv[1])
-    for key in ("lock", "link", "gate_r", "gate_w"):
-        os.set_inheritable(plan[key], False)
+    pidfds = {int(pid): fd for pid, fd in plan.get("pidfds", {}).items()}
+    for fd in (*(plan[key] for key in ("lock", "link", "gate_r", "gate_w")), *pidfds.values()):
+        os.set_inheritable(fd, False)
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
@@ -330,7 +331,7 @@ def main() -> int:
             os._exit(1)
         daemon.tell(News.ORPHANED)
 
-    link = Link(socket.socket(fileno=plan["link"]), orphaned)
+    link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
     link.start()
     link.synced.wait()
     try:
@@ -359,7 +360,8 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> int:
         daemon.engine.freeze()
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
-        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"]))
+        pidfds = daemon.engine.handles()
+        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds))
     daemon.close(clean=news is News.IDLE)
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     logging.shutdown()

@@ -35,7 +35,7 @@ from jobd.contract.models import (
 )
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
-from jobd.core.queue import Entry
+from jobd.core.ready import Entry
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.core.undo import Undo
 from jobd.hub import Hub

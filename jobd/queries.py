@@ -254,20 +254,16 @@ class Queries:
         ids = [job for job, _ in self._manager.selected(selector.ids, states)]
         waiter = self._hub.register(ids, any_one=request.any)
         try:
-            done = self._finished_already(ids, any_one=request.any)
-            done = done or waiter.wait(min(request.wait, MAX_WAIT))
+            # Those that ended before the hub knew of us will not be told again.
+            open_states = [State.PENDING, State.RUNNING]
+            left = {job for job, _ in self._manager.selected(_as_ranges(ids), open_states)}
+            for job in ids:
+                if job not in left:
+                    waiter.finished(job)
+            done = not ids or waiter.wait(min(request.wait, MAX_WAIT))
         finally:
             self._hub.unregister(waiter, ids)
         return self._waited(request, ids, done=done)
-
-    def _finished_already(self, ids: Sequence[int], *, any_one: bool) -> bool:
-        if not ids:
-            return True
-        open_states = [State.PENDING, State.RUNNING]
-        left = self._manager.selected(_as_ranges(ids), open_states)
-        if not any_one:
-            return next(left, None) is None
-        return sum(1 for _ in left) < len(ids)
 
     def _waited(self, request: Wait, ids: Sequence[int], *, done: bool) -> Waited:
         ranges = _as_ranges(ids)

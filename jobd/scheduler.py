@@ -27,7 +27,7 @@ from jobd.contract.models import DEFAULT_GROUP, MAX_WORKERS, State
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.progress import Reading
-from jobd.core.queue import Entry
+from jobd.core.ready import Entry
 from jobd.core.states import Outcome, Verdict, verdict
 from jobd.core.undo import Undo
 from jobd.crash import crash_point

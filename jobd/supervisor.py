@@ -109,7 +109,7 @@ class Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gate_r, gate_w = os.pipe2(os.O_CLOEXEC)
         plan = dict(self._plan, link=theirs.fileno(), gate_r=gate_r, gate_w=gate_w)
-        inherited = (theirs.fileno(), gate_r, gate_w, self._plan["lock"])
+        inherited = [theirs.fileno(), gate_r, gate_w, *_descriptors(self._plan)]
         for fd in inherited:
             os.set_inheritable(fd, True)
         self._daemon = os.posix_spawn(
@@ -258,20 +258,28 @@ class Supervisor:
                 os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
 
 
+def _descriptors(plan: dict[str, Any]) -> list[int]:
+    """Those that the plan names and that go from process to process with it.
+
+    `pidfds`: handles of jobs whose parent has died; through them the kernel still tells how
+    they ended.
+    """
+    named = [plan[key] for key in ("lock", "gate", "ready_fd") if plan.get(key) is not None]
+    return [*named, *plan.get("pidfds", {}).values()]
+
+
 def become_supervisor(plan: dict[str, Any]) -> None:
     """Exec this module in our place: children, lock and gate stay ours."""
-    for key in ("lock", "gate"):
-        if plan.get(key) is not None:
-            os.set_inheritable(plan[key], True)
+    for fd in _descriptors(plan):
+        os.set_inheritable(fd, True)
     arguments = [sys.executable, "-P", "-m", "jobd.supervisor", json.dumps(plan)]
     os.execve(sys.executable, arguments, os.environ)
 
 
 def main() -> int:
     plan: dict[str, Any] = json.loads(sys.argv[1])
-    for key in ("lock", "gate", "ready_fd"):
-        if plan.get(key) is not None:
-            os.set_inheritable(plan[key], False)
+    for fd in _descriptors(plan):
+        os.set_inheritable(fd, False)
     if "lock" not in plan:
         plan["lock"] = os.open(plan["lock_path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     supervisor = Supervisor(plan)

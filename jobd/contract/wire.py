@@ -49,6 +49,10 @@ CHANGING: Final = frozenset({"submit", "start", "stop", "restart", "rm", "progre
 """Requests that carry an id, so that asking again after a lost reply does nothing twice."""
 
 
+_NIL: Final = b"\xc0"
+"""What msgpack writes for nothing."""
+
+
 class Envelope(Struct, frozen=True, kw_only=True):
     protocol: int
     version: str
@@ -65,8 +69,8 @@ class WireError(Struct, frozen=True, kw_only=True):
 
 class Reply(Struct, frozen=True, kw_only=True):
     version: str
-    body: Raw = field(default_factory=Raw)
-    """Empty where there is an error."""
+    body: Raw = field(default_factory=lambda: Raw(_NIL))
+    """Nil where there is an error; an empty `Raw` would leave a hole in the message."""
     error: WireError | None = None
 
 
@@ -109,6 +113,6 @@ def decode_reply(data: bytes, kind: type[V]) -> V:
     reply = _reply.decode(data)
     if reply.error is not None:
         raise BY_NAME.get(reply.error.kind, InternalError)(reply.error.message)
-    if not bytes(reply.body):
+    if bytes(reply.body) in (b"", _NIL):
         raise InternalError("the daemon's answer is empty")
     return msgspec.msgpack.decode(reply.body, type=kind)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from jobd.contract.models import State
-from jobd.core.queue import Entry, ReadyQueue
+from jobd.core.ready import Entry, ReadyQueue
 from jobd.core.undo import Undo
 
 

@@ -72,4 +72,7 @@ class Engine(Protocol):
     def freeze(self) -> None:
         """Start nothing from now on: this process is about to be replaced."""
 
+    def handles(self) -> dict[int, int]:
+        """Pid → pidfd of what is no child of this process; the next daemon needs them."""
+
     def close(self) -> None: ...

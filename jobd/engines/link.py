@@ -17,8 +17,15 @@ log = logging.getLogger(__name__)
 class Link:
     """Statuses of children that are not ours but our parent's."""
 
-    def __init__(self, sock: socket.socket, orphaned: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        orphaned: Callable[[], object],
+        pidfds: dict[int, int] | None = None,
+    ) -> None:
         self._socket = sock
+        self.pidfds = pidfds or {}
+        """Handles of jobs whose parents have died, from the daemon before."""
         self._orphaned = orphaned
         self._lock = threading.Condition()
         self._ended: dict[int, Exit] = {}

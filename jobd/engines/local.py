@@ -23,6 +23,8 @@ from jobd.kernel import Exit
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
+_REAPED_WITHIN_MS: Final = 2000
+"""How long the last parent of a found process (init, as a rule) may take to reap it."""
 _NO_ROOM: Final = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
@@ -32,6 +34,13 @@ _NO_ROOM: Final = frozenset(
 def _failure(about: str, error: OSError) -> CannotStart | NoResources:
     kind = NoResources if error.errno in _NO_ROOM else CannotStart
     return kind(f"{about}: {(error.strerror or str(error)).lower()}")
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def outcome_of(ended: Exit) -> Outcome:
@@ -93,15 +102,20 @@ class Child(_LocalProcess):
 class Adopted(_LocalProcess):
     """Started by an earlier daemon; now a child of the supervisor, which says how it ended."""
 
-    def __init__(self, pid: int, token: str, link: Link) -> None:
+    def __init__(self, pid: int, token: str, link: Link, pidfd: int | None) -> None:
         super().__init__(pid, token)
         self._link = link
+        self.pidfd = pidfd
+        """For the day when the supervisor dies, and its children's statuses with it."""
 
     def wait(self) -> Outcome:
         return outcome_of(self._link.wait(self.pid))
 
     def _release(self) -> None:
         self._link.reap(self.pid)
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
 
 
 class Found(_LocalProcess):
@@ -109,6 +123,7 @@ class Found(_LocalProcess):
 
     def __init__(self, pid: int, token: str, pidfd: int) -> None:
         super().__init__(pid, token)
+        self.pidfd: int | None = pidfd
         self._pidfd = pidfd
 
     def wait(self) -> Outcome:
@@ -117,6 +132,9 @@ class Found(_LocalProcess):
         poll.poll()
         with self._lock:
             self._leader = None
+        # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
+        poll.modify(self._pidfd, 0)
+        poll.poll(_REAPED_WITHIN_MS)
         ended = kernel.exit_of(self._pidfd)
         return _LOST if ended is None else outcome_of(ended)
 
@@ -126,6 +144,7 @@ class Found(_LocalProcess):
 
     def _release(self) -> None:
         os.close(self._pidfd)
+        self.pidfd = None
 
 
 class LocalEngine:
@@ -137,7 +156,7 @@ class LocalEngine:
         self._supervisor = os.getppid()
         self._turn = threading.Lock()
         self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self._adopted: set[int] = set()
+        self._adopted: dict[int, Adopted | Found] = {}
 
     # --- starting -------------------------------------------------------------------------
 
@@ -201,14 +220,14 @@ class LocalEngine:
         return self._known(line)
 
     def _known(self, line: Line) -> Process | Fate:
+        if self._link is not None and (pidfd := self._link.pidfds.pop(line.pid, None)) is not None:
+            return self._watch(line.pid, line.token, pidfd)
         stat = kernel.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
             return Fate.LOST
         if stat.ppid == self._supervisor and self._link is not None:
             return self._adopt(line.pid, line.token)
-        if stat.state in "ZX":
-            return Fate.LOST
-        return self._watch(line.pid, line.token)
+        return Fate.LOST if stat.state in "ZX" else self._watch(line.pid, line.token)
 
     def _half_started(self, line: Line) -> Process | Fate:
         """The intent is there and no pid: it is a child of the supervisor, or it never was.
@@ -241,14 +260,23 @@ class LocalEngine:
 
     def _adopt(self, pid: int, token: str) -> Process:
         assert self._link is not None
-        self._adopted.add(pid)
-        return Adopted(pid, token, self._link)
+        process = Adopted(pid, token, self._link, _pidfd(pid))
+        self._adopted[pid] = process
+        return process
 
-    def _watch(self, pid: int, token: str) -> Process | Fate:
-        try:
-            return Found(pid, token, os.pidfd_open(pid))
-        except OSError:
+    def _watch(self, pid: int, token: str, pidfd: int | None = None) -> Process | Fate:
+        pidfd = _pidfd(pid) if pidfd is None else pidfd
+        if pidfd is None:
             return Fate.LOST
+        self._adopted[pid] = Found(pid, token, pidfd)
+        return self._adopted[pid]
+
+    def handles(self) -> dict[int, int]:
+        return {
+            pid: process.pidfd
+            for pid, process in self._adopted.items()
+            if process.pidfd is not None
+        }
 
     def close(self) -> None:
         os.close(self._stdin)

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jobd.core.queue import Entry, ReadyQueue
+from jobd.core.ready import Entry, ReadyQueue
 
 ids = st.integers(1, 60)
 entries = st.builds(
