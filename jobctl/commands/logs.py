@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt, not the latest.")
 @click.option("--path", is_flag=True, help="Only where the output lies.")
 @pass_client
-def command(  # noqa: PLR0913 # one an option
+def command(  # one an option
     client: Client,
     job: int | None,
     *,

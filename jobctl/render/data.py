@@ -26,13 +26,13 @@ def record(value: Any) -> None:  # noqa: ANN401 # whatever msgspec can write
 def array(pages: Iterable[Page]) -> list[int]:
     """The jobs as one JSON array, a job a line, page by page. Gives what is missing."""
     missing: list[int] = []
-    separator = b"[\n"
+    before = b"[\n"
     for page in pages:
         missing += page.missing
-        for job in page.jobs:
-            streams.raw(separator + _encoder.encode(job))
-            separator = b",\n"
-    streams.raw(b"[]\n" if separator == b"[\n" else b"\n]\n")
+        if page.jobs:
+            streams.raw(before + b",\n".join(_encoder.encode(job) for job in page.jobs))
+            before = b",\n"
+    streams.raw(b"[]\n" if before == b"[\n" else b"\n]\n")
     return missing
 
 
@@ -54,8 +54,7 @@ def shown(value: Shown) -> None:
 
 def environment(variables: dict[bytes, bytes]) -> None:
     """`K=V` lines, exactly as captured."""
-    for key in sorted(variables):
-        streams.raw(key + b"=" + variables[key] + b"\n")
+    streams.raw(b"".join(b"%b=%b\n" % (key, variables[key]) for key in sorted(variables)))
 
 
 def environment_json(variables: dict[bytes, bytes]) -> None:

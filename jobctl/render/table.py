@@ -29,8 +29,7 @@ def jobs(listed: Sequence[Job]) -> None:
     narrow = streams.on_terminal()
     rows = (
         tabulate(
-            [_row(job, narrow=narrow) for job in listed],
-            headers=_HEADERS,
+            [_HEADERS, *(_row(job, narrow=narrow) for job in listed)],
             tablefmt="plain",
             colalign=_ALIGNMENT,
             disable_numparse=True,

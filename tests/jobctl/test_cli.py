@@ -1,0 +1,142 @@
+import re
+
+import pytest
+
+from jobctl.cli import COMMANDS
+from jobd.contract.errors import NotRunning, Refused
+from jobd.contract.models import Acted, Page
+from tests.jobctl.fakes import FakeClient, jobctl
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["kill", "7"], "jobctl stop 7"),
+        (["cancel", "3-9"], "jobctl stop 3-9"),
+        (["add", "ls"], "jobctl submit ls"),
+        (["run", "x"], "jobctl submit x"),
+        (["queue"], "jobctl ls"),
+        (["list"], "jobctl ls"),
+        (["ps"], "jobctl ls"),
+        (["log", "3"], "jobctl logs 3"),
+        (["tail", "-f", "3"], "jobctl logs -f 3"),
+        (["delete", "3"], "jobctl rm 3"),
+        (["remove", "3"], "jobctl rm 3"),
+        (["status", "7"], "jobctl show 7"),
+        (["status"], "jobd status"),
+        (["sbmit"], "jobctl submit"),
+    ],
+)
+def test_did_you_mean(typed, meant):
+    result = jobctl(*typed)
+    assert result.code == 2
+    assert result.stdout == b""
+    assert result.stderr.startswith(f"jobctl: no command {typed[0]!r}; did you mean: {meant}\n")
+
+
+def test_no_idea():
+    assert "see: jobctl --help" in jobctl("zzzzz").stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_has_an_example(command, flag):
+    result = jobctl(command, flag)
+    assert result.code == 0
+    assert re.search(rf"Example:\n\s+\S*jobctl {command}", result.out)
+
+
+def test_help_fits_the_screen():
+    result = jobctl("--help")
+    assert result.code == 0
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert "..." not in result.out.split("Commands:")[1].split("Example:")[0]
+
+
+def test_nothing_typed_is_wrong_usage():
+    result = jobctl()
+    assert result.code == 2
+    assert "Commands:" in result.out
+
+
+def test_version():
+    assert jobctl("--version").out.startswith("jobctl ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (NotRunning("jobd is not running. Start it with: jobd start"), 69, "jobd start"),
+        (Refused("no"), 1, "no"),
+        (KeyboardInterrupt(), 130, None),
+        (OSError(28, "No space left on device"), 1, "cannot write: No space left on device"),
+    ],
+)
+def test_the_boundary(error, code, message, monkeypatch):
+    monkeypatch.setattr("jobctl.render.streams.abandon_stdout", lambda: None)
+    result = jobctl("workers", client=FakeClient(workers=error))
+    assert result.code == code
+    assert "Traceback" not in result.stderr
+    assert message is None or message in result.stderr
+
+
+def test_a_defect_leaves_a_file_instead_of_a_traceback(jobd_home):
+    jobd_home.mkdir(parents=True)
+    result = jobctl("workers", client=FakeClient(workers=ZeroDivisionError("oops")))
+    assert result.code == 1
+    assert "Traceback" not in result.stderr
+    (file,) = jobd_home.glob("jobctl-crash-*.log")
+    assert str(file) in result.stderr
+    text = file.read_text()
+    assert "ZeroDivisionError: oops" in text
+    assert "protocol" in text
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_reads_any_more(monkeypatch):
+    abandoned = []
+    monkeypatch.setattr("jobctl.render.streams.abandon_stdout", lambda: abandoned.append(1))
+    result = jobctl("ls", client=FakeClient(list=BrokenPipeError()))
+    assert (result.code, result.stderr, abandoned) == (0, "", [1])
+
+
+def test_what_others_wrote_does_not_drive_the_terminal():
+    client = FakeClient(workers=Refused("bad \x1b[31mname\n\u202e!"))
+    assert jobctl("workers", client=client).stderr == "jobctl: bad \\x1b[31mname\n\\u202e!\n"
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "rm", "wait"])
+def test_nothing_named_is_wrong_usage(command):
+    client = FakeClient()
+    assert jobctl(command, client=client).code == 2
+    assert not client.sent
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "rm", "wait", "watch"])
+def test_empty_stdin_does_nothing(command):
+    client = FakeClient()
+    result = jobctl(command, "-", client=client, stdin=b"")
+    assert (result.code, result.stdout, client.sent) == (0, b"", [])
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "rm"])
+def test_dry_run_changes_nothing(command):
+    client = FakeClient(list=Page(jobs=[], missing=[9]))
+    result = jobctl(command, "--dry-run", "9", client=client)
+    assert result.code == 1
+    assert [type(request).__name__ for request in client.sent] == ["List"]
+
+
+def test_progress_takes_its_job_from_inside(monkeypatch):
+    monkeypatch.setenv("JOBD_JOB_ID", "7")
+    client = FakeClient(progress=Acted(done=[7]))
+    result = jobctl("progress", "40%", "-m", "epoch 4", client=client)
+    assert (result.code, result.stdout) == (0, b"")
+    (request,) = client.sent
+    assert (request.id, request.percent, request.message) == (7, 40, "epoch 4")
+
+
+def test_progress_outside_of_a_job():
+    result = jobctl("progress", "40")
+    assert result.code == 2
+    assert "--job" in result.stderr

@@ -1,0 +1,379 @@
+import json
+
+import pytest
+
+from jobd.contract.models import (
+    Acted,
+    Event,
+    EventPage,
+    List,
+    Note,
+    Output,
+    Page,
+    Piece,
+    Rm,
+    Selector,
+    Shown,
+    State,
+    Stop,
+    Wait,
+    Waited,
+    WorkersReply,
+)
+from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
+
+RUNNING = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0)
+PENDING = job(2, "pending", name="eval", reason="dependency", after=[1], command="./eval.sh")
+FAILED = job(3, "failed", name="prep", reason="exit code 2", run_s=41.0, exit_code=2)
+COUNTS = {State.RUNNING: 1, State.PENDING: 1, State.FAILED: 1}
+THREE = Page(jobs=[RUNNING, PENDING, FAILED], counts=COUNTS)
+
+
+# --- ls -----------------------------------------------------------------------------------
+
+
+def test_table():
+    assert jobctl("ls", client=FakeClient(list=THREE)).out == (
+        " ID  STATE    PRIO  NAME  TIME   DETAIL        COMMAND\n"
+        "  1  Running     0  lr3   2m10s  40%, 3m left  make data\n"
+        "  2  Pending     0  eval  -      waits for 1   ./eval.sh\n"
+        "  3  Failed      0  prep  41s    exit code 2   make data\n"
+    )
+
+
+def test_table_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    client = FakeClient(list=THREE)
+    result = jobctl("ls", client=client, terminal=True)
+    assert "\x1b[31mFailed\x1b[0m" in result.out
+    assert result.out.endswith("1 running, 1 pending, 1 failed. Why: jobctl show 3\n")
+    assert "…" in result.out
+    assert (client.sent[0].running, client.sent[0].pending, client.sent[0].finished) == (
+        None,
+        10,
+        20,
+    )
+
+
+def test_no_color(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in jobctl("ls", client=FakeClient(list=THREE), terminal=True).out
+
+
+def test_piped_lists_everything_page_by_page():
+    pages = [Page(jobs=[job(1)], next="a"), Page(jobs=[job(2)], next="b"), Page(jobs=[job(3)])]
+    client = FakeClient(list=pages)
+    assert jobctl("ls", "--ids", client=client).out == "1\n2\n3\n"
+    assert [request.cursor for request in client.of(List)] == [None, "a", "b"]
+
+
+@pytest.mark.parametrize(("given", "limit"), [(["-n", "5"], 5), (["-n", "0"], None), ([], None)])
+def test_limit(given, limit):
+    client = FakeClient(list=Page(jobs=[]))
+    jobctl("ls", *given, client=client)
+    assert client.sent[0].limit == limit
+
+
+def test_json_is_one_array_of_the_public_keys():
+    found = json.loads(jobctl("ls", "--json", client=FakeClient(list=THREE)).stdout)
+    assert [entry["id"] for entry in found] == [1, 2, 3]
+    assert found[0]["submitted_at"] == "2026-01-02T12:00:00Z"
+    assert found[1]["state"] == "pending"
+
+
+def test_json_of_nothing():
+    assert jobctl("ls", "--json", client=FakeClient(list=Page(jobs=[]))).out == "[]\n"
+    assert jobctl("ls", "--json", "-", stdin=b"").out == "[]\n"
+
+
+def test_a_missing_id_is_an_error_beside_the_others():
+    client = FakeClient(list=Page(jobs=[job(1)], missing=[99]))
+    result = jobctl("ls", "--ids", "1", "99", client=client)
+    assert (result.code, result.out) == (1, "1\n")
+    assert result.stderr == "jobctl: job 99 does not exist\n"
+
+
+def test_a_command_that_would_drive_the_terminal():
+    nasty = job(1, command="echo \x1b]0;x\x07\nls", name="a\tb")
+    out = jobctl("ls", client=FakeClient(list=Page(jobs=[nasty]))).out
+    assert "\x1b" not in out
+    assert "echo \\x1b]0;x\\x07\\nls" in out
+    assert len(out.splitlines()) == 2
+
+
+# --- show, logs, workers ------------------------------------------------------------------
+
+
+def test_show():
+    client = FakeClient(show=Shown(job=PENDING, attempts=[], events=[], why="1 of 3 busy"))
+    out = jobctl("show", "2", client=client).out
+    assert "Pending (dependency)" in out
+    assert "1 of 3 busy" in out
+
+
+def test_show_json_adds_to_the_jobs_keys():
+    client = FakeClient(show=Shown(job=FAILED, attempts=[], events=[]))
+    found = json.loads(jobctl("show", "3", "--json", client=client).stdout)
+    assert found["id"] == 3
+    assert found["attempts"] == []
+    assert "environment" not in found
+
+
+def test_show_env_is_exact():
+    environment = {b"B": b"\xff", b"A": b"1"}
+    client = FakeClient(show=Shown(job=FAILED, attempts=[], events=[], environment=environment))
+    assert jobctl("show", "3", "--env", client=client).stdout == b"A=1\nB=\xff\n"
+    assert client.sent[0].environment
+
+
+def _piece(data, offset, state, *, attempt=1, ended=False):
+    return Piece(
+        id=7, attempt=attempt, data=data, offset=offset, ended=ended, state=state, path="/o/7.1"
+    )
+
+
+def test_logs_follow_waits_for_the_start_and_keeps_to_the_attempt():
+    pieces = [
+        _piece(b"", 0, State.PENDING, attempt=2),
+        _piece(b"ab", 0, State.RUNNING, attempt=2),
+        _piece(b"", 2, State.RUNNING, attempt=2),
+        _piece(b"\xffc", 2, State.FAILED, attempt=2, ended=True),
+    ]
+    client = FakeClient(output=pieces)
+    result = jobctl("logs", "-f", "7", client=client)
+    assert (result.code, result.stdout) == (0, b"ab\xffc")
+    asked = [(request.attempt, request.offset) for request in client.of(Output)]
+    assert asked == [(None, 0), (None, 0), (2, 2), (2, 2)]
+
+
+def test_logs_tail_is_not_held_back():
+    client = FakeClient(
+        output=[_piece(b"", 100, State.RUNNING), _piece(b"x", 100, State.COMPLETED, ended=True)]
+    )
+    assert jobctl("logs", "-f", "-n", "0", "7", client=client).stdout == b"x"
+    first, second = client.of(Output)
+    assert (first.tail, first.wait) == (0, 0)
+    assert (second.tail, second.offset) == (None, 100)
+    assert second.wait > 0
+
+
+def test_logs_without_following_ends_where_the_output_does():
+    client = FakeClient(output=[_piece(b"a", 0, State.RUNNING), _piece(b"", 1, State.RUNNING)])
+    assert jobctl("logs", client=client).stdout == b"a"
+    assert client.sent[0].id is None
+
+
+def test_logs_path():
+    client = FakeClient(output=_piece(b"", 0, State.COMPLETED))
+    assert jobctl("logs", "--path", "7", client=client).out == "/o/7.1\n"
+
+
+def test_workers():
+    reply = WorkersReply(workers=3, busy=1)
+    assert jobctl("workers", client=FakeClient(workers=reply)).out == "3 workers, 1 busy\n"
+    found = json.loads(jobctl("workers", "--json", client=FakeClient(workers=reply)).stdout)
+    assert found == {"workers": 3, "busy": 1}
+
+
+# --- wait ---------------------------------------------------------------------------------
+
+NIGHT = Waited(
+    done=True,
+    total=100,
+    counts={State.COMPLETED: 97, State.FAILED: 3},
+    jobs=[
+        job(7, "failed", reason="exit code 1", exit_code=1),
+        job(12, "failed", reason="signal KILL", signal="KILL"),
+        job(80, "failed", reason="exit code 127", exit_code=127),
+    ],
+    last_lines={7: "KeyError: 'lr'", 80: "pyhton: not found"},
+)
+
+
+def test_verdict_of_several():
+    result = jobctl("wait", "1-100", client=FakeClient(wait=NIGHT))
+    assert (result.code, result.stdout) == (1, b"")
+    assert result.stderr == (
+        "97 of 100 completed, 3 failed: 7,12,80\n"
+        "   7 failed (exit code 1): KeyError: 'lr'                   jobctl logs 7\n"
+        "  12 failed (signal KILL)                                   jobctl logs 12\n"
+        "  80 failed (exit code 127): pyhton: not found              jobctl logs 80\n"
+    )
+
+
+def test_wait_json():
+    found = json.loads(jobctl("wait", "--json", "1-100", client=FakeClient(wait=NIGHT)).stdout)
+    assert found["counts"]["failed"] == 3
+
+
+def test_one_job_speaks_for_itself():
+    ended = job(7, "failed", reason="exit code 7", exit_code=7, run_s=41.2)
+    waited = Waited(
+        done=True, total=1, counts={State.FAILED: 1}, jobs=[ended], last_lines={7: "oh\x1b"}
+    )
+    client = FakeClient(wait=[Waited(done=False, total=1), waited])
+    result = jobctl("wait", "7", client=client)
+    assert result.code == 7
+    assert result.stderr == "job 7 failed (exit code 7) after 41s: oh\\x1b\n"
+    assert len(client.of(Wait)) == 2
+
+
+def test_unknown_job():
+    client = FakeClient(wait=Waited(done=True, total=0, missing=[9]))
+    result = jobctl("wait", "9", client=client)
+    assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
+
+
+def test_timeout():
+    client = FakeClient(wait=Waited(done=False, total=2, counts={State.RUNNING: 2}))
+    result = jobctl("wait", "--timeout", "0", "1-2", client=client)
+    assert result.code == 124
+    assert "2 of 2 have not finished" in result.stderr
+
+
+def test_all_stays_the_same_jobs_while_one_waits():
+    done = Waited(done=True, total=2, counts={State.COMPLETED: 2})
+    client = FakeClient(wait=[Waited(done=False, total=2, ids=[(4, 5)]), done])
+    assert jobctl("wait", "--all", client=client).code == 0
+    first, second = client.of(Wait)
+    assert (first.selector.all, first.wait) == (True, 0)
+    assert second.selector == Selector(ids=[(4, 5)])
+
+
+def test_all_of_nothing():
+    client = FakeClient(wait=Waited(done=True, total=0))
+    assert jobctl("wait", "--all", client=client).code == 0
+
+
+# --- changes ------------------------------------------------------------------------------
+
+
+def test_done_on_stdout_the_rest_on_stderr():
+    acted = Acted(
+        done=[1, 2],
+        notices=[Note(id=3, text="has already completed")],
+        errors=[Note(id=9, text="does not exist")],
+    )
+    result = jobctl("start", "1-3", "9", client=FakeClient(start=acted))
+    assert (result.code, result.out) == (1, "1\n2\n")
+    assert result.stderr == "job 3 has already completed\njobctl: job 9 does not exist\n"
+
+
+def test_stop_returns_when_they_have_stopped():
+    client = FakeClient(
+        stop=Acted(done=[3, 4, 9]),
+        wait=[Waited(done=False, total=3), Waited(done=True, total=3)],
+    )
+    result = jobctl("stop", "--grace", "1m", "--signal", "INT", "3-9", client=client)
+    assert (result.code, result.out) == (0, "3\n4\n9\n")
+    (stop,) = client.of(Stop)
+    assert (stop.grace, stop.signal) == (60, 2)
+    assert client.of(Wait)[1].selector == Selector(ids=[(3, 4), (9, 9)])
+
+
+def test_stop_all_means_what_can_be_stopped():
+    client = FakeClient(stop=Acted(done=[]))
+    assert jobctl("stop", "--all", client=client).code == 0
+    assert client.sent[0].selector == Selector(all=True, states=[State.PENDING, State.RUNNING])
+
+
+def test_restart_failed():
+    client = FakeClient(restart=Acted(done=[3], attempts={3: 2}))
+    result = jobctl("restart", "--failed", client=client, terminal=True)
+    assert result.out == "3\n"
+    assert result.stderr.startswith("attempt 2")
+    assert client.sent[0].selector == Selector(states=[State.FAILED])
+    assert client.sent[0].environment is None
+
+
+def test_restart_with_this_shells_environment(monkeypatch):
+    monkeypatch.setenv("FRESH", "1")
+    client = FakeClient(restart=Acted(done=[3]))
+    jobctl("restart", "--refresh-env", "3", client=client)
+    assert client.sent[0].environment[b"FRESH"] == b"1"
+
+
+def test_rm_finished():
+    client = FakeClient(rm=Acted(done=[3]))
+    assert jobctl("rm", "--finished", client=client).out == "3\n"
+    assert set(client.sent[0].selector.states) == {State.COMPLETED, State.FAILED, State.STOPPED}
+
+
+def test_rm_force_stops_and_waits_first():
+    client = FakeClient(
+        stop=Acted(done=[3]), wait=Waited(done=True, total=1), rm=Acted(done=[3, 4])
+    )
+    assert jobctl("rm", "--force", "3-4", client=client).out == "3\n4\n"
+    assert [type(request) for request in client.sent] == [Stop, Wait, Rm]
+
+
+def test_dry_run_prints_what_it_would_act_on():
+    client = FakeClient(list=Page(jobs=[job(5, "running"), job(2, "pending")]))
+    assert jobctl("stop", "--dry-run", "1-9", client=client).out == "2\n5\n"
+    assert client.sent[0].selector.states == [State.PENDING, State.RUNNING]
+
+
+# --- watch --------------------------------------------------------------------------------
+
+
+def _event(seq, name, number=3, **data):
+    return Event(seq=seq, at=NOON, job=number, event=name, user="me", data=data)
+
+
+EVENTS = [
+    EventPage(events=[], next=10, unfinished=1),
+    EventPage(
+        events=[
+            _event(11, "started", attempt=2),
+            _event(12, "progress", percent=40.0, message=None),
+            _event(13, "progress", percent=12.5, message="epoch\x1b 4"),
+            _event(14, "workers", None, workers=5),
+        ],
+        next=14,
+        unfinished=1,
+    ),
+    EventPage(
+        events=[
+            _event(15, "failed", reason="exit code 2"),
+            _event(16, "stopped", reason="by user"),
+        ],
+        next=16,
+        unfinished=0,
+    ),
+    EventPage(events=[_event(17, "completed")], next=17, unfinished=0),
+    EventPage(events=[], next=17, unfinished=0),
+]
+
+
+def test_watch_prints_a_line_per_change():
+    client = FakeClient(events=list(EVENTS), list=Page(jobs=[RUNNING]))
+    result = jobctl("watch", client=client)
+    assert result.code == 0
+    assert result.out.splitlines() == [
+        "job 1 running: 40%, 3m left",
+        "job 3 started (attempt 2)",
+        "job 3 progress: 40%",
+        "job 3 progress: 12.5% epoch\\x1b 4",
+        "workers: 5",
+        "job 3 failed (exit code 2)",
+        "job 3 stopped (by user)",
+        "job 3 completed",
+    ]
+
+
+def test_watch_json_is_one_event_a_line():
+    client = FakeClient(events=list(EVENTS), list=Page(jobs=[RUNNING]))
+    lines = jobctl("watch", "--json", client=client).out.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [11, 12, 13, 14, 15, 16, 17]
+
+
+def test_leaving_watch_is_no_error():
+    assert jobctl("watch", client=FakeClient(events=KeyboardInterrupt())).code == 0
+
+
+def test_watching_what_does_not_exist():
+    client = FakeClient(
+        events=EventPage(events=[], next=1, unfinished=0), list=Page(jobs=[], missing=[9])
+    )
+    result = jobctl("watch", "9", client=client)
+    assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
