@@ -175,8 +175,10 @@ def _status_text(found: DaemonStatus) -> str:
     )  # fmt: skip
     output = "" if found.output_bytes is None else f", output {_size(found.output_bytes)}"
     lines = [
-        f"jobd {found.version} running, pid {found.pid}, up {_duration(found.uptime_s)}, "
-        f"engine {found.engine}{draining}{memory}",
+        (
+            f"jobd {found.version} running, pid {found.pid}, up {_duration(found.uptime_s)}, "
+            f"engine {found.engine}{draining}{memory}"
+        ),
         f"workers  {found.busy} of {found.workers} busy",
         f"jobs     {jobs}",
         f"state    {_tilde(found.state_dir)} ({_size(found.database_bytes)}{output})",

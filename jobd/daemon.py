@@ -21,6 +21,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobd import supervisor
+from jobd.clock import now_us
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import (
@@ -42,7 +43,9 @@ from jobd.hub import Hub
 from jobd.manager import Manager
 from jobd.queries import Queries
 from jobd.recovery import recover
-from jobd.scheduler import Scheduler, now_us
+from jobd.runs import Runs
+from jobd.scheduler import Scheduler
+from jobd.selection import Selection
 from jobd.service import Handler, Service
 from jobd.store.database import open_writer
 from jobd.store.reader import Reader
@@ -95,21 +98,24 @@ class Daemon:
         self.hub = Hub()
         self.timer = Timer()
         self.ledger = Ledger(undo, workers=self._workers(), next_id=self.reader.last_id() + 1)
+        runs = Runs(undo, self.timer)
+        self.runs = runs
         self.engine = _engine(config.engine, paths, link)
         self.scheduler = Scheduler(
             paths=paths, shell=config.shell, host=socket.gethostname(), ledger=self.ledger,
-            undo=undo, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
+            runs=runs, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
             timer=self.timer,
         )  # fmt: skip
         self.writer = Writer(connection, undo, self.scheduler.fill)
         self.scheduler.bind(self.writer)
+        selection = Selection(self.reader)
         self.manager = Manager(
             paths=paths, grace=config.grace, ledger=self.ledger, undo=undo, store=self._store,
-            reader=self.reader, writer=self.writer, scheduler=self.scheduler, hub=self.hub,
+            reader=self.reader, writer=self.writer, selection=selection, runs=runs, hub=self.hub,
         )  # fmt: skip
         views = Views(paths, config.shell, self._pid_of)
         self.queries = Queries(
-            paths=paths, ledger=self.ledger, reader=self.reader, manager=self.manager,
+            paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
             hub=self.hub, views=views,
         )  # fmt: skip
         self.service = Service(paths, self._handlers())
@@ -137,7 +143,7 @@ class Daemon:
         return int(by_hand)
 
     def start(self) -> None:
-        """store → recovery → dispatch → service; when this returns, clients are answered."""
+        """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
         self.scheduler.halt()
         self.writer.start()
@@ -174,7 +180,7 @@ class Daemon:
             elif news is News.NOW:
                 self.manager.drain()
                 self.manager.end_running()
-            elif self.ledger.draining and not self.scheduler.runs:
+            elif self.ledger.draining and not self.runs:
                 return news
 
     def _drain(self) -> None:
@@ -187,7 +193,7 @@ class Daemon:
     # --- stop -------------------------------------------------------------------------------
 
     def close(self, *, clean: bool) -> None:
-        """service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
+        """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self.service.close()
         self.hub.close()
         self.scheduler.close()
@@ -223,7 +229,7 @@ class Daemon:
         }
 
     def _pid_of(self, job: int) -> int | None:
-        run = self.scheduler.runs.get(job)
+        run = self.runs.get(job)
         return None if run is None else run.pid
 
     def _status(self, _request: Status) -> DaemonStatus:
@@ -339,7 +345,7 @@ def main() -> int:
         _catch_signals(daemon)
         daemon.start()
     except (JobdError, OSError) as error:
-        log.error("cannot start: %s", error)
+        log.critical("cannot start: %s", error)
         link.failed(str(error))
         return supervisor.EXIT_REFUSED
     link.ready()

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.client import Client
-from jobd.contract.config import DaemonConfig, load
+from jobd.contract.config import load
 from jobd.contract.errors import BadRequest, JobdError, NotRunning
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, make_private

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
 from jobd.contract.models import (
     Acted,
@@ -39,7 +40,8 @@ from jobd.core.ready import Entry
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.core.undo import Undo
 from jobd.hub import Hub
-from jobd.scheduler import Run, Scheduler, now_us
+from jobd.runs import Run, Runs
+from jobd.selection import Selection
 from jobd.store.reader import Reader
 from jobd.store.records import Spec, StopOrder
 from jobd.store.store import Look, Store
@@ -94,7 +96,8 @@ class Manager:
         store: Store,
         reader: Reader,
         writer: Writer,
-        scheduler: Scheduler,
+        selection: Selection,
+        runs: Runs,
         hub: Hub,
     ) -> None:
         self._paths = paths
@@ -104,7 +107,8 @@ class Manager:
         self._store = store
         self._reader = reader
         self._writer = writer
-        self._scheduler = scheduler
+        self._selection = selection
+        self._runs = runs
         self._hub = hub
         self._requests = itertools.count(1)
         self._busy: dict[bytes, threading.Event] = {}
@@ -252,13 +256,13 @@ class Manager:
             request.selector, request_id, lambda job, t: self._stop(job, t, user, order)
         )
         for job in acted.done:
-            if job not in self._scheduler.runs:
+            if job not in self._runs:
                 self._hub.finished(job)
         return acted
 
     def _stop(self, job: Look, tally: _Tally, user: str, order: StopOrder) -> None:
         if job.state is State.RUNNING:
-            self._order_stop(self._scheduler.runs[job.job], order)
+            self._order_stop(self._runs[job.job], order)
             tally.done.append(job.job)
         elif job.state is State.PENDING:
             state, now = after(job.state, Move.STOP), now_us()
@@ -309,7 +313,7 @@ class Manager:
         tally = _Tally()
         with self._one_at_a_time(request_id):
             number, seen = self._resume(request_id, tally)
-            ids, missing = self._resolve(selector)
+            ids, missing = self._selection.resolve(selector)
             for job in missing if not number else ():
                 tally.error(job, "does not exist")
             left = (job for job in ids if job not in seen)
@@ -320,9 +324,9 @@ class Manager:
                     self._once(key, Acted, lambda piece=piece: self._slice(piece, each))  # type: ignore[misc]
                 )
         for job in tally.done:
-            run = self._scheduler.runs.get(job)
+            run = self._runs.get(job)
             if run is not None:
-                self._scheduler.carry_out_stop(run)
+                self._runs.carry_out_stop(run)
         return tally.acted()
 
     def _resume(self, request_id: bytes, tally: _Tally) -> tuple[int, set[int]]:
@@ -346,24 +350,6 @@ class Manager:
             else:
                 each(look, tally)
         return tally.acted()
-
-    def _resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
-        """The ids that are meant, and the single ids that do not exist."""
-        ids = [job for job, _ in self.selected(selector.ids, selector.states)]
-        if selector.states:
-            return ids, []
-        found = set(ids)
-        singles = dict.fromkeys(first for first, last in selector.ids if first == last)
-        return ids, [job for job in singles if job not in found]
-
-    def selected(
-        self, ranges: Iterable[tuple[int, int]], states: list[State]
-    ) -> Iterator[tuple[int, State]]:
-        """All jobs of the selection, read in pages, in order of id."""
-        merged, behind = merge_ranges(ranges), 0
-        while page := self._reader.select(merged, states, behind, 5000):
-            yield from page
-            behind = page[-1][0]
 
     # --- small ones ---------------------------------------------------------------------------
 
@@ -400,15 +386,15 @@ class Manager:
         """Start nothing more and take nothing more; the jobs that still run."""
         self._ledger.draining = True
         self._writer.nudge()
-        return sorted(self._scheduler.runs)
+        return sorted(run.job for run in self._runs.all())
 
     def end_running(self) -> None:
         """For `stop --now`: every running job is told to end."""
         order = StopOrder(SHUTDOWN, 15, self._grace, now_us())
-        runs = list(self._scheduler.runs.values())
+        runs = self._runs.all()
         self._writer.call(lambda: self._order_all(runs, order))
         for run in runs:
-            self._scheduler.carry_out_stop(run)
+            self._runs.carry_out_stop(run)
 
     # --- asked again --------------------------------------------------------------------------
 
@@ -449,17 +435,6 @@ class Manager:
             with self._busy_lock:
                 self._busy.pop(request_id, None)
             mine.set()
-
-
-def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted, without overlap; so that 10,000 single ids in a row are one range."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        elif first <= last:
-            merged.append((first, last))
-    return merged
 
 
 def _slice_key(request_id: bytes, number: int) -> bytes:

@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jobd.contract.paths import Paths
 from jobd.core.progress import Reading, from_file, from_output
-
-if TYPE_CHECKING:
-    from jobd.scheduler import Run
+from jobd.outputs import read_tail
+from jobd.runs import Run, Runs
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
-_TAIL: Final = 4096
-"""Bytes of output that are looked at."""
 
 log = logging.getLogger(__name__)
-
-
-def read_tail(path: Path, size: int = _TAIL) -> bytes:
-    """The end of a file; b"" where there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    try:
-        end = os.fstat(descriptor).st_size
-        return os.pread(descriptor, size, max(0, end - size)) if end else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
 
 
 class Observer:
     def __init__(
         self,
         paths: Paths,
-        runs: dict[int, Run],
+        runs: Runs,
         report: Callable[[Run, Reading], object],
     ) -> None:
         self._paths = paths
@@ -81,7 +62,7 @@ class Observer:
             self._look_at_all()
 
     def _look_at_all(self) -> None:
-        for run in list(self._runs.values()):
+        for run in self._runs.all():
             try:
                 reading = self._look(run)
             except Exception:

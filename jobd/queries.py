@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import (
     EventPage,
@@ -29,17 +29,14 @@ from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.core.progress import last_line
 from jobd.hub import Hub
-from jobd.manager import Manager, merge_ranges
-from jobd.observer import read_tail
-from jobd.scheduler import now_us
+from jobd.outputs import PIECE, read_piece, read_tail
+from jobd.selection import Selection, merge_ranges
 from jobd.store.reader import SECTIONS, Key, Reader, key_of
 from jobd.store.records import JobRow
 from jobd.views import Views, event
 
 _PAGE: Final = 500
 """Jobs in one reply."""
-_PIECE: Final = 1024 * 1024
-"""Bytes of output in one reply."""
 _FOLLOW_EVERY: Final = 0.1
 """Seconds between two looks at an output that somebody follows."""
 _UNCOMPLETED: Final = 1000
@@ -57,14 +54,14 @@ class Queries:
         paths: Paths,
         ledger: Ledger,
         reader: Reader,
-        manager: Manager,
+        selection: Selection,
         hub: Hub,
         views: Views,
     ) -> None:
         self._paths = paths
         self._ledger = ledger
         self._reader = reader
-        self._manager = manager
+        self._selection = selection
         self._hub = hub
         self._views = views
 
@@ -97,7 +94,7 @@ class Queries:
             jobs=[self._views.job(row, now) for row in rows],
             next=f"{following}:{given + len(rows)}" if following and more else None,
             counts=dict(self._ledger.counts),
-            missing=[*self._missing(request.selector)] if request.cursor is None else [],
+            missing=self._selection.missing(request.selector) if request.cursor is None else [],
         )
 
     def _section(
@@ -107,14 +104,6 @@ class Queries:
             return []
         ranges = [] if selector.all else selector.ids
         return self._reader.page(name, ranges, selector.states, behind, room)
-
-    def _missing(self, selector: Selector) -> Sequence[int]:
-        singles = list(dict.fromkeys(first for first, last in selector.ids if first == last))
-        if not singles:
-            return []
-        ranges = [(job, job) for job in singles]
-        found = {job for job, _ in self._manager.selected(ranges, [])}
-        return [job for job in singles if job not in found]
 
     # --- show -----------------------------------------------------------------------------
 
@@ -185,13 +174,14 @@ class Queries:
             return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
         path = self._paths.output_of(job, attempt)
         over = not current or row.state is State.PENDING
-        data, offset = _read(path, request, missing_ok=not over or _never_began(row))
+        missing_ok = not over or row.pid is None
+        data, offset = read_piece(path, request.offset, request.tail, missing_ok=missing_ok)
         return Piece(
             id=job,
             attempt=attempt,
             data=data,
             offset=offset,
-            ended=over and len(data) < _PIECE,
+            ended=over and len(data) < PIECE,
             state=row.state,
             path=str(path),
         )
@@ -235,7 +225,7 @@ class Queries:
         selector = request.selector
         if selector.ids and not selector.all:
             states = [State.PENDING, State.RUNNING]
-            unfinished = sum(1 for _ in self._manager.selected(selector.ids, states))
+            unfinished = sum(1 for _ in self._selection.jobs(selector.ids, states))
         else:
             counts = self._ledger.counts
             unfinished = counts[State.PENDING] + counts[State.RUNNING]
@@ -251,12 +241,12 @@ class Queries:
         states = selector.states
         if selector.all and not selector.ids and not states:
             states = [State.PENDING, State.RUNNING]
-        ids = [job for job, _ in self._manager.selected(selector.ids, states)]
+        ids = [job for job, _ in self._selection.jobs(selector.ids, states)]
         waiter = self._hub.register(ids, any_one=request.any)
         try:
             # Those that ended before the hub knew of us will not be told again.
             open_states = [State.PENDING, State.RUNNING]
-            left = {job for job, _ in self._manager.selected(_as_ranges(ids), open_states)}
+            left = {job for job, _ in self._selection.jobs(_as_ranges(ids), open_states)}
             for job in ids:
                 if job not in left:
                     waiter.finished(job)
@@ -267,7 +257,7 @@ class Queries:
 
     def _waited(self, request: Wait, ids: Sequence[int], *, done: bool) -> Waited:
         ranges = _as_ranges(ids)
-        found = dict(self._manager.selected(ranges, [])) if ids else {}
+        found = dict(self._selection.jobs(ranges, [])) if ids else {}
         counts = dict.fromkeys(State, 0)
         for state in found.values():
             counts[state] += 1
@@ -281,7 +271,7 @@ class Queries:
             counts=counts,
             jobs=jobs,
             last_lines={job.id: self._last_line(job) for job in jobs if job.state is State.FAILED},
-            missing=[*self._missing(request.selector)],
+            missing=self._selection.missing(request.selector),
             ids=ranges,
         )
 
@@ -315,52 +305,6 @@ def _read_cursor(cursor: str | None) -> tuple[str, Key | None, int]:
         return section, (int(first), int(second)), int(given)
     except ValueError:
         raise BadRequest(f"cursor: {cursor!r} is none of ours") from None
-
-
-def _never_began(row: JobRow) -> bool:
-    return row.pid is None
-
-
-def _read(path: Path, request: Output, *, missing_ok: bool) -> tuple[bytes, int]:
-    """A piece of the file and where it begins."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        if missing_ok:
-            return b"", request.offset
-        raise NotFound(f"the output file {path} is gone") from None
-    try:
-        offset = request.offset
-        if request.tail is not None:
-            offset = _tail_offset(descriptor, request.tail)
-        return os.pread(descriptor, _PIECE, offset), offset
-    finally:
-        os.close(descriptor)
-
-
-def _tail_offset(descriptor: int, lines: int) -> int:
-    """Where the last `lines` lines begin, found from the end, a block at a time."""
-    end = position = os.fstat(descriptor).st_size
-    if lines == 0 or end == 0:
-        return end
-    # A final line feed closes the last line; it does not begin another one.
-    wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
-    while position > 0:
-        size = min(65536, position)
-        position -= size
-        block = os.pread(descriptor, size, position)
-        count = block.count(b"\n")
-        if count >= wanted:
-            return position + _nth_from_end(block, wanted) + 1
-        wanted -= count
-    return 0
-
-
-def _nth_from_end(block: bytes, wanted: int) -> int:
-    at = len(block)
-    for _ in range(wanted):
-        at = block.rindex(b"\n", 0, at)
-    return at
 
 
 def _plural(count: int) -> str:

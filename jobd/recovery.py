@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 
+from jobd.clock import now_us
 from jobd.contract.models import State
 from jobd.core.ledger import Ledger
 from jobd.core.states import BY_USER, Outcome
 from jobd.crash import crash_point
-from jobd.engines.base import Engine, Fate
-from jobd.scheduler import Run, Scheduler, now_us
+from jobd.engines.base import Engine, Fate, Process
+from jobd.runs import Run
+from jobd.scheduler import Scheduler
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
 from jobd.store.store import Started, Store
@@ -41,19 +43,13 @@ def recover(
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
     unstarted = [row for row in rows if found.get(row.token or "") is Fate.NEVER_STARTED]
     writer.call(lambda: _put_back(store, unstarted))
-    ledger.load(reader.pending(), reader.counts())
-    for row in rows:
-        if row not in unstarted:
-            ledger.occupy(row.id, row.slot or 0)
-    for row in lost:
-        log.warning("job %d: the outcome of attempt %d is lost", row.id, row.attempt)
-        scheduler.lost(_run(row), Outcome(lost=True))
-    for row in rows:
-        process = found.get(row.token or "", Fate.LOST)
-        if not isinstance(process, Fate):
-            run = _run(row)
-            run.process = process
-            run.order = row.stop
+    runs = [_run(row, found) for row in rows if row not in unstarted]
+    writer.call(lambda: _enter(runs, reader, ledger, scheduler))
+    for run in runs:
+        if run.process is None:
+            log.warning("job %d: the outcome of attempt %d is lost", run.job, run.attempt)
+            scheduler.finish(run, Outcome(lost=True))
+        else:
             scheduler.adopt(run)
     if rows:
         log.info(
@@ -71,6 +67,17 @@ def _put_back(store: Store, rows: list[JobRow]) -> None:
             store.event(row.id, State.STOPPED, row.user, now, b'{"reason":"by user"}')
 
 
-def _run(row: JobRow) -> Run:
+def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     started = Started(row.id, row.attempt, row.priority, row.token or "", row.spec, row.environment)
-    return Run(started, row.slot or 0)
+    process = found.get(started.token, Fate.LOST)
+    run = Run(started, row.slot or 0, None if isinstance(process, Fate) else process)
+    run.order = row.stop
+    return run
+
+
+def _enter(runs: list[Run], reader: Reader, ledger: Ledger, scheduler: Scheduler) -> None:
+    """Memory becomes what the disk says."""
+    ledger.load(reader.pending(), reader.counts())
+    for run in runs:
+        ledger.occupy(run.job, run.slot)
+        scheduler.runs.enter(run)

@@ -13,9 +13,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -23,20 +20,20 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jobd.clock import now_us
 from jobd.contract.models import DEFAULT_GROUP, MAX_WORKERS, State
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.progress import Reading
 from jobd.core.ready import Entry
 from jobd.core.states import Outcome, Verdict, verdict
-from jobd.core.undo import Undo
 from jobd.crash import crash_point
-from jobd.engines.base import CannotStart, Engine, Launch, NoResources, Process
+from jobd.engines.base import CannotStart, Engine, Launch, NoResources
 from jobd.hub import Hub
 from jobd.observer import Observer
+from jobd.runs import Run, Runs, deadline
 from jobd.store.reader import Reader
-from jobd.store.records import Spec, StopOrder
-from jobd.store.store import Started, Store
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.timer import Timer
 
@@ -47,64 +44,6 @@ _ENVIRONMENTS: Final = 16
 """How many environments are kept unpacked."""
 
 
-def now_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
-
-
-class Run:
-    """A running attempt, from its claim to the commit of its end."""
-
-    def __init__(self, started: Started, slot: int, process: Process | None = None) -> None:
-        self.job = started.job
-        self.attempt = started.attempt
-        self.started = started
-        self.slot = slot
-        self.process = process
-        self.order: StopOrder | None = None
-        """Set by the writer's thread, once it is on disk or about to be."""
-        self.reading: Reading | None = None
-        """The progress seen last."""
-        self._lock = threading.Lock()
-        self._taken: StopOrder | None = None
-        """The order that has been carried out: the one that the job ends by."""
-        self._over = False
-
-    @property
-    def pid(self) -> int | None:
-        return None if self.process is None else self.process.pid
-
-    def begun(self, process: Process) -> None:
-        with self._lock:
-            self.process = process
-
-    def take_order(self) -> StopOrder | None:
-        """An order that is still to be carried out on the living process; once for each order."""
-        with self._lock:
-            if self._over or self.process is None or self._taken is self.order:
-                return None
-            self._taken = self.order
-            return self.order
-
-    def kill(self) -> None:
-        with self._lock:
-            process = None if self._over else self.process
-        if process is not None:
-            process.signal(signal.SIGKILL)
-
-    def cancelled(self) -> bool:
-        """Whether it was told to stop before it began; then it must not begin."""
-        with self._lock:
-            self._taken = self.order
-            return self.order is not None
-
-    def over(self) -> StopOrder | None:
-        """Its leader has ended; the order that made it end, if one did."""
-        with self._lock:
-            self._over = True
-            return self._taken
-
-
 class Scheduler:
     def __init__(
         self,
@@ -113,7 +52,7 @@ class Scheduler:
         shell: str,
         host: str,
         ledger: Ledger,
-        undo: Undo,
+        runs: Runs,
         store: Store,
         reader: Reader,
         engine: Engine,
@@ -124,7 +63,6 @@ class Scheduler:
         self._shell = os.fsencode(shell)
         self._host = host
         self._ledger = ledger
-        self._undo = undo
         self._store = store
         self._reader = reader
         self._engine = engine
@@ -133,8 +71,7 @@ class Scheduler:
         self._environments: dict[int, dict[bytes, bytes]] = {}
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
         self._halted = False
-        self.runs: dict[int, Run] = {}
-        """By job; changed by the writer's thread alone."""
+        self.runs = runs
         self.observer = Observer(paths, self.runs, self._progressed)
         self.idle: Callable[[], object] = lambda: None
         """Called after a commit that left nothing running."""
@@ -161,12 +98,8 @@ class Scheduler:
         self._store.event(entry.id, "started", "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
         run = Run(started, slot)
-        self._enter(run)
+        self.runs.enter(run)
         return run
-
-    def _enter(self, run: Run) -> None:
-        self.runs[run.job] = run
-        self._undo.add(lambda: self.runs.pop(run.job))
 
     def _after_commit(self, runs: list[Run], last_event: int | None) -> None:
         for run in runs:
@@ -187,14 +120,8 @@ class Scheduler:
 
     def adopt(self, run: Run) -> None:
         """Look after an attempt that an earlier daemon started."""
-        self.runs[run.job] = run
         self._pool.submit(self._work, run)
         self.observer.wake()
-
-    def lost(self, run: Run, outcome: Outcome) -> None:
-        """Record the end of an attempt of an earlier daemon whose process is gone."""
-        self.runs[run.job] = run
-        self._finish(run, outcome)
 
     def _work(self, run: Run) -> None:
         try:
@@ -205,7 +132,7 @@ class Scheduler:
         except Exception as error:
             log.exception("job %d: attempt %d broke down", run.job, run.attempt)
             outcome = Outcome(error=f"internal error: {error}")
-        self._finish(run, outcome)
+        self.finish(run, outcome)
 
     def _carry_out(self, run: Run) -> Outcome:
         if run.process is None:
@@ -215,13 +142,13 @@ class Scheduler:
                 run.begun(self._engine.start(self._launch(run)))
             except CannotStart as error:
                 return Outcome(error=str(error))
-        self.carry_out_stop(run)
+        self.runs.carry_out_stop(run)
         process = run.process
         assert process is not None
         outcome = process.wait()
         order = run.over()
         if order is not None:
-            process.end(_deadline(order))
+            process.end(deadline(order))
         return outcome
 
     def _launch(self, run: Run) -> Launch:
@@ -262,25 +189,16 @@ class Scheduler:
             self._environments[number] = found
         return found
 
-    # --- stopping -----------------------------------------------------------------------------
-
-    def carry_out_stop(self, run: Run) -> None:
-        """The order is on disk: signal now, KILL when the grace is over."""
-        order, process = run.take_order(), run.process
-        if order is not None and process is not None:
-            process.signal(order.signal)
-            self._timer.at(_deadline(order), run.kill)
-
     # --- the end ------------------------------------------------------------------------------
 
-    def _finish(self, run: Run, outcome: Outcome) -> None:
+    def finish(self, run: Run, outcome: Outcome) -> None:
         """Record it, as often as it takes: until then the status stays in the kernel."""
         crash_point("before-finish")
         reading = self.observer.last_look(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda state: self._recorded(run, state),
-            lambda _: self._timer.after(_RETRY_S, lambda: self._finish(run, outcome)),
+            lambda _: self._timer.after(_RETRY_S, lambda: self.finish(run, outcome)),
         )
 
     def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> State:
@@ -299,8 +217,7 @@ class Scheduler:
 
     def _leave(self, run: Run) -> None:
         self._ledger.release(run.job)
-        del self.runs[run.job]
-        self._undo.add(lambda: self.runs.__setitem__(run.job, run))
+        self.runs.leave(run)
 
     def _recorded(self, run: Run, state: State) -> None:
         crash_point("before-reap")
@@ -353,12 +270,6 @@ class Scheduler:
     def close(self) -> None:
         self.observer.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _deadline(order: StopOrder) -> float:
-    """When KILL is due, on the monotonic clock; an order of an earlier daemon keeps its time."""
-    passed = max(0.0, (now_us() - order.at) / 1e6)
-    return time.monotonic() + max(0.0, order.grace - passed)
 
 
 class _End(Struct, frozen=True, omit_defaults=True):

@@ -192,7 +192,7 @@ class Service:
         except BlockingIOError:
             return
         except OSError as error:
-            log.error("cannot accept a client: %s", error)
+            log.warning("cannot accept a client: %s", error)
             self._turn_one_away()
             return
         user = _peer(sock)
@@ -204,7 +204,7 @@ class Service:
                 target=self._serve, args=(sock, user), name="client", daemon=True
             ).start()
         except RuntimeError:
-            log.error("no thread for a client")
+            log.warning("no thread for a client")
             self._slots.release()
             sock.close()
 

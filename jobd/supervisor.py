@@ -15,6 +15,7 @@ Standard library only, everything imported at the start, and almost nothing that
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -74,7 +75,7 @@ class Supervisor:
     # --- preparation ------------------------------------------------------------------------
 
     def _note_pid(self) -> None:
-        """For `jobd stop` and `restart`, when the daemon hangs. A full disk is no reason to fail."""
+        """For `jobd stop` and `restart` when the daemon hangs; a full disk is no reason to fail."""
         try:
             os.ftruncate(self._plan["lock"], 0)
             os.pwrite(self._plan["lock"], b"%d\n" % os.getpid(), 0)
@@ -203,10 +204,8 @@ class Supervisor:
         """To `jobd start`, which waits at the other end of a pipe; only the first word counts."""
         if self._ready_fd is None:
             return
-        try:
+        with contextlib.suppress(OSError):
             os.write(self._ready_fd, line.encode() + b"\n")
-        except OSError:
-            pass
         os.close(self._ready_fd)
         self._ready_fd = None
 
@@ -246,7 +245,7 @@ class Supervisor:
             return
 
     def _pass_signals_on(self) -> None:
-        """TERM and INT drain the daemon; USR1 ends a daemon that hangs, so that a new one starts."""
+        """TERM and INT drain the daemon; USR1 ends one that hangs, so that a new one starts."""
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP:
@@ -273,7 +272,7 @@ def become_supervisor(plan: dict[str, Any]) -> None:
     for fd in _descriptors(plan):
         os.set_inheritable(fd, True)
     arguments = [sys.executable, "-P", "-m", "jobd.supervisor", json.dumps(plan)]
-    os.execve(sys.executable, arguments, os.environ)
+    os.execve(sys.executable, arguments, os.environ)  # noqa: S606 - no shell is meant
 
 
 def main() -> int:

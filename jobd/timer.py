@@ -1,4 +1,4 @@
-"""Deadlines: one thread that sleeps until the next is due, and sleeps for good when there is none."""
+"""Deadlines: one thread that sleeps until the next is due, for good when there is none."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ JOB_VARIABLES: Final = (
     "JOBD_SOCKET",
 )
 """What a job finds in its environment and neither a daemon nor another job inherits."""
-_SHARED_MEMORY: Final = "/dev/shm"
+_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a private directory is made in it
 _SUN_PATH: Final = 107
 """Bytes of a Unix socket's path, without its final NUL (unix(7))."""
 

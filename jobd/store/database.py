@@ -59,7 +59,7 @@ def _quoted(path: Path) -> str:
 
 
 def _scripts() -> list[tuple[int, str]]:
-    """The numbered scripts, in order: (1, "CREATE …"), …"""
+    """The numbered scripts with their numbers, in order."""
     folder = resources.files("jobd.store") / "schema"
     found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return sorted((int(entry.name[:3]), entry.read_text("utf-8")) for entry in found)

@@ -248,8 +248,10 @@ def _within(column: str, ranges: Ranges) -> tuple[str, list[object]]:
     # the ranges to the jobs, so that the cost is that of the ranges and not that of the queue.
     text = msgspec.json.encode([list(pair) for pair in ranges]).decode()
     return (
-        f"{column} IN (SELECT x.id FROM json_each(?) AS r JOIN jobs AS x ON x.id BETWEEN"
-        " json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]'))",
+        (
+            f"{column} IN (SELECT x.id FROM json_each(?) AS r JOIN jobs AS x ON x.id BETWEEN"
+            " json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]'))"
+        ),
         [text],
     )
 

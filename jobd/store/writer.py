@@ -146,7 +146,7 @@ class Writer:
             afterwards = self._finally_do()
             crash_point("before-commit")
             self._db.execute("COMMIT")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, memory must be true again
             self._take_back(error)
             return False
         crash_point("after-commit")
@@ -163,7 +163,7 @@ class Writer:
             self._db.execute("BEGIN IMMEDIATE")
             item.run()
             self._db.execute("COMMIT")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is the caller's to know
             self._take_back(error)
             item.error = StoreFailed(f"could not be saved: {_words(error)}. Nothing was changed")
         else:
@@ -175,7 +175,7 @@ class Writer:
         if isinstance(error, sqlite3.Error):
             log.error("a transaction failed: %s", self.trouble)
         else:
-            log.exception("a transaction failed")
+            log.error("a transaction failed", exc_info=error)
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -1,0 +1,113 @@
+"""The attempts that run now, and how an order to stop reaches them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+from jobd.clock import now_us
+from jobd.core.progress import Reading
+from jobd.core.undo import Undo
+from jobd.engines.base import Process
+from jobd.store.records import StopOrder
+from jobd.store.store import Started
+from jobd.timer import Timer
+
+
+class Run:
+    """A running attempt, from its claim to the commit of its end."""
+
+    def __init__(self, started: Started, slot: int, process: Process | None = None) -> None:
+        self.job = started.job
+        self.attempt = started.attempt
+        self.started = started
+        self.slot = slot
+        self.process = process
+        self.order: StopOrder | None = None
+        """Set by the writer's thread, once it is on disk or about to be."""
+        self.reading: Reading | None = None
+        """The progress seen last."""
+        self._lock = threading.Lock()
+        self._taken: StopOrder | None = None
+        """The order that has been carried out: the one that the job ends by."""
+        self._over = False
+
+    @property
+    def pid(self) -> int | None:
+        return None if self.process is None else self.process.pid
+
+    def begun(self, process: Process) -> None:
+        with self._lock:
+            self.process = process
+
+    def take_order(self) -> StopOrder | None:
+        """An order that is still to be carried out on the living process; once for each order."""
+        with self._lock:
+            if self._over or self.process is None or self._taken is self.order:
+                return None
+            self._taken = self.order
+            return self.order
+
+    def kill(self) -> None:
+        with self._lock:
+            process = None if self._over else self.process
+        if process is not None:
+            process.signal(signal.SIGKILL)
+
+    def cancelled(self) -> bool:
+        """Whether it was told to stop before it began; then it must not begin."""
+        with self._lock:
+            self._taken = self.order
+            return self.order is not None
+
+    def over(self) -> StopOrder | None:
+        """Its leader has ended; the order that made it end, if one did."""
+        with self._lock:
+            self._over = True
+            return self._taken
+
+
+class Runs:
+    """By job. Entered and left by the writer's thread alone, inside its transaction."""
+
+    def __init__(self, undo: Undo, timer: Timer) -> None:
+        self._undo = undo
+        self._timer = timer
+        self._runs: dict[int, Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __contains__(self, job: int) -> bool:
+        return job in self._runs
+
+    def __getitem__(self, job: int) -> Run:
+        return self._runs[job]
+
+    def get(self, job: int) -> Run | None:
+        return self._runs.get(job)
+
+    def all(self) -> list[Run]:
+        return list(self._runs.values())
+
+    def enter(self, run: Run) -> None:
+        self._runs[run.job] = run
+        self._undo.add(lambda: self._runs.pop(run.job))
+
+    def leave(self, run: Run) -> None:
+        del self._runs[run.job]
+        self._undo.add(lambda: self._runs.__setitem__(run.job, run))
+
+    def carry_out_stop(self, run: Run) -> None:
+        """The order is on disk: signal now, KILL when the grace is over."""
+        order, process = run.take_order(), run.process
+        if order is not None and process is not None:
+            process.signal(order.signal)
+            self._timer.at(deadline(order), run.kill)
+
+
+def deadline(order: StopOrder) -> float:
+    """When KILL is due, on the monotonic clock; an order of an earlier daemon keeps its time."""
+    passed = max(0.0, (now_us() - order.at) / 1e6)
+    return time.monotonic() + max(0.0, order.grace - passed)
