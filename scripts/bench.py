@@ -88,30 +88,21 @@ def jobd_round(count: int, walls: list[float]) -> float:
     return seconds
 
 
-def start_latency(times: int) -> list[float]:
-    """Milliseconds from `submit` being called to the first instruction of the job, and of it alone.
+def start_latency(times: int) -> dict[str, list[float]]:
+    """Milliseconds from `submit`, as called and as recorded, to the job's first instruction.
 
     The job's clock is read by `date`, whose own start is part of the figure.
     """
     jobctl("workers", str(SLOTS))
-    found = []
+    called, accepted = [], []
     for _ in range(times):
-        begun = time.time_ns()
+        begun = time.time_ns() / 1e6
         job = jobctl("submit", "--", "date", "+%s%N").strip()
         jobctl("wait", job)
-        found.append((int(jobctl("logs", job)) - begun) / 1e6)
-    return found
-
-
-def accept_latency(times: int) -> list[float]:
-    """Milliseconds from `submitted_at`, as the daemon recorded it, to the first instruction."""
-    found = []
-    for _ in range(times):
-        job = jobctl("submit", "--", "date", "+%s%N").strip()
-        jobctl("wait", job)
-        (about,) = jobs_of(job)
-        found.append(int(jobctl("logs", job)) / 1e6 - seen(about, "submitted_at") * 1e3)
-    return found
+        running = int(jobctl("logs", job)) / 1e6
+        called.append(running - begun)
+        accepted.append(running - seen(jobs_of(job)[0], "submitted_at") * 1e3)
+    return {"submit called → running": called, "submit accepted → running": accepted}
 
 
 # --- the others -------------------------------------------------------------------------------
@@ -180,11 +171,7 @@ def table(speeds: dict[str, list[float]], walls: list[float], count: int) -> Non
 
 def latencies(times: int) -> None:
     print(f"\n{'start, idle, ms':28}{'median':>9}{'lowest':>9}{'highest':>9}")
-    measured = {
-        "submit called → running": start_latency(times),
-        "submit accepted → running": accept_latency(times),
-    }
-    for name, values in measured.items():
+    for name, values in start_latency(times).items():
         print(f"{name:28}{median(values):9.1f}{min(values):9.1f}{max(values):9.1f}")
 
 

@@ -29,10 +29,10 @@ def report(percent: float, message: str) -> None:
         file.write(f"{percent:.0f} {message}\n")
 
 
-def pack(form: str, digest: str, every: int, directory: Path) -> None:
+def pack(form: str, digest: str, every: int) -> None:
     files = sources()[::every]
     total = sum((LIBRARY / file).stat().st_size for file in files)
-    target = directory / f"{form}-{digest}.tar"
+    target = Path(f"{form}-{digest}.tar")
     done = reported = 0
     with (
         tarfile.open(target, f"w:{form}") as archive,  # type: ignore[call-overload]
@@ -51,9 +51,9 @@ def pack(form: str, digest: str, every: int, directory: Path) -> None:
     print(f"{digest} {hashlib.new(digest, target.read_bytes()).hexdigest()}")
 
 
-def verify(directory: Path, count: int) -> None:
+def verify(count: int) -> None:
     """Compare every archived file with its sum and with the library. Raises: SystemExit."""
-    targets = sorted(directory.glob("*.tar"))
+    targets = sorted(Path().glob("*.tar"))
     if len(targets) != count:
         sys.exit(f"{len(targets)} archives, not {count}")
     for target in targets:
@@ -74,9 +74,9 @@ def verify(directory: Path, count: int) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["pack", form, digest, every, directory]:
-            pack(form, digest, int(every), Path(directory))
-        case ["verify", directory, count]:
-            verify(Path(directory), int(count))
+        case ["verify", count]:
+            verify(int(count))
+        case [form, digest, every]:
+            pack(form, digest, int(every))
         case _:
             sys.exit(__doc__)
