@@ -41,6 +41,8 @@ def pytest_configure() -> None:
     os.environ.update(_move_home(_base / "session"))
     os.environ[MARK] = uuid.uuid4().hex
     (_base / "session").mkdir()
+    # A run in the background ignores SIGINT, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
