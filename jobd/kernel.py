@@ -10,8 +10,10 @@ import errno
 import fcntl
 import os
 import platform
+import signal
 import struct
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -26,6 +28,10 @@ _RAW_WAITID: Final = _SYS_WAITID is not None and sys.maxsize > 2**32
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
 """_IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info) of <linux/pidfd.h>, first version."""
 _PIDFD_INFO_EXIT: Final = 1 << 3
+_POSIX_SPAWN_SETSIGDEF: Final = 0x04
+_POSIX_SPAWN_SETSIGMASK: Final = 0x08
+_POSIX_SPAWN_SETSID: Final = 0x80
+"""Of <spawn.h>, the same in glibc and musl."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second, the unit of a process's start time in /proc/PID/stat."""
 
@@ -125,6 +131,64 @@ def exit_of(pidfd: int) -> Exit | None:
     if os.WIFSIGNALED(status):
         return Exit(pid, None, os.WTERMSIG(status), None, None)
     return Exit(pid, os.WEXITSTATUS(status), None, None, None)
+
+
+def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:
+    """A session of its own, no signal blocked, none ignored (posix_spawnattr_init(3))."""
+    attributes, signals = _room(512), _room(128)
+    _libc.posix_spawnattr_init(attributes)
+    _libc.sigemptyset(signals)
+    _libc.posix_spawnattr_setsigmask(attributes, signals)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        _libc.sigaddset(signals, number)
+    _libc.posix_spawnattr_setsigdefault(attributes, signals)
+    flags = _POSIX_SPAWN_SETSIGDEF | _POSIX_SPAWN_SETSIGMASK | _POSIX_SPAWN_SETSID
+    _libc.posix_spawnattr_setflags(attributes, ctypes.c_short(flags))
+    return attributes
+
+
+def _room(size: int) -> ctypes.Array[ctypes.c_char]:
+    """For an opaque struct of the C library; more than any of them needs."""
+    return ctypes.create_string_buffer(size)
+
+
+_attributes: Final = _spawn_attributes()
+
+
+def spawn(
+    program: bytes,
+    argv: Sequence[bytes],
+    environment: Mapping[bytes, bytes],
+    stdin: int,
+    output: int,
+) -> int:
+    """posix_spawn(3) in a new session, with stdin and with stdout and stderr to `output`.
+
+    Unlike `os.posix_spawn` it lets other threads run until the child has left its vfork: that
+    is half of the time in which this interpreter would be held.
+
+    Raises: OSError.
+    """
+    pid, actions = ctypes.c_int(), _room(256)
+    _libc.posix_spawn_file_actions_init(actions)
+    try:
+        for descriptor, target in ((stdin, 0), (output, 1), (output, 2)):
+            _libc.posix_spawn_file_actions_adddup2(actions, descriptor, target)
+        code = _libc.posix_spawn(
+            ctypes.byref(pid),
+            program,
+            actions,
+            _attributes,
+            (ctypes.c_char_p * (len(argv) + 1))(*argv),
+            (ctypes.c_char_p * (len(environment) + 1))(
+                *(name + b"=" + value for name, value in environment.items())
+            ),
+        )
+    finally:
+        _libc.posix_spawn_file_actions_destroy(actions)
+    if code:
+        raise OSError(code, os.strerror(code))
+    return pid.value
 
 
 def stat_of(pid: int) -> Stat | None:

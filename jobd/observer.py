@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from jobd.contract.paths import Paths
+from jobd.contract.paths import Paths, output_name
 from jobd.core.progress import Reading, from_file, from_output
 from jobd.outputs import read_tail
 from jobd.runs import Run, Runs
@@ -26,7 +25,9 @@ class Observer:
         runs: Runs,
         report: Callable[[Run, Reading], object],
     ) -> None:
-        self._paths = paths
+        # As text: these are put together for every job.
+        self._output = str(paths.output)
+        self._progress = str(paths.progress)
         self._runs = runs
         self._report = report
         self._something_runs = threading.Event()
@@ -45,7 +46,7 @@ class Observer:
 
     def file_of(self, run: Run) -> str:
         """The `JOBD_PROGRESS` of an attempt."""
-        return f"{self._paths.progress}/{run.job}.{run.attempt}"
+        return f"{self._progress}/{run.job}.{run.attempt}"
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
@@ -73,7 +74,7 @@ class Observer:
 
     def _look(self, run: Run) -> Reading | None:
         """What is new; whole percents are enough, so that an attempt has few such events."""
-        said = read_tail(Path(self.file_of(run)))
+        said = read_tail(self.file_of(run))
         reading = from_file(said) if said else self._from_output(run)
         before = run.reading
         if reading is None or (
@@ -86,5 +87,5 @@ class Observer:
         return reading
 
     def _from_output(self, run: Run) -> Reading | None:
-        tail = read_tail(self._paths.output_of(run.job, run.attempt))
+        tail = read_tail(f"{self._output}/{output_name(run.job, run.attempt)}")
         return from_output(tail) if tail else None

@@ -13,7 +13,7 @@ PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
 
-def read_tail(path: Path, size: int = WINDOW) -> bytes:
+def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
     """The end of a file; b"" where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -84,8 +84,12 @@ class Paths(Struct, frozen=True):
         return self.data / "progress"
 
     def output_of(self, job: int, attempt: int) -> Path:
-        """A thousand jobs a folder, so that no folder grows without bound."""
-        return self.output / str(job // 1000) / f"{job}.{attempt}.log"
+        return self.output / output_name(job, attempt)
+
+
+def output_name(job: int, attempt: int) -> str:
+    """Below `Paths.output`: a thousand jobs a folder, so that no folder grows without bound."""
+    return f"{job // 1000}/{job}.{attempt}.log"
 
 
 def locate(environ: Mapping[str, str] | None = None) -> Paths:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import subprocess
 import threading
@@ -21,8 +20,6 @@ from jobd.engines.base import CannotStart
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
-_RESET: Final = sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP})
-"""Signals that the job gets with their default action, whatever the daemon does with them."""
 _own = threading.local()
 
 
@@ -115,18 +112,10 @@ def prepare(
     enter(cwd)
     os.umask(umask)
     program = find_program(argv[0], environment)
-    actions = [
-        (os.POSIX_SPAWN_DUP2, stdin, 0),
-        (os.POSIX_SPAWN_DUP2, output, 1),
-        (os.POSIX_SPAWN_DUP2, output, 2),
-    ]
 
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
-            return os.posix_spawn(
-                program, argv, environment, file_actions=actions, setsid=True, setsigmask=[],
-                setsigdef=_RESET,
-            )  # fmt: skip
+            return kernel.spawn(program, argv, environment, stdin, output)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
