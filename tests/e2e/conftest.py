@@ -1,0 +1,35 @@
+"""Scratch instances; each leaves nothing behind, or its test fails."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.instance import Instance
+
+
+@pytest.fixture
+def instance(home, jobd_home):
+    """Not started yet."""
+    made = Instance(jobd_home, home / "work")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def running(instance):
+    """Started with what is the default."""
+    instance.start()
+    return instance
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One that runs for all tests of a module that only submit and look: a start costs time."""
+    base = Path(tempfile.mkdtemp(prefix="je-", dir="/tmp"))
+    made = Instance(base / "jobd", base / "work")
+    made.start("--workers", "20")
+    yield made
+    made.close()
+    shutil.rmtree(base)

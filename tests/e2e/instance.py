@@ -1,0 +1,237 @@
+"""A daemon of its own for a test: the real commands, in a scratch `JOBD_HOME`."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from jobctl import follow
+from jobctl.client import Client
+from jobd import kernel
+from jobd.contract.models import Command, Options, Selector, Submit
+from jobd.contract.paths import locate
+from tests.helpers import processes_with, wait_until
+
+BIN = Path(sys.executable).parent
+PATIENCE = 60.0
+"""Seconds that a command may take on a machine that is busy with other things."""
+
+
+class Gate:
+    """Jobs that `read _ < path` wait here; each `open` lets so many of them go on."""
+
+    def __init__(self, path):
+        self.path = path
+        os.mkfifo(path)
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def open(self, jobs=1):
+        os.write(self._fd, b"\n" * jobs)
+
+    def close(self):
+        os.close(self._fd)
+
+
+class Instance:
+    """`home`: its JOBD_HOME. `work`: where commands run and jobs leave their traces."""
+
+    def __init__(self, home, work):
+        self.home = Path(home)
+        self.work = Path(work)
+        self.work.mkdir()
+        self.paths = locate({"JOBD_HOME": str(home)})
+        self.mark = f"JOBD_TEST_INSTANCE={uuid.uuid4().hex}"
+        name, _, value = self.mark.partition("=")
+        self.env = {
+            **os.environ,
+            name: value,
+            "JOBD_HOME": str(home),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
+        self._gates = []
+        self._clients = []
+        self._halted = []
+        self._started = []
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def run(self, program, *args, env=None, code=None, text=True, **options):
+        """Run a command to its end; `code` is the exit code that it must have."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        if "input" in options:
+            del options["stdin"]
+        done = subprocess.run(
+            [BIN / program, *args],
+            env={**self.env, **(env or {})},
+            cwd=self.work,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+            **options,
+        )
+        if code is not None:
+            said = f"{program} {args}: exit {done.returncode}\n{done.stdout!r}\n{done.stderr!r}"
+            assert done.returncode == code, said
+        if not text:
+            return done
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    def jobd(self, *args, code=0, **options):
+        return self.run("jobd", *args, code=code, **options)
+
+    def jobctl(self, *args, code=0, **options):
+        return self.run("jobctl", *args, code=code, **options)
+
+    def id_of(self, *args, **options):
+        """`jobctl submit`: the id that it prints."""
+        return int(self.jobctl("submit", *args, **options).stdout)
+
+    def begin(self, program, *args, **options):
+        """Start a command and leave it running; it is ended with the test at the latest."""
+        given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [BIN / program, *args], env=self.env, cwd=self.work, **{**given, **options}
+        )
+        self._started.append(process)
+        return process
+
+    def start(self, *args, crash=None):
+        return self.jobd("start", *args, env={} if crash is None else {"JOBD_CRASH_AT": crash})
+
+    # --- the same through a client in this process ------------------------------------------
+
+    def client(self):
+        client = Client(self.paths.socket)
+        self._clients.append(client)
+        return client
+
+    def status(self):
+        with Client(self.paths.socket) as client:
+            return client.status()
+
+    def submit(self, *lines, name="", priority=0, requeue=False, client=None):
+        """Shell lines become jobs; the id of the first."""
+        request = Submit(
+            commands=[Command(argv=[os.fsencode(line)], shell=True) for line in lines],
+            options=Options(name=name, priority=priority, requeue=requeue),
+            cwd=os.fsencode(self.work),
+            environment={os.fsencode(k): os.fsencode(v) for k, v in self.env.items()},
+        )
+        with contextlib.ExitStack() as stack:
+            client = client or stack.enter_context(Client(self.paths.socket))
+            return client.submit(request).first
+
+    def job(self, job):
+        with Client(self.paths.socket) as client:
+            return client.show(job).job
+
+    def attempts(self, job):
+        with Client(self.paths.socket) as client:
+            return client.show(job).attempts
+
+    def wait(self, first, last=None, timeout=PATIENCE):
+        """Until these have finished; the jobs by id."""
+        chosen = Selector(ids=[(first, last or first)])
+        with Client(self.paths.socket) as client:
+            waited = follow.until_finished(client, chosen, timeout=timeout)
+            assert waited.done, f"not finished: {waited.counts}"
+            pages = follow.pages(client, follow.List(selector=chosen))
+            return {job.id: job for page in pages for job in page.jobs}
+
+    def output(self, job, *args):
+        return self.jobctl("logs", str(job), *args, text=False).stdout
+
+    # --- waiting for what jobs and daemons do -----------------------------------------------
+
+    def gate(self, name="gate"):
+        gate = Gate(self.work / name)
+        self._gates.append(gate)
+        return gate
+
+    def lines(self, name):
+        """What jobs have written into a file so far."""
+        path = self.work / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def await_lines(self, name, count):
+        return wait_until(lambda: len(found := self.lines(name)) >= count and found, PATIENCE)
+
+    def answers(self):
+        """Wait for a daemon that answers, and give its status."""
+
+        def answer():
+            with contextlib.suppress(Exception):
+                return self.status()
+
+        return wait_until(answer, PATIENCE)
+
+    def answers_anew(self, old):
+        """Wait for the daemon that follows the one whose pid is `old`."""
+        return wait_until(lambda: (s := self.answers()).pid != old and s, PATIENCE)
+
+    def connections(self):
+        """How many clients are connected: accepted sockets bear the listener's path."""
+        with open("/proc/net/unix") as table:
+            rows = [line.split() for line in table]
+        return sum(1 for row in rows if row[7:] == [str(self.paths.socket)] and row[5] == "03")
+
+    # --- violence ---------------------------------------------------------------------------
+
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: (stat := kernel.stat_of(pid)) is None or stat.state in "ZX", PATIENCE)
+
+    def halt(self, pid):
+        os.kill(pid, signal.SIGSTOP)
+        self._halted.append(pid)
+        wait_until(lambda: kernel.stat_of(pid).state == "T", PATIENCE)
+
+    def go_on(self, pid):
+        self._halted.remove(pid)
+        os.kill(pid, signal.SIGCONT)
+
+    def processes(self):
+        """All that the daemon and its jobs have left running."""
+        return processes_with(self.mark)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def close(self):
+        """End the daemon as a user would; no process may be left."""
+        for pid in list(self._halted):
+            with contextlib.suppress(ProcessLookupError):
+                self.go_on(pid)
+        for client in self._clients:
+            client.close()
+        try:
+            self.jobd("stop", "--now")
+        finally:
+            for process in self._started:
+                self._end(process)
+            for gate in self._gates:
+                gate.close()
+            self._assert_nothing_left()
+
+    def _end(self, process):
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+    def _assert_nothing_left(self):
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.processes(), timeout=5.0)
+        left = self.processes()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert not left, f"left behind: {left}"
+
+
+def json_of(done):
+    return json.loads(done.stdout)
