@@ -167,7 +167,8 @@ class Client:
             try:
                 return _decode(self._exchange(payload, _ANSWER_WITHIN.get(name, 60.0)), kind)
             except NotRunning:
-                if not self._connected_once:
+                # Between two daemons nobody listens for a moment; the lock tells that from none.
+                if not self._connected_once and not paths.is_supervised(self._socket()):
                     raise
             except (EOFError, OSError) as error:
                 self._raise_if_refused(error)

@@ -19,15 +19,13 @@ from msgspec import Struct
 
 from jobctl.client import Client
 from jobd.contract.config import load
-from jobd.contract.errors import BadRequest, JobdError, NotRunning
+from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
-from jobd.contract.paths import JOB_VARIABLES, Paths, connect, make_private
+from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
 from jobd.supervisor import LOCKED, become_supervisor
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
-_HANGS_AFTER: Final = 10.0
-"""Seconds without an answer after which a daemon is taken to hang."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
 
@@ -173,18 +171,22 @@ def stop(paths: Paths, *, now: bool, timeout: float | None) -> list[int] | None:
 
     A daemon that hangs is first replaced by one that answers.
     """
-    with Client(paths.socket) as client:
-        try:
-            return client.shutdown(now=now, timeout=timeout).waiting_for
-        except NotRunning:
-            if not _locked(paths):
-                return None
-        except JobdError:
-            if _answers(paths):
-                raise
-    _replace_hanging(paths)
+    if _reach(paths) is None:
+        return None
     with Client(paths.socket) as client:
         return client.shutdown(now=now, timeout=timeout).waiting_for
+
+
+def _reach(paths: Paths) -> DaemonStatus | None:
+    """A daemon that answers, if need be in the place of one that hangs; None: there is none."""
+    try:
+        return status(paths)
+    except NotPermitted:
+        raise
+    except JobdError:
+        if not is_supervised(paths.socket):
+            return None
+    return _replace_hanging(paths)
 
 
 def wait_gone(paths: Paths) -> None:
@@ -193,32 +195,13 @@ def wait_gone(paths: Paths) -> None:
         fcntl.flock(lock, fcntl.LOCK_SH)
 
 
-def _locked(paths: Paths) -> bool:
-    try:
-        with open(paths.lock, "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _answers(paths: Paths) -> bool:
-    try:
-        status(paths)
-    except JobdError:
-        return False
-    return True
-
-
-def _replace_hanging(paths: Paths) -> None:
+def _replace_hanging(paths: Paths) -> DaemonStatus:
     """Let the supervisor end a daemon that does not answer; the next one takes its jobs over."""
     try:
         os.kill(int(paths.lock.read_text()), signal.SIGUSR1)
     except (OSError, ValueError) as error:
         raise JobdError(f"jobd does not answer, nor its supervisor; see: {paths.log}") from error
-    _wait_answer(paths, _START_WITHIN)
+    return _wait_answer(paths, _START_WITHIN)
 
 
 def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> DaemonStatus:
@@ -240,17 +223,9 @@ def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> Dae
 
 def restart(paths: Paths) -> DaemonStatus:
     """Replace supervisor and daemon; jobs go on. Raises: NotRunning."""
-    with Client(paths.socket) as client:
-        try:
-            old = client.status().pid
-            with contextlib.suppress(NotRunning):
-                client.renew()
-        except NotRunning:
-            if not _locked(paths):
-                raise
-            old = None
-            _replace_hanging(paths)
-        except JobdError:
-            old = None
-            _replace_hanging(paths)
-    return _wait_answer(paths, _START_WITHIN, but=old)
+    found = _reach(paths)
+    if found is None:
+        raise NotRunning("jobd is not running. Start it with: jobd start")
+    with Client(paths.socket) as client, contextlib.suppress(NotRunning):
+        client.renew()
+    return _wait_answer(paths, _START_WITHIN, but=found.pid)

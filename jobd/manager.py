@@ -189,7 +189,11 @@ class Manager:
 
     def _admit(self, first: int, request: Submit) -> Submitted:
         count, priority = len(request.commands), request.options.priority
-        starts_now = not len(self._ledger.queue) and self._ledger.busy < self._ledger.workers
+        # Slots are filled at the end of this very transaction, by the best of those that wait.
+        free = self._ledger.workers - self._ledger.busy
+        best = self._ledger.queue.peek()
+        ahead = len(self._ledger.queue) if best is not None and best.priority >= priority else 0
+        starts_now = ahead < free
         self._ledger.admit_many(
             [Entry(id=job, priority=priority) for job in range(first, first + count)]
         )
@@ -198,7 +202,7 @@ class Manager:
             first=first,
             last=first + count - 1,
             starts_now=starts_now,
-            busy=self._ledger.busy,
+            busy=min(self._ledger.busy + ahead + count, self._ledger.workers),
             workers=self._ledger.workers,
         )
 

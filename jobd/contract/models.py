@@ -202,6 +202,7 @@ class Submitted(View, frozen=True, kw_only=True):
     last: int
     starts_now: bool = False
     busy: int = 0
+    """Workers that are busy once these have started as far as they can."""
     workers: int = 0
 
 

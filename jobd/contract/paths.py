@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import socket
@@ -19,6 +20,8 @@ from jobd.contract.errors import JobdError, NotPermitted, NotRunning
 
 HOME_VARIABLE: Final = "JOBD_HOME"
 SOCKET_VARIABLE: Final = "JOBD_SOCKET"
+LOCK_NAME: Final = "jobd.lock"
+"""Held by the supervisor; lies beside the socket."""
 JOB_VARIABLES: Final = (
     "JOBD_JOB_ID",
     "JOBD_ATTEMPT",
@@ -65,7 +68,7 @@ class Paths(Struct, frozen=True):
 
     @property
     def lock(self) -> Path:
-        return self.state / "jobd.lock"
+        return self.socket.with_name(LOCK_NAME)
 
     @property
     def board(self) -> Path:
@@ -151,6 +154,18 @@ def connect(path: Path) -> socket.socket:
         sock.close()
         raise NotRunning("jobd is not running. Start it with: jobd start") from error
     return sock
+
+
+def is_supervised(socket_path: Path) -> bool:
+    """Whether somebody holds the lock beside a socket: if nobody answers there now, one will."""
+    try:
+        with open(socket_path.with_name(LOCK_NAME), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def make_private(directory: Path) -> None:
