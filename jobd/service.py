@@ -91,6 +91,7 @@ class _Protocol(Connection):  # type: ignore[misc]
         if data[:1] != brine.I1.pack(consts.MSG_REQUEST):
             raise ValueError("only requests are accepted")
         super()._dispatch(data)
+        crash_point("after-reply")
 
     def close(self) -> None:
         """Without the farewell that would wait for a client that is gone or does not read."""
