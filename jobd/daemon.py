@@ -78,6 +78,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     config: DaemonConfig
     fresh: bool = True
     """Started by a person, not by a supervisor that replaces a daemon."""
+    draining: bool = False
+    """The daemon before was asked to stop, and its jobs still run."""
 
 
 class Daemon:
@@ -153,6 +155,8 @@ class Daemon:
         self.scheduler.observer.start()
         self.service.listen()
         self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
+        if self._setup.draining:
+            self._begin_drain()
         self.scheduler.resume()
         self.manager.delete_outputs()
 
@@ -178,7 +182,7 @@ class Daemon:
             if news is News.DRAIN:
                 self._drain()
             elif news is News.NOW:
-                self.manager.drain()
+                self._begin_drain()
                 self.manager.end_running()
             elif self.ledger.draining and not self.runs:
                 return news
@@ -186,9 +190,15 @@ class Daemon:
     def _drain(self) -> None:
         """A second one is `--now`."""
         again = self.ledger.draining
-        self.manager.drain()
+        self._begin_drain()
         if again:
             self.manager.end_running()
+
+    def _begin_drain(self) -> list[int]:
+        """The jobs that it now waits for."""
+        if self._link is not None:
+            self._link.draining()
+        return self.manager.drain()
 
     # --- stop -------------------------------------------------------------------------------
 
@@ -258,7 +268,7 @@ class Daemon:
         )
 
     def _shutdown(self, request: Shutdown) -> ShutdownReply:
-        waiting = self.manager.drain()
+        waiting = self._begin_drain()
         if request.now:
             self._inbox.put(News.NOW)
         elif request.timeout is not None:
@@ -313,6 +323,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
         paths=paths,
         config=DaemonConfig(**plan["config"]),
         fresh=bool(plan.get("fresh")),
+        draining=bool(plan.get("draining")),
     )
 
 
@@ -366,6 +377,7 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> int:
         daemon.engine.freeze()
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
+        heritage["draining"] = daemon.ledger.draining
         pidfds = daemon.engine.handles()
         supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds))
     daemon.close(clean=news is News.IDLE)

@@ -192,6 +192,8 @@ class Supervisor:
             self._was_ready = True
             self._quick_deaths = 0
             self._tell(f"ready {self._daemon}")
+        elif "draining" in message:
+            self._stopping = self._plan["draining"] = True
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
 

@@ -63,6 +63,10 @@ class Link:
     def ready(self) -> None:
         self._say({"ready": True})
 
+    def draining(self) -> None:
+        """The daemon that follows, should this one die or be replaced, goes on draining."""
+        self._say({"draining": True})
+
     def failed(self, message: str) -> None:
         self._say({"failed": message})
 
