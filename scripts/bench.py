@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,8 +61,9 @@ def jobctl(*words: str, stdin: str | None = None) -> str:
     return run(BIN / "jobctl", *words, stdin=stdin)
 
 
-def jobs_of(selector: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(jobctl("ls", "--json", selector))
+def jobs_of(*selector: str) -> list[dict[str, Any]]:
+    """Those selected, or all."""
+    found: list[dict[str, Any]] = json.loads(jobctl("ls", "--json", *selector))
     return found
 
 
@@ -94,15 +96,16 @@ def start_latency(times: int) -> dict[str, list[float]]:
     The job's clock is read by `date`, whose own start is part of the figure.
     """
     jobctl("workers", str(SLOTS))
-    called, accepted = [], []
+    begun, running = [], []
     for _ in range(times):
-        begun = time.time_ns() / 1e6
-        job = jobctl("submit", "--", "date", "+%s%N").strip()
-        jobctl("wait", job)
-        running = int(jobctl("logs", job)) / 1e6
-        called.append(running - begun)
-        accepted.append(running - seen(jobs_of(job)[0], "submitted_at") * 1e3)
-    return {"submit called → running": called, "submit accepted → running": accepted}
+        begun.append(time.time_ns() / 1e6)
+        running.append(int(jobctl("submit", "--wait", "--", "date", "+%s%N")) / 1e6)
+    jobs = sorted(jobs_of(), key=lambda job: job["id"])
+    accepted = [seen(job, "submitted_at") * 1e3 for job in jobs]
+    return {
+        "submit called → running": [b - a for a, b in zip(begun, running, strict=True)],
+        "submit accepted → running": [b - a for a, b in zip(accepted, running, strict=True)],
+    }
 
 
 # --- the others -------------------------------------------------------------------------------
@@ -160,13 +163,12 @@ def race(contenders: dict[str, Round], count: int, rounds: int) -> dict[str, lis
 
 
 def table(speeds: dict[str, list[float]], walls: list[float], count: int) -> None:
-    reference = median(speeds["xargs"])
+    """The ratio is the median of each round's own, so that a slow minute counts for both."""
     rows = {**speeds, "jobd, as the client sees it": [count / wall for wall in walls]}
-    print(f"\n{'':28}{'jobs/s':>9}{'lowest':>9}{'highest':>9}{'of xargs':>10}")
+    print(f"\n{'median of the rounds':28}{'jobs/s':>9}{'lowest':>9}{'highest':>9}{'of xargs':>10}")
     for name, values in rows.items():
-        middle = median(values)
-        print(f"{name:28}{middle:9,.0f}{min(values):9,.0f}{max(values):9,.0f}", end="")
-        print(f"{middle / reference:10.2f}")
+        ratio = median(mine / its for mine, its in zip(values, speeds["xargs"], strict=True))
+        print(f"{name:28}{median(values):9,.0f}{min(values):9,.0f}{max(values):9,.0f}{ratio:10.2f}")
 
 
 def latencies(times: int) -> None:
@@ -186,6 +188,7 @@ def main() -> None:
     rounds = options.rounds or (5 if options.quick else 9)
     scratch = Path(tempfile.mkdtemp(prefix="jobd-bench-", dir=options.dir))
     os.environ.pop("JOBD_SOCKET", None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with daemon(scratch):
             walls: list[float] = []
