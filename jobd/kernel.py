@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import platform
+import re
 import signal
 import struct
 import sys
@@ -205,6 +206,22 @@ def stat_of(pid: int) -> Stat | None:
     return Stat(
         pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
     )
+
+
+def usage_of(pid: int) -> tuple[float, int | None] | None:
+    """CPU seconds and peak memory (KiB) up to now, of it and of the children it has waited for.
+
+    Memory is None once it has ended; None: it is gone.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).rpartition(b") ")[2].split()
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            peak = re.search(rb"VmHWM:\s*(\d+)", file.read(4096))
+    except OSError:
+        return None
+    cpu = sum(int(ticks) for ticks in fields[11:15]) / TICKS
+    return cpu, None if peak is None else int(peak[1])
 
 
 def processes() -> list[Stat]:

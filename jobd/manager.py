@@ -36,11 +36,12 @@ from jobd.contract.models import (
 )
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
+from jobd.core.progress import Reading
 from jobd.core.ready import Entry
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.core.undo import Undo
 from jobd.hub import Hub
-from jobd.runs import Run, Runs
+from jobd.runs import Run, Runs, note_progress
 from jobd.selection import Selection
 from jobd.store.reader import Reader
 from jobd.store.records import Spec, StopOrder
@@ -367,9 +368,8 @@ class Manager:
             raise NotFound(f"job {request.id} does not exist")
         if look.state is not State.RUNNING:
             raise Refused(f"job {request.id} is {look.state}, not running")
-        self._store.progressed(request.id, request.percent, request.message)
-        data = msgspec.json.encode({"percent": request.percent, "message": request.message})
-        self._store.event(request.id, "progress", user, now_us(), data)
+        reading = Reading(request.percent, request.message)
+        note_progress(self._store, self._runs[request.id], reading, user, now_us())
         return Acted(done=[request.id])
 
     def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from jobd.clock import now_us
 from jobd.contract.models import State
 from jobd.core.ledger import Ledger
-from jobd.core.states import BY_USER, Outcome
+from jobd.core.states import Outcome
 from jobd.crash import crash_point
 from jobd.engines.base import Engine, Fate, Process
 from jobd.runs import Run
@@ -63,12 +65,16 @@ def _put_back(store: Store, rows: list[JobRow]) -> None:
     for row in rows:
         store.never_started(row.id, row.attempt)
         if row.stop is not None:
-            store.stopped_pending(row.id, BY_USER, now)
-            store.event(row.id, State.STOPPED, row.user, now, b'{"reason":"by user"}')
+            store.stopped_pending(row.id, row.stop.reason, now)
+            data = msgspec.json.encode({"reason": row.stop.reason})
+            store.event(row.id, State.STOPPED, row.user, now, data)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
-    started = Started(row.id, row.attempt, row.priority, row.token or "", row.spec, row.environment)
+    started = Started(
+        row.id, row.attempt, row.priority, row.token or "", row.spec, row.environment,
+        row.started_at or 0,
+    )  # fmt: skip
     process = found.get(started.token, Fate.LOST)
     run = Run(started, row.slot or 0, None if isinstance(process, Fate) else process)
     run.order = row.stop

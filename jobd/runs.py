@@ -6,12 +6,14 @@ import signal
 import threading
 import time
 
+import msgspec
+
 from jobd.clock import now_us
-from jobd.core.progress import Reading
+from jobd.core.progress import Reading, eta
 from jobd.core.undo import Undo
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
-from jobd.store.store import Started
+from jobd.store.store import Started, Store
 from jobd.timer import Timer
 
 
@@ -105,6 +107,14 @@ class Runs:
         if order is not None and process is not None:
             process.signal(order.signal)
             self._timer.at(deadline(order), run.kill)
+
+
+def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
+    """In the writer's transaction: the job shows it, and whoever watches hears it."""
+    store.progressed(run.job, reading.percent, reading.message)
+    left = eta(reading.percent, run.started.at / 1e6, now / 1e6)
+    data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
+    store.event(run.job, "progress", user, now, msgspec.json.encode(data))
 
 
 def deadline(order: StopOrder) -> float:

@@ -31,7 +31,7 @@ from jobd.crash import crash_point
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources
 from jobd.hub import Hub
 from jobd.observer import Observer
-from jobd.runs import Run, Runs, deadline
+from jobd.runs import Run, Runs, deadline, note_progress
 from jobd.store.reader import Reader
 from jobd.store.store import Store
 from jobd.store.writer import Writer
@@ -206,7 +206,7 @@ class Scheduler:
         order = run.over()
         what = verdict(outcome, order.reason if order else None, run.started.spec.requeue)
         if reading is not None:
-            self._record_progress(run.job, reading, now)
+            note_progress(self._store, run, reading, "", now)
         self._store.ended(run.job, run.attempt, run.pid, outcome, what, now)
         self._store.event(run.job, *_event(what, outcome, now))
         self._leave(run)
@@ -260,12 +260,7 @@ class Scheduler:
 
     def _note_progress(self, run: Run, reading: Reading) -> None:
         if self.runs.get(run.job) is run:
-            self._record_progress(run.job, reading, now_us())
-
-    def _record_progress(self, job: int, reading: Reading, now: int) -> None:
-        self._store.progressed(job, reading.percent, reading.message)
-        data = {"percent": reading.percent, "message": reading.message}
-        self._store.event(job, "progress", "", now, msgspec.json.encode(data))
+            note_progress(self._store, run, reading, "", now_us())
 
     def close(self) -> None:
         self.observer.close()

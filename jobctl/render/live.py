@@ -35,11 +35,13 @@ def change(value: Event) -> str:
 
 
 def _progress(value: Event) -> str:
-    percent, message = value.data.get("percent"), value.data.get("message")
+    percent, left, message = (value.data.get(key) for key in ("percent", "eta_s", "message"))
     parts = [text.percent(percent)] if isinstance(percent, int | float) else []
+    if isinstance(left, int | float) and left > 0:
+        parts.append(text.left(left))
     if message:
         parts.append(text.visible(str(message)))
-    return " ".join(parts)
+    return ", ".join(parts)
 
 
 def _repeated(number: object) -> bool:

@@ -10,7 +10,7 @@ import select
 import signal
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jobd import kernel
 from jobd.core.states import Outcome, could_not_start, signal_name
@@ -23,6 +23,8 @@ from jobd.kernel import Exit
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
+_SAMPLE_MS: Final = 1000
+"""Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
 """How long the last parent of a found process (init, as a rule) may take to reap it."""
 _NO_ROOM: Final = frozenset(
@@ -125,18 +127,30 @@ class Found(_LocalProcess):
         super().__init__(pid, token)
         self.pidfd: int | None = pidfd
         self._pidfd = pidfd
+        self._usage: dict[str, Any] = {}
 
     def wait(self) -> Outcome:
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        poll.poll()
+        self._sample()
+        while not poll.poll(_SAMPLE_MS):
+            self._sample()
+        self._sample()
         with self._lock:
             self._leader = None
         # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
         poll.modify(self._pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
         ended = kernel.exit_of(self._pidfd)
-        return _LOST if ended is None else outcome_of(ended)
+        return _LOST if ended is None else outcome_of(ended._replace(**self._usage))
+
+    def _sample(self) -> None:
+        """Only a parent is told what it has used, so the last look at it has to do."""
+        used = kernel.usage_of(self.pid)
+        if used is not None:
+            cpu, peak = used
+            self._usage["cpu_s"] = cpu
+            self._usage["max_rss_kb"] = peak or self._usage.get("max_rss_kb")
 
     def signal(self, number: int) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.

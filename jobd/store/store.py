@@ -29,6 +29,7 @@ class Started(Struct, frozen=True):
     token: str
     spec: Spec
     environment: int
+    at: int
 
 
 class Look(Struct, frozen=True):
@@ -120,7 +121,7 @@ class Store:
             " VALUES (?, ?, ?, ?, ?, 'running', ?)",
             (job, attempt, token, slot, host, now),
         )
-        return Started(job, attempt, priority, token, spec_decoder.decode(spec), environment)
+        return Started(job, attempt, priority, token, spec_decoder.decode(spec), environment, now)
 
     def look(self, job: int) -> Look | None:
         """What a decision about a job needs; None: there is no such job."""

@@ -353,7 +353,7 @@ def test_watch_prints_a_line_per_change():
         "job 1 running: 40%, 3m left",
         "job 3 started (attempt 2)",
         "job 3 progress: 40%",
-        "job 3 progress: 12.5% epoch\\x1b 4",
+        "job 3 progress: 12.5%, epoch\\x1b 4",
         "workers: 5",
         "job 3 failed (exit code 2)",
         "job 3 stopped (by user)",
