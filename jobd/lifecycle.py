@@ -129,7 +129,10 @@ def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
                 pass_fds=[answer_w], start_new_session=True,
             )  # fmt: skip
             os.close(answer_w)
-            return answer.readline().strip()
+            said = answer.readline().strip()
+            if not said.startswith("ready"):
+                answer.read()  # until it has gone, and its lock with it
+            return said
     except OSError as error:
         raise JobdError(f"cannot start jobd: {error.strerror}: {error.filename}") from error
 

@@ -203,13 +203,17 @@ class Supervisor:
             self._link = None
 
     def _tell(self, line: str) -> None:
-        """To `jobd start`, which waits at the other end of a pipe; only the first word counts."""
+        """To `jobd start`, at the other end of a pipe: the first word of the first line counts.
+
+        After bad news the pipe stays open: its end says that we are gone.
+        """
         if self._ready_fd is None:
             return
         with contextlib.suppress(OSError):
             os.write(self._ready_fd, line.encode() + b"\n")
-        os.close(self._ready_fd)
-        self._ready_fd = None
+        if line.startswith("ready"):
+            os.close(self._ready_fd)
+            self._ready_fd = None
 
     # --- between two daemons ------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def load(path: Path, *, required: bool = False) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if required:
             raise BadRequest(f"--config: {path} does not exist") from error
         return Config()

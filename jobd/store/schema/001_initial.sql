@@ -1,7 +1,7 @@
 -- Times are microseconds since the epoch (UTC). Blobs are msgpack unless said otherwise.
 
 CREATE TABLE environments (
-    id      INTEGER PRIMARY KEY,
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,   -- never reused: contents are cached by it
     digest  BLOB NOT NULL UNIQUE,           -- SHA-256 of the content
     content BLOB NOT NULL,                  -- zlib
     uses    INTEGER NOT NULL                -- jobs that refer to it; deleted at 0
