@@ -11,16 +11,17 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from enum import Enum
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
-from jobd import supervisor
+from jobd import kernel, supervisor
 from jobd.clock import now_us
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import BadRequest, JobdError
@@ -52,7 +53,7 @@ from jobd.store.reader import Reader
 from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.timer import Timer
-from jobd.views import Views
+from jobd.views import Views, path_text
 
 log = logging.getLogger(__name__)
 _COUNTED_FILES: Final = 20_000
@@ -158,7 +159,14 @@ class Daemon:
         if self._setup.draining:
             self._begin_drain()
         self.scheduler.resume()
-        self.manager.delete_outputs()
+        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """Delete the output of removed jobs that a crash has left over."""
+        try:
+            self.manager.delete_outputs()
+        except JobdError as error:
+            log.warning("left-over output stays for now: %s", error)
 
     def _note_start(self) -> None:
         self._store.event(
@@ -179,13 +187,19 @@ class Daemon:
             news = self._inbox.get()
             if news in (News.RENEW, News.ORPHANED):
                 return news
-            if news is News.DRAIN:
-                self._drain()
-            elif news is News.NOW:
-                self._begin_drain()
-                self.manager.end_running()
-            elif self.ledger.draining and not self.runs:
+            if news is News.IDLE and self.ledger.draining and not self.runs:
                 return news
+            try:
+                self._hear(news)
+            except JobdError as error:
+                log.warning("%s: %s", news.value, error)
+
+    def _hear(self, news: News) -> None:
+        if news is News.DRAIN:
+            self._drain()
+        elif news is News.NOW:
+            self._begin_drain()
+            self.manager.end_running()
 
     def _drain(self) -> None:
         """A second one is `--now`."""
@@ -206,11 +220,12 @@ class Daemon:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self.service.close()
         self.hub.close()
-        self.scheduler.close()
+        self.scheduler.halt()
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
         self.writer.close()
+        self.scheduler.close()
         self.timer.close()
         self.reader.close()
         if clean and self.paths.ephemeral:
@@ -256,10 +271,10 @@ class Daemon:
             draining=ledger.draining,
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),
-            socket=str(paths.socket),
-            database=str(paths.database),
-            log=str(paths.log),
-            state_dir=str(paths.state),
+            socket=path_text(paths.socket),
+            database=path_text(paths.database),
+            log=path_text(paths.log),
+            state_dir=path_text(paths.state),
             database_bytes=_sizes(
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
@@ -327,7 +342,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
     )
 
 
-def main() -> int:
+def main() -> NoReturn:
     plan: dict[str, Any] = json.loads(sys.argv[1])
     pidfds = {int(pid): fd for pid, fd in plan.get("pidfds", {}).items()}
     for fd in (*(plan[key] for key in ("lock", "link", "gate_r", "gate_w")), *pidfds.values()):
@@ -349,8 +364,10 @@ def main() -> int:
         daemon.tell(News.ORPHANED)
 
     link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
+    link.used = {int(pid): used for pid, used in plan.get("used", {}).items() if used}
     link.start()
     link.synced.wait()
+    # Never by way of sys.exit: it would join worker threads, and they wait for their jobs.
     try:
         daemon = Daemon(setup_of(plan), link)
         _catch_signals(daemon)
@@ -358,20 +375,33 @@ def main() -> int:
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)
         link.failed(str(error))
-        return supervisor.EXIT_REFUSED
+        _exit(supervisor.EXIT_REFUSED)
+    except Exception:
+        log.exception("cannot start")
+        _exit(1)
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())
-    return _leave(daemon, daemon.run(), plan)
+    try:
+        _leave(daemon, daemon.run(), plan)
+    except Exception:
+        log.exception("the daemon broke down; its jobs go on under the next one")
+        _exit(1)
+
+
+def _exit(code: int) -> NoReturn:
+    logging.shutdown()
+    os._exit(code)
 
 
 def _catch_signals(daemon: Daemon) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.tell(News.DRAIN))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The supervisor starts us with these blocked, so that none is lost before this line.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> int:
-    """Never returns where worker threads still wait for their jobs: those must not be joined."""
+def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
     if news is News.ORPHANED:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
         daemon.engine.freeze()
@@ -379,12 +409,12 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> int:
         heritage = {key: plan[key] for key in keep if key in plan}
         heritage["draining"] = daemon.ledger.draining
         pidfds = daemon.engine.handles()
-        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds))
+        used = {pid: kernel.usage_of(pid) for pid in pidfds}
+        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
     daemon.close(clean=news is News.IDLE)
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
-    logging.shutdown()
-    os._exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
+    _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -63,8 +63,8 @@ def start(paths: Paths, options: StartOptions) -> Started:
 
     Raises: JobdError (why it could not, with the end of its log).
     """
-    plan = _plan(paths, options)
     make_private(paths.state)
+    plan = _plan(paths, options)
     end = time.monotonic() + _START_WITHIN
     while True:
         found = running(paths)
@@ -82,8 +82,8 @@ def start(paths: Paths, options: StartOptions) -> Started:
 
 def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None:
     """Become the supervisor of a daemon in this terminal; returns only if one runs already."""
-    plan = _plan(paths, options)
     make_private(paths.state)
+    plan = _plan(paths, options)
     found = running(paths)
     if found is None:
         _clean_environment()

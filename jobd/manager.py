@@ -8,16 +8,18 @@ answer is committed with what it did, and asking again gets the same answer.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from jobd.clock import now_us
-from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
+from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown, StoreFailed
 from jobd.contract.models import (
     Acted,
     Note,
@@ -49,6 +51,7 @@ from jobd.store.store import Look, Store
 from jobd.store.writer import Writer
 
 V = TypeVar("V", bound=View)
+log = logging.getLogger(__name__)
 SLICE: Final = 500
 """Jobs in one transaction of a mass change: others get their turn in between."""
 _MAX_ARGUMENT: Final = 131_071
@@ -308,7 +311,7 @@ class Manager:
         while gone := self._reader.deletions(SLICE):
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
-                    self._paths.output_of(job, attempt).unlink(missing_ok=True)
+                    _delete(self._paths.output_of(job, attempt))
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
 
     def _act(self, selector: Selector, request_id: bytes, each: Each) -> Acted:
@@ -396,7 +399,13 @@ class Manager:
         """For `stop --now`: every running job is told to end."""
         order = StopOrder(SHUTDOWN, 15, self._grace, now_us())
         runs = self._runs.all()
-        self._writer.call(lambda: self._order_all(runs, order))
+        try:
+            self._writer.call(lambda: self._order_all(runs, order))
+        except StoreFailed as error:
+            # A full disk must not keep a machine from being shut down.
+            log.warning("the order to end all jobs %s", error)
+            for run in runs:
+                run.order = order
         for run in runs:
             self._runs.carry_out_stop(run)
 
@@ -439,6 +448,14 @@ class Manager:
             with self._busy_lock:
                 self._busy.pop(request_id, None)
             mine.set()
+
+
+def _delete(path: Path) -> None:
+    """What cannot be deleted is left where it is: it must not keep others from being deleted."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s stays: %s", path, error.strerror)
 
 
 def _slice_key(request_id: bytes, number: int) -> bytes:

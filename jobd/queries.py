@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from jobd.clock import now_us
@@ -33,7 +32,7 @@ from jobd.outputs import PIECE, read_piece, read_tail
 from jobd.selection import Selection, merge_ranges
 from jobd.store.reader import SECTIONS, Key, Reader, key_of
 from jobd.store.records import JobRow
-from jobd.views import Views, event
+from jobd.views import Views, event, path_text
 
 _PAGE: Final = 500
 """Jobs in one reply."""
@@ -183,11 +182,11 @@ class Queries:
             offset=offset,
             ended=over and len(data) < PIECE,
             state=row.state,
-            path=str(path),
+            path=path_text(path),
         )
 
     def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
-        path = str(self._paths.output_of(row.id, attempt)) if attempt else ""
+        path = path_text(self._paths.output_of(row.id, attempt)) if attempt else ""
         return Piece(
             id=row.id,
             attempt=attempt,
@@ -280,7 +279,7 @@ class Queries:
         return [self._views.job(row, now) for row in self._reader.jobs(ids)]
 
     def _last_line(self, job: Job) -> str:
-        return last_line(read_tail(Path(job.output_path))) if job.output_path else ""
+        return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))
 
 
 def _as_ranges(ids: Sequence[int]) -> list[tuple[int, int]]:

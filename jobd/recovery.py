@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
-
 from jobd.clock import now_us
-from jobd.contract.models import State
 from jobd.core.ledger import Ledger
 from jobd.core.states import Outcome
 from jobd.crash import crash_point
 from jobd.engines.base import Engine, Fate, Process
-from jobd.runs import Run
+from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
@@ -43,9 +40,10 @@ def recover(
     found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
     crash_point("recovering")
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
-    unstarted = [row for row in rows if found.get(row.token or "") is Fate.NEVER_STARTED]
+    never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
+    unstarted = [_run(row, found) for row in rows if row.token in never]
     writer.call(lambda: _put_back(store, unstarted))
-    runs = [_run(row, found) for row in rows if row not in unstarted]
+    runs = [_run(row, found) for row in rows if row.token not in never]
     writer.call(lambda: _enter(runs, reader, ledger, scheduler))
     for run in runs:
         if run.process is None:
@@ -60,14 +58,10 @@ def recover(
         )  # fmt: skip
 
 
-def _put_back(store: Store, rows: list[JobRow]) -> None:
+def _put_back(store: Store, unstarted: list[Run]) -> None:
     now = now_us()
-    for row in rows:
-        store.never_started(row.id, row.attempt)
-        if row.stop is not None:
-            store.stopped_pending(row.id, row.stop.reason, now)
-            data = msgspec.json.encode({"reason": row.stop.reason})
-            store.event(row.id, State.STOPPED, row.user, now, data)
+    for run in unstarted:
+        note_unstarted(store, run, now)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:

@@ -9,7 +9,9 @@ import time
 import msgspec
 
 from jobd.clock import now_us
+from jobd.contract.models import State
 from jobd.core.progress import Reading, eta
+from jobd.core.states import SHUTDOWN
 from jobd.core.undo import Undo
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
@@ -115,6 +117,17 @@ def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int)
     left = eta(reading.percent, run.started.at / 1e6, now / 1e6)
     data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
     store.event(run.job, "progress", user, now, msgspec.json.encode(data))
+
+
+def note_unstarted(store: Store, run: Run, now: int) -> State:
+    """In the writer's transaction: its process never came to be. It waits again, or is stopped."""
+    store.never_started(run.job, run.attempt)
+    order = run.order
+    if order is None or (order.reason == SHUTDOWN and run.started.spec.requeue):
+        return State.PENDING
+    store.stopped_pending(run.job, order.reason, now)
+    store.event(run.job, "stopped", "", now, msgspec.json.encode({"reason": order.reason}))
+    return State.STOPPED
 
 
 def deadline(order: StopOrder) -> float:

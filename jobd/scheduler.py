@@ -31,9 +31,9 @@ from jobd.crash import crash_point
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources
 from jobd.hub import Hub
 from jobd.observer import Observer
-from jobd.runs import Run, Runs, deadline, note_progress
+from jobd.runs import Run, Runs, deadline, note_progress, note_unstarted
 from jobd.store.reader import Reader
-from jobd.store.store import Store
+from jobd.store.store import DAMAGED, Store
 from jobd.store.writer import Writer
 from jobd.timer import Timer
 
@@ -86,15 +86,22 @@ class Scheduler:
         """Give every free slot the best job that may run; what is returned starts them."""
         runs: list[Run] = []
         while not self._halted and (taken := self._ledger.take()) is not None:
-            entry, slot = taken
-            runs.append(self._claim(entry, slot))
+            run = self._claim(*taken)
+            if run is not None:
+                runs.append(run)
         last_event = self._store.take_last_event()
         return lambda: self._after_commit(runs, last_event)
 
-    def _claim(self, entry: Entry, slot: int) -> Run:
+    def _claim(self, entry: Entry, slot: int) -> Run | None:
         now = now_us()
         token = os.urandom(16).hex()
         started = self._store.started(entry.id, token, slot, self._host, now)
+        if started is None:
+            self._ledger.release(entry.id)
+            self._ledger.count(State.PENDING, State.FAILED)
+            data = msgspec.json.encode({"reason": DAMAGED})
+            self._store.event(entry.id, "failed", "", now, data)
+            return None
         self._store.event(entry.id, "started", "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
         run = Run(started, slot)
@@ -103,7 +110,7 @@ class Scheduler:
 
     def _after_commit(self, runs: list[Run], last_event: int | None) -> None:
         for run in runs:
-            self._pool.submit(self._work, run)
+            self._hand_over(run)
         if runs:
             self.observer.wake()
         if last_event is not None:
@@ -120,8 +127,23 @@ class Scheduler:
 
     def adopt(self, run: Run) -> None:
         """Look after an attempt that an earlier daemon started."""
-        self._pool.submit(self._work, run)
+        self._hand_over(run)
         self.observer.wake()
+
+    def _hand_over(self, run: Run) -> None:
+        try:
+            self._pool.submit(self._work, run)
+        except RuntimeError as error:
+            # The machine gives no thread. The pool has the work all the same, and does it as
+            # soon as it gets a thread, or one of its own is free.
+            log.warning("job %d waits for a thread: %s", run.job, error)
+            self._timer.after(_RETRY_S, self._ask_for_thread)
+
+    def _ask_for_thread(self) -> None:
+        try:
+            self._pool.submit(int)
+        except RuntimeError:
+            self._timer.after(_RETRY_S, self._ask_for_thread)
 
     def _work(self, run: Run) -> None:
         try:
@@ -236,14 +258,17 @@ class Scheduler:
         self._timer.after(_RETRY_S, self.resume)
         self._writer.post(
             lambda: self._unstart(run),
+            lambda state: self._hub.finished(run.job) if state.finished else None,
             failed=lambda _: self._timer.after(_RETRY_S, lambda: self._put_back(run, error)),
         )
 
-    def _unstart(self, run: Run) -> None:
-        self._store.never_started(run.job, run.attempt)
+    def _unstart(self, run: Run) -> State:
+        state = note_unstarted(self._store, run, now_us())
         self._leave(run)
-        self._ledger.count(State.RUNNING, State.PENDING)
-        self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+        self._ledger.count(State.RUNNING, state)
+        if state is State.PENDING:
+            self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+        return state
 
     def halt(self) -> None:
         """Start nothing until `resume`."""

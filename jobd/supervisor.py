@@ -36,6 +36,8 @@ EXIT_REFUSED: Final = 4
 LOCKED: Final = "locked"
 _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
+_LONGEST_PAUSE_S: Final = 10.0
+"""Between two daemons that cannot start while jobs of ours live."""
 _CRASH_VARIABLE: Final = "JOBD_CRASH_AT"
 
 
@@ -52,6 +54,8 @@ class Supervisor:
         self._was_ready = False
         self._announced: set[int] = set()
         self._stopping = False
+        self._congested = False
+        """The daemon has not read what was sent; the rest is announced when it has."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._signals: list[int] = []
 
@@ -118,6 +122,7 @@ class Supervisor:
             [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
             os.environ,
             setsid=True,
+            setsigmask=[signal.SIGTERM, signal.SIGINT],
             setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
         )
         for fd in inherited:
@@ -129,16 +134,20 @@ class Supervisor:
         self._gate, self._link = gate_r, ours
         self._was_ready = False
         self._announced = set()
+        self._congested = False
 
     def _serve(self) -> int:
         """Look after children and messages until the daemon has ended; its exit status."""
         status = self._look_after_children()
-        self._send({"synced": True})
+        synced = False
         while status is None:
+            synced = synced or (not self._congested and self._send({"synced": True}))
             readers: list[Any] = [self._wake_r]
             if self._link is not None:
                 readers.append(self._link)
-            ready, _, _ = select.select(readers, [], [])
+            writers = [self._link] if self._congested and self._link is not None else []
+            ready, writable, _ = select.select(readers, writers, [])
+            self._congested = self._congested and not writable
             self._drain_wakeups()
             self._pass_signals_on()
             if self._link is not None and self._link in ready:
@@ -157,7 +166,7 @@ class Supervisor:
                 _, status = os.waitpid(child.pid, 0)
             elif child.session != child.pid:
                 kernel.reap(child.pid)
-            elif child.pid not in self._announced:
+            elif child.pid not in self._announced and not self._congested:
                 self._announce(child.pid)
         return status if status is None else os.waitstatus_to_exitcode(status)
 
@@ -170,21 +179,30 @@ class Supervisor:
         if self._link is None:
             return False
         try:
-            self._link.sendall(json.dumps(message).encode())
+            # Never waiting: the daemon may itself be waiting for us to listen.
+            self._link.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self._congested = True
+            return False
         except OSError:
             return False
         return True
 
     def _receive(self) -> None:
-        assert self._link is not None
-        try:
-            data = self._link.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self._close_link()
-            return
-        message = json.loads(data)
+        """All messages that wait, before the children are looked at again."""
+        while self._link is not None:
+            try:
+                data = self._link.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                self._hear(json.loads(data))
+            else:
+                self._close_link()
+
+    def _hear(self, message: dict[str, Any]) -> None:
         if "reap" in message:
             kernel.reap(message["reap"])
             self._announced.discard(message["reap"])
@@ -218,21 +236,21 @@ class Supervisor:
     # --- between two daemons ------------------------------------------------------------------
 
     def _hopeless(self, status: int) -> bool:
+        if not self._was_ready:
+            self._quick_deaths += 1
         if kernel.children_of(os.getpid()):
             return False
         if self._stopping or status == EXIT_REFUSED:
             return True
-        if not self._was_ready:
-            self._quick_deaths += 1
         return self._quick_deaths >= _QUICK_DEATHS
 
     def _back_off(self) -> None:
         """Only daemons that died before they were ready are waited for."""
         if self._was_ready:
             return
-        pause = min(0.1 * 2**self._quick_deaths, 10.0)
+        pause = min(0.1 * 2 ** min(self._quick_deaths, 10), _LONGEST_PAUSE_S)
         end = time.monotonic() + pause
-        while (left := end - time.monotonic()) > 0 and not self._stopping:
+        while (left := end - time.monotonic()) > 0:
             select.select([self._wake_r], [], [], left)
             self._drain_wakeups()
             self._pass_signals_on()
@@ -257,7 +275,8 @@ class Supervisor:
             if number == signal.SIGHUP:
                 continue
             if number != signal.SIGUSR1:
-                self._stopping = True
+                # Also for a daemon that is yet to come.
+                self._stopping = self._plan["draining"] = True
             if self._daemon:
                 hang = number == signal.SIGUSR1
                 os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
@@ -277,14 +296,21 @@ def become_supervisor(plan: dict[str, Any]) -> None:
     """Exec this module in our place: children, lock and gate stay ours."""
     for fd in _descriptors(plan):
         os.set_inheritable(fd, True)
+    # Until the new program listens to them; mask and pending signals survive exec (execve(2)).
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+    )
     arguments = [sys.executable, "-P", "-m", "jobd.supervisor", json.dumps(plan)]
     os.execve(sys.executable, arguments, os.environ)  # noqa: S606 - no shell is meant
 
 
 def main() -> int:
     plan: dict[str, Any] = json.loads(sys.argv[1])
-    for fd in _descriptors(plan):
-        os.set_inheritable(fd, False)
+    for name in os.listdir("/proc/self/fd"):
+        # Also what a shell has left open for us: no job may hold it.
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(name), False)
     if "lock" not in plan:
         plan["lock"] = os.open(plan["lock_path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     supervisor = Supervisor(plan)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -30,6 +32,10 @@ def _seconds(us: int | None) -> float | None:
 def text(raw: bytes) -> str:
     """What is not UTF-8 becomes U+FFFD."""
     return raw.decode("utf-8", "replace")
+
+
+def path_text(path: Path) -> str:
+    return text(os.fsencode(path))
 
 
 def command_line(argv: list[bytes], *, shell: bool) -> str:
@@ -77,7 +83,9 @@ class Views:
             run_s=_seconds(max(0, end - started)) if started else None,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            output_path=str(self._paths.output_of(row.id, row.attempt)) if row.attempt else None,
+            output_path=path_text(self._paths.output_of(row.id, row.attempt))
+            if row.attempt
+            else None,
         )
 
     def attempt(self, job: int, row: AttemptRow) -> Attempt:
@@ -93,8 +101,11 @@ class Views:
             pid=self._pid_of(job) if running else row.pid,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            output_path=str(self._paths.output_of(job, row.attempt)),
+            output_path=self._output(job, row.attempt),
         )
+
+    def _output(self, job: int, attempt: int) -> str:
+        return path_text(self._paths.output_of(job, attempt))
 
 
 def event(row: EventRow) -> Event:

@@ -123,11 +123,14 @@ class Adopted(_LocalProcess):
 class Found(_LocalProcess):
     """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
 
-    def __init__(self, pid: int, token: str, pidfd: int) -> None:
+    def __init__(
+        self, pid: int, token: str, pidfd: int, used: tuple[float, int | None] | None
+    ) -> None:
         super().__init__(pid, token)
         self.pidfd: int | None = pidfd
         self._pidfd = pidfd
-        self._usage: dict[str, Any] = {}
+        cpu, peak = used or (None, None)
+        self._usage: dict[str, Any] = {"cpu_s": cpu, "max_rss_kb": peak}
 
     def wait(self) -> Outcome:
         poll = select.poll()
@@ -150,7 +153,7 @@ class Found(_LocalProcess):
         if used is not None:
             cpu, peak = used
             self._usage["cpu_s"] = cpu
-            self._usage["max_rss_kb"] = peak or self._usage.get("max_rss_kb")
+            self._usage["max_rss_kb"] = peak or self._usage["max_rss_kb"]
 
     def signal(self, number: int) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.
@@ -282,7 +285,8 @@ class LocalEngine:
         pidfd = _pidfd(pid) if pidfd is None else pidfd
         if pidfd is None:
             return Fate.LOST
-        self._adopted[pid] = Found(pid, token, pidfd)
+        used = None if self._link is None else self._link.used.get(pid)
+        self._adopted[pid] = Found(pid, token, pidfd, used)
         return self._adopted[pid]
 
     def handles(self) -> dict[int, int]:

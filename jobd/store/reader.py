@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import queue
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,11 +17,13 @@ from jobd.store.records import (
     AttemptRow,
     EventRow,
     JobRow,
+    Spec,
     spec_decoder,
     stop_decoder,
     unpack_environment,
 )
 
+T = TypeVar("T")
 _IDLE_CONNECTIONS: Final = 4
 
 _JOB: Final = """
@@ -256,9 +258,20 @@ def _within(column: str, ranges: Ranges) -> tuple[str, list[object]]:
     )
 
 
+_DAMAGED: Final = Spec([b"(damaged record)"], True, b"/", 0o077)  # noqa: FBT003
+"""In the place of what cannot be read, so that one record does not hide the others."""
+
+
+def _readable(decode: Callable[[bytes], T], blob: object) -> T | None:
+    try:
+        return decode(blob) if isinstance(blob, bytes) else None
+    except msgspec.DecodeError:
+        return None
+
+
 def _job(row: tuple[object, ...]) -> JobRow:
     values = list(row)
     values[1] = State(str(row[1]))
-    values[6] = spec_decoder.decode(row[6])  # type: ignore[arg-type]
-    values[9] = None if row[9] is None else stop_decoder.decode(row[9])  # type: ignore[arg-type]
+    values[6] = _readable(spec_decoder.decode, row[6]) or _DAMAGED
+    values[9] = _readable(stop_decoder.decode, row[9])
     return JobRow(*values)  # type: ignore[arg-type]

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.models import State
-from jobd.core.states import Outcome, Verdict
+from jobd.core.states import Outcome, Verdict, could_not_start
 from jobd.store.records import Spec, StopOrder, pack_environment, spec_decoder, spec_encoder
 
+DAMAGED: Final = could_not_start("its record is damaged")
 REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
 """How long an answered request is remembered, in microseconds."""
 
@@ -107,21 +108,34 @@ class Store:
             self.unstage(first)
         return len(rows) < limit
 
-    def started(self, job: int, token: str, slot: int, host: str, now: int) -> Started:
-        """The next attempt of a pending job begins."""
+    def started(self, job: int, token: str, slot: int, host: str, now: int) -> Started | None:
+        """The next attempt of a pending job begins; None: its record is damaged, it has failed."""
         row = self._db.execute(
             "UPDATE jobs SET state = 'running', reason = NULL, attempt = attempt + 1,"
             " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
             " RETURNING attempt, priority, spec, environment",
             (now, job),
         ).fetchone()
-        attempt, priority, spec, environment = row
+        attempt, priority, blob, environment = row
+        try:
+            spec = spec_decoder.decode(blob)
+        except msgspec.DecodeError:
+            self._damaged(job, now)
+            return None
         self._db.execute(
             "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at)"
             " VALUES (?, ?, ?, ?, ?, 'running', ?)",
             (job, attempt, token, slot, host, now),
         )
-        return Started(job, attempt, priority, token, spec_decoder.decode(spec), environment, now)
+        return Started(job, attempt, priority, token, spec, environment, now)
+
+    def _damaged(self, job: int, now: int) -> None:
+        """One unreadable record must not stop the others."""
+        self._db.execute(
+            "UPDATE jobs SET state = 'failed', reason = ?, attempt = attempt - 1,"
+            " started_at = NULL, finished_at = ? WHERE id = ?",
+            (DAMAGED, now, job),
+        )
 
     def look(self, job: int) -> Look | None:
         """What a decision about a job needs; None: there is no such job."""
@@ -136,7 +150,7 @@ class Store:
         """The attempt was on disk and its process never came to be: as if not taken."""
         self._db.execute("DELETE FROM attempts WHERE job = ? AND attempt = ?", (job, attempt))
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = 'queued', attempt = ?,"
+            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, attempt = ?,"
             " started_at = NULL WHERE id = ?",
             (attempt - 1, job),
         )

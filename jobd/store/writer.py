@@ -106,7 +106,7 @@ class Writer:
 
         Raises: JobdError (refused by the action, or StoreFailed).
         """
-        if self._closed.is_set():
+        if self._closed.is_set() or not self._thread.is_alive():
             raise StoreFailed("the daemon has closed its database; ask again")
         future: Future[T] = Future()
         self.post(action, future.set_result, future.set_exception)
@@ -154,7 +154,11 @@ class Writer:
         self.trouble = None
         for item in batch:
             item.tell()
-        afterwards()
+        try:
+            afterwards()
+        except Exception:
+            # What was committed stays so; this thread must live on whatever happens.
+            log.exception("what follows a commit broke down")
         return True
 
     def _commit_alone(self, item: _Item) -> None:

@@ -1,0 +1,215 @@
+"""Daemon and supervisor are killed; jobs go on, run once, and nothing of them is lost."""
+
+import random
+import time
+from collections import Counter
+
+import pytest
+
+import jobctl.client
+from jobd import kernel, lifecycle
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.e2e
+
+CODES = (3, 4, 5)
+
+
+class Three:
+    """Three jobs that exit 3, 4 and 5, each when it is told to, and a `jobctl wait` for each."""
+
+    def __init__(self, instance):
+        self.instance = instance
+        self.gates = {code: instance.gate(f"gate{code}") for code in CODES}
+        busy = "python3 -c 'sum(range(2_000_000))'"
+        self.jobs = {
+            code: instance.submit(
+                f"echo $JOBD_JOB_ID >>ran; {busy}; echo begin; read _ <{self.gates[code].path};"
+                f" echo end; exit {code}"
+            )
+            for code in CODES
+        }
+        instance.await_lines("ran", 3)
+        self.waits = {
+            code: instance.begin("jobctl", "wait", str(self.jobs[code])) for code in CODES
+        }
+        wait_until(lambda: instance.connections() >= 3, 60)
+        self.pids = {code: instance.job(self.jobs[code]).pid for code in CODES}
+
+    def end(self, *codes):
+        for code in codes:
+            self.gates[code].open()
+
+    def ended(self, code):
+        """Wait until it is a zombie: nobody has taken its status yet, or it has gone."""
+        pid = self.pids[code]
+        wait_until(lambda: (stat := kernel.stat_of(pid)) is None or stat.state in "ZX", 60)
+
+    def check(self):
+        """Exit codes arrive where they were waited for; each ran once, whole, and accounted."""
+        for code in CODES:
+            _, said = self.waits[code].communicate(timeout=60)
+            assert self.waits[code].returncode == code, said
+        assert sorted(self.instance.lines("ran")) == sorted(str(job) for job in self.jobs.values())
+        for code in CODES:
+            job = self.instance.job(self.jobs[code])
+            assert (job.state, job.reason) == ("failed", f"exit code {code}")
+            assert (job.exit_code, job.attempt) == (code, 1)
+            assert self.instance.output(job.id) == b"begin\nend\n"
+            assert job.cpu_s is not None
+            assert job.cpu_s > 0.005
+            assert job.max_rss_kb is not None
+            assert job.max_rss_kb > 1000
+
+
+def test_the_daemon_is_killed(running):
+    three = Three(running)
+    old = running.status()
+    # The supervisor is halted, so that no daemon lives for as long as we like.
+    running.halt(old.supervisor_pid)
+    running.kill(old.pid)
+    three.end(3)
+    three.ended(3)
+    running.go_on(old.supervisor_pid)
+    new = running.answers_anew(old.pid)
+    assert new.supervisor_pid == old.supervisor_pid
+    three.end(4)
+    running.kill(new.pid)
+    running.answers_anew(new.pid)
+    three.end(5)
+    three.check()
+
+
+def test_the_supervisor_is_killed(running):
+    three = Three(running)
+    old = running.status()
+    three.end(3)
+    running.kill(old.supervisor_pid)
+    new = running.answers_anew(old.pid)
+    assert new.supervisor_pid == old.pid
+    three.end(4)
+    running.kill(new.pid)
+    running.answers_anew(new.pid)
+    three.end(5)
+    three.check()
+
+
+def test_a_job_ends_while_the_supervisor_is_followed(running):
+    three = Three(running)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    three.end(3)
+    three.ended(3)
+    running.go_on(old.pid)
+    running.answers_anew(old.pid)
+    three.end(4, 5)
+    three.check()
+
+
+def test_the_supervisor_is_killed_and_then_its_successor(running):
+    three = Three(running)
+    first = running.status()
+    running.kill(first.supervisor_pid)
+    second = running.answers_anew(first.pid)
+    three.end(3)
+    running.kill(second.supervisor_pid)
+    third = running.answers_anew(second.pid)
+    assert third.supervisor_pid == second.pid
+    three.end(4, 5)
+    three.check()
+
+
+def test_both_are_killed_at_once(running):
+    """Only then may an outcome be lost; it is said, and the job is not run twice."""
+    gate = running.gate()
+    running.submit(f"echo 1 >>ran; read _ <{gate.path}; echo whole; exit 3", "echo 2 >>ran")
+    running.await_lines("ran", 2)
+    running.wait(2)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    running.kill(old.pid)
+    running.start()
+    assert running.job(1).state == "running"
+    gate.open()
+    job = running.wait(1)[1]
+    assert (job.state, job.attempt) == ("failed", 1)
+    assert job.reason in ("exit code 3", "lost")
+    assert running.output(1) == b"whole\n"
+    assert sorted(running.lines("ran")) == ["1", "2"]
+
+
+def test_a_stop_is_carried_out_by_the_next_daemon(running):
+    running.submit("trap '' TERM; echo $JOBD_RUN >>ran; while :; do sleep 100; done")
+    running.await_lines("ran", 1)
+    stop = running.begin("jobctl", "stop", "--grace", "2", "1")
+    wait_until(lambda: running.job(1).state == "stopped" or _ordered(running), 30)
+    old = running.status()
+    running.kill(old.pid)
+    out, _ = stop.communicate(timeout=60)
+    assert (stop.returncode, out) == (0, b"1\n")
+    job = running.job(1)
+    assert (job.state, job.reason, job.signal) == ("stopped", "by user", "KILL")
+    assert len(running.lines("ran")) == 1
+
+
+def _ordered(instance):
+    """Whether the order to stop job 1 is on disk."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(f"file:{instance.paths.database}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT stop FROM jobs WHERE id = 1").fetchone()[0] is not None
+
+
+def test_jobd_restart_touches_no_job(running):
+    three = Three(running)
+    old = running.status()
+    follower = running.begin("jobctl", "logs", "-f", str(three.jobs[5]))
+    three.end(3)
+    assert "restarted" in running.jobd("restart").stdout
+    new = running.status()
+    assert new.pid != old.pid
+    assert new.busy <= 3
+    three.end(4)
+    running.jobd("restart")
+    three.end(5)
+    three.check()
+    assert follower.communicate(timeout=60)[0] == b"begin\nend\n"
+
+
+def test_a_hanging_daemon_is_replaced(running, monkeypatch):
+    """Halted, it answers nobody: `jobd restart` goes to its supervisor."""
+    monkeypatch.setitem(jobctl.client._ANSWER_WITHIN, "status", 1.0)
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    running.halt(old.pid)
+    assert lifecycle.restart(running.paths).pid != old.pid
+    running._halted.remove(old.pid)
+    gate.open()
+    assert running.wait(1)[1].exit_code == 3
+
+
+def test_a_storm_of_kills_under_a_stream_of_jobs(running):
+    dice = random.Random(20260102)
+    client = running.client()
+    total = 40
+    command = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; sleep 0.02; exit $((JOBD_JOB_ID % 5))"
+    submitted = []
+    for number in range(total):
+        submitted.append(running.submit(command, client=client))
+        if number % 8 == 4:
+            running.kill(running.answers().pid)
+        elif number == total // 2:
+            running.jobd("restart")
+        else:
+            time.sleep(dice.random() / 50)
+    jobs = running.wait(submitted[0], submitted[-1])
+    assert submitted == sorted(set(submitted))
+    assert sorted(jobs) == submitted
+    ran = Counter(running.lines("ran"))
+    assert ran == {f"{job} 1": 1 for job in submitted}
+    assert {job: found.exit_code for job, found in jobs.items()} == {j: j % 5 for j in submitted}
