@@ -139,10 +139,8 @@ def test_a_home_that_is_a_file(instance):
 AS_NOBODY = """
 import os, sys, importlib
 import jobctl.cli, jobctl.follow, jobctl.client, jobctl.acting, jobctl.render.data
-import jobctl.render.notices, jobctl.render.table
+import jobctl.render.notices, jobctl.render.table, jobctl.crashlog
 import jobd.cli, jobd.lifecycle, jobd.supervisor, difflib
-for name in jobctl.cli.COMMANDS:
-    importlib.import_module(f"jobctl.commands.{name}")
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
@@ -168,6 +166,7 @@ def as_nobody(instance, program, *args, code):
 @needs_root
 def test_a_state_directory_without_permission(instance):
     instance.home.parent.chmod(0o755)
+    instance.home.parent.parent.chmod(0o755)
     done = as_nobody(instance, "jobd", "start", code=1)
     assert str(instance.home) in done.stderr
     assert "JOBD_HOME" in done.stderr

@@ -113,6 +113,7 @@ def test_the_supervisor_is_killed_and_then_its_successor(running):
     running.kill(first.supervisor_pid)
     second = running.answers_anew(first.pid)
     three.end(3)
+    running.wait(three.jobs[3])
     running.kill(second.supervisor_pid)
     third = running.answers_anew(second.pid)
     assert third.supervisor_pid == second.pid
