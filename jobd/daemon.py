@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
-from jobd import kernel, supervisor
+from jobd import supervisor
 from jobd.clock import now_us
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import BadRequest, JobdError
@@ -408,8 +408,9 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
         heritage["draining"] = daemon.ledger.draining
-        pidfds = daemon.engine.handles()
-        used = {pid: kernel.usage_of(pid) for pid in pidfds}
+        handles = daemon.engine.handles()
+        pidfds = {pid: pidfd for pid, (pidfd, _) in handles.items()}
+        used = {pid: use for pid, (_, use) in handles.items()}
         supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
     daemon.close(clean=news is News.IDLE)
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)

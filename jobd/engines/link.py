@@ -26,7 +26,7 @@ class Link:
         self._socket = sock
         self.pidfds = pidfds or {}
         """Handles of jobs whose parents have died, from the daemon before."""
-        self.used: dict[int, tuple[float, int | None]] = {}
+        self.used: dict[int, tuple[float | None, int | None]] = {}
         """What those had used when the daemon before looked last."""
         self._orphaned = orphaned
         self._lock = threading.Condition()

@@ -10,7 +10,7 @@ import select
 import signal
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jobd import kernel
 from jobd.core.states import Outcome, could_not_start, signal_name
@@ -23,6 +23,8 @@ from jobd.kernel import Exit
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
+Used = tuple[float | None, int | None]
+"""CPU seconds and peak memory in KiB."""
 _SAMPLE_MS: Final = 1000
 """Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
@@ -101,67 +103,70 @@ class Child(_LocalProcess):
         kernel.reap(self.pid)
 
 
-class Adopted(_LocalProcess):
-    """Started by an earlier daemon; now a child of the supervisor, which says how it ended."""
+class _Stranger(_LocalProcess):
+    """No child of ours: a handle keeps it in sight, and looks at it now and then tell its use."""
+
+    def __init__(self, pid: int, token: str, pidfd: int | None, used: Used | None) -> None:
+        super().__init__(pid, token)
+        self.pidfd = pidfd
+        self._used: Used = used or (None, None)
+        self.sample()
+
+    def sample(self) -> Used:
+        """CPU seconds and peak memory (KiB), as far as it could be seen while it lived."""
+        found = kernel.usage_of(self.pid)
+        if found is not None:
+            self._used = (found[0], found[1] or self._used[1])
+        return self._used
+
+    def _drop_handle(self) -> None:
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+
+class Adopted(_Stranger):
+    """Started by an earlier daemon; now a child of the supervisor, which says how it ended.
+
+    The handle is for the day when the supervisor dies, and its children's statuses with it.
+    """
 
     def __init__(self, pid: int, token: str, link: Link, pidfd: int | None) -> None:
-        super().__init__(pid, token)
+        super().__init__(pid, token, pidfd, None)
         self._link = link
-        self.pidfd = pidfd
-        """For the day when the supervisor dies, and its children's statuses with it."""
 
     def wait(self) -> Outcome:
         return outcome_of(self._link.wait(self.pid))
 
     def _release(self) -> None:
         self._link.reap(self.pid)
-        if self.pidfd is not None:
-            os.close(self.pidfd)
-            self.pidfd = None
+        self._drop_handle()
 
 
-class Found(_LocalProcess):
+class Found(_Stranger):
     """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
 
-    def __init__(
-        self, pid: int, token: str, pidfd: int, used: tuple[float, int | None] | None
-    ) -> None:
-        super().__init__(pid, token)
-        self.pidfd: int | None = pidfd
-        self._pidfd = pidfd
-        cpu, peak = used or (None, None)
-        self._usage: dict[str, Any] = {"cpu_s": cpu, "max_rss_kb": peak}
-
     def wait(self) -> Outcome:
+        assert self.pidfd is not None
         poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        self._sample()
+        poll.register(self.pidfd, select.POLLIN)
         while not poll.poll(_SAMPLE_MS):
-            self._sample()
-        self._sample()
+            self.sample()
+        cpu, peak = self.sample()
         with self._lock:
             self._leader = None
         # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
-        poll.modify(self._pidfd, 0)
+        poll.modify(self.pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
-        ended = kernel.exit_of(self._pidfd)
-        return _LOST if ended is None else outcome_of(ended._replace(**self._usage))
-
-    def _sample(self) -> None:
-        """Only a parent is told what it has used, so the last look at it has to do."""
-        used = kernel.usage_of(self.pid)
-        if used is not None:
-            cpu, peak = used
-            self._usage["cpu_s"] = cpu
-            self._usage["max_rss_kb"] = peak or self._usage["max_rss_kb"]
+        ended = kernel.exit_of(self.pidfd)
+        return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
 
     def signal(self, number: int) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.
         members.send(members.find(self._token, self._leader), number)
 
     def _release(self) -> None:
-        os.close(self._pidfd)
-        self.pidfd = None
+        self._drop_handle()
 
 
 class LocalEngine:
@@ -289,9 +294,9 @@ class LocalEngine:
         self._adopted[pid] = Found(pid, token, pidfd, used)
         return self._adopted[pid]
 
-    def handles(self) -> dict[int, int]:
+    def handles(self) -> dict[int, tuple[int, Used]]:
         return {
-            pid: process.pidfd
+            pid: (process.pidfd, process.sample())
             for pid, process in self._adopted.items()
             if process.pidfd is not None
         }
