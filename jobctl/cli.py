@@ -23,6 +23,8 @@ COMMANDS: Final = (
     "show",
     "logs",
     "watch",
+    "status",
+    "events",
     "wait",
     "start",
     "stop",
@@ -49,6 +51,25 @@ MEANT: Final = {
 HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+def _colour(ctx: click.Context, param: click.Parameter, when: str | None) -> None:
+    del ctx, param
+    if when is not None:
+        streams.use_colour(streams.Colour(when))
+
+
+def colour_option(*, hidden: bool = False) -> click.Option:
+    """`--color`, which stands before the command or, not shown in its help, behind it."""
+    return click.Option(
+        ["--color"],
+        type=click.Choice([when.value for when in streams.Colour]),
+        default=None if hidden else streams.Colour.AUTO.value,
+        help="When to use colour (auto: on a terminal, unless NO_COLOR is set).",
+        callback=_colour,
+        expose_value=False,
+        hidden=hidden,
+    )
+
+
 class Commands(click.Group):
     """Imports a command's module when it is asked for."""
 
@@ -61,6 +82,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"jobctl.commands.{cmd_name}").command
+        if not any(param.name == "color" for param in command.params):
+            command.params.append(colour_option(hidden=True))
         return command
 
     def resolve_command(
@@ -73,15 +96,12 @@ class Commands(click.Group):
 
 def _suggestion(args: list[str]) -> str:
     word, rest = args[0], args[1:]
-    if word == "status":
-        meant = " ".join(["jobctl show", *rest]) if rest else "jobd status"
-        return f"; did you mean: {meant}"
     if word in MEANT:
         return f"; did you mean: {' '.join(['jobctl', MEANT[word], *rest])}"
-    import difflib
+    from jobctl.options import closest
 
-    close = difflib.get_close_matches(word, COMMANDS, n=1)
-    return f"; did you mean: jobctl {close[0]}" if close else "; see: jobctl --help"
+    close = closest(word, COMMANDS)
+    return f"; did you mean: jobctl {close}" if close else "; see: jobctl --help"
 
 
 EXAMPLE: Final = example(
@@ -101,6 +121,9 @@ def group(ctx: click.Context) -> int | None:
         return None
     streams.line(ctx.get_help())
     return 2
+
+
+group.params.append(colour_option())
 
 
 def run(args: list[str], client: Client | None = None) -> int:

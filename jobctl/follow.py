@@ -6,6 +6,7 @@ Each round is a short call with a cursor, so all of them go on after the daemon 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -123,6 +124,30 @@ def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPag
             return
         # What finished last may have been counted before its event was read.
         wait = MAX_WAIT if page.unfinished else 0.0
+
+
+def history(client: Client, selector: Selector, after: int, *, follow: bool) -> Iterator[EventPage]:
+    """Pages of events behind `after`, up to the newest one, or with `follow` without end."""
+    wait = MAX_WAIT if follow else 0.0
+    while True:
+        page = client.events(Events(selector=selector, after=after, wait=wait))
+        yield page
+        if not page.events and not follow:
+            return
+        after = page.next
+
+
+def before_last(client: Client, selector: Selector, count: int) -> int:
+    """Behind which event the last `count` ones begin. Those of single jobs are all read."""
+    newest = client.events(Events(after=None)).next
+    if not selector.ids:
+        return max(0, newest - count)
+    if count == 0:
+        return newest
+    last: deque[int] = deque(maxlen=count)
+    for page in history(client, selector, 0, follow=False):
+        last.extend(event.seq for event in page.events)
+    return last[0] - 1 if last else newest
 
 
 def existing(client: Client, selector: Selector) -> Selector | None:

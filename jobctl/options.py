@@ -32,11 +32,25 @@ def parse_priority(text: str) -> int:
 
 def parse_states(text: str) -> list[State]:
     """States separated by commas. Raises: ValueError."""
+    return [_state(word.strip().lower()) for word in text.split(",")]
+
+
+def _state(word: str) -> State:
     try:
-        return [State(word.strip().lower()) for word in text.split(",")]
+        return State(word)
     except ValueError as error:
-        names = ", ".join(State)
-        raise ValueError(f"{text!r} is no state; they are {names}") from error
+        names = [state.value for state in State]
+        meant = closest(word, names)
+        hint = f"did you mean: {meant}" if meant else f"they are {', '.join(names)}"
+        raise ValueError(f"{word!r} is no state; {hint}") from error
+
+
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The one of the words that was probably meant."""
+    import difflib
+
+    found = difflib.get_close_matches(word, list(words), n=1)
+    return found[0] if found else None
 
 
 def parse_percent(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,8 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.options import adding_states, dry_run, must_name, narrowed, selects
-from jobctl.render import notices
+from jobctl.render import notices, streams
+from jobd.contract.errors import JobdError
 from jobd.contract.models import Selector, State
 
 if TYPE_CHECKING:
@@ -51,5 +53,18 @@ def command(
     fresh = environment(os.environb) if refresh_env else None
     acted = client.restart(selector, environment=fresh)
     code = notices.acted(acted)
-    notices.restarted(acted, refreshed=refresh_env)
+    captured = None
+    if len(acted.done) == 1 and not refresh_env and streams.on_terminal():
+        captured = _captured_at(client, acted.done[0])
+    notices.restarted(acted, refreshed=refresh_env, captured=captured)
     return code
+
+
+def _captured_at(client: Client, job: int) -> datetime | None:
+    """When its environment was taken; None where an earlier restart may have taken another."""
+    try:
+        shown = client.show(job)
+    except JobdError:
+        return None
+    restarts = sum(event.event == "restarted" for event in shown.events)
+    return shown.job.submitted_at if restarts <= 1 else None

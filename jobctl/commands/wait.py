@@ -51,21 +51,28 @@ def command(
     if chosen is None:
         return _nothing(as_json=as_json)
     waited = follow.until_finished(client, chosen, any_of=any_of, timeout=timeout)
+    code = _exit_code(waited, any_of=any_of)
     if as_json:
-        data.document(waited)
-    return _verdict(waited, any_of=any_of, timeout=timeout)
+        data.verdict(waited, code)
+    _say(waited, any_of=any_of, timeout=timeout)
+    return code
 
 
 def _nothing(*, as_json: bool) -> int:
     if as_json:
-        data.document(Waited(done=True, total=0))
+        data.verdict(Waited(done=True, total=0), 0)
     return notices.nothing_selected()
 
 
-def _verdict(waited: Waited, *, any_of: bool, timeout: float | None) -> int:
-    missing = notices.missing(waited.missing)
+def _exit_code(waited: Waited, *, any_of: bool) -> int:
     if not waited.done:
-        notices.timed_out(waited, timeout or 0.0)
         return outcome.TIMED_OUT
-    notices.verdict(waited, any_of=any_of)
-    return missing or outcome.exit_code_of_all(waited, any_of=any_of)
+    return outcome.exit_code_of_all(waited, any_of=any_of)
+
+
+def _say(waited: Waited, *, any_of: bool, timeout: float | None) -> None:
+    notices.missing(waited.missing)
+    if waited.done:
+        notices.verdict(waited, any_of=any_of)
+    else:
+        notices.timed_out(waited, timeout or 0.0)

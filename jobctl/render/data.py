@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from jobctl.render import streams
-from jobd.contract.models import Job, Page, Shown
+from jobd.contract.models import DaemonStatus, Job, Page, Shown, Waited
 
 _encoder = msgspec.json.Encoder(order=None)
 
@@ -21,6 +22,11 @@ def document(value: Any) -> None:  # noqa: ANN401 # whatever msgspec can write
 def record(value: Any) -> None:  # noqa: ANN401 # whatever msgspec can write
     """One JSON value on one line, at once."""
     streams.raw(_encoder.encode(value) + b"\n")
+
+
+def records(values: Iterable[Any]) -> None:
+    """One JSON value a line, all of them at once."""
+    streams.raw(b"".join(_encoder.encode(value) + b"\n" for value in values))
 
 
 def array(pages: Iterable[Page]) -> list[int]:
@@ -50,6 +56,16 @@ def shown(value: Shown) -> None:
             "events": value.events,
         }
     )
+
+
+def status(value: DaemonStatus, stuck: Sequence[Struct]) -> None:
+    """The daemon's own keys, with `stuck` beside them."""
+    document({**msgspec.structs.asdict(value), "stuck": stuck})
+
+
+def verdict(value: Waited, exit_code: int) -> None:
+    """What `wait` says on stderr, as data; `exit_code` is the one that it ends with."""
+    document({"exit_code": exit_code, **msgspec.structs.asdict(value)})
 
 
 def environment(variables: dict[bytes, bytes]) -> None:

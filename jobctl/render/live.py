@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jobctl.render import streams, text, words
 from jobd.contract.models import Event, Job
 
 
 def event(value: Event) -> None:
+    """At once, whoever reads it."""
+    streams.line(sentence(value))
+    streams.flush()
+
+
+def dated(values: Iterable[Event]) -> None:
+    """`    12  2026-11-24 14:02:11  job 3 failed (exit code 2)`, all of them at once."""
+    for value in values:
+        streams.line(f"{value.seq:>6}  {text.moment(value.at)}  {sentence(value)}")
+    streams.flush()
+
+
+def sentence(value: Event) -> str:
     """`job 3 progress: 40%`."""
     whose = f"job {value.job} " if value.job is not None else ""
-    streams.line(whose + change(value))
-    streams.flush()
+    return whose + change(value)
 
 
 def standing(job: Job) -> None:

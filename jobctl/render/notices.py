@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from jobctl.outcome import finished
@@ -90,12 +91,19 @@ def not_found(program: str) -> None:
     streams.error(f"warning: {program}: not found in PATH")
 
 
-def restarted(result: Acted, *, refreshed: bool) -> None:
-    """Which attempt comes, and with what environment."""
-    if len(result.done) != 1 or result.done[0] not in result.attempts:
+def restarted(result: Acted, *, refreshed: bool, captured: datetime | None) -> None:
+    """Which attempt comes, and with what environment; `captured`: when that was, if known."""
+    attempts = {result.attempts.get(job) for job in result.done}
+    if not result.done:
         return
-    which = "this shell's" if refreshed else "as captured (--refresh-env takes this shell's)"
-    streams.hint(f"attempt {result.attempts[result.done[0]]}, environment {which}")
+    which = "this shell's environment" if refreshed else _captured(captured)
+    number = f"attempt {attempts.pop()}, " if len(attempts) == 1 and None not in attempts else ""
+    streams.hint(number + which)
+
+
+def _captured(at: datetime | None) -> str:
+    when = f"environment of {text.clock(at)}" if at else "environment as captured"
+    return f"{when} (--refresh-env takes this shell's)"
 
 
 def workers(reply: WorkersReply) -> None:

@@ -5,11 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import Final
+from enum import StrEnum
+from typing import Final, TextIO
 
 from jobctl.render.text import visible
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
+
+
+class Colour(StrEnum):
+    """When to use colour: the values of `--color`."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+_wanted = [Colour.AUTO]
+
+
+def use_colour(when: Colour) -> None:
+    """What `--color` said; it counts for both streams."""
+    _wanted[0] = when
 
 
 def prepare() -> None:
@@ -40,7 +57,7 @@ def flush() -> None:
 
 def error(text: str) -> None:
     """What went wrong, with the program's name before it."""
-    _stderr(f"jobctl: {text}")
+    _stderr(text, before=coloured("jobctl:", "red", sys.stderr) + " ")
 
 
 def notice(text: str) -> None:
@@ -60,10 +77,10 @@ def plain_hint(text: str) -> None:
         _stderr(text)
 
 
-def _stderr(text: str) -> None:
+def _stderr(text: str, before: str = "") -> None:
     """Errors quote what others wrote; none of it may drive the terminal."""
     flush()
-    sys.stderr.write("\n".join(visible(part) for part in text.split("\n")) + "\n")
+    sys.stderr.write(before + "\n".join(visible(part) for part in text.split("\n")) + "\n")
     sys.stderr.flush()
 
 
@@ -89,8 +106,20 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def coloured(text: str, colour: str) -> str:
-    """In colour where stdout is a terminal and `NO_COLOR` (no-color.org) is not set."""
-    if not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+def is_dumb() -> bool:
+    """A terminal that cannot move its cursor."""
+    return os.environ.get("TERM", "dumb") in ("", "dumb")
+
+
+def in_colour(stream: TextIO) -> bool:
+    """On a terminal, unless `NO_COLOR` (no-color.org) is set; `--color` outdoes both."""
+    if _wanted[0] is not Colour.AUTO:
+        return _wanted[0] is Colour.ALWAYS
+    return stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def coloured(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """In colour where the stream (stdout unless given) takes it."""
+    if not in_colour(stream or sys.stdout):
         return text
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -23,26 +22,44 @@ def columns(text: str) -> int:
     """Columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(_columns_of(char) for char in text)
+    from wcwidth import wcswidth
 
-
-def _columns_of(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return max(0, wcswidth(text))
 
 
 def cut(text: str, width: int) -> str:
     """At most so many columns; an ellipsis says that there is more."""
-    if width < 1 or columns(text) <= width:
+    # Further away than this no screen shows anything, however many marks stand on a character.
+    near = text[: 8 * width]
+    if width < 1 or (len(near) == len(text) and columns(text) <= width):
         return text
+    if near.isascii():
+        return near[: width - 1].rstrip() + "…"
     used, kept = 1, []
-    for char in text:
-        used += _columns_of(char)
+    for cluster in _clusters(near):
+        used += columns(cluster)
         if used > width:
             break
-        kept.append(char)
+        kept.append(cluster)
     return "".join(kept).rstrip() + "…"
+
+
+def _clusters(text: str) -> list[str]:
+    """Characters, each with the marks that stand on it."""
+    from wcwidth import wcwidth
+
+    found: list[str] = []
+    for char in text:
+        if found and wcwidth(char) == 0:
+            found[-1] += char
+        else:
+            found.append(char)
+    return found
+
+
+def padded(text: str, width: int) -> str:
+    """Filled with spaces to so many columns."""
+    return text + " " * max(0, width - columns(text))
 
 
 def duration(seconds: float | None) -> str:
@@ -80,6 +97,13 @@ def size(kilobytes: int) -> str:
 def moment(at: datetime | None) -> str:
     """A time in the reader's zone."""
     return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(at: datetime) -> str:
+    """`14:02` if that was today in the reader's zone, else with its date."""
+    local = at.astimezone()
+    today = datetime.now(local.tzinfo).date()
+    return local.strftime("%H:%M" if local.date() == today else "%Y-%m-%d %H:%M")
 
 
 def selector(ids: Iterable[int]) -> str:

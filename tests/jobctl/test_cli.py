@@ -22,8 +22,6 @@ from tests.jobctl.fakes import FakeClient, jobctl
         (["tail", "-f", "3"], "jobctl logs -f 3"),
         (["delete", "3"], "jobctl rm 3"),
         (["remove", "3"], "jobctl rm 3"),
-        (["status", "7"], "jobctl show 7"),
-        (["status"], "jobd status"),
         (["sbmit"], "jobctl submit"),
     ],
 )
@@ -32,6 +30,53 @@ def test_did_you_mean(typed, meant):
     assert result.code == 2
     assert result.stdout == b""
     assert result.stderr.startswith(f"jobctl: no command {typed[0]!r}; did you mean: {meant}\n")
+
+
+def test_status_of_a_job_is_show():
+    result = jobctl("status", "7")
+    assert result.code == 2
+    assert "did you mean: jobctl show 7" in result.stderr
+
+
+def test_an_option_misspelt():
+    assert "--state" in jobctl("ls", "--stat", "failed").stderr
+
+
+def test_a_state_misspelt():
+    result = jobctl("ls", "--state", "faild,running")
+    assert result.code == 2
+    assert "did you mean: failed" in result.stderr
+    assert "they are pending, running" in jobctl("ls", "--state", "zzz").stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "red"),
+    [
+        ([], False),
+        (["--color", "auto"], False),
+        (["--color", "always"], True),
+        (["--color=never"], False),
+    ],
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_colour_as_told(given, red, behind):
+    words = ["workers", *given] if behind else [*given, "workers"]
+    result = jobctl(*words, client=FakeClient(workers=Refused("no")))
+    assert result.stderr == ("\x1b[31mjobctl:\x1b[0m no\n" if red else "jobctl: no\n")
+
+
+def test_no_color_and_a_dumb_terminal_on_stderr(monkeypatch):
+    def said():
+        client = FakeClient(workers=Refused("no"))
+        return jobctl("workers", client=client, terminal=True).stderr
+
+    monkeypatch.setenv("TERM", "xterm")
+    assert said().startswith("\x1b[31mjobctl:")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert said() == "jobctl: no\n"
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert said() == "jobctl: no\n"
 
 
 def test_no_idea():

@@ -2,10 +2,13 @@ import json
 
 import pytest
 
+from jobctl.render.text import clock, moment
 from jobd.contract.models import (
     Acted,
+    DaemonStatus,
     Event,
     EventPage,
+    Events,
     List,
     Note,
     Output,
@@ -175,6 +178,105 @@ def test_workers():
     assert found == {"workers": 3, "busy": 1}
 
 
+# --- status, events -----------------------------------------------------------------------
+
+BUSY = {State.RUNNING: 3, State.PENDING: 5, State.COMPLETED: 97, State.FAILED: 2}
+
+
+def _pages(**by_state):
+    return lambda request: Page(jobs=by_state.get(request.selector.states[0].value, []))
+
+
+def test_status():
+    client = FakeClient(
+        status=DaemonStatus(workers=3, busy=3, jobs=BUSY),
+        list=_pages(
+            running=[job(1, "running"), job(2, "running", paused=True)],
+            pending=[
+                job(4, "pending", reason="queued"),
+                job(5, "pending", reason="held"),
+                job(6, "pending", reason="dependency"),
+                job(7, "pending", reason="held"),
+            ],
+        ),
+    )
+    assert jobctl("status", client=client).out.splitlines() == [
+        "workers  3 of 3 busy",
+        "jobs     3 running, 5 pending, 97 completed, 2 failed, 0 stopped",
+        "stuck    2 paused                                            jobctl resume 2",
+        "         5,7 held                                            jobctl start 5",
+    ]
+    assert all(request.limit for request in client.of(List))
+
+
+def test_status_of_a_queue_that_cannot_move():
+    broken = DaemonStatus(jobs={State.PENDING: 9999}, error="no space left on device")
+    held = [job(number, "pending", reason="held") for number in range(1, 40)]
+    out = jobctl("status", client=FakeClient(status=broken, list=Page(jobs=held))).out
+    assert "nothing starts: no space left on device" in out
+    assert "nothing starts: there are no workers" in out
+    assert "1-10,… held" in out
+    draining = DaemonStatus(draining=True, workers=3)
+    assert "shutting down" in jobctl("status", client=FakeClient(status=draining)).out
+
+
+def test_status_json():
+    client = FakeClient(
+        status=DaemonStatus(workers=0, jobs={State.PENDING: 1}), list=Page(jobs=[job(5, "pending")])
+    )
+    found = json.loads(jobctl("status", "--json", client=client).stdout)
+    assert (found["workers"], found["jobs"]) == (0, {"pending": 1})
+    assert found["stuck"][0]["hint"] == "jobctl workers 3"
+
+
+def test_nothing_is_stuck():
+    out = jobctl("status", client=FakeClient(status=DaemonStatus(workers=3))).out
+    assert out.endswith("stuck    nothing\n")
+
+
+def _history(request):
+    """Ten events, read in pages of at most four."""
+    if request.after is None:
+        return EventPage(events=[], next=10)
+    found = [_event(n, "completed", n % 3) for n in range(request.after + 1, 11)][:4]
+    return EventPage(events=found, next=found[-1].seq if found else request.after)
+
+
+def test_events_end_at_the_newest():
+    client = FakeClient(events=_history)
+    lines = jobctl("events", client=client).out.splitlines()
+    assert len(lines) == 10
+    assert lines[2] == f"     3  {moment(NOON)}  job 0 completed"
+    assert all(request.wait == 0 for request in client.of(Events))
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [(["--from", "8"], 8), (["-n", "2"], 9), (["-n", "99"], 1), (["-n", "2", "1"], 9)],
+)
+def test_events_from(given, first):
+    client = FakeClient(events=_history, list=Page(jobs=[]))
+    lines = jobctl("events", "--json", *given, client=client).out.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(first, 11))
+
+
+def test_events_of_now_on():
+    client = FakeClient(events=[EventPage(events=[], next=10), KeyboardInterrupt()])
+    assert jobctl("events", "-f", "-n", "0", client=client).code == 130
+    assert client.of(Events)[1].after == 10
+    assert client.of(Events)[1].wait > 0
+
+
+def test_a_removed_job_has_a_history_all_the_same():
+    client = FakeClient(events=_history, list=Page(jobs=[], missing=[2, 9]))
+    result = jobctl("events", "2", "9", client=client)
+    assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
+
+
+def test_events_from_and_last_exclude_each_other():
+    assert jobctl("events", "--from", "1", "-n", "1").code == 2
+
+
 # --- wait ---------------------------------------------------------------------------------
 
 NIGHT = Waited(
@@ -203,7 +305,14 @@ def test_verdict_of_several():
 
 def test_wait_json():
     found = json.loads(jobctl("wait", "--json", "1-100", client=FakeClient(wait=NIGHT)).stdout)
-    assert found["counts"]["failed"] == 3
+    assert (found["exit_code"], found["counts"]["failed"]) == (1, 3)
+    assert found["last_lines"]["7"] == "KeyError: 'lr'"
+
+
+def test_wait_json_when_the_time_ran_out():
+    client = FakeClient(wait=Waited(done=False, total=2, counts={State.RUNNING: 2}))
+    result = jobctl("wait", "--json", "--timeout", "0", "1-2", client=client)
+    assert result.code == json.loads(result.stdout)["exit_code"] == 124
 
 
 def test_one_job_speaks_for_itself():
@@ -278,12 +387,32 @@ def test_stop_all_means_what_can_be_stopped():
 
 
 def test_restart_failed():
-    client = FakeClient(restart=Acted(done=[3], attempts={3: 2}))
+    client = FakeClient(
+        restart=Acted(done=[3], attempts={3: 2}), show=Shown(job=FAILED, attempts=[], events=[])
+    )
     result = jobctl("restart", "--failed", client=client, terminal=True)
     assert result.out == "3\n"
-    assert result.stderr.startswith("attempt 2")
+    assert result.stderr == (
+        f"attempt 2, environment of {clock(NOON)} (--refresh-env takes this shell's)\n"
+    )
     assert client.sent[0].selector == Selector(states=[State.FAILED])
     assert client.sent[0].environment is None
+
+
+def test_restart_does_not_guess_when_the_environment_was_taken():
+    again = [_event(8, "restarted", attempt=2), _event(9, "restarted", attempt=3)]
+    client = FakeClient(
+        restart=Acted(done=[3], attempts={3: 3}),
+        show=Shown(job=FAILED, attempts=[], events=again),
+    )
+    result = jobctl("restart", "3", client=client, terminal=True)
+    assert result.stderr.startswith("attempt 3, environment as captured (--refresh-env")
+
+
+def test_restart_of_several_says_it_once():
+    client = FakeClient(restart=Acted(done=[3, 4], attempts={3: 2, 4: 5}))
+    result = jobctl("restart", "3-4", client=client, terminal=True)
+    assert result.stderr == "environment as captured (--refresh-env takes this shell's)\n"
 
 
 def test_restart_with_this_shells_environment(monkeypatch):
@@ -291,6 +420,8 @@ def test_restart_with_this_shells_environment(monkeypatch):
     client = FakeClient(restart=Acted(done=[3]))
     jobctl("restart", "--refresh-env", "3", client=client)
     assert client.sent[0].environment[b"FRESH"] == b"1"
+    said = jobctl("restart", "--refresh-env", "3", client=client, terminal=True).stderr
+    assert said == "this shell's environment\n"
 
 
 def test_rm_finished():

@@ -1,0 +1,71 @@
+"""`jobctl events`: the history, a line an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import as_json, selects
+from jobctl.render import data, live, notices
+from jobd.contract.models import List, Selector
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "events",
+    epilog=example(
+        "jobctl events",
+        "jobctl events -f -n 0",
+        "jobctl events --from 1201 --json | jq -r .event",
+    ),
+)
+@selects()
+@click.option("-f", "--follow", is_flag=True, help="Go on as things happen, until Ctrl-C.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="From this number on."
+)
+@click.option("-n", "last", type=click.IntRange(min=0), help="Only the last so many.")
+@as_json
+@pass_client
+def command(
+    client: Client,
+    selector: Selector | None,
+    *,
+    follow: bool,
+    first: int | None,
+    last: int | None,
+    as_json: bool,
+) -> int:
+    """Print the history in order.
+
+    One line an event: its number, time, and what happened. With SELECTOR only of these jobs.
+    Ends at the newest event unless -f is given; that goes on when the daemon restarts.
+    """
+    if first is not None and last is not None:
+        raise click.UsageError("--from and -n exclude each other")
+    if selector is None:
+        return notices.nothing_selected()
+    from jobctl import follow as following
+
+    chosen = following.settled(client, selector)
+    if chosen is None:
+        return notices.nothing_selected()
+    after = (first or 1) - 1 if last is None else following.before_last(client, chosen, last)
+    seen: set[int | None] = set()
+    for page in following.history(client, chosen, after, follow=follow):
+        (data.records if as_json else live.dated)(page.events)
+        seen.update(event.job for event in page.events)
+    return _missing(client, chosen, seen)
+
+
+def _missing(client: Client, selector: Selector, seen: set[int | None]) -> int:
+    """A job that was removed has a history all the same."""
+    if not selector.ids:
+        return 0
+    page = client.list(List(selector=selector, limit=1))
+    return notices.missing(job for job in page.missing if job not in seen)

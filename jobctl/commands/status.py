@@ -1,0 +1,38 @@
+"""`jobctl status`: how the queue is doing, and what is stuck."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import as_json
+from jobctl.render import data, summary
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command("status", epilog=example("jobctl status", "jobctl status --json | jq .jobs.failed"))
+@click.argument("words", nargs=-1, metavar="")
+@as_json
+@pass_client
+def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
+    """Summarise the queue.
+
+    Workers, jobs by state, what is stuck and why. Exit code 69 where no daemon
+    runs. About the daemon itself: jobd status.
+    """
+    if words:
+        raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {' '.join(words)}")
+    from jobctl import stuck
+
+    status = client.status()
+    found = stuck.find(client, status)
+    if as_json:
+        data.status(status, found)
+    else:
+        summary.status(status, found)
+    return 0

@@ -1,0 +1,47 @@
+"""The few lines of `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from jobctl.render import streams, text
+from jobd.contract.models import DaemonStatus, State
+
+if TYPE_CHECKING:
+    from jobctl.stuck import Stuck
+
+_HINT_COLUMN: Final = 50
+_IDS: Final = 10
+"""Ids that are listed before it says that there are more."""
+_ORDER: Final = (State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED)
+
+
+def status(value: DaemonStatus, stuck: Sequence[Stuck]) -> None:
+    """Workers, jobs by state, what is stuck and why."""
+    _fact("workers", f"{value.busy:,} of {value.workers:,} busy")
+    _fact("jobs", ", ".join(f"{value.jobs.get(state, 0):,} {state.value}" for state in _ORDER))
+    label = "stuck"
+    for entry in stuck:
+        _fact(label, _with_hint(_sentence(entry), entry.hint))
+        label = ""
+    if not stuck:
+        _fact("stuck", "nothing")
+    if value.jobs.get(State.FAILED):
+        streams.hint("why they failed: jobctl ls --state failed; again: jobctl restart --failed")
+
+
+def _fact(label: str, fact: str) -> None:
+    streams.line(f"{label:<9}{fact}")
+
+
+def _sentence(entry: Stuck) -> str:
+    why = text.visible(entry.why)
+    if not entry.jobs:
+        return streams.coloured(why, "red")
+    more = ",…" if entry.more or len(entry.jobs) > _IDS else ""
+    return f"{text.selector(entry.jobs[:_IDS])}{more} {why}"
+
+
+def _with_hint(said: str, hint: str | None) -> str:
+    return f"{text.padded(said, _HINT_COLUMN)}  {hint}" if hint else said
