@@ -1,0 +1,150 @@
+"""The daemon is killed at each named point of a job's life: nothing is lost, nothing runs twice."""
+
+from itertools import groupby
+
+import pytest
+
+from jobctl import follow
+from jobd import crash
+from jobd.contract.models import Acted, Events, List, Rm, Selector, State, Stop
+from tests.helpers import processes_with
+
+pytestmark = pytest.mark.e2e
+
+JOBS = 5
+LINE = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 3))"
+PLACES = {
+    # The first four or so are those of the daemon's own start.
+    "before-commit": (1, 5, 8),
+    "after-commit": (2, 5, 8),
+    "before-spawn": (1, 3),
+    "after-spawn": (1, 3),
+    "after-board": (1, 3),
+    "before-finish": (1, 2),
+    "before-reap": (1, 2),
+    "after-reap": (1, 2),
+    # The first reply is the one to `jobd start` itself.
+    "before-reply": (1, 2, 4),
+    "after-reply": (1, 2, 4),
+    "recovering": (1,),
+}
+BEFORE_READY = {("before-commit", 1), ("after-commit", 2), ("recovering", 1)}
+
+
+def times_ready(instance):
+    """How many daemons came to be, the one that lives included."""
+    return instance.paths.log.read_text().count("started: pid")
+
+
+def test_every_point_has_its_test():
+    assert set(PLACES) == set(crash.POINTS)
+
+
+@pytest.mark.parametrize(
+    ("point", "count"), [(point, count) for point in PLACES for count in PLACES[point]]
+)
+def test_nothing_is_lost_and_nothing_runs_twice(instance, point, count):
+    instance.start(crash=f"{point}:{count}")
+    client = instance.client()
+    ids = [instance.submit(LINE, client=client) for _ in range(JOBS)]
+    jobs = instance.wait(ids[0], ids[-1])
+    assert ids == sorted(set(ids))
+    assert sorted(jobs) == ids
+    # "<id> <attempt>": a crash between the claim and the spawn does not count as an attempt.
+    assert sorted(instance.lines("ran")) == sorted(f"{job} 1" for job in ids)
+    assert {job: found.exit_code for job, found in jobs.items()} == {job: job % 3 for job in ids}
+    assert all(found.cpu_s is not None and found.max_rss_kb for found in jobs.values())
+    for job in ids:
+        assert [a.exit_code for a in instance.attempts(job)] == [job % 3]
+    assert (times_ready(instance) == 2) is ((point, count) not in BEFORE_READY)
+    events = [e.event for e in client.events(Events(after=0)).events if e.job == ids[0]]
+    assert events.count("submitted") == events.count("completed" if ids[0] % 3 == 0 else "failed")
+    found = instance.answers()
+    assert sum(found.jobs.values()) == JOBS
+    assert found.busy == 0
+    assert instance.processes().keys() == {found.pid, found.supervisor_pid}
+    assert instance.submit("true", client=client) > ids[-1]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("point", ["before-reply", "after-reply"])
+def test_a_change_that_is_asked_for_again_is_made_once(instance, point, count):
+    """Stop, restart and rm; each crash hits another request, or the wait between two of them."""
+    instance.start(crash=f"{point}:{count}")
+    client = instance.client()
+    line = "echo $JOBD_JOB_ID $JOBD_ATTEMPT $JOBD_RUN >>ran; [ $JOBD_ATTEMPT = 2 ] || sleep 100"
+    job = instance.submit(line, client=client)
+    other = instance.submit("true", client=client)
+    chosen = Selector(ids=[(job, job)])
+    instance.await_lines("ran", 1)
+    assert _done(client, Stop(selector=chosen)) == [job]
+    assert follow.until_finished(client, chosen, timeout=60).jobs[0].state is State.STOPPED
+    acted = client.restart(chosen)
+    assert (acted.done, acted.attempts, acted.errors) == ([job], {job: 2}, [])
+    assert follow.until_finished(client, chosen, timeout=60).jobs[0].state is State.COMPLETED
+    follow.until_finished(client, Selector(ids=[(other, other)]), timeout=60)
+    tokens = [line.split()[2] for line in instance.lines("ran")]
+    assert [line.split()[:2] for line in instance.lines("ran")] == [
+        [f"{job}", "1"],
+        [f"{job}", "2"],
+    ]
+    assert [processes_with(f"JOBD_RUN={token}") for token in tokens] == [{}, {}]
+    events = [event.event for event in client.show(job).events]
+    # A start that a crash made undone is told, too.
+    told = [event for event, _ in groupby(e for e in events if e != "retrying")]
+    assert told == ["submitted", "started", "stopped", "restarted", "started", "completed"]
+    assert _done(client, Rm(selector=Selector(ids=[(job, other)]))) == [job, other]
+    assert client.list(List()).jobs == []
+    assert times_ready(instance) == 2
+
+
+def _done(client, request):
+    acted = client.request(request, Acted)
+    assert acted.errors == []
+    return acted.done
+
+
+@pytest.mark.parametrize("point", ["after-commit:6", "before-finish", "before-reap", "after-reap"])
+def test_a_stop_outlasts_a_crash(instance, point):
+    """The order is on disk; whichever daemon sees the end, the job was stopped."""
+    instance.start(crash=point)
+    client = instance.client()
+    job = instance.submit("trap '' TERM; echo >>ran; while :; do sleep 100; done", client=client)
+    instance.await_lines("ran", 1)
+    chosen = Selector(ids=[(job, job)])
+    client.stop(chosen, grace=0.2)
+    (found,) = follow.until_finished(client, chosen, timeout=60).jobs
+    assert (found.state, found.reason, found.signal) == (State.STOPPED, "by user", "KILL")
+    assert len(instance.lines("ran")) == 1
+
+
+def test_a_batch_that_was_never_finished_leaves_no_trace(instance):
+    """1,200 jobs are written in pieces; the client that asks again gets one whole batch."""
+    instance.start("--workers", "0", crash="after-commit:6")
+    lines = b"\n".join([b"true"] * 1200)
+    first, last = map(int, instance.jobctl("submit", "--file", "-", input=lines).stdout.split("-"))
+    assert last - first == 1199
+    assert times_ready(instance) == 2
+    assert instance.status().jobs["pending"] == 1200
+    assert instance.jobctl("ls", "--ids").stdout.split() == [
+        str(job) for job in range(first, last + 1)
+    ]
+
+
+def test_a_crash_while_recovering_loses_no_job(running):
+    """Both parents are dead, and so is the daemon that first looks after what they left."""
+    gate = running.gate()
+    line = f"echo $JOBD_JOB_ID >>ran; read _ <{gate.path}; echo whole; exit 3"
+    first = running.submit(line, line)
+    running.await_lines("ran", 2)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    running.kill(old.pid)
+    running.start(crash="recovering")
+    gate.open(2)
+    for job in running.wait(first, first + 1).values():
+        assert job.reason in ("exit code 3", "lost")
+        assert job.attempt == 1
+        assert running.output(job.id) == b"whole\n"
+    assert sorted(running.lines("ran")) == [str(first), str(first + 1)]
