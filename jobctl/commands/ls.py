@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from jobctl import listing
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json, selects
+from jobctl.options import Word, as_json, selects
 from jobctl.render import data, notices, streams, table
-from jobd.contract.models import Job, List, Page, Selector, State
+from jobd.contract.models import List, Page, Selector
 
 if TYPE_CHECKING:
     from jobctl.client import Client
 
 _PENDING: Final = 10
 _FINISHED: Final = 20
+_FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]]]] = {
+    "json": data.array,
+    "ndjson": data.lines,
+    "csv": data.comma_separated,
+}
+"""Beside the table; each prints the jobs and gives the ids that do not exist."""
 
 
 @click.command(
@@ -27,40 +33,75 @@ _FINISHED: Final = 20
         "jobctl ls",
         "jobctl ls -n 0 --state failed,stopped",
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
+        "jobctl ls --columns id,run_s,command --sort -run_s -n 5",
     ),
 )
 @selects()
 @click.option("-n", "limit", type=click.IntRange(min=0), help="At most so many; 0 is all.")
 @click.option("--ids", "only_ids", is_flag=True, help="Only the ids, one a line.")
+@click.option("--format", "form", type=click.Choice(["table", *_FORMATS]), help="How to print.")
 @as_json
+@click.option(
+    "--columns",
+    type=Word("columns", listing.parse_columns),
+    metavar="KEY,...",
+    help="Only these keys of the JSON, in this order.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=Word("key", listing.parse_order),
+    metavar="[-]KEY",
+    help="By this key, -KEY downwards; reads all jobs first.",
+)
 @pass_client
-def command(
-    client: Client, selector: Selector | None, *, limit: int | None, only_ids: bool, as_json: bool
-) -> int:
+def command(client: Client, /, selector: Selector | None, **given: Any) -> int:  # noqa: ANN401 # as click has it
     """List jobs.
 
     Running ones, then pending ones as they will start, then finished ones, newest first.
 
-    On a terminal: all that run, the next 10, the latest 20. Piped, with --json or --ids:
-    everything, unless -n says otherwise.
+    On a terminal: all that run, the next 10, the latest 20. Piped, with --json, --ids or
+    another --format: everything, unless -n says otherwise. --sort reads everything, and -n
+    then takes the first of it.
     """
-    if only_ids and as_json:
-        raise click.UsageError("--ids and --json exclude each other")
-    short = streams.on_terminal() and not (only_ids or as_json)
-    pages = _pages(client, selector, limit, short=short)
+    form = _format(given)
+    short = streams.on_terminal() and form == "table"
+    pages = _pages(client, selector, given["limit"], given["order"], short=short)
+    if form == "ids":
+        return _print_ids(pages)
+    if form in _FORMATS:
+        return notices.missing(_FORMATS[form](pages, given["columns"]))
     named = selector is None or selector.named
-    if as_json:
-        return notices.missing(data.array(pages))
-    return _print_ids(pages) if only_ids else _print_table(pages, short=short, named=named)
+    return _print_table(pages, given["columns"], short=short, named=named)
+
+
+def _format(given: dict[str, Any]) -> str:
+    chosen = {given["form"]} if given["form"] else set()
+    chosen |= {"json"} if given["as_json"] else set()
+    chosen |= {"ids"} if given["only_ids"] else set()
+    if len(chosen) > 1:
+        raise click.UsageError("--ids, --json and --format exclude each other")
+    form: str = chosen.pop() if chosen else "table"
+    if form == "ids" and given["columns"]:
+        raise click.UsageError("--ids and --columns exclude each other")
+    return form
 
 
 def _pages(
-    client: Client, selector: Selector | None, limit: int | None, *, short: bool
+    client: Client,
+    selector: Selector | None,
+    limit: int | None,
+    order: listing.Order | None,
+    *,
+    short: bool,
 ) -> Iterable[Page]:
     from jobctl import follow
 
     if selector is None:
         return [Page(jobs=[])]
+    if order is not None:
+        most = _PENDING + _FINISHED if short and limit is None else limit or None
+        return [listing.ordered(follow.pages(client, List(selector=selector)), order, most)]
     if short and limit is None and not selector.named:
         return follow.pages(client, List(pending=_PENDING, finished=_FINISHED))
     return follow.pages(client, List(selector=selector, limit=limit or None))
@@ -74,16 +115,14 @@ def _print_ids(pages: Iterable[Page]) -> int:
     return notices.missing(missing)
 
 
-def _print_table(pages: Iterable[Page], *, short: bool, named: bool) -> int:
+def _print_table(
+    pages: Iterable[Page], columns: list[str] | None, *, short: bool, named: bool
+) -> int:
     every = list(pages)
     listed = [job for page in every for job in page.jobs]
     if listed or not short:
-        table.jobs(listed)
+        table.jobs(listed, columns)
     if short:
-        counted = every[0].counts if every[0].counts and not named else _counts(listed)
+        counted = every[0].counts if every[0].counts and not named else listing.counts(listed)
         table.footer(counted, listed)
     return notices.missing(job for page in every for job in page.missing)
-
-
-def _counts(listed: list[Job]) -> dict[State, int]:
-    return dict(Counter(job.state for job in listed))

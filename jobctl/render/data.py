@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.render import streams
+from jobctl.render.text import visible
 from jobd.contract.models import DaemonStatus, Job, Page, Shown, Waited
 
 _encoder = msgspec.json.Encoder(order=None)
@@ -29,17 +31,56 @@ def records(values: Iterable[Any]) -> None:
     streams.raw(b"".join(_encoder.encode(value) + b"\n" for value in values))
 
 
-def array(pages: Iterable[Page]) -> list[int]:
+def array(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
     """The jobs as one JSON array, a job a line, page by page. Gives what is missing."""
     missing: list[int] = []
     before = b"[\n"
     for page in pages:
         missing += page.missing
         if page.jobs:
-            streams.raw(before + b",\n".join(_encoder.encode(job) for job in page.jobs))
+            lines = (_encoder.encode(_picked(job, columns)) for job in page.jobs)
+            streams.raw(before + b",\n".join(lines))
             before = b",\n"
     streams.raw(b"[]\n" if before == b"[\n" else b"\n]\n")
     return missing
+
+
+def lines(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
+    """A job a line, page by page. Gives what is missing."""
+    missing: list[int] = []
+    for page in pages:
+        missing += page.missing
+        records(_picked(job, columns) for job in page.jobs)
+    return missing
+
+
+def _picked(job: Job, columns: Sequence[str] | None) -> Any:  # noqa: ANN401 # as the encoder has it
+    return job if columns is None else {key: getattr(job, key) for key in columns}
+
+
+def comma_separated(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
+    """CSV (RFC 4180, but lines end as everywhere here), page by page. Gives what is missing.
+
+    Text stands as it is, everything else as in JSON, null as nothing.
+    """
+    import csv
+
+    chosen = columns or Job.__struct_fields__
+    missing: list[int] = []
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(chosen)
+    for page in pages:
+        missing += page.missing
+        writer.writerows([_field(getattr(job, key)) for key in chosen] for job in page.jobs)
+        streams.flush()
+    return missing
+
+
+def _field(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else _encoder.encode(value).decode().strip('"')
+    return visible(text) if streams.on_terminal() else text
 
 
 def job(value: Job) -> None:

@@ -3,63 +3,121 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
 
 from jobctl.render import streams, text, words
 from jobd.contract.models import Attempt, Job, Shown, State
 
-_HEADERS: Final = ("ID", "STATE", "PRIO", "NAME", "TIME", "DETAIL", "COMMAND")
-_ALIGNMENT: Final = ("right", "left", "right", "left", "left", "left", "left")
 _COLOURS: Final = {
     State.RUNNING: "blue",
     State.COMPLETED: "green",
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
-_NAME_COLUMNS: Final = 24
-_DETAIL_COLUMNS: Final = 36
+_CELL_COLUMNS: Final = 36
 _HISTORY: Final = 20
 
 
-def jobs(listed: Sequence[Job]) -> None:
+class _Column(Struct, frozen=True):
+    header: str
+    cell: Callable[[Job], str]
+    numeric: bool = False
+    width: int = _CELL_COLUMNS
+    """Columns at most, on a terminal, unless it is the last one."""
+
+
+def _column(key: str) -> _Column:
+    return _Column(key.upper(), partial(_cell, key), key in _NUMERIC)
+
+
+def _cell(key: str, job: Job) -> str:
+    """A value of the JSON for people; what is none is a dash."""
+    value = getattr(job, key)
+    if value is None or value in ("", []):
+        return "-"
+    return _WRITTEN.get(key, _written)(value)
+
+
+def _written(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return text.visible(",".join(map(str, value)))
+    return text.moment(value) if isinstance(value, datetime) else text.visible(str(value))
+
+
+_WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
+    "state": str.capitalize,
+    "progress": text.percent,
+    "max_rss_kb": text.size,
+    "argv": lambda words: text.visible(shlex.join(words)),
+    "after": text.selector,
+    "after_any": text.selector,
+    **dict.fromkeys((key for key in Job.__struct_fields__ if key.endswith("_s")), text.duration),
+}
+_NUMERIC: Final = frozenset(
+    {"id", "priority", "attempt", "exit_code", "pid", "retries", "slots", "gpus", "array_index"}
+)
+_USUAL: Final = (
+    _column("id"),
+    _column("state"),
+    _Column("PRIO", lambda job: str(job.priority), numeric=True),
+    _Column("NAME", partial(_cell, "name"), width=24),
+    _Column("TIME", lambda job: text.duration(job.run_s)),
+    _Column("DETAIL", lambda job: words.detail(job) or "-"),
+    _column("command"),
+)
+
+
+def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
     """On a terminal each job takes one line; piped, everything is whole."""
     from tabulate import tabulate
 
+    columns = _USUAL if keys is None else [_column(key) for key in keys]
     narrow = streams.on_terminal()
+    headers = [column.header for column in columns]
     rows = (
         tabulate(
-            [_HEADERS, *(_row(job, narrow=narrow) for job in listed)],
+            [headers, *(_row(job, columns, narrow=narrow) for job in listed)],
             tablefmt="plain",
-            colalign=_ALIGNMENT,
+            colalign=["right" if column.numeric else "left" for column in columns],
             disable_numparse=True,
         ).splitlines()
         if listed
-        else ["  ".join(_HEADERS)]
+        else ["  ".join(headers)]
     )
     margin = " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
+    if columns[0].header != "ID":
+        margin = ""
     for row, job in zip(rows, [None, *listed], strict=True):
-        streams.line(_line(margin + row.rstrip(), job, narrow=narrow))
+        streams.line(_line(margin + row.rstrip(), job, columns, narrow=narrow))
 
 
-def _row(job: Job, *, narrow: bool) -> list[str]:
-    name, detail = text.visible(job.name), words.detail(job)
+def _row(job: Job, columns: Sequence[_Column], *, narrow: bool) -> list[str]:
+    cells = [column.cell(job) for column in columns]
+    if not narrow:
+        return cells
     return [
-        str(job.id),
-        job.state.value.capitalize(),
-        str(job.priority),
-        (text.cut(name, _NAME_COLUMNS) if narrow else name) or "-",
-        text.duration(job.run_s),
-        (text.cut(detail, _DETAIL_COLUMNS) if narrow else detail) or "-",
-        text.visible(job.command),
+        *(text.cut(cell, column.width) for cell, column in zip(cells[:-1], columns, strict=False)),
+        # What no terminal shows need not be measured.
+        cells[-1][: 8 * streams.width()],
     ]
 
 
-def _line(row: str, job: Job | None, *, narrow: bool) -> str:
-    if not narrow:
-        return row
-    row = text.cut(row, streams.width())
-    if job is None or job.state not in _COLOURS:
+def _line(row: str, job: Job | None, columns: Sequence[_Column], *, narrow: bool) -> str:
+    if narrow:
+        row = text.cut(row, streams.width())
+    if (
+        job is None
+        or job.state not in _COLOURS
+        or [c.header for c in columns[:2]] != ["ID", "STATE"]
+    ):
         return row
     return re.sub(
         r"^(\s*\d+\s+)(\w+)",
