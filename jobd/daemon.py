@@ -379,6 +379,9 @@ def main() -> NoReturn:
     except Exception:
         log.exception("cannot start")
         _exit(1)
+    # The supervisor started us with its signals blocked: none was lost, and all threads but this
+    # one keep them blocked. One that went elsewhere would not wake the thread that handles it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())
     try:
@@ -397,8 +400,6 @@ def _catch_signals(daemon: Daemon) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.tell(News.DRAIN))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # The supervisor starts us with these blocked, so that none is lost before this line.
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:

@@ -282,9 +282,12 @@ class Manager:
         else:
             tally.notice(job.job, f"has already {_finished_word(job.state)}")
 
-    def _order_all(self, runs: list[Run], order: StopOrder) -> None:
-        for run in runs:
-            self._order_stop(run, order)
+    def _order_all(self, order: StopOrder) -> None:
+        for run in self._runs.all():
+            # What a user has stopped stays stopped by the user.
+            before = run.order
+            reason = order.reason if before is None else before.reason
+            self._order_stop(run, msgspec.structs.replace(order, reason=reason))
 
     def _order_stop(self, run: Run, order: StopOrder) -> None:
         before = run.order
@@ -398,15 +401,14 @@ class Manager:
     def end_running(self) -> None:
         """For `stop --now`: every running job is told to end."""
         order = StopOrder(SHUTDOWN, 15, self._grace, now_us())
-        runs = self._runs.all()
         try:
-            self._writer.call(lambda: self._order_all(runs, order))
+            self._writer.call(lambda: self._order_all(order))
         except StoreFailed as error:
             # A full disk must not keep a machine from being shut down.
             log.warning("the order to end all jobs %s", error)
-            for run in runs:
-                run.order = order
-        for run in runs:
+            for run in self._runs.all():
+                run.order = run.order or order
+        for run in self._runs.all():
             self._runs.carry_out_stop(run)
 
     # --- asked again --------------------------------------------------------------------------

@@ -34,7 +34,8 @@ def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -
     Raises: NotFound (there is no file; with `missing_ok` it counts as empty).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe in the place of the file must not hold the reader.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         if missing_ok:
             return b"", offset

@@ -30,8 +30,8 @@ from jobd.core.progress import last_line
 from jobd.hub import Hub
 from jobd.outputs import PIECE, read_piece, read_tail
 from jobd.selection import Selection, merge_ranges
-from jobd.store.reader import SECTIONS, Key, Reader, key_of
-from jobd.store.records import JobRow
+from jobd.store.reader import SECTIONS, Key, Ranges, Reader, key_of
+from jobd.store.records import EventRow, JobRow
 from jobd.views import Views, event, path_text
 
 _PAGE: Final = 500
@@ -200,35 +200,43 @@ class Queries:
     # --- events ---------------------------------------------------------------------------
 
     def events(self, request: Events) -> EventPage:
+        ranges = [] if request.selector.all else merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
-            return self._events_end(request, self._hub.last_event)
-        ranges = [] if request.selector.all else request.selector.ids
+            return EventPage(events=[], next=self._hub.last_event, unfinished=self._left(ranges))
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         while True:
             newest = self._hub.last_event
             rows = self._reader.events(after, ranges, request.limit) if newest > after else []
-            if rows:
-                page = self._events_end(request, rows[-1].seq)
-                return EventPage(
-                    events=[event(row) for row in rows],
-                    next=page.next,
-                    unfinished=page.unfinished,
-                )
-            after = max(after, newest)
             left = until - time.monotonic()
-            if left <= 0 or not self._hub.wait_event(after, left):
-                return self._events_end(request, after)
+            if rows or left <= 0:
+                return self._event_page(request, ranges, rows, max(after, newest))
+            after = max(after, newest)
+            self._hub.wait_event(after, left)
 
-    def _events_end(self, request: Events, following: int) -> EventPage:
-        selector = request.selector
-        if selector.ids and not selector.all:
-            states = [State.PENDING, State.RUNNING]
-            unfinished = sum(1 for _ in self._selection.jobs(selector.ids, states))
-        else:
-            counts = self._ledger.counts
-            unfinished = counts[State.PENDING] + counts[State.RUNNING]
-        return EventPage(events=[], next=following, unfinished=unfinished)
+    def _event_page(
+        self, request: Events, ranges: Ranges, rows: Sequence[EventRow], newest: int
+    ) -> EventPage:
+        """Once nothing is left to finish, the page holds all that led there."""
+        full = len(rows) >= request.limit
+        unfinished = 1 if full else self._left(ranges)
+        if not unfinished:
+            seen = rows[-1].seq if rows else newest
+            rows = [*rows, *self._reader.events(seen, ranges, request.limit)]
+        return EventPage(
+            events=[event(row) for row in rows],
+            next=rows[-1].seq if rows else newest,
+            unfinished=unfinished,
+        )
+
+    def _left(self, ranges: Ranges) -> int:
+        """1 while one of these jobs has not finished. Memory is ahead of the disk: if it says
+        that one is left, so it is; that none is left only the disk can say.
+        """
+        ledger = self._ledger
+        if not ranges and ledger.counts[State.PENDING] + ledger.counts[State.RUNNING]:
+            return 1
+        return int(self._reader.any_unfinished(ranges))
 
     # --- wait -----------------------------------------------------------------------------
 

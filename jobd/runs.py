@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
+from typing import Final
 
 import msgspec
 
@@ -17,6 +19,10 @@ from jobd.engines.base import Process
 from jobd.store.records import StopOrder
 from jobd.store.store import Started, Store
 from jobd.timer import Timer
+
+log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+"""Seconds until a signal that could not be sent is tried again."""
 
 
 class Run:
@@ -107,8 +113,16 @@ class Runs:
         """The order is on disk: signal now, KILL when the grace is over."""
         order, process = run.take_order(), run.process
         if order is not None and process is not None:
-            process.signal(order.signal)
             self._timer.at(deadline(order), run.kill)
+            self._signal(process, order.signal)
+
+    def _signal(self, process: Process, number: int) -> None:
+        try:
+            process.signal(number)
+        except OSError as error:
+            # No descriptor left to look for its processes with, for example.
+            log.warning("process %d could not be signalled: %s", process.pid, error)
+            self._timer.after(_RETRY_S, lambda: self._signal(process, number))
 
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -21,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from jobd.clock import now_us
+from jobd.contract.errors import StoreFailed
 from jobd.contract.models import DEFAULT_GROUP, MAX_WORKERS, State
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
@@ -148,7 +150,7 @@ class Scheduler:
     def _work(self, run: Run) -> None:
         try:
             outcome = self._carry_out(run)
-        except NoResources as error:
+        except (NoResources, StoreFailed) as error:
             self._put_back(run, error)
             return
         except Exception as error:
@@ -164,6 +166,15 @@ class Scheduler:
                 run.begun(self._engine.start(self._launch(run)))
             except CannotStart as error:
                 return Outcome(error=str(error))
+        while True:
+            # What has begun is seen through to its end: an outcome is never made up.
+            try:
+                return self._see_through(run)
+            except Exception:
+                log.exception("job %d: cannot look after attempt %d just now", run.job, run.attempt)
+                time.sleep(_RETRY_S)
+
+    def _see_through(self, run: Run) -> Outcome:
         self.runs.carry_out_stop(run)
         process = run.process
         assert process is not None
@@ -251,7 +262,7 @@ class Scheduler:
         with contextlib.suppress(OSError):
             os.unlink(self.observer.file_of(run))
 
-    def _put_back(self, run: Run, error: NoResources) -> None:
+    def _put_back(self, run: Run, error: Exception) -> None:
         """The machine has no room for another process just now: nothing has started."""
         log.warning("job %d waits: %s", run.job, error)
         self.halt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from jobd.contract.models import Selector, State
+from jobd.contract.models import MAX_ID, Selector, State
 from jobd.store.reader import Reader
 
 _PAGE: Final = 5000
@@ -20,10 +20,13 @@ class Selection:
         self, ranges: Iterable[tuple[int, int]], states: Sequence[State] = ()
     ) -> Iterator[tuple[int, State]]:
         """Ids and states of all that is meant, in order of id; no ranges and no states mean all."""
-        merged, behind = merge_ranges(ranges), 0
-        while page := self._reader.select(merged, states, behind, _PAGE):
-            yield from page
-            behind = page[-1][0]
+        for group in _groups(merge_ranges(ranges)):
+            first, last = group[0][0], group[-1][1]
+            while page := self._reader.select(_from(group, first), states, _PAGE):
+                yield from page
+                first = page[-1][0] + 1
+                if len(page) < _PAGE or first > last:
+                    break
 
     def resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
         """The ids that are meant, and the single ids that do not exist."""
@@ -37,6 +40,24 @@ class Selection:
             return []
         found = {job for job, _ in self.jobs((job, job) for job in singles)}
         return [job for job in singles if job not in found]
+
+
+def _groups(merged: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Small ranges are looked up together; a wide one alone, and it is read in pages."""
+    group: list[tuple[int, int]] = []
+    width = 0
+    for first, last in merged or [(1, MAX_ID)]:
+        width += last - first + 1
+        if group and width > _PAGE:
+            yield group
+            group, width = [], last - first + 1
+        group.append((first, last))
+    yield group
+
+
+def _from(group: list[tuple[int, int]], first: int) -> list[tuple[int, int]]:
+    """What is left of the ranges from an id on: pages begin where the last one ended."""
+    return [(max(low, first), high) for low, high in group if high >= first]
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -291,7 +291,7 @@ class EventPage(View, frozen=True, kw_only=True):
     next: int
     """Ask again with `after=next`."""
     unfinished: int = 0
-    """How many of the selected jobs have not finished."""
+    """0 once all of the selected jobs have finished, and then `events` holds the last of them."""
 
 
 class Wait(Record, frozen=True, kw_only=True):

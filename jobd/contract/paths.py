@@ -72,7 +72,7 @@ class Paths(Struct, frozen=True):
 
     @property
     def board(self) -> Path:
-        return self.state / "running"
+        return self.data / "running"
 
     @property
     def log(self) -> Path:

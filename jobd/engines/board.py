@@ -77,6 +77,10 @@ class Board:
         line = self._read(slot)
         return line if line.token == token else None
 
+    def pids(self) -> set[int]:
+        """All that stand on it: also those of attempts whose end is on disk already."""
+        return {self._read(slot).pid for slot in range(MAX_WORKERS + 1)}
+
     def _read(self, slot: int) -> Line:
         token, *numbers = _LINE.unpack_from(self._map, _HEADER.size + slot * _LINE_BYTES)
         return Line(token.decode("ascii", "replace"), *numbers)

@@ -267,12 +267,13 @@ class LocalEngine:
             if members.token_of(stat.pid) == line.token.encode():
                 return self._adopt(stat.pid, line.token)
         ended = [stat.pid for stat in children if stat.state in "ZX"]
-        unclaimed = [pid for pid in ended if pid not in self._adopted]
+        # One that is on the board has a name, also if its end is recorded and it was not reaped.
+        unclaimed = set(ended) - self._adopted.keys() - self._board.pids()
         if not unclaimed:
             return Fate.NEVER_STARTED
         if len(unclaimed) > 1:
             return Fate.LOST
-        return self._adopt(unclaimed[0], line.token)
+        return self._adopt(unclaimed.pop(), line.token)
 
     def _found_by_token(self, token: str) -> Process | Fate:
         leaders = [stat for stat in members.find(token, None) if stat.session == stat.pid]

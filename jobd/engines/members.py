@@ -17,6 +17,8 @@ from typing import Final
 from jobd import kernel
 from jobd.kernel import Stat
 
+_LONGEST_POLL_S: Final = 3600.0
+"""poll(2) takes its time in milliseconds, as an int."""
 _KILL_PATIENCE: Final = 10.0
 """Seconds for killed processes to go away; one stuck in the kernel may never do."""
 
@@ -95,7 +97,7 @@ def wait_gone(targets: Iterable[Stat], until: float) -> bool:
             except OSError:
                 break
             poll.register(descriptors[-1], select.POLLIN)
-        left = max(0.0, until - time.monotonic())
+        left = min(max(0.0, until - time.monotonic()), _LONGEST_POLL_S)
         return bool(poll.poll(left * 1000))
     finally:
         for descriptor in descriptors:

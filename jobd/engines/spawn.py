@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import threading
@@ -133,6 +134,8 @@ def _popen(
     stdin: int,
     output: int,
 ) -> int:
+    # The daemon's threads have signals blocked, and the job would inherit that.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     process = subprocess.Popen(
         argv, env=environment, cwd=cwd, umask=umask, stdin=stdin, stdout=output, stderr=output,
         start_new_session=True,

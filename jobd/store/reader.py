@@ -111,16 +111,25 @@ class Reader:
         ]
 
     def select(
-        self, ranges: Ranges, states: Sequence[State], after: int, limit: int
+        self, ranges: Ranges, states: Sequence[State], limit: int
     ) -> list[tuple[int, State]]:
-        """Ids behind `after`, in order, that lie in the ranges and are in one of the states."""
+        """The first ids, in order, that lie in the ranges and are in one of the states."""
         where, values = _chosen(ranges, states)
         rows = self._all(
-            f"SELECT j.id, j.state FROM jobs AS j WHERE j.id > ? AND {where} AND {_VISIBLE}"
+            f"SELECT j.id, j.state FROM jobs AS j WHERE {where} AND {_VISIBLE}"
             " ORDER BY j.id LIMIT ?",
-            (after, *values, limit),
+            (*values, limit),
         )
         return [(int(str(row[0])), State(str(row[1]))) for row in rows]
+
+    def any_unfinished(self, ranges: Ranges) -> bool:
+        where, values = _within("j.id", ranges)
+        rows = self._all(
+            f"SELECT EXISTS (SELECT 1 FROM jobs AS j WHERE j.state = 'running' AND {where})"
+            f" OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.state = 'pending' AND {where})",
+            (*values, *values),
+        )
+        return bool(rows[0][0])
 
     def page(
         self,
@@ -143,12 +152,10 @@ class Reader:
         return [_job(row) for row in rows]
 
     def latest_started(self) -> int | None:
+        """By the history, whose end is near: a start is its job's second event at the earliest."""
         rows = self._all(
-            "SELECT job FROM attempts WHERE job IN (SELECT id FROM jobs WHERE state = 'running')"
-            " ORDER BY started_at DESC LIMIT 1"
-        ) or self._all(
-            "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND attempt > 0"
-            " ORDER BY finished_at DESC LIMIT 1"
+            "SELECT e.job FROM events AS e JOIN jobs AS j ON j.id = e.job"
+            " WHERE e.event = 'started' ORDER BY e.seq DESC LIMIT 1"
         )
         return int(str(rows[0][0])) if rows else None
 
