@@ -1,0 +1,92 @@
+"""A daemon inside the test's own process, and what tests ask of it."""
+
+import sqlite3
+from contextlib import closing
+
+from jobctl import follow
+from jobctl.client import Client
+from jobd.contract import wire
+from jobd.contract.config import DaemonConfig
+from jobd.contract.models import Command, List, Options, Output, Selector, State, Submit
+from jobd.contract.paths import locate
+from jobd.daemon import Daemon, Setup
+
+ENVIRONMENT = {b"PATH": b"/usr/bin:/bin"}
+
+
+def submit_of(*lines, name="", priority=0, environment=None):
+    """The request for these shell lines."""
+    return Submit(
+        commands=[Command(argv=[line.encode()], shell=True) for line in lines],
+        options=Options(name=name, priority=priority),
+        cwd=b"/",
+        environment=ENVIRONMENT if environment is None else environment,
+    )
+
+
+def ids(*jobs):
+    """These jobs as a selector."""
+    return Selector(ids=[(job, job) for job in jobs])
+
+
+class Inside:
+    def __init__(self, home, **config):
+        self.paths = locate({"JOBD_HOME": str(home)})
+        self.daemon = Daemon(Setup(paths=self.paths, config=DaemonConfig(**config)), link=None)
+        self._clients = []
+        self._open = True
+        self.daemon.start()
+        self.client = self.connect()
+
+    def connect(self):
+        client = Client(self.paths.socket)
+        self._clients.append(client)
+        return client
+
+    def close(self):
+        if not self._open:
+            return
+        self._open = False
+        self.daemon.manager.drain()
+        if self.daemon.runs:
+            self.daemon.manager.end_running()
+            running = Selector(states=[State.RUNNING])
+            follow.until_finished(self.client, follow.settled(self.client, running) or ids(1))
+        self.daemon.close(clean=True)
+        for client in self._clients:
+            client.close()
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def submit(self, *lines, **options):
+        return self.client.submit(submit_of(*lines, **options)).first
+
+    def ask(self, request, request_id=b"", kind=None):
+        """The daemon's raw answer to a request with an id of our choice."""
+        answer = self.daemon.service.answer(wire.encode_request(request, request_id), "me")
+        return answer if kind is None else wire.decode_reply(answer, kind)
+
+    def wait(self, *jobs):
+        waited = follow.until_finished(self.client, ids(*jobs), timeout=60)
+        assert waited.done, waited.counts
+        return waited
+
+    def job(self, job):
+        return self.client.show(job).job
+
+    def output(self, job, **which):
+        return self.client.output(Output(id=job, **which)).data
+
+    def listed(self, **which):
+        pages = follow.pages(self.client, List(**which))
+        return [job.id for page in pages for job in page.jobs]
+
+    # --- the disk -----------------------------------------------------------------------------
+
+    def sql(self, statement, *values):
+        with closing(sqlite3.connect(self.paths.database)) as database, database:
+            return database.execute(statement, values).fetchall()
+
+    def counts_on_disk(self):
+        found = dict(self.sql("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
+        return {state: found.get(state.value, 0) for state in State}

@@ -1,0 +1,332 @@
+"""Whatever a client sends concerns it alone: an error or the end, and others are served."""
+
+import contextlib
+import os
+import pwd
+import resource
+import socket
+import struct
+import zlib
+
+import msgspec
+import pytest
+from rpyc.core import brine, consts
+
+from jobd import service
+from jobd.contract import wire
+from jobd.contract.errors import BadRequest, InternalError, JobdError, VersionMismatch
+from jobd.contract.models import DaemonStatus, Status, View
+from jobd.contract.paths import ShortAddress
+from jobd.contract.version import PROTOCOL
+from tests.helpers import wait_until
+
+HEADER = struct.Struct("!LB")
+PATIENCE = 20.0
+SERVED = {"HANDLE_CALL", "HANDLE_CLOSE"}
+
+
+class Raw:
+    """A client that speaks whatever it likes."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        with ShortAddress(path) as address:
+            self.socket.connect(address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def frame(self, data, *, compressed=False):
+        self.send(HEADER.pack(len(data), compressed) + data + b"\n")
+
+    def request(self, handler, args, *, seq=1, kind=consts.MSG_REQUEST):
+        self.frame(brine.I1.pack(kind) + brine.dump((seq, (handler, args))))
+
+    def call(self, payload, **options):
+        self.request(consts.HANDLE_CALL, values(payload), **options)
+
+    def answer(self):
+        """The kind of the answer and what is in it; None: hung up."""
+        try:
+            header = self._read(HEADER.size)
+            length, _ = HEADER.unpack(header)
+            data = self._read(length + 1)[:-1]
+        except EOFError:
+            return None
+        seq, content = brine.load(data[1:])
+        assert seq == 1
+        return data[0], content
+
+    def _read(self, count):
+        found = b""
+        while len(found) < count:
+            try:
+                more = self.socket.recv(count - len(found))
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                raise EOFError
+            found += more
+        return found
+
+    def error(self):
+        """The error that is in a reply, raised."""
+        kind, (label, content) = self.answer()
+        assert (kind, label) == (consts.MSG_REPLY, consts.LABEL_VALUE)
+        return wire.decode_reply(content, View)
+
+
+def values(*args):
+    return consts.LABEL_VALUE, args
+
+
+@pytest.fixture
+def raw(quiet):
+    """Good clients are served before, beside and after what this one does."""
+    beside = quiet.connect()
+    assert beside.status().running
+    with Raw(quiet.paths.socket) as made:
+        yield made
+        assert beside.status().running
+        assert quiet.submit("true") >= 1
+    assert quiet.connect().status().running
+
+
+def envelope(**fields):
+    return wire.encode(
+        wire.Envelope(
+            **{
+                "protocol": PROTOCOL,
+                "version": "1",
+                "name": "status",
+                "body": msgspec.Raw(b"\x80"),
+                **fields,
+            }
+        )
+    )
+
+
+def body(value):
+    return msgspec.Raw(msgspec.msgpack.encode(value))
+
+
+def test_the_raw_client_can_be_good(raw):
+    raw.call(wire.encode_request(Status()))
+    kind, (_, content) = raw.answer()
+    assert kind == consts.MSG_REPLY
+    assert wire.decode_reply(content, DaemonStatus).running
+
+
+@pytest.mark.parametrize(
+    ("payload", "error", "words"),
+    [
+        (b"", BadRequest, "unreadable"),
+        (b"\xc1" * 100, BadRequest, "unreadable"),
+        (b"\x91" * 100_000, BadRequest, "unreadable"),
+        (msgspec.msgpack.encode({"protocol": "one"}), BadRequest, "unreadable"),
+        (envelope(name="explode"), BadRequest, "unknown request 'explode'"),
+        (envelope(name="x" * 10_000), BadRequest, "unknown request 'xxx"),
+        (envelope(name="__init__"), BadRequest, "unknown"),
+        (envelope(protocol=PROTOCOL + 1), VersionMismatch, "jobd restart"),
+        (envelope(protocol=0), VersionMismatch, "protocol 0"),
+        (envelope(body=msgspec.Raw(b"")), BadRequest, "unreadable"),
+        (envelope(body=msgspec.Raw(b"\xc0")), BadRequest, "status"),
+        pytest.param(
+            envelope(body=msgspec.Raw(b"\x91" * 50_000 + b"\x01")),
+            BadRequest,
+            "unreadable",
+            id="nested body",
+        ),
+        (envelope(body=body({"surprise": 1})), BadRequest, "surprise"),
+        (envelope(name="show", body=body({"id": "1"})), BadRequest, "id"),
+        (envelope(name="show", body=body({"id": 0})), BadRequest, "id"),
+        (envelope(name="show", body=body({"id": 2**63})), BadRequest, "id"),
+        (envelope(name="show", body=body({})), BadRequest, "id"),
+        (envelope(name="workers", body=body({"workers": -1})), BadRequest, "workers"),
+        (envelope(name="workers", body=body({"workers": 10**9})), BadRequest, "workers"),
+        (envelope(name="stop", body=body({"selector": {"ids": [[1, 2, 3]]}})), BadRequest, "ids"),
+        (envelope(name="wait", body=body({"selector": {}, "wait": -1})), BadRequest, "wait"),
+        (envelope(name="events", body=body({"limit": 10**6})), BadRequest, "limit"),
+        (envelope(name="list", body=body({"cursor": "a:b:c:d"})), BadRequest, "cursor"),
+        (envelope(name="submit", body=body({"commands": [{"argv": ["a"]}]})), BadRequest, "argv"),
+    ],
+)
+def test_a_bad_request_is_an_error_with_its_reason(raw, payload, error, words):
+    raw.call(payload)
+    with pytest.raises(JobdError, match=words) as caught:
+        raw.error()
+    assert type(caught.value) is error
+    raw.call(wire.encode_request(Status()))
+    assert raw.answer()[0] == consts.MSG_REPLY
+
+
+def test_a_defect_is_told_without_its_inside(quiet, monkeypatch):
+    monkeypatch.setitem(quiet.daemon.service._handlers, "status", lambda *_: 1 / 0)
+    with pytest.raises(InternalError, match="jobd log") as caught:
+        quiet.client.status()
+    assert "division" not in str(caught.value)
+    assert quiet.client.workers().workers == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (consts.LABEL_REMOTE_REF, ("builtins.object", 1, 2)),
+        (consts.LABEL_LOCAL_REF, ("builtins.object", 1, 2)),
+        (consts.LABEL_TUPLE, ((consts.LABEL_REMOTE_REF, ("os.system", 1, 2)),)),
+        (99, b""),
+        values(1),
+        values("text"),
+        values(),
+        values(b"a", b"b"),
+        values(wire.encode_request(Status()), (("key", 1),)),
+        (consts.LABEL_VALUE, 17),
+    ],
+)
+def test_only_one_bytes_is_an_argument(raw, arguments):
+    raw.request(consts.HANDLE_CALL, arguments)
+    answer = raw.answer()
+    assert answer is None or answer[0] == consts.MSG_EXCEPTION
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({name for name in vars(consts) if name.startswith("HANDLE_")} - SERVED),
+)
+def test_nothing_else_of_rpyc_is_answered(raw, name):
+    raw.request(getattr(consts, name), values(1, "__class__", b"x"))
+    answer = raw.answer()
+    assert answer is None or answer[0] == consts.MSG_EXCEPTION
+    assert "Traceback" not in str(answer)
+
+
+@pytest.mark.parametrize("kind", [consts.MSG_REPLY, consts.MSG_EXCEPTION, 0, 9])
+def test_nobody_asked_for_an_answer(raw, kind):
+    raw.call(b"", kind=kind)
+    assert raw.answer() is None
+
+
+def test_who_says_goodbye_is_let_go(raw):
+    raw.request(consts.HANDLE_CLOSE, values())
+    assert raw.answer() in (None, (consts.MSG_REPLY, (consts.LABEL_VALUE, None)))
+    assert raw.answer() is None
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: jobd\r\n\r\n",
+        os.urandom(4096),
+        HEADER.pack(wire.MAX_FRAME + 1, 0),
+        HEADER.pack(0xFFFFFFFF, 0) + b"x" * 1000,
+        HEADER.pack(1000, 1) + zlib.compress(b"\0" * 100_000).ljust(1000, b"\0") + b"\n",
+        HEADER.pack(0, 0) + b"\n",
+        HEADER.pack(1, 0) + b"\x01\n",
+        HEADER.pack(6, 0) + b"\x01\xff\xff\xff\xff\xff\n",
+    ],
+    ids=["http", "noise", "too long", "longest", "compressed", "empty", "no body", "no brine"],
+)
+def test_garbage_is_hung_up_on(raw, garbage):
+    raw.send(garbage)
+    # Noise may announce a frame that is allowed; it is over when no more can come.
+    raw.socket.shutdown(socket.SHUT_WR)
+    assert raw.answer() is None
+
+
+def test_a_nest_too_deep_is_hung_up_on(raw):
+    """Each byte opens a tuple of one: the reader must neither crash nor spin."""
+    raw.frame(brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP1 * 1_000_000)
+    answer = raw.answer()
+    assert answer is None or answer[0] == consts.MSG_EXCEPTION
+
+
+@pytest.mark.parametrize("half", [b"", b"\0", HEADER.pack(1000, 0) + b"half"])
+def test_who_falls_silent_disturbs_nobody(quiet, half):
+    with Raw(quiet.paths.socket) as first, Raw(quiet.paths.socket) as second:
+        first.send(half)
+        second.send(half)
+        assert quiet.connect().status().running
+
+
+def test_who_does_not_read_disturbs_nobody(quiet):
+    quiet.submit(*["x" * 1000] * 2000)
+    with Raw(quiet.paths.socket) as deaf:
+        for _ in range(20):
+            deaf.call(envelope(name="list"))
+        assert quiet.connect().status().running
+
+
+def test_more_clients_than_there_are_places(quiet):
+    slots = quiet.daemon.service._slots
+    taken = 0
+    while slots.acquire(blocking=False):
+        taken += 1
+    with Raw(quiet.paths.socket) as refused:
+        assert refused.answer() is None
+    slots.release()
+    wait_until(lambda: quiet.connect().status().running)
+    for _ in range(taken - 1):
+        slots.release()
+
+
+def test_a_hundred_come_and_go(quiet):
+    raws = [Raw(quiet.paths.socket) for _ in range(100)]
+    for each in raws:
+        each.call(wire.encode_request(Status()))
+    assert [each.answer()[0] for each in raws] == [consts.MSG_REPLY] * 100
+    free = quiet.daemon.service._slots._value
+    for each in raws:
+        each.socket.close()
+    wait_until(lambda: quiet.daemon.service._slots._value == free + 100)
+
+
+def test_without_a_descriptor_left_a_client_is_turned_away_and_the_next_is_served(quiet):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    outsider.settimeout(PATIENCE)
+    highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    fillers = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    try:
+        try:
+            while True:
+                fillers.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+        outsider.connect(str(quiet.paths.socket))
+        with contextlib.suppress(ConnectionResetError):
+            assert outsider.recv(1) == b""
+    finally:
+        for fd in fillers:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        outsider.close()
+    assert quiet.connect().status().running
+
+
+@pytest.mark.parametrize(
+    ("uid", "login"),
+    [(0, "root"), (os.geteuid(), pwd.getpwuid(os.geteuid()).pw_name), (65531, None)],
+)
+def test_the_kernel_says_who_may_come_in(uid, login):
+    class Accepted:
+        def getsockopt(self, *_):
+            return struct.pack("3i", 1, uid, uid)
+
+    assert service._peer(Accepted()) == login
+
+
+def test_who_vanishes_while_waiting_leaves_no_thread(quiet):
+    job = quiet.submit("true")
+    free = quiet.daemon.service._slots._value
+    with Raw(quiet.paths.socket) as vanishing:
+        wait = {"selector": {"ids": [[job, job]]}, "wait": 0.3}
+        vanishing.call(envelope(name="wait", body=body(wait)))
+    wait_until(lambda: quiet.daemon.service._slots._value == free)
