@@ -159,8 +159,9 @@ class Manager:
         self._refuse_draining()
         count = len(request.commands)
         first = self._ledger.reserve_ids(count)
-        self._store.stage(first, first + count - 1)
-        return None, first, self._store.use_environment(request.environment, count)
+        environment = self._store.use_environment(request.environment, count)
+        self._store.stage(first, first + count - 1, environment)
+        return None, first, environment
 
     def _end_batch(self, first: int, request: Submit) -> Submitted:
         self._store.unstage(first)

@@ -139,7 +139,7 @@ class Service:
     def _handle(self, payload: bytes, user: str) -> View:
         try:
             envelope = wire.decode_envelope(payload)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"unreadable request: {error}") from None
         if envelope.protocol != PROTOCOL:
             raise VersionMismatch(
@@ -240,7 +240,7 @@ class Service:
 def _decode(envelope: wire.Envelope) -> Record:
     try:
         return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"{envelope.name}: {error}") from None
 
 

@@ -87,9 +87,9 @@ class Store:
             ],
         )
 
-    def stage(self, first: int, last: int) -> None:
+    def stage(self, first: int, last: int, environment: int) -> None:
         """Hide a range of jobs until `unstage`."""
-        self._db.execute("INSERT INTO staged (first, last) VALUES (?, ?)", (first, last))
+        self._db.execute("INSERT INTO staged VALUES (?, ?, ?)", (first, last, environment))
 
     def unstage(self, first: int) -> None:
         self._db.execute("DELETE FROM staged WHERE first = ?", (first,))
@@ -98,15 +98,18 @@ class Store:
         """Delete a slice of a batch that was never finished; True when none is left."""
         rows = self._db.execute(
             "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE id BETWEEN ? AND ? LIMIT ?)"
-            " RETURNING environment",
+            " RETURNING id",
             (first, last, limit),
         ).fetchall()
-        for (environment,) in rows:
-            self.leave_environment(environment)
+        if len(rows) == limit:
+            return False
         self._db.execute("DELETE FROM events WHERE job BETWEEN ? AND ?", (first, last))
-        if len(rows) < limit:
-            self.unstage(first)
-        return len(rows) < limit
+        (environment,) = self._db.execute(
+            "SELECT environment FROM staged WHERE first = ?", (first,)
+        ).fetchone()
+        self.leave_environment(environment, last - first + 1)
+        self.unstage(first)
+        return True
 
     def started(self, job: int, token: str, slot: int, host: str, now: int) -> Started | None:
         """The next attempt of a pending job begins; None: its record is damaged, it has failed."""

@@ -70,8 +70,9 @@ CREATE INDEX requests_at ON requests (at);
 
 -- Ranges of jobs that a batch is still writing: nobody sees them before the batch is whole.
 CREATE TABLE staged (
-    first INTEGER PRIMARY KEY,
-    last  INTEGER NOT NULL
+    first       INTEGER PRIMARY KEY,
+    last        INTEGER NOT NULL,
+    environment INTEGER NOT NULL            -- counted for all of the batch from its beginning
 ) STRICT;
 
 -- Output whose job is deleted and whose files may still be there.
