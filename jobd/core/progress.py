@@ -1,36 +1,27 @@
 """How far a job is: what it says itself, or what can be read off its output; and the time left.
 
 A job that knows writes to the file `$JOBD_PROGRESS`; then its word counts. Of any other, the last
-lines of output are looked at for a form that common tools print (see `forms`), or for what the
-user's own rule says (see `rules`). None always means "nothing to learn here": the caller keeps
-what it knew.
-
-Not the last line alone: at any moment pytest has begun the next test's line and wget its next row
-of dots, aria2 has drawn a ruler below and ctest has named what it starts. The newest line that
-says something counts. A number that stands alone means progress only as the very last line.
+line of output is looked at for a form that common tools print (see `forms`). None always means
+"nothing to learn here": the caller keeps what it knew.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
-from jobd.core.forms import percent_in, played_in
-from jobd.core.rules import AUTO, NONE, Rule
-from jobd.core.tail import WINDOW, last_line, last_lines
+from jobd.core.forms import percent_in
+from jobd.core.tail import WINDOW, last_line
 
-__all__ = ["AUTO", "NONE", "WINDOW", "Reading", "eta", "from_file", "from_output", "last_line"]
+__all__ = ["WINDOW", "Reading", "eta", "from_file", "from_output", "last_line"]
 
 MAX_MESSAGE: Final = 1000
 """Characters; the contract's limit for `jobctl progress -m` too."""
 MAX_LINE: Final = 400
 """Characters of a line that is still looked at; no tool draws a longer bar."""
-MAX_LINES: Final = 10
-"""Lines from the end that are looked at; rclone draws such a block."""
 
 _REPORT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}) ?%?(?: +(.*))?")
 
@@ -51,43 +42,16 @@ def from_file(content: bytes) -> Reading | None:
     return Reading(float(match[1]), (match[2] or "")[:MAX_MESSAGE].strip() or None)
 
 
-def from_output(tail: bytes, rule: Rule = AUTO, head: bytes = b"") -> Reading | None:
-    """How far the last lines of a job's output, finished or not, say that it is.
-
-    `head`: the begin of the output (`WINDOW` bytes), for tools that say only there how much there
-    is to do. Whether it can matter: `wants_head(tail)`.
-    """
+def from_output(tail: bytes) -> Reading | None:
+    """The percentage or counter in the last line, finished or not, of a job's output."""
     tail = tail[-WINDOW:]
-    if rule is NONE or not _may_say(tail, rule):
+    if b"%" not in tail and b"/" not in tail and b" of " not in tail:
         return None
-    for index, line in enumerate(islice(last_lines(tail), MAX_LINES)):
-        if len(line) > MAX_LINE:
-            continue
-        percent = rule.percent_in(line) if rule.pattern else percent_in(line, last=index == 0)
-        if percent is None and index == 0 and not rule.pattern:
-            percent = _played(line, tail, head)
-        if percent is not None:
-            return Reading(percent)
-    return None
-
-
-def wants_head(tail: bytes) -> bool:
-    """Whether the begin of the output would help: ffmpeg says there how long its input is."""
-    return b"time=" in tail
-
-
-def _may_say(tail: bytes, rule: Rule) -> bool:
-    if rule.pattern:
-        return True
-    if b"Use%" in tail:  # a column of df may be bare percentages
-        return False
-    return b"%" in tail or b"/" in tail or b" of " in tail or b"=" in tail or b"--:--" in tail
-
-
-def _played(line: str, tail: bytes, head: bytes) -> float | None:
-    if not wants_head(tail):
+    line = last_line(tail, MAX_LINE + 1)
+    if len(line) > MAX_LINE or b"Use%" in tail:  # a column of df may be bare percentages
         return None
-    return played_in(line, (head + b"\n" + tail).decode("utf-8", "replace"))
+    percent = percent_in(line)
+    return None if percent is None else Reading(percent)
 
 
 def eta(percent: float, started_at: float, now: float) -> float | None:

@@ -1,9 +1,10 @@
 """How a job's output is read for progress: as common tools print it, not at all, or as a user says.
 
 A user's regular expression is run by the daemon, again and again, over whatever the job prints;
-Python's engine backtracks and holds the interpreter meanwhile. So a rule is taken only if it cannot
-blow up: no repetition of something that itself varies (`(a+)+`), no reference back; then it is tried
-on lines made of its own characters, growing until as long as a line gets. What is slow is refused.
+Python's engine backtracks and holds the interpreter meanwhile. So a rule is taken only if it
+cannot blow up: no repetition of something that itself varies (`(a+)+`), no reference back; then it
+is tried on lines made of its own characters, growing until as long as a line gets, and refused
+where it is slow.
 """
 
 from __future__ import annotations

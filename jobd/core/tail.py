@@ -7,7 +7,6 @@ back a character, colours and other escapes (ECMA-48) vanish. All patterns run i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 WINDOW: Final = 4096
@@ -32,11 +31,6 @@ _INVISIBLE: Final[dict[int, str | None]] = {
 
 def last_line(tail: bytes, limit: int = 200) -> str:
     """The last line with something on it, safe to print, of at most `limit` characters."""
-    return next(last_lines(tail), "")[:limit].rstrip()
-
-
-def last_lines(tail: bytes) -> Iterator[str]:
-    """Lines with something on them, safe to print, the last one first."""
     tail = tail[-WINDOW:]
     text = _JUMP.sub("\n", tail.decode("utf-8", "replace"))
     text = _ESCAPE.sub("", text)
@@ -45,7 +39,8 @@ def last_lines(tail: bytes) -> Iterator[str]:
     for line in reversed(_BREAK.split(text)):
         visible = line.translate(_INVISIBLE).strip()
         if visible:
-            yield visible
+            return visible[:limit].rstrip()
+    return ""
 
 
 def _take_back(text: str) -> str:
