@@ -42,6 +42,8 @@ def failing(make):
         inside = make(**config)
         connection = Failing(inside.daemon.writer._db, word)
         inside.daemon.writer._db = connection
+        # What the start has left to commit must not use up a failure that is meant for the test.
+        inside.daemon.writer.call(lambda: None)
         return inside, connection
 
     return made
