@@ -115,7 +115,7 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
 
 def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:
     """Pages of events behind `after`, until all that is selected has finished."""
-    wait = MAX_WAIT
+    wait = 0.0
     while True:
         page = client.events(Events(selector=selector, after=after, wait=wait))
         after = page.next

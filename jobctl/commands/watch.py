@@ -1,7 +1,8 @@
-"""`jobctl watch`: a line per change."""
+"""`jobctl watch`: jobs as they run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -9,8 +10,8 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.options import as_json, selects
-from jobctl.render import data, live, notices
-from jobd.contract.models import Events, List, Selector
+from jobctl.render import data, live, notices, streams
+from jobd.contract.models import Events, Job, List, Selector
 
 if TYPE_CHECKING:
     from jobctl.client import Client
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 @as_json
 @pass_client
 def command(client: Client, selector: Selector | None, *, as_json: bool) -> int:
-    """Print changes as they happen.
+    """Watch jobs run.
 
-    A line per change, until all that is watched has finished.
+    On a terminal: a row per running job with bar, percentage, time left (or how long it has
+    run) and last line of output, and the counts of the rest; what has ended scrolls away
+    above. Elsewhere: a line per change; with --json one event a line.
 
-    Without SELECTOR the whole queue is watched. With --json one event a line. Ctrl-C only
-    ends the watching.
+    Without SELECTOR the whole queue is watched. Ends when all that it watches has finished;
+    Ctrl-C only ends the watching.
     """
     if selector is None:
         return notices.nothing_selected()
@@ -48,22 +51,36 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
 
     # The cursor first: what happens from here on is seen, if not as standing then as change.
     after = client.events(Events(selector=selector, after=None, wait=0)).next
-    chosen = follow.settled(client, selector) if selector.states else selector
+    chosen = follow.settled(client, selector) if selector.states or selector.all else selector
     if chosen is None:
         return notices.nothing_selected()
-    code = _print_standing(client, chosen, quiet=as_json)
+    page = client.list(List(selector=chosen, pending=0, finished=0))
+    code = notices.missing(page.missing)
     if code and all(first == last for first, last in chosen.ids):
         chosen = follow.existing(client, chosen) or chosen
-    for page in follow.changes(client, chosen, after):
-        for event in page.events:
-            (data.record if as_json else live.event)(event)
+    if streams.can_redraw() and not as_json:
+        _redraw(client, chosen, after)
+    else:
+        _print_lines(client, chosen, after, page.jobs, as_json=as_json)
     return code
 
 
-def _print_standing(client: Client, selector: Selector, *, quiet: bool) -> int:
-    """What runs just now; it says so itself only when it next changes."""
-    page = client.list(List(selector=selector, pending=0, finished=0))
-    for job in page.jobs:
-        if not quiet:
-            live.standing(job)
-    return notices.missing(page.missing)
+def _redraw(client: Client, selector: Selector, after: int) -> None:
+    from jobctl.render.screen import LiveScreen
+    from jobctl.watching import Watching
+
+    with LiveScreen() as screen:
+        Watching(client, selector, after, screen).run()
+
+
+def _print_lines(
+    client: Client, selector: Selector, after: int, running: Iterable[Job], *, as_json: bool
+) -> None:
+    from jobctl import follow
+
+    for job in () if as_json else running:
+        # It says so itself only when it next changes.
+        live.standing(job)
+    for page in follow.changes(client, selector, after):
+        for event in page.events:
+            (data.record if as_json else live.event)(event)

@@ -51,6 +51,12 @@ def raw(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def now(text: str) -> None:
+    """Text on stdout, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def flush() -> None:
     sys.stdout.flush()
 
@@ -104,6 +110,12 @@ def on_terminal() -> bool:
 def width() -> int:
     """Columns of the terminal."""
     return shutil.get_terminal_size().columns
+
+
+def can_redraw() -> bool:
+    """Whether stdout is a terminal with a cursor that can be moved, and shows any character."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return on_terminal() and not is_dumb() and encoding == "utf8"
 
 
 def is_dumb() -> bool:

@@ -31,5 +31,9 @@ def running(job: Job) -> str:
 
 def counts(jobs: dict[State, int]) -> str:
     """`1 running, 2 pending, 1 failed`."""
+    return ", ".join(counted(jobs))
+
+
+def counted(jobs: dict[State, int]) -> list[str]:
     order = (State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED)
-    return ", ".join(f"{jobs[state]:,} {state.value}" for state in order if jobs.get(state))
+    return [f"{jobs[state]:,} {state.value}" for state in order if jobs.get(state)]

@@ -345,9 +345,8 @@ def test_the_counts_are_those_of_the_database(make, seed):
     ]  # fmt: skip
     for _ in range(60):
         dice.choice(actions)()
-    client.workers(3)
+    client.workers(0)
     client.stop(Selector(states=[State.RUNNING]), grace=0)
-    client.stop(Selector(states=[State.PENDING]))
     wait_until(lambda: not inside.client.status().busy)
     wait_until(lambda: not inside.daemon.runs)
     inside.daemon.writer.call(lambda: None)  # memory changes a moment before the disk does

@@ -1,0 +1,128 @@
+"""The lines of `watch` on a terminal: a row per running job, and the counts of the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from jobctl.render import text, words
+from jobd.contract.models import Job, State
+
+if TYPE_CHECKING:
+    from jobctl.watching import Picture
+
+_LEAVE: Final = "Ctrl-C leaves"
+_NAME: Final = 16
+_BAR: Final = 30
+_LINE: Final = 20
+"""Columns that the last line of output gets before the bar takes more than it needs."""
+_SHORTEST_LINE: Final = 7
+_SMALL_BAR: Final = 10
+_SMALLEST_BAR: Final = 5
+
+
+class _Layout(Struct, frozen=True):
+    """Columns of each part; 0 leaves it out."""
+
+    number: int
+    name: int
+    bar: int
+    percent: int
+    left: int
+
+
+def lines(picture: Picture, console: Console) -> list[Text]:
+    """From top to bottom, each at most as wide as the console but for one column.
+
+    In the last column the cursor of some terminals waits and of others goes on.
+    """
+    width = max(1, console.width - 1)
+    layout = _layout(picture, width)
+    found = [_row(job, layout, console) for job in picture.running]
+    for row, job in zip(found, picture.running, strict=True):
+        _add_line(row, picture.lines.get(job.id) or job.progress_message or "", width)
+    if picture.more:
+        found.append(Text(f"{'':>{layout.number}} and {picture.more:,} more running"))
+    found.append(_footer(picture, width))
+    for line in found:
+        line.truncate(width, overflow="ellipsis")
+    return found
+
+
+def _layout(picture: Picture, width: int) -> _Layout:
+    running = picture.running
+    number = max([3, *(len(str(job.id)) for job in running)])
+    name = min(_NAME, max(6, width // 4), max([0, *(text.columns(_name(job)) for job in running)]))
+    known = any(job.progress is not None for job in running)
+    percent = max([3, *(len(_percent(job)) for job in running)]) if known else 0
+    left = max([0, *(len(_left(job)) for job in running)])
+    rest = width - (number + 1 + name + 2 + percent + 2 + left + 2)
+    bar = max(min(_BAR, rest - _LINE), min(_SMALL_BAR, rest)) if percent else 0
+    return _Layout(number, name, bar if bar >= _SMALLEST_BAR else 0, percent, left)
+
+
+def _name(job: Job) -> str:
+    return text.visible(job.name or job.command)
+
+
+def _left(job: Job) -> str:
+    """What is left, or where nobody knows how long it has run."""
+    if job.paused:
+        return "paused"
+    return text.left(job.eta_s) if job.eta_s is not None else text.duration(job.run_s)
+
+
+def _row(job: Job, layout: _Layout, console: Console) -> Text:
+    name = text.padded(text.cut(_name(job), layout.name), layout.name)
+    row = Text(f"{job.id:>{layout.number}} {name}")
+    if layout.bar:
+        row.append("  ").append_text(_bar(job, layout.bar, console))
+    if layout.percent:
+        row.append(f"  {_percent(job):>{layout.percent}}")
+    if layout.left:
+        row.append(f"  {_left(job):<{layout.left}}")
+    return row
+
+
+def _add_line(row: Text, said: str, width: int) -> None:
+    """Behind the rest, where enough of it can be read to be worth it."""
+    if width - row.cell_len >= _SHORTEST_LINE:
+        row.append(f"  {text.visible(said)}", style="dim")
+    row.rstrip()
+
+
+def _percent(job: Job) -> str:
+    return "" if job.progress is None else f"{int(job.progress)}%"
+
+
+def _bar(job: Job, width: int, console: Console) -> Text:
+    if job.progress is None:
+        return Text(" " * width)
+    bar = ProgressBar(total=100, completed=job.progress, width=width)
+    parts = [(segment.text, segment.style or "") for segment in console.render(bar)]
+    drawn = Text.assemble(*parts)
+    drawn.rstrip()
+    return Text(text.padded(drawn.plain, width), spans=drawn.spans)
+
+
+def _footer(picture: Picture, width: int) -> Text:
+    footer = counted(picture)
+    space = width - len(footer) - len(_LEAVE)
+    if space > 1:
+        footer.append(f"{' ' * space}{_LEAVE}")
+    footer.stylize("dim")
+    return footer
+
+
+def counted(picture: Picture) -> Text:
+    """`1 of 3 workers busy · 1 pending · 1 failed`."""
+    rest = dict(picture.counts)
+    running = rest.pop(State.RUNNING, 0)
+    first = f"{running:,} running"
+    if picture.workers is not None:
+        first = f"{picture.busy:,} of {picture.workers:,} workers busy"
+    return Text(" · ".join([first, *words.counted(rest)]))

@@ -1,0 +1,161 @@
+"""The live part of a terminal: some lines above the cursor that are drawn again and again.
+
+The terminal's own settings stay as they are (cursor, echo, screen), so that there is nothing to
+put back, whatever ends the program. The cursor rests at the start of the line below, where the
+`^C` of Ctrl-C does no harm.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from rich.console import Console
+from rich.text import Text
+
+from jobctl.render import live, rows, streams
+from jobd.contract.models import Event, State
+
+if TYPE_CHECKING:
+    from jobctl.watching import Picture
+
+_ENDS: Final = {"completed": "green", "failed": "red", "stopped": "yellow", "retrying": "yellow"}
+"""Events that stay on the screen, and the colour of each."""
+_ALONE: Final = 10
+"""Ends that come at one time and are told one by one; beyond, the completed ones only count."""
+_BESIDE_ROWS: Final = 3
+"""Lines of the terminal that are no rows: "more running", the counts, the cursor."""
+_UP: Final = "\x1b[{}A"
+_ERASE_RIGHT: Final = "\x1b[K"
+_ERASE_BELOW: Final = "\x1b[J"
+
+
+class LiveScreen:
+    """What `watch` draws on. As a context it leaves the counts behind as a last line."""
+
+    def __init__(self) -> None:
+        self._picture: Picture | None = None
+        self._drawn: list[str] = []
+        """The lines on the screen, without colour."""
+        self._width = 0
+        self._frame = ""
+        self._names: dict[int, str] = {}
+        self._may_redraw = False
+        self._handler: Any = None
+
+    def __enter__(self) -> Self:
+        self._handler = signal.signal(signal.SIGWINCH, self._resized)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGWINCH, self._handler)
+        if self._picture is None:
+            return
+        counts = rows.counted(self._picture)
+        self._picture = None
+        self._write([counts], [])
+
+    def room(self) -> int:
+        return max(1, shutil.get_terminal_size().lines - _BESIDE_ROWS)
+
+    def show(self, picture: Picture, said: Sequence[Event]) -> None:
+        above = [_told(event, self._names) for event in _ends(said)]
+        above += _summary(said)
+        self._picture = picture
+        self._names = {job.id: job.name for job in picture.running if job.name}
+        self._draw(above)
+
+    def resizable(self) -> None:
+        self._may_redraw = True
+
+    def busy(self) -> None:
+        self._may_redraw = False
+
+    def _resized(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread, between two of its steps: only where it waits, it can be drawn."""
+        del number, frame
+        if self._may_redraw and self._picture is not None:
+            self._may_redraw = False
+            self._draw([])
+            self._may_redraw = True
+
+    def _draw(self, above: Sequence[Text]) -> None:
+        if self._picture is None:
+            return
+        *upper, last = rows.lines(self._picture, _console())
+        # More lines than the terminal has would scroll with every redraw.
+        self._write(above, [*upper[: max(0, shutil.get_terminal_size().lines - 2)], last])
+
+    def _write(self, above: Sequence[Text], drawn: Sequence[Text]) -> None:
+        """In one go, so that nothing flickers; nothing at all where it is there already."""
+        console = _console()
+        with console.capture() as captured:
+            for line in [*above, *drawn]:
+                console.print(line, no_wrap=True, overflow="ignore", crop=False)
+        frame = captured.get()
+        if frame == self._frame and not above and console.width == self._width:
+            return
+        up = self._height(console.width)
+        start = _UP.format(up) if up else ""
+        streams.now(start + "\r" + frame.replace("\n", f"{_ERASE_RIGHT}\n") + _ERASE_BELOW)
+        self._frame = "" if above else frame
+        self._drawn, self._width = [line.plain for line in drawn], console.width
+
+    def _height(self, width: int) -> int:
+        """Lines that what was drawn takes now: a narrower terminal has broken the long ones."""
+        from jobctl.render.text import columns
+
+        return sum(max(1, -(-columns(line) // width)) for line in self._drawn)
+
+
+def _console() -> Console:
+    """Of the terminal's present size."""
+    coloured = streams.in_colour(sys.stdout)
+    return Console(
+        file=sys.stdout,
+        force_terminal=True,
+        color_system="auto" if coloured else None,
+        no_color=not coloured,
+        width=shutil.get_terminal_size().columns,
+        highlight=False,
+        legacy_windows=False,
+    )
+
+
+def _ends(said: Sequence[Event]) -> list[Event]:
+    """Those that are told one by one."""
+    ends = [event for event in said if event.event in _ENDS]
+    if len(ends) <= _ALONE:
+        return ends
+    return [event for event in ends if event.event != State.COMPLETED][:_ALONE]
+
+
+def _summary(said: Sequence[Event]) -> list[Text]:
+    """`312 more failed`. How many completed the counts say; a line at each redraw is no help."""
+    alone, ends = Counter(event.event for event in _ends(said)), Counter(e.event for e in said)
+    rest = [
+        f"{ends[name] - alone[name]:,} more {name}"
+        for name in _ENDS
+        if name != State.COMPLETED and ends[name] > alone[name]
+    ]
+    return [Text(", ".join(rest))] if rest else []
+
+
+def _told(event: Event, names: dict[int, str]) -> Text:
+    """`job 3 failed (exit code 2)  prep`."""
+    from jobctl.render.text import visible
+
+    line = Text(live.sentence(event))
+    line.highlight_words([event.event], style=_ENDS[event.event])
+    name = names.get(event.job or 0)
+    return line.append(f"  {visible(name)}", style="dim") if name else line

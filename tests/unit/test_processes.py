@@ -1,0 +1,156 @@
+"""Board and members: which process belongs to which attempt."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from jobd import kernel
+from jobd.contract.models import MAX_WORKERS
+from jobd.engines import members
+from jobd.engines.board import Board, ticks
+from tests.helpers import wait_until
+
+TOKEN = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def board(tmp_path):
+    made = Board(tmp_path / "running")
+    made.begin()
+    yield made
+    made.close()
+
+
+def test_an_intent_has_no_pid_and_a_spawn_has(board):
+    board.intend(1, TOKEN, 42)
+    line = board.find(1, TOKEN)
+    assert (line.pid, line.daemon, line.supervisor) == (0, os.getpid(), 42)
+    board.spawned(1, 99)
+    assert board.find(1, TOKEN).pid == 99
+    assert board.find(1, "f" * 32) is None
+    assert board.find(2, TOKEN) is None
+    assert board.find(MAX_WORKERS + 1, TOKEN) is None
+
+
+def test_the_next_daemon_reads_what_the_last_one_wrote(board, tmp_path):
+    board.intend(MAX_WORKERS, TOKEN, 42)
+    board.spawned(MAX_WORKERS, os.getpid())
+    again = Board(tmp_path / "running")
+    assert again.trusted
+    assert again.find(MAX_WORKERS, TOKEN).pid == os.getpid()
+    again.close()
+
+
+def test_after_a_reboot_it_says_nothing(board, tmp_path, monkeypatch):
+    board.intend(1, TOKEN, 42)
+    monkeypatch.setattr(kernel, "boot_id", lambda: "another boot")
+    again = Board(tmp_path / "running")
+    assert not again.trusted
+    assert again.find(1, TOKEN) is None
+    again.begin()
+    assert again.find(1, TOKEN) is None
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 10, os.urandom(100_000)])
+def test_what_is_no_board_is_not_trusted(tmp_path, content):
+    (tmp_path / "running").write_bytes(content)
+    made = Board(tmp_path / "running")
+    assert not made.trusted
+    made.begin()
+    assert made.trusted
+    made.close()
+
+
+def test_a_process_began_between_its_ticks(board):
+    board.intend(1, TOKEN, 42)
+    with subprocess.Popen(["sleep", "100"]) as process:
+        board.spawned(1, process.pid)
+        line, stat = board.find(1, TOKEN), kernel.stat_of(process.pid)
+        assert line.earliest <= stat.start <= line.latest <= ticks() + 1
+        process.kill()
+
+
+@pytest.fixture
+def family():
+    """A leader, its child, one in a session of its own, and one without the token."""
+    script = (
+        "sleep 1000 & setsid sleep 1001 & setsid env -i /bin/sleep 1002 & echo up;"
+        " exec 2>&-; wait"
+    )  # fmt: skip
+    process = subprocess.Popen(
+        ["sh", "-c", script],
+        env={**os.environ, "JOBD_RUN": TOKEN},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"up\n"
+    wait_until(lambda: len(members.find(TOKEN, process.pid)) == 4)
+    everybody = members.find(TOKEN, process.pid)
+    yield process
+    # Once its parent is gone, nothing leads to the one that has shed the token.
+    members.send(everybody, signal.SIGKILL)
+    process.communicate()
+
+
+def test_all_of_a_job_are_found_and_nobody_else(family):
+    found = members.find(TOKEN, family.pid)
+    assert os.getpid() not in {stat.pid for stat in found}
+    names = {kernel.stat_of(stat.pid).session == family.pid for stat in found}
+    assert names == {True, False}
+    assert members.find("f" * 32, None) == []
+    assert members.token_of(family.pid) == TOKEN.encode()
+    assert members.token_of(1 << 30) == b""
+
+
+def test_ending_all_leaves_nobody(family):
+    assert members.end_all(TOKEN, family.pid, time.monotonic()) == []
+    assert members.find(TOKEN, family.pid) == []
+
+
+def test_a_pid_that_is_anothers_by_now_is_left_alone(family):
+    stat = kernel.stat_of(family.pid)
+    members.send([stat._replace(start=stat.start - 1)], signal.SIGKILL)
+    members.send([stat._replace(pid=1 << 22)], signal.SIGKILL)
+    assert family.poll() is None
+    members.send([stat], signal.SIGKILL)
+    assert family.wait(10) == -signal.SIGKILL
+
+
+def test_waiting_ends_with_the_first_that_goes():
+    with subprocess.Popen(["sleep", "0.05"]) as short, subprocess.Popen(["sleep", "100"]) as long:
+        both = [kernel.stat_of(process.pid) for process in (short, long)]
+        assert members.wait_gone(both, time.monotonic() + 30)
+        assert not members.wait_gone(both[1:], time.monotonic() + 0.01)
+        long.kill()
+
+
+def test_how_a_child_ended_stays_in_the_kernel_until_it_is_reaped():
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 7"], {})
+    ended = kernel.look(pid, block=True)
+    assert (ended.exit_code, ended.signal) == (7, None)
+    assert ended.max_rss_kb > 0
+    assert kernel.look(pid, block=False) == ended
+    assert kernel.stat_of(pid).state == "Z"
+    kernel.reap(pid)
+    assert kernel.stat_of(pid) is None
+    with pytest.raises(ChildProcessError):
+        kernel.look(pid, block=True)
+
+
+def test_a_name_full_of_parentheses_is_no_trouble(tmp_path):
+    odd = tmp_path / "a) Z 1 (b"
+    os.symlink("/bin/sleep", odd)
+    with subprocess.Popen([odd, "100"]) as process:
+        wait_until(lambda: b") Z 1" in _name(process.pid))
+        stat = kernel.stat_of(process.pid)
+        assert (stat.ppid, stat.state in "SR") == (os.getpid(), True)
+        process.kill()
+
+
+def _name(pid):
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read()

@@ -1,0 +1,119 @@
+"""The writer: one transaction for all that waits; each caller hears its own result."""
+
+import sqlite3
+import threading
+
+import pytest
+
+from jobd.contract.errors import Refused, StoreFailed
+from jobd.core.undo import Undo
+from jobd.store.database import open_writer
+from jobd.store.writer import Writer
+
+
+@pytest.fixture
+def database(tmp_path):
+    connection = open_writer(tmp_path / "jobd.db", durable=False)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def writer(database):
+    made = Writer(database, Undo(), lambda: lambda: None)
+    made.start()
+    yield made
+    made.close()
+
+
+def insert(database, name, value="v"):
+    database.execute("INSERT INTO settings VALUES (?, ?)", (name, value))
+
+
+def rows(database):
+    return [row[0] for row in database.execute("SELECT name FROM settings ORDER BY name")]
+
+
+def test_an_answer_comes_after_its_commit(writer, database):
+    assert writer.call(lambda: insert(database, "a") or 7) == 7
+    assert not database.in_transaction
+    assert rows(database) == ["a"]
+
+
+def test_a_refusal_spoils_no_neighbour(writer, database):
+    def refuse():
+        raise Refused("no")
+
+    held, told = threading.Event(), []
+    writer.post(held.wait)
+    writer.post(lambda: insert(database, "a"), told.append, told.append)
+    writer.post(refuse, told.append, told.append)
+    writer.post(lambda: insert(database, "b"), told.append, told.append)
+    held.set()
+    writer.call(lambda: None)
+    assert [type(result) for result in told] == [type(None), Refused, type(None)]
+    assert rows(database) == ["a", "b"]
+
+
+def test_one_that_breaks_is_taken_back_alone(writer, database):
+    held, told = threading.Event(), {}
+    writer.post(held.wait)
+    for name in ("a", "b", "a", "c"):  # the third breaks a rule of the table
+        writer.post(
+            lambda name=name: insert(database, name),
+            lambda _, name=name: told.setdefault(name, []).append("done"),
+            lambda error, name=name: told.setdefault(name, []).append(error),
+        )
+    held.set()
+    writer.call(lambda: None)
+    assert rows(database) == ["a", "b", "c"]
+    assert told["b"] == told["c"] == ["done"]
+    first, second = told["a"]
+    assert first == "done"
+    assert isinstance(second, StoreFailed)
+
+
+def test_memory_is_undone_with_the_transaction(database):
+    undo, seen = Undo(), []
+    writer = Writer(database, undo, lambda: lambda: None)
+    writer.start()
+
+    def change():
+        seen.append("done")
+        undo.add(lambda: seen.append("undone"))
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(StoreFailed, match="Nothing was changed"):
+        writer.call(change)
+    assert seen == ["done", "undone"] * 2  # with its neighbours, then alone
+    writer.call(lambda: None)
+    assert seen == ["done", "undone"] * 2
+    writer.close()
+
+
+def test_a_caller_that_breaks_when_told_harms_nobody(writer, database):
+    writer.post(lambda: insert(database, "a"), lambda _: 1 / 0)
+    assert writer.call(lambda: 1) == 1
+    assert rows(database) == ["a"]
+
+
+def test_what_waits_at_the_end_is_committed_and_nothing_comes_after_it(database):
+    writer = Writer(database, Undo(), lambda: lambda: None)
+    held = threading.Event()
+    writer.start()
+    writer.post(held.wait)
+    for name in "abc":
+        writer.post(lambda name=name: insert(database, name))
+    threading.Timer(0.05, held.set).start()
+    writer.close()
+    assert rows(database) == ["a", "b", "c"]
+    with pytest.raises(StoreFailed):
+        writer.call(lambda: None)
+
+
+def test_many_callers_are_served_in_order(writer):
+    order, count = [], 2000
+    for number in range(count):
+        writer.post(lambda number=number: order.append(number))
+    writer.call(lambda: None)
+    assert order == list(range(count))
