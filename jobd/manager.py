@@ -39,14 +39,14 @@ from jobd.contract.models import (
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.progress import Reading
-from jobd.core.ready import Entry
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.core.undo import Undo
 from jobd.hub import Hub
+from jobd.orders import entry_of, spec_of, terms_of
 from jobd.runs import Run, Runs, note_progress
 from jobd.selection import Selection
 from jobd.store.reader import Reader
-from jobd.store.records import Spec, StopOrder
+from jobd.store.records import StopOrder
 from jobd.store.store import Look, Store
 from jobd.store.writer import Writer
 
@@ -171,37 +171,19 @@ class Manager:
         self, first: int, request: Submit, commands: list[Any], user: str, environment: int
     ) -> None:
         now = now_us()
-        specs = [
-            Spec(
-                argv=command.argv,
-                shell=command.shell,
-                cwd=request.cwd,
-                umask=request.umask,
-                requeue=request.options.requeue,
-            )
-            for command in commands
-        ]
-        self._store.insert_jobs(
-            first,
-            specs,
-            name=request.options.name,
-            priority=request.options.priority,
-            user=user,
-            environment=environment,
-            now=now,
-        )
+        specs = [spec_of(request, command) for command in commands]
+        terms = terms_of(request.options, user, environment, now)
+        self._store.insert_jobs(first, specs, terms, now)
         self._store.submitted_events(first, len(specs), user, now)
 
     def _admit(self, first: int, request: Submit) -> Submitted:
-        count, priority = len(request.commands), request.options.priority
+        count = len(request.commands)
+        entry = entry_of(first, request.options)
         # Slots are filled at the end of this very transaction, by the best of those that wait.
-        free = self._ledger.workers - self._ledger.busy
-        best = self._ledger.queue.peek()
-        ahead = len(self._ledger.queue) if best is not None and best.priority >= priority else 0
+        free = self._ledger.free_workers
+        ahead = self._ledger.queue.ahead_of(entry, max(free, 0))
         starts_now = ahead < free
-        self._ledger.admit_many(
-            [Entry(id=job, priority=priority) for job in range(first, first + count)]
-        )
+        self._ledger.admit_range(entry, first + count - 1)
         self._ledger.count(None, State.PENDING, count)
         return Submitted(
             first=first,
@@ -254,7 +236,7 @@ class Manager:
         data = b'{"attempt":%d}' % (job.attempt + 1)
         self._store.event(job.job, "restarted", user, now, data)
         self._ledger.count(job.state, state)
-        self._ledger.admit(Entry(id=job.job, priority=job.priority))
+        self._ledger.admit(job.entry)
         tally.done.append(job.job)
         tally.attempts[job.job] = job.attempt + 1
 
@@ -277,7 +259,7 @@ class Manager:
             state, now = after(job.state, Move.STOP), now_us()
             self._store.stopped_pending(job.job, BY_USER, now)
             self._store.event(job.job, "stopped", user, now, b'{"reason":"by user"}')
-            self._ledger.withdraw(job.job)
+            self._ledger.withdraw(job.entry)
             self._ledger.count(job.state, state)
             tally.done.append(job.job)
         else:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import (
@@ -29,9 +31,9 @@ from jobd.core.ledger import Ledger
 from jobd.core.progress import last_line
 from jobd.hub import Hub
 from jobd.outputs import PIECE, read_piece, read_tail
-from jobd.selection import Selection, merge_ranges
+from jobd.selection import EVERYTHING, Selection, filter_of, merge_ranges
 from jobd.store.reader import SECTIONS, Key, Ranges, Reader, key_of
-from jobd.store.records import EventRow, JobRow
+from jobd.store.records import EventRow, Filter, JobRow
 from jobd.views import Views, event, path_text
 
 _PAGE: Final = 500
@@ -42,6 +44,7 @@ _UNCOMPLETED: Final = 1000
 """Jobs that did not complete, in the answer to a wait."""
 _HISTORY: Final = 1000
 """Events of one job that are shown."""
+_UNFINISHED: Final = Filter(states=(State.PENDING, State.RUNNING))
 _COUNTED: Final = 1000
 """Beyond it a place in the queue is "more than"."""
 
@@ -101,8 +104,10 @@ class Queries:
     ) -> Sequence[JobRow]:
         if room <= 0 or not _may_hold(name, selector.states):
             return []
-        ranges = [] if selector.all else selector.ids
-        return self._reader.page(name, ranges, selector.states, behind, room)
+        chosen = filter_of(selector)
+        if not selector.all:
+            chosen = replace(chosen, ranges=tuple(selector.ids))
+        return self._reader.page(name, chosen, behind, room)
 
     # --- show -----------------------------------------------------------------------------
 
@@ -132,11 +137,11 @@ class Queries:
         words = [f"{ledger.busy} of {ledger.workers} workers busy"]
         if ledger.workers == 0:
             words = ["there are 0 workers; raise them with: jobctl workers N"]
-        ahead = len(self._reader.page("pending", [], [], None, _COUNTED + 1))
+        ahead = len(self._reader.page("pending", EVERYTHING, None, _COUNTED + 1))
         return "; ".join([*words, *self._before(row, ahead)])
 
     def _before(self, row: JobRow, waiting: int) -> Iterable[str]:
-        rows = self._reader.page("pending", [], [], None, min(waiting, _COUNTED))
+        rows = self._reader.page("pending", EVERYTHING, None, min(waiting, _COUNTED))
         ahead = next((n for n, other in enumerate(rows) if other.id == row.id), None)
         if ahead is None:
             return [f"more than {_COUNTED:,} jobs before it"]
@@ -246,14 +251,14 @@ class Queries:
         if not selector.named:
             raise BadRequest("name the jobs to wait for, or --all")
         states = selector.states
-        if selector.all and not selector.ids and not states:
+        if selector.all and not selector.ids and not selector.filtered:
             states = [State.PENDING, State.RUNNING]
-        ids = [job for job, _ in self._selection.jobs(selector.ids, states)]
+        chosen = replace(filter_of(selector), states=tuple(states))
+        ids = [job for job, _ in self._selection.jobs(selector.ids, chosen)]
         waiter = self._hub.register(ids, any_one=request.any)
         try:
             # Those that ended before the hub knew of us will not be told again.
-            open_states = [State.PENDING, State.RUNNING]
-            left = {job for job, _ in self._selection.jobs(_as_ranges(ids), open_states)}
+            left = {job for job, _ in self._selection.jobs(_as_ranges(ids), _UNFINISHED)}
             for job in ids:
                 if job not in left:
                     waiter.finished(job)
@@ -264,7 +269,7 @@ class Queries:
 
     def _waited(self, request: Wait, ids: Sequence[int], *, done: bool) -> Waited:
         ranges = _as_ranges(ids)
-        found = dict(self._selection.jobs(ranges, [])) if ids else {}
+        found = dict(self._selection.jobs(ranges)) if ids else {}
         counts = dict.fromkeys(State, 0)
         for state in found.values():
             counts[state] += 1

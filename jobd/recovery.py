@@ -7,6 +7,7 @@ and pends again, or (both parents died) lives on and is watched, or is lost.
 from __future__ import annotations
 
 import logging
+from itertools import chain
 
 from jobd.clock import now_us
 from jobd.core.ledger import Ledger
@@ -16,7 +17,7 @@ from jobd.engines.base import Engine, Fate, Process
 from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
 from jobd.store.reader import Reader
-from jobd.store.records import JobRow
+from jobd.store.records import Filter, JobRow
 from jobd.store.store import Started, Store
 from jobd.store.writer import Writer
 
@@ -36,7 +37,7 @@ def recover(
     for first, last in reader.staged():
         while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
             pass
-    rows = reader.page("running", [], [], None, 1_000_000)
+    rows = reader.page("running", Filter(), None, 1_000_000)
     found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
     crash_point("recovering")
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
@@ -66,18 +67,19 @@ def _put_back(store: Store, unstarted: list[Run]) -> None:
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     started = Started(
-        row.id, row.attempt, row.priority, row.token or "", row.spec, row.environment,
-        row.started_at or 0,
+        row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
+        row.policy, row.failures, row.array_index,
     )  # fmt: skip
     process = found.get(started.token, Fate.LOST)
-    run = Run(started, row.slot or 0, None if isinstance(process, Fate) else process)
+    gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
+    run = Run(started, row.slot or 0, gpus, None if isinstance(process, Fate) else process)
     run.order = row.stop
     return run
 
 
 def _enter(runs: list[Run], reader: Reader, ledger: Ledger, scheduler: Scheduler) -> None:
     """Memory becomes what the disk says."""
-    ledger.load(reader.pending(), reader.counts())
+    ledger.load(chain.from_iterable(reader.ready()), reader.counts())
     for run in runs:
-        ledger.occupy(run.job, run.slot)
+        ledger.occupy(run.started.entry, run.slot, run.gpus)
         scheduler.runs.enter(run)

@@ -28,11 +28,18 @@ _RETRY_S: Final = 1.0
 class Run:
     """A running attempt, from its claim to the commit of its end."""
 
-    def __init__(self, started: Started, slot: int, process: Process | None = None) -> None:
+    def __init__(
+        self,
+        started: Started,
+        slot: int,
+        gpus: tuple[int, ...] = (),
+        process: Process | None = None,
+    ) -> None:
         self.job = started.job
         self.attempt = started.attempt
         self.started = started
         self.slot = slot
+        self.gpus = gpus
         self.process = process
         self.order: StopOrder | None = None
         """Set by the writer's thread, once it is on disk or about to be."""

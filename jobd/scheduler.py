@@ -23,11 +23,10 @@ from msgspec import Struct
 
 from jobd.clock import now_us
 from jobd.contract.errors import StoreFailed
-from jobd.contract.models import DEFAULT_GROUP, MAX_WORKERS, State
+from jobd.contract.models import MAX_WORKERS, State
 from jobd.contract.paths import Paths
-from jobd.core.ledger import Ledger
+from jobd.core.ledger import Holding, Ledger
 from jobd.core.progress import Reading
-from jobd.core.ready import Entry
 from jobd.core.states import Outcome, Verdict, verdict
 from jobd.crash import crash_point
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources
@@ -88,25 +87,25 @@ class Scheduler:
         """Give every free slot the best job that may run; what is returned starts them."""
         runs: list[Run] = []
         while not self._halted and (taken := self._ledger.take()) is not None:
-            run = self._claim(*taken)
+            run = self._claim(taken)
             if run is not None:
                 runs.append(run)
         last_event = self._store.take_last_event()
         return lambda: self._after_commit(runs, last_event)
 
-    def _claim(self, entry: Entry, slot: int) -> Run | None:
-        now = now_us()
+    def _claim(self, holding: Holding) -> Run | None:
+        now, job = now_us(), holding.entry.id
         token = os.urandom(16).hex()
-        started = self._store.started(entry.id, token, slot, self._host, now)
+        started = self._store.started(job, token, holding.slot, holding.gpus, self._host, now)
         if started is None:
-            self._ledger.release(entry.id)
+            self._ledger.release(job)
             self._ledger.count(State.PENDING, State.FAILED)
             data = msgspec.json.encode({"reason": DAMAGED})
-            self._store.event(entry.id, "failed", "", now, data)
+            self._store.event(job, "failed", "", now, data)
             return None
-        self._store.event(entry.id, "started", "", now, b'{"attempt":%d}' % started.attempt)
+        self._store.event(job, "started", "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
-        run = Run(started, slot)
+        run = Run(started, holding.slot, holding.gpus)
         self.runs.enter(run)
         return run
 
@@ -187,7 +186,8 @@ class Scheduler:
     def _launch(self, run: Run) -> Launch:
         started = run.started
         spec = started.spec
-        argv = [self._shell, b"-c", spec.argv[0]] if spec.shell else spec.argv
+        shell = spec.interpreter or self._shell
+        argv = [shell, b"-c", spec.argv[0]] if spec.shell else spec.argv
         return Launch(
             job=run.job,
             attempt=run.attempt,
@@ -206,11 +206,15 @@ class Scheduler:
         environment[b"PWD"] = run.started.spec.cwd
         environment[b"JOBD_JOB_ID"] = b"%d" % run.job
         environment[b"JOBD_ATTEMPT"] = b"%d" % run.attempt
-        environment[b"JOBD_GROUP"] = DEFAULT_GROUP.encode()
+        environment[b"JOBD_GROUP"] = run.started.entry.group.encode()
         environment[b"JOBD_SLOT"] = b"%d" % run.slot
         environment[b"JOBD_PROGRESS"] = os.fsencode(self.observer.file_of(run))
         environment[b"JOBD_RUN"] = run.started.token.encode()
         environment[b"JOBD_SOCKET"] = os.fsencode(self._paths.socket)
+        if run.started.array_index is not None:
+            environment[b"JOBD_ARRAY_INDEX"] = b"%d" % run.started.array_index
+        if self._ledger.devices.managed:
+            environment[b"CUDA_VISIBLE_DEVICES"] = ",".join(map(str, run.gpus)).encode()
         return environment
 
     def _environment(self, number: int) -> dict[bytes, bytes]:
@@ -245,7 +249,7 @@ class Scheduler:
         self._leave(run)
         self._ledger.count(State.RUNNING, what.state)
         if what.state is State.PENDING:
-            self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+            self._ledger.admit(run.started.entry)
         return what.state
 
     def _leave(self, run: Run) -> None:
@@ -278,7 +282,7 @@ class Scheduler:
         self._leave(run)
         self._ledger.count(State.RUNNING, state)
         if state is State.PENDING:
-            self._ledger.admit(Entry(id=run.job, priority=run.started.priority))
+            self._ledger.admit(run.started.entry)
         return state
 
     def halt(self) -> None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
+
+from msgspec.structs import replace
 
 from jobd.contract.models import MAX_ID, Selector, State
 from jobd.store.reader import Reader
+from jobd.store.records import Filter
 
+EVERYTHING: Final = Filter()
 _PAGE: Final = 5000
 """Ids read at a time."""
+
+
+def filter_of(selector: Selector) -> Filter:
+    """The filters of a selector; its ids are not among them."""
+    return Filter(
+        states=tuple(selector.states),
+        groups=tuple(selector.groups),
+        tags=tuple(selector.tags),
+        name=selector.name,
+        since=None if selector.since is None else int(selector.since * 1e6),
+    )
 
 
 class Selection:
@@ -17,12 +32,12 @@ class Selection:
         self._reader = reader
 
     def jobs(
-        self, ranges: Iterable[tuple[int, int]], states: Sequence[State] = ()
+        self, ranges: Iterable[tuple[int, int]], chosen: Filter = EVERYTHING
     ) -> Iterator[tuple[int, State]]:
-        """Ids and states of all that is meant, in order of id; no ranges and no states mean all."""
+        """Ids and states of all that is meant, in order of id; no ranges and no filter mean all."""
         for group in _groups(merge_ranges(ranges)):
             first, last = group[0][0], group[-1][1]
-            while page := self._reader.select(_from(group, first), states, _PAGE):
+            while page := self._reader.select(replace(chosen, ranges=_from(group, first)), _PAGE):
                 yield from page
                 first = page[-1][0] + 1
                 if len(page) < _PAGE or first > last:
@@ -30,7 +45,7 @@ class Selection:
 
     def resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
         """The ids that are meant, and the single ids that do not exist."""
-        ids = [job for job, _ in self.jobs(selector.ids, selector.states)]
+        ids = [job for job, _ in self.jobs(selector.ids, filter_of(selector))]
         return ids, self.missing(selector)
 
     def missing(self, selector: Selector) -> list[int]:
@@ -55,9 +70,9 @@ def _groups(merged: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
     yield group
 
 
-def _from(group: list[tuple[int, int]], first: int) -> list[tuple[int, int]]:
+def _from(group: list[tuple[int, int]], first: int) -> tuple[tuple[int, int], ...]:
     """What is left of the ranges from an id on: pages begin where the last one ended."""
-    return [(max(low, first), high) for low, high in group if high >= first]
+    return tuple((max(low, first), high) for low, high in group if high >= first)
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -53,7 +53,8 @@ class Views:
 
     def job(self, row: JobRow, now: int) -> Job:
         spec = row.spec
-        argv = [self._shell.encode(), b"-c", *spec.argv] if spec.shell else spec.argv
+        shell = spec.interpreter or os.fsencode(self._shell)
+        argv = [shell, b"-c", *spec.argv] if spec.shell else spec.argv
         running = row.state is State.RUNNING
         started, end = row.started_at, row.finished_at or now
         return Job(
@@ -66,7 +67,10 @@ class Views:
             cwd=text(spec.cwd),
             state=row.state,
             reason=row.reason,
+            paused=row.paused,
             priority=row.priority,
+            group=row.group,
+            tags=row.tags,
             user=row.user,
             progress=row.progress,
             progress_message=row.progress_message,
@@ -83,6 +87,12 @@ class Views:
             run_s=_seconds(max(0, end - started)) if started else None,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
+            time_limit_s=row.policy.time_limit,
+            retries=row.policy.retries,
+            slots=row.slots,
+            gpus=row.gpus,
+            array_index=row.array_index,
+            key=row.key,
             output_path=path_text(self._paths.output_of(row.id, row.attempt))
             if row.attempt
             else None,

@@ -22,6 +22,13 @@ PRIORITIES: Final = {"high": 100, "regular": 0, "normal": 0, "low": -100}
 DEFAULT_GROUP: Final = "default"
 DEFAULT_GRACE: Final = 10.0
 """Seconds between the first signal and KILL."""
+DEFAULT_RETRY_DELAY: Final = 1.0
+"""Seconds before the first retry."""
+MAX_RETRIES: Final = 10_000
+MAX_TIME: Final = 253_402_300_799.0
+"""The end of the year 9999, in seconds since the epoch."""
+MAX_ARRAY: Final = 1_000_000
+"""Elements of one array."""
 
 
 class State(StrEnum):
@@ -42,6 +49,12 @@ FINISHED: Final = frozenset({State.COMPLETED, State.FAILED, State.STOPPED})
 
 JobId = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
+Group = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+]
+Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
+ExitCode = Annotated[int, Meta(ge=1, le=255)]
+ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
 
@@ -154,20 +167,31 @@ class DaemonStatus(View, frozen=True, kw_only=True):
 
 
 class Selector(Record, frozen=True, kw_only=True):
-    """Which jobs are meant: ids and ranges (inclusive), narrowed by states.
+    """Which jobs are meant: ids and ranges (inclusive), narrowed by filters.
 
     With neither ids nor `all` nor a filter it means nothing, and a changing request refuses it.
+    Values of one filter are alternatives; different filters all have to hold.
     """
 
     ids: list[tuple[JobId, JobId]] = field(default_factory=list)
     """Inclusive ranges; a single id is (7, 7) and an error where it does not exist."""
     states: list[State] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    tags: list[Tag] = field(default_factory=list)
+    name: Name = ""
+    """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Submitted at this time or later, in seconds since the epoch."""
     all: bool = False
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.states or self.groups or self.tags or self.name or self.since is not None)
 
     @property
     def named(self) -> bool:
         """Whether anything was written that limits the choice, or `--all` itself."""
-        return bool(self.ids or self.states or self.all)
+        return bool(self.ids or self.filtered or self.all)
 
 
 class Command(Record, frozen=True, kw_only=True):
@@ -181,8 +205,37 @@ class Options(Record, frozen=True, kw_only=True):
     """What is asked of a job beside its command: the long options of `submit`."""
 
     name: Name = ""
+    tags: Annotated[list[Tag], Meta(max_length=100)] = field(default_factory=list)
     priority: Priority = 0
+    group: Group = DEFAULT_GROUP
+    slots: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
+    gpus: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] = 0
+    hold: bool = False
+    after: list[tuple[JobId, JobId]] = field(default_factory=list)
+    """Ranges of jobs that must have completed."""
+    after_any: list[tuple[JobId, JobId]] = field(default_factory=list)
+    """Ranges of jobs that must have finished, however."""
+    delay: Seconds | None = None
+    at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Not before this time, in seconds since the epoch."""
+    time_limit: Annotated[float, Meta(gt=0, le=10 * 365 * 86400)] | None = None
+    """Seconds that each attempt may take."""
+    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 0
+    retry_delay: Seconds = DEFAULT_RETRY_DELAY
+    """Seconds before the first retry; doubles each time."""
+    retry_on: Annotated[list[ExitCode], Meta(max_length=255)] = field(default_factory=list)
+    """Only these exit codes are tried again; empty: every failure whose outcome is known."""
     requeue: bool = False
+    key: Annotated[str, Meta(max_length=MAX_NAME)] | None = None
+    nice: Annotated[int, Meta(ge=-20, le=19)] = 0
+    shell: bytes = b""
+    """Runs the shell line instead of the configured one."""
+    stdin: bytes = b""
+    """A file, its path absolute; empty: /dev/null."""
+    progress: Annotated[str, Meta(max_length=1000)] = "auto"
+    """`auto`, `none`, or a regular expression that finds the percentage in the output."""
+    max_output: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    """Bytes of output that are kept of each attempt."""
 
 
 class Submit(Record, frozen=True, kw_only=True):
@@ -193,6 +246,8 @@ class Submit(Record, frozen=True, kw_only=True):
     cwd: bytes
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
     environment: dict[bytes, bytes] = field(default_factory=dict)
+    array: list[tuple[ArrayIndex, ArrayIndex]] = field(default_factory=list)
+    """Inclusive ranges of indexes; the one command is then run once for each of them."""
 
 
 class Submitted(View, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What must be known to choose the next job, and no more: who waits, who runs, in which slot.
+"""What must be known to choose the next job, and no more: who waits, who runs, with what.
 
 It mirrors the disk. Only the writer's thread changes it, inside a transaction, and every change
 leaves its undoing with the `Undo` log.
@@ -6,35 +6,99 @@ leaves its undoing with the `Undo` log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
-from jobd.contract.models import State
+from msgspec import Struct
+
+from jobd.contract.models import DEFAULT_GROUP, State
+from jobd.core.devices import Devices
 from jobd.core.ready import Entry, ReadyQueue
+from jobd.core.states import DRAINING, GROUP_FULL, GROUP_PAUSED, QUEUED, RESOURCES
 from jobd.core.undo import Undo
 
 
+class Share(Struct, frozen=True):
+    """A group's part of the workers."""
+
+    workers: int | None = None
+    """How many it may have at a time; None: as many as there are."""
+    paused: bool = False
+
+
+class Holding(Struct, frozen=True):
+    """What a running job has."""
+
+    slot: int
+    """The lowest number (1…N) that was free."""
+    gpus: tuple[int, ...]
+    entry: Entry
+
+
 class Ledger:
-    def __init__(self, undo: Undo, *, workers: int, next_id: int) -> None:
+    """Also the `Room` of the ready queue."""
+
+    def __init__(
+        self, undo: Undo, *, workers: int, next_id: int, devices: Devices | None = None
+    ) -> None:
         self._undo = undo
         self.queue = ReadyQueue()
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.workers = workers
-        """How many jobs may run at a time."""
+        """How many jobs of weight 1 may run at a time."""
         self.next_id = next_id
         self.draining = False
-        self._slots: dict[int, int] = {}
-        """Running job → its slot (1…N)."""
+        self.groups: dict[str, Share] = {DEFAULT_GROUP: Share()}
+        self.devices = devices or Devices()
+        self._running: dict[int, Holding] = {}
+        self._busy = 0
+        self._busy_in: dict[str, int] = {}
         self._free: list[int] = []
         self._highest = 0
         """Slots up to here have been given out before; the free ones among them are in `_free`."""
 
+    # --- room -----------------------------------------------------------------------------
+
     @property
     def busy(self) -> int:
-        return len(self._slots)
+        """Workers that are occupied."""
+        return self._busy
 
-    def running(self, job: int) -> bool:
-        return job in self._slots
+    @property
+    def free_workers(self) -> int:
+        return 0 if self.draining else self.workers - self._busy
+
+    @property
+    def gpus(self) -> int:
+        return self.devices.count
+
+    @property
+    def free_gpus(self) -> int:
+        return self.devices.free
+
+    def limit(self, group: str) -> int:
+        workers = self.groups.get(group, Share()).workers
+        return self.workers if workers is None else workers
+
+    def free_in(self, group: str) -> int:
+        if self.groups.get(group, Share()).paused:
+            return 0
+        return self.limit(group) - self.busy_in(group)
+
+    def busy_in(self, group: str) -> int:
+        return self._busy_in.get(group, 0)
+
+    def reason(self, entry: Entry) -> str:
+        """Why a job that waits for its turn has not started."""
+        if self.draining:
+            return DRAINING
+        if self.groups.get(entry.group, Share()).paused:
+            return GROUP_PAUSED
+        if entry.gpus > self.free_gpus or entry.slots > self.workers:
+            return RESOURCES
+        if entry.slots > self.free_in(entry.group) and self.limit(entry.group) < self.workers:
+            return GROUP_FULL
+        return QUEUED
 
     # --- waiting --------------------------------------------------------------------------
 
@@ -46,55 +110,67 @@ class Ledger:
 
     def admit(self, entry: Entry) -> None:
         self.queue.add(entry)
-        self._undo.add(lambda: self.queue.remove(entry.id))
+        self._undo.add(lambda: self.queue.remove(entry))
 
-    def admit_many(self, entries: list[Entry]) -> None:
-        self.queue.add_many(entries)
-        self._undo.add(lambda: [self.queue.remove(entry.id) for entry in entries])
+    def admit_range(self, entry: Entry, last: int) -> None:
+        """All of one kind, from the entry's id up to `last`."""
+        self.queue.add(entry, last)
+        self._undo.add(lambda: self.queue.remove(entry, last))
 
-    def withdraw(self, job: int) -> None:
-        entry = self.queue.remove(job)
-        if entry is not None:
+    def withdraw(self, entry: Entry) -> None:
+        if self.queue.remove(entry):
             self._undo.add(lambda: self.queue.add(entry))
 
     # --- running --------------------------------------------------------------------------
 
-    def take(self) -> tuple[Entry, int] | None:
-        """The next job and the lowest free slot for it; None: nothing may start now."""
-        if self.draining or self.busy >= self.workers:
-            return None
-        entry = self.queue.take(self.workers - self.busy)
+    def take(self) -> Holding | None:
+        """The next job with its slot and its GPUs; None: nothing may start now."""
+        entry = self.queue.take(self)
         if entry is None:
             return None
         self._undo.add(lambda: self.queue.add(entry))
-        return entry, self._occupy(entry.id)
+        holding = Holding(self._lowest_slot(), self.devices.choose(entry.gpus), entry)
+        self._occupy(holding)
+        self._undo.add(lambda: self._vacate(entry.id))
+        return holding
 
-    def occupy(self, job: int, slot: int) -> None:
-        """A job that an earlier daemon started keeps its slot."""
-        self._slots[job] = slot
-        known = set(self._slots.values())
+    def running(self, job: int) -> Holding | None:
+        return self._running.get(job)
+
+    def occupy(self, entry: Entry, slot: int, gpus: Sequence[int]) -> None:
+        """A job that an earlier daemon started keeps what it has."""
         self._highest = max(self._highest, slot)
+        self._occupy(Holding(slot, tuple(gpus), entry))
+        known = {holding.slot for holding in self._running.values()}
         self._free = [free for free in range(1, self._highest + 1) if free not in known]
         heapify(self._free)
 
-    def _occupy(self, job: int) -> int:
-        if self._free:
-            slot = heappop(self._free)
-        else:
-            self._highest += 1
-            slot = self._highest
-        self._slots[job] = slot
-        self._undo.add(lambda: self._vacate(job))
-        return slot
-
     def release(self, job: int) -> None:
-        slot = self._vacate(job)
-        self._undo.add(lambda: self.occupy(job, slot))
+        held = self._vacate(job)
+        self._undo.add(lambda: self.occupy(held.entry, held.slot, held.gpus))
 
-    def _vacate(self, job: int) -> int:
-        slot = self._slots.pop(job)
-        heappush(self._free, slot)
-        return slot
+    def _lowest_slot(self) -> int:
+        if self._free:
+            return heappop(self._free)
+        self._highest += 1
+        return self._highest
+
+    def _occupy(self, holding: Holding) -> None:
+        entry = holding.entry
+        self._running[entry.id] = holding
+        self._count_busy(entry, entry.slots)
+        self.devices.give(holding.gpus)
+
+    def _vacate(self, job: int) -> Holding:
+        held = self._running.pop(job)
+        heappush(self._free, held.slot)
+        self._count_busy(held.entry, -held.entry.slots)
+        self.devices.take_back(held.gpus)
+        return held
+
+    def _count_busy(self, entry: Entry, slots: int) -> None:
+        self._busy += slots
+        self._busy_in[entry.group] = self.busy_in(entry.group) + slots
 
     # --- numbers --------------------------------------------------------------------------
 
@@ -114,7 +190,19 @@ class Ledger:
         self.workers = workers
         self._undo.add(lambda: setattr(self, "workers", before))
 
-    def load(self, pending: Iterable[tuple[int, int]], counts: dict[State, int]) -> None:
-        """What the disk says at the start: (id, priority) of all that waits, and the counts."""
-        self.queue.add_many(Entry(id=job, priority=priority) for job, priority in pending)
+    def set_group(self, name: str, share: Share | None) -> None:
+        """None: there is no such group any more."""
+        before = self.groups.get(name)
+        self._put_group(name, share)
+        self._undo.add(lambda: self._put_group(name, before))
+
+    def _put_group(self, name: str, share: Share | None) -> None:
+        if share is None:
+            self.groups.pop(name, None)
+        else:
+            self.groups[name] = share
+
+    def load(self, ready: Iterable[Entry], counts: dict[State, int]) -> None:
+        """What the disk says at the start: all that waits for its turn, and the counts."""
+        self.queue.add_many(ready)
         self.counts.update(counts)

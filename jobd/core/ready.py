@@ -2,36 +2,35 @@
 
 Theory of operation
 -------------------
-`_items` knows every waiting job by id. Each group has a lane: a binary heap of its jobs. The next
-job is the best head among the lanes that may start something. That is where a group's limit and
-its pause belong: as fields of its lane, asked in `_best`, so that no group ever idles a worker
-that another could use. A job that is not ready (held, delayed, waiting for parents) belongs in
-`_items` without standing in a lane; becoming ready is one push.
+Only jobs that wait for nothing but their turn are in it: a job that is held, delayed or waits for
+others comes in when that is over. Jobs that do not differ in priority, group and weight are a
+*kind*, and a kind is a set of intervals of ids; so an array of a million jobs is one entry.
 
-Removing a job only forgets its item. What is left of it in the heap is recognised, because it is
-no longer the very tuple that `_items` has, and dropped as soon as it comes to the head, or when
-such leftovers outnumber the living. So the head of a lane always lives, all changes are O(log n),
-amortised, and memory is bounded.
+Each group has two *lanes*, one for jobs that want GPUs and one for the others. The head of a lane
+is its best job that could ever fit. The best of all heads starts, but for those that wait for
+something that keeps others waiting, too:
 
+- A head that does not fit into what its group has left keeps the rest of its group waiting, or
+  smaller jobs would starve it. Other groups go on.
+- A head that waits for GPUs keeps others waiting that want GPUs. The rest goes on.
+- A head that does not fit into the free workers keeps all that come behind it waiting.
+
+All changes are O(log n) and a choice costs what the groups cost, however many jobs wait.
 Not for several threads at once: whoever owns the queue has the lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush, merge
-from itertools import islice
-from typing import Final
+from heapq import merge
+from itertools import islice, takewhile
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
+from sortedcontainers import SortedDict
 
 from jobd.contract.models import DEFAULT_GROUP
-
-_SLACK: Final = 32
-"""Leftovers in a lane that are not worth a sweep."""
-
-_Item = tuple[int, int, str, int]
-"""Negated priority, id, group, slots: the natural order of tuples is the order of starting."""
+from jobd.core.intervals import Intervals
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -42,128 +41,175 @@ class Entry(Struct, frozen=True, gc=False):
     group: str = DEFAULT_GROUP
     slots: int = 1
     """Workers that it occupies."""
+    gpus: int = 0
+
+
+class Room(Protocol):
+    """What is free just now, and what there is in all."""
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def free_workers(self) -> int: ...
+
+    @property
+    def gpus(self) -> int: ...
+
+    @property
+    def free_gpus(self) -> int: ...
+
+    def limit(self, group: str) -> int:
+        """Workers that the group may have in all."""
+
+    def free_in(self, group: str) -> int:
+        """Workers that the group may still take; none where it is paused."""
+
+
+class _Weight(NamedTuple):
+    slots: int
+    gpus: int
 
 
 class _Lane:
-    """The waiting jobs of one group, and leftovers of jobs that no longer wait."""
+    """The waiting jobs of one group that want GPUs, or of those that do not."""
 
-    __slots__ = ("heap", "living")
+    __slots__ = ("group", "kinds", "length")
 
-    def __init__(self) -> None:
-        self.heap: list[_Item] = []
-        self.living = 0
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.kinds: SortedDict[int, dict[_Weight, Intervals]] = SortedDict()
+        """By negated priority: the natural order is that of starting."""
+        self.length = 0
+
+    def add(self, first: int, last: int, priority: int, weight: _Weight) -> None:
+        kinds = self.kinds.setdefault(-priority, {})
+        kinds.setdefault(weight, Intervals()).add(first, last)
+        self.length += last - first + 1
+
+    def discard(self, first: int, last: int, priority: int, weight: _Weight) -> bool:
+        kinds = self.kinds.get(-priority, {})
+        kind = kinds.get(weight)
+        if kind is None or not kind.discard(first, last):
+            return False
+        self.length -= last - first + 1
+        if not kind:
+            del kinds[weight]
+            if not kinds:
+                del self.kinds[-priority]
+        return True
+
+    def head(self, room: Room) -> Entry | None:
+        """Its best job that could ever fit."""
+        most = min(room.workers, room.limit(self.group))
+        for rank, kinds in self.kinds.items():
+            fitting = [w for w in kinds if w.slots <= most and w.gpus <= room.gpus]
+            if fitting:
+                weight = min(fitting, key=lambda w: kinds[w].first)
+                return Entry(kinds[weight].first, -rank, self.group, *weight)
+        return None
+
+    def walk(self) -> Iterator[tuple[int, int, str, _Weight]]:
+        """All of it in the order of starting."""
+        for rank, kinds in self.kinds.items():
+            yield from merge(*(_of_kind(rank, self.group, w, ids) for w, ids in kinds.items()))
+
+
+def _of_kind(
+    rank: int, group: str, weight: _Weight, ids: Intervals
+) -> Iterator[tuple[int, int, str, _Weight]]:
+    return ((rank, job, group, weight) for job in ids)
 
 
 class ReadyQueue:
-    __slots__ = ("_items", "_lanes")
+    __slots__ = ("_lanes",)
 
     def __init__(self) -> None:
-        self._items: dict[int, _Item] = {}
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[tuple[str, bool], _Lane] = {}
 
     def __len__(self) -> int:
-        return len(self._items)
+        return sum(lane.length for lane in self._lanes.values())
 
-    def __contains__(self, job: int) -> bool:
-        return job in self._items
+    def __contains__(self, entry: Entry) -> bool:
+        lane = self._lanes.get(_lane_of(entry))
+        kinds = lane.kinds.get(-entry.priority, {}) if lane else {}
+        return entry.id in kinds.get(_Weight(entry.slots, entry.gpus), ())
 
-    def add(self, entry: Entry) -> None:
-        """Raises: ValueError (it waits already; see `change`)."""
-        if entry.id in self._items:
-            raise ValueError(f"job {entry.id} is in the queue already")
-        lane = self._lanes.get(entry.group)
+    def waiting_in(self, group: str) -> int:
+        """How many jobs of a group wait for their turn."""
+        return sum(lane.length for (name, _), lane in self._lanes.items() if name == group)
+
+    def add(self, entry: Entry, last: int | None = None) -> None:
+        """A job, or all of the same kind from its id up to `last`.
+
+        Raises: ValueError (one of them waits already).
+        """
+        key = _lane_of(entry)
+        lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[entry.group] = _Lane()
-        item = (-entry.priority, entry.id, entry.group, entry.slots)
-        self._items[entry.id] = item
-        heappush(lane.heap, item)
-        lane.living += 1
+            lane = self._lanes[key] = _Lane(entry.group)
+        end = entry.id if last is None else last
+        lane.add(entry.id, end, entry.priority, _Weight(entry.slots, entry.gpus))
 
     def add_many(self, entries: Iterable[Entry]) -> None:
-        """Any order will do; pushing in the order of ids is the cheapest.
-
-        Raises: ValueError (one of them waits already; those before it have been added).
-        """
-        add = self.add
+        """Raises: ValueError (one of them waits already; those before it have been added)."""
         for entry in entries:
-            add(entry)
+            self.add(entry)
 
-    def remove(self, job: int) -> Entry | None:
-        """Take a job out wherever it stands; None if it does not wait."""
-        item = self._items.pop(job, None)
-        if item is None:
-            return None
-        self._left(self._lanes[item[2]])
-        return _entry(item)
-
-    def change(self, entry: Entry) -> bool:
-        """Give a waiting job another priority, group or weight; False if it does not wait."""
-        if self.remove(entry.id) is None:
+    def remove(self, entry: Entry, last: int | None = None) -> bool:
+        """Take out a job wherever it stands, or all up to `last`; whether it, or all, waited."""
+        lane = self._lanes.get(_lane_of(entry))
+        end = entry.id if last is None else last
+        weight = _Weight(entry.slots, entry.gpus)
+        if lane is None or not lane.discard(entry.id, end, entry.priority, weight):
             return False
-        self.add(entry)
+        if not lane.length:
+            del self._lanes[_lane_of(entry)]
         return True
 
-    def peek(self) -> Entry | None:
-        """The job that starts next."""
-        best = self._best()
-        return None if best is None else _entry(best)
-
-    def take(self, free_slots: int) -> Entry | None:
-        """Take out the next job, if it fits into so many free workers.
-
-        One that does not fit keeps its place: smaller ones behind it wait too, or it would starve.
-        """
-        if free_slots < 1:
+    def best(self, room: Room) -> Entry | None:
+        """The job that may start now; None: none may."""
+        if room.free_workers < 1:
             return None
-        best = self._best()
-        if best is None or best[3] > free_slots:
-            return None
-        return self.remove(best[1])
+        heads = [head for lane in self._lanes.values() if (head := lane.head(room)) is not None]
+        waiting_groups: set[str] = set()
+        gpus_awaited = False
+        for head in sorted(heads, key=_rank):
+            if head.group in waiting_groups:
+                continue
+            if head.slots > room.free_in(head.group):
+                waiting_groups.add(head.group)
+            elif head.gpus and (gpus_awaited or head.gpus > room.free_gpus):
+                gpus_awaited = True
+            else:
+                return head if head.slots <= room.free_workers else None
+        return None
 
-    def order(self, limit: int | None = None) -> list[Entry]:
-        """The first `limit` jobs in the order of starting (None: all); O(limit · log limit)."""
-        return [_entry(item) for item in islice(self._walk(), limit)]
-
-    def position(self, job: int, cap: int = 1000) -> int | None:
-        """How many start before it, counted up to `cap`; None if it does not wait."""
-        mine = self._items.get(job)
-        if mine is None:
-            return None
-        ahead = islice(self._walk(), cap)
-        return next((count for count, item in enumerate(ahead) if item is mine), cap)
-
-    def _best(self) -> _Item | None:
-        best = None
-        for lane in self._lanes.values():
-            if lane.heap and (best is None or lane.heap[0] < best):
-                best = lane.heap[0]
+    def take(self, room: Room) -> Entry | None:
+        """Take out the job that may start now."""
+        best = self.best(room)
+        if best is not None:
+            self.remove(best)
         return best
 
-    def _left(self, lane: _Lane) -> None:
-        """A job has left the lane: drop leftovers at its head, or all if they are many."""
-        items = self._items
-        lane.living -= 1
-        if len(lane.heap) > 2 * lane.living + _SLACK:
-            lane.heap = [item for item in lane.heap if items.get(item[1]) is item]
-            heapify(lane.heap)
-        while lane.heap and items.get(lane.heap[0][1]) is not lane.heap[0]:
-            heappop(lane.heap)
+    def order(self, limit: int | None = None) -> list[Entry]:
+        """The first `limit` jobs in the order of starting (None: all), if each were to fit."""
+        return [Entry(job, -rank, group, *w) for rank, job, group, w in islice(self._walk(), limit)]
 
-    def _walk(self) -> Iterator[_Item]:
-        lanes = (_in_order(lane.heap) for lane in self._lanes.values())
-        return (item for item in merge(*lanes) if self._items.get(item[1]) is item)
+    def ahead_of(self, entry: Entry, cap: int) -> int:
+        """How many start before it, counted up to `cap`."""
+        mine = _rank(entry)
+        ahead = takewhile(lambda item: item[:2] < mine, islice(self._walk(), cap))
+        return sum(1 for _ in ahead)
 
-
-def _in_order(heap: list[_Item]) -> Iterator[_Item]:
-    """A heap in sorted order without taking it apart: only parents already seen show children."""
-    seen = [(heap[0], 0)] if heap else []
-    while seen:
-        item, index = heappop(seen)
-        yield item
-        for child in (2 * index + 1, 2 * index + 2):
-            if child < len(heap):
-                heappush(seen, (heap[child], child))
+    def _walk(self) -> Iterator[tuple[int, int, str, _Weight]]:
+        return merge(*(lane.walk() for lane in self._lanes.values()))
 
 
-def _entry(item: _Item) -> Entry:
-    return Entry(item[1], -item[0], item[2], item[3])
+def _lane_of(entry: Entry) -> tuple[str, bool]:
+    return entry.group, entry.gpus > 0
+
+
+def _rank(entry: Entry) -> tuple[int, int]:
+    """The natural order is that of starting."""
+    return -entry.priority, entry.id

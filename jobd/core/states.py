@@ -84,11 +84,37 @@ def after(state: State, move: Move) -> State:
 # --- reasons: the finer truth beside the state, worded as the contract has them -----------------
 
 QUEUED: Final = "queued"
+HELD: Final = "held"
+DEPENDENCY: Final = "dependency"
+DELAYED: Final = "delayed"
+RETRY_BACKOFF: Final = "retry backoff"
+GROUP_FULL: Final = "group full"
+GROUP_PAUSED: Final = "group paused"
+RESOURCES: Final = "resources"
 DRAINING: Final = "draining"
 BY_USER: Final = "by user"
 SHUTDOWN: Final = "shutdown"
 LOST: Final = "lost"
 TIME_LIMIT: Final = "time limit"
+
+
+def waiting_reason(*, held: bool, unmet: int, due: int | None, failures: int) -> str:
+    """Why a pending job is not ready, or `queued`: then it only waits for its turn.
+
+    `unmet`: parents that it waits for; `due`: it is not to start before then; `failures`:
+    attempts that failed, so that the time it waits for is that of a retry.
+    """
+    if held:
+        return HELD
+    if unmet:
+        return DEPENDENCY
+    if due is not None:
+        return RETRY_BACKOFF if failures else DELAYED
+    return QUEUED
+
+
+def dependency_failed(parent: int) -> str:
+    return f"dependency failed: {parent}"
 
 
 def exit_code_reason(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +12,17 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from jobd.contract.models import State
+from jobd.contract.models import MAX_PRIORITY, State
+from jobd.core.ready import Entry
 from jobd.store.database import open_reader, unreadable
 from jobd.store.records import (
     AttemptRow,
     EventRow,
+    Filter,
     JobRow,
+    Policy,
     Spec,
+    policy_decoder,
     spec_decoder,
     stop_decoder,
     unpack_environment,
@@ -25,14 +30,18 @@ from jobd.store.records import (
 
 T = TypeVar("T")
 _IDLE_CONNECTIONS: Final = 4
+_READY_PIECE: Final = 10_000
+"""Jobs that a starting daemon reads at a time."""
 
 _JOB: Final = """
 SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
        j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
        j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
-       a.max_rss_kb
+       a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
+       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, r.spec
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> 'pending'
+               LEFT JOIN arrays AS r ON r.first = j.array
 """
 _VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
 
@@ -110,11 +119,9 @@ class Reader:
             )
         ]
 
-    def select(
-        self, ranges: Ranges, states: Sequence[State], limit: int
-    ) -> list[tuple[int, State]]:
-        """The first ids, in order, that lie in the ranges and are in one of the states."""
-        where, values = _chosen(ranges, states)
+    def select(self, chosen: Filter, limit: int) -> list[tuple[int, State]]:
+        """The first ids, in order, that are meant."""
+        where, values = _chosen(chosen)
         rows = self._all(
             f"SELECT j.id, j.state FROM jobs AS j WHERE {where} AND {_VISIBLE}"
             " ORDER BY j.id LIMIT ?",
@@ -134,14 +141,13 @@ class Reader:
     def page(
         self,
         section: str,
-        ranges: Ranges,
-        states: Sequence[State],
+        chosen: Filter,
         behind: Key | None,
         limit: int,
     ) -> list[JobRow]:
         """The next jobs of a section, found by key and never by counting rows."""
         member, beyond, order = _SECTION[section]
-        where, values = _chosen(ranges, states)
+        where, values = _chosen(chosen)
         if behind is not None:
             where = f"{where} AND {beyond}"
             values += [behind[0], *behind] if section == "pending" else behind
@@ -194,11 +200,26 @@ class Reader:
 
     # --- what a starting daemon asks ----------------------------------------------------------
 
-    def pending(self) -> list[tuple[int, int]]:
-        """Id and priority of all that waits, in starting order."""
-        return self._all(  # type: ignore[return-value]
-            f"SELECT j.id, j.priority FROM jobs AS j WHERE j.state = 'pending' AND {_VISIBLE}"
-            " ORDER BY j.priority DESC, j.id"
+    def ready(self) -> Iterator[list[Entry]]:
+        """All that only waits for its turn, in pieces, in starting order."""
+        behind: Key | None = None
+        while rows := self._ready_behind(behind):
+            yield [Entry(*row) for row in rows]  # type: ignore[arg-type]
+            behind = (-rows[-1][1], rows[-1][0])  # type: ignore[operator,assignment]
+
+    def _ready_behind(self, behind: Key | None) -> list[tuple[object, ...]]:
+        low, job = behind or (-MAX_PRIORITY - 1, 0)
+        columns = "j.id, j.priority, j.group_name, j.slots, j.gpus"
+        where = f"j.state = 'pending' AND j.reason = 'queued' AND {_VISIBLE}"
+        rows = self._all(
+            f"SELECT {columns} FROM jobs AS j WHERE {where} AND j.priority = ? AND j.id > ?"
+            " ORDER BY j.priority DESC, j.id LIMIT ?",
+            (-low, job, _READY_PIECE),
+        )
+        return rows or self._all(
+            f"SELECT {columns} FROM jobs AS j WHERE {where} AND j.priority < ?"
+            " ORDER BY j.priority DESC, j.id LIMIT ?",
+            (-low, _READY_PIECE),
         )
 
     def counts(self) -> dict[State, int]:
@@ -239,12 +260,21 @@ class Reader:
         return str(rows[0][0]) if rows else None
 
 
-def _chosen(ranges: Ranges, states: Sequence[State]) -> tuple[str, list[object]]:
+def _chosen(chosen: Filter) -> tuple[str, list[object]]:
     """A condition on jobs `j` and its values."""
-    where, values = _within("j.id", ranges)
-    if states:
-        marks = ",".join("?" * len(states))
-        where, values = f"{where} AND j.state IN ({marks})", [*values, *map(str, states)]
+    where, values = _within("j.id", chosen.ranges)
+    for column, wanted in (("j.state", chosen.states), ("j.group_name", chosen.groups)):
+        if wanted:
+            where += f" AND {column} IN ({','.join('?' * len(wanted))})"
+            values += map(str, wanted)
+    if chosen.tags:
+        marks = ",".join("?" * len(chosen.tags))
+        where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN ({marks}))"
+        values += chosen.tags
+    if chosen.name:
+        where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
+    if chosen.since is not None:
+        where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
     return where, values
 
 
@@ -265,6 +295,9 @@ def _within(column: str, ranges: Ranges) -> tuple[str, list[object]]:
     )
 
 
+_TAGS: Final = JobRow.__struct_fields__.index("tags")
+_POLICY: Final = JobRow.__struct_fields__.index("policy")
+_FLAGS: Final = [JobRow.__struct_fields__.index(name) for name in ("held", "paused")]
 _DAMAGED: Final = Spec([b"(damaged record)"], True, b"/", 0o077)  # noqa: FBT003
 """In the place of what cannot be read, so that one record does not hide the others."""
 
@@ -278,7 +311,12 @@ def _readable(decode: Callable[[bytes], T], blob: object) -> T | None:
 
 def _job(row: tuple[object, ...]) -> JobRow:
     values = list(row)
+    shared = values.pop()
     values[1] = State(str(row[1]))
-    values[6] = _readable(spec_decoder.decode, row[6]) or _DAMAGED
+    values[6] = _readable(spec_decoder.decode, row[6] or shared) or _DAMAGED
     values[9] = _readable(stop_decoder.decode, row[9])
+    for flag in _FLAGS:
+        values[flag] = bool(row[flag])
+    values[_TAGS] = [] if row[_TAGS] is None else json.loads(str(row[_TAGS]))
+    values[_POLICY] = _readable(policy_decoder.decode, row[_POLICY]) or Policy()
     return JobRow(*values)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from jobd.contract.models import Command, State
+from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command, State
+from jobd.core.ready import Entry
 
 
 class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -20,10 +21,68 @@ class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
     cwd: bytes
     umask: int
     requeue: bool = False
+    nice: int = 0
+    interpreter: bytes = b""
+    """Runs the shell line instead of the configured shell."""
+    stdin: bytes = b""
+    progress: str = "auto"
+    max_output: int | None = None
 
     @property
     def command(self) -> Command:
         return Command(argv=self.argv, shell=self.shell)
+
+
+class Policy(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """How long and how often it is tried; may be edited while it waits."""
+
+    time_limit: float | None = None
+    """Seconds of each attempt."""
+    retries: int = 0
+    retry_delay: float = DEFAULT_RETRY_DELAY
+    retry_on: tuple[int, ...] = ()
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What the jobs of one submit share beside their commands."""
+
+    user: str
+    environment: int
+    name: str = ""
+    priority: int = 0
+    group: str = DEFAULT_GROUP
+    slots: int = 1
+    gpus: int = 0
+    tags: tuple[str, ...] = ()
+    held: bool = False
+    due: int | None = None
+    """Not before this time, microseconds since the epoch."""
+    due_fixed: bool = False
+    """`due` was given as a time of the wall clock, and a jump of that clock moves it nearer."""
+    policy: Policy = Policy()
+    key: str | None = None
+
+
+class Parent(Struct, frozen=True):
+    """A job that another one waits for."""
+
+    job: int
+    finished: bool
+    """Its end is enough, however it ends."""
+    met: bool
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which rows are meant; nothing set means all."""
+
+    ranges: tuple[tuple[int, int], ...] = ()
+    states: tuple[State, ...] = ()
+    groups: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    name: str = ""
+    """A GLOB pattern of SQLite."""
+    since: int | None = None
+    """Submitted then or later, microseconds since the epoch."""
 
 
 class StopOrder(Struct, frozen=True, array_like=True):
@@ -64,6 +123,25 @@ class JobRow(Struct, frozen=True):
     pid: int | None
     cpu_us: int | None
     max_rss_kb: int | None
+    group: str
+    slots: int
+    gpus: int
+    tags: list[str]
+    held: bool
+    paused: bool
+    parents: int
+    unmet: int
+    due: int | None
+    policy: Policy
+    failures: int
+    key: str | None
+    array_index: int | None
+    given_gpus: str | None
+    """Indexes of the devices that its attempt was given."""
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.id, self.priority, self.group, self.slots, self.gpus)
 
 
 class AttemptRow(Struct, frozen=True):
@@ -90,6 +168,8 @@ class EventRow(Struct, frozen=True):
 
 spec_encoder: Final = msgspec.msgpack.Encoder()
 spec_decoder: Final = msgspec.msgpack.Decoder(Spec)
+policy_encoder: Final = msgspec.msgpack.Encoder()
+policy_decoder: Final = msgspec.msgpack.Decoder(Policy)
 stop_decoder: Final = msgspec.msgpack.Decoder(StopOrder)
 _environment_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, bytes])
 

@@ -13,9 +13,28 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.models import State
-from jobd.core.states import Outcome, Verdict, could_not_start
-from jobd.store.records import Spec, StopOrder, pack_environment, spec_decoder, spec_encoder
+from jobd.core.ready import Entry
+from jobd.core.states import Outcome, Verdict, could_not_start, waiting_reason
+from jobd.store.records import (
+    Policy,
+    Spec,
+    StopOrder,
+    Terms,
+    pack_environment,
+    policy_decoder,
+    policy_encoder,
+    spec_decoder,
+    spec_encoder,
+)
 
+_SHARED: Final = (
+    "state", "reason", "priority", "name", "user", "environment", "group_name", "slots", "gpus",
+    "tags", "held", "due", "due_fixed", "policy", "key", "submitted_at", "queued_at",
+)  # fmt: skip
+_INSERT: Final = f"INSERT INTO jobs (id, spec, array, array_index, {', '.join(_SHARED)})"
+_INSERT_MARKS: Final = ",".join("?" * (4 + len(_SHARED)))
+_ENTRY: Final = "id, priority, group_name, slots, gpus"
+"""The columns of an `Entry`."""
 DAMAGED: Final = could_not_start("its record is damaged")
 REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
 """How long an answered request is remembered, in microseconds."""
@@ -24,21 +43,50 @@ REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
 class Started(Struct, frozen=True):
     """An attempt that has just been written down as running."""
 
-    job: int
+    entry: Entry
     attempt: int
-    priority: int
     token: str
     spec: Spec
     environment: int
     at: int
+    policy: Policy
+    failures: int
+    """Attempts that failed before it, since the submit or the last restart."""
+    array_index: int | None
+
+    @property
+    def job(self) -> int:
+        return self.entry.id
 
 
 class Look(Struct, frozen=True):
-    job: int
+    """What a decision about a job needs."""
+
+    entry: Entry
     state: State
-    priority: int
+    reason: str | None
     attempt: int
     environment: int
+    held: bool
+    paused: bool
+    parents: int
+    unmet: int
+    due: int | None
+
+    @property
+    def job(self) -> int:
+        return self.entry.id
+
+
+def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
+    """In the order of `_SHARED`."""
+    tags = msgspec.json.encode(terms.tags).decode() if terms.tags else None
+    policy = None if terms.policy == Policy() else policy_encoder.encode(terms.policy)
+    return (
+        "pending", waiting_reason(held=terms.held, unmet=0, due=terms.due, failures=0),
+        terms.priority, terms.name, terms.user, terms.environment, terms.group, terms.slots,
+        terms.gpus, tags, terms.held, terms.due, terms.due_fixed, policy, terms.key, now, now,
+    )  # fmt: skip
 
 
 class Store:
@@ -66,25 +114,34 @@ class Store:
 
     # --- jobs -----------------------------------------------------------------------------
 
-    def insert_jobs(
-        self,
-        first: int,
-        specs: Sequence[Spec],
-        *,
-        name: str,
-        priority: int,
-        user: str,
-        environment: int,
-        now: int,
-    ) -> None:
+    def insert_jobs(self, first: int, specs: Sequence[Spec], terms: Terms, now: int) -> None:
+        """Pending, with consecutive ids from `first` on."""
         encode = spec_encoder.encode
+        shared = _shared_values(terms, now)
         self._db.executemany(
-            "INSERT INTO jobs (id, state, reason, priority, name, user, spec, environment,"
-            " submitted_at, queued_at) VALUES (?, 'pending', 'queued', ?, ?, ?, ?, ?, ?, ?)",
+            f"{_INSERT} VALUES ({_INSERT_MARKS})",
             [
-                (first + number, priority, name, user, encode(spec), environment, now, now)
+                (first + number, encode(spec), None, None, *shared)
                 for number, spec in enumerate(specs)
             ],
+        )
+
+    def add_array(self, first: int, count: int, spec: Spec) -> None:
+        """What the elements share; they themselves follow piece by piece."""
+        self._db.execute(
+            "INSERT INTO arrays VALUES (?, ?, ?, ?)",
+            (first, first + count - 1, spec_encoder.encode(spec), count),
+        )
+
+    def insert_elements(
+        self, array: int, first: int, indexes: range, terms: Terms, now: int
+    ) -> None:
+        """Elements of an array, with consecutive ids from `first` and these indexes."""
+        marks = ",".join("?" * len(_SHARED))
+        self._db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            f" {_INSERT} SELECT ? + i, x'', ?, ? + i, {marks} FROM n",
+            (len(indexes) - 1, first, array, indexes.start, *_shared_values(terms, now)),
         )
 
     def stage(self, first: int, last: int, environment: int) -> None:
@@ -111,26 +168,36 @@ class Store:
         self.unstage(first)
         return True
 
-    def started(self, job: int, token: str, slot: int, host: str, now: int) -> Started | None:
+    def started(
+        self, job: int, token: str, slot: int, gpus: Sequence[int], host: str, now: int
+    ) -> Started | None:
         """The next attempt of a pending job begins; None: its record is damaged, it has failed."""
         row = self._db.execute(
             "UPDATE jobs SET state = 'running', reason = NULL, attempt = attempt + 1,"
             " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
-            " RETURNING attempt, priority, spec, environment",
+            f" RETURNING {_ENTRY}, attempt, spec, environment, policy, failures, array_index,"
+            " array",
             (now, job),
         ).fetchone()
-        attempt, priority, blob, environment = row
+        entry, (attempt, blob, environment, policy, failures, array_index, array) = (
+            Entry(*row[:5]), row[5:],
+        )  # fmt: skip
         try:
-            spec = spec_decoder.decode(blob)
+            spec = spec_decoder.decode(blob if array is None else self._array_spec(array))
+            rules = policy_decoder.decode(policy) if policy else Policy()
         except msgspec.DecodeError:
             self._damaged(job, now)
             return None
         self._db.execute(
-            "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at)"
-            " VALUES (?, ?, ?, ?, ?, 'running', ?)",
-            (job, attempt, token, slot, host, now),
+            "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at, gpus)"
+            " VALUES (?, ?, ?, ?, ?, 'running', ?, ?)",
+            (job, attempt, token, slot, host, now, ",".join(map(str, gpus)) or None),
         )
-        return Started(job, attempt, priority, token, spec, environment, now)
+        return Started(entry, attempt, token, spec, environment, now, rules, failures, array_index)
+
+    def _array_spec(self, array: int) -> bytes:
+        row = self._db.execute("SELECT spec FROM arrays WHERE first = ?", (array,)).fetchone()
+        return bytes(row[0]) if row else b""
 
     def _damaged(self, job: int, now: int) -> None:
         """One unreadable record must not stop the others."""
@@ -143,11 +210,17 @@ class Store:
     def look(self, job: int) -> Look | None:
         """What a decision about a job needs; None: there is no such job."""
         row = self._db.execute(
-            "SELECT id, state, priority, attempt, environment FROM jobs AS j WHERE id = ? AND"
+            f"SELECT {_ENTRY}, state, reason, attempt, environment, held, paused, parents, unmet,"
+            " due FROM jobs AS j WHERE id = ? AND"
             " NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)",
             (job,),
         ).fetchone()
-        return None if row is None else Look(row[0], State(row[1]), *row[2:])
+        if row is None:
+            return None
+        return Look(
+            Entry(*row[:5]), State(row[5]), row[6], row[7], row[8], bool(row[9]), bool(row[10]),
+            *row[11:],
+        )  # fmt: skip
 
     def never_started(self, job: int, attempt: int) -> None:
         """The attempt was on disk and its process never came to be: as if not taken."""
