@@ -93,6 +93,13 @@ class Client:
         """
         return self.request(request, models.Submitted)
 
+    def graph(self, request: models.Graph) -> models.Submitted:
+        """Put jobs that wait for each other into the queue, all or none.
+
+        Raises: ShuttingDown, BadRequest (names the node and the field).
+        """
+        return self.request(request, models.Submitted)
+
     def list(self, request: models.List) -> models.Page:
         """One page of jobs; `follow.pages` gives all of them."""
         return self.request(request, models.Page)
@@ -116,6 +123,26 @@ class Client:
     def start(self, selector: Selector) -> models.Acted:
         """Held or stopped jobs become pending again."""
         return self.request(models.Start(selector=selector), models.Acted)
+
+    def hold(self, selector: Selector) -> models.Acted:
+        """Pending jobs do not start before they are let go with `start`."""
+        return self.request(models.Hold(selector=selector), models.Acted)
+
+    def pause(self, request: models.Pause) -> models.Acted:
+        """Halt running jobs, or let a group start nothing."""
+        return self.request(request, models.Acted)
+
+    def resume(self, request: models.Resume) -> models.Acted:
+        """Let halted jobs, or a group, go on."""
+        return self.request(request, models.Acted)
+
+    def edit(self, request: models.Edit) -> models.Acted:
+        """Change a pending job. Raises: NotFound, Refused (it is not pending), BadRequest."""
+        return self.request(request, models.Acted)
+
+    def groups(self, request: models.Groups | None = None) -> models.GroupsReply:
+        """All groups, after one was added, set or removed. Raises: Refused, BadRequest."""
+        return self.request(request or models.Groups(), models.GroupsReply)
 
     def stop(
         self, selector: Selector, *, grace: float | None = None, signal: int = 15

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 MAX_NAME: Final = 255
 """Characters in a job's name."""
@@ -29,6 +29,10 @@ MAX_TIME: Final = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
 MAX_ARRAY: Final = 1_000_000
 """Elements of one array."""
+MAX_NODES: Final = 100_000
+"""Jobs of one graph."""
+MAX_PARENTS: Final = 10_000
+"""Jobs that one job waits for."""
 
 
 class State(StrEnum):
@@ -54,6 +58,7 @@ Group = Annotated[
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
+Place = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
@@ -250,6 +255,31 @@ class Submit(Record, frozen=True, kw_only=True):
     """Inclusive ranges of indexes; the one command is then run once for each of them."""
 
 
+class Node(Record, frozen=True, kw_only=True):
+    """One job of a graph. `parents`, `parents_any`: places of other nodes, counted from 0."""
+
+    command: Command
+    options: Options = field(default_factory=Options)
+    cwd: bytes
+    variables: dict[bytes, bytes] = field(default_factory=dict)
+    """Set in addition to the environment of the graph."""
+    parents: list[Place] = field(default_factory=list)
+    """Must have completed."""
+    parents_any: list[Place] = field(default_factory=list)
+    """Must have finished, however."""
+
+
+class Graph(Record, frozen=True, kw_only=True):
+    """Put jobs that wait for each other into the queue, all or none. Reply: `Submitted`.
+
+    Ids are consecutive, in the order of the nodes.
+    """
+
+    nodes: Annotated[list[Node], Meta(min_length=1, max_length=MAX_NODES)]
+    umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
+    environment: dict[bytes, bytes] = field(default_factory=dict)
+
+
 class Submitted(View, frozen=True, kw_only=True):
     """First and last id of what was submitted (they are consecutive), and the first jobs."""
 
@@ -375,9 +405,79 @@ class Waited(View, frozen=True, kw_only=True):
 
 
 class Start(Record, frozen=True, kw_only=True):
-    """Stopped jobs become pending again. Reply: `Acted`."""
+    """Held or stopped jobs become pending again. Reply: `Acted`."""
 
     selector: Selector
+
+
+class Hold(Record, frozen=True, kw_only=True):
+    """Pending jobs do not start before they are let go with `Start`. Reply: `Acted`."""
+
+    selector: Selector
+
+
+class Pause(Record, frozen=True, kw_only=True):
+    """Halt running jobs (SIGSTOP), or let a group start nothing. Reply: `Acted`.
+
+    With `group` the selector is empty; `running`: the group's running jobs are halted, too.
+    """
+
+    selector: Selector = field(default_factory=Selector)
+    group: Group | None = None
+    running: bool = False
+
+
+class Resume(Record, frozen=True, kw_only=True):
+    """The opposite of `Pause` (SIGCONT), with the same fields. Reply: `Acted`."""
+
+    selector: Selector = field(default_factory=Selector)
+    group: Group | None = None
+    running: bool = False
+
+
+class Edit(Record, frozen=True, kw_only=True):
+    """Change a pending job; what is not set stays. Reply: `Acted`."""
+
+    id: JobId
+    name: Name | UnsetType = UNSET
+    tags: list[Tag] | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    group: Group | UnsetType = UNSET
+    after: list[tuple[JobId, JobId]] | UnsetType = UNSET
+    """In the place of all that it had to see completed; empty: nothing."""
+    after_any: list[tuple[JobId, JobId]] | UnsetType = UNSET
+    delay: Seconds | UnsetType = UNSET
+    """From now on; 0 lets it start at once."""
+    at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | UnsetType = UNSET
+    time_limit: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] | UnsetType = UNSET
+    """0: none."""
+    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
+    retry_delay: Seconds | UnsetType = UNSET
+    retry_on: list[ExitCode] | UnsetType = UNSET
+
+
+class Groups(Record, frozen=True, kw_only=True):
+    """Show all groups, or add, set or remove one first. Reply: `GroupsReply`.
+
+    `workers`: how many the group may have at a time; None: as many as there are.
+    """
+
+    action: Literal["list", "add", "set", "rm"] = "list"
+    name: Group | None = None
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
+
+
+class GroupShare(View, frozen=True, kw_only=True):
+    name: str
+    workers: int | None = None
+    paused: bool = False
+    busy: int = 0
+    """Workers that its jobs occupy."""
+    pending: int = 0
+
+
+class GroupsReply(View, frozen=True, kw_only=True):
+    groups: list[GroupShare]
 
 
 class Stop(Record, frozen=True, kw_only=True):

@@ -27,17 +27,23 @@ REQUESTS: Final[dict[str, type[Record]]] = {
     kind.__name__.lower(): kind
     for kind in (
         models.Submit,
+        models.Graph,
         models.List,
         models.Show,
         models.Output,
         models.Events,
         models.Wait,
         models.Start,
+        models.Hold,
         models.Stop,
         models.Restart,
         models.Rm,
         models.Progress,
+        models.Pause,
+        models.Resume,
+        models.Edit,
         models.Workers,
+        models.Groups,
         models.Status,
         models.Shutdown,
         models.Renew,
@@ -45,7 +51,12 @@ REQUESTS: Final[dict[str, type[Record]]] = {
 }
 """All that the daemon answers to."""
 
-CHANGING: Final = frozenset({"submit", "start", "stop", "restart", "rm", "progress", "workers"})
+CHANGING: Final = frozenset(
+    {
+        "submit", "graph", "start", "hold", "stop", "restart", "rm", "progress", "pause", "resume",
+        "edit", "workers", "groups",
+    }
+)  # fmt: skip
 """Requests that carry an id, so that asking again after a lost reply does nothing twice."""
 
 
