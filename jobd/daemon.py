@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from jobd import supervisor
 from jobd.clock import now_us
-from jobd.contract.config import DaemonConfig
+from jobd.contract.config import Config, from_builtins
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import (
     DaemonStatus,
@@ -76,7 +76,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """What a daemon is started with."""
 
     paths: Paths
-    config: DaemonConfig
+    config: Config
     fresh: bool = True
     """Started by a person, not by a supervisor that replaces a daemon."""
     draining: bool = False
@@ -93,7 +93,7 @@ class Daemon:
         self._inbox: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._started = time.monotonic()
         self._prepare_files()
-        config = setup.config
+        config = setup.config.daemon
         undo = Undo()
         connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection)
@@ -142,7 +142,7 @@ class Daemon:
         """A number set with `jobctl workers` outlives the daemon, not the next `jobd start`."""
         by_hand = self.reader.setting("workers")
         if by_hand is None or self._setup.fresh:
-            return self._setup.config.workers
+            return self._setup.config.daemon.workers
         return int(by_hand)
 
     def start(self) -> None:
@@ -265,7 +265,7 @@ class Daemon:
             supervisor_pid=None if self._link is None else os.getppid(),
             version=VERSION,
             uptime_s=round(time.monotonic() - self._started, 3),
-            engine=self._setup.config.engine,
+            engine=self._setup.config.daemon.engine,
             workers=ledger.workers,
             busy=ledger.busy,
             draining=ledger.draining,
@@ -336,7 +336,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
     paths = Paths(Path(plan["state"]), Path(plan["config_path"]), bool(plan.get("ephemeral")))
     return Setup(
         paths=paths,
-        config=DaemonConfig(**plan["config"]),
+        config=from_builtins(plan["config"]),
         fresh=bool(plan.get("fresh")),
         draining=bool(plan.get("draining")),
     )

@@ -94,17 +94,18 @@ def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None
 
 def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
     """What supervisor and daemon are told; also the checks that need no daemon."""
-    config = load(options.config or paths.config, required=options.config is not None).daemon
+    config = load(options.config or paths.config, required=options.config is not None)
+    daemon = config.daemon
     if options.workers is not None:
         if not 0 <= options.workers <= MAX_WORKERS:
             raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
-        config = msgspec.structs.replace(config, workers=options.workers)
+        daemon = msgspec.structs.replace(daemon, workers=options.workers)
     if options.engine is not None:
-        config = msgspec.structs.replace(config, engine=options.engine)
+        daemon = msgspec.structs.replace(daemon, engine=options.engine)
     return {
         "state": str(paths.state),
         "config_path": str(paths.config),
-        "config": msgspec.to_builtins(config),
+        "config": msgspec.to_builtins(msgspec.structs.replace(config, daemon=daemon)),
         "ephemeral": options.ephemeral,
         "lock_path": str(paths.lock),
         "fresh": True,

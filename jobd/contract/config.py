@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Seconds
+from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group, Seconds
 
 
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +24,28 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Seconds between the first signal and KILL."""
 
 
+class GroupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table `[groups.NAME]`: a named share of the workers."""
+
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
+    """How many its jobs may occupy at a time."""
+
+
+class GpuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[gpus]`."""
+
+    devices: Annotated[list[Annotated[int, Meta(ge=0, le=1023)]], Meta(max_length=64)] = field(
+        default_factory=list
+    )
+    """Indexes as CUDA numbers them, the preferred one first."""
+    per_device: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
+    """Jobs on one device at a time."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
+    groups: dict[Group, GroupConfig] = field(default_factory=dict)
+    gpus: GpuConfig = field(default_factory=GpuConfig)
 
 
 def load(path: Path, *, required: bool = False) -> Config:
@@ -50,6 +70,15 @@ def load(path: Path, *, required: bool = False) -> Config:
 
 
 def _convert(tables: dict[str, Any]) -> Config:
+    config = msgspec.convert(tables, Config)
+    devices = config.gpus.devices
+    if len(set(devices)) < len(devices):
+        raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
+    return config
+
+
+def from_builtins(tables: dict[str, Any]) -> Config:
+    """The opposite of `msgspec.to_builtins`, for the way from process to process."""
     return msgspec.convert(tables, Config)
 
 

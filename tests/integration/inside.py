@@ -6,11 +6,12 @@ from contextlib import closing
 from jobctl import follow
 from jobctl.client import Client
 from jobd.contract import wire
-from jobd.contract.config import DaemonConfig
+from jobd.contract.config import Config, from_builtins
 from jobd.contract.models import Command, List, Options, Output, Selector, State, Submit
 from jobd.contract.paths import locate
 from jobd.daemon import Daemon, Setup
 
+TABLES = [name for name in Config.__struct_fields__ if name != "daemon"]
 ENVIRONMENT = {b"PATH": b"/usr/bin:/bin"}
 
 
@@ -32,7 +33,9 @@ def ids(*jobs):
 class Inside:
     def __init__(self, home, **config):
         self.paths = locate({"JOBD_HOME": str(home)})
-        self.daemon = Daemon(Setup(paths=self.paths, config=DaemonConfig(**config)), link=None)
+        tables = {key: config.pop(key) for key in TABLES if key in config}
+        whole = from_builtins({"daemon": config, **tables})
+        self.daemon = Daemon(Setup(paths=self.paths, config=whole), link=None)
         self._clients = []
         self._open = True
         self.daemon.start()
