@@ -12,7 +12,6 @@ from jobctl.render import notices
 from jobd.contract.models import FINISHED, Acted, Selector, State
 
 STARTABLE = [State.STOPPED]
-PAUSABLE = [State.RUNNING]
 STOPPABLE = follow.UNFINISHED
 RESTARTABLE = [state for state in State if state in FINISHED]
 

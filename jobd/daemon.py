@@ -37,8 +37,8 @@ from jobd.contract.models import (
 from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
 from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
+from jobd.core.pace import seconds_left
 from jobd.core.undo import Undo
-from jobd.courier import Courier
 from jobd.engines.base import Engine
 from jobd.engines.link import Link
 from jobd.hub import Hub
@@ -102,9 +102,9 @@ class Daemon:
         self.hub = Hub()
         self.timer = Timer()
         self.ledger = Ledger(undo, workers=self._workers(), next_id=self.reader.last_id() + 1)
+        runs = Runs(undo, self.timer)
+        self.runs = runs
         self.engine = _engine(config.engine, paths, link)
-        self.courier = Courier(self.engine.signal, self.timer)
-        self.runs = runs = Runs(undo, self.timer, self.courier)
         self.scheduler = Scheduler(
             paths=paths, shell=config.shell, host=socket.gethostname(), ledger=self.ledger,
             runs=runs, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
@@ -117,7 +117,7 @@ class Daemon:
             paths=paths, grace=config.grace, ledger=self.ledger, undo=undo, store=self._store,
             reader=self.reader, writer=self.writer, selection=selection, runs=runs, hub=self.hub,
         )  # fmt: skip
-        views = Views(paths, config.shell, self._pid_of)
+        views = Views(paths, config.shell, self._pid_of, self._left_of)
         self.queries = Queries(
             paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
             hub=self.hub, views=views,
@@ -149,7 +149,6 @@ class Daemon:
     def start(self) -> None:
         """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
-        self.courier.start()
         self.scheduler.halt()
         self.writer.start()
         recover(self.reader, self.writer, self._store, self.ledger, self.scheduler, self.engine)
@@ -229,7 +228,6 @@ class Daemon:
         self.writer.close()
         self.scheduler.close()
         self.timer.close()
-        self.courier.close()
         self.reader.close()
         if clean and self.paths.ephemeral:
             self._delete_ephemeral()
@@ -259,6 +257,10 @@ class Daemon:
     def _pid_of(self, job: int) -> int | None:
         run = self.runs.get(job)
         return None if run is None else run.pid
+
+    def _left_of(self, job: int) -> float | None:
+        run = self.runs.get(job)
+        return None if run is None else seconds_left(run.pace, now_us() / 1e6)
 
     def _status(self, _request: Status) -> DaemonStatus:
         paths, ledger = self.paths, self.ledger

@@ -39,6 +39,7 @@ from jobd.contract.models import (
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.progress import Reading
+from jobd.core.rules import compile_rule
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.core.undo import Undo
 from jobd.hub import Hub
@@ -457,6 +458,10 @@ def _check_submit(request: Submit) -> None:
         raise BadRequest(f"commands: between 1 and {_MAX_COMMANDS:,} are needed")
     if any(not character.isprintable() for character in request.options.name):
         raise BadRequest("--name: control characters and line breaks are not allowed")
+    try:
+        compile_rule(request.options.progress)
+    except ValueError as error:
+        raise BadRequest(f"--progress: {error}") from None
     if not os.path.isabs(request.cwd) or b"\0" in request.cwd:
         raise BadRequest("--cwd: an absolute path without NUL bytes is needed")
     for command in request.commands:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from jobd.contract.paths import Paths, output_name
-from jobd.core.progress import Reading, from_file, from_output
-from jobd.outputs import read_tail
+from jobd.core.progress import HEAD, Reading, from_file, from_output, wants_head
+from jobd.core.rules import NONE, Rule, compile_rule
+from jobd.outputs import Growing, read_head
 from jobd.runs import Run, Runs
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
+_PATIENCE: Final = 0.5
+"""Seconds of computing after which a rule is given up, though it was tried when submitted."""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +35,7 @@ class Observer:
         self._progress = str(paths.progress)
         self._runs = runs
         self._report = report
+        self._sights: WeakKeyDictionary[Run, _Sight] = WeakKeyDictionary()
         self._something_runs = threading.Event()
         self._closed = threading.Event()
 
@@ -50,7 +56,7 @@ class Observer:
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
-        return self._look(run)
+        return self._look(run, anew=True)
 
     def _run(self) -> None:
         while self._something_runs.wait() and not self._closed.wait(_EVERY):
@@ -72,20 +78,65 @@ class Observer:
             if reading is not None:
                 self._report(run, reading)
 
-    def _look(self, run: Run) -> Reading | None:
+    def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
         """What is new; whole percents are enough, so that an attempt has few such events."""
-        said = read_tail(self.file_of(run))
-        reading = from_file(said) if said else self._from_output(run)
+        sight = self._sight_of(run)
+        if anew:
+            sight.file.forget()
+            sight.output.forget()
+        reading = sight.look()
         before = run.reading
         if reading is None or (
             before is not None
             and int(before.percent) == int(reading.percent)
-            and (before.message == reading.message or not said)
+            and (before.message == reading.message or not sight.reports)
         ):
             return None
         run.reading = reading
         return reading
 
-    def _from_output(self, run: Run) -> Reading | None:
-        tail = read_tail(f"{self._output}/{output_name(run.job, run.attempt)}")
-        return from_output(tail) if tail else None
+    def _sight_of(self, run: Run) -> _Sight:
+        sight = self._sights.get(run)
+        if sight is None:
+            output = f"{self._output}/{output_name(run.job, run.attempt)}"
+            rule = _rule_of(run)
+            sight = self._sights[run] = _Sight(self.file_of(run), output, rule)
+        return sight
+
+
+class _Sight:
+    """What an attempt says, and where."""
+
+    def __init__(self, file: str, output: str, rule: Rule) -> None:
+        self.file = Growing(file)
+        self.output = Growing(output)
+        self.reports = False
+        """It has written into its `JOBD_PROGRESS`: from then on its output is not looked at."""
+        self._rule = rule
+
+    def look(self) -> Reading | None:
+        said = self.file.news()
+        if said:
+            self.reports = True
+            return from_file(said)
+        return None if self.reports or self._rule is NONE else self._read_output()
+
+    def _read_output(self) -> Reading | None:
+        tail = self.output.news()
+        if not tail:
+            return None
+        head = read_head(self.output.path, HEAD) if wants_head(tail) else b""
+        begin = time.thread_time()
+        reading = from_output(tail, head, self._rule)
+        if time.thread_time() - begin > _PATIENCE:
+            log.warning("%s: --progress %r takes too long", self.output.path, self._rule.text)
+            self._rule = NONE
+        return reading
+
+
+def _rule_of(run: Run) -> Rule:
+    try:
+        return compile_rule(run.started.spec.progress)
+    except ValueError as error:  # another version of Python took it
+        log.warning("job %d: --progress: %s", run.job, error)
+        return NONE

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Final
 
 from jobd.contract.errors import NotFound
 from jobd.core.progress import WINDOW
 
+_TICK_NS: Final = 20_000_000
+"""Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
 PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
@@ -26,6 +29,41 @@ def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def read_head(path: Path | str, size: int) -> bytes:
+    """The begin of a file; b"" where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+class Growing:
+    """The end of a file that may be written to, read only when it has been."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._seen: tuple[int, int] | None = None
+
+    def news(self) -> bytes | None:
+        """Its end, or None if it is as it was."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        stamp = found.st_size, found.st_mtime_ns
+        if stamp == self._seen:
+            return None
+        # Within one tick of the kernel's clock it may change again without a trace.
+        settled = time.time_ns() - found.st_mtime_ns > _TICK_NS
+        self._seen = stamp if settled else None
+        return read_tail(self.path)
+
+    def forget(self) -> None:
+        """Whatever it is now is news."""
+        self._seen = None
 
 
 def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> tuple[bytes, int]:

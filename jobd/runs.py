@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
-from functools import partial
+from typing import Final
 
 import msgspec
 
 from jobd.clock import now_us
 from jobd.contract.models import State
-from jobd.core.progress import Reading, eta
+from jobd.core.pace import Pace, begun, reported, seconds_left
+from jobd.core.progress import Reading
 from jobd.core.states import SHUTDOWN
 from jobd.core.undo import Undo
-from jobd.courier import Courier
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
 from jobd.store.store import Started, Store
 from jobd.timer import Timer
+
+log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+"""Seconds until a signal that could not be sent is tried again."""
 
 
 class Run:
@@ -41,6 +46,8 @@ class Run:
         """Set by the writer's thread, once it is on disk or about to be."""
         self.reading: Reading | None = None
         """The progress seen last."""
+        self.pace: Pace | None = None
+        """How fast it goes; set by the writer's thread."""
         self._lock = threading.Lock()
         self._taken: StopOrder | None = None
         """The order that has been carried out: the one that the job ends by."""
@@ -62,10 +69,11 @@ class Run:
             self._taken = self.order
             return self.order
 
-    def lives(self) -> bool:
-        """Whether its leader has not ended yet."""
+    def kill(self) -> None:
         with self._lock:
-            return not self._over
+            process = None if self._over else self.process
+        if process is not None:
+            process.signal(signal.SIGKILL)
 
     def cancelled(self) -> bool:
         """Whether it was told to stop before it began; then it must not begin."""
@@ -83,10 +91,9 @@ class Run:
 class Runs:
     """By job. Entered and left by the writer's thread alone, inside its transaction."""
 
-    def __init__(self, undo: Undo, timer: Timer, courier: Courier) -> None:
+    def __init__(self, undo: Undo, timer: Timer) -> None:
         self._undo = undo
         self._timer = timer
-        self._courier = courier
         self._runs: dict[int, Run] = {}
 
     def __len__(self) -> int:
@@ -116,16 +123,26 @@ class Runs:
         """The order is on disk: signal now, KILL when the grace is over."""
         order, process = run.take_order(), run.process
         if order is not None and process is not None:
-            self._courier.post(process, order.signal)
-            # Once the leader has ended, whoever waited for it sees to the rest.
-            kill = partial(self._courier.post, process, signal.SIGKILL, run.lives)
-            self._timer.at(deadline(order), kill)
+            self._timer.at(deadline(order), run.kill)
+            self._signal(process, order.signal)
+
+    def _signal(self, process: Process, number: int) -> None:
+        try:
+            process.signal(number)
+        except OSError as error:
+            # No descriptor left to look for its processes with, for example.
+            log.warning("process %d could not be signalled: %s", process.pid, error)
+            self._timer.after(_RETRY_S, lambda: self._signal(process, number))
 
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
     """In the writer's transaction: the job shows it, and whoever watches hears it."""
     store.progressed(run.job, reading.percent, reading.message)
-    left = eta(reading.percent, run.started.at / 1e6, now / 1e6)
+    if run.pace is None:
+        run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
+    else:
+        run.pace = reported(run.pace, reading.percent, now / 1e6)
+    left = seconds_left(run.pace, now / 1e6)
     data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
     store.event(run.job, "progress", user, now, msgspec.json.encode(data))
 

@@ -13,7 +13,6 @@ import msgspec
 
 from jobd.contract.models import Attempt, Event, Job, State
 from jobd.contract.paths import Paths
-from jobd.core.progress import eta
 from jobd.store.records import AttemptRow, EventRow, JobRow
 
 
@@ -44,12 +43,19 @@ def command_line(argv: list[bytes], *, shell: bool) -> str:
 
 
 class Views:
-    """`pid_of`: the process of a running job, which is not on disk before it ends."""
+    """What is not on disk before a job ends: `pid_of` it, and `left_of` it, in seconds."""
 
-    def __init__(self, paths: Paths, shell: str, pid_of: Callable[[int], int | None]) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        shell: str,
+        pid_of: Callable[[int], int | None],
+        left_of: Callable[[int], float | None],
+    ) -> None:
         self._paths = paths
         self._shell = shell
         self._pid_of = pid_of
+        self._left_of = left_of
 
     def job(self, row: JobRow, now: int) -> Job:
         spec = row.spec
@@ -74,7 +80,7 @@ class Views:
             user=row.user,
             progress=row.progress,
             progress_message=row.progress_message,
-            eta_s=_eta(row, now) if running else None,
+            eta_s=self._left_of(row.id) if running else None,
             attempt=row.attempt,
             exit_code=row.exit_code,
             signal=row.signal,
@@ -131,9 +137,3 @@ def _exactly(argv: list[bytes]) -> list[str] | None:
     except UnicodeDecodeError:
         return [base64.b64encode(word).decode() for word in argv]
     return None
-
-
-def _eta(row: JobRow, now: int) -> float | None:
-    if row.progress is None or row.started_at is None:
-        return None
-    return eta(row.progress, row.started_at / 1e6, now / 1e6)

@@ -51,6 +51,7 @@ def _parse_variables(
         "jobctl submit 'make data && make plots'",
         "jobctl submit -p high -n eval -- ./eval.sh",
         "ids=$(jobctl submit --file jobs.txt)",
+        "jobctl submit --progress 'step ([0-9]+)/([0-9]+)' ./train",
     ),
     cls=_Submit,
     context_settings={"allow_interspersed_args": False},
@@ -78,6 +79,14 @@ def _parse_variables(
     help="Set a variable; repeatable.",
 )
 @click.option("-w", "--wait", is_flag=True, help="Show its output, exit with its exit code.")
+@click.option(
+    "--progress",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|REGEX",
+    help="Read it off the output: as tools print it, not at all, or where one group of REGEX"
+    " finds a percentage, or two find n and m.",
+)
 @click.option("--requeue", is_flag=True, help="Run again if it is interrupted or its end is lost.")
 @as_json
 @click.pass_context
@@ -110,7 +119,12 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
 def _request(given: dict[str, Any], *, argv: bool) -> Submit:
     return Submit(
         commands=_commands(given, argv=argv),
-        options=Options(name=given["name"], priority=given["priority"], requeue=given["requeue"]),
+        options=Options(
+            name=given["name"],
+            priority=given["priority"],
+            requeue=given["requeue"],
+            progress=given["progress"],
+        ),
         cwd=working_directory(os.environb, given["cwd"]),
         umask=umask(),
         environment={**environment(os.environb), **given["env"]},

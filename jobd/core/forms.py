@@ -2,132 +2,177 @@
 
 A wrong percentage is worse than none. So a number followed by `%` counts only where something
 around it speaks of progress: a bar, `(12/34)`, `[ 37%]` at an edge, a rate, a time left, a word
-such as "Downloading". A bare percentage counts where it is the whole line. Everything else (`df`,
-`top`, coverage tables, prose) does not. Counters (`[12/400]`, `Step 3/10`) likewise.
+such as "Downloading". A bare percentage counts where it is the whole of the last line. Everything
+else (`df`, `top`, coverage tables, prose) does not. Counters (`[12/400]`, `Step 3/10`) likewise.
 
-Patterns are tried at one place each, the text beside a number, so that time stays linear.
+Each form is a row of a table: its name, and a pattern that finds it in a line whose bars have been
+shortened, so that no pattern has far to go. The first row that finds something has it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-_PERCENT: Final = re.compile(
+_BAR: Final = "#=>█▓▒░━╸╺▏▎▍▌▋▊▉■"
+_IN_BAR: Final = _BAR + ".*+<oO -"
+_LONG: Final = re.compile(rf"([{_BAR} ._|:+*-])\1{{3,}}")
+"""Runs of what bars are made of; three of a kind tell as much."""
+_PERCENT: Final = (
     r"(?<![0-9A-Za-z_.,-])([0-9]{1,3}(?:\.[0-9]{1,10}|,[0-9]{1,2})?) ?%(?![0-9A-Za-z_%])"
 )
-_BAR: Final = "#=>█▓▒░━╸╺▏▎▍▌▋▊▉■"
-_IN_BRACKETS: Final = _BAR + ".*+<oO -"
-_NEAR: Final = 60
-"""Characters before a number that are looked at."""
-_TRIED: Final = 8
-"""Percentages of one line that are looked at, from its end."""
+_ANY_PERCENT: Final = re.compile(r"[0-9] ?%")
+_N: Final = r"([0-9]{1,12})"
+_N_OF_M: Final = rf"{_N} ?(?:/| of ) ?{_N}(?![\w/%]|[.,:-][0-9])"
+_SIZE: Final = r"[0-9.]{1,12} ?[kKMGTP]?i?B"
+_SHORT: Final = r"[0-9.]{1,12}[kMGTP]?"
+_TO: Final = r"(?: +(?!in |on |at |by |for )[\w-]{1,30}\b)"
+"""A word of what is worked on, but none that begins a remark (`completed in 3/10 s`)."""
 
 _DOING: Final = (
-    r"(?:progress|percent|done|copied|verified|"
+    r"\b(?:progress|percent|done|copied|verified|"
     r"(?:down|up)load(?:ing|ed)?|complete[d]?|finished|(?:load|read|render|encod|decod|train|index|"
     r"scann|sync|synchroniz|verify|check|import|export|convert|pars|generat|analy[sz]|hash|updat|"
     r"fetch|clon|send|sort|merg|simulat|prepar|test|runn|build|compil|link|receiv|resolv|writ|"
     r"compress|decompress|transfer|extract|unpack|pack|install|copy|mov|process|count|delet|"
-    r"restor|evaluat|validat|solv|upgrad|migrat|format|filter|enumerat)(?:ing|ed))"
+    r"restor|evaluat|validat|solv|upgrad|migrat|format|filter|enumerat|rescu)(?:ing|ed))\b"
 )
-_NOUN: Final = (
-    r"(?:step|epoch|iter(?:ation)?|batch|file|item|task|test|chunk|frame|page|round|stage|"
+_UNIT: Final = (
+    r"\b(?:step|epoch|iter(?:ation)?|batch|file|item|task|test|chunk|frame|page|round|stage|"
     r"phase|job|image|sample|row|record|block|layer|trial|fold|episode|run|pass|shard|segment|"
-    r"package|module|target|case|url|object|tile|seed|document|commit)(?:e?s)?"
+    r"package|module|target|case|url|object|tile|seed|document|commit)(?:e?s)?\b"
 )
-
 _MEASURES: Final = re.compile(
     r"\b(?:cpu|gpu|mem|memory|load|usage|used|util\w*|acc|accuracy|cover|coverage|battery|swap|"
-    r"idle|free|disk|loss|rate)\b",
+    r"idle|free|disk|loss|rate|ratio|compressed|deflated|similarity|score|precision|recall|"
+    r"confidence|hits?|miss(?:es)?|errors?|humidity)\b",
     re.IGNORECASE,
 )
 """Words of percentages that measure something else."""
-_BAR_BEHIND: Final = re.compile(rf"(?:\|[0-9{_IN_BRACKETS}]*\|| ?\[[{_IN_BRACKETS}]*\])")
-_COUNT_BEHIND: Final = re.compile(r" ?\([0-9]+/[0-9]+\)")
-_COUNT_BEFORE: Final = re.compile(r"(?<![\w/.,-])[0-9]+/[0-9]+[ (:\]]*$")
-_BOX_BEFORE: Final = re.compile(r"(?:^(?:\[\w+\] )?|  ?)\[ *$")
-_EDGE_BEHIND: Final = re.compile(rf" *\](?: *\[[{_IN_BRACKETS}]*\])?$")
-_OPENING_BEHIND: Final = re.compile(rf"$| ?\[| *{_DOING}\b| (?:[0-9]+ )?[-+] ", re.IGNORECASE)
-_PACE_BEHIND: Final = re.compile(r"[KMGT]i?B/s|\bETA\b", re.IGNORECASE)
-_DOING_BEFORE: Final = re.compile(
-    rf"\b{_DOING}(?:[\]: .…(=-]*|\b.*(?:: *|\.\.\. *|… *|\())$", re.IGNORECASE
-)
-_PLAIN_BEHIND: Final = re.compile(rf" *(?:$|[^ A-Za-z]|of [0-9]|{_DOING}\b)", re.IGNORECASE)
 
-_COUNT: Final = r"([0-9]{1,12}) ?(?:/| of ) ?([0-9]{1,12})(?![\w/%]|[.,:-][0-9])"
-_COUNTERS: Final = (
-    re.compile(r"(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *([0-9]{1,12}) ?/ ?([0-9]{1,12}) *[\])](?!\()"),
-    re.compile(r"([0-9]{1,12})/([0-9]{1,12})(?:$| +(?:done|completed?)\b| \[[=>]| ━)"),
-    re.compile(
-        r"(?:.{0,80}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
-        rf"(?:{_DOING} +(?:(?!in |on |at |by |for )\w+ +)?|{_NOUN})[ :#=\[(]*{_COUNT}",
-        re.IGNORECASE,
+
+class Form(NamedTuple):
+    name: str
+    """Who prints it so."""
+    pattern: re.Pattern[str]
+    """Its one group is the percentage; or its two groups are how many are done, and of how many."""
+
+
+def _form(name: str, pattern: str) -> Form:
+    return Form(name, re.compile(pattern, re.IGNORECASE))
+
+
+SURE: Final = (
+    _form("tqdm", rf"{_PERCENT}\|(?=[^|]*(?:[{_BAR}]|   ))[{_BAR}0-9 ]*\|"),
+    _form("wget's bar", rf"{_PERCENT} ?\[[{_IN_BAR}]*\]"),
+    _form("git, progressbar2", rf"{_PERCENT} ?\([0-9]+(?:/| of )[0-9]+\)"),
+    _form("pv, own bars in brackets", rf"(?:\[[{_IN_BAR}]+\]|\|[{_IN_BAR}]+\|) *{_PERCENT}"),
+    _form("curl -#, rich", rf"(?:^[{_BAR} ]+|(?![=-]{{1,3}}> )[{_BAR}]{{3,}}) *{_PERCENT}"),
+    _form("wget's dots", rf"^[0-9]+K[ ,.]*\.[ ,.]*{_PERCENT}"),
+    _form("alive-progress, pacman", rf"(?<![\w/.,-])[0-9]+/[0-9]+[ (:\[\]]*{_PERCENT}"),
+    _form("pytest", rf"(?:^|\s)\[ *{_PERCENT} *\]$"),
+    _form("cmake, pytest-xdist", rf"^(?:\[\w+\] )?\[ *{_PERCENT} *\]"),
+    _form("apt's install bar", rf"\[ *{_PERCENT} *\] *\[[{_IN_BAR}]*\]$"),
+    _form("apt update", rf"^{_PERCENT} \["),
+)
+"""A percentage with something beside it that nothing but progress has."""
+
+LIKELY: Final = (
+    _form("a percentage before words", rf"^{_PERCENT} *{_DOING}"),
+    _form("7z", rf"^{_PERCENT} (?:[0-9]+ )?[-+] "),
+    _form("parallel", rf"^{_PERCENT} [0-9]+:[0-9]+=[0-9]+s"),
+    _form("rclone", rf"(?<![\w/.]){_SIZE} ?/ ?{_SIZE}(?:, ?| ?\(){_PERCENT}"),
+    _form("rsync, scp, aria2", rf"{_PERCENT}.*(?:[KMGT]i?B/s|\bETA\b)"),
+    _form(
+        "a percentage behind words",
+        rf"{_DOING}(?:[\]: .…(=-]*|.{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
+        rf"(?= *(?:$|[^ A-Za-z]|of [0-9]|{_DOING}))",
     ),
-    re.compile(r"[━╸╺ ]+([0-9.]{1,12})/([0-9.]{1,12}) [kMGT]?i?B\b"),
 )
-"""ninja, docker, pacman; a script's own, keras; words; pip. All from the start of the line."""
+"""The only percentage of its line, which has no word of something else that is measured."""
+
+COUNTERS: Final = (
+    _form(
+        "curl",
+        rf"^([0-9]{{1,3}}) +{_SHORT}(?: +[0-9]{{1,3}} +{_SHORT}){{2}}(?: +{_SHORT}){{2}}"
+        rf"(?: +[0-9:dhwmy-]+(?: [0-9]+h)?){{3}} +{_SHORT}$",
+    ),
+    _form("ninja, docker", rf"^(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *{_N} ?/ ?{_N} *[\])](?!\()"),
+    _form("ctest", rf"^{_N}/{_N} +Test +#[0-9]"),
+    _form("keras", rf"^{_N}/{_N} (?:\[[=>]|━)"),
+    _form("own counters", rf"^{_N}/{_N} +(?:done|completed?)\b"),
+    _form("pip", r"^[━╸╺ ]+([0-9.]{1,12})/([0-9.]{1,12}) [kMGT]?i?B\b"),
+    _form("cargo, progress", rf"^[\w .:]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)"),
+    _form("pytest's counts", rf"(?:\b[A-Z]{{5,7}}|[.sxFE])(?: \([^()]*\))? +\[ *{_N}/{_N}\]$"),
+    _form(
+        "pip raw, counters behind words",
+        rf"^(?:.{{0,80}}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
+        rf"(?:{_DOING}{_TO}? *|{_UNIT})[ :#=\[(]*{_N_OF_M}",
+    ),
+    _form("mkfs", rf"^{_DOING}{_TO}{{0,6}} *: *{_N}/{_N}$"),
+)
+
+ALONE: Final = (
+    _form("a percentage alone", rf"^{_PERCENT}$"),
+    _form("a counter alone", rf"^{_N}/{_N}$"),
+)
+"""On the very last line only."""
+
+_TIME: Final = r"([0-9]{2,4}):([0-9]{2}):([0-9]{2}(?:\.[0-9]{1,9})?)"
+_AT: Final = re.compile(rf"(?:^| )time={_TIME} (?:bitrate|.*speed)=")
+_DURATION: Final = re.compile(rf"^ *Duration: {_TIME},", re.MULTILINE)
 
 
-def percent_in(line: str) -> float | None:
-    """How far (0 to 100) the line says that the job is, or None; `line` is free of escapes."""
-    matches = list(_PERCENT.finditer(line))
-    for match in reversed(matches[-_TRIED:]):
-        before, behind = line[: match.start()], line[match.end() :]
-        if _certain(before, behind) or (len(matches) == 1 and _likely(before, behind)):
-            percent = float(match[1].replace(",", "."))
-            return percent if percent <= 100 else None
-    return _counted(line)
+def percent_in(line: str, *, last: bool = True) -> float | None:
+    """How far (0 to 100) the line says that the job is, or None; `line` is free of escapes.
+
+    `last`: nothing has been printed since; only then a number alone on its line counts.
+    """
+    line = _LONG.sub(r"\1\1\1", line)
+    match = _match(line, last=last)
+    return None if match is None else percent_of(*match.groups())
 
 
-def _certain(before: str, behind: str) -> bool:
-    """A bar or a counter beside it, or it stands in brackets at an edge of the line."""
-    near = before[-_NEAR:]
-    return bool(
-        _BAR_BEHIND.match(behind)
-        or _COUNT_BEHIND.match(behind)
-        or _bar_before(before.rstrip())
-        or _COUNT_BEFORE.search(near)
-        or (_BOX_BEFORE.search(near) and _EDGE_BEHIND.match(behind))
-        or (_BOX_BEFORE.fullmatch(before) and behind.lstrip().startswith("]"))
-        or (not before and behind.startswith(" ["))
-    )
-
-
-def _bar_before(before: str) -> bool:
-    if before.endswith(("]", "|")):
-        inside = before[:-1].rstrip(_IN_BRACKETS)
-        return inside != before[:-1] and inside.endswith(("[", "|"))
-    bar = before.rstrip(_BAR + " ")
-    return before.endswith("..........") or (bool(before) and not bar) or _long(before[len(bar) :])
-
-
-def _long(bar: str) -> bool:
-    return len(bar.strip()) >= 3
-
-
-def _likely(before: str, behind: str) -> bool:
-    """Words around it speak of progress, and none of something else that is measured."""
-    if _MEASURES.search(before) or _MEASURES.match(behind.lstrip()):
-        return False
-    return bool(
-        (not before and _OPENING_BEHIND.match(behind))
-        or _PACE_BEHIND.search(behind)
-        or (_DOING_BEFORE.search(before[-_NEAR:]) and _PLAIN_BEHIND.match(behind))
-    )
-
-
-def _counted(line: str) -> float | None:
-    for pattern in _COUNTERS:
-        match = pattern.match(line)
-        if match is not None:
-            return _share(match[1], match[2])
-    return None
-
-
-def _share(done: str, total: str) -> float | None:
+def percent_of(done: str, total: str = "100") -> float | None:
+    """How far that is, or None if it is no number from 0 to 100."""
     try:
-        share = 100 * float(done) / float(total)
+        share = 100 * float(done.replace(",", ".")) / float(total)
     except (ValueError, ZeroDivisionError):
         return None
-    return round(share, 2) if share <= 100 else None
+    return round(share, 2) if 0 <= share <= 100 else None
+
+
+def played_in(line: str, text: str) -> float | None:
+    """How far ffmpeg is: the `time=` in its line, of the `Duration:` of its longest input."""
+    at = _AT.search(line)
+    lengths = [_seconds(match) for match in _DURATION.finditer(text)]
+    if at is None or not lengths or max(lengths) == 0:
+        return None
+    # The last frame may end a little behind the end.
+    share = 100 * _seconds(at) / max(lengths)
+    return round(min(share, 100), 2) if share < 101 else None
+
+
+def _match(line: str, *, last: bool) -> re.Match[str] | None:
+    found = None
+    percents = _ANY_PERCENT.findall(line)
+    if percents:
+        found = _first(SURE, line) or (_likely(line) if len(percents) == 1 else None)
+    return found or _first(COUNTERS, line) or (_first(ALONE, line) if last else None)
+
+
+def _likely(line: str) -> re.Match[str] | None:
+    match = _first(LIKELY, line)
+    if match is None:
+        return None
+    before, behind = line[: match.start(1)], line[match.end(1) :]
+    measured = _MEASURES.search(before) or _MEASURES.match(behind.lstrip(" %"))
+    return None if measured else match
+
+
+def _first(forms: tuple[Form, ...], line: str) -> re.Match[str] | None:
+    return next(filter(None, (form.pattern.search(line) for form in forms)), None)
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])

@@ -1,27 +1,45 @@
-"""How far a job is: what it says itself, or what can be read off its output; and the time left.
+"""How far a job is: what it says itself, or what can be read off its output.
 
 A job that knows writes to the file `$JOBD_PROGRESS`; then its word counts. Of any other, the last
-line of output is looked at for a form that common tools print (see `forms`). None always means
-"nothing to learn here": the caller keeps what it knew.
+lines of output are looked at for a form that common tools print (see `forms`), or for what the
+user's own rule finds (see `rules`). None always means "nothing to learn here": the caller keeps
+what it knew.
+
+Not the last line alone: at any moment pytest has begun the next test's line and wget its next row
+of dots, aria2 has drawn a ruler below and ctest has named what it starts. The newest line that
+says something counts. A number that stands alone means progress only as the very last line.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
-from jobd.core.forms import percent_in
-from jobd.core.tail import WINDOW, last_line
+from jobd.core.forms import percent_in, played_in
+from jobd.core.rules import AUTO, NONE, Rule
+from jobd.core.tail import WINDOW, last_line, last_lines
 
-__all__ = ["WINDOW", "Reading", "eta", "from_file", "from_output", "last_line"]
+__all__ = [
+    "HEAD",
+    "WINDOW",
+    "Reading",
+    "from_file",
+    "from_output",
+    "last_line",
+    "wants_head",
+]
 
 MAX_MESSAGE: Final = 1000
 """Characters; the contract's limit for `jobctl progress -m` too."""
 MAX_LINE: Final = 400
 """Characters of a line that is still looked at; no tool draws a longer bar."""
+MAX_LINES: Final = 10
+"""Lines from the end that are looked at; aria2 and rclone draw such blocks."""
+HEAD: Final = 8192
+"""Bytes from the begin of the output in which ffmpeg has said how long its input is."""
 
 _REPORT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}) ?%?(?: +(.*))?")
 
@@ -42,28 +60,40 @@ def from_file(content: bytes) -> Reading | None:
     return Reading(float(match[1]), (match[2] or "")[:MAX_MESSAGE].strip() or None)
 
 
-def from_output(tail: bytes) -> Reading | None:
-    """The percentage or counter in the last line, finished or not, of a job's output."""
+def from_output(tail: bytes, head: bytes = b"", rule: Rule = AUTO) -> Reading | None:
+    """How far the last lines of a job's output, finished or not, say that it is.
+
+    `head`: its first `HEAD` bytes, for tools that say only there how much there is to do. Whether
+    they can matter: `wants_head(tail)`.
+    """
     tail = tail[-WINDOW:]
-    if b"%" not in tail and b"/" not in tail and b" of " not in tail:
+    if rule is NONE or (rule is AUTO and not _may_say(tail)):
         return None
-    line = last_line(tail, MAX_LINE + 1)
-    if len(line) > MAX_LINE or b"Use%" in tail:  # a column of df may be bare percentages
-        return None
-    percent = percent_in(line)
+    lines = islice(last_lines(tail), MAX_LINES)
+    if rule is AUTO:
+        found = (_recognised(line, tail, head, last=not i) for i, line in enumerate(lines))
+    else:
+        found = (rule.percent_in(line) for line in lines)
+    percent = next((percent for percent in found if percent is not None), None)
     return None if percent is None else Reading(percent)
 
 
-def eta(percent: float, started_at: float, now: float) -> float | None:
-    """Seconds left if it goes on as until now; None where nothing can be said yet.
+def _recognised(line: str, tail: bytes, head: bytes, *, last: bool) -> float | None:
+    percent = percent_in(line, last=last) if len(line) <= MAX_LINE else None
+    if percent is None and last and wants_head(tail):
+        percent = played_in(line, (head + b"\n" + tail).decode("utf-8", "replace"))
+    return percent
 
-    `started_at`, `now`: seconds on the same clock.
-    """
-    elapsed = now - started_at
-    if not (0 < percent <= 100 and elapsed >= 0):
-        return None
-    left = elapsed * (100 - percent) / percent
-    return left if math.isfinite(left) else None
+
+def wants_head(tail: bytes) -> bool:
+    """Whether the begin of the output would help: ffmpeg says there how long its input is."""
+    return b" time=" in tail
+
+
+def _may_say(tail: bytes) -> bool:
+    if b"Use%" in tail:  # a column of df may be bare percentages
+        return False
+    return b"%" in tail or b"/" in tail or b" of " in tail or b"--:--" in tail or wants_head(tail)
 
 
 def _beheaded(content: bytes) -> bool:

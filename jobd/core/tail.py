@@ -7,6 +7,7 @@ back a character, colours and other escapes (ECMA-48) vanish. All patterns run i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 WINDOW: Final = 4096
@@ -31,6 +32,11 @@ _INVISIBLE: Final[dict[int, str | None]] = {
 
 def last_line(tail: bytes, limit: int = 200) -> str:
     """The last line with something on it, safe to print, of at most `limit` characters."""
+    return next(last_lines(tail), "")[:limit].rstrip()
+
+
+def last_lines(tail: bytes) -> Iterator[str]:
+    """Lines with something on them, safe to print, the last one first."""
     tail = tail[-WINDOW:]
     text = _JUMP.sub("\n", tail.decode("utf-8", "replace"))
     text = _ESCAPE.sub("", text)
@@ -39,8 +45,7 @@ def last_line(tail: bytes, limit: int = 200) -> str:
     for line in reversed(_BREAK.split(text)):
         visible = line.translate(_INVISIBLE).strip()
         if visible:
-            return visible[:limit].rstrip()
-    return ""
+            yield visible
 
 
 def _take_back(text: str) -> str:

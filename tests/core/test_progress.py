@@ -1,12 +1,10 @@
 """Progress as real tools print it, what only looks like it, and bytes of every kind."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobd.core.progress import WINDOW, Reading, eta, from_file, from_output, last_line
+from jobd.core.progress import WINDOW, Reading, from_file, from_output, last_line
 
 SHOWN = [
     # tqdm
@@ -188,12 +186,3 @@ def test_what_a_job_reports_is_what_is_read(percent, text):
 )
 def test_last_line(tail, line):
     assert last_line(tail) == line
-
-
-def test_time_left():
-    assert eta(25, 100, 110) == 30
-    assert eta(100, 100, 110) == 0
-    assert eta(0, 100, 110) is None
-    assert eta(50, 110, 100) is None, "the clock was set back"
-    assert eta(math.nan, 100, 110) is None
-    assert eta(5e-324, 0, 1e9) is None
