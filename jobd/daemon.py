@@ -39,6 +39,7 @@ from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
 from jobd.core.pace import seconds_left
 from jobd.core.undo import Undo
+from jobd.courier import Courier
 from jobd.engines.base import Engine
 from jobd.engines.link import Link
 from jobd.hub import Hub
@@ -102,9 +103,9 @@ class Daemon:
         self.hub = Hub()
         self.timer = Timer()
         self.ledger = Ledger(undo, workers=self._workers(), next_id=self.reader.last_id() + 1)
-        runs = Runs(undo, self.timer)
-        self.runs = runs
         self.engine = _engine(config.engine, paths, link)
+        self.courier = Courier(self.engine.signal, self.timer)
+        self.runs = runs = Runs(undo, self.timer, self.courier)
         self.scheduler = Scheduler(
             paths=paths, shell=config.shell, host=socket.gethostname(), ledger=self.ledger,
             runs=runs, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
@@ -149,6 +150,7 @@ class Daemon:
     def start(self) -> None:
         """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
+        self.courier.start()
         self.scheduler.halt()
         self.writer.start()
         recover(self.reader, self.writer, self._store, self.ledger, self.scheduler, self.engine)
@@ -228,6 +230,7 @@ class Daemon:
         self.writer.close()
         self.scheduler.close()
         self.timer.close()
+        self.courier.close()
         self.reader.close()
         if clean and self.paths.ephemeral:
             self._delete_ephemeral()

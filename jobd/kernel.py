@@ -203,9 +203,10 @@ def stat_of(pid: int) -> Stat | None:
     fields = text[text.rfind(b")") + 2 :].split()
     if len(fields) < 20:
         return None
-    return Stat(
-        pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
-    )
+    state = fields[0].decode()
+    if state == "Z" and int(fields[17]) > 1:
+        state = "S"  # only its first thread has ended, the others live on
+    return Stat(pid, state, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def usage_of(pid: int) -> tuple[float, int | None] | None:

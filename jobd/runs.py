@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
-from typing import Final
+from functools import partial
 
 import msgspec
 
@@ -16,14 +15,11 @@ from jobd.core.pace import Pace, begun, reported, seconds_left
 from jobd.core.progress import Reading
 from jobd.core.states import SHUTDOWN
 from jobd.core.undo import Undo
+from jobd.courier import Courier
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
 from jobd.store.store import Started, Store
 from jobd.timer import Timer
-
-log = logging.getLogger(__name__)
-_RETRY_S: Final = 1.0
-"""Seconds until a signal that could not be sent is tried again."""
 
 
 class Run:
@@ -69,11 +65,10 @@ class Run:
             self._taken = self.order
             return self.order
 
-    def kill(self) -> None:
+    def lives(self) -> bool:
+        """Whether its leader has not ended yet."""
         with self._lock:
-            process = None if self._over else self.process
-        if process is not None:
-            process.signal(signal.SIGKILL)
+            return not self._over
 
     def cancelled(self) -> bool:
         """Whether it was told to stop before it began; then it must not begin."""
@@ -91,9 +86,10 @@ class Run:
 class Runs:
     """By job. Entered and left by the writer's thread alone, inside its transaction."""
 
-    def __init__(self, undo: Undo, timer: Timer) -> None:
+    def __init__(self, undo: Undo, timer: Timer, courier: Courier) -> None:
         self._undo = undo
         self._timer = timer
+        self._courier = courier
         self._runs: dict[int, Run] = {}
 
     def __len__(self) -> int:
@@ -123,16 +119,10 @@ class Runs:
         """The order is on disk: signal now, KILL when the grace is over."""
         order, process = run.take_order(), run.process
         if order is not None and process is not None:
-            self._timer.at(deadline(order), run.kill)
-            self._signal(process, order.signal)
-
-    def _signal(self, process: Process, number: int) -> None:
-        try:
-            process.signal(number)
-        except OSError as error:
-            # No descriptor left to look for its processes with, for example.
-            log.warning("process %d could not be signalled: %s", process.pid, error)
-            self._timer.after(_RETRY_S, lambda: self._signal(process, number))
+            self._courier.post(process, order.signal)
+            # Once the leader has ended, whoever waited for it sees to the rest.
+            kill = partial(self._courier.post, process, signal.SIGKILL, run.lives)
+            self._timer.at(deadline(order), kill)
 
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -46,7 +47,7 @@ class Process(Protocol):
         """The status is on disk: let the kernel forget it."""
 
     def signal(self, number: int) -> None:
-        """To every process of the job: its group, and what has left it."""
+        """To every process of the job: its group, and what has left it. Raises: OSError."""
 
     def end(self, deadline: float) -> None:
         """After the leader's end: wait for what is left of it, from `deadline` on with KILL.
@@ -68,6 +69,9 @@ class Engine(Protocol):
 
     def recover(self, attempts: dict[str, int]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: token → slot in, token → process or fate out."""
+
+    def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
+        """As `Process.signal`, with one look at the machine for all. Raises: OSError."""
 
     def freeze(self) -> None:
         """Start nothing from now on: this process is about to be replaced."""

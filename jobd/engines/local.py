@@ -9,17 +9,20 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from jobd import kernel
 from jobd.core.states import Outcome, could_not_start, signal_name
 from jobd.crash import crash_point
-from jobd.engines import members, spawn
+from jobd.engines import spawn
 from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process
 from jobd.engines.board import Board, Line
+from jobd.engines.census import Census, Survey, token_of
 from jobd.engines.link import Link
-from jobd.kernel import Exit
+from jobd.engines.members import Family, send
+from jobd.kernel import Exit, Stat
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
@@ -29,6 +32,7 @@ _SAMPLE_MS: Final = 1000
 """Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
 """How long the last parent of a found process (init, as a rule) may take to reap it."""
+_HALTING: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _NO_ROOM: Final = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
@@ -59,27 +63,37 @@ def outcome_of(ended: Exit) -> Outcome:
 class _LocalProcess:
     """What all our processes have in common: how they are signalled and ended."""
 
-    def __init__(self, pid: int, token: str) -> None:
+    def __init__(self, pid: int, token: str, survey: Survey) -> None:
         self.pid = pid
-        self._token = token
+        self._survey = survey
+        self._family = Family(token, survey)
         self._lock = threading.Lock()
         self._leader: int | None = pid
         """The pid while it cannot be anybody else's."""
 
     def signal(self, number: int) -> None:
-        # Under the lock, so that the leader is not reaped, and its pid reused, in between.
+        self.signal_all(number, self._survey.take())
+
+    def signal_all(self, number: int, census: Census) -> None:
+        """Its group, and the members that the census has found outside of it."""
+        # Under the lock, so that the leader is not reaped, and its pid reused, in between. Those
+        # outside come from before the signal: once their parents are dead, nothing leads to them.
         with self._lock:
-            if self._leader is not None:
+            group = self._leader
+            members = self._family.living(group, census)
+            if group is not None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._leader, number)
-            processes = members.find(self._token, self._leader)
-        members.send([stat for stat in processes if stat.pgrp != self.pid], number)
-        # What is halted would not see the signal before it goes on.
-        members.send([stat for stat in processes if stat.state == "T"], signal.SIGCONT)
+                    os.killpg(group, number)
+        self._send(members, [stat for stat in members if stat.pgrp != group], number)
+
+    def _send(self, members: list[Stat], targets: list[Stat], number: int) -> None:
+        send(targets, number)
+        if number not in _HALTING:
+            # What is halted would not see the signal before it goes on.
+            send([stat for stat in members if stat.state == "T"], signal.SIGCONT)
 
     def end(self, deadline: float) -> None:
-        left = members.end_all(self._token, self._leader, deadline)
-        for stat in left:
+        for stat in self._family.end(self._leader, deadline):
             log.error("process %d of a stopped job does not end (state %s)", stat.pid, stat.state)
 
     def reap(self) -> None:
@@ -106,8 +120,10 @@ class Child(_LocalProcess):
 class _Stranger(_LocalProcess):
     """No child of ours: a handle keeps it in sight, and looks at it now and then tell its use."""
 
-    def __init__(self, pid: int, token: str, pidfd: int | None, used: Used | None) -> None:
-        super().__init__(pid, token)
+    def __init__(
+        self, pid: int, token: str, survey: Survey, pidfd: int | None, used: Used | None = None
+    ) -> None:
+        super().__init__(pid, token, survey)
         self.pidfd = pidfd
         self._used: Used = used or (None, None)
         self.sample()
@@ -131,8 +147,8 @@ class Adopted(_Stranger):
     The handle is for the day when the supervisor dies, and its children's statuses with it.
     """
 
-    def __init__(self, pid: int, token: str, link: Link, pidfd: int | None) -> None:
-        super().__init__(pid, token, pidfd, None)
+    def __init__(self, pid: int, token: str, survey: Survey, pidfd: int | None, link: Link) -> None:
+        super().__init__(pid, token, survey, pidfd)
         self._link = link
 
     def wait(self) -> Outcome:
@@ -148,22 +164,31 @@ class Found(_Stranger):
 
     def wait(self) -> Outcome:
         assert self.pidfd is not None
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        while not poll.poll(_SAMPLE_MS):
+        while not self._ended(_SAMPLE_MS):
             self.sample()
         cpu, peak = self.sample()
         with self._lock:
             self._leader = None
         # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
-        poll.modify(self.pidfd, 0)
+        poll = select.poll()
+        poll.register(self.pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
         ended = kernel.exit_of(self.pidfd)
         return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
 
-    def signal(self, number: int) -> None:
+    def signal_all(self, number: int, census: Census) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.
-        members.send(members.find(self._token, self._leader), number)
+        # What the census says of its session holds if it has not ended up to now.
+        leader = None if self._ended(0) else self._leader
+        members = self._family.living(leader, census)
+        self._send(members, members, number)
+
+    def _ended(self, within_ms: int) -> bool:
+        if self.pidfd is None:
+            return True
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(within_ms))
 
     def _release(self) -> None:
         self._drop_handle()
@@ -175,6 +200,7 @@ class LocalEngine:
     def __init__(self, board: Path, link: Link | None) -> None:
         self._board = Board(board)
         self._link = link
+        self._survey = Survey()
         self._supervisor = os.getppid()
         self._turn = threading.Lock()
         self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -188,7 +214,7 @@ class LocalEngine:
         except OSError as error:
             raise _failure("output", error) from error
         try:
-            return Child(self._spawn(launch, output), launch.token)
+            return Child(self._spawn(launch, output), launch.token, self._survey)
         except CannotStart as error:
             os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
             raise
@@ -215,6 +241,12 @@ class LocalEngine:
             self._board.spawned(launch.slot, pid)
         crash_point("after-board")
         return pid
+
+    def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
+        census = self._survey.take()
+        for process, number in orders:
+            assert isinstance(process, _LocalProcess)
+            process.signal_all(number, census)
 
     def freeze(self) -> None:
         """No spawn from now on: this process is about to become a supervisor."""
@@ -264,7 +296,7 @@ class LocalEngine:
             if stat.session == stat.pid and stat.start >= line.earliest
         ]
         for stat in children:
-            if members.token_of(stat.pid) == line.token.encode():
+            if token_of(stat.pid) == line.token.encode():
                 return self._adopt(stat.pid, line.token)
         ended = [stat.pid for stat in children if stat.state in "ZX"]
         # One that is on the board has a name, also if its end is recorded and it was not reaped.
@@ -276,14 +308,15 @@ class LocalEngine:
         return self._adopt(unclaimed.pop(), line.token)
 
     def _found_by_token(self, token: str) -> Process | Fate:
-        leaders = [stat for stat in members.find(token, None) if stat.session == stat.pid]
+        carriers = self._survey.take().members(token, None)
+        leaders = [stat for stat in carriers if stat.session == stat.pid]
         if len(leaders) != 1:
             return Fate.LOST
         return self._watch(leaders[0].pid, token)
 
     def _adopt(self, pid: int, token: str) -> Process:
         assert self._link is not None
-        process = Adopted(pid, token, self._link, _pidfd(pid))
+        process = Adopted(pid, token, self._survey, _pidfd(pid), self._link)
         self._adopted[pid] = process
         return process
 
@@ -292,7 +325,7 @@ class LocalEngine:
         if pidfd is None:
             return Fate.LOST
         used = None if self._link is None else self._link.used.get(pid)
-        self._adopted[pid] = Found(pid, token, pidfd, used)
+        self._adopted[pid] = Found(pid, token, self._survey, pidfd, used)
         return self._adopted[pid]
 
     def handles(self) -> dict[int, tuple[int, Used]]:

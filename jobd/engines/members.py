@@ -1,7 +1,8 @@
 """Which processes belong to a job, and how to signal them without ever hitting another's.
 
 A job's processes are those of its session or its group, those that carry its token in their
-environment, and those that descend from such. One that sheds all of these is not followed.
+environment, and those that descend from such. One that sheds all of these before it was ever
+seen is not followed.
 """
 
 from __future__ import annotations
@@ -11,58 +12,48 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from jobd import kernel
+from jobd.engines.census import Census, Survey
 from jobd.kernel import Stat
 
 _LONGEST_POLL_S: Final = 3600.0
 """poll(2) takes its time in milliseconds, as an int."""
 _KILL_PATIENCE: Final = 10.0
 """Seconds for killed processes to go away; one stuck in the kernel may never do."""
+_LOOK_AGAIN_S: Final = 0.5
+"""After a KILL, the longest time until the next look for what has come since."""
 
 
-def token_of(pid: int) -> bytes:
-    """The JOBD_RUN in a process's environment, b"" where there is none or it is not ours."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            content = file.read()
-    except OSError:
-        return b""
-    for entry in content.split(b"\0"):
-        if entry.startswith(b"JOBD_RUN="):
-            return entry[9:]
-    return b""
+class Family:
+    """The processes of one job; who has been seen as one stays one."""
 
+    def __init__(self, token: str, survey: Survey) -> None:
+        self.token = token
+        self._survey = survey
+        self._known: set[tuple[int, int]] = set()
 
-def find(token: str, leader: int | None) -> list[Stat]:
-    """All living processes of a job.
+    def living(self, leader: int | None, census: Census | None = None) -> list[Stat]:
+        """`leader`: see `Census.members`; without a census one is taken now."""
+        found = (census or self._survey.take()).members(self.token, leader, tuple(self._known))
+        self._known.update((stat.pid, stat.start) for stat in found)
+        return found
 
-    `leader`: the pid of its session's leader while that cannot be another's (alive or not reaped).
-    """
-    wanted = token.encode()
-    living = {stat.pid: stat for stat in kernel.processes() if stat.state not in "ZX"}
-    mine = {
-        pid
-        for pid, stat in living.items()
-        if (leader is not None and leader in (stat.session, stat.pgrp)) or token_of(pid) == wanted
-    }
-    mine |= _descendants(mine, living)
-    return [living[pid] for pid in sorted(mine - {os.getpid()})]
+    def end(self, leader: int | None, deadline: float) -> list[Stat]:
+        """Wait for all of them to end, from `deadline` (monotonic) on with KILL.
 
-
-def _descendants(roots: set[int], living: dict[int, Stat]) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for stat in living.values():
-        children.setdefault(stat.ppid, []).append(stat.pid)
-    found: set[int] = set()
-    new = list(roots)
-    while new:
-        fresh = [child for pid in new for child in children.get(pid, ()) if child not in found]
-        found.update(fresh)
-        new = fresh
-    return found
+        What even KILL does not end within 10 s is returned.
+        """
+        while (left := self.living(leader)) and time.monotonic() < deadline:
+            wait_gone(left, deadline)
+        patience = time.monotonic() + _KILL_PATIENCE
+        while left and time.monotonic() < patience:
+            send(left, signal.SIGKILL)
+            wait_gone(left, min(patience, time.monotonic() + _LOOK_AGAIN_S))
+            left = self.living(leader)
+        return left
 
 
 def send(targets: Iterable[Stat], number: int) -> None:
@@ -73,7 +64,8 @@ def send(targets: Iterable[Stat], number: int) -> None:
 
 
 @contextlib.contextmanager
-def _handle(target: Stat):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _handle(target: Stat) -> Iterator[int]:
+    """Raises: ProcessLookupError (it is gone, also if its pid is used again), OSError."""
     pidfd = os.pidfd_open(target.pid)
     try:
         now = kernel.stat_of(target.pid)
@@ -85,35 +77,23 @@ def _handle(target: Stat):  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 def wait_gone(targets: Iterable[Stat], until: float) -> bool:
-    """Wait until one of them has ended or `until` (monotonic) has come; True: one has."""
-    poll = select.poll()
-    descriptors: list[int] = []
-    try:
-        for target in targets:
-            try:
-                descriptors.append(os.pidfd_open(target.pid))
-            except ProcessLookupError:
-                return True
-            except OSError:
-                break
-            poll.register(descriptors[-1], select.POLLIN)
-        left = min(max(0.0, until - time.monotonic()), _LONGEST_POLL_S)
-        return bool(poll.poll(left * 1000))
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+    """Wait until all of them have ended or `until` (monotonic) has come; True: all have.
 
-
-def end_all(token: str, leader: int | None, deadline: float) -> list[Stat]:
-    """Wait for all processes of a job to end, from `deadline` (monotonic) on with KILL.
-
-    What even KILL does not end within 10 s is returned.
+    One after the other, so that it takes one descriptor however many they are.
     """
-    while (left := find(token, leader)) and time.monotonic() < deadline:
-        wait_gone(left, deadline)
-    patience = time.monotonic() + _KILL_PATIENCE
-    while left and time.monotonic() < patience:
-        send(left, signal.SIGKILL)
-        wait_gone(left, patience)
-        left = find(token, leader)
-    return left
+    return all(_gone(target, until) for target in targets)
+
+
+def _gone(target: Stat, until: float) -> bool:
+    while (left := until - time.monotonic()) > 0:
+        try:
+            with _handle(target) as pidfd:
+                poll = select.poll()
+                poll.register(pidfd, select.POLLIN)
+                if poll.poll(min(left, _LONGEST_POLL_S) * 1000):
+                    return True
+        except ProcessLookupError:
+            return True
+        except OSError:
+            time.sleep(min(left, _LOOK_AGAIN_S))  # no descriptor is left just now
+    return False

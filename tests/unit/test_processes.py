@@ -1,16 +1,21 @@
 """Board and members: which process belongs to which attempt."""
 
+import errno
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from jobd import kernel
 from jobd.contract.models import MAX_WORKERS
-from jobd.engines import members
+from jobd.engines import census, members
 from jobd.engines.board import Board, ticks
+from jobd.engines.census import Survey, token_of
+from jobd.engines.members import Family
 from tests.helpers import wait_until
 
 TOKEN = "0123456789abcdef" * 2
@@ -88,27 +93,94 @@ def family():
         stdout=subprocess.PIPE,
     )
     assert process.stdout.readline() == b"up\n"
-    wait_until(lambda: len(members.find(TOKEN, process.pid)) == 4)
-    everybody = members.find(TOKEN, process.pid)
+    wait_until(lambda: len(relatives(process.pid)) == 4)
+    everybody = relatives(process.pid)
     yield process
     # Once its parent is gone, nothing leads to the one that has shed the token.
     members.send(everybody, signal.SIGKILL)
     process.communicate()
 
 
+def relatives(leader):
+    return Survey().take().members(TOKEN, leader)
+
+
 def test_all_of_a_job_are_found_and_nobody_else(family):
-    found = members.find(TOKEN, family.pid)
+    found = relatives(family.pid)
     assert os.getpid() not in {stat.pid for stat in found}
     names = {kernel.stat_of(stat.pid).session == family.pid for stat in found}
     assert names == {True, False}
-    assert members.find("f" * 32, None) == []
-    assert members.token_of(family.pid) == TOKEN.encode()
-    assert members.token_of(1 << 30) == b""
+    assert Survey().take().members("f" * 32, None) == []
+    assert token_of(family.pid) == TOKEN.encode()
+    assert token_of(1 << 30) == b""
+
+
+@pytest.mark.parametrize(
+    ("environment", "token"),
+    [
+        ({"X_JOBD_RUN": "1", "JOBD_RUN": "2"}, b"2"),
+        ({"JOBD_RUN": "3", "A": "JOBD_RUN=4"}, b"3"),
+        ({"X_JOBD_RUN": "5"}, b""),
+    ],
+)
+def test_a_token_is_that_of_the_whole_name(environment, token):
+    with subprocess.Popen(["/bin/sleep", "100"], env=environment) as process:
+        # In the midst of its execve(2) it seems to have none.
+        wait_until(lambda: Path(f"/proc/{process.pid}/environ").read_bytes())
+        assert token_of(process.pid) == token
+        process.kill()
+
+
+def test_whoever_seems_to_have_no_environment_is_looked_at_again(family, monkeypatch):
+    seen = []
+
+    def late(pid):
+        seen.append(pid)
+        return b"" if seen.count(pid) == 1 else kept(pid)
+
+    kept = census._environment
+    monkeypatch.setattr(census, "_environment", late)
+    assert family.pid in {stat.pid for stat in relatives(None)}
 
 
 def test_ending_all_leaves_nobody(family):
-    assert members.end_all(TOKEN, family.pid, time.monotonic()) == []
-    assert members.find(TOKEN, family.pid) == []
+    everybody = relatives(family.pid)
+    assert Family(TOKEN, Survey()).end(family.pid, time.monotonic()) == []
+    assert [stat for stat in everybody if lives(stat)] == []
+
+
+def lives(stat):
+    now = kernel.stat_of(stat.pid)
+    return now is not None and now.start == stat.start and now.state not in "ZX"
+
+
+def test_who_was_seen_once_is_a_member_for_good(family):
+    """What has shed token and session is known by its parents, and they may be the first to go."""
+    seen = Family(TOKEN, Survey())
+    everybody = {stat.pid for stat in seen.living(family.pid)}
+    family.kill()
+    family.wait()
+    members.send(relatives(None), signal.SIGKILL)
+    (last,) = wait_until(lambda: len(left := seen.living(None)) == 1 and left)
+    assert last.pid in everybody
+    assert relatives(None) == []
+    assert seen.end(None, time.monotonic()) == []
+    assert not lives(last)
+
+
+def test_a_process_whose_first_thread_has_ended_lives():
+    code = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=[100]).start();"
+        " print('up', flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        wait_until(lambda: b") Z" in _name(process.pid))
+        stat = kernel.stat_of(process.pid)
+        assert stat.state == "S"
+        members.send([stat], signal.SIGKILL)
+        assert members.wait_gone([stat], time.monotonic() + 30)
+        assert kernel.stat_of(process.pid).state == "Z"
 
 
 def test_a_pid_that_is_anothers_by_now_is_left_alone(family):
@@ -116,16 +188,33 @@ def test_a_pid_that_is_anothers_by_now_is_left_alone(family):
     members.send([stat._replace(start=stat.start - 1)], signal.SIGKILL)
     members.send([stat._replace(pid=1 << 22)], signal.SIGKILL)
     assert family.poll() is None
+    assert members.wait_gone([stat._replace(start=stat.start - 1)], time.monotonic() + 30)
     members.send([stat], signal.SIGKILL)
     assert family.wait(10) == -signal.SIGKILL
 
 
-def test_waiting_ends_with_the_first_that_goes():
+def test_waiting_ends_with_the_last_that_goes():
     with subprocess.Popen(["sleep", "0.05"]) as short, subprocess.Popen(["sleep", "100"]) as long:
         both = [kernel.stat_of(process.pid) for process in (short, long)]
-        assert members.wait_gone(both, time.monotonic() + 30)
-        assert not members.wait_gone(both[1:], time.monotonic() + 0.01)
+        assert members.wait_gone(both[:1], time.monotonic() + 30)
+        assert not members.wait_gone(both, time.monotonic() + 0.01)
         long.kill()
+        assert members.wait_gone(both, time.monotonic() + 30)
+
+
+def test_waiting_outlasts_a_lack_of_descriptors(monkeypatch):
+    errors = [OSError(errno.EMFILE, "too many open files")]
+
+    def scarce(pid):
+        if errors:
+            raise errors.pop()
+        return kept(pid)
+
+    kept = os.pidfd_open
+    monkeypatch.setattr(os, "pidfd_open", scarce)
+    with subprocess.Popen(["sleep", "0.05"]) as short:
+        assert members.wait_gone([kernel.stat_of(short.pid)], time.monotonic() + 30)
+    assert errors == []
 
 
 def test_how_a_child_ended_stays_in_the_kernel_until_it_is_reaped():
