@@ -12,6 +12,7 @@ from jobctl.render import notices
 from jobd.contract.models import FINISHED, Acted, Selector, State
 
 STARTABLE = [State.STOPPED]
+PAUSABLE = [State.RUNNING]
 STOPPABLE = follow.UNFINISHED
 RESTARTABLE = [state for state in State if state in FINISHED]
 

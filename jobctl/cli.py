@@ -30,8 +30,12 @@ COMMANDS: Final = (
     "stop",
     "restart",
     "rm",
+    "pause",
+    "resume",
+    "edit",
     "progress",
     "workers",
+    "groups",
 )
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
 MEANT: Final = {

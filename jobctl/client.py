@@ -45,7 +45,13 @@ _ASK_AGAIN_READING: Final = 30.0
 """Seconds for which whoever reads or waits outlasts a restart of the daemon."""
 _ONCE: Final = frozenset({"shutdown", "renew"})
 """Requests that end the daemon: that it is gone afterwards is no reason to ask again."""
-_ANSWER_WITHIN: Final = {"status": 10.0, "shutdown": 10.0, "renew": 30.0, "submit": 300.0}
+_ANSWER_WITHIN: Final = {
+    "status": 10.0,
+    "shutdown": 10.0,
+    "renew": 30.0,
+    "submit": 300.0,
+    "graph": 300.0,
+}
 """Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
 
 

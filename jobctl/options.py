@@ -13,11 +13,22 @@ import msgspec
 
 from jobctl.outcome import signal_number
 from jobd.contract import durations
-from jobd.contract.models import MAX_ID, MAX_PRIORITY, PRIORITIES, Selector, State
+from jobd.contract.models import (
+    MAX_ID,
+    MAX_PRIORITY,
+    MAX_WORKERS,
+    PRIORITIES,
+    Group,
+    Selector,
+    State,
+    Tag,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+ALL: Final = "all"
+"""As many workers as there are."""
 _SELECTOR_PATTERN: Final = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
 
 
@@ -59,6 +70,57 @@ def parse_percent(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) and float(number) <= 100:
         return float(number)
     raise ValueError(f"{text!r} is no percentage from 0 to 100")
+
+
+def parse_group(text: str) -> str:
+    """The name of a group. Raises: ValueError."""
+    try:
+        return msgspec.convert(text, Group)
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"{text!r} is no name of a group: letters, digits and _.- (64 at most)"
+        ) from None
+
+
+def parse_share(text: str) -> int | str:
+    """A number of workers, or `all`. Raises: ValueError."""
+    if text.lower() == ALL:
+        return ALL
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII) and int(text) <= MAX_WORKERS:
+        return int(text)
+    raise ValueError(f"{text!r} is no number of workers from 0 to {MAX_WORKERS}, nor all")
+
+
+def limit_of(share: int | str) -> int | None:
+    """A group's limit as the daemon takes it: None where there is none."""
+    return None if isinstance(share, str) else share
+
+
+def parse_tag(text: str) -> str:
+    """One tag. Raises: ValueError."""
+    try:
+        return msgspec.convert(text, Tag)
+    except msgspec.ValidationError:
+        raise ValueError(f"{text!r} is no tag: no blanks, no commas, 64 characters") from None
+
+
+def parse_codes(text: str) -> list[int]:
+    """Exit codes separated by commas. Raises: ValueError."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(
+        re.fullmatch(r"\d{1,3}", word, re.ASCII) and 1 <= int(word) <= 255 for word in words
+    ):
+        raise ValueError(f"{text!r} are no exit codes from 1 to 255, separated by commas")
+    return [int(word) for word in words]
+
+
+def or_none(parse: Callable[[str], R], nothing: R) -> Callable[[str], R]:
+    """The same parser, but `none` and an empty word clear what was there."""
+
+    def parsed(text: str) -> R:
+        return nothing if text.strip().lower() in ("", "none") else parse(text)
+
+    return parsed
 
 
 def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
@@ -109,6 +171,8 @@ STATES = Word("states", parse_states)
 SIGNAL = Word("signal", signal_number)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", _parse_id)
+GROUP = Word("name", parse_group)
+SHARE = Word("workers", parse_share)
 
 
 def choose(

@@ -34,6 +34,14 @@ def acted(result: Acted, *, done: bool = True) -> int:
     return 1 if result.errors else 0
 
 
+def group_paused(group: str) -> None:
+    streams.hint(f"{group} starts nothing; let it go on: jobctl resume --group {group}")
+
+
+def group_resumed(group: str) -> None:
+    streams.hint(f"{group} starts jobs again")
+
+
 def missing(jobs: Iterable[int]) -> int:
     """Single ids that do not exist. Gives the exit code."""
     absent = sorted(set(jobs))

@@ -1,0 +1,86 @@
+"""`jobctl edit`: change a pending job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import (
+    DURATION,
+    GROUP,
+    JOB,
+    PRIORITY,
+    Word,
+    or_none,
+    parse_codes,
+    parse_ids,
+    parse_tag,
+)
+from jobctl.render import notices
+from jobd.contract import durations
+from jobd.contract.models import MAX_RETRIES, Edit
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+_PARENTS: Final = Word("selector", or_none(lambda text: parse_ids([text]), []))
+_LIMIT: Final = Word("duration", or_none(durations.parse, 0.0))
+_CODES: Final = Word("codes", or_none(parse_codes, []))
+_TAG: Final = Word("tag", or_none(lambda text: [parse_tag(text)], []))
+
+
+def _joined(
+    ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]
+) -> list[Any] | None:
+    """All that an option named that may be repeated; None where it was not written."""
+    del ctx, param
+    return [item for value in values for item in value] if values else None
+
+
+def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any], Any]:
+    return click.option(
+        *names, type=kind, multiple=True, callback=_joined, metavar=metavar, help=text
+    )
+
+
+@click.command(
+    "edit",
+    epilog=example(
+        "jobctl edit 7 --priority high",
+        "jobctl edit 7 --after 3,5 --group gpu",
+        "jobctl edit 7 --after none --time-limit 2h",
+    ),
+)
+@click.argument("job", type=JOB, metavar="ID")
+@click.option(
+    "-p", "--priority", type=PRIORITY, metavar="P", help="high, regular, low or a number."
+)
+@click.option("-n", "--name", help="Another name; '' takes it away.")
+@_several(
+    "-t", "--tag", "tags", kind=_TAG, metavar="TAG", text="Only these tags; repeatable; none: none."
+)
+@click.option("-g", "--group", type=GROUP, metavar="G", help="Into another group.")
+@_several("--after", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these completed.")
+@_several("--after-any", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these ended.")
+@click.option(
+    "--delay", type=DURATION, metavar="D", help="Not before so long from now; 0: at once."
+)
+@click.option("--time-limit", type=_LIMIT, metavar="D", help="Of each attempt; none: no limit.")
+@click.option("--retries", type=click.IntRange(0, MAX_RETRIES), help="Tries after a failed one.")
+@click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
+@click.option("--retry-on", type=_CODES, metavar="CODE,...", help="Only these; none: any failure.")
+@pass_client
+def command(client: Client, /, job: int, **given: Any) -> int:  # noqa: ANN401 # as click has it
+    """Change a pending job by option; what is not named stays.
+
+    --after, --after-any, --tag and --retry-on replace all that was there; none (or '') leaves
+    nothing. A cycle of jobs that wait for each other is refused. Prints the id.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise click.UsageError("say what to change, for example --priority high")
+    return notices.acted(client.edit(Edit(id=job, **changes)))

@@ -1,0 +1,40 @@
+"""`jobctl resume`: halted jobs, or a group, go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import GROUP, dry_run, selects
+from jobd.contract.models import Selector
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "resume",
+    epilog=example(
+        "jobctl resume 7", "jobctl resume --group gpu", "jobctl resume --group gpu --running"
+    ),
+)
+@selects(all_option=True)
+@click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts jobs again.")
+@click.option("--running", is_flag=True, help="Its halted jobs go on, too.")
+@dry_run
+@pass_client
+def command(
+    client: Client, selector: Selector | None, *, group: str | None, running: bool, dry_run: bool
+) -> int:
+    """Let halted jobs go on (SIGCONT).
+
+    With --group the group starts jobs again; --running lets its halted jobs go on, too.
+    Prints the ids of what goes on, one a line. That a job is not paused is a notice.
+    """
+    from jobctl.pausing import Asked, change
+
+    asked = Asked(selector=selector, group=group, running=running, dry_run=dry_run)
+    return change(client, "resume", asked)
