@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from jobctl.context import pass_client
 from jobctl.examples import example
@@ -17,6 +19,10 @@ from jobd.contract.models import Command, List, Options, Selector, Submit, Submi
 
 if TYPE_CHECKING:
     from jobctl.client import Client
+
+
+_WITH_MANIFEST: Final = frozenset({"manifest", "cwd", "env", "wait", "as_json", "color"})
+"""What may stand beside it; everything else the file says itself."""
 
 
 class _Submit(click.Command):
@@ -51,6 +57,7 @@ def _parse_variables(
         "jobctl submit 'make data && make plots'",
         "jobctl submit -p high -n eval -- ./eval.sh",
         "ids=$(jobctl submit --file jobs.txt)",
+        "jobctl submit --manifest pipeline.toml",
         "jobctl submit --progress 'step ([0-9]+)/([0-9]+)' ./train",
     ),
     cls=_Submit,
@@ -59,6 +66,7 @@ def _parse_variables(
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND [ARG]...")
 @click.option("-c", "line", metavar="LINE", help="A shell line (sh -c).")
 @click.option("--file", metavar="FILE", help="One shell line a job; - is stdin. All or none.")
+@click.option("--manifest", metavar="FILE", help="Jobs that wait for each other; see below.")
 @click.option(
     "-p",
     "--priority",
@@ -98,22 +106,59 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     without a shell; one word is a shell line; after -- it is never a shell line. The job
     gets this directory, environment and umask.
 
+    A manifest is TOML or JSON: jobs by name, options by their long names, in [defaults] those
+    of all jobs. They are submitted all or none, and wait for each other by name:
+
+    \b
+      [jobs.fetch]
+      command = "curl -O https://example.org/data"   # a text is a shell line
+      [jobs.build]
+      command = ["make", "-j4"]                      # a list is an argv
+      after = ["fetch"]                              # numbers: jobs that exist
+      time-limit = "1h"
+      env = {CC = "clang"}
+
     Exit code with --wait: the job's own; 128+N when signal N killed it, 143 when it was
     stopped, 127 or 126 when it could not start. Ctrl-C leaves the job running.
     """
     if given["wait"] and given["as_json"]:
         raise click.UsageError("--wait gives stdout to the job; --json does not go with it")
-    request = _request(given, argv=ctx.meta["argv"])
-    _warn(request)
-    submitted = client.submit(request)
+    names: Sequence[str] = ()
+    if given["manifest"] is not None:
+        submitted, names = _submit_manifest(client, ctx, given)
+    else:
+        request = _request(given, argv=ctx.meta["argv"])
+        _warn(request)
+        submitted = client.submit(request)
     if given["wait"]:
         from jobctl.awaiting import wait_for
 
         return wait_for(client, submitted)
     if given["as_json"]:
-        return _print_jobs(client, submitted, many=given["file"] is not None)
+        return _print_jobs(client, submitted, many=bool(given["file"] or names))
     notices.submitted(submitted)
+    notices.names(names, submitted)
     return 0
+
+
+def _submit_manifest(
+    client: Client, ctx: click.Context, given: dict[str, Any]
+) -> tuple[Submitted, Sequence[str]]:
+    """What was submitted, and what the file calls it."""
+    from jobctl import graphing
+
+    for param in ctx.command.params:
+        written = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if written and param.name == "words":
+            raise click.UsageError("give either a command or --manifest FILE")
+        if written and param.name not in _WITH_MANIFEST:
+            name = param.opts[-1]
+            raise click.UsageError(
+                f"{name} does not go with --manifest; an option of all its jobs: [defaults]"
+            )
+    found = graphing.read(given["manifest"], working_directory(os.environb, given["cwd"]))
+    variables = {**environment(os.environb), **given["env"]}
+    return graphing.submit(client, found, variables), found.names
 
 
 def _request(given: dict[str, Any], *, argv: bool) -> Submit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,8 @@ from jobd.contract.models import Acted, Job, State, Submitted, Waited, WorkersRe
 _VERDICTS: Final = 20
 """Failed jobs that a verdict describes one by one."""
 _COMMAND_COLUMN: Final = 60
+_NAMES: Final = 20
+"""Jobs of a manifest whose ids are told one by one."""
 
 
 def ids(jobs: Iterable[int]) -> None:
@@ -97,6 +99,18 @@ def goes_on(result: Submitted) -> None:
 
 def not_found(program: str) -> None:
     streams.error(f"warning: {program}: not found in PATH")
+
+
+def no_directory(path: str) -> None:
+    streams.error(f"warning: {path}: no such directory")
+
+
+def names(found: Sequence[str], result: Submitted) -> None:
+    """Which job of a manifest has which id, to a person."""
+    for number, name in enumerate(found[:_NAMES], start=result.first):
+        streams.hint(f"{number:>4} {name}")
+    if len(found) > _NAMES:
+        streams.hint(f"     and {len(found) - _NAMES:,} more: jobctl ls {_submitted_ids(result)}")
 
 
 def restarted(result: Acted, *, refreshed: bool, captured: datetime | None) -> None:
