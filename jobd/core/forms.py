@@ -22,29 +22,39 @@ _PERCENT: Final = (
     r"(?<![0-9A-Za-z_.,-])([0-9]{1,3}(?:\.[0-9]{1,10}|,[0-9]{1,2})?) ?%(?![0-9A-Za-z_%])"
 )
 _ANY_PERCENT: Final = re.compile(r"[0-9] ?%")
+_ANY_COUNT: Final = re.compile(r"[0-9] ?(?:/| of ) ?[0-9]|--:--|[0-9]:[0-9]")
+"""Times as well: curl has nothing else that could be looked for."""
 _N: Final = r"([0-9]{1,12})"
 _N_OF_M: Final = rf"{_N} ?(?:/| of ) ?{_N}(?![\w/%]|[.,:-][0-9])"
 _SIZE: Final = r"[0-9.]{1,12} ?[kKMGTP]?i?B"
 _SHORT: Final = r"[0-9.]{1,12}[kMGTP]?"
-_TO: Final = r"(?: +(?!in |on |at |by |for )[\w-]{1,30}\b)"
+_DOING: Final = "\x01"
+_UNIT: Final = "\x02"
+"""What stands in the place of such words (`downloading`; `step`) while the forms are tried."""
+_TO: Final = rf"(?: +(?:[{_DOING}{_UNIT}]|(?!in |on |at |by |for )[\w-]{{1,30}}\b))"
 """A word of what is worked on, but none that begins a remark (`completed in 3/10 s`)."""
-
-_DOING: Final = (
-    r"\b(?:progress|percent|done|copied|verified|"
-    r"(?:down|up)load(?:ing|ed)?|complete[d]?|finished|(?:load|read|render|encod|decod|train|index|"
-    r"scann|sync|synchroniz|verify|check|import|export|convert|pars|generat|analy[sz]|hash|updat|"
-    r"fetch|clon|send|sort|merg|simulat|prepar|test|runn|build|compil|link|receiv|resolv|writ|"
-    r"compress|decompress|transfer|extract|unpack|pack|install|copy|mov|process|count|delet|"
-    r"restor|evaluat|validat|solv|upgrad|migrat|format|filter|enumerat|rescu)(?:ing|ed))\b"
-)
-_UNIT: Final = (
-    r"\b(?:step|epoch|iter(?:ation)?|batch|file|item|task|test|chunk|frame|page|round|stage|"
-    r"phase|job|image|sample|row|record|block|layer|trial|fold|episode|run|pass|shard|segment|"
-    r"package|module|target|case|url|object|tile|seed|document|commit)(?:e?s)?\b"
-)
+_WORD: Final = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{3,14}(?![A-Za-z0-9_])")
+_STEMS: Final = """
+    load read render encod decod train index scann sync synchroniz verify check import export
+    convert pars generat analyz analys hash updat fetch clon send sort merg simulat prepar test
+    runn build compil link receiv resolv writ compress decompress transfer extract unpack pack
+    install copy mov process count delet restor evaluat validat solv upgrad migrat format filter
+    enumerat rescu download upload
+"""
+_ALSO: Final = "progress percent done copied verified complete completed finished"
+_UNITS: Final = """
+    step epoch iter iteration batch file item task test chunk frame page round stage phase job image
+    sample row record block layer trial fold episode run pass shard segment package module target
+    case url object tile seed document commit
+"""
+_MARKS: Final[dict[str, str]] = {
+    **{unit + end: _UNIT for unit in _UNITS.split() for end in ("", "s", "es")},
+    **{stem + end: _DOING for stem in _STEMS.split() for end in ("ing", "ed")},
+    **dict.fromkeys(_ALSO.split(), _DOING),
+}
 _MEASURES: Final = re.compile(
     r"\b(?:cpu|gpu|mem|memory|load|usage|used|util\w*|acc|accuracy|cover|coverage|battery|swap|"
-    r"idle|free|disk|loss|rate|ratio|compressed|deflated|similarity|score|precision|recall|"
+    r"idle|free|disk|loss|rate|ratio|deflated|similarity|score|precision|recall|"
     r"confidence|hits?|miss(?:es)?|errors?|humidity)\b",
     re.IGNORECASE,
 )
@@ -78,11 +88,11 @@ SURE: Final = (
 """A percentage with something beside it that nothing but progress has."""
 
 LIKELY: Final = (
-    _form("a percentage before words", rf"^{_PERCENT} *{_DOING}"),
     _form("7z", rf"^{_PERCENT} (?:[0-9]+ )?[-+] "),
     _form("parallel", rf"^{_PERCENT} [0-9]+:[0-9]+=[0-9]+s"),
     _form("rclone", rf"(?<![\w/.]){_SIZE} ?/ ?{_SIZE}(?:, ?| ?\(){_PERCENT}"),
     _form("rsync, scp, aria2", rf"{_PERCENT}.*(?:[KMGT]i?B/s|\bETA\b)"),
+    _form("a percentage before words", rf"^{_PERCENT} *{_DOING}"),
     _form(
         "a percentage behind words",
         rf"{_DOING}(?:[\]: .…(=-]*|.{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
@@ -98,12 +108,15 @@ COUNTERS: Final = (
         rf"(?: +[0-9:dhwmy-]+(?: [0-9]+h)?){{3}} +{_SHORT}$",
     ),
     _form("ninja, docker", rf"^(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *{_N} ?/ ?{_N} *[\])](?!\()"),
-    _form("ctest", rf"^{_N}/{_N} +Test +#[0-9]"),
+    _form("ctest", rf"^{_N}/{_N} +{_UNIT} +#[0-9]"),
     _form("keras", rf"^{_N}/{_N} (?:\[[=>]|━)"),
-    _form("own counters", rf"^{_N}/{_N} +(?:done|completed?)\b"),
+    _form("own counters", rf"^{_N}/{_N} +{_DOING}"),
     _form("pip", r"^[━╸╺ ]+([0-9.]{1,12})/([0-9.]{1,12}) [kMGT]?i?B\b"),
-    _form("cargo, progress", rf"^[\w .:]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)"),
-    _form("pytest's counts", rf"(?:\b[A-Z]{{5,7}}|[.sxFE])(?: \([^()]*\))? +\[ *{_N}/{_N}\]$"),
+    _form(
+        "cargo, progress",
+        rf"^[\w .:{_DOING}{_UNIT}]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)",
+    ),
+    _form("pytest's counts", rf"(?:[.sxFE)]|[A-Z]{{2}}) +\[ *{_N}/{_N}\]$"),
     _form(
         "pip raw, counters behind words",
         rf"^(?:.{{0,80}}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
@@ -128,7 +141,7 @@ def percent_in(line: str, *, last: bool = True) -> float | None:
 
     `last`: nothing has been printed since; only then a number alone on its line counts.
     """
-    line = _LONG.sub(r"\1\1\1", line)
+    line = _WORD.sub(_mark, _LONG.sub(r"\1\1\1", line))
     match = _match(line, last=last)
     return None if match is None else percent_of(*match.groups())
 
@@ -153,15 +166,21 @@ def played_in(line: str, text: str) -> float | None:
     return round(min(share, 100), 2) if share < 101 else None
 
 
+def _mark(word: re.Match[str]) -> str:
+    return _MARKS.get(word[0].lower(), word[0])
+
+
 def _match(line: str, *, last: bool) -> re.Match[str] | None:
-    found = None
-    percents = _ANY_PERCENT.findall(line)
-    if percents:
-        found = _first(SURE, line) or (_likely(line) if len(percents) == 1 else None)
-    return found or _first(COUNTERS, line) or (_first(ALONE, line) if last else None)
+    percents = len(_ANY_PERCENT.findall(line))
+    found = _first(SURE, line) if percents else None
+    if found is None and percents == 1:
+        found = _unmeasured(line)
+    if found is None and _ANY_COUNT.search(line):
+        found = _first(COUNTERS, line)
+    return found or (_first(ALONE, line) if last else None)
 
 
-def _likely(line: str) -> re.Match[str] | None:
+def _unmeasured(line: str) -> re.Match[str] | None:
     match = _first(LIKELY, line)
     if match is None:
         return None

@@ -22,7 +22,6 @@ _ESCAPE: Final = re.compile(
     r"|[ -/]*[0-~]"  # two characters and character sets
     r"|)"  # malformed: ESC alone goes
 )
-_BREAK: Final = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+")
 _INVISIBLE: Final[dict[int, str | None]] = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]),
     **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)]),  # they turn text round
@@ -38,12 +37,13 @@ def last_line(tail: bytes, limit: int = 200) -> str:
 def last_lines(tail: bytes) -> Iterator[str]:
     """Lines with something on them, safe to print, the last one first."""
     tail = tail[-WINDOW:]
-    text = _JUMP.sub("\n", tail.decode("utf-8", "replace"))
-    text = _ESCAPE.sub("", text)
+    text = tail.decode("utf-8", "replace")
+    if "\x1b" in text:
+        text = _ESCAPE.sub("", _JUMP.sub("\n", text))
     if "\b" in text:
         text = _take_back(text.rstrip("\b"))
-    for line in reversed(_BREAK.split(text)):
-        visible = line.translate(_INVISIBLE).strip()
+    for line in reversed(text.splitlines()):
+        visible = (line if line.isprintable() else line.translate(_INVISIBLE)).strip()
         if visible:
             yield visible
 
