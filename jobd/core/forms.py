@@ -41,7 +41,7 @@ _STEMS: Final = """
     install copy mov process count delet restor evaluat validat solv upgrad migrat format filter
     enumerat rescu download upload
 """
-_ALSO: Final = "progress percent done copied verified complete completed finished"
+_ALSO: Final = "progress done copied verified complete completed finished"
 _UNITS: Final = """
     step epoch iter iteration batch file item task test chunk frame page round stage phase job image
     sample row record block layer trial fold episode run pass shard segment package module target

@@ -31,6 +31,8 @@ class Pace(Struct, frozen=True):
     """When it reported last."""
     percent: float
     """What it reported then."""
+    since: float
+    """When what the sum is of began."""
     seconds: float = 0.0
     points: float = 0.0
     step: float = 0.0
@@ -40,18 +42,18 @@ class Pace(Struct, frozen=True):
 def begun(percent: float, at: float, started_at: float) -> Pace:
     """The first report. A small one says little: most of the time went into the preparations."""
     if percent < TRUSTED or at <= started_at:
-        return Pace(at, percent)
-    return Pace(at, percent, at - started_at, percent, percent)
+        return Pace(at, percent, at)
+    return Pace(at, percent, started_at, at - started_at, percent, percent)
 
 
 def reported(pace: Pace, percent: float, at: float) -> Pace:
     """The next report: one that goes back a good deal begins anew."""
     if percent < pace.percent - BACK:
-        return Pace(at, percent)
+        return Pace(at, percent, at)
     if percent <= pace.percent or at < pace.at:
         return pace
     step = percent - pace.percent
-    return Pace(at, percent, *_sums(pace, at - pace.at, step), step)
+    return Pace(at, percent, pace.since, *_sums(pace, at - pace.at, step), step)
 
 
 def seconds_left(pace: Pace | None, now: float) -> float | None:
@@ -60,9 +62,9 @@ def seconds_left(pace: Pace | None, now: float) -> float | None:
         return None
     if pace.percent >= 100:
         return 0.0
-    waited = max(0.0, now - pace.at)
-    if not pace.points or pace.seconds + waited < FIRST_S:
+    if not pace.points or max(now, pace.at) - pace.since < FIRST_S:
         return None
+    waited = max(0.0, now - pace.at)
     due = pace.seconds / pace.points * pace.step
     if waited <= due:
         return _rounded(pace.seconds / pace.points * (100 - pace.percent) - waited)

@@ -80,7 +80,7 @@ def from_output(tail: bytes, head: bytes = b"", rule: Rule = AUTO) -> Reading | 
 
 def _recognised(line: str, tail: bytes, head: bytes, *, last: bool) -> float | None:
     percent = percent_in(line, last=last) if len(line) <= MAX_LINE else None
-    if percent is None and last and wants_head(tail):
+    if percent is None and " time=" in line:
         percent = played_in(line, (head + b"\n" + tail).decode("utf-8", "replace"))
     return percent
 

@@ -59,6 +59,10 @@ def test_nothing_is_said_in_the_first_moments():
     assert seconds_left(pace, 100.0 + FIRST_S) is not None
 
 
+def test_a_quick_job_is_told_as_well():
+    assert_right(played([(n / 2, 10 * n) for n in range(11)]), 5, 0.2)
+
+
 def test_it_does_not_jump_about_where_the_job_does():
     luck = random.Random(7)
     at, reports = 0.0, []
@@ -116,7 +120,7 @@ def test_all_done_has_nothing_left():
 
 def test_the_clock_may_be_set_back():
     pace = reported(begun(10, 100.0, 90.0), 20, 95.0)
-    assert pace == Pace(100.0, 10, 10.0, 10, 10)
+    assert pace == Pace(100.0, 10, 90.0, 10.0, 10, 10)
     assert seconds_left(pace, 50.0) == 90
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import os
@@ -13,6 +14,7 @@ import threading
 import time
 import wave
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 BIG = 6_000_000
@@ -23,18 +25,23 @@ WAV_SECONDS = 240
 
 
 def lay_out(place: Path) -> None:
-    (place / "big.bin").write_bytes(random.Random(1).randbytes(BIG))
+    lay_out_files(place)
     (place / "big.mp4").hardlink_to(place / "big.bin")
     (place / "text.txt").write_text("all work and no play\n" * 200_000)
+    _c_project(place / "c")
+    _crates(place / "rust")
+    _repository(place / "repo")
+
+
+def lay_out_files(place: Path) -> None:
+    """What needs no tools to be made."""
+    (place / "big.bin").write_bytes(random.Random(1).randbytes(BIG))
     tree = place / "tree"
     tree.mkdir()
     for number in range(40):
         (tree / f"file{number}.dat").write_bytes(os.urandom(150_000))
     _tests(place / "suite")
     _wheel(place / "simple" / "bulky")
-    _c_project(place / "c")
-    _crates(place / "rust")
-    _repository(place / "repo")
     with wave.open(str(place / "sound.wav"), "wb") as sound:
         sound.setparams((2, 2, 44100, 0, "NONE", ""))
         sound.writeframes(struct.pack("<hh", 100, -100) * (44100 * WAV_SECONDS))
@@ -123,12 +130,16 @@ class _Slow(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def serve(place: Path) -> str:
-    """The address of the server; it dies with the process."""
+@contextlib.contextmanager
+def serve(place: Path) -> Iterator[str]:
+    """The address of a slow server."""
 
     def handler(*args):
         return _Slow(*args, directory=str(place))
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()

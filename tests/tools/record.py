@@ -41,14 +41,14 @@ def main(wanted: list[str]) -> None:
         origin = Path(folder) / "origin"
         origin.mkdir()
         lay_out(origin)
-        url = serve(origin)
-        for tool in TOOLS:
-            if wanted and tool.name not in wanted:
-                continue
-            place = Path(folder) / "place"
-            shutil.copytree(origin, place, copy_function=os.link)
-            _record(tool, place, tool.command.replace("{url}", url))
-            shutil.rmtree(place)
+        with serve(origin) as url:
+            for tool in TOOLS:
+                if wanted and tool.name not in wanted:
+                    continue
+                place = Path(folder) / "place"
+                shutil.copytree(origin, place, copy_function=os.link)
+                _record(tool, place, tool.command.replace("{url}", url))
+                shutil.rmtree(place)
 
 
 def _record(tool: Tool, place: Path, command: str) -> None:

@@ -1,0 +1,169 @@
+"""Looking at running jobs: what is read, and above all what is not."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from jobd import observer as module
+from jobd import outputs
+from jobd.contract.paths import locate
+from jobd.core.progress import Reading
+from jobd.observer import Observer
+from jobd.runs import Run
+
+PAST = 1_000_000_000_000_000_000
+"""Nanoseconds: a time at which no file of this test was written."""
+
+
+class Watching:
+    """An observer of runs that are not there, whose files the test writes."""
+
+    def __init__(self, home, monkeypatch):
+        paths = locate({"JOBD_HOME": str(home)})
+        paths.progress.mkdir(parents=True)
+        self.paths = paths
+        self.runs = {}
+        self.reads = []
+        self.observer = Observer(paths, SimpleNamespace(all=self.all), self.report)
+        self.reported = []
+        monkeypatch.setattr(outputs, "read_tail", self.read_tail)
+
+    def all(self):
+        return list(self.runs.values())
+
+    def report(self, run, reading):
+        self.reported.append((run.job, reading.percent))
+
+    def read_tail(self, path, size=outputs.WINDOW):
+        self.reads.append(os.path.basename(path))
+        with open(path, "rb") as file:
+            return file.read()[-size:]
+
+    def run(self, job, rule="auto"):
+        spec = SimpleNamespace(progress=rule)
+        self.runs[job] = Run(SimpleNamespace(job=job, attempt=1, spec=spec), 1)
+        return self.runs[job]
+
+    def prints(self, job, text, at=PAST):
+        """The whole output of a job, as written at that time."""
+        self._write(self.paths.output_of(job, 1), text, at)
+
+    def says(self, job, text, at=PAST):
+        self._write(self.observer.file_of(self.runs[job]), text, at)
+
+    def _write(self, path, text, at):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        if at is not None:
+            os.utime(path, ns=(at, at))
+
+    def look(self):
+        self.observer._look_at_all()
+
+
+@pytest.fixture
+def watching(jobd_home, monkeypatch):
+    return Watching(jobd_home, monkeypatch)
+
+
+def test_what_has_not_changed_is_not_read(watching):
+    for job in (1, 2, 3):
+        watching.run(job)
+        watching.prints(job, "10%\n")
+    for _ in range(5):
+        watching.look()
+    assert sorted(watching.reads) == ["1.1.log", "2.1.log", "3.1.log"]
+    watching.prints(2, "11%\n", PAST + 1)
+    watching.look()
+    assert watching.reads[3:] == ["2.1.log"]
+    assert watching.reported[3:] == [(2, 11)]
+
+
+def test_a_file_that_has_just_changed_is_read_again(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n", at=None)
+    watching.look()
+    # In the same tick of the clock, and of the same size: nothing tells it from what was seen.
+    stamp = os.stat(watching.paths.output_of(1, 1)).st_mtime_ns
+    watching.prints(1, "20%\n", stamp)
+    watching.look()
+    assert watching.reported == [(1, 10), (1, 20)]
+
+
+def test_a_job_that_says_nothing_is_not_read(watching):
+    watching.run(1)
+    watching.look()
+    assert watching.reads == []
+
+
+def test_none_leaves_the_output_alone(watching):
+    run = watching.run(1, "none")
+    watching.prints(1, "10%\n")
+    watching.look()
+    assert watching.observer.last_look(run) is None
+    assert watching.reads == []
+    watching.says(1, "40 by itself\n")
+    watching.look()
+    assert watching.reads == ["1.1"]
+    assert watching.reported == [(1, 40)]
+
+
+def test_once_a_job_has_spoken_its_output_does_not_count(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n")
+    watching.says(1, "40\n")
+    watching.look()
+    watching.prints(1, "50%\n", PAST + 1)
+    watching.look()
+    assert watching.reported == [(1, 40)]
+    assert watching.reads == ["1.1"]
+
+
+def test_whole_percents_are_enough(watching):
+    run = watching.run(1)
+    for number, text in enumerate(["step 100/1000", "step 101/1000", "step 109/1000", "done"]):
+        watching.prints(1, text, PAST + number)
+        watching.look()
+    assert watching.reported == [(1, 10)]
+    watching.prints(1, "step 110/1000", PAST + 9)
+    assert watching.observer.last_look(run) == Reading(11)
+
+
+def test_the_begin_is_read_where_it_tells_the_length(watching):
+    watching.run(1)
+    row = "size=  1kB time=00:00:01.00 bitrate= 1kbits/s speed=1x    \r"
+    watching.prints(
+        1, "  Duration: 00:01:40.00, start: 0.0\n" + row * 100 + row.replace("01.", "50.")
+    )
+    watching.look()
+    assert watching.reported == [(1, 50)]
+
+
+def test_a_rule_that_takes_too_long_is_given_up(watching, monkeypatch, caplog):
+    watching.run(1, "at ([0-9]+)")
+    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+    watching.prints(1, "at 40\n")
+    watching.look()
+    watching.prints(1, "at 50\n", PAST + 1)
+    watching.look()
+    assert watching.reported == [(1, 40)]
+    assert "takes too long" in caplog.text
+
+
+def test_a_rule_that_is_no_longer_taken_is_none(watching, caplog):
+    watching.run(1, "(")
+    watching.prints(1, "40%\n")
+    watching.look()
+    assert watching.reported == []
+    assert "job 1: --progress: not a regular expression" in caplog.text
+
+
+def test_nothing_of_a_run_is_kept(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n")
+    watching.look()
+    assert len(watching.observer._sights) == 1
+    watching.runs.clear()
+    assert len(watching.observer._sights) == 0
