@@ -78,12 +78,13 @@ def test_wrong_usage_sends_nothing(args):
 
 def test_options_travel():
     request = submitted(
-        "-p", "high", "-n", "lr3", "--requeue", "--progress", "none", "-e", "A=1=2", "-e", "B=\udcff", "x"
+        "-p", "high", "-n", "lr3", "--requeue", "-e", "A=1=2", "-e", "B=\udcff", "x"
     )
     assert request.options.priority == 100
     assert request.options.name == "lr3"
     assert request.options.requeue
-    assert request.options.progress == "none"
+    assert request.options.progress == "auto"
+    assert submitted("--progress", "none", "x").options.progress == "none"
     assert request.environment[b"A"] == b"1=2"
     assert request.environment[b"B"] == b"\xff"
 
