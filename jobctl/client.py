@@ -151,10 +151,18 @@ class Client:
         return self.request(request or models.Groups(), models.GroupsReply)
 
     def stop(
-        self, selector: Selector, *, grace: float | None = None, signal: int = 15
+        self,
+        selector: Selector,
+        *,
+        grace: float | None = None,
+        signal: int = 15,
+        removing: bool = False,
     ) -> models.Acted:
-        """Ask jobs to end; KILL after `grace` seconds. Returns before they have ended."""
-        request = models.Stop(selector=selector, grace=grace, signal=signal)
+        """Ask jobs to end; KILL after `grace` seconds. Returns before they have ended.
+
+        `removing`: those that others wait for are refused.
+        """
+        request = models.Stop(selector=selector, grace=grace, signal=signal, removing=removing)
         return self.request(request, models.Acted)
 
     def restart(

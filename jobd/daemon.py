@@ -22,6 +22,8 @@ from typing import Any, Final, NoReturn
 from msgspec import Struct
 
 from jobd import supervisor
+from jobd.agenda import Agenda
+from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.errors import BadRequest, JobdError
@@ -36,26 +38,34 @@ from jobd.contract.models import (
 )
 from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
 from jobd.contract.version import VERSION
-from jobd.core.ledger import Ledger
+from jobd.core.devices import Devices
+from jobd.core.ledger import Ledger, Share
 from jobd.core.pace import seconds_left
 from jobd.core.undo import Undo
 from jobd.courier import Courier
+from jobd.dependants import Dependants
+from jobd.editing import Editing
 from jobd.engines.base import Engine
 from jobd.engines.link import Link
 from jobd.hub import Hub
+from jobd.intake import Intake
 from jobd.manager import Manager
 from jobd.queries import Queries
 from jobd.recovery import recover
+from jobd.repeats import Repeats
 from jobd.runs import Runs
 from jobd.scheduler import Scheduler
 from jobd.selection import Selection
 from jobd.service import Handler, Service
+from jobd.slices import Slices
 from jobd.store.database import open_writer
+from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.timer import Timer
 from jobd.views import Views, path_text
+from jobd.waiting import Waiting
 
 log = logging.getLogger(__name__)
 _COUNTED_FILES: Final = 20_000
@@ -102,21 +112,39 @@ class Daemon:
         self.reader = Reader(paths.database)
         self.hub = Hub()
         self.timer = Timer()
-        self.ledger = Ledger(undo, workers=self._workers(), next_id=self.reader.last_id() + 1)
+        gpus = setup.config.gpus
+        self.ledger = Ledger(
+            undo, workers=self._workers(), next_id=self.reader.last_id() + 1,
+            devices=Devices(gpus.devices, gpus.per_device),
+        )  # fmt: skip
+        self.agenda = Agenda(self._store, undo, self.timer)
+        waiting = Waiting(self.ledger, self._store, self.agenda)
+        dependencies = Dependencies(connection)
+        self.books = books = Books(
+            undo, self.ledger, self._store, dependencies, waiting,
+            Dependants(self.ledger, self._store, dependencies, waiting, undo),
+        )  # fmt: skip
         self.engine = _engine(config.engine, paths, link)
         self.courier = Courier(self.engine.signal, self.timer)
         self.runs = runs = Runs(undo, self.timer, self.courier)
         self.scheduler = Scheduler(
-            paths=paths, shell=config.shell, host=socket.gethostname(), ledger=self.ledger,
-            runs=runs, store=self._store, reader=self.reader, engine=self.engine, hub=self.hub,
-            timer=self.timer,
+            paths=paths, config=config, host=socket.gethostname(), books=books,
+            runs=runs, reader=self.reader, engine=self.engine,
+            hub=self.hub, timer=self.timer, agenda=self.agenda,
         )  # fmt: skip
         self.writer = Writer(connection, undo, self.scheduler.fill)
         self.scheduler.bind(self.writer)
+        self.agenda.bind(self.writer, lambda job: waiting.change(job, due=0))
         selection = Selection(self.reader)
+        repeats = Repeats(self._store, self.writer)
+        self.intake = Intake(
+            workers=config.workers, books=books, writer=self.writer, repeats=repeats
+        )
         self.manager = Manager(
-            paths=paths, grace=config.grace, ledger=self.ledger, undo=undo, store=self._store,
-            reader=self.reader, writer=self.writer, selection=selection, runs=runs, hub=self.hub,
+            paths=paths, grace=config.grace, books=books, reader=self.reader,
+            writer=self.writer, repeats=repeats,
+            slices=Slices(self._store, self.writer, selection, repeats),
+            editing=Editing(books), runs=runs, hub=self.hub,
         )  # fmt: skip
         views = Views(paths, config.shell, self._pid_of, self._left_of)
         self.queries = Queries(
@@ -153,8 +181,10 @@ class Daemon:
         self.courier.start()
         self.scheduler.halt()
         self.writer.start()
-        recover(self.reader, self.writer, self._store, self.ledger, self.scheduler, self.engine)
+        recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
         self.writer.call(self._note_start)
+        self.writer.call(self._load_groups)
+        self.agenda.start(self.reader.setting("clock"))
         self.hub.published(self.reader.last_event())
         self.scheduler.observer.start()
         self.service.listen()
@@ -177,6 +207,15 @@ class Daemon:
         )
         if self._setup.fresh:
             self._store.setting("workers", str(self.ledger.workers))
+
+    def _load_groups(self) -> None:
+        """What the configuration says of a group counts at `jobd start`, as with the workers."""
+        for name, workers, paused in self._store.groups():
+            self.ledger.set_group(name, Share(workers, paused))
+        for name, wanted in self._setup.config.groups.items() if self._setup.fresh else ():
+            paused = self.ledger.groups.get(name, Share()).paused
+            self._store.set_group(name, wanted.workers, paused=paused)
+            self.ledger.set_group(name, Share(wanted.workers, paused))
 
     # --- run --------------------------------------------------------------------------------
 
@@ -231,6 +270,7 @@ class Daemon:
         self.scheduler.close()
         self.timer.close()
         self.courier.close()
+        self.agenda.close()
         self.reader.close()
         if clean and self.paths.ephemeral:
             self._delete_ephemeral()
@@ -240,13 +280,19 @@ class Daemon:
     def _handlers(self) -> dict[str, Handler]:
         manager, queries = self.manager, self.queries
         return {
-            "submit": manager.submit,
+            "submit": self.intake.submit,
+            "graph": self.intake.graph,
             "start": manager.start,
+            "hold": manager.hold,
             "stop": manager.stop,
             "restart": manager.restart,
             "rm": manager.rm,
             "progress": manager.progress,
+            "pause": manager.pause,
+            "resume": manager.resume,
+            "edit": manager.edit,
             "workers": manager.workers,
+            "groups": manager.groups,
             "list": _looking(queries.list),
             "show": _looking(queries.show),
             "output": _looking(queries.output),

@@ -14,6 +14,7 @@ import re
 import signal
 import struct
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -207,6 +208,12 @@ def stat_of(pid: int) -> Stat | None:
     if state == "Z" and int(fields[17]) > 1:
         state = "S"  # only its first thread has ended, the others live on
     return Stat(pid, state, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def age_of(pid: int) -> float | None:
+    """Seconds since its start, whatever the wall clock did meanwhile; None: it is gone."""
+    stat = stat_of(pid)
+    return None if stat is None else time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start / TICKS
 
 
 def usage_of(pid: int) -> tuple[float, int | None] | None:

@@ -1,93 +1,57 @@
-"""The use cases that change something: submit, start, stop, restart, rm, progress, workers.
+"""The use cases that change what is there: start, hold, stop, restart, rm, pause, edit, groups.
 
 Each checks what it is given, decides inside a transaction of the writer, where nothing else can
-move, and answers when that is on disk. A request id makes a changing request safe to repeat: its
-answer is committed with what it did, and asking again gets the same answer.
+move, and answers when that is on disk.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import signal
 from pathlib import Path
-from typing import Any, Final, TypeVar
 
 import msgspec
 
+from jobd.books import Books
 from jobd.clock import now_us
-from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown, StoreFailed
+from jobd.contract.errors import BadRequest, NotFound, Refused, StoreFailed
 from jobd.contract.models import (
+    DEFAULT_GROUP,
     Acted,
-    Note,
+    Edit,
+    Groups,
+    GroupShare,
+    GroupsReply,
+    Hold,
+    Pause,
     Progress,
     Restart,
+    Resume,
     Rm,
     Selector,
     Start,
     State,
     Stop,
-    Submit,
-    Submitted,
-    View,
     Workers,
     WorkersReply,
 )
 from jobd.contract.paths import Paths
-from jobd.core.ledger import Ledger
+from jobd.core.ledger import Share
 from jobd.core.progress import Reading
-from jobd.core.rules import compile_rule
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
-from jobd.core.undo import Undo
+from jobd.editing import Editing
 from jobd.hub import Hub
-from jobd.orders import entry_of, spec_of, terms_of
+from jobd.repeats import Repeats
 from jobd.runs import Run, Runs, note_progress
-from jobd.selection import Selection
+from jobd.slices import SLICE, Slices, Tally
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
-from jobd.store.store import Look, Store
+from jobd.store.store import Look
 from jobd.store.writer import Writer
 
-V = TypeVar("V", bound=View)
 log = logging.getLogger(__name__)
-SLICE: Final = 500
-"""Jobs in one transaction of a mass change: others get their turn in between."""
-_MAX_ARGUMENT: Final = 131_071
-"""Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
-_MAX_COMMANDS: Final = 1_000_000
-
-
-class _Tally:
-    """What a mass change did, job by job."""
-
-    def __init__(self) -> None:
-        self.done: list[int] = []
-        self.notices: list[Note] = []
-        self.errors: list[Note] = []
-        self.attempts: dict[int, int] = {}
-
-    def notice(self, job: int, text: str) -> None:
-        self.notices.append(Note(id=job, text=text))
-
-    def error(self, job: int, text: str) -> None:
-        self.errors.append(Note(id=job, text=text))
-
-    def add(self, other: Acted) -> None:
-        self.done += other.done
-        self.notices += other.notices
-        self.errors += other.errors
-        self.attempts |= other.attempts
-
-    def acted(self) -> Acted:
-        return Acted(
-            done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts
-        )
-
-
-Each = Callable[[Look, _Tally], object]
+_NAMED: int = 10
+"""Jobs that a refusal names one by one."""
 
 
 class Manager:
@@ -96,172 +60,139 @@ class Manager:
         *,
         paths: Paths,
         grace: float,
-        ledger: Ledger,
-        undo: Undo,
-        store: Store,
+        books: Books,
         reader: Reader,
         writer: Writer,
-        selection: Selection,
+        repeats: Repeats,
+        slices: Slices,
+        editing: Editing,
         runs: Runs,
         hub: Hub,
     ) -> None:
         self._paths = paths
         self._grace = grace
-        self._ledger = ledger
-        self._undo = undo
-        self._store = store
+        self._undo = books.undo
+        self._ledger = books.ledger
+        self._store = books.store
+        self._dependencies = books.dependencies
+        self._waiting = books.waiting
+        self._dependants = books.dependants
         self._reader = reader
         self._writer = writer
-        self._selection = selection
+        self._repeats = repeats
+        self._slices = slices
+        self._editing = editing
         self._runs = runs
         self._hub = hub
-        self._requests = itertools.count(1)
-        self._busy: dict[bytes, threading.Event] = {}
-        self._busy_lock = threading.Lock()
 
-    # --- submit ---------------------------------------------------------------------------
-
-    def submit(self, request: Submit, user: str, request_id: bytes) -> Submitted:
-        """Raises: BadRequest, ShuttingDown, StoreFailed."""
-        _check_submit(request)
-        with self._one_at_a_time(request_id):
-            if len(request.commands) <= SLICE:
-                return self._once(request_id, Submitted, lambda: self._submit_now(request, user))
-            return self._submit_in_pieces(request, user, request_id)
-
-    def _submit_now(self, request: Submit, user: str) -> Submitted:
-        self._refuse_draining()
-        first = self._ledger.reserve_ids(len(request.commands))
-        environment = self._store.use_environment(request.environment, len(request.commands))
-        self._insert(first, request, request.commands, user, environment)
-        return self._admit(first, request)
-
-    def _submit_in_pieces(self, request: Submit, user: str, request_id: bytes) -> Submitted:
-        """Hidden until the last piece is written, then visible in one step."""
-        commands = request.commands
-        known, first, environment = self._writer.call(
-            lambda: self._begin_batch(request, request_id)
-        )
-        if known is not None:
-            return known
-        for at in range(0, len(commands), SLICE):
-            piece = commands[at : at + SLICE]
-            self._writer.call(
-                lambda at=at, piece=piece: self._insert(  # type: ignore[misc]
-                    first + at, request, piece, user, environment
-                )
-            )
-        return self._once(request_id, Submitted, lambda: self._end_batch(first, request))
-
-    def _begin_batch(self, request: Submit, request_id: bytes) -> tuple[Submitted | None, int, int]:
-        known = self._answered(request_id, Submitted)
-        if known is not None:
-            return known, 0, 0
-        self._refuse_draining()
-        count = len(request.commands)
-        first = self._ledger.reserve_ids(count)
-        environment = self._store.use_environment(request.environment, count)
-        self._store.stage(first, first + count - 1, environment)
-        return None, first, environment
-
-    def _end_batch(self, first: int, request: Submit) -> Submitted:
-        self._store.unstage(first)
-        return self._admit(first, request)
-
-    def _insert(
-        self, first: int, request: Submit, commands: list[Any], user: str, environment: int
-    ) -> None:
-        now = now_us()
-        specs = [spec_of(request, command) for command in commands]
-        terms = terms_of(request.options, user, environment, now)
-        self._store.insert_jobs(first, specs, terms, now)
-        self._store.submitted_events(first, len(specs), user, now)
-
-    def _admit(self, first: int, request: Submit) -> Submitted:
-        count = len(request.commands)
-        entry = entry_of(first, request.options)
-        # Slots are filled at the end of this very transaction, by the best of those that wait.
-        free = self._ledger.free_workers
-        ahead = self._ledger.queue.ahead_of(entry, max(free, 0))
-        starts_now = ahead < free
-        self._ledger.admit_range(entry, first + count - 1)
-        self._ledger.count(None, State.PENDING, count)
-        return Submitted(
-            first=first,
-            last=first + count - 1,
-            starts_now=starts_now,
-            busy=min(self._ledger.busy + ahead + count, self._ledger.workers),
-            workers=self._ledger.workers,
-        )
-
-    def _refuse_draining(self) -> None:
-        if self._ledger.draining:
-            raise ShuttingDown("jobd is shutting down and takes no new jobs")
-
-    # --- changes of jobs that are there ---------------------------------------------------------
+    # --- into the queue -----------------------------------------------------------------------
 
     def start(self, request: Start, user: str, request_id: bytes) -> Acted:
-        return self._act(request.selector, request_id, lambda job, t: self._start(job, t, user))
+        return self._slices.act(
+            request.selector, request_id, lambda job, t: self._start(job, t, user)
+        )
 
-    def _start(self, job: Look, tally: _Tally, user: str) -> None:
-        if job.state in (State.PENDING, State.RUNNING):
+    def _start(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state is State.PENDING and job.held:
+            self._waiting.change(job, held=False)
+            self._store.event(job.job, "edited", user, now_us(), b'{"held":false}')
+            tally.done.append(job.job)
+        elif job.state in (State.PENDING, State.RUNNING):
             tally.notice(job.job, f"is already {job.state}")
         elif job.state is not State.STOPPED:
             tally.error(job.job, f"has {job.state}; to run it again: jobctl restart {job.job}")
         else:
             self._requeue(job, Move.RELEASE, user, tally)
 
+    def hold(self, request: Hold, user: str, request_id: bytes) -> Acted:
+        return self._slices.act(
+            request.selector, request_id, lambda job, t: self._hold(job, t, user)
+        )
+
+    def _hold(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state is State.RUNNING:
+            tally.error(job.job, f"is running; to halt it: jobctl pause {job.job}")
+        elif job.state is not State.PENDING:
+            tally.notice(job.job, f"has already {_finished_word(job.state)}")
+        elif job.held:
+            tally.notice(job.job, "is already held")
+        else:
+            self._waiting.change(job, held=True)
+            self._store.event(job.job, "held", user, now_us())
+            tally.done.append(job.job)
+
     def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
-        return self._act(
+        return self._slices.act(
             request.selector,
             request_id,
             lambda job, t: self._restart(job, t, user, request.environment),
         )
 
     def _restart(
-        self, job: Look, tally: _Tally, user: str, environment: dict[bytes, bytes] | None
+        self, job: Look, tally: Tally, user: str, environment: dict[bytes, bytes] | None
     ) -> None:
         if job.state is State.PENDING:
             tally.notice(job.job, "is already pending")
         elif job.state is State.RUNNING:
             tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
-        else:
-            if environment is not None:
-                new = self._store.use_environment(environment, 1)
-                self._store.renew_environment(job.job, job.environment, new)
-            self._requeue(job, Move.RESTART, user, tally)
+        elif self._requeue(job, Move.RESTART, user, tally) and environment is not None:
+            new = self._store.use_environment(environment, 1)
+            self._store.renew_environment(job.job, job.environment, new)
 
-    def _requeue(self, job: Look, move: Move, user: str, tally: _Tally) -> None:
+    def _requeue(self, job: Look, move: Move, user: str, tally: Tally) -> bool:
+        """Whether it pends again; not while one that it waits for has failed."""
+        unmet, failing = self._dependencies.refresh(job.job) if job.unmet else (0, None)
+        if failing is not None:
+            tally.error(
+                job.job, f"waits for job {failing}, which has failed; jobctl restart {failing}"
+            )
+            return False
         state, now = after(job.state, move), now_us()
-        self._store.requeued(job.job, now)
+        self._store.requeued(job.job, now, unmet=unmet)
         data = b'{"attempt":%d}' % (job.attempt + 1)
         self._store.event(job.job, "restarted", user, now, data)
         self._ledger.count(job.state, state)
-        self._ledger.admit(job.entry)
+        fresh = self._store.look(job.job)
+        if fresh is not None:
+            self._waiting.enter(fresh)
+        self._dependants.changed(job.job)
         tally.done.append(job.job)
         tally.attempts[job.job] = job.attempt + 1
+        return True
+
+    # --- out of it ----------------------------------------------------------------------------
 
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
         grace = self._grace if request.grace is None else request.grace
         order = StopOrder(BY_USER, request.signal, grace, now_us())
-        acted = self._act(
-            request.selector, request_id, lambda job, t: self._stop(job, t, user, order)
+        acted = self._slices.act(
+            request.selector,
+            request_id,
+            lambda job, t: self._stop(job, t, user, order, removing=request.removing),
         )
         for job in acted.done:
-            if job not in self._runs:
+            run = self._runs.get(job)
+            if run is None:
                 self._hub.finished(job)
+            else:
+                self._runs.carry_out_stop(run)
         return acted
 
-    def _stop(self, job: Look, tally: _Tally, user: str, order: StopOrder) -> None:
+    def _stop(
+        self, job: Look, tally: Tally, user: str, order: StopOrder, *, removing: bool
+    ) -> None:
+        if removing and self._is_waited_for(job.job, tally):
+            return
         if job.state is State.RUNNING:
             self._order_stop(self._runs[job.job], order)
             tally.done.append(job.job)
         elif job.state is State.PENDING:
             state, now = after(job.state, Move.STOP), now_us()
+            self._waiting.leave(job)
             self._store.stopped_pending(job.job, BY_USER, now)
             self._store.event(job.job, "stopped", user, now, b'{"reason":"by user"}')
-            self._ledger.withdraw(job.entry)
             self._ledger.count(job.state, state)
+            self._dependants.changed(job.job)
             tally.done.append(job.job)
         else:
             tally.notice(job.job, f"has already {_finished_word(job.state)}")
@@ -280,18 +211,36 @@ class Manager:
         self._undo.add(lambda: setattr(run, "order", before))
 
     def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
-        acted = self._act(request.selector, request_id, lambda job, t: self._rm(job, t, user))
+        acted = self._slices.act(
+            request.selector, request_id, lambda job, t: self._rm(job, t, user)
+        )
         self.delete_outputs()
         return acted
 
-    def _rm(self, job: Look, tally: _Tally, user: str) -> None:
+    def _rm(self, job: Look, tally: Tally, user: str) -> None:
         if not job.state.finished:
             tally.error(job.job, f"is {job.state}; stop it first, or use rm --force")
+            return
+        if self._is_waited_for(job.job, tally):
             return
         self._store.removed(job.job, job.attempt, job.environment)
         self._store.event(job.job, "removed", user, now_us())
         self._ledger.count(job.state, None)
         tally.done.append(job.job)
+
+    def _is_waited_for(self, job: int, tally: Tally) -> bool:
+        """Whether others wait for it that are not themselves to be removed."""
+        others = [
+            other
+            for other in self._dependencies.waiting(job, _NAMED + 1 + len(tally.chosen))
+            if other not in tally.chosen
+        ]
+        if others:
+            more = ", …" if len(others) > _NAMED else ""
+            names = ", ".join(map(str, others[:_NAMED])) + more
+            verb = "waits" if len(others) == 1 else "wait"
+            tally.error(job, f"cannot be removed: {names} {verb} for it")
+        return bool(others)
 
     def delete_outputs(self) -> None:
         """Delete the files of removed jobs; what a crash left over is found again at the start."""
@@ -301,56 +250,171 @@ class Manager:
                     _delete(self._paths.output_of(job, attempt))
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
 
-    def _act(self, selector: Selector, request_id: bytes, each: Each) -> Acted:
-        """A change of many jobs in slices; each slice's answer is remembered on its own."""
-        if not selector.named:
-            raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
-        tally = _Tally()
-        with self._one_at_a_time(request_id):
-            number, seen = self._resume(request_id, tally)
-            ids, missing = self._selection.resolve(selector)
-            for job in missing if not number else ():
-                tally.error(job, "does not exist")
-            left = (job for job in ids if job not in seen)
-            for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
-                key = _slice_key(request_id, number)
-                number += 1
-                tally.add(
-                    self._once(key, Acted, lambda piece=piece: self._slice(piece, each))  # type: ignore[misc]
-                )
-        for job in tally.done:
+    # --- halting ------------------------------------------------------------------------------
+
+    def pause(self, request: Pause, user: str, request_id: bytes) -> Acted:
+        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
+        chosen = self._halted_or_running(request, user, request_id, paused=True)
+        if chosen is None:
+            return Acted(done=[])
+        acted = self._slices.act(chosen, request_id, lambda job, t: self._pause(job, t, user))
+        self._signal_all(acted.done, signal.SIGSTOP)
+        return acted
+
+    def _pause(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state is State.PENDING:
+            tally.error(job.job, f"is pending; to keep it from starting: jobctl hold {job.job}")
+        elif job.state is not State.RUNNING:
+            tally.notice(job.job, f"has already {_finished_word(job.state)}")
+        elif job.paused:
+            tally.notice(job.job, "is already paused")
+        else:
+            self._store.set_paused(job.job, paused=True)
+            self._store.event(job.job, "paused", user, now_us())
+            tally.done.append(job.job)
+
+    def resume(self, request: Resume, user: str, request_id: bytes) -> Acted:
+        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
+        chosen = self._halted_or_running(request, user, request_id, paused=False)
+        if chosen is None:
+            return Acted(done=[])
+        acted = self._slices.act(chosen, request_id, lambda job, t: self._resume(job, t, user))
+        self._signal_all(acted.done, signal.SIGCONT)
+        return acted
+
+    def _resume(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state is not State.RUNNING or not job.paused:
+            what = (
+                "is not paused"
+                if not job.state.finished
+                else (f"has already {_finished_word(job.state)}")
+            )
+            tally.notice(job.job, what)
+        else:
+            self._store.set_paused(job.job, paused=False)
+            self._store.event(job.job, "resumed", user, now_us())
+            tally.done.append(job.job)
+
+    def _halted_or_running(
+        self, request: Pause | Resume, user: str, request_id: bytes, *, paused: bool
+    ) -> Selector | None:
+        """The jobs that are meant; None: only the group itself was."""
+        if request.group is None:
+            if request.running:
+                raise BadRequest("--running goes with --group")
+            return request.selector
+        if request.selector.named:
+            raise BadRequest("--group pauses the group; name jobs or a group, not both")
+        group = request.group
+        key = request_id + b"group" if request_id else b""
+        self._repeats.once(key, Acted, lambda: self._pause_group(group, user, paused=paused))
+        if not request.running:
+            return None
+        return Selector(groups=[group], states=[State.RUNNING])
+
+    def _pause_group(self, name: str, user: str, *, paused: bool) -> Acted:
+        share = self._share(name)
+        if share.paused != paused:
+            self._put_group(name, msgspec.structs.replace(share, paused=paused))
+            verb = "paused" if paused else "resumed"
+            self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
+        return Acted(done=[])
+
+    def _signal_all(self, jobs: list[int], number: int) -> None:
+        for job in jobs:
             run = self._runs.get(job)
             if run is not None:
-                self._runs.carry_out_stop(run)
-        return tally.acted()
+                self._runs.signal(run, number)
 
-    def _resume(self, request_id: bytes, tally: _Tally) -> tuple[int, set[int]]:
-        """What an earlier sending of this request has done: slices and their jobs."""
-        seen: set[int] = set()
-        for number in itertools.count() if request_id else ():
-            key = _slice_key(request_id, number)
-            known = self._writer.call(lambda key=key: self._answered(key, Acted))  # type: ignore[misc]
-            if known is None:
-                return number, seen
-            tally.add(known)
-            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
-        return 0, seen
+    # --- editing ------------------------------------------------------------------------------
 
-    def _slice(self, piece: list[int], each: Each) -> Acted:
-        tally = _Tally()
-        for job in piece:
-            look = self._store.look(job)
-            if look is None:
-                tally.error(job, "does not exist")
-            else:
-                each(look, tally)
-        return tally.acted()
+    def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
+        """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
+        return self._repeats.once(request_id, Acted, lambda: self._editing.edit(request, user))
 
-    # --- small ones ---------------------------------------------------------------------------
+    # --- workers and groups -------------------------------------------------------------------
+
+    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
+        return self._repeats.once(request_id, WorkersReply, lambda: self._workers(request, user))
+
+    def _workers(self, request: Workers, user: str) -> WorkersReply:
+        ledger = self._ledger
+        if request.workers is not None and request.workers != ledger.workers:
+            ledger.set_workers(request.workers)
+            self._store.setting("workers", str(request.workers))
+            self._note_workers(user, {"workers": request.workers})
+        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
+
+    def groups(self, request: Groups, user: str, request_id: bytes) -> GroupsReply:
+        """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
+        if request.action == "list":
+            return self._groups()
+        if request.name is None:
+            raise BadRequest("name the group")
+        return self._repeats.once(
+            request_id, GroupsReply, lambda: self._change_group(request, user)
+        )
+
+    def _change_group(self, request: Groups, user: str) -> GroupsReply:
+        name, known = request.name, request.name in self._ledger.groups
+        assert name is not None
+        if request.action == "rm":
+            self._remove_group(name, user)
+        elif request.action == "add" and known:
+            raise Refused(f"group {name} is there already; jobctl groups set {name} --workers N")
+        else:
+            share = Share() if request.action == "add" else self._share(name)
+            self._put_group(name, msgspec.structs.replace(share, workers=request.workers))
+            self._note_workers(user, {"group": name, "workers": request.workers})
+        return self._groups()
+
+    def _remove_group(self, name: str, user: str) -> None:
+        self._share(name)
+        if name == DEFAULT_GROUP:
+            raise Refused(f"group {name} always stays: jobs without --group are in it")
+        jobs = self._store.unfinished_in(name, _NAMED + 1)
+        if jobs:
+            names = ", ".join(map(str, jobs[:_NAMED])) + (", …" if len(jobs) > _NAMED else "")
+            raise Refused(
+                f"group {name} is not empty ({names}); move them: jobctl edit ID --group G"
+            )
+        self._store.remove_group(name)
+        self._ledger.set_group(name, None)
+        self._note_workers(user, {"group": name, "removed": True})
+
+    def _share(self, name: str) -> Share:
+        share = self._ledger.groups.get(name)
+        if share is None:
+            raise BadRequest(f"there is no group {name!r}; see: jobctl groups")
+        return share
+
+    def _put_group(self, name: str, share: Share) -> None:
+        self._store.set_group(name, share.workers, paused=share.paused)
+        self._ledger.set_group(name, share)
+
+    def _note_workers(self, user: str, data: dict[str, object]) -> None:
+        self._store.event(None, "workers", user, now_us(), msgspec.json.encode(data))
+
+    def _groups(self) -> GroupsReply:
+        ledger = self._ledger
+        return GroupsReply(
+            groups=[
+                GroupShare(
+                    name=name,
+                    workers=share.workers,
+                    paused=share.paused,
+                    busy=ledger.busy_in(name),
+                    pending=ledger.queue.waiting_in(name),
+                )
+                for name, share in sorted(ledger.groups.copy().items())
+            ]
+        )
+
+    # --- progress -----------------------------------------------------------------------------
 
     def progress(self, request: Progress, user: str, request_id: bytes) -> Acted:
         """Raises: NotFound, Refused (it does not run)."""
-        return self._once(request_id, Acted, lambda: self._progress(request, user))
+        return self._repeats.once(request_id, Acted, lambda: self._progress(request, user))
 
     def _progress(self, request: Progress, user: str) -> Acted:
         look = self._store.look(request.id)
@@ -361,18 +425,6 @@ class Manager:
         reading = Reading(request.percent, request.message)
         note_progress(self._store, self._runs[request.id], reading, user, now_us())
         return Acted(done=[request.id])
-
-    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
-        return self._once(request_id, WorkersReply, lambda: self._workers(request, user))
-
-    def _workers(self, request: Workers, user: str) -> WorkersReply:
-        ledger = self._ledger
-        if request.workers is not None and request.workers != ledger.workers:
-            ledger.set_workers(request.workers)
-            self._store.setting("workers", str(request.workers))
-            data = msgspec.json.encode({"workers": request.workers})
-            self._store.event(None, "workers", user, now_us(), data)
-        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
 
     # --- shutting down --------------------------------------------------------------------------
 
@@ -395,46 +447,6 @@ class Manager:
         for run in self._runs.all():
             self._runs.carry_out_stop(run)
 
-    # --- asked again --------------------------------------------------------------------------
-
-    def _once(self, request_id: bytes, kind: type[V], action: Callable[[], V]) -> V:
-        """Do it and remember the answer in the same commit; if it was done already, only answer."""
-
-        def inside() -> V:
-            known = self._answered(request_id, kind)
-            if known is not None:
-                return known
-            answer = action()
-            if request_id:
-                now = now_us()
-                self._store.answer(request_id, msgspec.msgpack.encode(answer), now)
-                if next(self._requests) % 256 == 0:
-                    self._store.forget_requests(now)
-            return answer
-
-        return self._writer.call(inside)
-
-    def _answered(self, request_id: bytes, kind: type[V]) -> V | None:
-        known = self._store.answered(request_id) if request_id else None
-        return None if known is None else msgspec.msgpack.decode(known, type=kind)
-
-    @contextmanager
-    def _one_at_a_time(self, request_id: bytes) -> Iterator[None]:
-        """A client that asks again while its first sending is still at work waits for that."""
-        mine = threading.Event()
-        while request_id:
-            with self._busy_lock:
-                other = self._busy.setdefault(request_id, mine)
-            if other is mine:
-                break
-            other.wait()
-        try:
-            yield
-        finally:
-            with self._busy_lock:
-                self._busy.pop(request_id, None)
-            mine.set()
-
 
 def _delete(path: Path) -> None:
     """What cannot be deleted is left where it is: it must not keep others from being deleted."""
@@ -444,45 +456,5 @@ def _delete(path: Path) -> None:
         log.warning("%s stays: %s", path, error.strerror)
 
 
-def _slice_key(request_id: bytes, number: int) -> bytes:
-    return request_id + number.to_bytes(4, "big") if request_id else b""
-
-
 def _finished_word(state: State) -> str:
     return "been stopped" if state is State.STOPPED else str(state)
-
-
-def _check_submit(request: Submit) -> None:
-    """Raises: BadRequest, naming the field."""
-    if not 1 <= len(request.commands) <= _MAX_COMMANDS:
-        raise BadRequest(f"commands: between 1 and {_MAX_COMMANDS:,} are needed")
-    if any(not character.isprintable() for character in request.options.name):
-        raise BadRequest("--name: control characters and line breaks are not allowed")
-    try:
-        compile_rule(request.options.progress)
-    except ValueError as error:
-        raise BadRequest(f"--progress: {error}") from None
-    if not os.path.isabs(request.cwd) or b"\0" in request.cwd:
-        raise BadRequest("--cwd: an absolute path without NUL bytes is needed")
-    for command in request.commands:
-        _check_argv(command.argv, shell=command.shell)
-    for name, value in request.environment.items():
-        if not name or b"=" in name or b"\0" in name or b"\0" in value:
-            raise BadRequest(f"--env: {name!r} cannot be a variable of the environment")
-        if len(name) + len(value) + 1 > _MAX_ARGUMENT:
-            raise BadRequest(f"--env: {name!r} is longer than {_MAX_ARGUMENT:,} bytes")
-
-
-def _check_argv(argv: list[bytes], *, shell: bool) -> None:
-    if shell and len(argv) != 1:
-        raise BadRequest("command: a shell line is exactly one text")
-    if not argv[0]:
-        raise BadRequest("command: it is empty")
-    for number, word in enumerate(argv):
-        if b"\0" in word:
-            raise BadRequest(f"command: argument {number} holds a NUL byte")
-        if len(word) > _MAX_ARGUMENT:
-            raise BadRequest(
-                f"command: argument {number} is longer than {_MAX_ARGUMENT:,} bytes, the most "
-                "that Linux passes to a program; put it into a file"
-            )

@@ -1,19 +1,101 @@
-"""From what a client asks of new jobs to what is stored of them."""
+"""From what a client asks of new jobs to what is stored of them: checks, spec and terms."""
 
 from __future__ import annotations
 
-from jobd.contract.models import Command, Options, Submit
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from jobd.contract.errors import BadRequest
+from jobd.contract.models import DEFAULT_RETRY_DELAY, Command, Options, Submit
 from jobd.core.ready import Entry
+from jobd.core.rules import compile_rule
 from jobd.store.records import Policy, Spec, Terms
 
+MAX_COMMANDS: Final = 1_000_000
+_MAX_ARGUMENT: Final = 131_071
+"""Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
 
-def spec_of(request: Submit, command: Command) -> Spec:
-    options = request.options
+
+# --- checks: each raises BadRequest, naming the field -----------------------------------------
+
+
+def check_submit(request: Submit) -> None:
+    if not 1 <= len(request.commands) <= MAX_COMMANDS:
+        raise BadRequest(f"commands: between 1 and {MAX_COMMANDS:,} are needed")
+    if request.array and len(request.commands) > 1:
+        raise BadRequest("--array: it goes with one command, not with several")
+    if request.options.key is not None and (request.array or len(request.commands) > 1):
+        raise BadRequest("--key: it names one job; it does not go with --file or --array")
+    check_options(request.options)
+    check_cwd(request.cwd)
+    for command in request.commands:
+        check_argv(command.argv, shell=command.shell)
+    check_environment(request.environment)
+
+
+def check_options(options: Options) -> None:
+    check_text("--name", options.name)
+    check_text("--key", options.key or "")
+    if options.key == "":
+        raise BadRequest("--key: it is empty")
+    try:
+        compile_rule(options.progress)
+    except ValueError as error:
+        raise BadRequest(f"--progress: {error}") from None
+    if options.at is not None and options.delay is not None:
+        raise BadRequest("--at and --delay exclude each other")
+    if options.retry_on and not options.retries:
+        raise BadRequest("--retry-on: it needs --retries")
+    if options.retry_delay != DEFAULT_RETRY_DELAY and not options.retries:
+        raise BadRequest("--retry-delay: it needs --retries")
+    for option, path in (("--stdin", options.stdin), ("--shell", options.shell)):
+        if path and (not os.path.isabs(path) or b"\0" in path):
+            raise BadRequest(f"{option}: an absolute path without NUL bytes is needed")
+
+
+def check_text(option: str, text: str) -> None:
+    if not text.isprintable():
+        raise BadRequest(f"{option}: control characters and line breaks are not allowed")
+
+
+def check_cwd(cwd: bytes) -> None:
+    if not os.path.isabs(cwd) or b"\0" in cwd:
+        raise BadRequest("--cwd: an absolute path without NUL bytes is needed")
+
+
+def check_environment(environment: Mapping[bytes, bytes]) -> None:
+    for name, value in environment.items():
+        if not name or b"=" in name or b"\0" in name or b"\0" in value:
+            raise BadRequest(f"--env: {name!r} cannot be a variable of the environment")
+        if len(name) + len(value) + 1 > _MAX_ARGUMENT:
+            raise BadRequest(f"--env: {name!r} is longer than {_MAX_ARGUMENT:,} bytes")
+
+
+def check_argv(argv: list[bytes], *, shell: bool) -> None:
+    if shell and len(argv) != 1:
+        raise BadRequest("command: a shell line is exactly one text")
+    if not argv[0]:
+        raise BadRequest("command: it is empty")
+    for number, word in enumerate(argv):
+        if b"\0" in word:
+            raise BadRequest(f"command: argument {number} holds a NUL byte")
+        if len(word) > _MAX_ARGUMENT:
+            raise BadRequest(
+                f"command: argument {number} is longer than {_MAX_ARGUMENT:,} bytes, the most "
+                "that Linux passes to a program; put it into a file"
+            )
+
+
+# --- what is stored -----------------------------------------------------------------------------
+
+
+def spec_of(command: Command, options: Options, *, cwd: bytes, umask: int) -> Spec:
     return Spec(
         argv=command.argv,
         shell=command.shell,
-        cwd=request.cwd,
-        umask=request.umask,
+        cwd=cwd,
+        umask=umask,
         requeue=options.requeue,
         nice=options.nice,
         interpreter=options.shell,
@@ -35,17 +117,17 @@ def terms_of(options: Options, user: str, environment: int, now: int) -> Terms:
         gpus=options.gpus,
         tags=tuple(dict.fromkeys(options.tags)),
         held=options.hold,
-        due=_due(options, now),
+        due=due_of(options.at, options.delay, now),
         due_fixed=options.at is not None,
         policy=policy_of(options),
         key=options.key,
     )
 
 
-def _due(options: Options, now: int) -> int | None:
-    if options.at is not None:
-        return int(options.at * 1e6)
-    return None if not options.delay else now + int(options.delay * 1e6)
+def due_of(at: float | None, delay: float | None, now: int) -> int | None:
+    """Not before when, in microseconds since the epoch; None: at once."""
+    due = now + int((delay or 0) * 1e6) if at is None else int(at * 1e6)
+    return due if due > now else None
 
 
 def policy_of(options: Options) -> Policy:
@@ -54,3 +136,30 @@ def policy_of(options: Options) -> Policy:
 
 def entry_of(job: int, options: Options) -> Entry:
     return Entry(job, options.priority, options.group, options.slots, options.gpus)
+
+
+def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> None:
+    """Raises: BadRequest (it could never run; says why). `share`: what its group may have."""
+    if options.slots > 1 and options.slots > workers:
+        raise BadRequest(
+            f"--slots: there are {workers} workers, so a job of {options.slots} slots could never "
+            "start; raise them first: jobctl workers N"
+        )
+    if share is not None and options.slots > 1 and options.slots > share:
+        raise BadRequest(
+            f"--slots: group {options.group} has {share} workers, so a job of {options.slots} "
+            f"slots could never start; jobctl groups set {options.group} --workers N"
+        )
+    if options.gpus > gpus:
+        have = f"{gpus} GPUs are" if gpus else "no GPUs are"
+        raise BadRequest(
+            f"--gpus: {have} configured, so a job that wants {options.gpus} could never start; "
+            "name them in config.toml: [gpus] devices = [0, 1]"
+        )
+
+
+def same_submit(spec: Spec | None, wanted: Spec) -> bool:
+    """Whether what is stored under a key is the command that is asked for again."""
+    return spec is not None and (spec.argv, spec.shell, spec.cwd) == (
+        wanted.argv, wanted.shell, wanted.cwd,
+    )  # fmt: skip

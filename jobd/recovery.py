@@ -7,12 +7,16 @@ and pends again, or (both parents died) lives on and is watched, or is lost.
 from __future__ import annotations
 
 import logging
+import signal
 from itertools import chain
 
+from jobd.books import Books
 from jobd.clock import now_us
+from jobd.contract.models import State
 from jobd.core.ledger import Ledger
 from jobd.core.states import Outcome
 from jobd.crash import crash_point
+from jobd.dependants import Dependants
 from jobd.engines.base import Engine, Fate, Process
 from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
@@ -28,12 +32,12 @@ _SLICE = 1000
 def recover(
     reader: Reader,
     writer: Writer,
-    store: Store,
-    ledger: Ledger,
+    books: Books,
     scheduler: Scheduler,
     engine: Engine,
 ) -> None:
     """Unfinished batches → the queue → running attempts; dispatch is still halted."""
+    store, ledger = books.store, books.ledger
     for first, last in reader.staged():
         while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
             pass
@@ -43,15 +47,20 @@ def recover(
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
     never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
     unstarted = [_run(row, found) for row in rows if row.token in never]
-    writer.call(lambda: _put_back(store, unstarted))
+    stopped = writer.call(lambda: _put_back(store, unstarted))
     runs = [_run(row, found) for row in rows if row.token not in never]
     writer.call(lambda: _enter(runs, reader, ledger, scheduler))
+    writer.call(lambda: _tell_dependants(books.dependants, stopped))
+    paused = {row.id for row in rows if row.paused}
     for run in runs:
         if run.process is None:
             log.warning("job %d: the outcome of attempt %d is lost", run.job, run.attempt)
             scheduler.finish(run, Outcome(lost=True))
         else:
             scheduler.adopt(run)
+        if run.job in paused:
+            # The order may have come to the disk and not to the process.
+            scheduler.runs.signal(run, signal.SIGSTOP)
     if rows:
         log.info(
             "recovered: %d running, %d never started, %d lost",
@@ -59,10 +68,17 @@ def recover(
         )  # fmt: skip
 
 
-def _put_back(store: Store, unstarted: list[Run]) -> None:
+def _put_back(store: Store, unstarted: list[Run]) -> list[int]:
+    """Those that were to be stopped and are now."""
     now = now_us()
-    for run in unstarted:
-        note_unstarted(store, run, now)
+    return [run.job for run in unstarted if note_unstarted(store, run, now) is State.STOPPED]
+
+
+def _tell_dependants(dependants: Dependants, stopped: list[int]) -> None:
+    """Memory is what the disk says: from here on they may enter the ready queue."""
+    dependants.look_again()
+    for job in stopped:
+        dependants.changed(job)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:

@@ -124,6 +124,11 @@ class Runs:
             kill = partial(self._courier.post, process, signal.SIGKILL, run.lives)
             self._timer.at(deadline(order), kill)
 
+    def signal(self, run: Run, number: int) -> None:
+        """To all of its processes, if it lives: SIGSTOP and SIGCONT."""
+        if run.process is not None:
+            self._courier.post(run.process, number, run.lives)
+
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
     """In the writer's transaction: the job shows it, and whoever watches hears it."""

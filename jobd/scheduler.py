@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,22 +23,36 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jobd import kernel
+from jobd.agenda import Agenda
+from jobd.books import Books
 from jobd.clock import now_us
+from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import MAX_WORKERS, State
 from jobd.contract.paths import Paths
-from jobd.core.ledger import Holding, Ledger
+from jobd.core.ledger import Holding
 from jobd.core.progress import Reading
-from jobd.core.states import Outcome, Verdict, verdict
+from jobd.core.retry import delay, may_retry
+from jobd.core.states import (
+    RETRY_BACKOFF,
+    TIME_LIMIT,
+    Outcome,
+    Verdict,
+    verdict,
+    waiting_reason,
+)
 from jobd.crash import crash_point
+from jobd.dependants import Told
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources
 from jobd.hub import Hub
 from jobd.observer import Observer
 from jobd.runs import Run, Runs, deadline, note_progress, note_unstarted
 from jobd.store.reader import Reader
-from jobd.store.store import DAMAGED, Store
+from jobd.store.records import StopOrder
+from jobd.store.store import DAMAGED
 from jobd.store.writer import Writer
-from jobd.timer import Timer
+from jobd.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
@@ -50,25 +66,28 @@ class Scheduler:
         self,
         *,
         paths: Paths,
-        shell: str,
+        config: DaemonConfig,
         host: str,
-        ledger: Ledger,
+        books: Books,
         runs: Runs,
-        store: Store,
         reader: Reader,
         engine: Engine,
         hub: Hub,
         timer: Timer,
+        agenda: Agenda,
     ) -> None:
         self._paths = paths
-        self._shell = os.fsencode(shell)
+        self._shell = os.fsencode(config.shell)
         self._host = host
-        self._ledger = ledger
-        self._store = store
+        self._books = books
+        self._ledger = books.ledger
+        self._store = books.store
         self._reader = reader
         self._engine = engine
         self._hub = hub
         self._timer = timer
+        self._agenda = agenda
+        self._grace = config.grace
         self._environments: dict[int, dict[bytes, bytes]] = {}
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
         self._halted = False
@@ -84,14 +103,18 @@ class Scheduler:
     # --- dispatch (in the writer's transaction) -------------------------------------------------
 
     def fill(self) -> Callable[[], object]:
-        """Give every free slot the best job that may run; what is returned starts them."""
+        """Tell dependants, then give every free slot the best job that may run.
+
+        What is returned starts them.
+        """
+        told = self._books.dependants.tell()
         runs: list[Run] = []
         while not self._halted and (taken := self._ledger.take()) is not None:
             run = self._claim(taken)
             if run is not None:
                 runs.append(run)
         last_event = self._store.take_last_event()
-        return lambda: self._after_commit(runs, last_event)
+        return lambda: self._after_commit(runs, last_event, told)
 
     def _claim(self, holding: Holding) -> Run | None:
         now, job = now_us(), holding.entry.id
@@ -102,6 +125,7 @@ class Scheduler:
             self._ledger.count(State.PENDING, State.FAILED)
             data = msgspec.json.encode({"reason": DAMAGED})
             self._store.event(job, "failed", "", now, data)
+            self._books.dependants.changed(job)
             return None
         self._store.event(job, "started", "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
@@ -109,9 +133,14 @@ class Scheduler:
         self.runs.enter(run)
         return run
 
-    def _after_commit(self, runs: list[Run], last_event: int | None) -> None:
+    def _after_commit(self, runs: list[Run], last_event: int | None, told: Told) -> None:
         for run in runs:
             self._hand_over(run)
+        for job in told.ended:
+            self._hub.finished(job)
+        if told.more:
+            self._writer.nudge()
+        self._agenda.arm()
         if runs:
             self.observer.wake()
         if last_event is not None:
@@ -177,11 +206,42 @@ class Scheduler:
         self.runs.carry_out_stop(run)
         process = run.process
         assert process is not None
-        outcome = process.wait()
+        limit = self._watch_time(run)
+        try:
+            outcome = process.wait()
+        finally:
+            if limit is not None:
+                limit.cancel()
         order = run.over()
         if order is not None:
             process.end(deadline(order))
         return outcome
+
+    # --- the time limit -----------------------------------------------------------------------
+
+    def _watch_time(self, run: Run) -> Deadline | None:
+        """The limit counts from the start of the process, whichever daemon started it."""
+        seconds = run.started.policy.time_limit
+        if seconds is None or run.pid is None:
+            return None
+        spent = kernel.age_of(run.pid) or 0.0
+        return self._timer.after(max(0.0, seconds - spent), lambda: self._time_is_up(run))
+
+    def _time_is_up(self, run: Run) -> None:
+        order = StopOrder(TIME_LIMIT, signal.SIGTERM, self._grace, now_us())
+        self._writer.post(
+            lambda: self._order_end(run, order),
+            lambda _: self.runs.carry_out_stop(run),
+            lambda _: self._timer.after(_RETRY_S, lambda: self._time_is_up(run)),
+        )
+
+    def _order_end(self, run: Run, order: StopOrder) -> None:
+        if self.runs.get(run.job) is run and run.order is None:
+            self._store.stop_ordered(run.job, order)
+            run.order = order
+            self._books.undo.add(lambda: setattr(run, "order", None))
+
+    # --- what a job is started with -----------------------------------------------------------
 
     def _launch(self, run: Run) -> Launch:
         started = run.started
@@ -241,7 +301,13 @@ class Scheduler:
     def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> State:
         now = now_us()
         order = run.over()
-        what = verdict(outcome, order.reason if order else None, run.started.spec.requeue)
+        started, policy = run.started, run.started.policy
+        retry = may_retry(
+            outcome, failures=started.failures, retries=policy.retries, only=policy.retry_on
+        )
+        what = verdict(
+            outcome, order.reason if order else None, requeue=started.spec.requeue, retry=retry
+        )
         if reading is not None:
             note_progress(self._store, run, reading, "", now)
         self._store.ended(run.job, run.attempt, run.pid, outcome, what, now)
@@ -249,8 +315,24 @@ class Scheduler:
         self._leave(run)
         self._ledger.count(State.RUNNING, what.state)
         if what.state is State.PENDING:
-            self._ledger.admit(run.started.entry)
+            self._again(run, what, now)
+        else:
+            self._books.dependants.changed(run.job)
         return what.state
+
+    def _again(self, run: Run, what: Verdict, now: int) -> None:
+        """Back into the queue: at once where it was interrupted, later where it failed."""
+        failures, due, reason = run.started.failures, None, what.reason
+        if what.reason == RETRY_BACKOFF:
+            failures += 1
+            wait = delay(run.started.policy.retry_delay, failures, random.random())  # noqa: S311
+            due = now + int(wait * 1e6) if wait else None
+            reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
+        self._store.again(run.job, reason, now, due, failures)
+        if due is None:
+            self._ledger.admit(run.started.entry)
+        else:
+            self._agenda.note(due)
 
     def _leave(self, run: Run) -> None:
         self._ledger.release(run.job)
@@ -283,6 +365,8 @@ class Scheduler:
         self._ledger.count(State.RUNNING, state)
         if state is State.PENDING:
             self._ledger.admit(run.started.entry)
+        else:
+            self._books.dependants.changed(run.job)
         return state
 
     def halt(self) -> None:
@@ -316,6 +400,6 @@ class _End(Struct, frozen=True, omit_defaults=True):
 def _event(what: Verdict, outcome: Outcome, now: int) -> tuple[str, str, int, bytes | None]:
     """The event of an end: its name, nobody's user, its time, its data."""
     name = "retrying" if what.state is State.PENDING else what.state.value
-    end = _End(what.reason, outcome.exit_code, outcome.signal)
+    end = _End(what.why, outcome.exit_code, outcome.signal)
     data = None if what.state is State.COMPLETED else msgspec.json.encode(end)
     return name, "", now, data

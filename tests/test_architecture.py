@@ -30,12 +30,25 @@ ROOMS: dict[str, set[str]] = {
     "courier": {"engines"} | LEAVES,
     "runs": {"contract", "core", "courier", "store", "engines"} | LEAVES,
     "orders": {"contract", "core", "store"},
+    "agenda": {"contract", "core", "store"} | LEAVES,
+    "waiting": {"core", "store", "agenda"},
+    "dependants": {"contract", "core", "store", "waiting"} | LEAVES,
+    "books": {"core", "store", "waiting", "dependants"},
+    "repeats": {"contract", "store"} | LEAVES,
+    "slices": {"contract", "store", "selection", "repeats"},
+    "intake": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,
+    "editing": {"contract", "core", "store", "orders", "books"} | LEAVES,
     "observer": {"contract", "core", "outputs", "runs"} | LEAVES,
     "views": {"contract", "core", "store"},
-    "manager": {"contract", "core", "store", "engines", "orders", "runs", "selection"} | LEAVES,
+    "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
+    | {"slices", "editing"}
+    | LEAVES,
     "queries": {"contract", "core", "store", "outputs", "selection", "views"} | LEAVES,
-    "scheduler": {"contract", "core", "store", "engines", "manager", "observer", "runs"} | LEAVES,
-    "recovery": {"contract", "core", "store", "engines", "runs", "scheduler"} | LEAVES,
+    "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
+    | {"books", "dependants"}
+    | LEAVES,
+    "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
+    | LEAVES,
     "access": {"contract"} | LEAVES,
     "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
 }

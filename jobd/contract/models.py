@@ -289,6 +289,8 @@ class Submitted(View, frozen=True, kw_only=True):
     busy: int = 0
     """Workers that are busy once these have started as far as they can."""
     workers: int = 0
+    existing: bool = False
+    """Nothing was submitted: a job with the same key and command is there already."""
 
 
 class List(Record, frozen=True, kw_only=True):
@@ -489,6 +491,8 @@ class Stop(Record, frozen=True, kw_only=True):
     selector: Selector
     grace: Seconds | None = None
     signal: Annotated[int, Meta(ge=1, le=64)] = 15
+    removing: bool = False
+    """They are about to be removed: those that others wait for are refused."""
 
 
 class Restart(Record, frozen=True, kw_only=True):

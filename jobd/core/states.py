@@ -160,34 +160,48 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What follows: the move, the state it leads to, and the reason to show beside it."""
+    """What follows: the move, the state that the job comes to, and the reason to show beside it."""
 
     state: State
     reason: str | None
     move: Move
+    ended: State
+    """How the attempt itself ended: as the job, unless that is to run again."""
+    why: str | None
 
 
-def verdict(outcome: Outcome, stop_reason: str | None, requeue: bool) -> Verdict:  # noqa: FBT001 - the job's own flag
+def verdict(
+    outcome: Outcome,
+    stop_reason: str | None,
+    *,
+    requeue: bool,
+    retry: bool = False,
+) -> Verdict:
     """What follows the end of an attempt that was running.
 
     `stop_reason`: BY_USER, SHUTDOWN or TIME_LIMIT where the job was asked to end while it lived,
     else None. It outweighs how the job ended: a job that answers TERM with exit 0 was stopped.
     `requeue`: the job may run again after an interruption that nobody asked for by its id.
+    `retry`: another attempt is left to it if this one has failed.
     """
+    move, why = _end(outcome, stop_reason)
+    ended = after(State.RUNNING, move)
     interrupted = stop_reason == SHUTDOWN or (stop_reason is None and _unknown(outcome))
     if interrupted and requeue:
-        return _running(Move.RETRY, QUEUED)
+        return Verdict(after(State.RUNNING, Move.RETRY), QUEUED, Move.RETRY, ended, why)
+    if retry and move is Move.FAIL:
+        return Verdict(after(State.RUNNING, Move.RETRY), RETRY_BACKOFF, Move.RETRY, ended, why)
+    return Verdict(ended, why, move, ended, why)
+
+
+def _end(outcome: Outcome, stop_reason: str | None) -> tuple[Move, str | None]:
     if stop_reason == TIME_LIMIT:
-        return _running(Move.FAIL, TIME_LIMIT)
+        return Move.FAIL, TIME_LIMIT
     if stop_reason is not None:
-        return _running(Move.STOP, stop_reason)
+        return Move.STOP, stop_reason
     if outcome.exit_code == 0 and not outcome.lost:
-        return _running(Move.COMPLETE, None)
-    return _running(Move.FAIL, _failure(outcome))
-
-
-def _running(move: Move, reason: str | None) -> Verdict:
-    return Verdict(after(State.RUNNING, move), reason, move)
+        return Move.COMPLETE, None
+    return Move.FAIL, _failure(outcome)
 
 
 def _unknown(outcome: Outcome) -> bool:

@@ -61,6 +61,11 @@ class Terms(Struct, frozen=True, kw_only=True):
     """`due` was given as a time of the wall clock, and a jump of that clock moves it nearer."""
     policy: Policy = Policy()
     key: str | None = None
+    parents: int = 0
+    """Jobs that each of them waits for."""
+    unmet: int = 0
+    failed: str | None = None
+    """Why they fail at once: one of the parents has failed."""
 
 
 class Parent(Struct, frozen=True):
@@ -70,6 +75,8 @@ class Parent(Struct, frozen=True):
     finished: bool
     """Its end is enough, however it ends."""
     met: bool
+    failed: bool = False
+    """It has ended as it should not have: whoever waits for it fails."""
 
 
 class Filter(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ Called by the writer's thread alone, inside its transaction; nothing here begins
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +29,8 @@ from jobd.store.records import (
 
 _SHARED: Final = (
     "state", "reason", "priority", "name", "user", "environment", "group_name", "slots", "gpus",
-    "tags", "held", "due", "due_fixed", "policy", "key", "submitted_at", "queued_at",
+    "tags", "held", "parents", "unmet", "due", "due_fixed", "policy", "key", "submitted_at",
+    "queued_at", "finished_at",
 )  # fmt: skip
 _INSERT: Final = f"INSERT INTO jobs (id, spec, array, array_index, {', '.join(_SHARED)})"
 _INSERT_MARKS: Final = ",".join("?" * (4 + len(_SHARED)))
@@ -72,6 +73,7 @@ class Look(Struct, frozen=True):
     parents: int
     unmet: int
     due: int | None
+    failures: int
 
     @property
     def job(self) -> int:
@@ -82,10 +84,27 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     """In the order of `_SHARED`."""
     tags = msgspec.json.encode(terms.tags).decode() if terms.tags else None
     policy = None if terms.policy == Policy() else policy_encoder.encode(terms.policy)
+    state, end = ("pending", None) if terms.failed is None else ("failed", now)
+    reason = terms.failed or waiting_reason(
+        held=terms.held, unmet=terms.unmet, due=terms.due, failures=0
+    )
     return (
-        "pending", waiting_reason(held=terms.held, unmet=0, due=terms.due, failures=0),
-        terms.priority, terms.name, terms.user, terms.environment, terms.group, terms.slots,
-        terms.gpus, tags, terms.held, terms.due, terms.due_fixed, policy, terms.key, now, now,
+        state, reason, terms.priority, terms.name, terms.user, terms.environment, terms.group,
+        terms.slots, terms.gpus, tags, terms.held, terms.parents, terms.unmet,
+        terms.due if end is None else None, terms.due_fixed, policy, terms.key, now, now, end,
+    )  # fmt: skip
+
+
+_LOOK: Final = (
+    f"SELECT {_ENTRY}, state, reason, attempt, environment, held, paused, parents, unmet, due,"
+    " failures FROM jobs"
+)
+
+
+def _look(row: tuple[Any, ...]) -> Look:
+    return Look(
+        Entry(*row[:5]), State(row[5]), row[6], row[7], row[8], bool(row[9]), bool(row[10]),
+        *row[11:],
     )  # fmt: skip
 
 
@@ -161,6 +180,8 @@ class Store:
         if len(rows) == limit:
             return False
         self._db.execute("DELETE FROM events WHERE job BETWEEN ? AND ?", (first, last))
+        self._db.execute("DELETE FROM dependencies WHERE child BETWEEN ? AND ?", (first, last))
+        self._db.execute("DELETE FROM arrays WHERE first BETWEEN ? AND ?", (first, last))
         (environment,) = self._db.execute(
             "SELECT environment FROM staged WHERE first = ?", (first,)
         ).fetchone()
@@ -207,20 +228,125 @@ class Store:
             (DAMAGED, now, job),
         )
 
-    def look(self, job: int) -> Look | None:
-        """What a decision about a job needs; None: there is no such job."""
+    def look(self, job: int, *, staged: bool = False) -> Look | None:
+        """None: there is no such job, or (unless `staged`) none that anybody can see yet."""
+        row = self._db.execute(f"{_LOOK} WHERE id = ?", (job,)).fetchone()
+        if row is None or (not staged and self.is_staged(job)):
+            return None
+        return _look(row)
+
+    def is_staged(self, job: int) -> bool:
         row = self._db.execute(
-            f"SELECT {_ENTRY}, state, reason, attempt, environment, held, paused, parents, unmet,"
-            " due FROM jobs AS j WHERE id = ? AND"
-            " NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)",
-            (job,),
+            "SELECT EXISTS (SELECT 1 FROM staged WHERE ? BETWEEN first AND last)", (job,)
         ).fetchone()
+        return bool(row[0])
+
+    def by_key(self, key: str) -> tuple[int, Spec | None] | None:
+        """The job with this key, and what was submitted for it (None: unreadable)."""
+        row = self._db.execute("SELECT id, spec FROM jobs WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        return Look(
-            Entry(*row[:5]), State(row[5]), row[6], row[7], row[8], bool(row[9]), bool(row[10]),
-            *row[11:],
-        )  # fmt: skip
+        try:
+            return int(row[0]), spec_decoder.decode(row[1])
+        except msgspec.DecodeError:
+            return int(row[0]), None
+
+    def counts_in(self, first: int, last: int) -> dict[State, int]:
+        rows = self._db.execute(
+            "SELECT state, COUNT(*) FROM jobs WHERE id BETWEEN ? AND ? GROUP BY state",
+            (first, last),
+        )
+        return {State(state): count for state, count in rows}
+
+    def ready_in(self, first: int, last: int) -> Iterator[Look]:
+        """Those of a range that wait for nothing but their turn."""
+        rows = self._db.execute(
+            f"{_LOOK} WHERE id BETWEEN ? AND ? AND state = 'pending' AND reason = 'queued'"
+            " ORDER BY id",
+            (first, last),
+        )
+        return map(_look, rows)
+
+    def failed_in(self, first: int, last: int) -> list[int]:
+        rows = self._db.execute(
+            "SELECT id FROM jobs WHERE id BETWEEN ? AND ? AND state = 'failed'", (first, last)
+        )
+        return [job for (job,) in rows]
+
+    # --- waiting --------------------------------------------------------------------------
+
+    def waits(self, job: int, *, held: bool, unmet: int, due: int | None, reason: str) -> None:
+        self._db.execute(
+            "UPDATE jobs SET held = ?, unmet = ?, due = ?, reason = ? WHERE id = ?",
+            (held, unmet, due, reason, job),
+        )
+
+    def due(self, now: int, limit: int) -> list[Look]:
+        """The first jobs whose time has come."""
+        rows = self._db.execute(
+            f"{_LOOK} WHERE due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?", (now, limit)
+        )
+        return [_look(row) for row in rows]
+
+    def next_due(self) -> int | None:
+        row = self._db.execute(
+            "SELECT due FROM jobs WHERE due IS NOT NULL ORDER BY due, id LIMIT 1"
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def shift_delays(self, jump: int) -> None:
+        """The wall clock was set by so many microseconds; what waits for a span goes with it."""
+        self._db.execute(
+            "UPDATE jobs SET due = due + ? WHERE due IS NOT NULL AND due_fixed = 0", (jump,)
+        )
+
+    def failed_pending(self, job: int, reason: str, now: int) -> None:
+        """It never ran; what it would have waited for stays on record."""
+        self._db.execute(
+            "UPDATE jobs SET state = 'failed', reason = ?, finished_at = ?, due = NULL"
+            " WHERE id = ?",
+            (reason, now, job),
+        )
+
+    def edited(self, job: int, change: Mapping[str, object]) -> None:
+        """Columns and their new values; the names are ours."""
+        names = ", ".join(f"{name} = ?" for name in change)
+        self._db.execute(f"UPDATE jobs SET {names} WHERE id = ?", (*change.values(), job))
+
+    def policy_of(self, job: int) -> Policy:
+        (blob,) = self._db.execute("SELECT policy FROM jobs WHERE id = ?", (job,)).fetchone()
+        return policy_decoder.decode(blob) if blob else Policy()
+
+    def set_paused(self, job: int, *, paused: bool) -> None:
+        self._db.execute("UPDATE jobs SET paused = ? WHERE id = ?", (paused, job))
+
+    # --- groups ---------------------------------------------------------------------------
+
+    def groups(self) -> list[tuple[str, int | None, bool]]:
+        """Name, workers (None: as many as there are), whether it is paused."""
+        rows = self._db.execute("SELECT name, workers, paused FROM groups ORDER BY name")
+        return [(name, workers, bool(paused)) for name, workers, paused in rows]
+
+    def set_group(self, name: str, workers: int | None, *, paused: bool) -> None:
+        self._db.execute(
+            "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (name)"
+            " DO UPDATE SET workers = excluded.workers, paused = excluded.paused",
+            (name, workers, paused),
+        )
+
+    def remove_group(self, name: str) -> None:
+        self._db.execute("DELETE FROM groups WHERE name = ?", (name,))
+
+    def unfinished_in(self, group: str, limit: int) -> list[int]:
+        """Jobs of the group that run or wait."""
+        rows = self._db.execute(
+            "SELECT id FROM jobs WHERE state IN ('pending', 'running') AND group_name = ?"
+            " ORDER BY id LIMIT ?",
+            (group, limit),
+        )
+        return [job for (job,) in rows]
+
+    # --- attempts -------------------------------------------------------------------------
 
     def never_started(self, job: int, attempt: int) -> None:
         """The attempt was on disk and its process never came to be: as if not taken."""
@@ -234,32 +360,40 @@ class Store:
     def ended(
         self, job: int, attempt: int, pid: int | None, outcome: Outcome, verdict: Verdict, now: int
     ) -> None:
-        pending = verdict.state is State.PENDING
-        state = "failed" if pending else verdict.state.value
+        """The attempt is over; the job, too, unless the verdict lets it pend again."""
         cpu = None if outcome.cpu_s is None else round(outcome.cpu_s * 1e6)
         self._db.execute(
             "UPDATE attempts SET state = ?, reason = ?, finished_at = ?, exit_code = ?,"
             " signal = ?, pid = ?, cpu_us = ?, max_rss_kb = ? WHERE job = ? AND attempt = ?",
             (
-                state, verdict.reason, now, outcome.exit_code, outcome.signal, pid, cpu,
+                verdict.ended.value, verdict.why, now, outcome.exit_code, outcome.signal, pid, cpu,
                 outcome.max_rss_kb, job, attempt,
             ),
         )  # fmt: skip
-        if pending:
-            self.requeued(job, now)
-        else:
+        if verdict.state.finished:
             self._db.execute(
-                "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL WHERE id = ?",
-                (state, verdict.reason, now, job),
+                "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL, paused = 0"
+                " WHERE id = ?",
+                (verdict.state.value, verdict.reason, now, job),
             )
 
-    def requeued(self, job: int, now: int) -> None:
-        """Back into the queue; the attempts so far and their output stay."""
+    def again(self, job: int, reason: str | None, now: int, due: int | None, failures: int) -> None:
+        """The daemon's own way back into the queue: at once, or not before `due`."""
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, progress = NULL,"
-            " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL"
-            " WHERE id = ?",
-            (now, job),
+            "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, paused = 0,"
+            " progress = NULL, progress_message = NULL, queued_at = ?, started_at = NULL,"
+            " due = ?, due_fixed = 0, failures = ? WHERE id = ?",
+            (reason, now, due, failures, job),
+        )
+
+    def requeued(self, job: int, now: int, *, unmet: int = 0) -> None:
+        """The user's way back into the queue; the attempts so far and their output stay."""
+        reason = waiting_reason(held=False, unmet=unmet, due=None, failures=0)
+        self._db.execute(
+            "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, progress = NULL,"
+            " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL,"
+            " held = 0, unmet = ?, due = NULL, failures = 0 WHERE id = ?",
+            (reason, now, unmet, job),
         )
 
     def renew_environment(self, job: int, old: int, new: int) -> None:
@@ -268,7 +402,8 @@ class Store:
 
     def stopped_pending(self, job: int, reason: str, now: int) -> None:
         self._db.execute(
-            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ? WHERE id = ?",
+            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, due = NULL"
+            " WHERE id = ?",
             (reason, now, job),
         )
 
@@ -285,10 +420,19 @@ class Store:
 
     def removed(self, job: int, attempts: int, environment: int) -> None:
         self._db.execute("DELETE FROM attempts WHERE job = ?", (job,))
-        self._db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+        self._db.execute("DELETE FROM dependencies WHERE child = ?", (job,))
+        (array,) = self._db.execute(
+            "DELETE FROM jobs WHERE id = ? RETURNING array", (job,)
+        ).fetchone()
+        if array is not None:
+            self._leave_array(array, 1)
         self.leave_environment(environment)
         if attempts:
             self._db.execute("INSERT INTO deletions VALUES (?, ?)", (job, attempts))
+
+    def _leave_array(self, array: int, elements: int) -> None:
+        self._db.execute("UPDATE arrays SET uses = uses - ? WHERE first = ?", (elements, array))
+        self._db.execute("DELETE FROM arrays WHERE first = ? AND uses <= 0", (array,))
 
     def deleted(self, jobs: Iterable[int]) -> None:
         """The output files of these are gone."""
@@ -310,6 +454,14 @@ class Store:
         last, self._last_event = self._last_event, None
         return last
 
+    def failed_event(self, job: int, reason: str, now: int) -> None:
+        """Of a job that never ran."""
+        self.event(job, "failed", "", now, msgspec.json.encode({"reason": reason}))
+
+    def array_event(self, first: int, last: int, user: str, now: int) -> None:
+        """One event for all the elements."""
+        self.event(first, "submitted", user, now, msgspec.json.encode({"last": last}))
+
     def submitted_events(self, first: int, count: int, user: str, now: int) -> None:
         self._db.executemany(
             "INSERT INTO events (at, job, event, user) VALUES (?, ?, 'submitted', ?)",
@@ -328,6 +480,10 @@ class Store:
 
     def forget_requests(self, now: int) -> None:
         self._db.execute("DELETE FROM requests WHERE at < ?", (now - REMEMBER_REQUESTS_US,))
+
+    def setting_of(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     def setting(self, name: str, value: str) -> None:
         self._db.execute(

@@ -258,10 +258,10 @@ def test_the_same_submit_at_the_same_moment_is_one(quiet):
 def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
-    writer, manager = inside.daemon.writer, inside.daemon.manager
+    writer, intake = inside.daemon.writer, inside.daemon.intake
     request = submit_of(*["true"] * 1200)
-    _, first, environment = writer.call(lambda: manager._begin_batch(request, b"broken"))
-    writer.call(lambda: manager._insert(first, request, request.commands[:500], "me", environment))
+    _, batch = writer.call(lambda: intake._begin_hidden(request, 1200, b"broken"))
+    writer.call(lambda: intake._write_commands(batch, request, 0, "me"))
     assert inside.listed() == [1]
     assert inside.client.list(List(selector=ids(5))).missing == [5]
     assert inside.client.stop(Selector(ids=[(2, 600)])).done == []

@@ -1,0 +1,36 @@
+"""Whether a failed attempt is followed by another one, and after how long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from jobd.core.states import Outcome
+
+LONGEST_S: Final = 3600.0
+"""Seconds between two attempts at most, unless more was asked for to begin with."""
+_JITTER: Final = 0.25
+"""Part of a delay that chance adds at most, so that jobs that failed together do not come back
+together; less than the doubling, so that delays always grow."""
+
+
+def may_retry(outcome: Outcome, *, failures: int, retries: int, only: Collection[int]) -> bool:
+    """After an attempt that failed, `failures` having failed before it.
+
+    `only`: exit codes that are tried again; empty: all failures. One whose outcome is lost is never
+    among them: it may have done its work.
+    """
+    if outcome.lost or failures >= retries:
+        return False
+    return not only or outcome.exit_code in only
+
+
+def delay(first: float, failures: int, chance: float) -> float:
+    """Seconds until the next attempt.
+
+    `first`: the delay after the first failure; `failures`: how many there have been (1, 2, …);
+    `chance`: a random number from 0 to 1.
+    """
+    longest = max(first, LONGEST_S)
+    doubled = min(first * 2.0 ** min(failures - 1, 60), longest)
+    return min(doubled * (1 + _JITTER * chance), longest)

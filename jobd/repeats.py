@@ -1,0 +1,72 @@
+"""Requests that are asked again: the same answer, and nothing done twice.
+
+A changing request carries an id made by the client. Its answer is committed together with what it
+did, so whoever lost the answer asks again under the same id and gets it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import msgspec
+
+from jobd.clock import now_us
+from jobd.contract.models import View
+from jobd.store.store import Store
+from jobd.store.writer import Writer
+
+V = TypeVar("V", bound=View)
+_FORGET_EVERY: Final = 256
+"""Requests after which the answers of long ago are forgotten."""
+
+
+class Repeats:
+    def __init__(self, store: Store, writer: Writer) -> None:
+        self._store = store
+        self._writer = writer
+        self._requests = itertools.count(1)
+        self._busy: dict[bytes, threading.Event] = {}
+        self._busy_lock = threading.Lock()
+
+    def once(self, request_id: bytes, kind: type[V], action: Callable[[], V]) -> V:
+        """Do it and remember the answer in the same commit; if it was done already, only answer."""
+
+        def inside() -> V:
+            known = self.answered(request_id, kind)
+            if known is not None:
+                return known
+            answer = action()
+            if request_id:
+                now = now_us()
+                self._store.answer(request_id, msgspec.msgpack.encode(answer), now)
+                if next(self._requests) % _FORGET_EVERY == 0:
+                    self._store.forget_requests(now)
+            return answer
+
+        return self._writer.call(inside)
+
+    def answered(self, request_id: bytes, kind: type[V]) -> V | None:
+        """In a transaction: what was answered, if it was done already."""
+        known = self._store.answered(request_id) if request_id else None
+        return None if known is None else msgspec.msgpack.decode(known, type=kind)
+
+    @contextmanager
+    def one_at_a_time(self, request_id: bytes) -> Iterator[None]:
+        """A client that asks again while its first sending is still at work waits for that."""
+        mine = threading.Event()
+        while request_id:
+            with self._busy_lock:
+                other = self._busy.setdefault(request_id, mine)
+            if other is mine:
+                break
+            other.wait()
+        try:
+            yield
+        finally:
+            with self._busy_lock:
+                self._busy.pop(request_id, None)
+            mine.set()

@@ -1,0 +1,152 @@
+"""Who waits for whom, on disk. Called by the writer's thread alone, inside its transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from jobd.contract.models import State
+from jobd.store.records import Parent
+
+_FAILING: Final = "finished = 0 AND j.state IN ('failed', 'stopped')"
+"""What a parent `j` is that can no longer be what its dependant waits for."""
+
+
+class Dependencies:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    # --- submit ---------------------------------------------------------------------------
+
+    def states(self, first: int, last: int, limit: int) -> list[tuple[int, State]]:
+        """The jobs of a range that everybody can see, at most so many."""
+        rows = self._db.execute(
+            "SELECT id, state FROM jobs AS j WHERE id BETWEEN ? AND ? AND"
+            " NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
+            " ORDER BY id LIMIT ?",
+            (first, last, limit),
+        )
+        return [(job, State(state)) for job, state in rows]
+
+    def add(self, children: Iterable[int], parents: Sequence[Parent]) -> None:
+        self._db.executemany(
+            "INSERT INTO dependencies VALUES (?, ?, ?, ?)",
+            [(child, p.job, p.finished, p.met) for child in children for p in parents],
+        )
+
+    def forget(self, child: int) -> None:
+        self._db.execute("DELETE FROM dependencies WHERE child = ?", (child,))
+
+    def refresh(self, child: int) -> tuple[int, int | None]:
+        """Look again at what a job waits for: how many are not met, and one that has failed.
+
+        Parents that have been removed are no longer waited for.
+        """
+        self._db.execute(
+            "DELETE FROM dependencies WHERE child = ? AND met = 0"
+            " AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = parent)",
+            (child,),
+        )
+        self._db.execute(
+            "UPDATE dependencies SET met = 1 WHERE child = ? AND met = 0 AND EXISTS"
+            " (SELECT 1 FROM jobs AS j WHERE j.id = parent AND (j.state = 'completed'"
+            "  OR (finished = 1 AND j.state IN ('failed', 'stopped'))))",
+            (child,),
+        )
+        (unmet,) = self._db.execute(
+            "SELECT COUNT(*) FROM dependencies WHERE child = ? AND met = 0", (child,)
+        ).fetchone()
+        return unmet, self.failing(child)
+
+    def failing(self, child: int) -> int | None:
+        """The first parent that can no longer be what the job waits for."""
+        row = self._db.execute(
+            "SELECT parent FROM dependencies JOIN jobs AS j ON j.id = parent"
+            f" WHERE child = ? AND met = 0 AND {_FAILING} ORDER BY parent LIMIT 1",
+            (child,),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def of(self, child: int) -> list[Parent]:
+        rows = self._db.execute(
+            "SELECT parent, finished, met FROM dependencies WHERE child = ? ORDER BY parent",
+            (child,),
+        )
+        return [Parent(job, bool(finished), bool(met)) for job, finished, met in rows]
+
+    def leads_to(self, child: int, parents: Sequence[int]) -> list[int] | None:
+        """The way from one of the parents up to the child, if waiting for it were a circle."""
+        came_from: dict[int, int] = {}
+        open_ends = list(parents)
+        while open_ends:
+            job = open_ends.pop()
+            if job == child:
+                way = [job]
+                while way[-1] in came_from:
+                    way.append(came_from[way[-1]])
+                return way
+            for parent in self._unmet_of(job):
+                if parent not in came_from:
+                    came_from[parent] = job
+                    open_ends.append(parent)
+        return None
+
+    def _unmet_of(self, child: int) -> list[int]:
+        rows = self._db.execute(
+            "SELECT parent FROM dependencies WHERE child = ? AND met = 0", (child,)
+        )
+        return [parent for (parent,) in rows]
+
+    # --- an end that others have waited for ---------------------------------------------------
+
+    def waiting(self, parent: int, limit: int) -> list[int]:
+        """Pending jobs that wait for this one."""
+        rows = self._db.execute(
+            "SELECT child FROM dependencies JOIN jobs AS j ON j.id = child"
+            " WHERE parent = ? AND met = 0 AND j.state = 'pending' ORDER BY child LIMIT ?",
+            (parent, limit),
+        )
+        return [child for (child,) in rows]
+
+    def note_change(self, parent: int) -> bool:
+        """Its dependants have to be told, if it has any."""
+        (some,) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM dependencies WHERE parent = ? AND met = 0)", (parent,)
+        ).fetchone()
+        if some:
+            self._db.execute(
+                "INSERT INTO settling (parent) VALUES (?)"
+                " ON CONFLICT (parent) DO UPDATE SET behind = 0",
+                (parent,),
+            )
+        return bool(some)
+
+    def next_change(self) -> tuple[int, int, State | None] | None:
+        """A parent, behind which of its dependants to go on, and its state; None: all are told."""
+        row = self._db.execute(
+            "SELECT parent, behind, j.state FROM settling LEFT JOIN jobs AS j ON j.id = parent"
+            " ORDER BY parent LIMIT 1"
+        ).fetchone()
+        return None if row is None else (row[0], row[1], None if row[2] is None else State(row[2]))
+
+    def children(self, parent: int, behind: int, limit: int) -> list[tuple[int, bool]]:
+        """The next dependants whose wait is not over, and whether any end is enough for them."""
+        rows = self._db.execute(
+            "SELECT child, finished FROM dependencies"
+            " WHERE parent = ? AND child > ? AND met = 0 ORDER BY child LIMIT ?",
+            (parent, behind, limit),
+        )
+        return [(child, bool(finished)) for child, finished in rows]
+
+    def told(self, parent: int, behind: int | None) -> None:
+        """Up to this dependant; None: all of them."""
+        if behind is None:
+            self._db.execute("DELETE FROM settling WHERE parent = ?", (parent,))
+        else:
+            self._db.execute("UPDATE settling SET behind = ? WHERE parent = ?", (behind, parent))
+
+    def meet(self, child: int, parent: int) -> None:
+        self._db.execute(
+            "UPDATE dependencies SET met = 1 WHERE child = ? AND parent = ?", (child, parent)
+        )

@@ -1,0 +1,579 @@
+"""When, where and how often: dependencies, groups, weights, GPUs, times, retries, arrays, graphs."""
+
+import random
+import threading
+
+import pytest
+
+from jobd import kernel
+from jobd.clock import now_us
+from jobd.contract.errors import BadRequest, Refused
+from jobd.contract.models import (
+    Command,
+    Edit,
+    Graph,
+    Groups,
+    List,
+    Node,
+    Options,
+    Pause,
+    Resume,
+    Selector,
+    State,
+    Submit,
+)
+from tests.helpers import wait_until
+from tests.integration.inside import ENVIRONMENT, ids, submit_of
+
+
+def request(*lines, array=(), **options):
+    commands = [Command(argv=[line.encode()], shell=True) for line in lines]
+    return Submit(
+        commands=commands,
+        options=Options(**options),
+        cwd=b"/",
+        environment=ENVIRONMENT,
+        array=list(array),
+    )
+
+
+def submit(inside, *lines, **options):
+    return inside.client.submit(request(*lines, **options)).first
+
+
+def after(*jobs):
+    return [(job, job) for job in jobs]
+
+
+def states(inside, *jobs):
+    return [(inside.job(job).state.value, inside.job(job).reason) for job in jobs]
+
+
+def ready(inside):
+    return [entry.id for entry in inside.daemon.ledger.queue.order()]
+
+
+def settled(inside):
+    """Everything that follows from what is on disk has happened."""
+    wait_until(lambda: not inside.sql("SELECT * FROM settling"))
+    inside.daemon.writer.call(lambda: None)
+
+
+# --- dependencies -------------------------------------------------------------------------------
+
+
+def test_a_job_starts_when_those_before_it_have_completed(daemon):
+    first = submit(daemon, "true")
+    second = submit(daemon, "true")
+    last = submit(daemon, "true", after=after(first, second))
+    daemon.wait(last)
+    assert states(daemon, last) == [("completed", None)]
+    begun = daemon.job(last).started_at
+    assert all(daemon.job(job).finished_at <= begun for job in (first, second))
+
+
+def test_who_waits_for_a_failed_job_fails_with_it(daemon):
+    bad = submit(daemon, "exit 3")
+    child = submit(daemon, "true", after=after(bad))
+    grandchild = submit(daemon, "true", after=after(child))
+    whatever = submit(daemon, "true", after_any=after(child))
+    daemon.wait(bad, child, grandchild, whatever)
+    assert states(daemon, child, grandchild, whatever) == [
+        ("failed", f"dependency failed: {bad}"),
+        ("failed", f"dependency failed: {child}"),
+        ("completed", None),
+    ]
+
+
+def test_a_job_that_comes_too_late_for_its_parent_fails_at_once(daemon):
+    bad = submit(daemon, "exit 3")
+    daemon.wait(bad)
+    late = submit(daemon, "true", after=after(bad))
+    assert states(daemon, late) == [("failed", f"dependency failed: {bad}")]
+    assert [event.event for event in daemon.client.show(late).events] == ["submitted", "failed"]
+    assert daemon.counts_on_disk() == daemon.client.status().jobs
+
+
+def test_a_restarted_parent_brings_its_dependants_back(daemon, tmp_path):
+    bad = submit(daemon, f"test -e {tmp_path}/mended")
+    child = submit(daemon, "true", after=after(bad))
+    grandchild = submit(daemon, "true", after=after(child))
+    daemon.wait(grandchild)
+    (tmp_path / "mended").touch()
+    assert daemon.client.restart(Selector(states=[State.FAILED])).errors == []
+    daemon.wait(bad, child, grandchild)
+    assert states(daemon, bad, child, grandchild) == [("completed", None)] * 3
+    assert [daemon.job(job).attempt for job in (bad, child, grandchild)] == [2, 1, 1]
+
+
+def test_a_dependant_alone_is_not_restarted(daemon):
+    bad = submit(daemon, "exit 3")
+    child = submit(daemon, "true", after=after(bad))
+    daemon.wait(child)
+    (error,) = daemon.client.restart(ids(child)).errors
+    assert error.text == f"waits for job {bad}, which has failed; jobctl restart {bad}"
+
+
+def test_with_two_failed_parents_both_have_to_come_back(daemon, tmp_path):
+    bad = [submit(daemon, f"test -e {tmp_path}/mended") for _ in range(2)]
+    child = submit(daemon, "true", after=after(*bad))
+    daemon.wait(child, *bad)
+    (tmp_path / "mended").touch()
+    daemon.client.restart(ids(bad[0]))
+    daemon.wait(bad[0])
+    settled(daemon)
+    assert states(daemon, child) == [("failed", f"dependency failed: {bad[1]}")]
+    daemon.client.restart(ids(bad[1]))
+    daemon.wait(child)
+    assert states(daemon, child) == [("completed", None)]
+
+
+def test_a_parent_that_others_wait_for_is_not_removed(quiet):
+    parent = submit(quiet, "true")
+    child = submit(quiet, "true", after=after(parent))
+    grandchild = submit(quiet, "true", after=after(child))
+    (error,) = quiet.client.stop(ids(parent), removing=True).errors
+    assert error.text == f"cannot be removed: {child} waits for it"
+    assert states(quiet, parent, child) == [("pending", "queued"), ("pending", "dependency")]
+    assert quiet.client.stop(ids(child, grandchild), removing=True).errors == []
+
+
+def test_ten_thousand_dependants_are_released_in_slices(quiet):
+    parent = submit(quiet, "true")
+    lines = ["true"] * 10_000
+    batch = quiet.client.submit(request(*lines, after=after(parent)))
+    assert ready(quiet) == [parent]
+    quiet.client.stop(ids(parent))
+    settled(quiet)
+    assert quiet.client.status().jobs[State.FAILED] == 10_000
+    quiet.client.restart(ids(parent))
+    settled(quiet)
+    assert quiet.client.status().jobs[State.PENDING] == 10_001
+    quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
+    quiet.daemon.writer.call(lambda: quiet.daemon.books.dependants.changed(parent))
+    settled(quiet)
+    assert len(ready(quiet)) == 10_001
+    assert quiet.job(batch.last).reason == "queued"
+
+
+def test_what_has_to_be_told_survives_the_daemon(make):
+    inside = make(workers=0)
+    parent = submit(inside, "true")
+    inside.client.submit(request(*["true"] * 1500, after=after(parent)))
+    inside.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
+    inside.sql("INSERT INTO settling (parent) VALUES (?)", parent)
+    inside = make(workers=0)
+    settled(inside)
+    assert len(ready(inside)) == 1500
+
+
+def test_whom_to_wait_for_has_to_exist(quiet):
+    with pytest.raises(BadRequest, match="--after: job 9 does not exist"):
+        submit(quiet, "true", after=after(9))
+    with pytest.raises(BadRequest, match="--after-any: jobs 5-8 do not exist"):
+        submit(quiet, "true", after_any=[(5, 8)])
+    job = submit(quiet, "true")
+    assert quiet.job(submit(quiet, "true", after=[(job, 100)])).reason == "dependency"
+
+
+# --- groups, weights, GPUs ------------------------------------------------------------------------
+
+
+def test_a_flood_in_one_group_leaves_the_other_its_workers(make):
+    inside = make(workers=3, groups={"a": {"workers": 1}, "b": {"workers": 2}})
+    flood = [submit(inside, "sleep 1000", group="a") for _ in range(20)]
+    others = [submit(inside, "sleep 1000", group="b") for _ in range(2)]
+    running = {job.id for job in inside.client.list(List(pending=0)).jobs}
+    assert running == {flood[0], *others}
+    assert inside.job(flood[1]).reason in ("queued", "group full")
+    inside.client.groups(Groups(action="set", name="b", workers=1))
+    inside.client.groups(Groups(action="set", name="a", workers=3))
+    inside.client.stop(ids(others[0]), grace=0)
+    wait_until(lambda: inside.job(flood[1]).state is State.RUNNING)
+
+
+def test_a_paused_group_starts_nothing_and_leaves_running_ones_alone(make):
+    inside = make(workers=3, groups={"a": {"workers": 3}})
+    first = submit(inside, "sleep 1000", group="a")
+    wait_until(lambda: inside.job(first).state is State.RUNNING)
+    inside.client.pause(Pause(group="a"))
+    second = submit(inside, "sleep 1000", group="a")
+    assert inside.daemon.ledger.busy == 1
+    assert inside.job(first).paused is False
+    inside.client.resume(Resume(group="a"))
+    wait_until(lambda: inside.job(second).state is State.RUNNING)
+
+
+def test_groups_are_made_changed_and_removed(quiet):
+    groups = quiet.client.groups
+    assert [g.name for g in groups().groups] == ["default"]
+    assert [g.workers for g in groups(Groups(action="add", name="gpu", workers=2)).groups] == [
+        None, 2,
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="is there already"):
+        groups(Groups(action="add", name="gpu", workers=2))
+    job = submit(quiet, "true", group="gpu")
+    with pytest.raises(Refused, match=rf"group gpu is not empty \({job}\)"):
+        groups(Groups(action="rm", name="gpu"))
+    quiet.client.edit(Edit(id=job, group="default"))
+    assert [g.name for g in groups(Groups(action="rm", name="gpu")).groups] == ["default"]
+    for action in ("set", "rm"):
+        with pytest.raises(BadRequest, match="there is no group 'gpu'"):
+            groups(Groups(action=action, name="gpu"))
+    with pytest.raises(Refused, match="always stays"):
+        groups(Groups(action="rm", name="default"))
+    with pytest.raises(BadRequest, match="--group: there is no group 'gpu'"):
+        submit(quiet, "true", group="gpu")
+
+
+def test_groups_outlive_the_daemon(make):
+    inside = make(workers=0)
+    inside.client.groups(Groups(action="add", name="a", workers=2))
+    inside.client.pause(Pause(group="a"))
+    (a, _default) = make(workers=0).client.groups().groups
+    assert (a.name, a.workers, a.paused) == ("a", 2, True)
+
+
+def test_a_heavy_head_starts_as_soon_as_the_running_ones_have_ended(make):
+    inside = make(workers=3)
+    light = [submit(inside, "sleep 1000") for _ in range(3)]
+    heavy = submit(inside, "sleep 1000", slots=3)
+    behind = [submit(inside, "sleep 1000") for _ in range(3)]
+    for job in light:
+        assert inside.job(heavy).state is State.PENDING
+        inside.client.stop(ids(job), grace=0)
+    wait_until(lambda: inside.job(heavy).state is State.RUNNING)
+    assert {inside.job(job).state for job in behind} == {State.PENDING}
+    assert inside.client.status().busy == 3
+
+
+def test_what_can_never_fit_is_refused(make):
+    inside = make(workers=3, groups={"a": {"workers": 1}})
+    with pytest.raises(BadRequest, match="--slots: there are 3 workers"):
+        submit(inside, "true", slots=4)
+    with pytest.raises(BadRequest, match="--slots: group a has 1 workers"):
+        submit(inside, "true", slots=2, group="a")
+    with pytest.raises(BadRequest, match="--gpus: no GPUs are configured"):
+        submit(inside, "true", gpus=1)
+
+
+def test_no_gpu_is_used_twice_at_a_time(make):
+    inside = make(workers=10, gpus={"devices": [1, 0]})
+    jobs = [submit(inside, "echo $CUDA_VISIBLE_DEVICES; sleep 1000", gpus=1) for _ in range(6)]
+    both = submit(inside, "echo $CUDA_VISIBLE_DEVICES", gpus=2)
+    none = submit(inside, 'echo "<$CUDA_VISIBLE_DEVICES>"')
+    inside.wait(none)
+    assert inside.output(none) == b"<>\n"
+    for pair in zip(jobs[::2], jobs[1::2], strict=True):
+        wait_until(lambda pair=pair: all(inside.output(job) for job in pair))
+        assert {inside.output(job) for job in pair} == {b"0\n", b"1\n"}
+        assert inside.daemon.ledger.busy == 2
+        inside.client.stop(ids(*pair), grace=0)
+        inside.wait(*pair)
+    inside.wait(both)
+    assert inside.output(both) == b"0,1\n"
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+def test_a_delayed_job_waits_without_holding_a_worker(make):
+    inside = make(workers=1)
+    later = submit(inside, "true", delay=0.3)
+    assert states(inside, later) == [("pending", "delayed")]
+    now = submit(inside, "true")
+    inside.wait(now, later)
+    assert (inside.job(later).started_at - inside.job(later).submitted_at).total_seconds() >= 0.3
+
+
+def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
+    agenda = quiet.daemon.agenda
+    span = submit(quiet, "true", delay=3600)
+    fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
+    hour = 3600 * 1_000_000
+    monkeypatch.setattr("jobd.agenda.now_us", lambda: now_us() + 2 * hour)
+    offset = int(quiet.sql("SELECT value FROM settings WHERE name = 'clock'")[0][0].split(":")[1])
+    monkeypatch.setattr("jobd.agenda.offset_us", lambda: offset + 2 * hour)
+    agenda._clock_set()
+    wait_until(lambda: quiet.job(fixed).reason == "queued")
+    assert quiet.job(span).reason == "delayed"
+    ((due,),) = quiet.sql("SELECT due FROM jobs WHERE id = ?", span)
+    assert abs(due - now_us() - 3 * hour) < 60_000_000
+
+
+def test_a_time_limit_ends_the_attempt(daemon):
+    job = submit(daemon, "sleep 1000", time_limit=0.2)
+    daemon.wait(job)
+    assert states(daemon, job) == [("failed", "time limit")]
+    assert daemon.job(job).signal == "TERM"
+
+
+def test_deadlines_of_ended_jobs_are_forgotten(daemon):
+    jobs = [submit(daemon, "true", time_limit=86_400) for _ in range(5)]
+    daemon.wait(*jobs)
+    alive = [d for d in daemon.daemon.timer._due if d.action is not None]
+    assert len(alive) == 0
+
+
+# --- retries --------------------------------------------------------------------------------------
+
+
+def test_a_job_is_tried_again_until_it_completes(daemon, tmp_path):
+    line = f"echo x >> {tmp_path}/n; echo try $JOBD_ATTEMPT; test $(wc -l < {tmp_path}/n) -ge 3"
+    job = submit(daemon, line, retries=3, retry_delay=0.05)
+    daemon.wait(job)
+    assert states(daemon, job) == [("completed", None)]
+    shown = daemon.client.show(job)
+    assert [a.reason for a in shown.attempts] == ["exit code 1", "exit code 1", None]
+    assert [daemon.output(job, attempt=n) for n in (1, 2, 3)] == [
+        b"try 1\n", b"try 2\n", b"try 3\n",
+    ]  # fmt: skip
+    first, second, third = shown.attempts
+    waits = [
+        (b.started_at - a.finished_at).total_seconds()
+        for a, b in ((first, second), (second, third))
+    ]
+    assert 0.05 <= waits[0] < waits[1]
+    assert [e.event for e in shown.events].count("retrying") == 2
+
+
+def test_a_retry_waits_without_holding_a_worker(make):
+    inside = make(workers=1)
+    job = submit(inside, "exit 4", retries=5, retry_delay=1000)
+    wait_until(lambda: inside.job(job).reason == "retry backoff")
+    inside.wait(submit(inside, "true"))
+    assert inside.client.stop(ids(job)).done == [job]
+    assert states(inside, job) == [("stopped", "by user")]
+
+
+def test_retries_come_to_an_end(daemon):
+    job = submit(daemon, "exit 4", retries=2, retry_delay=0)
+    daemon.wait(job)
+    assert (daemon.job(job).attempt, daemon.job(job).reason) == (3, "exit code 4")
+    daemon.client.restart(ids(job))
+    daemon.wait(job)
+    assert daemon.job(job).attempt == 6
+
+
+def test_only_these_exit_codes_are_tried_again(daemon):
+    job = submit(daemon, "exit 4", retries=2, retry_delay=0, retry_on=[75])
+    daemon.wait(job)
+    assert daemon.job(job).attempt == 1
+
+
+# --- hold, pause, edit ----------------------------------------------------------------------------
+
+
+def test_a_held_job_waits_until_it_is_let_go(daemon):
+    job = submit(daemon, "true", hold=True)
+    assert states(daemon, job) == [("pending", "held")]
+    assert daemon.client.hold(ids(job)).notices[0].text == "is already held"
+    assert daemon.client.start(ids(job)).done == [job]
+    daemon.wait(job)
+    assert daemon.client.hold(ids(job)).notices[0].text == "has already completed"
+
+
+def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
+    job = submit(daemon, f"while :; do echo x >> {tmp_path}/n; sleep 0.01; done")
+    wait_until(lambda: (tmp_path / "n").exists())
+    assert daemon.client.pause(Pause(selector=ids(job))).done == [job]
+    assert daemon.job(job).paused
+    pid = daemon.job(job).pid
+    wait_until(lambda: kernel.stat_of(pid).state == "T")
+    assert daemon.client.pause(Pause(selector=ids(job))).notices[0].text == "is already paused"
+    assert daemon.client.resume(Resume(selector=ids(job))).done == [job]
+    size = (tmp_path / "n").stat().st_size
+    wait_until(lambda: (tmp_path / "n").stat().st_size > size)
+    daemon.client.pause(Pause(selector=ids(job)))
+    daemon.client.stop(ids(job))
+    daemon.wait(job)
+    assert (daemon.job(job).state, daemon.job(job).paused) == (State.STOPPED, False)
+
+
+def test_the_running_jobs_of_a_group_are_halted_with_it(daemon):
+    job = submit(daemon, "sleep 1000")
+    wait_until(lambda: daemon.job(job).pid)
+    assert daemon.client.pause(Pause(group="default", running=True)).done == [job]
+    assert daemon.client.resume(Resume(group="default", running=True)).done == [job]
+
+
+def test_a_pending_job_is_edited(quiet):
+    first, second, job = (submit(quiet, "true") for _ in range(3))
+    quiet.client.edit(Edit(id=job, priority=5, name="new", tags=["t"], retries=2, time_limit=9))
+    assert ready(quiet) == [job, first, second]
+    found = quiet.job(job)
+    assert (found.name, found.tags, found.retries, found.time_limit_s) == ("new", ["t"], 2, 9.0)
+    quiet.client.edit(Edit(id=job, after=after(second)))
+    assert (quiet.job(job).reason, ready(quiet)) == ("dependency", [first, second])
+    with pytest.raises(BadRequest, match=rf"in a circle: {job} → {second}|{second} → {job}"):
+        quiet.client.edit(Edit(id=second, after=after(job)))
+    quiet.client.edit(Edit(id=job, after=[], delay=1000))
+    assert quiet.job(job).reason == "delayed"
+    quiet.client.edit(Edit(id=job, delay=0))
+    assert ready(quiet) == [job, first, second]
+    with pytest.raises(BadRequest, match="nothing to change"):
+        quiet.client.edit(Edit(id=job))
+    quiet.client.stop(ids(job))
+    with pytest.raises(Refused, match="only pending jobs can be edited"):
+        quiet.client.edit(Edit(id=job, priority=1))
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def test_the_same_key_gives_the_same_job(make):
+    inside = make(workers=0)
+    found = []
+    send = request("make", key="build-42")
+    threads = [
+        threading.Thread(target=lambda: found.append(inside.connect().submit(send).first))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert set(found) == {1}
+    inside = make(workers=0)
+    again = inside.client.submit(send)
+    assert (again.first, again.existing) == (1, True)
+    with pytest.raises(Refused, match="--key: 'build-42' belongs to job 1"):
+        submit(inside, "make clean", key="build-42")
+    assert inside.listed() == [1]
+
+
+# --- arrays and graphs ----------------------------------------------------------------------------
+
+
+def test_the_elements_of_an_array_know_their_index(daemon):
+    answer = daemon.client.submit(request("echo $JOBD_ARRAY_INDEX", array=[(3, 5), (10, 10)]))
+    jobs = list(range(answer.first, answer.last + 1))
+    daemon.wait(*jobs)
+    assert [daemon.output(job) for job in jobs] == [b"3\n", b"4\n", b"5\n", b"10\n"]
+    assert [daemon.job(job).array_index for job in jobs] == [3, 4, 5, 10]
+    daemon.client.rm(ids(*jobs[:3]))
+    assert daemon.job(jobs[3]).command == "echo $JOBD_ARRAY_INDEX"
+    daemon.client.rm(ids(jobs[3]))
+    assert daemon.sql("SELECT * FROM arrays") == []
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        ([(5, 3)], "the lower index comes first"),
+        ([(1, 5), (4, 9)], "index 4 comes twice"),
+        ([(1, 2_000_000)], "more than 1,000,000 elements"),
+    ],
+)
+def test_an_array_that_is_none(quiet, array, complaint):
+    with pytest.raises(BadRequest, match=complaint):
+        quiet.client.submit(request("true", array=array))
+    assert quiet.listed() == []
+
+
+def test_a_large_array_is_small_and_its_elements_are_ordinary_jobs(quiet):
+    before = quiet.client.status().database_bytes
+    answer = quiet.client.submit(request("true", array=[(1, 50_000)]))
+    quiet.daemon.writer.call(lambda: None)
+    quiet.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    each = (quiet.client.status().database_bytes - before) / 50_000
+    assert each < 150
+    assert len(ready(quiet)) == 50_000
+    assert quiet.client.stop(ids(answer.first + 7)).done == [answer.first + 7]
+    assert len(ready(quiet)) == 49_999
+
+
+def node(line, *parents, **options):
+    return Node(
+        command=Command(argv=[line.encode()], shell=True),
+        options=Options(**options),
+        cwd=b"/",
+        parents=list(parents),
+    )
+
+
+def test_a_graph_runs_in_its_order(daemon):
+    nodes = [node("echo d", 1, 2), node("echo b", 3), node("echo c", 3), node("echo a")]
+    answer = daemon.client.graph(Graph(nodes=nodes, environment=ENVIRONMENT))
+    jobs = list(range(answer.first, answer.last + 1))
+    daemon.wait(*jobs)
+    d, b, c, a = (daemon.job(job) for job in jobs)
+    assert a.finished_at <= min(b.started_at, c.started_at)
+    assert max(b.finished_at, c.finished_at) <= d.started_at
+
+
+def test_a_graph_is_taken_whole_or_not_at_all(quiet):
+    def refused(complaint, *nodes):
+        with pytest.raises(BadRequest, match=complaint):
+            quiet.client.graph(Graph(nodes=list(nodes), environment=ENVIRONMENT))
+        assert quiet.listed() == []
+
+    refused("in a circle: 1 → 2 → 1", node("true", 1), node("true", 0))
+    refused("job 2 of the graph: --group: there is no group", node("true"), node("true", group="x"))
+    refused("job 1 of the graph: parents: there is no place 4", node("true", 4))
+    refused("two jobs of the graph have the same one", node("a", key="k"), node("b", key="k"))
+    refused("job 1 of the graph: --after: job 9 does not exist", node("a", after=[(9, 9)]))
+
+
+def test_a_graph_that_hangs_on_a_failed_job_fails(daemon):
+    bad = submit(daemon, "exit 1")
+    daemon.wait(bad)
+    answer = daemon.client.graph(
+        Graph(nodes=[node("true", after=after(bad)), node("true", 0)], environment=ENVIRONMENT)
+    )
+    daemon.wait(answer.first, answer.last)
+    assert states(daemon, answer.first, answer.last) == [
+        ("failed", f"dependency failed: {bad}"),
+        ("failed", f"dependency failed: {answer.first}"),
+    ]
+
+
+# --- all of it at once ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_memory_is_what_the_disk_says(make, seed):
+    """Whatever is done, the ready queue is what a daemon that starts now would read."""
+    dice = random.Random(seed)
+    inside = make(workers=2, groups={"a": {"workers": 1}})
+    client = inside.client
+    jobs = [submit(inside, "true")]
+
+    def some():
+        return dice.choice(jobs)
+
+    actions = [
+        lambda: jobs.append(
+            submit(
+                inside, dice.choice(["true", "exit 1"]), group=dice.choice(["a", "default"]),
+                after=after(some()), hold=dice.random() < 0.1,
+                **dice.choice([{}, {"retries": 1, "retry_delay": 0.001}]),
+            )
+        ),
+        lambda: jobs.append(submit(inside, "true", after_any=after(some()), delay=0.01)),
+        lambda: client.hold(ids(some())),
+        lambda: client.start(ids(some())),
+        lambda: client.stop(ids(some())),
+        lambda: client.restart(ids(some())),
+        lambda: client.restart(Selector(states=[State.FAILED])),
+        lambda: client.workers(dice.randint(0, 3)),
+    ]  # fmt: skip
+    for _ in range(150):
+        dice.choice(actions)()
+    client.workers(0)
+    wait_until(lambda: not inside.daemon.runs)
+    wait_until(lambda: not inside.sql("SELECT 1 FROM jobs WHERE due IS NOT NULL"))
+    settled(inside)
+    on_disk = [entry.id for piece in inside.daemon.reader.ready() for entry in piece]
+    assert ready(inside) == on_disk
+    assert inside.counts_on_disk() == client.status().jobs
+    wrong = inside.sql(
+        "SELECT id FROM jobs WHERE state = 'pending' AND unmet <>"
+        " (SELECT COUNT(*) FROM dependencies WHERE child = id AND met = 0)"
+    )
+    assert wrong == []
+
+
+def test_lines_are_commands(quiet):
+    """The helper of these tests says what the other one says."""
+    assert request("true") == submit_of("true")
