@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -91,9 +92,8 @@ class Queries:
                 following = f"{name}:{':'.join(map(str, key_of(name, rows[-1])))}" if rows else None
                 break
         more = request.limit is None or given + len(rows) < request.limit
-        now = now_us()
         return Page(
-            jobs=[self._views.job(row, now) for row in rows],
+            jobs=self._shown(rows),
             next=f"{following}:{given + len(rows)}" if following and more else None,
             counts=dict(self._ledger.counts),
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
@@ -116,7 +116,7 @@ class Queries:
         events = self._reader.events_of(row.id, _HISTORY)
         attempts = self._reader.attempts(row.id)
         return Shown(
-            job=self._views.job(row, now_us()),
+            job=self._shown([row])[0],
             attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
             events=[event(found) for found in events],
             why=self._why(row) if row.state is State.PENDING else None,
@@ -288,8 +288,11 @@ class Queries:
         )
 
     def _jobs(self, ids: Sequence[int]) -> Sequence[Job]:
-        now = now_us()
-        return [self._views.job(row, now) for row in self._reader.jobs(ids)]
+        return self._shown(self._reader.jobs(ids))
+
+    def _shown(self, rows: Sequence[JobRow]) -> builtins.list[Job]:
+        now, parents = now_us(), self._reader.parents(rows)
+        return [self._views.job(row, now, parents.get(row.id, ())) for row in rows]
 
     def _last_line(self, job: Job) -> str:
         return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))

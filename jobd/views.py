@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 
 from jobd.contract.models import Attempt, Event, Job, State
 from jobd.contract.paths import Paths
-from jobd.store.records import AttemptRow, EventRow, JobRow
+from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
 
 
 def moment(us: int) -> datetime:
@@ -57,7 +57,7 @@ class Views:
         self._pid_of = pid_of
         self._left_of = left_of
 
-    def job(self, row: JobRow, now: int) -> Job:
+    def job(self, row: JobRow, now: int, parents: Sequence[Parent] = ()) -> Job:
         spec = row.spec
         shell = spec.interpreter or os.fsencode(self._shell)
         argv = [shell, b"-c", *spec.argv] if spec.shell else spec.argv
@@ -93,6 +93,8 @@ class Views:
             run_s=_seconds(max(0, end - started)) if started else None,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
+            after=[parent.job for parent in parents if not parent.finished],
+            after_any=[parent.job for parent in parents if parent.finished],
             time_limit_s=row.policy.time_limit,
             retries=row.policy.retries,
             slots=row.slots,

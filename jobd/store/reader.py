@@ -20,6 +20,7 @@ from jobd.store.records import (
     EventRow,
     Filter,
     JobRow,
+    Parent,
     Policy,
     Spec,
     policy_decoder,
@@ -172,6 +173,21 @@ class Reader:
             (job,),
         )
         return [AttemptRow(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]
+
+    def parents(self, rows: Sequence[JobRow]) -> dict[int, list[Parent]]:
+        """What each of these jobs waits for, or has waited for; those without are left out."""
+        ids = [row.id for row in rows if row.parents]
+        found: dict[int, list[Parent]] = {}
+        if ids:
+            marks = ",".join("?" * len(ids))
+            for child, parent, finished, met in self._all(
+                "SELECT child, parent, finished, met FROM dependencies"
+                f" WHERE child IN ({marks}) ORDER BY child, parent",
+                ids,
+            ):
+                one = Parent(int(str(parent)), bool(finished), bool(met))
+                found.setdefault(int(str(child)), []).append(one)
+        return found
 
     def environment(self, environment: int) -> dict[bytes, bytes]:
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))

@@ -135,6 +135,7 @@ def test_a_parent_that_others_wait_for_is_not_removed(quiet):
     (error,) = quiet.client.stop(ids(parent), removing=True).errors
     assert error.text == f"cannot be removed: {child} waits for it"
     assert states(quiet, parent, child) == [("pending", "queued"), ("pending", "dependency")]
+    assert [job.after for job in quiet.client.list(List()).jobs] == [[], [parent], [child]]
     assert quiet.client.stop(ids(child, grandchild), removing=True).errors == []
 
 
