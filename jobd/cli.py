@@ -189,12 +189,9 @@ def _status_text(found: DaemonStatus) -> str:
 
 
 def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
+    from jobd.contract.sizes import text
+
+    return text(count)
 
 
 def _duration(seconds: float) -> str:

@@ -41,6 +41,7 @@ from jobd.contract.version import VERSION
 from jobd.core.devices import Devices
 from jobd.core.ledger import Ledger, Share
 from jobd.core.pace import seconds_left
+from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.courier import Courier
 from jobd.dependants import Dependants
@@ -53,6 +54,7 @@ from jobd.manager import Manager
 from jobd.queries import Queries
 from jobd.recovery import recover
 from jobd.repeats import Repeats
+from jobd.retention import Keeper
 from jobd.runs import Runs
 from jobd.scheduler import Scheduler
 from jobd.selection import Selection
@@ -61,6 +63,7 @@ from jobd.slices import Slices
 from jobd.store.database import open_writer
 from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
+from jobd.store.retained import Retained
 from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.timer import Timer
@@ -151,6 +154,14 @@ class Daemon:
             paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
             hub=self.hub, views=views,
         )  # fmt: skip
+        self._retained = Retained(connection)
+        retention = setup.config.retention
+        self._policy = policy_of(retention)
+        self._keeper = Keeper(
+            paths=paths, policy=self._policy, events=retention.events, hub=self.hub,
+            manager=self.manager, books=books, retained=self._retained, reader=self.reader,
+            writer=self.writer, timer=self.timer,
+        )  # fmt: skip
         self.service = Service(paths, self._handlers())
 
     # --- start ------------------------------------------------------------------------------
@@ -180,6 +191,8 @@ class Daemon:
         self.timer.start()
         self.courier.start()
         self.scheduler.halt()
+        if self._policy:
+            self._retained.watch()
         self.writer.start()
         recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
         self.writer.call(self._note_start)
@@ -200,6 +213,7 @@ class Daemon:
             self.manager.delete_outputs()
         except JobdError as error:
             log.warning("left-over output stays for now: %s", error)
+        self._keeper.start()
 
     def _note_start(self) -> None:
         self._store.event(
@@ -262,6 +276,7 @@ class Daemon:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self.service.close()
         self.hub.close()
+        self._keeper.close()
         self.scheduler.halt()
         with contextlib.suppress(JobdError):
             if clean:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class Waiter:
@@ -30,6 +30,10 @@ class Hub:
         self._last_event = 0
         self._stirred = 0
         self._closed = False
+        self.on_finish: Callable[[], object] = lambda: None
+        """Called whenever a job has finished; brief."""
+        self.on_events: Callable[[int], object] = lambda _last: None
+        """Called with the number of the last event on disk; brief."""
 
     # --- jobs that finish ---------------------------------------------------------------------
 
@@ -50,7 +54,11 @@ class Hub:
                     if not waiters:
                         del self._waiters[job]
 
+    def awaited(self, job: int) -> bool:
+        return job in self._waiters
+
     def finished(self, job: int) -> None:
+        self.on_finish()
         if job not in self._waiters:
             return
         with self._lock:
@@ -68,6 +76,7 @@ class Hub:
         with self._lock:
             self._last_event = max(self._last_event, last_event)
             self._lock.notify_all()
+        self.on_events(last_event)
 
     def wait_event(self, after: int, seconds: float) -> bool:
         """Wait until there is an event behind `after`; False: there is none yet."""

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.client import Client
-from jobd.contract.config import load
+from jobd.contract.config import load, to_builtins
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
@@ -105,7 +105,7 @@ def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
     return {
         "state": str(paths.state),
         "config_path": str(paths.config),
-        "config": msgspec.to_builtins(msgspec.structs.replace(config, daemon=daemon)),
+        "config": to_builtins(msgspec.structs.replace(config, daemon=daemon)),
         "ephemeral": options.ephemeral,
         "lock_path": str(paths.lock),
         "fresh": True,

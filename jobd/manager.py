@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -84,6 +86,8 @@ class Manager:
         self._editing = editing
         self._runs = runs
         self._hub = hub
+        self.after_rm: Callable[[], object] = lambda: None
+        """Called when jobs have been removed, and there may be room to give back."""
 
     # --- into the queue -----------------------------------------------------------------------
 
@@ -215,6 +219,7 @@ class Manager:
             request.selector, request_id, lambda job, t: self._rm(job, t, user)
         )
         self.delete_outputs()
+        self.after_rm()
         return acted
 
     def _rm(self, job: Look, tally: Tally, user: str) -> None:
@@ -223,10 +228,14 @@ class Manager:
             return
         if self._is_waited_for(job.job, tally):
             return
-        self._store.removed(job.job, job.attempt, job.environment)
-        self._store.event(job.job, "removed", user, now_us())
-        self._ledger.count(job.state, None)
+        self.remove(job, user)
         tally.done.append(job.job)
+
+    def remove(self, job: Look, user: str, data: bytes | None = None) -> None:
+        """In the writer's transaction; its output is deleted by `delete_outputs`, afterwards."""
+        self._store.removed(job.job, job.attempt, job.environment)
+        self._store.event(job.job, "removed", user, now_us(), data)
+        self._ledger.count(job.state, None)
 
     def _is_waited_for(self, job: int, tally: Tally) -> bool:
         """Whether others wait for it that are not themselves to be removed."""
@@ -248,6 +257,7 @@ class Manager:
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
                     _delete(self._paths.output_of(job, attempt))
+            _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
 
     # --- halting ------------------------------------------------------------------------------
@@ -454,6 +464,13 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("%s stays: %s", path, error.strerror)
+
+
+def _delete_empty(folders: Iterable[Path]) -> None:
+    """A job that needs one of them just then makes it again."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _finished_word(state: State) -> str:

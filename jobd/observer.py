@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from jobd.contract.paths import Paths, output_name
 from jobd.core.progress import HEAD, Reading, from_file, from_output, wants_head
 from jobd.core.rules import NONE, Rule, compile_rule
-from jobd.outputs import Growing, read_head
+from jobd.outputs import Growing, read_head, size_of
 from jobd.runs import Run, Runs
 
 _EVERY: Final = 0.5
@@ -57,6 +57,9 @@ class Observer:
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
         return self._look(run, anew=True)
+
+    def output_bytes(self, run: Run) -> int:
+        return size_of(f"{self._output}/{output_name(run.job, run.attempt)}")
 
     def _run(self) -> None:
         while self._something_runs.wait() and not self._closed.wait(_EVERY):

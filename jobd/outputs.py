@@ -66,6 +66,14 @@ class Growing:
         self._seen = None
 
 
+def size_of(path: Path | str) -> int:
+    """Bytes; 0 where there is no file."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> tuple[bytes, int]:
     """A piece of the file and where it begins: at `offset`, or so many lines before the end.
 

@@ -10,25 +10,23 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from jobd.clock import now_us
 from jobd.contract.models import View
-from jobd.store.store import Store
+from jobd.store.store import FORGET_REQUESTS_EVERY, Store
 from jobd.store.writer import Writer
 
 V = TypeVar("V", bound=View)
-_FORGET_EVERY: Final = 256
-"""Requests after which the answers of long ago are forgotten."""
 
 
 class Repeats:
     def __init__(self, store: Store, writer: Writer) -> None:
         self._store = store
         self._writer = writer
-        self._requests = itertools.count(1)
+        self._requests = itertools.count()
         self._busy: dict[bytes, threading.Event] = {}
         self._busy_lock = threading.Lock()
 
@@ -43,7 +41,7 @@ class Repeats:
             if request_id:
                 now = now_us()
                 self._store.answer(request_id, msgspec.msgpack.encode(answer), now)
-                if next(self._requests) % _FORGET_EVERY == 0:
+                if next(self._requests) % FORGET_REQUESTS_EVERY == 0:
                     self._store.forget_requests(now)
             return answer
 

@@ -44,6 +44,8 @@ class Run:
         """The progress seen last."""
         self.pace: Pace | None = None
         """How fast it goes; set by the writer's thread."""
+        self.output_bytes = 0
+        """What its output takes, known at its end."""
         self._lock = threading.Lock()
         self._taken: StopOrder | None = None
         """The order that has been carried out: the one that the job ends by."""

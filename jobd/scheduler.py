@@ -292,6 +292,7 @@ class Scheduler:
         """Record it, as often as it takes: until then the status stays in the kernel."""
         crash_point("before-finish")
         reading = self.observer.last_look(run)
+        run.output_bytes = self.observer.output_bytes(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda state: self._recorded(run, state),
@@ -310,6 +311,8 @@ class Scheduler:
         )
         if reading is not None:
             note_progress(self._store, run, reading, "", now)
+        if run.output_bytes:
+            self._store.output_grew(run.job, run.output_bytes)
         self._store.ended(run.job, run.attempt, run.pid, outcome, what, now)
         self._store.event(run.job, *_event(what, outcome, now))
         self._leave(run)

@@ -44,6 +44,7 @@ ROOMS: dict[str, set[str]] = {
     | {"slices", "editing"}
     | LEAVES,
     "queries": {"contract", "core", "store", "outputs", "selection", "views"} | LEAVES,
+    "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
     | {"books", "dependants"}
     | LEAVES,

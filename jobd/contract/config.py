@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from jobd.contract import durations, sizes
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group, Seconds
+
+MAX_EVENTS: Final = 1_000_000
+"""Events of the history that are kept unless the configuration says otherwise."""
+_EVENTS_OF_A_JOB: Final = 20
+_FEWEST_EVENTS: Final = 10_000
+"""Where the number of jobs is limited, so is the history that tells of them."""
+
+
+class Duration(float):
+    """Seconds, written like the durations of `jobctl`."""
+
+
+class Size(int):
+    """Bytes, written like `50MB` or `1.5GiB`."""
 
 
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +38,10 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shell: str = "/bin/sh"
     grace: Seconds = DEFAULT_GRACE
     """Seconds between the first signal and KILL."""
+    max_output: Size | None = None
+    """Bytes of output that are kept of each attempt whose job does not say it itself."""
+    max_log: Size = Size(10_000_000)
+    """Bytes of the daemon's own log before a new one is begun."""
 
 
 class GroupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,10 +62,42 @@ class GpuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs on one device at a time."""
 
 
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table `[retention.STATE]`: what is kept of finished jobs; 0 is no limit.
+
+    What is not given here is as `[retention]` has it.
+    """
+
+    max_age: Duration | None = None
+    """Seconds since its end after which a job is deleted."""
+    max_jobs: Annotated[int, Meta(ge=0)] | None = None
+    max_output: Size | None = None
+    """Bytes of output of all of them together."""
+
+
+class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[retention]`: limits of all finished jobs whose state has none of its own."""
+
+    max_events: Annotated[int, Meta(ge=0)] | None = None
+    completed: Limits = Limits()
+    failed: Limits = Limits()
+    stopped: Limits = Limits()
+
+    @property
+    def events(self) -> int:
+        """How many events of the history are kept; 0: all."""
+        if self.max_events is not None:
+            return self.max_events
+        if not self.max_jobs:
+            return MAX_EVENTS
+        return min(MAX_EVENTS, max(_FEWEST_EVENTS, self.max_jobs * _EVENTS_OF_A_JOB))
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     groups: dict[Group, GroupConfig] = field(default_factory=dict)
     gpus: GpuConfig = field(default_factory=GpuConfig)
+    retention: Retention = field(default_factory=Retention)
 
 
 def load(path: Path, *, required: bool = False) -> Config:
@@ -70,27 +122,67 @@ def load(path: Path, *, required: bool = False) -> Config:
 
 
 def _convert(tables: dict[str, Any]) -> Config:
-    config = msgspec.convert(tables, Config)
+    config = msgspec.convert(tables, Config, dec_hook=_read)
     devices = config.gpus.devices
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
     return config
 
 
+def to_builtins(config: Config) -> Any:  # noqa: ANN401 - as msgspec has it
+    """For the way from process to process, as JSON."""
+    return msgspec.to_builtins(config, enc_hook=_plain)
+
+
 def from_builtins(tables: dict[str, Any]) -> Config:
-    """The opposite of `msgspec.to_builtins`, for the way from process to process."""
-    return msgspec.convert(tables, Config)
+    """The opposite of `to_builtins`."""
+    return msgspec.convert(tables, Config, dec_hook=_read)
+
+
+def _read(kind: type, value: object) -> object:
+    """A duration or a size, as text or as a plain number. Raises: ValueError."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"Expected text such as {'30d' if kind is Duration else '50MB'}")  # noqa: TRY004 - msgspec adds the key to it
+    if kind is Duration:
+        return Duration(durations.parse(str(value)))
+    return Size(sizes.parse(str(value)))
+
+
+def _plain(value: object) -> float:
+    if isinstance(value, Size):
+        return int(value)
+    if isinstance(value, Duration):
+        return float(value)
+    raise NotImplementedError
+
+
+_KEY_IN: Final = re.compile(r"unknown field `([^`]+)`")
+_PATH_IN: Final = re.compile(r"at `\$\.?([^`]*)`")
+_QUOTES: Final = re.compile(r"[\s\"']")
+_HEADER: Final = re.compile(r"\s*\[\[?([^\]]+)\]")
 
 
 def _line_of(message: str, text: str) -> str:
-    """`, line N` of the key that the message speaks of, where it can be found."""
-    unknown = re.search(r"unknown field `([^`]+)`", message)
-    path = re.search(r"at `\$\.?([^`]*)`", message)
-    key = unknown[1] if unknown else path[1].rpartition(".")[2] if path else ""
-    if not key:
-        return ""
-    pattern = re.compile(rf"^\s*\[?\[?\s*[\"']?(?:\w+\.)*{re.escape(key)}[\"']?\s*[=\]]")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f", line {number}"
+    """`, line N` of the key that the message speaks of, or of the table that it should be in."""
+    found = [match[1] for match in (_PATH_IN.search(message), _KEY_IN.search(message)) if match]
+    plain = re.sub(r"\[\d+\]", "", ".".join(found).replace("[...]", ".*"))
+    keys = [key for key in plain.split(".") if key]
+    while keys:
+        wanted = re.compile(r"\.".join("[^.]+" if key == "*" else re.escape(key) for key in keys))
+        for number, key in _keys_of(text):
+            if wanted.fullmatch(key):
+                return f", line {number}"
+        keys.pop()
     return ""
+
+
+def _keys_of(text: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of each table and key, as far as a line tells it."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, equals, _ = line.partition("=")
+        if header := _HEADER.match(line):
+            table = _QUOTES.sub("", header[1])
+            yield number, table
+        elif equals:
+            yield number, f"{table}.{_QUOTES.sub('', name)}".lstrip(".")

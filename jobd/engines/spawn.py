@@ -7,6 +7,7 @@ Where a sandbox forbids unshare(2), `Popen` does it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -21,6 +22,7 @@ from jobd.engines.base import CannotStart
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
+_FOLDER_TRIES: Final = 5
 _own = threading.local()
 
 
@@ -86,11 +88,13 @@ def open_output(path: str) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     if has_own_directory():
         os.umask(_PRIVATE)
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        return os.open(path, flags, 0o600)
+    for _ in range(_FOLDER_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, flags, 0o600)
+        # The first job of its folder; or the last one of it was deleted just now.
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(os.path.dirname(path), mode=0o700)
+    return os.open(path, flags, 0o600)
 
 
 Spawn = Callable[[], int]

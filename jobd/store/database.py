@@ -12,6 +12,8 @@ from jobd.contract.errors import StoreFailed
 
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
+_WAL_BYTES: Final = 16 * 1024 * 1024
+"""What the write-ahead log keeps of the disk once it has been copied into the database."""
 
 
 def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
@@ -23,9 +25,12 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
         connection = _connect(path, "rwc")
         # Before anything is written: a database of a newer version stays as it is.
         _refuse_newer(connection, path)
+        # Counts for a new database alone, and only before anything else is written to it.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         connection.execute("PRAGMA cache_size = -8192")
         _migrate(connection)
     except sqlite3.Error as error:
@@ -38,6 +43,21 @@ def open_reader(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cache_size = -2048")
     return connection
+
+
+def checkpoint(path: Path) -> None:
+    """Bring what is in the write-ahead log into the database, as far as nobody has to wait for it.
+
+    Raises: StoreFailed.
+    """
+    try:
+        connection = _connect(path, "rw")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> StoreFailed:

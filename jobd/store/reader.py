@@ -14,6 +14,7 @@ import msgspec
 
 from jobd.contract.models import MAX_PRIORITY, State
 from jobd.core.ready import Entry
+from jobd.core.retention import Finished
 from jobd.store.database import open_reader, unreadable
 from jobd.store.records import (
     AttemptRow,
@@ -213,6 +214,29 @@ class Reader:
             (job, limit),
         )
         return [EventRow(*row) for row in reversed(rows)]  # type: ignore[arg-type]
+
+    def first_event(self) -> int:
+        """The number of the oldest event that is kept; of the next one where there is none."""
+        rows = self._all("SELECT seq FROM events ORDER BY seq LIMIT 1")
+        return int(str(rows[0][0])) if rows else self.last_event() + 1
+
+    # --- what retention asks --------------------------------------------------------------------
+
+    def oldest_finished(self, state: State, limit: int) -> list[Finished]:
+        """Without those that a pending job waits for."""
+        rows = self._all(
+            "SELECT id, state, finished_at, output_bytes FROM jobs AS j INDEXED BY jobs_kept"
+            " WHERE state = ? AND finished_at > 0 AND NOT EXISTS (SELECT 1 FROM dependencies"
+            " AS d JOIN jobs AS c ON c.id = d.child WHERE d.parent = j.id AND d.met = 0"
+            " AND c.state = 'pending') ORDER BY finished_at LIMIT ?",
+            (state.value, limit),
+        )
+        return [Finished(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]
+
+    def free_pages(self) -> tuple[int, int]:
+        """How many pages of the file hold nothing, and how many there are."""
+        free, pages = self._all("PRAGMA freelist_count"), self._all("PRAGMA page_count")
+        return int(str(free[0][0])), int(str(pages[0][0]))
 
     # --- what a starting daemon asks ----------------------------------------------------------
 

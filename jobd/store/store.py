@@ -39,6 +39,8 @@ _ENTRY: Final = "id, priority, group_name, slots, gpus"
 DAMAGED: Final = could_not_start("its record is damaged")
 REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
 """How long an answered request is remembered, in microseconds."""
+FORGET_REQUESTS_EVERY: Final = 256
+"""Requests between two times that old ones are forgotten."""
 
 
 class Started(Struct, frozen=True):
@@ -377,6 +379,12 @@ class Store:
                 (verdict.state.value, verdict.reason, now, job),
             )
 
+    def output_grew(self, job: int, size: int) -> None:
+        """An attempt has left so many bytes of output."""
+        self._db.execute(
+            "UPDATE jobs SET output_bytes = output_bytes + ? WHERE id = ?", (size, job)
+        )
+
     def again(self, job: int, reason: str | None, now: int, due: int | None, failures: int) -> None:
         """The daemon's own way back into the queue: at once, or not before `due`."""
         self._db.execute(
@@ -479,7 +487,12 @@ class Store:
         self._db.execute("INSERT INTO requests VALUES (?, ?, ?)", (request, now, reply))
 
     def forget_requests(self, now: int) -> None:
-        self._db.execute("DELETE FROM requests WHERE at < ?", (now - REMEMBER_REQUESTS_US,))
+        """A slice of them; more than have come since the last time."""
+        self._db.execute(
+            "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at < ?"
+            " ORDER BY at LIMIT ?)",
+            (now - REMEMBER_REQUESTS_US, 2 * FORGET_REQUESTS_EVERY),
+        )
 
     def setting_of(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()

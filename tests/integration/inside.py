@@ -64,6 +64,18 @@ class Inside:
     def submit(self, *lines, **options):
         return self.client.submit(submit_of(*lines, **options)).first
 
+    def many(self, line, count):
+        """The request for so many jobs of the same line."""
+        return submit_of(*[line] * count)
+
+    def newest(self, count):
+        """The ids of the jobs that finished last."""
+        rows = self.sql(
+            "SELECT id FROM jobs WHERE finished_at > 0 ORDER BY finished_at DESC, id DESC LIMIT ?",
+            count,
+        )
+        return [job for (job,) in rows]
+
     def ask(self, request, request_id=b"", kind=None):
         """The daemon's raw answer to a request with an id of our choice."""
         answer = self.daemon.service.answer(wire.encode_request(request, request_id), "me")

@@ -200,6 +200,7 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
     kept = path.read_bytes()
     inside.client.rm(Selector(ids=[(job, job)]))
     inside.close()
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(kept)
     inside.sql("INSERT INTO deletions VALUES (?, 1)", job)
     inside = make()

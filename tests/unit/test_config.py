@@ -1,0 +1,119 @@
+"""The configuration: sizes and durations in it, and errors that name key and line."""
+
+import json
+
+import pytest
+
+from jobd.contract import config, sizes
+from jobd.contract.errors import BadRequest
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("12B", 12),
+        ("64kB", 64_000),
+        ("64KiB", 65_536),
+        ("50MB", 50_000_000),
+        ("50 mb", 50_000_000),
+        ("1.5GiB", 1_610_612_736),
+        ("2TB", 2_000_000_000_000),
+    ],
+)
+def test_a_size_is_read(text, size):
+    assert sizes.parse(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MB", "50M", "-1", "1e6", "50 MB 3", "1,5GB", "9" * 19 + "GB"]
+)
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match=r"is no size; write 4096, 64kB, 50MB|four exbibytes"):
+        sizes.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(5, "5 B"), (41_000, "41 kB"), (8_200_000, "8 MB"), (1_234_000_000, "1.2 GB")],
+)
+def test_a_size_is_told(size, text):
+    assert sizes.text(size) == text
+
+
+def read(tmp_path, text):
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    return config.load(file)
+
+
+def test_retention_is_off_by_default(tmp_path):
+    kept = read(tmp_path, "").retention
+    assert (kept.max_age, kept.max_jobs, kept.max_output) == (None, None, None)
+    assert kept.events == 1_000_000
+
+
+def test_retention_is_read_and_travels_as_json(tmp_path):
+    found = read(
+        tmp_path,
+        """
+        [daemon]
+        max_output = "1GiB"
+        [retention]
+        max_age = "30d"
+        max_jobs = 1000
+        max_output = "50MB"
+        [retention.failed]
+        max_age = 0
+        """,
+    )
+    assert found.daemon.max_output == 2**30
+    assert found.retention.max_age == 30 * 86400
+    assert (found.retention.max_jobs, found.retention.max_output) == (1000, 50_000_000)
+    assert (found.retention.failed.max_age, found.retention.failed.max_jobs) == (0, None)
+    assert config.from_builtins(json.loads(json.dumps(config.to_builtins(found)))) == found
+
+
+@pytest.mark.parametrize(
+    ("table", "events"),
+    [
+        ("max_jobs = 1000", 20_000),
+        ("max_jobs = 3", 10_000),
+        ("max_jobs = 1_000_000", 1_000_000),
+        ("max_jobs = 0", 1_000_000),
+        ("max_jobs = 3\nmax_events = 0", 0),
+        ("max_events = 5000", 5000),
+    ],
+)
+def test_the_history_is_limited_with_the_jobs(tmp_path, table, events):
+    assert read(tmp_path, f"[retention]\n{table}").retention.events == events
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('[retention]\nmax_age = "30 days"', 2, ["30 days", "is no duration", "retention.max_age"]),
+        (
+            '[retention]\nmax_age = "30d"\n[retention.failed]\nmax_age = "x"',
+            4,
+            ["is no duration", "retention.failed.max_age"],
+        ),
+        ("[retention]\nmax_output = -1", 2, ["is no size", "retention.max_output"]),
+        ("[retention]\nmax_output = true", 2, ["Expected text such as 50MB"]),
+        ("[retention]\nmax_age = []", 2, ["Expected text such as 30d"]),
+        ("[retention]\n\nmax_jobs = -1", 3, ["retention.max_jobs"]),
+        ("[retention.running]\nmax_jobs = 1", 1, ["unknown field `running`"]),
+        ("[retention.failed]\nmax_jobs = 1\nmax_events = 1", 3, ["unknown field `max_events`"]),
+        ('workers = 1\n[retention]\n[daemon]\nworkers = "x"', 1, ["unknown field `workers`"]),
+        ('[groups.a]\nworkers = 1\n[groups.b]\nworkers = "x"', 2, ["groups"]),
+        ('retention = {max_age = "x"}', 1, ["is no duration"]),
+        ("[gpus]\ndevices = [0, -1]", 2, ["gpus.devices"]),
+    ],
+)
+def test_an_error_names_key_and_line(tmp_path, text, line, words):
+    with pytest.raises(BadRequest) as caught:
+        read(tmp_path, text)
+    assert f"config.toml, line {line}: " in caught.value.message
+    for word in words:
+        assert word in caught.value.message
