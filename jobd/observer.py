@@ -18,9 +18,10 @@ from jobd.runs import Run, Runs
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
 _FREELY: Final = 200
-"""Reports of an attempt that are told as they come; one with more, as for each of many files, ..."""
+"""Reports of an attempt that are told as they come. One that has more, as for each of many files,
+is told of once in `_SPARSELY` seconds: each is an event in the history.
+"""
 _SPARSELY: Final = 5.0
-"""... is told of once in so many seconds, since each is an event in the history."""
 _PATIENCE: Final = 0.5
 """Seconds of computing after which a rule is given up, though it was tried when submitted."""
 
