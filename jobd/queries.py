@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -31,8 +31,9 @@ from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.core.progress import last_line
 from jobd.hub import Hub
+from jobd.inquiry import Inquiry
 from jobd.outputs import PIECE, read_piece, read_tail
-from jobd.selection import EVERYTHING, Selection, filter_of, merge_ranges
+from jobd.selection import Selection, filter_of, merge_ranges
 from jobd.store.reader import SECTIONS, Key, Ranges, Reader, key_of
 from jobd.store.records import EventRow, Filter, JobRow
 from jobd.views import Views, event, path_text
@@ -46,8 +47,6 @@ _UNCOMPLETED: Final = 1000
 _HISTORY: Final = 1000
 """Events of one job that are shown."""
 _UNFINISHED: Final = Filter(states=(State.PENDING, State.RUNNING))
-_COUNTED: Final = 1000
-"""Beyond it a place in the queue is "more than"."""
 
 
 class Queries:
@@ -67,6 +66,7 @@ class Queries:
         self._selection = selection
         self._hub = hub
         self._views = views
+        self._inquiry = Inquiry(ledger, reader)
 
     # --- list -----------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Queries:
             job=self._shown([row])[0],
             attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
             events=[event(found) for found in events],
-            why=self._why(row) if row.state is State.PENDING else None,
+            why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
             environment=self._reader.environment(row.environment) if request.environment else None,
         )
 
@@ -128,24 +128,6 @@ class Queries:
         if row is None:
             raise NotFound(f"job {job} does not exist")
         return row
-
-    def _why(self, row: JobRow) -> str:
-        """In words, with numbers that never need a scan of the whole queue."""
-        ledger = self._ledger
-        if ledger.draining:
-            return "the daemon is shutting down and starts nothing"
-        words = [f"{ledger.busy} of {ledger.workers} workers busy"]
-        if ledger.workers == 0:
-            words = ["there are 0 workers; raise them with: jobctl workers N"]
-        ahead = len(self._reader.page("pending", EVERYTHING, None, _COUNTED + 1))
-        return "; ".join([*words, *self._before(row, ahead)])
-
-    def _before(self, row: JobRow, waiting: int) -> Iterable[str]:
-        rows = self._reader.page("pending", EVERYTHING, None, min(waiting, _COUNTED))
-        ahead = next((n for n, other in enumerate(rows) if other.id == row.id), None)
-        if ahead is None:
-            return [f"more than {_COUNTED:,} jobs before it"]
-        return ["next in line"] if ahead == 0 else [f"{ahead} {_plural(ahead)} before it"]
 
     # --- output ---------------------------------------------------------------------------
 
@@ -291,8 +273,8 @@ class Queries:
         return self._shown(self._reader.jobs(ids))
 
     def _shown(self, rows: Sequence[JobRow]) -> builtins.list[Job]:
-        now, parents = now_us(), self._reader.parents(rows)
-        return [self._views.job(row, now, parents.get(row.id, ())) for row in rows]
+        now, reason, parents = now_us(), self._inquiry.reason, self._reader.parents(rows)
+        return [self._views.job(row, now, reason(row), parents.get(row.id, ())) for row in rows]
 
     def _last_line(self, job: Job) -> str:
         return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))
@@ -320,7 +302,3 @@ def _read_cursor(cursor: str | None) -> tuple[str, Key | None, int]:
         return section, (int(first), int(second)), int(given)
     except ValueError:
         raise BadRequest(f"cursor: {cursor!r} is none of ours") from None
-
-
-def _plural(count: int) -> str:
-    return "job" if count == 1 else "jobs"

@@ -57,7 +57,8 @@ class Views:
         self._pid_of = pid_of
         self._left_of = left_of
 
-    def job(self, row: JobRow, now: int, parents: Sequence[Parent] = ()) -> Job:
+    def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
+        """`reason`: as it is just now. `parents`: what it was told to wait for."""
         spec = row.spec
         shell = spec.interpreter or os.fsencode(self._shell)
         argv = [shell, b"-c", *spec.argv] if spec.shell else spec.argv
@@ -72,7 +73,7 @@ class Views:
             shell=spec.shell,
             cwd=text(spec.cwd),
             state=row.state,
-            reason=row.reason,
+            reason=reason,
             paused=row.paused,
             priority=row.priority,
             group=row.group,
@@ -80,7 +81,7 @@ class Views:
             user=row.user,
             progress=row.progress,
             progress_message=row.progress_message,
-            eta_s=self._left_of(row.id) if running and not row.paused else None,
+            eta_s=self._left_of(row.id) if running else None,
             attempt=row.attempt,
             exit_code=row.exit_code,
             signal=row.signal,
@@ -95,6 +96,11 @@ class Views:
             max_rss_kb=row.max_rss_kb,
             after=[parent.job for parent in parents if not parent.finished],
             after_any=[parent.job for parent in parents if parent.finished],
+            waits_for=[parent.job for parent in parents if not parent.met]
+            if row.state is State.PENDING
+            else [],
+            not_before=_moment(row.due) if row.state is State.PENDING else None,
+            failures=row.failures,
             time_limit_s=row.policy.time_limit,
             retries=row.policy.retries,
             slots=row.slots,

@@ -43,7 +43,9 @@ ROOMS: dict[str, set[str]] = {
     "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
     | {"slices", "editing"}
     | LEAVES,
-    "queries": {"contract", "core", "store", "outputs", "selection", "views"} | LEAVES,
+    "why": {"contract", "core"},
+    "inquiry": {"contract", "core", "store", "why"},
+    "queries": {"contract", "core", "store", "outputs", "selection", "views", "inquiry"} | LEAVES,
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
     | {"books", "dependants"}

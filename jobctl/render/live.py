@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
 
 from jobctl.render import streams, text, words
 from jobd.contract.models import Event, Job
@@ -22,9 +25,15 @@ def dated(values: Iterable[Event]) -> None:
 
 
 def sentence(value: Event) -> str:
-    """`job 3 progress: 40%`."""
-    whose = f"job {value.job} " if value.job is not None else ""
-    return whose + change(value)
+    """`job 3 progress: 40%`, `group gpu paused`."""
+    return f"{_whose(value)}{change(value)}"
+
+
+def _whose(value: Event) -> str:
+    if value.job is not None:
+        return f"job {value.job} "
+    group = value.data.get("group")
+    return f"group {text.visible(str(group))} " if group is not None else ""
 
 
 def standing(job: Job) -> None:
@@ -43,9 +52,46 @@ def change(value: Event) -> str:
         number = data.get("attempt")
         return f"{value.event} (attempt {number})" if _repeated(number) else value.event
     if value.event == "workers":
-        return f"workers: {data.get('workers', '?')}"
+        return _workers(value)
+    if value.event == "edited":
+        return f"edited ({', '.join(_edits(value)) or 'nothing'})"
+    if value.event == "submitted" and "last" in data:
+        return f"submitted (array, up to job {data['last']})"
     reason = data.get("reason")
     return f"{value.event} ({text.visible(str(reason))})" if reason else value.event
+
+
+def _workers(value: Event) -> str:
+    """`workers: 4`; of a group: `workers: 2`, `removed`."""
+    if value.data.get("removed"):
+        return "removed"
+    workers = value.data.get("workers", "?")
+    return f"workers: {'all' if workers is None else workers}"
+
+
+def _edits(value: Event) -> Iterable[str]:
+    """`priority 100`, `after 3,5-6`, `let go`."""
+    for name, written in value.data.items():
+        if name == "held":
+            yield "let go"
+        else:
+            yield f"{name.replace('_', ' ')} {_edited(name, written)}"
+
+
+def _edited(name: str, written: str | float | bool | None) -> str:  # noqa: FBT001 # as events have it
+    """Lists stand in an event as JSON."""
+    if name in ("after", "after_any", "tags", "retry_on"):
+        found = msgspec.json.decode(str(written))
+        pieces = [
+            text.piece(*item) if isinstance(item, list) else text.visible(str(item))
+            for item in found
+        ]
+        return ",".join(pieces) or "none"
+    if name == "at" and isinstance(written, int | float):
+        return text.clock(datetime.fromtimestamp(written, UTC))
+    if name in ("delay", "time_limit", "retry_delay") and isinstance(written, int | float):
+        return text.duration(written) if written else "none"
+    return text.visible(str(written)) if written != "" else "none"
 
 
 def _progress(value: Event) -> str:

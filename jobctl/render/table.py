@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl.render import streams, text, words
-from jobd.contract.models import Attempt, Job, Shown, State
+from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Shown, State
 
 _COLOURS: Final = {
     State.RUNNING: "blue",
@@ -59,10 +59,22 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "argv": lambda words: text.visible(shlex.join(words)),
     "after": text.selector,
     "after_any": text.selector,
+    "waits_for": text.selector,
     **dict.fromkeys((key for key in Job.__struct_fields__ if key.endswith("_s")), text.duration),
 }
 _NUMERIC: Final = frozenset(
-    {"id", "priority", "attempt", "exit_code", "pid", "retries", "slots", "gpus", "array_index"}
+    {
+        "id",
+        "priority",
+        "attempt",
+        "exit_code",
+        "pid",
+        "retries",
+        "failures",
+        "slots",
+        "gpus",
+        "array_index",
+    }
 )
 _USUAL: Final = (
     _column("id"),
@@ -146,7 +158,7 @@ def shown(value: Shown) -> None:
     streams.line(f"job {job.id}{f'  {text.visible(job.name)}' if job.name else ''}")
     for label, fact in _facts(job, value.why):
         if fact:
-            streams.line(f"  {label:<10}{fact}")
+            streams.line(f"  {label:<12}{fact}")
     if value.attempts:
         streams.line("attempts")
     for attempt in value.attempts:
@@ -162,6 +174,7 @@ def _facts(job: Job, why: str | None) -> list[tuple[str, str]]:
         ("command", text.visible(job.command) + ("  (shell line)" if job.shell else "")),
         ("directory", text.visible(job.cwd)),
         ("priority", str(job.priority)),
+        *_terms(job),
         ("user", text.visible(job.user)),
         ("progress", _progress(job)),
         ("submitted", text.moment(job.submitted_at)),
@@ -173,6 +186,29 @@ def _facts(job: Job, why: str | None) -> list[tuple[str, str]]:
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
         ("output", text.visible(job.output_path or "")),
     ]
+
+
+def _terms(job: Job) -> list[tuple[str, str]]:
+    """When, where and how often, as far as it was said."""
+    waiting = job.state is State.PENDING and job.not_before
+    return [
+        ("group", job.group if job.group != DEFAULT_GROUP else ""),
+        ("tags", text.visible(", ".join(job.tags))),
+        ("slots", str(job.slots) if job.slots != 1 else ""),
+        ("GPUs", str(job.gpus) if job.gpus else ""),
+        ("after", text.selector(job.after)),
+        ("after any", text.selector(job.after_any)),
+        ("not before", text.moment(job.not_before) if waiting else ""),
+        ("time limit", text.duration(job.time_limit_s) if job.time_limit_s else ""),
+        ("retries", _retries(job)),
+        ("key", text.visible(job.key or "")),
+        ("array", f"element {job.array_index}" if job.array_index is not None else ""),
+    ]
+
+
+def _retries(job: Job) -> str:
+    failed = f", {job.failures} failed so far" if job.failures else ""
+    return f"{job.retries}{failed}" if job.retries else ""
 
 
 def _progress(job: Job) -> str:

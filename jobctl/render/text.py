@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from jobd.contract import durations
 
@@ -106,6 +106,11 @@ def clock(at: datetime) -> str:
     return local.strftime("%H:%M" if local.date() == today else "%Y-%m-%d %H:%M")
 
 
+def seconds_until(at: datetime) -> float:
+    """0 where that is over."""
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
 def selector(ids: Iterable[int]) -> str:
     """Ids as one word that every command takes: `7,12-14`."""
     pieces: list[list[int]] = []
@@ -114,10 +119,11 @@ def selector(ids: Iterable[int]) -> str:
             pieces[-1][1] = job
         else:
             pieces.append([job, job])
-    return ",".join(_piece(first, last) for first, last in pieces)
+    return ",".join(piece(first, last) for first, last in pieces)
 
 
-def _piece(first: int, last: int) -> str:
+def piece(first: int, last: int) -> str:
+    """`7`, `7,8`, `7-9`."""
     if first == last:
         return str(first)
     return f"{first},{last}" if last == first + 1 else f"{first}-{last}"

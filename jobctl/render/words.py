@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobctl.render import text
 from jobd.contract.models import Job, State
+
+_SOON: Final = 60.0
+"""Seconds up to which a start is told by the time left instead of by the clock."""
 
 
 def outcome(job: Job) -> str:
@@ -15,9 +20,32 @@ def detail(job: Job) -> str:
     """What the DETAIL column says: progress and time left, or the reason."""
     if job.state is State.RUNNING:
         return running(job)
-    if job.reason == "dependency" and (job.after or job.after_any):
-        return f"waits for {text.selector([*job.after, *job.after_any])}"
+    if job.state is State.PENDING:
+        return waiting(job)
     return text.visible(job.reason or "")
+
+
+def waiting(job: Job) -> str:
+    """`waits for 1,2`, `starts at 14:00`, `retry 2 of 5 in 38s`, or the bare reason."""
+    parents = job.waits_for or [*job.after, *job.after_any]
+    if job.reason == "dependency" and parents:
+        return f"waits for {text.selector(parents)}"
+    if job.reason == "delayed" and job.not_before:
+        left = text.seconds_until(job.not_before)
+        if left < _SOON:
+            return f"starts in {text.duration(left)}"
+        return f"starts at {text.clock(job.not_before)}"
+    if job.reason == "retry backoff" and job.not_before:
+        left = text.seconds_until(job.not_before)
+        return f"retry {job.failures} of {job.retries} in {text.duration(left)}"
+    if job.reason == "resources":
+        wanted = f"{job.gpus} GPU{plural(job.gpus)}" if job.gpus else f"{job.slots} workers"
+        return f"waits for {wanted}"
+    return text.visible(job.reason or "")
+
+
+def plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def running(job: Job) -> str:

@@ -115,6 +115,12 @@ class Job(View, frozen=True, kw_only=True):
     array_index: int | None = None
     key: str | None = None
     output_path: str | None = None
+    waits_for: list[int] = field(default_factory=list)
+    """Those of `after` and `after_any` that it still waits for."""
+    not_before: datetime | None = None
+    """A pending job does not start before then: it was asked for, or is that of a retry."""
+    failures: int = 0
+    """Attempts that have failed since it was submitted or restarted; `retries` allows so many."""
     argv_b64: list[str] | None = None
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
 

@@ -94,7 +94,8 @@ class Ledger:
             return DRAINING
         if self.groups.get(entry.group, Share()).paused:
             return GROUP_PAUSED
-        if entry.gpus > self.free_gpus or entry.slots > self.workers:
+        # With no workers at all nothing is too large: everything waits for them.
+        if entry.gpus > self.free_gpus or entry.slots > max(self.workers, 1):
             return RESOURCES
         if entry.slots > self.free_in(entry.group) and self.limit(entry.group) < self.workers:
             return GROUP_FULL

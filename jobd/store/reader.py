@@ -159,6 +159,21 @@ class Reader:
         )
         return [_job(row) for row in rows]
 
+    def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
+        """How many that only wait for their turn (of a group) start before it.
+
+        At most `look` pending jobs are looked at; the second says whether there are more.
+        """
+        rows = self._all(
+            "SELECT COUNT(*), SUM(reason = 'queued' AND (? IS NULL OR group_name = ?))"
+            " FROM (SELECT reason, group_name FROM jobs AS j WHERE j.state = 'pending'"
+            "       AND j.priority >= ? AND (j.priority > ? OR j.id < ?)"
+            f"       AND {_VISIBLE} ORDER BY j.priority DESC, j.id LIMIT ?)",
+            (group, group, entry.priority, entry.priority, entry.id, look),
+        )
+        looked, found = (int(str(value or 0)) for value in rows[0])
+        return found, looked >= look
+
     def latest_started(self) -> int | None:
         """By the history, whose end is near: a start is its job's second event at the earliest."""
         rows = self._all(
