@@ -172,7 +172,7 @@ def test_progress_is_seen_as_it_happens(shared):
     watch = shared.begin("jobctl", "watch", "--json", str(job))
     wait_until(lambda: shared.job(job).progress == 40, 30)
     assert shared.job(job).progress_message == "epoch 4 of 10"
-    assert shared.job(job).eta_s is not None
+    wait_until(lambda: shared.job(job).eta_s is not None, 30)
     gate.open()
     wait_until(lambda: shared.job(job).progress == 60, 30)
     gate.open()

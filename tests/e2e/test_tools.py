@@ -105,7 +105,7 @@ def test_the_time_left_goes_down(watched):
     lines = lines_of(watched, "counter")
     lefts = [int(left[1]) for line in lines if (left := re.search(r"([0-9]+)s left", line))]
     assert lefts, lines
-    assert lefts == sorted(lefts, reverse=True)
+    assert lefts[-1] == min(lefts) <= 2, lines
 
 
 @pytest.mark.parametrize(
