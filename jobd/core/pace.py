@@ -20,7 +20,9 @@ BACK: Final = 5.0
 """Points that a report may go back, as those of several bars in turn do, and still be the same."""
 FIRST_S: Final = 2.0
 """Seconds of progress before anything is said."""
-_STEPS: Final = ((60, 1), (300, 5), (900, 15), (3600, 60), (36000, 300), (float("inf"), 3600))
+_LONGEST: Final = 10.0 * 365 * 86400
+"""Seconds; more than that is no estimate."""
+_STEPS: Final = ((60, 1), (300, 5), (900, 15), (3600, 60), (36000, 300), (_LONGEST, 3600))
 """Up to so many seconds left, they are told in steps of so many."""
 
 
@@ -78,6 +80,8 @@ def _sums(pace: Pace, seconds: float, points: float) -> tuple[float, float]:
     return pace.seconds * kept + seconds, pace.points * kept + points
 
 
-def _rounded(seconds: float) -> float:
+def _rounded(seconds: float) -> float | None:
+    if not seconds < _LONGEST:
+        return None
     step = next(step for limit, step in _STEPS if seconds <= limit)
     return float(max(1, round(seconds / step)) * step)

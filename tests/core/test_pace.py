@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobd.core.pace import FIRST_S, Pace, begun, reported, seconds_left
@@ -124,6 +124,7 @@ def test_the_clock_may_be_set_back():
     assert seconds_left(pace, 50.0) == 90
 
 
+@example([(0.0, 0.0), (9.0, 5e-324)], 9.0)
 @given(st.lists(st.tuples(st.floats(0, 1e7), st.floats(0, 100)), min_size=1), st.floats(0, 1e9))
 def test_whatever_comes_it_is_a_number_of_seconds(reports, now):
     (at, percent), *rest = reports
