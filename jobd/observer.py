@@ -17,6 +17,11 @@ from jobd.runs import Run, Runs
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
+_FREELY: Final = 200
+"""Reports of an attempt that are told as they come. One that has more, as for each of many files,
+is told of once in `_SPARSELY` seconds: each is an event in the history.
+"""
+_SPARSELY: Final = 5.0
 _PATIENCE: Final = 0.5
 """Seconds of computing after which a rule is given up, though it was tried when submitted."""
 
@@ -87,14 +92,14 @@ class Observer:
         if anew:
             sight.file.forget()
             sight.output.forget()
-        reading = sight.look()
-        before = run.reading
-        if reading is None or (
-            before is not None
-            and int(before.percent) == int(reading.percent)
-            and (before.message == reading.message or not sight.reports)
-        ):
+        reading = sight.look() or sight.late
+        if reading is None or _alike(run.reading, reading, messages=sight.reports):
+            sight.late = None
             return None
+        if not (sight.is_due() or anew):
+            sight.late = reading
+            return None
+        sight.told()
         run.reading = reading
         return reading
 
@@ -115,7 +120,18 @@ class _Sight:
         self.output = Growing(output)
         self.reports = False
         """It has written into its `JOBD_PROGRESS`: from then on its output is not looked at."""
+        self.late: Reading | None = None
+        """What is to be told when it is due."""
         self._rule = rule
+        self._told = 0
+        self._told_at = 0.0
+
+    def is_due(self) -> bool:
+        return self._told < _FREELY or time.monotonic() - self._told_at >= _SPARSELY
+
+    def told(self) -> None:
+        self._told += 1
+        self._told_at = time.monotonic()
 
     def look(self) -> Reading | None:
         said = self.file.news()
@@ -135,6 +151,14 @@ class _Sight:
             log.warning("%s: --progress %r takes too long", self.output.path, self._rule.text)
             self._rule = NONE
         return reading
+
+
+def _alike(told: Reading | None, reading: Reading, *, messages: bool) -> bool:
+    return (
+        told is not None
+        and int(told.percent) == int(reading.percent)
+        and (told.message == reading.message or not messages)
+    )
 
 
 def _rule_of(run: Run) -> Rule:

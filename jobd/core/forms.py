@@ -122,7 +122,6 @@ COUNTERS: Final = (
         rf"^(?:.{{0,80}}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
         rf"(?:{_DOING}{_TO}? *|{_UNIT})[ :#=\[(]*{_N_OF_M}",
     ),
-    _form("mkfs", rf"^{_DOING}{_TO}{{0,6}} *: *{_N}/{_N}$"),
 )
 
 ALONE: Final = (

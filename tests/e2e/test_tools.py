@@ -126,3 +126,16 @@ def test_restart_keeps_the_rule(shared):
         shared.jobctl("restart", str(job))
     shared.wait(job)
     assert json_of(shared.jobctl("show", str(job), "--json"))["progress"] == 40
+
+
+def test_the_time_left_after_a_restart_of_the_daemon(running):
+    gate = running.gate()
+    job = running.submit(f'echo 40 >"$JOBD_PROGRESS"; read _ <{gate.path}')
+    wait_until(lambda: running.job(job).eta_s, PATIENCE)
+    running.jobd("restart")
+    left = wait_until(
+        lambda: (running.job(job).progress == 40) and running.job(job).eta_s, PATIENCE
+    )
+    assert 0 < left < 100
+    gate.open()
+    assert running.wait(job)[job].eta_s is None

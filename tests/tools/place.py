@@ -121,10 +121,11 @@ def _repository(folder: Path) -> None:
 
 class _Slow(http.server.SimpleHTTPRequestHandler):
     def copyfile(self, source, outputfile) -> None:
-        while block := source.read(BIG // 100):
-            outputfile.write(block)
-            if len(block) > 10_000:
-                time.sleep(SECONDS / 100)
+        with contextlib.suppress(ConnectionError):  # it asked only whether it is there
+            while block := source.read(BIG // 100):
+                outputfile.write(block)
+                if len(block) > 10_000:
+                    time.sleep(SECONDS / 100)
 
     def log_message(self, *_args) -> None:
         pass

@@ -55,7 +55,9 @@ def _record(tool: Tool, place: Path, command: str) -> None:
     outputs = _outputs(command, place)
     head = outputs[-1][:HEAD] if tool.seconds else b""
     samples = [Sample(output[-WINDOW:], _said(tool, output[-WINDOW:])) for output in outputs]
-    wrong = [s for s in samples if not _right(s, head, last=s is samples[-1])]
+    # Some erase what they have said before they say it anew, or sum up at the end.
+    silences = sum(_read(s.tail, head) is None for s in samples if s.percent is not None)
+    wrong = [s for s in samples if _wrong(s, head, silent=silences <= len(samples) / 3)]
     numbers = [sample.percent for sample in samples if sample.percent is not None]
     sys.stdout.write(f"{tool.name}: {len(samples)} samples, {numbers[:1]} to {numbers[-1:]}\n")
     for sample in wrong[:1]:
@@ -103,10 +105,9 @@ def _read(tail: bytes, head: bytes) -> float | None:
     return None if reading is None else reading.percent
 
 
-def _right(sample: Sample, head: bytes, *, last: bool) -> bool:
+def _wrong(sample: Sample, head: bytes, *, silent: bool) -> bool:
     read = _read(sample.tail, head)
-    # Once more is said below the last word of progress, silence is right.
-    return read == sample.percent or (read is None and (last or sample.percent in (0, 100)))
+    return read != sample.percent and not (silent and read is None)
 
 
 def _few(tool: Tool, samples: list[Sample], head: bytes) -> list[Sample]:

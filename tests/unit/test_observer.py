@@ -131,6 +131,23 @@ def test_whole_percents_are_enough(watching):
     assert watching.observer.last_look(run) == Reading(11)
 
 
+def test_who_reports_without_end_is_told_of_now_and_then(watching, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    run = watching.run(1)
+    for number in range(2 * module._FREELY + 50):
+        watching.prints(1, f"{number % 100}%", PAST + number)
+        watching.look()
+    assert len(watching.reported) == module._FREELY
+    now = module._SPARSELY
+    watching.look()
+    assert watching.reported[module._FREELY :] == [(1, 49)], "the newest, though it was read before"
+    watching.prints(1, "7%", PAST)
+    watching.look()
+    assert len(watching.reported) == module._FREELY + 1
+    assert watching.observer.last_look(run) == Reading(7)
+
+
 def test_the_begin_is_read_where_it_tells_the_length(watching):
     watching.run(1)
     row = "size=  1kB time=00:00:01.00 bitrate= 1kbits/s speed=1x    \r"
