@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Waiter:
-    """Waits for some of a set of jobs to finish."""
+    """Waits until one of some jobs has finished."""
 
-    def __init__(self, jobs: set[int], *, any_one: bool) -> None:
-        self.left = jobs
-        self._any = any_one
+    def __init__(self, concerns: Callable[[int], bool], job: int | None = None) -> None:
+        self.concerns = concerns
+        self.job = job
+        """The only one, if it is one."""
         self._done = threading.Event()
 
-    def finished(self, job: int) -> None:
-        self.left.discard(job)
-        if self._any or not self.left:
-            self._done.set()
+    def wake(self) -> None:
+        self._done.set()
 
     def wait(self, seconds: float) -> bool:
         return self._done.wait(seconds)
@@ -26,9 +26,11 @@ class Waiter:
 class Hub:
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._waiters: dict[int, list[Waiter]] = {}
+        self._single: dict[int, set[Waiter]] = {}
+        """By their only job, so that the end of another costs nothing."""
+        self._several: set[Waiter] = set()
+        self._awaited: list[Callable[[int], bool]] = []
         self._last_event = 0
-        self._stirred = 0
         self._closed = False
         self.on_finish: Callable[[], object] = lambda: None
         """Called whenever a job has finished; brief."""
@@ -37,33 +39,51 @@ class Hub:
 
     # --- jobs that finish ---------------------------------------------------------------------
 
-    def register(self, jobs: Iterable[int], *, any_one: bool = False) -> Waiter:
-        """Before looking at their states, so that no end slips through in between."""
-        waiter = Waiter(set(jobs), any_one=any_one)
+    def register(self, job: int) -> Waiter:
+        """Before looking at its state, so that its end does not slip through in between."""
+        waiter = Waiter(lambda other: other == job, job)
         with self._lock:
-            for job in waiter.left:
-                self._waiters.setdefault(job, []).append(waiter)
+            self._single.setdefault(job, set()).add(waiter)
         return waiter
 
-    def unregister(self, waiter: Waiter, jobs: Iterable[int]) -> None:
+    def register_any(self, concerns: Callable[[int], bool]) -> Waiter:
+        """For the first of all jobs that it concerns."""
+        waiter = Waiter(concerns)
         with self._lock:
-            for job in jobs:
-                waiters = self._waiters.get(job)
-                if waiters and waiter in waiters:
-                    waiters.remove(waiter)
-                    if not waiters:
-                        del self._waiters[job]
+            self._several.add(waiter)
+        return waiter
+
+    def unregister(self, waiter: Waiter) -> None:
+        with self._lock:
+            self._several.discard(waiter)
+            waiters = self._single.get(waiter.job or 0, set())
+            waiters.discard(waiter)
+            if not waiters:
+                self._single.pop(waiter.job or 0, None)
+
+    @contextmanager
+    def awaiting(self, concerns: Callable[[int], bool]) -> Iterator[None]:
+        """Somebody waits for all of these, one after the other."""
+        with self._lock:
+            self._awaited.append(concerns)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._awaited.remove(concerns)
 
     def awaited(self, job: int) -> bool:
-        return job in self._waiters
+        with self._lock:
+            return any(concerns(job) for concerns in self._awaited)
 
     def finished(self, job: int) -> None:
         self.on_finish()
-        if job not in self._waiters:
+        if not self._several and job not in self._single:
             return
         with self._lock:
-            for waiter in self._waiters.get(job, ()):
-                waiter.finished(job)
+            for waiter in (*self._single.get(job, ()), *self._several):
+                if waiter.concerns(job):
+                    waiter.wake()
 
     # --- events -------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -12,6 +13,9 @@ from msgspec.structs import replace
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import (
+    FINISHED,
+    MAX_ID,
+    UNFINISHED,
     EventPage,
     Events,
     Job,
@@ -30,11 +34,14 @@ from jobd.contract.paths import Paths
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.core.progress import last_line
-from jobd.hub import Hub
+from jobd.core.ranges import Ranges, Within, merge_ranges, ranges_of
+from jobd.hub import Hub, Waiter
 from jobd.inquiry import Inquiry
 from jobd.outputs import PIECE, read_piece, read_tail
-from jobd.selection import Selection, filter_of, merge_ranges
-from jobd.store.reader import SECTIONS, Key, Ranges, Reader, key_of
+from jobd.place import Place
+from jobd.selection import EVERYTHING, Selection, filter_of
+from jobd.store.pages import Key
+from jobd.store.reader import Reader
 from jobd.store.records import EventRow, Filter, JobRow
 from jobd.views import Views, event, path_text
 
@@ -42,11 +49,12 @@ _PAGE: Final = 500
 """Jobs in one reply."""
 _FOLLOW_EVERY: Final = 0.1
 """Seconds between two looks at an output that somebody follows."""
-_UNCOMPLETED: Final = 1000
-"""Jobs that did not complete, in the answer to a wait."""
+_UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
+_TOLD: Final = 1000
+"""So many of them are in the answer to a wait."""
 _HISTORY: Final = 1000
 """Events of one job that are shown."""
-_UNFINISHED: Final = Filter(states=(State.PENDING, State.RUNNING))
+_UNFINISHED: Final = Filter(states=UNFINISHED)
 
 
 class Queries:
@@ -71,43 +79,32 @@ class Queries:
     # --- list -----------------------------------------------------------------------------
 
     def list(self, request: List) -> Page:
-        limits = {
-            "running": request.running,
-            "pending": request.pending,
-            "finished": request.finished,
-        }
-        section, behind, given = _read_cursor(request.cursor)
-        total = _PAGE if request.limit is None else min(_PAGE, request.limit - given)
-        rows: Sequence[JobRow] = []
-        following: str | None = None
-        for name in SECTIONS[SECTIONS.index(section) :]:
-            room = total - len(rows)
-            limit = limits[name]
-            if limit is not None:
-                room = min(room, limit)
-            page = self._section(name, request.selector, behind, room)
-            rows = [*rows, *page]
-            behind = None
-            if len(rows) >= total:
-                following = f"{name}:{':'.join(map(str, key_of(name, rows[-1])))}" if rows else None
-                break
-        more = request.limit is None or given + len(rows) < request.limit
+        rows: list[JobRow] = []
+        place: Place | None = Place.of(request.cursor)
+        while place is not None and len(rows) < _PAGE:
+            left = place.room(request)
+            room = _PAGE - len(rows) if left is None else min(_PAGE - len(rows), left)
+            found, behind = self._section(place, request.selector, room)
+            rows += found
+            place = place.after(len(found), behind)
+            if behind is not None and len(found) < room:
+                break  # enough looked at for one page
         return Page(
             jobs=self._shown(rows),
-            next=f"{following}:{given + len(rows)}" if following and more else None,
+            next=None if place is None else place.cursor(),
             counts=dict(self._ledger.counts),
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
         )
 
     def _section(
-        self, name: str, selector: Selector, behind: Key | None, room: int
-    ) -> Sequence[JobRow]:
-        if room <= 0 or not _may_hold(name, selector.states):
-            return []
+        self, place: Place, selector: Selector, room: int
+    ) -> tuple[Sequence[JobRow], Key | None]:
+        if room <= 0 or not place.may_hold(selector.states):
+            return [], None
         chosen = filter_of(selector)
         if not selector.all:
             chosen = replace(chosen, ranges=tuple(selector.ids))
-        return self._reader.page(name, chosen, behind, room)
+        return self._reader.page(place.section, chosen, place.behind, room)
 
     # --- show -----------------------------------------------------------------------------
 
@@ -223,51 +220,79 @@ class Queries:
         ledger = self._ledger
         if not ranges and ledger.counts[State.PENDING] + ledger.counts[State.RUNNING]:
             return 1
-        return int(self._reader.any_unfinished(ranges))
+        if not ranges:
+            ranges = [(1, MAX_ID)]
+        return int(self._reader.one_of(UNFINISHED, ranges) is not None)
 
     # --- wait -----------------------------------------------------------------------------
 
     def wait(self, request: Wait) -> Waited:
         """Raises: BadRequest (nothing was named)."""
-        selector = request.selector
-        if not selector.named:
+        if not request.selector.named:
             raise BadRequest("name the jobs to wait for, or --all")
-        states = selector.states
-        if selector.all and not selector.ids and not selector.filtered:
-            states = [State.PENDING, State.RUNNING]
-        chosen = replace(filter_of(selector), states=tuple(states))
-        ids = [job for job, _ in self._selection.jobs(selector.ids, chosen)]
-        waiter = self._hub.register(ids, any_one=request.any)
+        ranges = self._meant(request.selector)
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        look = self._until_one if request.any else self._until_all
+        # Those that finish meanwhile are kept until we have told how.
+        with self._hub.awaiting(Within(ranges)):
+            while not (done := look(ranges, until)) and time.monotonic() < until:
+                pass
+            return self._waited(request, ranges, done=done)
+
+    def _meant(self, selector: Selector) -> Ranges:
+        """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""
+        chosen = filter_of(selector)
+        if selector.ids and chosen == EVERYTHING and not selector.all:
+            last = self._reader.last_id()
+            return merge_ranges((low, min(high, last)) for low, high in selector.ids)
+        if selector.all and not selector.ids and chosen == EVERYTHING:
+            chosen = _UNFINISHED
+        return ranges_of(job for job, _ in self._selection.jobs(selector.ids, chosen))
+
+    def _until_all(self, ranges: Ranges, until: float) -> bool:
+        """Wait for one of those that have not finished: while it has not, no look at the others
+        is needed. True: none is left.
+        """
+        job = self._reader.one_of(UNFINISHED, ranges)
+        if job is not None:
+            self._until_finished(self._hub.register(job), [(job, job)], until)
+        return job is None
+
+    def _until_one(self, ranges: Ranges, until: float) -> bool:
+        """Wait until one of them has finished. True: one has, or there is none to wait for."""
+        if not ranges:
+            return True
+        return self._until_finished(self._hub.register_any(Within(ranges)), ranges, until)
+
+    def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
         try:
             # Those that ended before the hub knew of us will not be told again.
-            left = {job for job, _ in self._selection.jobs(_as_ranges(ids), _UNFINISHED)}
-            for job in ids:
-                if job not in left:
-                    waiter.finished(job)
-            done = not ids or waiter.wait(min(request.wait, MAX_WAIT))
+            if self._reader.one_of(FINISHED, ranges) is not None:
+                return True
+            return waiter.wait(until - time.monotonic())
         finally:
-            self._hub.unregister(waiter, ids)
-        return self._waited(request, ids, done=done)
+            self._hub.unregister(waiter)
 
-    def _waited(self, request: Wait, ids: Sequence[int], *, done: bool) -> Waited:
-        ranges = _as_ranges(ids)
-        found = dict(self._selection.jobs(ranges)) if ids else {}
-        counts = dict.fromkeys(State, 0)
-        for state in found.values():
-            counts[state] += 1
+    def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
+        counts = self._reader.count_within(ranges)
+        total = sum(counts.values())
         done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
-        bad = [job for job, state in found.items() if state in (State.FAILED, State.STOPPED)]
-        wanted = list(found) if len(found) == 1 else bad[:_UNCOMPLETED]
-        jobs = [*self._jobs(wanted)] if done else []
+        jobs = self._told(ranges, total) if done else []
         return Waited(
             done=done,
-            total=len(found),
+            total=total,
             counts=counts,
-            jobs=jobs,
+            jobs=[*jobs],
             last_lines={job.id: self._last_line(job) for job in jobs if job.state is State.FAILED},
             missing=self._selection.missing(request.selector),
-            ids=ranges,
+            ids=[*ranges],
         )
+
+    def _told(self, ranges: Ranges, total: int) -> Sequence[Job]:
+        """The one there is, or those that did not complete."""
+        states = () if total == 1 else _UNCOMPLETED
+        found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
+        return self._jobs([job for job, _ in islice(found, _TOLD)])
 
     def _jobs(self, ids: Sequence[int]) -> Sequence[Job]:
         return self._shown(self._reader.jobs(ids))
@@ -278,27 +303,3 @@ class Queries:
 
     def _last_line(self, job: Job) -> str:
         return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))
-
-
-def _as_ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
-    return merge_ranges((job, job) for job in ids)
-
-
-def _may_hold(section: str, states: Sequence[State]) -> bool:
-    if not states:
-        return True
-    if section == "finished":
-        return any(state.finished for state in states)
-    return State(section) in states
-
-
-def _read_cursor(cursor: str | None) -> tuple[str, Key | None, int]:
-    """Section, key, and how many jobs the pages before had."""
-    if cursor is None:
-        return SECTIONS[0], None, 0
-    try:
-        section, first, second, given = cursor.split(":")
-        SECTIONS.index(section)
-        return section, (int(first), int(second)), int(given)
-    except ValueError:
-        raise BadRequest(f"cursor: {cursor!r} is none of ours") from None

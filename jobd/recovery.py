@@ -21,7 +21,7 @@ from jobd.engines.base import Engine, Fate, Process
 from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
 from jobd.store.reader import Reader
-from jobd.store.records import Filter, JobRow
+from jobd.store.records import JobRow
 from jobd.store.store import Started, Store
 from jobd.store.writer import Writer
 
@@ -41,7 +41,7 @@ def recover(
     for first, last in reader.staged():
         while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
             pass
-    rows = reader.page("running", Filter(), None, 1_000_000)
+    rows = reader.running()
     found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
     crash_point("recovering")
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]

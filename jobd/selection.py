@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.contract.models import MAX_ID, Selector, State
+from jobd.core.ranges import merge_ranges
 from jobd.store.reader import Reader
 from jobd.store.records import Filter
 
@@ -73,14 +74,3 @@ def _groups(merged: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
 def _from(group: list[tuple[int, int]], first: int) -> tuple[tuple[int, int], ...]:
     """What is left of the ranges from an id on: pages begin where the last one ended."""
     return tuple((max(low, first), high) for low, high in group if high >= first)
-
-
-def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted, without overlap; so that 10,000 single ids in a row are one range."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        elif first <= last:
-            merged.append((first, last))
-    return merged

@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"contract", "core"} | LEAVES,
     "engines": {"contract", "core"} | LEAVES,
     "outputs": {"contract", "core"},
-    "selection": {"contract", "store"},
+    "selection": {"contract", "core", "store"},
     "courier": {"engines"} | LEAVES,
     "runs": {"contract", "core", "courier", "store", "engines"} | LEAVES,
     "orders": {"contract", "core", "store"},
@@ -45,7 +45,9 @@ ROOMS: dict[str, set[str]] = {
     | LEAVES,
     "why": {"contract", "core"},
     "inquiry": {"contract", "core", "store", "why"},
-    "queries": {"contract", "core", "store", "outputs", "selection", "views", "inquiry"} | LEAVES,
+    "place": {"contract", "store"},
+    "queries": {"contract", "core", "store", "outputs", "place", "selection", "views", "inquiry"}
+    | LEAVES,
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
     | {"books", "dependants"}

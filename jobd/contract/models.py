@@ -49,7 +49,8 @@ class State(StrEnum):
         return self in FINISHED
 
 
-FINISHED: Final = frozenset({State.COMPLETED, State.FAILED, State.STOPPED})
+UNFINISHED: Final = (State.PENDING, State.RUNNING)
+FINISHED: Final = (State.COMPLETED, State.FAILED, State.STOPPED)
 
 JobId = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]

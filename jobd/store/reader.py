@@ -13,9 +13,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from jobd.contract.models import MAX_PRIORITY, State
+from jobd.core.ranges import Ranges
 from jobd.core.ready import Entry
 from jobd.core.retention import Finished
+from jobd.store import lookups
+from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
+from jobd.store.pages import Key, read_page
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -45,33 +49,6 @@ FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> 'pending'
                LEFT JOIN arrays AS r ON r.first = j.array
 """
-_VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
-
-SECTIONS: Final = ("running", "pending", "finished")
-"""The order in which jobs are listed."""
-_SECTION: Final = {
-    "running": ("j.state = 'running'", "(j.started_at, j.id) > (?, ?)", "j.started_at, j.id"),
-    "pending": (
-        "j.state = 'pending'",
-        # The first comparison is what lets the index find the place.
-        "j.priority <= -? AND (-j.priority, j.id) > (?, ?)",
-        "j.priority DESC, j.id",
-    ),
-    "finished": (
-        "j.finished_at IS NOT NULL",
-        "(j.finished_at, j.id) < (?, ?)",
-        "j.finished_at DESC, j.id DESC",
-    ),
-}
-Key = tuple[int, int]
-Ranges = Sequence[tuple[int, int]]
-
-
-def key_of(section: str, row: JobRow) -> Key:
-    """Where in its section a job stands; the next page begins behind it."""
-    if section == "pending":
-        return -row.priority, row.id
-    return (row.started_at if section == "running" else row.finished_at) or 0, row.id
 
 
 class Reader:
@@ -108,7 +85,7 @@ class Reader:
     # --- jobs -----------------------------------------------------------------------------
 
     def job(self, job: int) -> JobRow | None:
-        rows = self._all(f"{_JOB} WHERE j.id = ? AND {_VISIBLE}", (job,))
+        rows = self._all(f"{_JOB} WHERE j.id = ? AND {VISIBLE}", (job,))
         return _job(rows[0]) if rows else None
 
     def jobs(self, ids: Sequence[int]) -> list[JobRow]:
@@ -116,47 +93,38 @@ class Reader:
         marks = ",".join("?" * len(ids))
         return [
             _job(row)
-            for row in self._all(
-                f"{_JOB} WHERE j.id IN ({marks}) AND {_VISIBLE} ORDER BY j.id", ids
-            )
+            for row in self._all(f"{_JOB} WHERE j.id IN ({marks}) AND {VISIBLE} ORDER BY j.id", ids)
         ]
 
     def select(self, chosen: Filter, limit: int) -> list[tuple[int, State]]:
-        """The first ids, in order, that are meant."""
-        where, values = _chosen(chosen)
-        rows = self._all(
-            f"SELECT j.id, j.state FROM jobs AS j WHERE {where} AND {_VISIBLE}"
-            " ORDER BY j.id LIMIT ?",
-            (*values, limit),
-        )
-        return [(int(str(row[0])), State(str(row[1]))) for row in rows]
+        """The first ids, in order, that are meant. Of several ranges none should be wide."""
+        with self._connection() as connection:
+            return lookups.read_ids(connection, chosen, limit)
 
-    def any_unfinished(self, ranges: Ranges) -> bool:
-        where, values = _within("j.id", ranges)
-        rows = self._all(
-            f"SELECT EXISTS (SELECT 1 FROM jobs AS j WHERE j.state = 'running' AND {where})"
-            f" OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.state = 'pending' AND {where})",
-            (*values, *values),
-        )
-        return bool(rows[0][0])
+    def one_of(self, states: Sequence[State], ranges: Ranges) -> int | None:
+        """Some job in one of these states."""
+        with self._connection() as connection:
+            return lookups.one_of(connection, states, ranges)
+
+    def count_within(self, ranges: Ranges) -> dict[State, int]:
+        """How many jobs there are in each state."""
+        with self._connection() as connection:
+            return lookups.count_within(connection, ranges)
 
     def page(
-        self,
-        section: str,
-        chosen: Filter,
-        behind: Key | None,
-        limit: int,
-    ) -> list[JobRow]:
-        """The next jobs of a section, found by key and never by counting rows."""
-        member, beyond, order = _SECTION[section]
-        where, values = _chosen(chosen)
-        if behind is not None:
-            where = f"{where} AND {beyond}"
-            values += [behind[0], *behind] if section == "pending" else behind
-        rows = self._all(
-            f"{_JOB} WHERE {member} AND {where} AND {_VISIBLE} ORDER BY {order} LIMIT ?",
-            (*values, limit),
-        )
+        self, section: str, chosen: Filter, behind: Key | None, limit: int
+    ) -> tuple[list[JobRow], Key | None]:
+        """The next jobs of a section, and the key behind which to go on (None: there are no more).
+
+        A page that is not full need not be the last: a filter passes over so many jobs at a time.
+        """
+        with self._connection() as connection, _one_view(connection):
+            rows, key = read_page(connection, _JOB, section, chosen, behind, limit)
+        return [_job(row) for row in rows], key
+
+    def running(self) -> list[JobRow]:
+        """All that run."""
+        rows = self._all(f"{_JOB} WHERE j.state = 'running' ORDER BY j.started_at, j.id")
         return [_job(row) for row in rows]
 
     def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
@@ -168,14 +136,14 @@ class Reader:
             "SELECT COUNT(*), SUM(reason = 'queued' AND (? IS NULL OR group_name = ?))"
             " FROM (SELECT reason, group_name FROM jobs AS j WHERE j.state = 'pending'"
             "       AND j.priority >= ? AND (j.priority > ? OR j.id < ?)"
-            f"       AND {_VISIBLE} ORDER BY j.priority DESC, j.id LIMIT ?)",
+            f"       AND {VISIBLE} ORDER BY j.priority DESC, j.id LIMIT ?)",
             (group, group, entry.priority, entry.priority, entry.id, look),
         )
         looked, found = (int(str(value or 0)) for value in rows[0])
         return found, looked >= look
 
     def latest_started(self) -> int | None:
-        """By the history, whose end is near: a start is its job's second event at the earliest."""
+        """By the history, in which those that are left are found near the end."""
         rows = self._all(
             "SELECT e.job FROM events AS e JOIN jobs AS j ON j.id = e.job"
             " WHERE e.event = 'started' ORDER BY e.seq DESC LIMIT 1"
@@ -213,7 +181,7 @@ class Reader:
     # --- history --------------------------------------------------------------------------
 
     def events(self, after: int, ranges: Ranges, limit: int) -> list[EventRow]:
-        where, values = _within("e.job", ranges)
+        where, values = _of_jobs(ranges)
         rows = self._all(
             f"SELECT seq, at, job, event, user, data FROM events AS e WHERE seq > ? AND {where}"
             " ORDER BY seq LIMIT ?",
@@ -265,7 +233,7 @@ class Reader:
     def _ready_behind(self, behind: Key | None) -> list[tuple[object, ...]]:
         low, job = behind or (-MAX_PRIORITY - 1, 0)
         columns = "j.id, j.priority, j.group_name, j.slots, j.gpus"
-        where = f"j.state = 'pending' AND j.reason = 'queued' AND {_VISIBLE}"
+        where = f"j.state = 'pending' AND j.reason = 'queued' AND {VISIBLE}"
         rows = self._all(
             f"SELECT {columns} FROM jobs AS j WHERE {where} AND j.priority = ? AND j.id > ?"
             " ORDER BY j.priority DESC, j.id LIMIT ?",
@@ -278,21 +246,10 @@ class Reader:
         )
 
     def counts(self) -> dict[State, int]:
-        """From the small indexes, whose cost is that of their entries and not of the rows."""
-        bad = "j.state IN ('failed', 'stopped')"
-        rows = self._all(f"SELECT j.state, COUNT(*) FROM jobs AS j WHERE {bad} GROUP BY j.state")
-        counts = dict.fromkeys(State, 0)
-        counts |= {State(str(state)): int(str(count)) for state, count in rows}
-        for state in (State.PENDING, State.RUNNING):
-            counts[state] = self._count(_SECTION[state][0])
-        counts[State.COMPLETED] = self._count(_SECTION["finished"][0]) - sum(
-            counts[state] for state in (State.FAILED, State.STOPPED)
-        )
-        return counts
-
-    def _count(self, condition: str) -> int:
-        rows = self._all(f"SELECT COUNT(*) FROM jobs AS j WHERE {condition}")
-        return int(str(rows[0][0]))
+        """From an index, whose cost is that of its small entries and not of the rows."""
+        rows = self._all(f"SELECT j.state, COUNT(*) FROM jobs AS j WHERE {BY_STATE} GROUP BY 1")
+        counted = {State(str(state)): int(str(count)) for state, count in rows}
+        return dict.fromkeys(State, 0) | counted
 
     def last_id(self) -> int:
         rows = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
@@ -315,39 +272,25 @@ class Reader:
         return str(rows[0][0]) if rows else None
 
 
-def _chosen(chosen: Filter) -> tuple[str, list[object]]:
-    """A condition on jobs `j` and its values."""
-    where, values = _within("j.id", chosen.ranges)
-    for column, wanted in (("j.state", chosen.states), ("j.group_name", chosen.groups)):
-        if wanted:
-            where += f" AND {column} IN ({','.join('?' * len(wanted))})"
-            values += map(str, wanted)
-    if chosen.tags:
-        marks = ",".join("?" * len(chosen.tags))
-        where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN ({marks}))"
-        values += chosen.tags
-    if chosen.name:
-        where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
-    if chosen.since is not None:
-        where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
-    return where, values
-
-
-def _within(column: str, ranges: Ranges) -> tuple[str, list[object]]:
+def _of_jobs(ranges: Ranges) -> tuple[str, list[object]]:
     if not ranges:
         return "1", []
     if len(ranges) == 1:
-        return f"{column} BETWEEN ? AND ?", list(ranges[0])
-    # As one JSON value, since the number of parameters of a statement is limited; and from
-    # the ranges to the jobs, so that the cost is that of the ranges and not that of the queue.
-    text = msgspec.json.encode([list(pair) for pair in ranges]).decode()
+        return "e.job BETWEEN ? AND ?", list(ranges[0])
     return (
-        (
-            f"{column} IN (SELECT x.id FROM json_each(?) AS r JOIN jobs AS x ON x.id BETWEEN"
-            " json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]'))"
-        ),
-        [text],
+        f"e.job IN (SELECT j.id FROM json_each(?) AS r JOIN jobs AS j ON {IN_RANGE})",
+        [as_json(ranges)],
     )
+
+
+@contextmanager
+def _one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several statements that see the same commit."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 _TAGS: Final = JobRow.__struct_fields__.index("tags")

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -359,3 +360,28 @@ def test_the_counts_are_those_of_the_database(make, seed):
     assert inside.sql("SELECT * FROM deletions") == []
     used = dict(inside.sql("SELECT environment, COUNT(*) FROM jobs GROUP BY environment"))
     assert used == dict(inside.sql("SELECT id, uses FROM environments"))
+
+
+def test_limits_of_a_section_hold_over_all_pages(quiet):
+    quiet.submit(*["true"] * 1201)
+    assert quiet.listed(pending=700) == list(range(1, 701))
+    quiet.client.stop(Selector(ids=[(1, 600)]))
+    assert len(quiet.listed(pending=550, finished=520)) == 550 + 520
+    assert len(quiet.listed(pending=550, finished=520, limit=600)) == 600
+    assert quiet.listed(selector=Selector(states=[State.STOPPED]), limit=2) == [600, 599]
+
+
+def test_any_of_a_range_is_enough_and_others_do_not_count(make):
+    inside = make(workers=1)
+    job = inside.submit("sleep 100", "true", "true")
+    with ThreadPoolExecutor() as pool:
+        chosen = Selector(ids=[(job, job + 1)])
+        waiting = pool.submit(inside.client.wait, Wait(selector=chosen, any=True, wait=20))
+        wait_until(lambda: inside.daemon.hub._several)
+        with inside.connect() as other:
+            other.stop(ids(job + 2))
+            assert not waiting.done()
+            other.stop(ids(job + 1))
+            assert waiting.result(20).done
+            assert other.wait(Wait(selector=chosen, any=True, wait=0)).done
+            assert not other.wait(Wait(selector=chosen, wait=0)).done

@@ -49,19 +49,27 @@ def test_an_earlier_deadline_overtakes_the_one_that_is_slept_for(timer):
     assert done.wait(10)
 
 
-def test_a_waiter_for_all_and_one_for_any():
+def test_who_waits_is_woken_by_those_jobs_and_no_others():
     hub = Hub()
-    every, some = hub.register([1, 2]), hub.register([1, 2], any_one=True)
+    one, some = hub.register(2), hub.register_any(range(1, 3).__contains__)
+    hub.finished(3)
+    assert not one.wait(0)
     assert not some.wait(0)
     hub.finished(1)
     assert some.wait(0)
-    assert not every.wait(0)
-    hub.finished(3)
+    assert not one.wait(0)
     hub.finished(2)
-    assert every.wait(0)
-    hub.unregister(every, [1, 2])
-    hub.unregister(some, [1, 2])
-    assert hub._waiters == {}
+    assert one.wait(0)
+
+
+def test_who_has_gone_costs_nothing():
+    hub = Hub()
+    waiters = [hub.register(1), hub.register(1), hub.register_any(lambda _: True)]
+    for waiter in waiters:
+        hub.unregister(waiter)
+    hub.finished(1)
+    assert not any(waiter.wait(0) for waiter in waiters)
+    assert (hub._single, hub._several) == ({}, set())
 
 
 def test_whoever_waits_for_an_event_is_woken_by_it():

@@ -1,0 +1,40 @@
+"""Pieces of SQL that several statements share; all of them are about jobs `j`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from jobd.store.records import Filter
+
+VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
+IN_RANGE: Final = "j.id BETWEEN json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]')"
+"""Of a range `r` out of json_each; as one JSON value, since parameters are limited in number."""
+
+BY_STATE: Final = "j.id > 0"
+"""Always so; what lets a statement use the index of all jobs by state and id."""
+
+
+def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[object]]:
+    """On jobs `j`, with its values; the ranges are left out."""
+    where, values = "1", list[object]()
+    states = chosen.states if with_states else ()
+    for column, wanted in (("j.state", states), ("j.group_name", chosen.groups)):
+        if wanted:
+            # The plus keeps an index from being chosen for it: others lead to fewer jobs.
+            where += f" AND +{column} IN ({','.join('?' * len(wanted))})"
+            values += map(str, wanted)
+    if chosen.tags:
+        marks = ",".join("?" * len(chosen.tags))
+        where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN ({marks}))"
+        values += chosen.tags
+    if chosen.name:
+        where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
+    if chosen.since is not None:
+        where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
+    return where, values
+
+
+def as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,59 @@
+"""Jobs by ids and states: which there are, and how many. Each costs what it finds, and no more."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from jobd.contract.models import State
+from jobd.core.ranges import Ranges
+from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
+from jobd.store.records import Filter
+
+
+def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[tuple[int, State]]:
+    """The first that are meant, in order of id, with their states. One range at most is wide."""
+    where, values = condition(chosen, with_states=False)
+    if len(chosen.ranges) == 1:
+        within, given = "j.id BETWEEN ? AND ?", list[object](chosen.ranges[0])
+    elif chosen.ranges:
+        # From the ranges to the jobs, so that the cost is that of the ranges.
+        within = f"j.id IN (SELECT j.id FROM json_each(?) AS r CROSS JOIN jobs AS j ON {IN_RANGE})"
+        given = [as_json(chosen.ranges)]
+    else:
+        within, given = "1", []
+    found: list[tuple[int, str]] = []
+    for state in chosen.states or (None,):
+        only = "1" if state is None else f"j.state = '{state.value}' AND {BY_STATE}"
+        found += database.execute(
+            f"SELECT j.id, j.state FROM jobs AS j WHERE {only} AND {within} AND {where}"
+            f" AND {VISIBLE} ORDER BY j.id LIMIT ?",
+            (*given, *values, limit),
+        )
+    return [(job, State(state)) for job, state in sorted(found)[:limit]]
+
+
+def one_of(database: sqlite3.Connection, states: Sequence[State], ranges: Ranges) -> int | None:
+    """Some job with one of these states: the highest id of the first state in the last range."""
+    for state in states:
+        row = database.execute(
+            "SELECT (SELECT MAX(j.id) FROM jobs AS j WHERE j.state = ?"
+            f" AND {BY_STATE} AND {IN_RANGE}) AS found"
+            " FROM json_each(?) AS r WHERE found IS NOT NULL LIMIT 1",
+            (state.value, as_json(ranges[::-1])),
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
+
+
+def count_within(database: sqlite3.Connection, ranges: Ranges) -> dict[State, int]:
+    """How many jobs there are in each state; costs what there is in the ranges, in an index."""
+    counts = dict.fromkeys(State, 0)
+    for state in State:
+        (counts[state],) = database.execute(
+            "SELECT COUNT(*) FROM json_each(?) AS r CROSS JOIN jobs AS j INDEXED BY jobs_state"
+            f" ON j.state = ? AND {IN_RANGE} WHERE {BY_STATE} AND {VISIBLE}",
+            (as_json(ranges), state.value),
+        ).fetchone()
+    return counts

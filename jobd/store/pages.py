@@ -1,0 +1,181 @@
+"""Pages of jobs: each costs what the page holds, wherever in a long list it is.
+
+A section is walked along its index, from the key of the last job that was seen. What a filter
+leaves out is passed over, a bounded number of jobs at a time: a page may then hold fewer jobs than
+it has room for, even none, and still not be the last. Where few ids are meant, they are looked up
+instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from jobd.contract.models import FINISHED
+from jobd.core.ranges import Ranges, Within, merge_ranges, width
+from jobd.store.conditions import IN_RANGE, VISIBLE, as_json, condition
+from jobd.store.records import Filter
+
+SECTIONS: Final = ("running", "pending", "finished")
+"""The order in which jobs are listed."""
+NARROW: Final = 10_000
+"""So many ids are looked up rather than looked for."""
+_STRIDE: Final = 500
+"""Jobs that are held against a filter at a time."""
+_STRIDES: Final = NARROW // _STRIDE
+"""For one page, at most."""
+
+Key = tuple[int, int]
+"""Where in its section a job stands: a number to sort by, and its id or the opposite of it."""
+Row = tuple[object, ...]
+
+
+class _Walk(NamedTuple):
+    """Some jobs of a section, in the order in which an index has them."""
+
+    where: str
+    values: Sequence[object]
+
+
+class _Section(NamedTuple):
+    member: str
+    """What its jobs have in common."""
+    key: str
+    """Ascending: the order of the section."""
+    order: str
+    """The same as the index has it."""
+    walks: Callable[[Filter, Key | None], list[_Walk]]
+    """Those behind a key; the section is all of them, merged."""
+
+
+def _running(_: Filter, behind: Key | None) -> list[_Walk]:
+    state = "j.state = 'running'"
+    if behind is None:
+        return [_Walk(state, ())]
+    return [_Walk(f"{state} AND (j.started_at, j.id) > (?, ?)", behind)]
+
+
+def _pending(_: Filter, behind: Key | None) -> list[_Walk]:
+    state = "j.state = 'pending'"
+    if behind is None:
+        return [_Walk(state, ())]
+    # Two, since in an index that runs downwards and then upwards there is no "behind" of a pair.
+    rank, job = behind
+    return [
+        _Walk(f"{state} AND j.priority = ? AND j.id > ?", (-rank, job)),
+        _Walk(f"{state} AND j.priority < ?", (-rank,)),
+    ]
+
+
+def _finished(chosen: Filter, behind: Key | None) -> list[_Walk]:
+    where = "j.state = ? AND j.finished_at IS NOT NULL"
+    values: Sequence[object] = ()
+    if behind is not None:
+        where += " AND (j.finished_at, j.id) < (?, ?)"
+        values = [-part for part in behind]
+    states = [state for state in FINISHED if state in (chosen.states or FINISHED)]
+    return [_Walk(where, (state.value, *values)) for state in states]
+
+
+_SECTION: Final = {
+    "running": _Section(
+        "j.state = 'running'", "j.started_at, j.id", "j.started_at, j.id", _running
+    ),
+    "pending": _Section(
+        "j.state = 'pending'", "-j.priority, j.id", "j.priority DESC, j.id", _pending
+    ),
+    "finished": _Section(
+        "j.finished_at IS NOT NULL",
+        "-j.finished_at, -j.id",
+        "j.finished_at DESC, j.id DESC",
+        _finished,
+    ),
+}
+
+
+# --- a page of a section --------------------------------------------------------------------
+
+
+def read_page(
+    database: sqlite3.Connection,
+    select: str,
+    section: str,
+    chosen: Filter,
+    behind: Key | None,
+    limit: int,
+) -> tuple[list[Row], Key | None]:
+    """Its next jobs, `limit` at most (and at least 1), and the key behind which to go on.
+
+    `select` begins with the id and ends before WHERE. Key None: that was the last of them.
+    """
+    chosen_ids = Within(chosen.ranges)
+    rows: list[Row] = []
+    for keys, last in _strides(database, section, chosen, behind, limit):
+        meant = [abs(job) for _, job in keys if chosen_ids(abs(job))]
+        found = _rows(database, select, chosen, meant)
+        for key in keys:
+            row = found.get(abs(key[1]))
+            if row is not None:
+                rows.append(row)
+                if len(rows) == limit:
+                    return rows, key
+        if last:
+            return rows, None
+        behind = keys[-1]
+    return rows, behind
+
+
+def _strides(
+    database: sqlite3.Connection, section: str, chosen: Filter, behind: Key | None, limit: int
+) -> Iterator[tuple[list[Key], bool]]:
+    """Keys in their order, a stride at a time, and whether they are the last there are."""
+    if chosen.ranges and width(chosen.ranges) <= NARROW:
+        yield from _looked_up(database, section, chosen.ranges, behind)
+        return
+    plain = chosen == Filter(states=chosen.states)
+    size = limit if plain else _STRIDE
+    for _ in range(_STRIDES):
+        keys = _walked(database, section, chosen, behind, size)
+        yield keys, len(keys) < size
+        if len(keys) < size:
+            return
+        behind = keys[-1]
+
+
+def _walked(
+    database: sqlite3.Connection, section: str, chosen: Filter, behind: Key | None, count: int
+) -> list[Key]:
+    _, key, order, walks = _SECTION[section]
+    found: list[Key] = []
+    for where, values in walks(chosen, behind):
+        found += database.execute(
+            f"SELECT {key} FROM jobs AS j WHERE {where} ORDER BY {order} LIMIT ?",
+            (*values, count),
+        )
+    return sorted(found)[:count]
+
+
+def _looked_up(
+    database: sqlite3.Connection, section: str, ranges: Ranges, behind: Key | None
+) -> Iterator[tuple[list[Key], bool]]:
+    member, key, _, _ = _SECTION[section]
+    found: list[Key] = database.execute(
+        f"SELECT {key} FROM json_each(?) AS r CROSS JOIN jobs AS j NOT INDEXED"
+        f" ON {IN_RANGE} WHERE {member}",
+        (as_json(merge_ranges(ranges)),),
+    ).fetchall()
+    keys = sorted(found if behind is None else (key for key in found if key > behind))
+    for at in range(0, len(keys) or 1, _STRIDE):
+        yield keys[at : at + _STRIDE], at + _STRIDE >= len(keys)
+
+
+def _rows(
+    database: sqlite3.Connection, select: str, chosen: Filter, ids: list[int]
+) -> dict[int, Row]:
+    where, values = condition(chosen)
+    rows = database.execute(
+        f"{select} WHERE j.id IN (SELECT value FROM json_each(?)) AND {where} AND {VISIBLE}",
+        (as_json(ids), *values),
+    )
+    return {row[0]: row for row in rows}

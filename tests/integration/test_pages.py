@@ -1,0 +1,218 @@
+"""What is listed or chosen costs what is found, in a store of 200,000 jobs.
+
+Nothing is timed: SQLite counts the steps that a statement takes.
+"""
+
+import random
+
+import pytest
+
+from jobd.contract.models import FINISHED, UNFINISHED, State
+from jobd.selection import EVERYTHING, Selection
+from jobd.store.database import open_writer
+from jobd.store.reader import Reader
+from jobd.store.records import Filter
+
+PENDING, COMPLETED, RARE = 100_000, 99_960, 20
+JOBS = PENDING + COMPLETED + 2 * RARE
+EVERY = 5000
+"""Between two jobs that failed, and two that were stopped."""
+PAGE = 100
+STEP = 50
+"""Steps of SQLite's virtual machine that are counted as one."""
+ROWS = f"""
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {JOBS})
+INSERT INTO jobs (id, state, priority, name, user, spec, environment, submitted_at, queued_at,
+                  finished_at, tags)
+SELECT i,
+       CASE WHEN i > {JOBS - PENDING} THEN 'pending' WHEN i % {EVERY} = 0 THEN 'failed'
+            WHEN i % {EVERY} = 1 THEN 'stopped' ELSE 'completed' END,
+       CASE WHEN i % 50000 = 7 THEN 100 ELSE 0 END, 'n' || (i % 1000), 'me', x'', 1, i, i,
+       CASE WHEN i > {JOBS - PENDING} THEN NULL ELSE 1000 + i / 3 END,
+       CASE WHEN i % {EVERY} = 0 THEN '["rare"]' END
+FROM n
+"""
+
+
+class Counted:
+    """A reader whose one connection counts what it does."""
+
+    def __init__(self, path):
+        self.reader = Reader(path)
+        self.reader.last_id()
+        connection = self.reader._idle.get()
+        connection.set_progress_handler(self._step, STEP)
+        self.reader._idle.put(connection)
+        self.steps = 0
+
+    def _step(self):
+        self.steps += STEP
+
+    def cost(self, action):
+        self.steps = 0
+        result = action()
+        return self.steps, result
+
+    def pages(self, section, chosen=EVERYTHING, limit=PAGE):
+        """Each page of a section with its cost."""
+        behind = None
+        while True:
+            steps, (rows, behind) = self.cost(
+                lambda behind=behind: self.reader.page(section, chosen, behind, limit)
+            )
+            yield steps, [row.id for row in rows]
+            if behind is None:
+                return
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pages") / "store.db"
+    writer = open_writer(path, durable=False)
+    writer.execute("INSERT INTO environments VALUES (1, x'', x'', 1)")
+    writer.execute(ROWS)
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def counted(path):
+    made = Counted(path)
+    yield made
+    made.reader.close()
+
+
+@pytest.fixture
+def cheap(counted):
+    """What a full page costs at the beginning of a list, twice."""
+    steps, _ = next(counted.pages("finished"))
+    return 2 * steps
+
+
+def in_order(section):
+    def state_of(job):
+        if job > JOBS - PENDING:
+            return "pending"
+        return {0: "failed", 1: "stopped"}.get(job % EVERY, "completed")
+
+    ids = [
+        job for job in range(1, JOBS + 1) if (state_of(job) == "pending") is (section == "pending")
+    ]
+    if section == "pending":
+        return sorted(ids, key=lambda job: (job % 50000 != 7, job))
+    return sorted(ids, key=lambda job: (1000 + job // 3, job), reverse=True)
+
+
+@pytest.mark.parametrize("section", ["pending", "finished"])
+def test_every_page_costs_the_same_and_all_are_the_whole(counted, cheap, section):
+    costs, pages = zip(*counted.pages(section), strict=True)
+    assert [job for page in pages for job in page] == in_order(section)
+    assert max(costs) < cheap
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.STOPPED])
+def test_the_few_that_failed_are_found_at_once(counted, cheap, state):
+    pages = list(counted.pages("finished", Filter(states=(state,))))
+    assert [len(page) for _, page in pages] == [RARE]
+    assert pages[0][0] < cheap
+
+
+def test_those_of_two_states_are_merged(counted):
+    chosen = Filter(states=(State.FAILED, State.STOPPED))
+    found = [job for _, page in counted.pages("finished", chosen, limit=7) for job in page]
+    assert found == [job for job in in_order("finished") if job % EVERY in (0, 1)]
+
+
+@pytest.mark.parametrize("section", ["pending", "finished"])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Filter(ranges=((1, JOBS),)),
+        Filter(ranges=((10, 60_000), (90_000, 120_000))),
+        Filter(tags=("rare",)),
+        Filter(name="n77"),
+        Filter(groups=("none",)),
+        Filter(since=JOBS - 10),
+    ],
+)
+def test_a_filter_passes_over_a_bounded_number(counted, cheap, section, chosen):
+    """Each page looks at 10,000 jobs at most, and all pages together find what there is."""
+    costs, pages = zip(*counted.pages(section, chosen, 500), strict=True)
+    assert max(costs) < 10_000 / PAGE * cheap
+    meant = {
+        job
+        for job in range(1, JOBS + 1)
+        if (not chosen.ranges or any(low <= job <= high for low, high in chosen.ranges))
+        and (not chosen.tags or job % EVERY == 0)
+        and (not chosen.name or job % 1000 == 77)
+        and not chosen.groups
+        and job >= (chosen.since or 0)
+    } & set(in_order(section))
+    found = [job for page in pages for job in page]
+    assert found == [job for job in in_order(section) if job in meant]
+
+
+def test_few_ids_are_looked_up(counted, cheap):
+    """Also where they stand at the very end of a list."""
+    some = sorted(random.Random(1).sample(range(1, JOBS - PENDING), PAGE))
+    chosen = Filter(ranges=tuple((job, job) for job in some))
+    pages = list(counted.pages("finished", chosen))
+    assert pages[0][1] == sorted(some, key=lambda job: (1000 + job // 3, job), reverse=True)
+    assert sum(steps for steps, _ in pages) < 2 * cheap
+
+
+def test_ids_are_chosen_page_by_page(counted, cheap):
+    selection, total = Selection(counted.reader), 0
+    steps, found = counted.cost(lambda: counted.reader.select(Filter(states=UNFINISHED), PAGE))
+    assert [job for job, _ in found] == list(range(JOBS - PENDING + 1, JOBS - PENDING + PAGE + 1))
+    assert steps < cheap
+    total, found = counted.cost(lambda: list(selection.jobs([], Filter(states=UNFINISHED))))
+    assert len(found) == PENDING
+    assert total < 2 * PENDING / PAGE * cheap
+    steps, found = counted.cost(lambda: list(selection.jobs([], Filter(states=(State.FAILED,)))))
+    assert [job for job, _ in found] == list(range(EVERY, JOBS - PENDING + 1, EVERY))
+    assert steps < cheap
+
+
+def test_whether_one_is_left_is_one_look(counted, cheap):
+    steps, job = counted.cost(lambda: counted.reader.one_of(UNFINISHED, [(1, JOBS)]))
+    assert job == JOBS
+    assert steps < cheap / 10
+    ranges = [(low, low + 90) for low in range(1, JOBS - PENDING, 1000)]
+    steps, job = counted.cost(lambda: counted.reader.one_of(UNFINISHED, ranges))
+    assert job is None
+    assert steps < 2 * cheap
+    assert counted.reader.one_of((State.FAILED,), [(1, 100), (4990, 5010), (5020, 5030)]) == 5000
+
+
+def test_counts_are_those_of_the_ranges(counted):
+    counts = counted.reader.count_within([(1, 10_000), (JOBS, JOBS + 5)])
+    assert counts == {
+        State.PENDING: 1, State.RUNNING: 0, State.COMPLETED: 9996,
+        State.FAILED: 2, State.STOPPED: 2,
+    }  # fmt: skip
+    assert counted.reader.counts() == counted.reader.count_within([(1, JOBS)])
+
+
+def test_the_place_in_the_queue_is_counted_up_to_a_cap(counted, cheap):
+    order = in_order("pending")
+    for place in (0, 1, 5, 500):
+        row = counted.reader.job(order[place])
+        assert counted.reader.ahead_of(row.entry, None, 1000) == (place, False)
+    last = counted.reader.job(order[-1])
+    steps, found = counted.cost(lambda: counted.reader.ahead_of(last.entry, None, 1000))
+    assert found[1]
+    assert steps < 10 * cheap
+
+
+def test_the_latest_start_is_found_behind_a_long_history(path, counted, cheap):
+    writer = open_writer(path, durable=False)
+    for event, count in (("started", 3), ("submitted", 50_000)):
+        writer.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+            f" INSERT INTO events (at, job, event, user) SELECT i, i, '{event}', '' FROM n"
+        )
+    writer.close()
+    steps, job = counted.cost(counted.reader.latest_started)
+    assert (job, steps < cheap) == (3, True)
+    assert set(FINISHED) | set(UNFINISHED) == set(State)
