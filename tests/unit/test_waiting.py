@@ -72,6 +72,13 @@ def test_who_has_gone_costs_nothing():
     assert (hub._single, hub._several) == ({}, set())
 
 
+def test_all_that_somebody_waits_for_is_awaited():
+    hub = Hub()
+    with hub.awaiting(range(1, 10).__contains__), hub.awaiting(lambda job: job == 20):
+        assert [job for job in range(30) if hub.awaited(job)] == [*range(1, 10), 20]
+    assert not hub.awaited(5)
+
+
 def test_whoever_waits_for_an_event_is_woken_by_it():
     hub = Hub()
     hub.published(5)
