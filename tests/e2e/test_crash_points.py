@@ -13,10 +13,11 @@ pytestmark = pytest.mark.e2e
 
 JOBS = 5
 LINE = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 3))"
+STARTING = 8
+"""Commits of the daemon's own start."""
 PLACES = {
-    # The first four or so are those of the daemon's own start.
-    "before-commit": (1, 5, 8),
-    "after-commit": (2, 5, 8),
+    "before-commit": (1, STARTING + 2, STARTING + 5),
+    "after-commit": (2, STARTING + 2, STARTING + 5),
     "before-spawn": (1, 3),
     "after-spawn": (1, 3),
     "after-board": (1, 3),
@@ -104,7 +105,9 @@ def _done(client, request):
     return acted.done
 
 
-@pytest.mark.parametrize("point", ["after-commit:6", "before-finish", "before-reap", "after-reap"])
+@pytest.mark.parametrize(
+    "point", [f"after-commit:{STARTING + 2}", "before-finish", "before-reap", "after-reap"]
+)
 def test_a_stop_outlasts_a_crash(instance, point):
     """The order is on disk; whichever daemon sees the end, the job was stopped."""
     instance.start(crash=point)
@@ -120,7 +123,7 @@ def test_a_stop_outlasts_a_crash(instance, point):
 
 def test_a_batch_that_was_never_finished_leaves_no_trace(instance):
     """1,200 jobs are written in pieces; the client that asks again gets one whole batch."""
-    instance.start("--workers", "0", crash="after-commit:6")
+    instance.start("--workers", "0", crash=f"after-commit:{STARTING + 3}")
     lines = b"\n".join([b"true"] * 1200)
     first, last = map(int, instance.jobctl("submit", "--file", "-", input=lines).stdout.split("-"))
     assert last - first == 1199

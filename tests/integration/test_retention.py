@@ -105,10 +105,9 @@ def test_what_a_pending_job_waits_for_is_not_touched(make):
 
 def test_what_somebody_waits_for_is_not_touched(make):
     daemon = make(retention={"max_jobs": 1})
-    waiter = daemon.daemon.hub.register([1, 99])
-    ends(daemon, "true", "true", "true")
-    left(daemon, 1)
-    daemon.daemon.hub.unregister(waiter, [1, 99])
+    with daemon.daemon.hub.awaiting([1, 99].__contains__):
+        ends(daemon, "true", "true", "true")
+        left(daemon, 1)
     ends(daemon, "true")
     left(daemon, 4)
 
