@@ -132,12 +132,15 @@ class Reader:
 
         At most `look` pending jobs are looked at; the second says whether there are more.
         """
+        pending = (
+            f"SELECT reason, group_name FROM jobs AS j WHERE j.state = 'pending' AND {VISIBLE}"
+        )
+        # In two walks along the index: one condition for both would look at all that come after.
         rows = self._all(
             "SELECT COUNT(*), SUM(reason = 'queued' AND (? IS NULL OR group_name = ?))"
-            " FROM (SELECT reason, group_name FROM jobs AS j WHERE j.state = 'pending'"
-            "       AND j.priority >= ? AND (j.priority > ? OR j.id < ?)"
-            f"       AND {VISIBLE} ORDER BY j.priority DESC, j.id LIMIT ?)",
-            (group, group, entry.priority, entry.priority, entry.id, look),
+            f" FROM (SELECT * FROM ({pending} AND j.priority > ? LIMIT ?) UNION ALL"
+            f" SELECT * FROM ({pending} AND j.priority = ? AND j.id < ? LIMIT ?) LIMIT ?)",
+            (group, group, entry.priority, look, entry.priority, entry.id, look, look),
         )
         looked, found = (int(str(value or 0)) for value in rows[0])
         return found, looked >= look
