@@ -81,7 +81,7 @@ class Views:
             user=row.user,
             progress=row.progress,
             progress_message=row.progress_message,
-            eta_s=self._left_of(row.id) if running else None,
+            eta_s=self._left_of(row.id) if running and not row.paused else None,
             attempt=row.attempt,
             exit_code=row.exit_code,
             signal=row.signal,

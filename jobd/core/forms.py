@@ -14,8 +14,12 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_BAR: Final = "#=>█▓▒░━╸╺▏▎▍▌▋▊▉■"
+_BLOCKS: Final = "█▓▒░━╸╺▏▎▍▌▋▊▉■"
+_BAR: Final = "#=>" + _BLOCKS
 _IN_BAR: Final = _BAR + ".*+<oO -"
+_BOX: Final = rf"\[(?=[^][]*(?:[{_BAR}]{{2}}|   |\.\.\.|---|\*\*\*))[{_IN_BAR}]+\]"
+_VERDICT: Final = r"(?-i:(?:^|[.sxXFE)]  |[.sxXFE]{3} |[A-Z]{2} ) *)"
+"""What pytest says of the tests before it says how many of them have been run."""
 _LONG: Final = re.compile(rf"([{_BAR} ._|:+*-])\1{{3,}}")
 """Runs of what bars are made of; three of a kind tell as much."""
 _PERCENT: Final = (
@@ -55,7 +59,7 @@ _MARKS: Final[dict[str, str]] = {
 _MEASURES: Final = re.compile(
     r"\b(?:cpu|gpu|mem|memory|load|usage|used|util\w*|acc|accuracy|cover|coverage|battery|swap|"
     r"idle|free|disk|loss|rate|ratio|deflated|similarity|score|precision|recall|"
-    r"confidence|hits?|miss(?:es)?|errors?|humidity)\b",
+    r"confidence|hits?|miss(?:es)?|errors?|humidity|correct|passed|succe\w*)\b",
     re.IGNORECASE,
 )
 """Words of percentages that measure something else."""
@@ -74,20 +78,21 @@ def _form(name: str, pattern: str) -> Form:
 
 SURE: Final = (
     _form("tqdm", rf"{_PERCENT}\|(?=[^|]*(?:[{_BAR}]|   ))[{_BAR}0-9 ]*\|"),
-    _form("wget's bar", rf"{_PERCENT} ?\[[{_IN_BAR}]*\]"),
-    _form("git, progressbar2", rf"{_PERCENT} ?\([0-9]+(?:/| of )[0-9]+\)"),
-    _form("pv, own bars in brackets", rf"(?:\[[{_IN_BAR}]+\]|\|[{_IN_BAR}]+\|) *{_PERCENT}"),
-    _form("curl -#, rich", rf"(?:^[{_BAR} ]+|(?![=-]{{1,3}}> )[{_BAR}]{{3,}}) *{_PERCENT}"),
+    _form("wget's bar", rf"{_PERCENT} ?{_BOX}"),
+    _form("pv, own bars in brackets", rf"(?:{_BOX}|\|(?=[^|]*[{_BAR}])[{_IN_BAR}]+\|) *{_PERCENT}"),
+    _form("rich", rf"[{_BLOCKS}]{{3}}[{_BLOCKS} ]*{_PERCENT}"),
+    _form("curl -#", rf"^[#=>]+ *{_PERCENT}$"),
     _form("wget's dots", rf"^[0-9]+K[ ,.]*\.[ ,.]*{_PERCENT}"),
-    _form("alive-progress, pacman", rf"(?<![\w/.,-])[0-9]+/[0-9]+[ (:\[\]]*{_PERCENT}"),
-    _form("pytest", rf"(?:^|\s)\[ *{_PERCENT} *\]$"),
+    _form("pytest", rf"{_VERDICT}\[ *{_PERCENT} *\]$"),
     _form("cmake, pytest-xdist", rf"^(?:\[\w+\] )?\[ *{_PERCENT} *\]"),
-    _form("apt's install bar", rf"\[ *{_PERCENT} *\] *\[[{_IN_BAR}]*\]$"),
-    _form("apt update", rf"^{_PERCENT} \["),
+    _form("apt's install bar", rf"\[ *{_PERCENT} *\] *{_BOX}$"),
+    _form("apt update", rf"^{_PERCENT} \[[0-9A-Z]"),
 )
 """A percentage with something beside it that nothing but progress has."""
 
 LIKELY: Final = (
+    _form("git, progressbar2", rf"(?:^|: *){_PERCENT} ?\([0-9]+(?:/| of )[0-9]+\)"),
+    _form("alive-progress, pacman", rf"(?<![\w/.,-])[0-9]+/[0-9]+[ (:\[\]]*{_PERCENT}"),
     _form("7z", rf"^{_PERCENT} (?:[0-9]+ )?[-+] "),
     _form("parallel", rf"^{_PERCENT} [0-9]+:[0-9]+=[0-9]+s"),
     _form("rclone", rf"(?<![\w/.]){_SIZE} ?/ ?{_SIZE}(?:, ?| ?\(){_PERCENT}"),
@@ -95,7 +100,7 @@ LIKELY: Final = (
     _form("a percentage before words", rf"^{_PERCENT} *{_DOING}"),
     _form(
         "a percentage behind words",
-        rf"{_DOING}(?:[\]: .…(=-]*|.{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
+        rf"{_DOING}(?:[\]: .…(=-]*|[^,;|]{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
         rf"(?= *(?:$|[^ A-Za-z]|of [0-9]|{_DOING}))",
     ),
 )
@@ -107,7 +112,7 @@ COUNTERS: Final = (
         rf"^([0-9]{{1,3}}) +{_SHORT}(?: +[0-9]{{1,3}} +{_SHORT}){{2}}(?: +{_SHORT}){{2}}"
         rf"(?: +[0-9:dhwmy-]+(?: [0-9]+h)?){{3}} +{_SHORT}$",
     ),
-    _form("ninja, docker", rf"^(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *{_N} ?/ ?{_N} *[\])](?!\()"),
+    _form("ninja, docker", rf"^(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *{_N} ?/ ?{_N} *[\])](?= |$)"),
     _form("ctest", rf"^{_N}/{_N} +{_UNIT} +#[0-9]"),
     _form("keras", rf"^{_N}/{_N} (?:\[[=>]|━)"),
     _form("own counters", rf"^{_N}/{_N} +{_DOING}"),
@@ -116,7 +121,7 @@ COUNTERS: Final = (
         "cargo, progress",
         rf"^[\w .:{_DOING}{_UNIT}]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)",
     ),
-    _form("pytest's counts", rf"(?:[.sxFE)]|[A-Z]{{2}}) +\[ *{_N}/{_N}\]$"),
+    _form("pytest's counts", rf"{_VERDICT}\[ *{_N}/{_N}\]$"),
     _form(
         "pip raw, counters behind words",
         rf"^(?:.{{0,80}}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
