@@ -1,4 +1,4 @@
-"""The wall clock, in the unit of the store; and being told when somebody sets it."""
+"""The clocks, in the unit of the store; and being told when somebody sets one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,17 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def boot_us() -> int:
+    """Microseconds since boot, also those in which the machine slept; nobody sets this clock.
+
+    For whatever must hold from one daemon to the next: no process outlives a boot.
+    """
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
 def offset_us() -> int:
     """The wall clock less the time since boot, in microseconds: it moves when the clock is set."""
-    return (time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
+    return now_us() - boot_us()
 
 
 class ClockWatch:

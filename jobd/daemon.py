@@ -24,7 +24,7 @@ from msgspec import Struct
 from jobd import supervisor
 from jobd.agenda import Agenda
 from jobd.books import Books
-from jobd.clock import now_us
+from jobd.clock import boot_us, now_us
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import (
@@ -96,6 +96,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     """Started by a person, not by a supervisor that replaces a daemon."""
     draining: bool = False
     """The daemon before was asked to stop, and its jobs still run."""
+    drain_until: int | None = None
+    """When those are to be ended, microseconds since boot."""
 
 
 class Daemon:
@@ -106,6 +108,8 @@ class Daemon:
         self.paths = paths = setup.paths
         self._link = link
         self._inbox: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self.drain_until: int | None = None
+        """When what still runs is to be ended, microseconds since boot."""
         self._started = time.monotonic()
         self._prepare_files()
         config = setup.config.daemon
@@ -203,7 +207,8 @@ class Daemon:
         self.service.listen()
         self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
         if self._setup.draining:
-            self._begin_drain()
+            self._begin_drain(self._setup.drain_until)
+            self._end_in_time()
         self.scheduler.resume()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
@@ -254,21 +259,28 @@ class Daemon:
         if news is News.DRAIN:
             self._drain()
         elif news is News.NOW:
-            self._begin_drain()
+            self._begin_drain(boot_us())
             self.manager.end_running()
 
     def _drain(self) -> None:
         """A second one is `--now`."""
         again = self.ledger.draining
-        self._begin_drain()
+        self._begin_drain(boot_us() if again else None)
         if again:
             self.manager.end_running()
 
-    def _begin_drain(self) -> list[int]:
-        """The jobs that it now waits for."""
+    def _begin_drain(self, until: int | None = None) -> list[int]:
+        """The jobs that it now waits for; `until`: when to end them, microseconds since boot."""
+        known = [time for time in (until, self.drain_until) if time is not None]
+        self.drain_until = min(known, default=None)
         if self._link is not None:
-            self._link.draining()
+            self._link.draining(self.drain_until)
         return self.manager.drain()
+
+    def _end_in_time(self) -> None:
+        if self.drain_until is not None:
+            left = max(0, self.drain_until - boot_us()) / 1e6
+            self.timer.after(left, lambda: self._inbox.put(News.NOW))
 
     # --- stop -------------------------------------------------------------------------------
 
@@ -352,11 +364,11 @@ class Daemon:
         )
 
     def _shutdown(self, request: Shutdown) -> ShutdownReply:
-        waiting = self._begin_drain()
-        if request.now:
-            self._inbox.put(News.NOW)
-        elif request.timeout is not None:
-            self.timer.after(request.timeout, lambda: self._inbox.put(News.NOW))
+        seconds = 0.0 if request.now else request.timeout
+        until = None if seconds is None else boot_us() + int(seconds * 1e6)
+        waiting = self._begin_drain(until)
+        if until is not None:
+            self._end_in_time()
         return ShutdownReply(waiting_for=waiting)
 
     def _renew(self, _request: Renew) -> RenewReply:
@@ -408,6 +420,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
         config=from_builtins(plan["config"]),
         fresh=bool(plan.get("fresh")),
         draining=bool(plan.get("draining")),
+        drain_until=plan.get("drain_until"),
     )
 
 
@@ -477,7 +490,7 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         daemon.engine.freeze()
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
-        heritage["draining"] = daemon.ledger.draining
+        heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}
         handles = daemon.engine.handles()
         pidfds = {pid: pidfd for pid, (pidfd, _) in handles.items()}
         used = {pid: use for pid, (_, use) in handles.items()}

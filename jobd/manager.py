@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from jobd.books import Books
-from jobd.clock import now_us
+from jobd.clock import boot_us, now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused, StoreFailed
 from jobd.contract.models import (
     DEFAULT_GROUP,
@@ -168,7 +168,7 @@ class Manager:
 
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
         grace = self._grace if request.grace is None else request.grace
-        order = StopOrder(BY_USER, request.signal, grace, now_us())
+        order = StopOrder(BY_USER, request.signal, grace, boot_us())
         acted = self._slices.act(
             request.selector,
             request_id,
@@ -203,10 +203,12 @@ class Manager:
 
     def _order_all(self, order: StopOrder) -> None:
         for run in self._runs.all():
-            # What a user has stopped stays stopped by the user.
             before = run.order
-            reason = order.reason if before is None else before.reason
-            self._order_stop(run, msgspec.structs.replace(order, reason=reason))
+            if before is None:
+                self._order_stop(run, order)
+            elif order.due < before.due:
+                # What a user has stopped stays stopped by the user.
+                self._order_stop(run, msgspec.structs.replace(order, reason=before.reason))
 
     def _order_stop(self, run: Run, order: StopOrder) -> None:
         before = run.order
@@ -446,7 +448,7 @@ class Manager:
 
     def end_running(self) -> None:
         """For `stop --now`: every running job is told to end."""
-        order = StopOrder(SHUTDOWN, 15, self._grace, now_us())
+        order = StopOrder(SHUTDOWN, 15, self._grace, boot_us())
         try:
             self._writer.call(lambda: self._order_all(order))
         except StoreFailed as error:

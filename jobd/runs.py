@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from jobd.clock import now_us
+from jobd.clock import boot_us
 from jobd.contract.models import State
 from jobd.core.pace import Pace, begun, reported, seconds_left
 from jobd.core.progress import Reading
@@ -157,5 +157,6 @@ def note_unstarted(store: Store, run: Run, now: int) -> State:
 
 def deadline(order: StopOrder) -> float:
     """When KILL is due, on the monotonic clock; an order of an earlier daemon keeps its time."""
-    passed = max(0.0, (now_us() - order.at) / 1e6)
-    return time.monotonic() + max(0.0, order.grace - passed)
+    now = boot_us()
+    # One from the future is of another boot, or of a version that had another clock.
+    return time.monotonic() + max(0.0, (order.due - max(now, order.at)) / 1e6)

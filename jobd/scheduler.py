@@ -26,7 +26,7 @@ from msgspec import Struct
 from jobd import kernel
 from jobd.agenda import Agenda
 from jobd.books import Books
-from jobd.clock import now_us
+from jobd.clock import boot_us, now_us
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import MAX_WORKERS, State
@@ -228,7 +228,7 @@ class Scheduler:
         return self._timer.after(max(0.0, seconds - spent), lambda: self._time_is_up(run))
 
     def _time_is_up(self, run: Run) -> None:
-        order = StopOrder(TIME_LIMIT, signal.SIGTERM, self._grace, now_us())
+        order = StopOrder(TIME_LIMIT, signal.SIGTERM, self._grace, boot_us())
         self._writer.post(
             lambda: self._order_end(run, order),
             lambda _: self.runs.carry_out_stop(run),

@@ -212,6 +212,7 @@ class Supervisor:
             self._tell(f"ready {self._daemon}")
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
+            self._plan["drain_until"] = message["until"]
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
 

@@ -65,9 +65,12 @@ class Link:
     def ready(self) -> None:
         self._say({"ready": True})
 
-    def draining(self) -> None:
-        """The daemon that follows, should this one die or be replaced, goes on draining."""
-        self._say({"draining": True})
+    def draining(self, until: int | None) -> None:
+        """The daemon that follows, should this one die or be replaced, goes on draining.
+
+        `until`: when it ends what still runs, microseconds since boot.
+        """
+        self._say({"draining": True, "until": until})
 
     def failed(self, message: str) -> None:
         self._say({"failed": message})

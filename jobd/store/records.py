@@ -100,7 +100,12 @@ class StopOrder(Struct, frozen=True, array_like=True):
     grace: float
     """Seconds between the signal and KILL."""
     at: int
-    """When it was given, microseconds since the epoch."""
+    """When it was given, microseconds since boot."""
+
+    @property
+    def due(self) -> float:
+        """When KILL is, microseconds since boot."""
+        return self.at + self.grace * 1e6
 
 
 class JobRow(Struct, frozen=True):

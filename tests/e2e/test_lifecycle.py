@@ -251,6 +251,24 @@ def test_a_graceful_stop_becomes_now_when_its_time_is_over(running):
     assert running.job(1).reason == "shutdown"
 
 
+def test_the_time_of_a_graceful_stop_outlasts_the_daemon(running):
+    """Killed while it drains: the next one goes on, and ends what runs when the time is over."""
+    running.submit("echo >>ran; exec sleep 1000")
+    running.await_lines("ran", 1)
+    old = running.status()
+    stop = running.begin("jobd", "stop", "--timeout", "3s")
+    assert stop.stderr.readline() == b"waiting for 1; new jobs are refused\n"
+    running.kill(old.pid)
+    assert running.answers_anew(old.pid).draining
+    wait_until(lambda: not running.processes() or stop.poll() is not None, 60)
+    stop.communicate(timeout=60)
+    wait_until(lambda: not running.processes(), 60)
+    running.start()
+    found = running.job(1)
+    assert (found.state, found.reason, found.signal) == ("stopped", "shutdown", "TERM")
+    assert found.run_s < 100
+
+
 def test_term_drains_and_a_second_one_is_now(running):
     running.submit("echo >>ran; exec sleep 100")
     running.await_lines("ran", 1)

@@ -385,3 +385,14 @@ def test_any_of_a_range_is_enough_and_others_do_not_count(make):
             assert waiting.result(20).done
             assert other.wait(Wait(selector=chosen, any=True, wait=0)).done
             assert not other.wait(Wait(selector=chosen, wait=0)).done
+
+
+def test_asked_again_the_errors_are_given_again(quiet):
+    quiet.submit("true", "true")
+    request = Stop(selector=ids(1, 2, 7, 9))
+    first = quiet.ask(request, b"once", Acted)
+    assert [note.id for note in first.errors] == [7, 9]
+    assert quiet.ask(request, b"once", Acted) == first
+    gone = quiet.ask(Rm(selector=ids(1, 7)), b"gone", Acted)
+    assert ([note.id for note in gone.errors], gone.done) == ([7], [1])
+    assert quiet.ask(Rm(selector=ids(1, 7)), b"gone", Acted) == gone

@@ -6,6 +6,7 @@ from jobctl import follow
 from jobd import kernel
 from jobd.contract.models import Selector, State
 from tests.helpers import processes_with, wait_until
+from tests.integration.inside import ids
 
 JOBS = 60
 STUBBORN = """trap '' TERM
@@ -31,3 +32,21 @@ def test_a_scan_serves_many_jobs(make, tmp_path, monkeypatch):
     assert len(scans) < JOBS
     tokens = [row[0] for row in daemon.sql("SELECT token FROM attempts")]
     assert [token for token in tokens if processes_with(f"JOBD_RUN={token}")] == []
+
+
+def test_shutting_down_lengthens_no_grace(make):
+    """Whoever is told to end twice is killed at the earlier of both times."""
+    daemon = make(workers=3, grace=1000.0)
+    jobs = [daemon.submit("trap '' TERM; echo up; while :; do sleep 100; done") for _ in range(2)]
+    wait_until(lambda: all(daemon.output(job) == b"up\n" for job in jobs), 30)
+    daemon.client.stop(ids(jobs[0]), grace=0.5)
+    order = daemon.daemon.runs[jobs[0]].order
+    daemon.daemon.manager.end_running()
+    assert daemon.daemon.runs[jobs[0]].order is order
+    assert daemon.daemon.runs[jobs[1]].order.reason == "shutdown"
+    daemon.wait(jobs[0])
+    assert daemon.job(jobs[0]).reason == "by user"
+    assert not daemon.job(jobs[1]).state.finished
+    daemon.client.stop(ids(jobs[1]), grace=0)
+    daemon.wait(jobs[1])
+    assert daemon.job(jobs[1]).signal == "KILL"
