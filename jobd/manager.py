@@ -282,7 +282,8 @@ class Manager:
             tally.notice(job.job, "is already paused")
         else:
             self._store.set_paused(job.job, paused=True)
-            self._store.event(job.job, "paused", user, now_us())
+            self._store.event(job.job, "paused", user, now := now_us())
+            self._runs[job.job].paused(now / 1e6)
             tally.done.append(job.job)
 
     def resume(self, request: Resume, user: str, request_id: bytes) -> Acted:
@@ -304,7 +305,8 @@ class Manager:
             tally.notice(job.job, what)
         else:
             self._store.set_paused(job.job, paused=False)
-            self._store.event(job.job, "resumed", user, now_us())
+            self._store.event(job.job, "resumed", user, now := now_us())
+            self._runs[job.job].resumed(now / 1e6)
             tally.done.append(job.job)
 
     def _halted_or_running(

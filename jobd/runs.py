@@ -11,7 +11,7 @@ import msgspec
 
 from jobd.clock import boot_us
 from jobd.contract.models import State
-from jobd.core.pace import Pace, begun, reported, seconds_left
+from jobd.core.pace import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress import Reading
 from jobd.core.states import SHUTDOWN
 from jobd.core.undo import Undo
@@ -44,6 +44,7 @@ class Run:
         """The progress seen last."""
         self.pace: Pace | None = None
         """How fast it goes; set by the writer's thread."""
+        self._paused_at: float | None = None
         self.output_bytes = 0
         """What its output takes, known at its end."""
         self._lock = threading.Lock()
@@ -71,6 +72,16 @@ class Run:
         """Whether its leader has not ended yet."""
         with self._lock:
             return not self._over
+
+    def paused(self, at: float) -> None:
+        """`at`: seconds since the epoch."""
+        self._paused_at = at
+
+    def resumed(self, at: float) -> None:
+        """The time in between does not count for the time left."""
+        if self.pace is not None and self._paused_at is not None:
+            self.pace = halted(self.pace, max(0.0, at - self._paused_at))
+        self._paused_at = None
 
     def cancelled(self) -> bool:
         """Whether it was told to stop before it began; then it must not begin."""

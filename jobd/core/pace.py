@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 HALF: Final = 15.0
 """Points after which what was before counts half."""
@@ -56,6 +56,11 @@ def reported(pace: Pace, percent: float, at: float) -> Pace:
         return pace
     step = percent - pace.percent
     return Pace(at, percent, pace.since, *_sums(pace, at - pace.at, step), step)
+
+
+def halted(pace: Pace, seconds: float) -> Pace:
+    """So long it was kept from going on, which says nothing of how fast it goes."""
+    return structs.replace(pace, at=pace.at + seconds, since=pace.since + seconds)
 
 
 def seconds_left(pace: Pace | None, now: float) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobd.core.pace import FIRST_S, Pace, begun, reported, seconds_left
+from jobd.core.pace import FIRST_S, Pace, begun, halted, reported, seconds_left
 
 
 def played(reports, started_at=0.0):
@@ -111,6 +111,13 @@ def test_bars_in_turn_are_one():
     for n in range(10, 40):
         pace = reported(reported(pace, n, float(n)), n - 1, n + 0.5)
     assert seconds_left(pace, 39.5) == pytest.approx(60, abs=5)
+
+
+def test_a_pause_does_not_count():
+    pace = reported(begun(0, 0.0, 0.0), 10, 10.0)
+    later = halted(pace, 3600.0)
+    assert seconds_left(later, 3615.0) == seconds_left(pace, 15.0)
+    assert reported(later, 20, 3620.0).seconds == reported(pace, 20, 20.0).seconds
 
 
 def test_all_done_has_nothing_left():

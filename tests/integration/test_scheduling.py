@@ -374,6 +374,19 @@ def test_a_held_job_waits_until_it_is_let_go(daemon):
     assert daemon.client.hold(ids(job)).notices[0].text == "has already completed"
 
 
+def test_a_paused_job_has_no_time_left(daemon):
+    job = daemon.submit("sleep 100")
+    wait_until(lambda: daemon.job(job).state is State.RUNNING)
+    daemon.client.progress(job, 40)
+    left = wait_until(lambda: daemon.job(job).eta_s)
+    daemon.client.pause(Pause(selector=ids(job)))
+    assert daemon.job(job).eta_s is None
+    assert daemon.job(job).progress == 40
+    daemon.client.resume(Resume(selector=ids(job)))
+    assert 0 < daemon.job(job).eta_s < 10 * left
+    daemon.client.stop(ids(job), grace=0)
+
+
 def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
     job = submit(daemon, f"while :; do echo x >> {tmp_path}/n; sleep 0.01; done")
     wait_until((tmp_path / "n").exists)
