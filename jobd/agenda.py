@@ -14,7 +14,6 @@ from typing import Final
 
 from jobd import kernel
 from jobd.clock import ClockWatch, now_us, offset_us
-from jobd.contract.errors import JobdError
 from jobd.core.undo import Undo
 from jobd.store.store import Look, Store
 from jobd.store.writer import Writer
@@ -63,13 +62,14 @@ class Agenda:
         wait = min(max(0.0, (due - now_us()) / 1e6), _LONGEST_S)
         self._deadline = self._timer.after(wait, self._wake, tag=due)
 
-    def start(self, setting: str | None) -> None:
-        """`setting`: what an earlier daemon knew of the clock. Then watch for its being set."""
-        boot, _, offset = (setting or "").partition(":")
-        if boot == kernel.boot_id() and offset.lstrip("-").isdigit():
-            self._shift(offset_us() - int(offset))
-        self._writer.call(self._note_offset)
-        self._wake()
+    def begin(self) -> None:
+        """In a transaction of a starting daemon: what has happened to times meanwhile."""
+        self._follow_clock()
+        self._slice()
+
+    def start(self) -> None:
+        """Wake up for the next job from now on, and whenever the clock is set."""
+        self.arm()
         self._clock.start()
 
     def close(self) -> None:
@@ -97,19 +97,17 @@ class Agenda:
     # --- a clock that is set ------------------------------------------------------------------
 
     def _clock_set(self) -> None:
-        try:
-            offset = self._writer.call(lambda: self._store.setting_of(_OFFSET))
-            known = int((offset or ":0").partition(":")[2])
-            self._shift(offset_us() - known)
-            self._writer.call(self._note_offset)
-        except JobdError as error:
-            log.warning("the clock was set, and delays stay as they are: %s", error)
-        self._wake()
+        self._writer.post(
+            self.begin,
+            lambda _: self.arm(),
+            lambda _: self._timer.after(_RETRY_S, self._clock_set),
+        )
 
-    def _shift(self, jump: int) -> None:
-        if abs(jump) >= _JUMP_US:
+    def _follow_clock(self) -> None:
+        """Move the delays, and note how the clock stands, in one transaction: never twice."""
+        boot, _, known = (self._store.setting_of(_OFFSET) or "").partition(":")
+        offset, this_boot = offset_us(), kernel.boot_id()
+        if boot == this_boot and abs(jump := offset - int(known)) >= _JUMP_US:
             log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
-            self._writer.call(lambda: self._store.shift_delays(jump))
-
-    def _note_offset(self) -> None:
-        self._store.setting(_OFFSET, f"{kernel.boot_id()}:{offset_us()}")
+            self._store.shift_delays(jump)
+        self._store.setting(_OFFSET, f"{this_boot}:{offset}")

@@ -200,8 +200,7 @@ class Daemon:
         self.writer.start()
         recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
         self.writer.call(self._note_start)
-        self.writer.call(self._load_groups)
-        self.agenda.start(self.reader.setting("clock"))
+        self.agenda.start()
         self.hub.published(self.reader.last_event())
         self.scheduler.observer.start()
         self.service.listen()
@@ -221,6 +220,8 @@ class Daemon:
         self._keeper.start()
 
     def _note_start(self) -> None:
+        self._load_groups()
+        self.agenda.begin()
         self._store.event(
             None, "daemon started", "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )

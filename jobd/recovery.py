@@ -13,10 +13,8 @@ from itertools import chain
 from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.models import State
-from jobd.core.ledger import Ledger
 from jobd.core.states import Outcome
 from jobd.crash import crash_point
-from jobd.dependants import Dependants
 from jobd.engines.base import Engine, Fate, Process
 from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
@@ -37,7 +35,7 @@ def recover(
     engine: Engine,
 ) -> None:
     """Unfinished batches → the queue → running attempts; dispatch is still halted."""
-    store, ledger = books.store, books.ledger
+    store = books.store
     for first, last in reader.staged():
         while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
             pass
@@ -49,8 +47,7 @@ def recover(
     unstarted = [_run(row, found) for row in rows if row.token in never]
     stopped = writer.call(lambda: _put_back(store, unstarted))
     runs = [_run(row, found) for row in rows if row.token not in never]
-    writer.call(lambda: _enter(runs, reader, ledger, scheduler))
-    writer.call(lambda: _tell_dependants(books.dependants, stopped))
+    writer.call(lambda: _enter(runs, stopped, reader, books, scheduler))
     paused = {row.id for row in rows if row.paused}
     for run in runs:
         if run.process is None:
@@ -74,13 +71,6 @@ def _put_back(store: Store, unstarted: list[Run]) -> list[int]:
     return [run.job for run in unstarted if note_unstarted(store, run, now) is State.STOPPED]
 
 
-def _tell_dependants(dependants: Dependants, stopped: list[int]) -> None:
-    """Memory is what the disk says: from here on they may enter the ready queue."""
-    dependants.look_again()
-    for job in stopped:
-        dependants.changed(job)
-
-
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     started = Started(
         row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
@@ -93,9 +83,15 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     return run
 
 
-def _enter(runs: list[Run], reader: Reader, ledger: Ledger, scheduler: Scheduler) -> None:
-    """Memory becomes what the disk says."""
+def _enter(
+    runs: list[Run], stopped: list[int], reader: Reader, books: Books, scheduler: Scheduler
+) -> None:
+    """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
+    ledger = books.ledger
     ledger.load(chain.from_iterable(reader.ready()), reader.counts())
+    books.dependants.look_again()
+    for job in stopped:
+        books.dependants.changed(job)
     for run in runs:
         ledger.occupy(run.started.entry, run.slot, run.gpus)
         scheduler.runs.enter(run)
