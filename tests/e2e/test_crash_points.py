@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 
 JOBS = 5
 LINE = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 3))"
-STARTING = 8
+STARTING = 4
 """Commits of the daemon's own start."""
 PLACES = {
     "before-commit": (1, STARTING + 2, STARTING + 5),
