@@ -131,7 +131,7 @@ class Editing:
                 wanted |= dict.fromkeys(self._jobs_in(option, given, job.job), finished)
         way = self._dependencies.leads_to(job.job, list(wanted))
         if way is not None:
-            circle = " → ".join(map(str, way))
+            circle = " → ".join(map(str, [job.job, *reversed(way)]))
             raise BadRequest(f"--after: the jobs would wait for each other in a circle: {circle}")
         return [
             parent for one, finished in wanted.items() for parent in self._parent(one, finished)

@@ -48,7 +48,7 @@ def change(value: Event) -> str:
     data = value.data
     if value.event == "progress":
         return f"progress: {_progress(value)}"
-    if value.event in ("started", "restarted", "retrying"):
+    if value.event in ("started", "restarted"):
         number = data.get("attempt")
         return f"{value.event} (attempt {number})" if _repeated(number) else value.event
     if value.event == "workers":
