@@ -1,14 +1,15 @@
-"""What does not move in the queue and would not by itself, and why."""
+"""What does not move in the queue, and why: what never would by itself, and what waits its turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from jobctl.client import Client
-from jobd.contract.models import DaemonStatus, Job, List, Selector, State
+from jobd.contract.errors import NotFound
+from jobd.contract.models import DaemonStatus, GroupShare, Job, List, Selector, State
 
 LOOKED_AT: Final = 200
 """Jobs of a state that are looked at: of the pending ones those that would start first."""
@@ -16,7 +17,8 @@ _MOVES: Final = frozenset(
     {"queued", "delayed", "dependency", "group full", "resources", "retry backoff", "draining"}
 )
 """Reasons for which a pending job starts by itself, sooner or later."""
-_HINTS: Final = {"held": "jobctl start"}
+_TURN: Final = frozenset({"queued", "group full", "group paused", "resources"})
+"""Reasons of those that wait for nothing but a place."""
 
 
 class Stuck(Struct, frozen=True, kw_only=True):
@@ -29,16 +31,31 @@ class Stuck(Struct, frozen=True, kw_only=True):
     hint: str | None = None
 
 
-def find(client: Client, status: DaemonStatus) -> list[Stuck]:
+class Found(Struct, frozen=True, kw_only=True):
+    stuck: list[Stuck]
+    waiting: list[Stuck]
+    """Those that will start by themselves, with the words of the first of each kind."""
+
+
+def find(client: Client, status: DaemonStatus) -> Found:
     """From the status and a page of each state, so that it costs the same for any queue."""
-    found = list(_queue(status))
+    stuck = list(_queue(status))
     if status.jobs.get(State.RUNNING):
         paused = [job for job in _page(client, State.RUNNING) if job.paused]
-        found += _of(paused, "paused", "jobctl resume")
+        stuck += _of(paused, "paused", "jobctl resume")
     pending = status.jobs.get(State.PENDING, 0)
-    if pending:
-        found += _pending(_page(client, State.PENDING), more=pending > LOOKED_AT)
-    return found
+    if not pending:
+        return Found(stuck=stuck, waiting=[])
+    groups = {group.name: group for group in client.groups().groups}
+    jobs, more = _page(client, State.PENDING), pending > LOOKED_AT
+    stuck += _groups(groups.values(), jobs, more=more)
+    told = {job for entry in stuck for job in entry.jobs}
+    never = {job.id: why for job in jobs if (why := _never(job, status, groups))}
+    stuck += _too_large({job: why for job, why in never.items() if job not in told})
+    left = [job for job in jobs if job.id not in told and job.id not in never]
+    stuck += _pending(left, more=more)
+    moving = [job for job in left if job.reason in _MOVES]
+    return Found(stuck=stuck, waiting=list(_waiting(client, moving, more=more)))
 
 
 def _queue(status: DaemonStatus) -> Iterator[Stuck]:
@@ -54,16 +71,66 @@ def _page(client: Client, state: State) -> list[Job]:
     return client.list(List(selector=Selector(states=[state]), limit=LOOKED_AT)).jobs
 
 
+def _groups(groups: Iterable[GroupShare], jobs: Sequence[Job], *, more: bool) -> Iterator[Stuck]:
+    """Groups that start nothing: those of their jobs that were looked at."""
+    for group in groups:
+        waiting = [job.id for job in jobs if job.group == group.name and job.reason in _TURN]
+        if waiting and group.paused:
+            hint = f"jobctl resume --group {group.name}"
+            yield Stuck(why=f"group {group.name} is paused", jobs=waiting, more=more, hint=hint)
+        elif waiting and group.workers == 0:
+            hint = f"jobctl workers 1 --group {group.name}"
+            why = f"group {group.name} has no workers"
+            yield Stuck(why=why, jobs=waiting, more=more, hint=hint)
+
+
+def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> str | None:
+    """Why a heavy job cannot start as things are; None: it can."""
+    share = groups.get(job.group)
+    limit = None if share is None else share.workers
+    if job.reason not in _TURN or job.slots == 1:
+        return None
+    if limit and job.slots > limit:
+        return f"needs {job.slots} workers, group {job.group} has {limit}"
+    if status.workers and job.slots > status.workers:
+        return f"needs {job.slots} workers, there are {status.workers}"
+    return None
+
+
+def _too_large(never: dict[int, str]) -> Iterator[Stuck]:
+    for why in dict.fromkeys(never.values()):
+        jobs = [job for job, said in never.items() if said == why]
+        yield Stuck(why=why, jobs=jobs, hint="jobctl workers --help")
+
+
 def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
     by_reason: dict[str, list[Job]] = {}
     for job in jobs:
-        if job.reason and job.reason not in _MOVES:
+        if job.reason and job.reason not in _MOVES and job.reason != "group paused":
             by_reason.setdefault(job.reason, []).append(job)
     for reason, held in by_reason.items():
-        yield from _of(held, reason, _HINTS.get(reason, "jobctl show"), more=more)
+        command = "jobctl start" if reason == "held" else "jobctl show"
+        yield from _of(held, reason, command, more=more)
 
 
 def _of(jobs: list[Job], why: str, command: str, *, more: bool = False) -> Iterator[Stuck]:
     if jobs:
         ids = [job.id for job in jobs]
         yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {ids[0]}")
+
+
+def _waiting(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
+    """A question for each kind that there is, not for each job."""
+    by_kind: dict[tuple[str, str], list[int]] = {}
+    for job in jobs:
+        reason = str(job.reason)
+        by_kind.setdefault((reason, job.group if reason == "group full" else ""), []).append(job.id)
+    for (reason, _), ids in by_kind.items():
+        yield Stuck(why=_words(client, ids[0]) or reason, jobs=ids, more=more)
+
+
+def _words(client: Client, job: int) -> str | None:
+    try:
+        return client.show(job).why
+    except NotFound:
+        return None

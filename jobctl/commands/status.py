@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     """Summarise the queue.
 
-    Workers, jobs by state, what is stuck and why. Exit code 69 where no daemon
+    Workers, jobs by state, what waits and why (of each kind the one that comes first), and
+    what is stuck: it would not move by itself. Exit code 69 where no daemon
     runs. About the daemon itself: jobd status.
     """
     if words:
@@ -32,7 +33,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     status = client.status()
     found = stuck.find(client, status)
     if as_json:
-        data.status(status, found)
+        data.status(status, found.stuck, found.waiting)
     else:
-        summary.status(status, found)
+        summary.status(status, found.stuck, found.waiting)
     return 0

@@ -99,9 +99,9 @@ def shown(value: Shown) -> None:
     )
 
 
-def status(value: DaemonStatus, stuck: Sequence[Struct]) -> None:
-    """The daemon's own keys, with `stuck` beside them."""
-    document({**msgspec.structs.asdict(value), "stuck": stuck})
+def status(value: DaemonStatus, stuck: Sequence[Struct], waiting: Sequence[Struct]) -> None:
+    """The daemon's own keys, with `waiting` and `stuck` beside them."""
+    document({**msgspec.structs.asdict(value), "waiting": waiting, "stuck": stuck})
 
 
 def verdict(value: Waited, exit_code: int) -> None:

@@ -54,9 +54,10 @@ def change(value: Event) -> str:
     if value.event == "workers":
         return _workers(value)
     if value.event == "edited":
-        return f"edited ({', '.join(_edits(value)) or 'nothing'})"
+        edits = ", ".join(_edits(value))
+        return f"edited ({edits})" if edits else "edited"
     if value.event == "submitted" and "last" in data:
-        return f"submitted (array, up to job {data['last']})"
+        return f"submitted (an array, up to job {data['last']})"
     reason = data.get("reason")
     return f"{value.event} ({text.visible(str(reason))})" if reason else value.event
 
@@ -79,19 +80,25 @@ def _edits(value: Event) -> Iterable[str]:
 
 
 def _edited(name: str, written: str | float | bool | None) -> str:  # noqa: FBT001 # as events have it
-    """Lists stand in an event as JSON."""
     if name in ("after", "after_any", "tags", "retry_on"):
-        found = msgspec.json.decode(str(written))
-        pieces = [
-            text.piece(*item) if isinstance(item, list) else text.visible(str(item))
-            for item in found
-        ]
-        return ",".join(pieces) or "none"
+        return _list(str(written))
     if name == "at" and isinstance(written, int | float):
         return text.clock(datetime.fromtimestamp(written, UTC))
     if name in ("delay", "time_limit", "retry_delay") and isinstance(written, int | float):
         return text.duration(written) if written else "none"
     return text.visible(str(written)) if written != "" else "none"
+
+
+def _list(written: str) -> str:
+    """Lists stand in an event as JSON: `[[1,1],[4,6]]` are jobs, `1,4-6`."""
+    try:
+        found = msgspec.json.decode(written, type=list[tuple[int, int] | str | int])
+    except msgspec.DecodeError:
+        return text.visible(written)
+    pieces = [
+        text.piece(*item) if isinstance(item, tuple) else text.visible(str(item)) for item in found
+    ]
+    return ",".join(pieces) or "none"
 
 
 def _progress(value: Event) -> str:

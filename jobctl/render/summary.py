@@ -17,18 +17,22 @@ _IDS: Final = 10
 _ORDER: Final = (State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED)
 
 
-def status(value: DaemonStatus, stuck: Sequence[Stuck]) -> None:
-    """Workers, jobs by state, what is stuck and why."""
+def status(value: DaemonStatus, stuck: Sequence[Stuck], waiting: Sequence[Stuck]) -> None:
+    """Workers, jobs by state, what waits, what is stuck, and why."""
     _fact("workers", f"{value.busy:,} of {value.workers:,} busy")
     _fact("jobs", ", ".join(f"{value.jobs.get(state, 0):,} {state.value}" for state in _ORDER))
-    label = "stuck"
-    for entry in stuck:
-        _fact(label, _with_hint(_sentence(entry), entry.hint))
-        label = ""
+    _entries("waiting", waiting)
+    _entries("stuck", stuck)
     if not stuck:
         _fact("stuck", "nothing")
     if value.jobs.get(State.FAILED):
         streams.hint("why they failed: jobctl ls --state failed; again: jobctl restart --failed")
+
+
+def _entries(label: str, entries: Sequence[Stuck]) -> None:
+    for entry in entries:
+        _fact(label, _with_hint(_sentence(entry), entry.hint))
+        label = ""
 
 
 def _fact(label: str, fact: str) -> None:
@@ -40,7 +44,7 @@ def _sentence(entry: Stuck) -> str:
     if not entry.jobs:
         return streams.coloured(why, "red")
     more = ",…" if entry.more or len(entry.jobs) > _IDS else ""
-    return f"{text.selector(entry.jobs[:_IDS])}{more} {why}"
+    return f"{text.selector(entry.jobs[:_IDS])}{more}: {why}"
 
 
 def _with_hint(said: str, hint: str | None) -> str:

@@ -3,12 +3,15 @@ import json
 import pytest
 
 from jobctl.render.text import clock, moment
+from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     Acted,
     DaemonStatus,
     Event,
     EventPage,
     Events,
+    GroupShare,
+    GroupsReply,
     List,
     Note,
     Output,
@@ -187,6 +190,20 @@ def _pages(**by_state):
     return lambda request: Page(jobs=by_state.get(request.selector.states[0].value, []))
 
 
+GROUPS = GroupsReply(
+    groups=[
+        GroupShare(name="default", busy=3),
+        GroupShare(name="a", workers=1, paused=True),
+        GroupShare(name="b", workers=0),
+        GroupShare(name="c", workers=2),
+    ]
+)
+
+
+def _shown(request):
+    return Shown(job=job(request.id, "pending"), attempts=[], events=[], why=f"why of {request.id}")
+
+
 def test_status():
     client = FakeClient(
         status=DaemonStatus(workers=3, busy=3, jobs=BUSY),
@@ -197,32 +214,76 @@ def test_status():
                 job(5, "pending", reason="held"),
                 job(6, "pending", reason="dependency"),
                 job(7, "pending", reason="held"),
+                job(8, "pending", reason="queued"),
             ],
         ),
+        groups=GROUPS,
+        show=_shown,
     )
     assert jobctl("status", client=client).out.splitlines() == [
         "workers  3 of 3 busy",
         "jobs     3 running, 5 pending, 97 completed, 2 failed, 0 stopped",
-        "stuck    2 paused                                            jobctl resume 2",
-        "         5,7 held                                            jobctl start 5",
+        "waiting  4,8: why of 4",
+        "         6: why of 6",
+        "stuck    2: paused                                           jobctl resume 2",
+        "         5,7: held                                           jobctl start 5",
     ]
     assert all(request.limit for request in client.of(List))
+
+
+def test_status_of_groups_that_start_nothing_and_of_jobs_that_are_too_large():
+    client = FakeClient(
+        status=DaemonStatus(workers=3, jobs={State.PENDING: 5}),
+        list=_pages(
+            pending=[
+                job(1, "pending", reason="group paused", group="a"),
+                job(2, "pending", reason="group full", group="b"),
+                job(3, "pending", reason="group full", group="c", slots=3),
+                job(4, "pending", reason="resources", slots=4),
+                job(5, "pending", reason="group full", group="c"),
+            ]
+        ),
+        groups=GROUPS,
+        show=_shown,
+    )
+    found = json.loads(jobctl("status", "--json", client=client).out)
+    assert [(entry["jobs"], entry["why"], entry["hint"]) for entry in found["stuck"]] == [
+        ([1], "group a is paused", "jobctl resume --group a"),
+        ([2], "group b has no workers", "jobctl workers 1 --group b"),
+        ([3], "needs 3 workers, group c has 2", "jobctl workers --help"),
+        ([4], "needs 4 workers, there are 3", "jobctl workers --help"),
+    ]
+    assert [(entry["jobs"], entry["why"]) for entry in found["waiting"]] == [([5], "why of 5")]
+
+
+def test_status_of_a_job_that_has_just_gone():
+    client = FakeClient(
+        status=DaemonStatus(workers=3, jobs={State.PENDING: 1}),
+        list=_pages(pending=[job(1, "pending", reason="dependency")]),
+        groups=GROUPS,
+        show=NotFound("job 1 does not exist"),
+    )
+    assert "waiting  1: dependency\n" in jobctl("status", client=client).out
 
 
 def test_status_of_a_queue_that_cannot_move():
     broken = DaemonStatus(jobs={State.PENDING: 9999}, error="no space left on device")
     held = [job(number, "pending", reason="held") for number in range(1, 40)]
-    out = jobctl("status", client=FakeClient(status=broken, list=Page(jobs=held))).out
+    client = FakeClient(status=broken, list=Page(jobs=held), groups=GROUPS)
+    out = jobctl("status", client=client).out
     assert "nothing starts: no space left on device" in out
     assert "nothing starts: there are no workers" in out
-    assert "1-10,… held" in out
+    assert "1-10,…: held" in out
     draining = DaemonStatus(draining=True, workers=3)
     assert "shutting down" in jobctl("status", client=FakeClient(status=draining)).out
 
 
 def test_status_json():
     client = FakeClient(
-        status=DaemonStatus(workers=0, jobs={State.PENDING: 1}), list=Page(jobs=[job(5, "pending")])
+        status=DaemonStatus(workers=0, jobs={State.PENDING: 1}),
+        list=Page(jobs=[job(5, "pending", reason="queued")]),
+        groups=GROUPS,
+        show=_shown,
     )
     found = json.loads(jobctl("status", "--json", client=client).stdout)
     assert (found["workers"], found["jobs"]) == (0, {"pending": 1})
