@@ -184,7 +184,7 @@ def _status_text(found: DaemonStatus) -> str:
         f"state    {_tilde(found.state_dir)} ({_size(found.database_bytes)}{output})",
     ]
     if found.error:
-        lines.append(f"trouble  {found.error}; what waits is tried again each second")
+        lines.append(f"trouble  {found.error}; what waits is tried again by itself")
     return "\n".join(lines)
 
 

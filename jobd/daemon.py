@@ -60,7 +60,7 @@ from jobd.scheduler import Scheduler
 from jobd.selection import Selection
 from jobd.service import Handler, Service
 from jobd.slices import Slices
-from jobd.store.database import open_writer
+from jobd.store.database import Anchor, open_writer
 from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.retained import Retained
@@ -139,7 +139,7 @@ class Daemon:
             runs=runs, reader=self.reader, engine=self.engine,
             hub=self.hub, timer=self.timer, agenda=self.agenda,
         )  # fmt: skip
-        self.writer = Writer(connection, undo, self.scheduler.fill)
+        self.writer = Writer(connection, undo, self.scheduler.fill, Anchor(paths.database).check)
         self.scheduler.bind(self.writer)
         self.agenda.bind(self.writer, lambda job: waiting.change(job, due=0))
         selection = Selection(self.reader)
@@ -194,7 +194,7 @@ class Daemon:
         """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
         self.courier.start()
-        self.scheduler.halt()
+        self.scheduler.brake.halt()
         if self._policy:
             self._retained.watch()
         self.writer.start()
@@ -208,7 +208,7 @@ class Daemon:
         if self._setup.draining:
             self._begin_drain(self._setup.drain_until)
             self._end_in_time()
-        self.scheduler.resume()
+        self.scheduler.brake.resume()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def _sweep(self) -> None:
@@ -290,7 +290,7 @@ class Daemon:
         self.service.close()
         self.hub.close()
         self._keeper.close()
-        self.scheduler.halt()
+        self.scheduler.brake.halt()
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
@@ -361,8 +361,12 @@ class Daemon:
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
             output_bytes=_tree_size(paths.output),
-            error=self.writer.trouble,
+            error=self.writer.trouble or self._start_trouble(),
         )
+
+    def _start_trouble(self) -> str | None:
+        trouble = self.scheduler.brake.trouble
+        return None if trouble is None else f"no job can be started: {trouble}"
 
     def _shutdown(self, request: Shutdown) -> ShutdownReply:
         seconds = 0.0 if request.now else request.timeout

@@ -128,6 +128,10 @@ class Runs:
         del self._runs[run.job]
         self._undo.add(lambda: self._runs.__setitem__(run.job, run))
 
+    def forget(self, run: Run) -> None:
+        """Outside of any transaction: its end cannot be recorded."""
+        self._runs.pop(run.job, None)
+
     def carry_out_stop(self, run: Run) -> None:
         """The order is on disk: signal now, KILL when the grace is over."""
         order, process = run.take_order(), run.process

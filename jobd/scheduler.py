@@ -26,9 +26,10 @@ from msgspec import Struct
 from jobd import kernel
 from jobd.agenda import Agenda
 from jobd.books import Books
+from jobd.brake import Brake
 from jobd.clock import boot_us, now_us
 from jobd.contract.config import DaemonConfig
-from jobd.contract.errors import StoreFailed
+from jobd.contract.errors import JobdError, StoreFailed, StoreGone
 from jobd.contract.models import MAX_WORKERS, State
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Holding
@@ -90,7 +91,8 @@ class Scheduler:
         self._grace = config.grace
         self._environments: dict[int, dict[bytes, bytes]] = {}
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
-        self._halted = False
+        self._nudge_due = False
+        self.brake = Brake(timer)
         self.runs = runs
         self.observer = Observer(paths, self.runs, self._progressed)
         self.idle: Callable[[], object] = lambda: None
@@ -99,6 +101,7 @@ class Scheduler:
     def bind(self, writer: Writer) -> None:
         self._writer = writer
         writer.in_trouble = self._in_trouble
+        self.brake.released = writer.nudge
 
     # --- dispatch (in the writer's transaction) -------------------------------------------------
 
@@ -109,7 +112,7 @@ class Scheduler:
         """
         told = self._books.dependants.tell()
         runs: list[Run] = []
-        while not self._halted and (taken := self._ledger.take()) is not None:
+        while self.brake.allows(len(runs)) and (taken := self._ledger.take()) is not None:
             run = self._claim(taken)
             if run is not None:
                 runs.append(run)
@@ -151,7 +154,13 @@ class Scheduler:
     def _in_trouble(self) -> None:
         """A transaction failed: what it should have started or recorded is tried again."""
         self._store.take_last_event()
-        self._timer.after(_RETRY_S, self._writer.nudge)
+        if not self._nudge_due:
+            self._nudge_due = True
+            self._timer.after(_RETRY_S, self._nudge)
+
+    def _nudge(self) -> None:
+        self._nudge_due = False
+        self._writer.nudge()
 
     # --- carrying out (worker threads) ------------------------------------------------------------
 
@@ -193,7 +202,9 @@ class Scheduler:
             try:
                 run.begun(self._engine.start(self._launch(run)))
             except CannotStart as error:
+                self.brake.started()
                 return Outcome(error=str(error))
+            self.brake.started()
         while True:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
@@ -296,8 +307,21 @@ class Scheduler:
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda state: self._recorded(run, state),
-            lambda _: self._timer.after(_RETRY_S, lambda: self.finish(run, outcome)),
+            lambda error: self._unrecorded(run, outcome, error),
         )
+
+    def _unrecorded(self, run: Run, outcome: Outcome, error: JobdError) -> None:
+        if isinstance(error, StoreGone) and self._ledger.draining:
+            # There is nowhere to record it, and whoever shuts down need not wait for that.
+            log.critical(
+                "job %d ended, and it cannot be recorded (%s): %s", run.job, outcome, error
+            )
+            self.runs.forget(run)
+            self._let_go(run)
+            if not self.runs:
+                self.idle()
+        else:
+            self._timer.after(_RETRY_S, lambda: self.finish(run, outcome))
 
     def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> State:
         now = now_us()
@@ -343,19 +367,21 @@ class Scheduler:
 
     def _recorded(self, run: Run, state: State) -> None:
         crash_point("before-reap")
+        self._let_go(run)
+        if state.finished:
+            self._hub.finished(run.job)
+
+    def _let_go(self, run: Run) -> None:
         if run.process is not None:
             run.process.reap()
         crash_point("after-reap")
-        if state.finished:
-            self._hub.finished(run.job)
         with contextlib.suppress(OSError):
             os.unlink(self.observer.file_of(run))
 
     def _put_back(self, run: Run, error: Exception) -> None:
         """The machine has no room for another process just now: nothing has started."""
         log.warning("job %d waits: %s", run.job, error)
-        self.halt()
-        self._timer.after(_RETRY_S, self.resume)
+        self.brake.refused(str(error))
         self._writer.post(
             lambda: self._unstart(run),
             lambda state: self._hub.finished(run.job) if state.finished else None,
@@ -371,14 +397,6 @@ class Scheduler:
         else:
             self._books.dependants.changed(run.job)
         return state
-
-    def halt(self) -> None:
-        """Start nothing until `resume`."""
-        self._halted = True
-
-    def resume(self) -> None:
-        self._halted = False
-        self._writer.nudge()
 
     # --- progress -----------------------------------------------------------------------------
 

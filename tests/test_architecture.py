@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "outputs": {"contract", "core"},
     "selection": {"contract", "core", "store"},
     "courier": {"engines"} | LEAVES,
+    "brake": LEAVES,
     "runs": {"contract", "core", "courier", "store", "engines"} | LEAVES,
     "orders": {"contract", "core", "store"},
     "agenda": {"contract", "core", "store"} | LEAVES,
@@ -50,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     | LEAVES,
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
-    | {"books", "dependants"}
+    | {"books", "brake", "dependants"}
     | LEAVES,
     "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
     | LEAVES,

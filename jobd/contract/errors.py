@@ -5,6 +5,7 @@
     ├── NotFound               1   no such job
     ├── Refused                1   the job's state does not allow it
     ├── StoreFailed            1   disk full, I/O error, unreadable database
+    │   └── StoreGone          1   the database was deleted while the daemon runs
     ├── NotRunning            69   no daemon answers (EX_UNAVAILABLE of sysexits.h)
     ├── ShuttingDown          75   takes no new jobs (EX_TEMPFAIL)
     ├── NotPermitted          77   another user (EX_NOPERM)
@@ -45,6 +46,10 @@ class StoreFailed(JobdError):
     pass
 
 
+class StoreGone(StoreFailed):
+    pass
+
+
 class NotRunning(JobdError):
     exit_code = 69
 
@@ -73,6 +78,7 @@ BY_NAME: dict[str, type[JobdError]] = {
         NotFound,
         Refused,
         StoreFailed,
+        StoreGone,
         NotRunning,
         ShuttingDown,
         NotPermitted,

@@ -37,11 +37,19 @@ _NO_ROOM: Final = frozenset(
     {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 )
 """Errors that say nothing about the command; it is tried again."""
+_IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ETXTBSY})
+"""Something else than a file is where an output should be."""
 
 
 def _failure(about: str, error: OSError) -> CannotStart | NoResources:
     kind = NoResources if error.errno in _NO_ROOM else CannotStart
     return kind(f"{about}: {(error.strerror or str(error)).lower()}")
+
+
+def _output_failure(path: Path, error: OSError) -> CannotStart | NoResources:
+    """Errors of the directory concern all jobs; only what stands in the file's place does not."""
+    kind = CannotStart if error.errno in _IN_THE_WAY else NoResources
+    return kind(f"output: {path}: {(error.strerror or str(error)).lower()}")
 
 
 def _pidfd(pid: int) -> int | None:
@@ -212,11 +220,12 @@ class LocalEngine:
         try:
             output = spawn.open_output(str(launch.output))
         except OSError as error:
-            raise _failure("output", error) from error
+            raise _output_failure(launch.output, error) from error
         try:
             return Child(self._spawn(launch, output), launch.token, self._survey)
         except CannotStart as error:
-            os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
+            with contextlib.suppress(OSError):
+                os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
             raise
         finally:
             os.close(output)

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from jobd.contract.errors import StoreFailed
+from jobd.contract.errors import StoreFailed, StoreGone
 
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
@@ -36,6 +36,30 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
     return connection
+
+
+class Anchor:
+    """Knows whether the file that is open is still the one that its path leads to.
+
+    What is written into a deleted file seems to be saved, and is gone with the daemon.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = _identity(path)
+
+    def check(self) -> None:
+        """Raises: StoreGone."""
+        if _identity(self._path) != self._file:
+            raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from jobd.contract.errors import JobdError, StoreFailed
+from jobd.contract.errors import JobdError, StoreFailed, StoreGone
 from jobd.core.undo import Undo
 from jobd.crash import crash_point
 
@@ -69,11 +69,16 @@ class Writer:
         connection: sqlite3.Connection,
         undo: Undo,
         finally_do: Callable[[], Callable[[], object]],
+        check: Callable[[], object] = lambda: None,
     ) -> None:
-        """`finally_do` runs inside each transaction; what it returns runs after the commit."""
+        """`finally_do` runs inside each transaction; what it returns runs after the commit.
+
+        `check` runs before each, and raises StoreGone where nothing can be saved any more.
+        """
         self._db = connection
         self._undo = undo
         self._finally_do = finally_do
+        self._check = check
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closed = threading.Event()
@@ -140,6 +145,7 @@ class Writer:
 
     def _commit(self, batch: list[_Item]) -> bool:
         try:
+            self._check()
             self._db.execute("BEGIN IMMEDIATE")
             for item in batch:
                 item.run()
@@ -164,19 +170,21 @@ class Writer:
     def _commit_alone(self, item: _Item) -> None:
         """An action must not suffer from its neighbours: each gets a transaction of its own."""
         try:
+            self._check()
             self._db.execute("BEGIN IMMEDIATE")
             item.run()
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - it is the caller's to know
             self._take_back(error)
-            item.error = StoreFailed(f"could not be saved: {_words(error)}. Nothing was changed")
+            kind = StoreGone if isinstance(error, StoreGone) else StoreFailed
+            item.error = kind(f"could not be saved: {_words(error)}. Nothing was changed")
         else:
             self._undo.clear()
         item.tell()
 
     def _take_back(self, error: Exception) -> None:
         self.trouble = _words(error)
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | JobdError):
             log.error("a transaction failed: %s", self.trouble)
         else:
             log.error("a transaction failed", exc_info=error)

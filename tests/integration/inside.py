@@ -59,6 +59,12 @@ class Inside:
         for client in self._clients:
             client.close()
 
+    def abandon(self):
+        """Its daemon is closed already."""
+        self._open = False
+        for client in self._clients:
+            client.close()
+
     # --- requests ---------------------------------------------------------------------------
 
     def submit(self, *lines, **options):

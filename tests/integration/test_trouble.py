@@ -1,0 +1,84 @@
+"""What the machine refuses: no job fails of it, status says so, and then all go on."""
+
+import errno
+import os
+import shutil
+
+import pytest
+
+from jobd.contract.errors import StoreGone
+from jobd.contract.models import State
+from jobd.engines import spawn
+from tests.helpers import wait_until
+from tests.integration.inside import ids
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EIO])
+def test_an_output_directory_that_cannot_be_written_fails_no_job(make, monkeypatch, code):
+    daemon = make(workers=2)
+    tries = []
+
+    def refuse(path):
+        tries.append(path)
+        raise OSError(code, os.strerror(code))
+
+    fine = spawn.open_output
+    monkeypatch.setattr(spawn, "open_output", refuse)
+    first = daemon.submit("exit 3", "exit 4", "exit 5")
+    trouble = wait_until(lambda: daemon.client.status().error)
+    assert trouble.startswith("no job can be started: output: ")
+    assert trouble.endswith(os.strerror(code).lower())
+    wait_until(lambda: daemon.job(first).state is State.PENDING)
+    wait_until(lambda: len(tries) > 2, 30)  # it is tried again
+    monkeypatch.setattr(spawn, "open_output", fine)
+    daemon.wait(first, first + 1, first + 2)
+    found = [daemon.job(first + number) for number in range(3)]
+    assert [(job.exit_code, job.attempt) for job in found] == [(3, 1), (4, 1), (5, 1)]
+    wait_until(lambda: daemon.client.status().error is None)
+
+
+def test_what_stands_in_the_place_of_one_output_concerns_that_job_alone(make):
+    daemon = make(workers=0)
+    job = daemon.submit("true", "true")
+    path = daemon.paths.output_of(job, 1)
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/dev/null")
+    daemon.client.workers(1)
+    daemon.wait(job, job + 1)
+    assert daemon.job(job).reason.startswith(f"could not start: output: {path}: too many levels")
+    assert daemon.job(job + 1).state is State.COMPLETED
+    assert daemon.client.status().error is None
+
+
+def test_a_deleted_database_is_noticed_and_nothing_pretends_to_be_saved(make):
+    daemon = make(workers=1)
+    job = daemon.submit("sleep 1000", "true")
+    wait_until(lambda: daemon.job(job).state is State.RUNNING)
+    with daemon.connect() as other:
+        shelter = daemon.paths.database.with_name("moved")
+        os.rename(daemon.paths.database, shelter)
+        with pytest.raises(StoreGone, match="was deleted or moved while the daemon runs"):
+            daemon.submit("true")
+        with pytest.raises(StoreGone):
+            daemon.client.stop(ids(job))
+        assert "was deleted or moved" in other.status().error
+        # Put back, it is the one that is open, and all goes on.
+        os.rename(shelter, daemon.paths.database)
+        other.stop(ids(job))
+        daemon.wait(job, job + 1)
+        assert daemon.job(job + 1).state is State.COMPLETED
+        wait_until(lambda: other.status().error is None)
+
+
+def test_a_daemon_whose_home_is_gone_still_shuts_down(make):
+    daemon = make(workers=1)
+    job = daemon.submit("trap 'exit 5' TERM; echo up; sleep 1000 & wait")
+    wait_until(lambda: daemon.output(job) == b"up\n")
+    pid = daemon.job(job).pid
+    shutil.rmtree(daemon.paths.state)
+    daemon.daemon.manager.drain()
+    daemon.daemon.manager.end_running()
+    wait_until(lambda: not daemon.daemon.runs, 30)
+    assert not os.path.exists(f"/proc/{pid}")
+    daemon.daemon.close(clean=True)
+    daemon.abandon()
