@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -54,9 +53,10 @@ def is_here(name):
 
 
 @pytest.fixture(scope="module")
-def watched(shared, tmp_path_factory):
+def watched(shared):
     """What `jobctl watch` printed of each job until all had finished, by tool."""
-    place = Path(tmp_path_factory.mktemp("place"))
+    place = shared.work / "place"
+    place.mkdir()
     lay_out_files(place)
     shared.jobctl("workers", "0")
     with serve(place) as url:
