@@ -52,11 +52,12 @@ def _group(client: Client, verb: Verb, asked: Asked, group: str) -> int:
     if asked.dry_run:
         running = Selector(groups=[group], states=[State.RUNNING])
         return pretend(client, running, PAUSABLE) if asked.running else 0
+    paused = next((share.paused for share in client.groups().groups if share.name == group), None)
     if verb == "pause":
         acted = client.pause(Pause(group=group, running=asked.running))
     else:
         acted = client.resume(Resume(group=group, running=asked.running))
     code = notices.acted(acted)
     if not code:
-        notices.group_paused(group) if verb == "pause" else notices.group_resumed(group)
+        notices.group_halted(group, paused=verb == "pause", before=paused)
     return code

@@ -141,7 +141,7 @@ class Watching:
             lines=self._tails.of(page.jobs),
             counts=counts,
             workers=self._workers if whole else None,
-            busy=page.counts.get(State.RUNNING, 0),
+            busy=page.counts.get(State.RUNNING, 0) if page.busy is None else page.busy,
         )
 
     def _selected(self) -> dict[State, int]:

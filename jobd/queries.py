@@ -93,6 +93,7 @@ class Queries:
             jobs=self._shown(rows),
             next=None if place is None else place.cursor(),
             counts=dict(self._ledger.counts),
+            busy=self._ledger.busy,
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
         )
 

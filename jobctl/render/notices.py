@@ -36,12 +36,14 @@ def acted(result: Acted, *, done: bool = True) -> int:
     return 1 if result.errors else 0
 
 
-def group_paused(group: str) -> None:
-    streams.hint(f"{group} starts nothing; let it go on: jobctl resume --group {group}")
-
-
-def group_resumed(group: str) -> None:
-    streams.hint(f"{group} starts jobs again")
+def group_halted(group: str, *, paused: bool, before: bool | None) -> None:
+    """What `pause` and `resume` did to a group; `before`: whether it was paused already."""
+    if paused == before:
+        streams.notice(f"group {group} is {'already' if paused else 'not'} paused")
+    elif paused:
+        streams.hint(f"{group} starts nothing; let it go on: jobctl resume --group {group}")
+    else:
+        streams.hint(f"{group} starts jobs again")
 
 
 def missing(jobs: Iterable[int]) -> int:

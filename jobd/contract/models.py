@@ -321,6 +321,8 @@ class Page(View, frozen=True, kw_only=True):
     """The cursor of the next page; None at the end."""
     counts: dict[State, int] = field(default_factory=dict)
     """How many jobs there are in each state, in all, whatever was selected."""
+    busy: int | None = None
+    """Workers that are occupied: a job may occupy several."""
     missing: list[int] = field(default_factory=list)
     """Single ids that were asked for and do not exist."""
 

@@ -145,10 +145,25 @@ def test_jobs_are_paused_and_resumed(verb, kind):
 
 @pytest.mark.parametrize(("verb", "kind"), [("pause", Pause), ("resume", Resume)])
 def test_a_group_is_paused_and_resumed(verb, kind):
-    client = FakeClient(**{verb: Acted(done=[])})
+    client = FakeClient(**{verb: Acted(done=[])}, groups=SHARES)
     assert jobctl(verb, "--group", "gpu", client=client).code == 0
     assert jobctl(verb, "--group", "gpu", "--running", client=client).code == 0
-    assert client.sent == [kind(group="gpu"), kind(group="gpu", running=True)]
+    assert client.of(kind) == [kind(group="gpu"), kind(group="gpu", running=True)]
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "said"),
+    [
+        ("pause", "gpu", "group gpu is already paused\n"),
+        ("resume", "default", "group default is not paused\n"),
+        ("pause", "default", ""),
+        ("resume", "gpu", ""),
+    ],
+)
+def test_a_group_that_is_so_already(verb, group, said):
+    client = FakeClient(**{verb: Acted(done=[])}, groups=SHARES)
+    result = jobctl(verb, "--group", group, client=client)
+    assert (result.code, result.out, result.stderr) == (0, "", said)
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
@@ -169,9 +184,9 @@ def test_a_pause_can_be_tried_dry(verb):
 
 
 def test_a_hint_says_how_the_group_goes_on():
-    client = FakeClient(pause=Acted(done=[]))
-    result = jobctl("pause", "-g", "gpu", client=client, terminal=True)
-    assert "jobctl resume --group gpu" in result.stderr
+    client = FakeClient(pause=Acted(done=[]), groups=SHARES)
+    result = jobctl("pause", "-g", "default", client=client, terminal=True)
+    assert "jobctl resume --group default" in result.stderr
 
 
 # --- edit -----------------------------------------------------------------------------------

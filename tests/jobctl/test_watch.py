@@ -113,6 +113,12 @@ def test_a_row_per_running_job_and_the_counts():
     assert Shown(first + last) == "1 of 3 workers busy · 1 pending · 1 failed"
 
 
+def test_a_job_of_three_slots_makes_three_workers_busy():
+    heavy = Page(jobs=[LR3], counts=COUNTS, busy=3)
+    fake = client(events=[page(following=10), KeyboardInterrupt()], list=heavy)
+    assert "3 of 3 workers busy" in jobctl("watch", client=fake, terminal=True).out
+
+
 def test_what_has_ended_stays_and_the_rows_go():
     result = jobctl("watch", client=client(), terminal=True)
     assert (result.code, result.stderr) == (0, "")
