@@ -151,3 +151,40 @@ def test_a_crash_while_recovering_loses_no_job(running):
         assert job.attempt == 1
         assert running.output(job.id) == b"whole\n"
     assert sorted(running.lines("ran")) == [str(first), str(first + 1)]
+
+
+MANY = 120
+SHORT = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 200))"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        f"after-commit:{STARTING + 12}",
+        "before-spawn:40",
+        "after-spawn:7",
+        "after-spawn:40",
+        "after-board:40",
+        "before-finish:40",
+        "before-reap:3",
+        "before-reap:40",
+        "after-reap:40",
+    ],
+)
+def test_an_end_is_never_taken_for_that_of_another(instance, point):
+    """Eight at a time that end at once: zombies of several attempts are there when it is killed.
+
+    Each has an exit code of its own, so one that is taken for another would be seen.
+    """
+    instance.start("--workers", "8", crash=point)
+    client = instance.client()
+    first = instance.submit(*[SHORT] * MANY, client=client)
+    jobs = instance.wait(first, first + MANY - 1)
+    assert sorted(instance.lines("ran")) == sorted(f"{job} 1" for job in jobs)
+    assert {job: found.exit_code for job, found in jobs.items()} == {job: job % 200 for job in jobs}
+    assert all(found.attempt == 1 and found.cpu_s is not None for found in jobs.values())
+    assert len(jobs) == MANY
+    assert times_ready(instance) == 2
+    found = instance.answers()
+    assert found.busy == 0
+    assert instance.processes().keys() == {found.pid, found.supervisor_pid}
