@@ -41,7 +41,7 @@ def settle_and_stop(client: Client, selector: Selector) -> Selector | None:
     What cannot be stopped, or is finished already, `rm` itself tells of.
     """
     chosen = selector
-    if selector.all or selector.states:
+    if selector.all or selector.filtered:
         ids, missing = follow.ids_of(client, selector)
         chosen = Selector(ids=follow.ranges(ids) + [(job, job) for job in missing])
     if not chosen.ids:

@@ -64,10 +64,10 @@ def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:
 def settled(client: Client, selector: Selector) -> Selector | None:
     """A selector that goes on meaning the same jobs while their states change.
 
-    `--all` and a state mean what has not finished, or is in that state, now.
+    `--all` means what has not finished now, a filter what it matches now.
     None: that is nothing.
     """
-    if not selector.all and not selector.states:
+    if not selector.all and not selector.filtered:
         return selector
     now = client.wait(Wait(selector=selector, wait=0))
     chosen = [*now.ids, *((job, job) for job in now.missing)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -19,12 +17,10 @@ from jobd.contract.models import (
     MAX_WORKERS,
     PRIORITIES,
     Group,
-    Selector,
     State,
     Tag,
 )
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 ALL: Final = "all"
@@ -173,79 +169,6 @@ PERCENT = Word("percent", parse_percent)
 JOB = Word("id", _parse_id)
 GROUP = Word("name", parse_group)
 SHARE = Word("workers", parse_share)
-
-
-def choose(
-    words: Sequence[str], states: Sequence[Sequence[State]], *, everything: bool = False
-) -> Selector | None:
-    """What the words and filters select; None where `-` gave nothing at all.
-
-    Raises: click.UsageError.
-    """
-    named = [piece for word in words for piece in (_stdin_words() if word == "-" else [word])]
-    if words and not named:
-        return None
-    try:
-        ids = parse_ids(named)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    if ids and everything:
-        raise click.UsageError("--all and single jobs exclude each other")
-    chosen = list(dict.fromkeys(state for group in states for state in group))
-    return Selector(ids=ids, states=chosen, all=everything)
-
-
-def _stdin_words() -> list[str]:
-    return sys.stdin.read().replace(",", " ").split()
-
-
-def narrowed(selector: Selector, states: Iterable[State]) -> Selector:
-    """Only those in `states`, unless states were written."""
-    if selector.states:
-        return selector
-    return msgspec.structs.replace(selector, states=list(states))
-
-
-def adding_states(selector: Selector | None, states: Iterable[State]) -> Selector | None:
-    """Also those in `states`: what `--failed` and `--finished` are short for."""
-    if selector is None:
-        return None
-    chosen = list(dict.fromkeys([*selector.states, *states]))
-    return msgspec.structs.replace(selector, states=chosen)
-
-
-def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:
-    """Nothing changes everything because nothing was named. Raises: click.UsageError."""
-    if selector is not None and not selector.named:
-        raise click.UsageError(f"name jobs (7, 3-9, -), or write {instead} or --state")
-    return selector
-
-
-def selects(*, all_option: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a command `selector` from its words, `--state` and, where it changes, `--all`."""
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        @functools.wraps(function)
-        def wrapped(*args: P.args, **given: P.kwargs) -> R:
-            words: Any = given.pop("words")
-            states: Any = given.pop("states")
-            everything = bool(given.pop("everything", False))
-            given["selector"] = choose(words, states, everything=everything)
-            return function(*args, **given)
-
-        result: Any = click.option(
-            "--state",
-            "states",
-            type=STATES,
-            multiple=True,
-            metavar="STATE",
-            help="Only jobs in this state (several: a,b).",
-        )(wrapped)
-        if all_option:
-            result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
-        return click.argument("words", nargs=-1, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
-
-    return decorate
 
 
 dry_run = click.option("--dry-run", is_flag=True, help="Only print the ids that it would act on.")

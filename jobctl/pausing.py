@@ -9,8 +9,8 @@ import msgspec
 
 from jobctl.acting import PAUSABLE, pretend
 from jobctl.client import Client
-from jobctl.options import must_name, narrowed
 from jobctl.render import notices
+from jobctl.selecting import must_name, narrowed
 from jobd.contract.models import Pause, Resume, Selector, State
 
 Verb = Literal["pause", "resume"]
@@ -37,8 +37,7 @@ def change(client: Client, verb: Verb, asked: Asked) -> int:
     selector = must_name(asked.selector, "--all, --group G")
     if selector is None:
         return notices.nothing_selected()
-    if selector.all:
-        selector = narrowed(selector, PAUSABLE)
+    selector = narrowed(selector, PAUSABLE)
     if asked.dry_run:
         return pretend(client, selector, PAUSABLE)
     if verb == "pause":

@@ -8,8 +8,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json, selects
+from jobctl.options import as_json
 from jobctl.render import data, live, notices
+from jobctl.selecting import selects
 from jobd.contract.models import List, Selector
 
 if TYPE_CHECKING:

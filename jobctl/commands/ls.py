@@ -10,8 +10,9 @@ import click
 from jobctl import listing
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import Word, as_json, selects
+from jobctl.options import Word, as_json
 from jobctl.render import data, notices, streams, table
+from jobctl.selecting import selects
 from jobd.contract.models import List, Page, Selector
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import GROUP, dry_run, selects
+from jobctl.options import GROUP, dry_run
+from jobctl.selecting import selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         "jobctl pause 7", "jobctl pause --group gpu", "jobctl pause --group gpu --running"
     ),
 )
-@selects(all_option=True)
+@selects(all_option=True, without="groups")
 @click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts nothing more.")
 @click.option("--running", is_flag=True, help="Halt the group's running jobs, too.")
 @dry_run

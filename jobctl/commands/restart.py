@@ -10,8 +10,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import adding_states, dry_run, must_name, narrowed, selects
+from jobctl.options import dry_run
 from jobctl.render import notices, streams
+from jobctl.selecting import adding_states, must_name, narrowed, selects
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Selector, State
 
@@ -46,8 +47,7 @@ def command(
     selector = must_name(adding_states(selector, [State.FAILED] if failed else []), "--failed")
     if selector is None:
         return notices.nothing_selected()
-    if selector.all:
-        selector = narrowed(selector, RESTARTABLE)
+    selector = narrowed(selector, RESTARTABLE)
     if dry_run:
         return pretend(client, selector, RESTARTABLE)
     fresh = environment(os.environb) if refresh_env else None

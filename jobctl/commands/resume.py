@@ -8,7 +8,8 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import GROUP, dry_run, selects
+from jobctl.options import GROUP, dry_run
+from jobctl.selecting import selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         "jobctl resume 7", "jobctl resume --group gpu", "jobctl resume --group gpu --running"
     ),
 )
-@selects(all_option=True)
+@selects(all_option=True, without="groups")
 @click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts jobs again.")
 @click.option("--running", is_flag=True, help="Its halted jobs go on, too.")
 @dry_run

@@ -8,8 +8,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import adding_states, dry_run, must_name, selects
+from jobctl.options import dry_run
 from jobctl.render import notices
+from jobctl.selecting import adding_states, must_name, selects
 from jobd.contract.models import FINISHED, Selector, State
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import dry_run, must_name, narrowed, selects
+from jobctl.options import dry_run
 from jobctl.render import notices
+from jobctl.selecting import must_name, narrowed, selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
-    if selector.all:
-        selector = narrowed(selector, STARTABLE)
+    selector = narrowed(selector, STARTABLE)
     if dry_run:
         return pretend(client, selector, STARTABLE)
     return notices.acted(client.start(selector))

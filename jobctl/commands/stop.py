@@ -8,8 +8,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, SIGNAL, dry_run, must_name, narrowed, selects
+from jobctl.options import DURATION, SIGNAL, dry_run
 from jobctl.render import notices
+from jobctl.selecting import must_name, narrowed, selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def command(
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
-    if selector.all:
-        selector = narrowed(selector, STOPPABLE)
+    selector = narrowed(selector, STOPPABLE)
     if dry_run:
         return pretend(client, selector, STOPPABLE)
     return notices.acted(stop_and_wait(client, selector, grace=grace, signal=signal))

@@ -9,8 +9,9 @@ import click
 from jobctl import outcome
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, as_json, must_name, selects
+from jobctl.options import DURATION, as_json
 from jobctl.render import data, notices
+from jobctl.selecting import must_name, selects
 from jobd.contract.models import Selector, Waited
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json, selects
+from jobctl.options import as_json
 from jobctl.render import data, live, notices, streams
+from jobctl.selecting import selects
 from jobd.contract.models import Events, Job, List, Selector
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
 
     # The cursor first: what happens from here on is seen, if not as standing then as change.
     after = client.events(Events(selector=selector, after=None, wait=0)).next
-    chosen = follow.settled(client, selector) if selector.states or selector.all else selector
+    chosen = follow.settled(client, selector) if selector.filtered or selector.all else selector
     if chosen is None:
         return notices.nothing_selected()
     page = client.list(List(selector=chosen, pending=0, finished=0))

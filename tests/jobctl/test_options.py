@@ -6,14 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobctl.follow import ranges
-from jobctl.options import (
-    choose,
-    parse_ids,
-    parse_percent,
-    parse_priority,
-    parse_states,
-)
+from jobctl.options import parse_ids, parse_percent, parse_priority, parse_states
 from jobctl.render.text import selector
+from jobctl.selecting import choose
 from jobd.contract.models import MAX_ID, State
 
 
@@ -72,22 +67,22 @@ def test_no_ids(word):
 
 def test_stdin_gives_words(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("1\n2\n\n4,8-9 \n"))
-    assert choose(["-", "20"], []).ids == [(1, 1), (2, 2), (4, 4), (8, 9), (20, 20)]
+    assert choose(["-", "20"], {}).ids == [(1, 1), (2, 2), (4, 4), (8, 9), (20, 20)]
 
 
 def test_empty_stdin_selects_nothing_instead_of_everything(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    assert choose(["-"], []) is None
+    assert choose(["-"], {}) is None
 
 
 def test_an_empty_word_is_wrong_usage():
     with pytest.raises(click.UsageError):
-        choose([""], [])
+        choose([""], {})
 
 
 def test_all_and_ids_exclude_each_other():
     with pytest.raises(click.UsageError):
-        choose(["7"], [], everything=True)
+        choose(["7"], {}, everything=True)
 
 
 @given(st.sets(st.integers(1, 60)))

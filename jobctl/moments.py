@@ -1,0 +1,68 @@
+"""Times as people write them: ISO 8601, or a time of day in the reader's zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta
+from typing import Final
+
+from jobd.contract import durations
+from jobd.contract.models import MAX_TIME
+
+_TIME_OF_DAY: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+
+
+def parse_at(text: str, now: datetime | None = None) -> float:
+    """Seconds since the epoch of an ISO 8601 time, or of the next `HH:MM`. Raises: ValueError.
+
+    What names no zone is in the reader's.
+    """
+    word, now = text.strip(), now or datetime.now().astimezone()
+    if (clock := _time_of_day(word)) is not None:
+        today = _on(now, clock)
+        return (today if today > now else _on(now + timedelta(days=1), clock)).timestamp()
+    return _iso(word, "write 2026-12-24T18:00, or 18:00 for the next one")
+
+
+def parse_since(text: str, now: datetime | None = None) -> float:
+    """Seconds since the epoch of an ISO 8601 time, the latest `HH:MM`, or so long ago.
+
+    Raises: ValueError.
+    """
+    word, now = text.strip(), now or datetime.now().astimezone()
+    clock = _time_of_day(word) if re.fullmatch(r"\d\d:\d\d", word, re.ASCII) else None
+    if clock is not None:
+        today = _on(now, clock)
+        return (today if today <= now else _on(now - timedelta(days=1), clock)).timestamp()
+    try:
+        return max(0.0, now.timestamp() - durations.parse(word))
+    except ValueError:
+        return _iso(word, "write 90, 15m, 2d, 18:00 or 2026-12-24T18:00")
+
+
+def is_time_of_day(text: str) -> bool:
+    """Which day is meant had to be decided."""
+    return _time_of_day(text.strip()) is not None
+
+
+def _time_of_day(word: str) -> time | None:
+    found = _TIME_OF_DAY.fullmatch(word)
+    if found is None:
+        return None
+    hour, minute, second = map(int, found.groups(default="0"))
+    return time(hour, minute, second)
+
+
+def _on(day: datetime, clock: time) -> datetime:
+    """Where a clock that is put forward leaves this time out, the one that it shows instead."""
+    return datetime.combine(day.date(), clock).astimezone()
+
+
+def _iso(word: str, hint: str) -> float:
+    try:
+        seconds = datetime.fromisoformat(word).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{word!r} is no time; {hint}") from None
+    if not 0 <= seconds <= MAX_TIME:
+        raise ValueError(f"{word!r} is not between the years 1970 and 9999")
+    return seconds
