@@ -11,7 +11,7 @@ from jobctl.client import Client
 from jobctl.render import notices
 from jobd.contract.models import FINISHED, Acted, Selector, State
 
-STARTABLE = [State.STOPPED]
+HOLDABLE = [State.PENDING]
 PAUSABLE = [State.RUNNING]
 STOPPABLE = follow.UNFINISHED
 RESTARTABLE = [state for state in State if state in FINISHED]
@@ -24,6 +24,39 @@ def pretend(client: Client, selector: Selector, states: Sequence[State]) -> int:
         return notices.nothing_selected()
     found, missing = follow.ids_of(client, msgspec.structs.replace(selector, states=wanted))
     notices.ids(found)
+    return notices.missing(missing)
+
+
+def startable(selector: Selector) -> list[Selector]:
+    """Those of the selected jobs that are stopped, and those that are held."""
+    halves = [
+        msgspec.structs.replace(selector, states=[State.STOPPED]),
+        msgspec.structs.replace(selector, states=[State.PENDING], held=True),
+    ]
+    return [half for half in halves if not selector.states or half.states[0] in selector.states]
+
+
+def start(client: Client, selector: Selector) -> Acted:
+    """Jobs named one by one are told what is wrong with them, others are passed over."""
+    if selector.ids:
+        return client.start(selector)
+    found = [client.start(half) for half in startable(selector)]
+    return Acted(
+        done=sorted(job for acted in found for job in acted.done),
+        notices=[note for acted in found for note in acted.notices],
+        errors=[note for acted in found for note in acted.errors],
+    )
+
+
+def pretend_start(client: Client, selector: Selector) -> int:
+    """Print the ids of those selected jobs that would be started; change nothing."""
+    found: set[int] = set()
+    missing: set[int] = set()
+    for half in startable(selector):
+        ids, absent = follow.ids_of(client, half)
+        found.update(ids)
+        missing.update(absent)
+    notices.ids(sorted(found))
     return notices.missing(missing)
 
 

@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "status",
     "events",
     "wait",
+    "hold",
     "start",
     "stop",
     "restart",

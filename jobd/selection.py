@@ -24,8 +24,14 @@ def filter_of(selector: Selector) -> Filter:
         groups=tuple(selector.groups),
         tags=tuple(selector.tags),
         name=selector.name,
-        since=None if selector.since is None else int(selector.since * 1e6),
+        since=_microseconds(selector.since),
+        ended_before=_microseconds(selector.ended_before),
+        held=selector.held,
     )
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1e6)
 
 
 class Selection:

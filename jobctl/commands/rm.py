@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import dry_run
+from jobctl.options import DURATION, dry_run
 from jobctl.render import notices
 from jobctl.selecting import adding_states, must_name, selects
 from jobd.contract.models import FINISHED, Selector, State
@@ -17,18 +19,28 @@ if TYPE_CHECKING:
     from jobctl.client import Client
 
 
-@click.command("rm", epilog=example("jobctl rm 7", "jobctl rm --finished", "jobctl rm --force 3-9"))
+@click.command(
+    "rm",
+    epilog=example("jobctl rm 7", "jobctl rm --finished --older-than 7d", "jobctl rm --force 3-9"),
+)
 @selects(all_option=True)
 @click.option("--finished", is_flag=True, help="All finished jobs (of those named).")
+@click.option(
+    "--older-than", "age", type=DURATION, metavar="D", help="Only what finished so long ago."
+)
 @click.option("--force", is_flag=True, help="Stop what still runs or waits first.")
 @dry_run
 @pass_client
 def command(
-    client: Client, selector: Selector | None, *, finished: bool, force: bool, dry_run: bool
+    client: Client,
+    selector: Selector | None,
+    *,
+    finished: bool,
+    age: float | None,
+    force: bool,
+    dry_run: bool,
 ) -> int:
-    """Delete finished jobs and their output.
-
-    Also their captured environment.
+    """Delete finished jobs, their output and their captured environment.
 
     A running or pending job is refused. Prints the ids of what was deleted, one a line.
     Ids are never used again.
@@ -37,6 +49,8 @@ def command(
     selector = must_name(adding_states(selector, done), "--finished")
     if selector is None:
         return notices.nothing_selected()
+    if age is not None:
+        selector = msgspec.structs.replace(selector, ended_before=max(0.0, time.time() - age))
     return _pretend(client, selector, force) if dry_run else _remove(client, selector, force)
 
 

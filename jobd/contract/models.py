@@ -194,11 +194,16 @@ class Selector(Record, frozen=True, kw_only=True):
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
     """Submitted at this time or later, in seconds since the epoch."""
+    ended_before: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Finished, and before this time, in seconds since the epoch."""
+    held: bool = False
+    """Only those that `Hold` keeps from starting."""
     all: bool = False
 
     @property
     def filtered(self) -> bool:
-        return bool(self.states or self.groups or self.tags or self.name or self.since is not None)
+        times = self.since is not None or self.ended_before is not None
+        return bool(self.states or self.groups or self.tags or self.name or self.held) or times
 
     @property
     def named(self) -> bool:

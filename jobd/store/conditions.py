@@ -33,6 +33,10 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
         where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
     if chosen.since is not None:
         where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
+    if chosen.ended_before is not None:
+        where, values = f"{where} AND j.finished_at < ?", [*values, chosen.ended_before]
+    if chosen.held:
+        where = f"{where} AND j.held = 1"
     return where, values
 
 

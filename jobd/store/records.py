@@ -90,6 +90,9 @@ class Filter(Struct, frozen=True, kw_only=True):
     """A GLOB pattern of SQLite."""
     since: int | None = None
     """Submitted then or later, microseconds since the epoch."""
+    ended_before: int | None = None
+    """Finished before then, microseconds since the epoch."""
+    held: bool = False
 
 
 class StopOrder(Struct, frozen=True, array_like=True):

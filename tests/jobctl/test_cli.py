@@ -157,19 +157,19 @@ def test_nothing_named_is_wrong_usage(command):
     assert not client.sent
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "rm", "wait", "watch"])
+@pytest.mark.parametrize("command", ["start", "hold", "stop", "restart", "rm", "wait", "watch"])
 def test_empty_stdin_does_nothing(command):
     client = FakeClient()
     result = jobctl(command, "-", client=client, stdin=b"")
     assert (result.code, result.stdout, client.sent) == (0, b"", [])
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "rm"])
+@pytest.mark.parametrize("command", ["start", "hold", "stop", "restart", "rm"])
 def test_dry_run_changes_nothing(command):
     client = FakeClient(list=Page(jobs=[], missing=[9]))
     result = jobctl(command, "--dry-run", "9", client=client)
     assert result.code == 1
-    assert [type(request).__name__ for request in client.sent] == ["List"]
+    assert {type(request).__name__ for request in client.sent} == {"List"}
 
 
 def test_progress_takes_its_job_from_inside(monkeypatch):

@@ -1,0 +1,40 @@
+"""`jobctl hold`: pending jobs do not start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobctl.context import pass_client
+from jobctl.examples import example
+from jobctl.options import dry_run
+from jobctl.render import notices
+from jobctl.selecting import must_name, narrowed, selects
+from jobd.contract.models import Selector
+
+if TYPE_CHECKING:
+    from jobctl.client import Client
+
+
+@click.command(
+    "hold", epilog=example("jobctl hold 7", "jobctl hold --tag nightly", "jobctl hold --all")
+)
+@selects(all_option=True)
+@dry_run
+@pass_client
+def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
+    """Keep pending jobs from starting.
+
+    jobctl start lets them go. Prints the ids of what is held now, one a line. That a job is held already, or has
+    finished, is a notice, not an error; one that runs is halted with jobctl pause.
+    """
+    from jobctl.acting import HOLDABLE, pretend
+
+    selector = must_name(selector)
+    if selector is None:
+        return notices.nothing_selected()
+    selector = narrowed(selector, HOLDABLE)
+    if dry_run:
+        return pretend(client, selector, HOLDABLE)
+    return notices.acted(client.hold(selector))
