@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     """Keep pending jobs from starting.
 
-    jobctl start lets them go. Prints the ids of what is held now, one a line. That a job is held already, or has
-    finished, is a notice, not an error; one that runs is halted with jobctl pause.
+    jobctl start lets them go. Prints the ids of what is held now, one a line. That a job is
+    held already, or has finished, is a notice, not an error; one that runs is halted with
+    jobctl pause.
     """
     from jobctl.acting import HOLDABLE, pretend
 

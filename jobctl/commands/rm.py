@@ -40,9 +40,9 @@ def command(
     force: bool,
     dry_run: bool,
 ) -> int:
-    """Delete finished jobs, their output and their captured environment.
+    """Delete finished jobs and their output.
 
-    A running or pending job is refused. Prints the ids of what was deleted, one a line.
+    Also their captured environment. A running or pending job is refused. Prints the ids of what was deleted, one a line.
     Ids are never used again.
     """
     done = [state for state in State if state in FINISHED] if finished else []
