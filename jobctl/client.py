@@ -204,6 +204,13 @@ class Client:
         """Send a request and give its answer; all other methods stand on this one."""
         name = type(request).__name__.lower()
         payload = _encode(request, name)
+        answer = self._answer(payload, name, kind)
+        while isinstance(answer, models.Acted) and answer.more:
+            answer = self._answer(payload, name, kind)
+        return answer
+
+    def _answer(self, payload: bytes, name: str, kind: type[V]) -> V:
+        """Ask as often as it takes while the daemon is being replaced."""
         for pause in _pauses(name):
             try:
                 return _decode(self._exchange(payload, _ANSWER_WITHIN.get(name, 60.0)), kind)

@@ -150,7 +150,7 @@ class Daemon:
         self.manager = Manager(
             paths=paths, grace=config.grace, books=books, reader=self.reader,
             writer=self.writer, repeats=repeats,
-            slices=Slices(self._store, self.writer, selection, repeats),
+            slices=Slices(self._store, self.reader, selection, repeats),
             editing=Editing(books), runs=runs, hub=self.hub,
         )  # fmt: skip
         views = Views(paths, config.shell, self._pid_of, self._left_of)

@@ -48,7 +48,7 @@ from jobd.store.writer import Writer
 T = TypeVar("T")
 PIECE: Final = 500
 """Jobs with commands of their own that are written in one transaction."""
-_ELEMENTS: Final = 5000
+_ELEMENTS: Final = 2500
 """Elements of an array that are written in one transaction."""
 _LINKS: Final = 5000
 """Dependencies that are written in one transaction."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Final
+
+import msgspec
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Acted, Note, Selector
 from jobd.repeats import Repeats
 from jobd.selection import Selection
+from jobd.store.reader import Reader
 from jobd.store.store import Look, Store
-from jobd.store.writer import Writer
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change."""
+_PATIENCE_S: Final = 15.0
+"""Seconds after which a client hears that there is more, long before it takes us for dead."""
 
 
 class Tally:
@@ -41,10 +46,11 @@ class Tally:
         self.errors += other.errors
         self.attempts |= other.attempts
 
-    def acted(self) -> Acted:
+    def acted(self, *, more: bool = False) -> Acted:
         return Acted(
-            done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts
-        )
+            done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts,
+            more=more,
+        )  # fmt: skip
 
 
 Each = Callable[[Look, Tally], object]
@@ -52,20 +58,25 @@ Each = Callable[[Look, Tally], object]
 
 class Slices:
     def __init__(
-        self, store: Store, writer: Writer, selection: Selection, repeats: Repeats
+        self, store: Store, reader: Reader, selection: Selection, repeats: Repeats
     ) -> None:
         self._store = store
-        self._writer = writer
+        self._reader = reader
         self._selection = selection
         self._repeats = repeats
 
     def act(self, selector: Selector, request_id: bytes, each: Each) -> Acted:
-        """A change of many jobs in slices; each slice's answer is remembered on its own."""
+        """A change of many jobs in slices; each slice's answer is remembered on its own.
+
+        After some time it answers with what has been done so far, and `more`: asked again under
+        the same request id it goes on behind that.
+        """
         if not selector.named:
             raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
-        tally = Tally()
+        tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
         with self._repeats.one_at_a_time(request_id):
             number, seen = self._resume(request_id, tally)
+            before = number
             ids, missing = self._selection.resolve(selector)
             for job in missing:
                 # Not what the first sending of this request has itself removed.
@@ -73,21 +84,25 @@ class Slices:
                     tally.error(job, "does not exist")
             left = (job for job in ids if job not in seen)
             for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
+                # Never before something has been done: whoever asks again comes to an end.
+                if more := number > before and bool(request_id) and time.monotonic() > until:
+                    break
                 key = _slice_key(request_id, number)
                 number += 1
                 tally.add(
                     self._repeats.once(key, Acted, lambda piece=piece: self._slice(piece, each))  # type: ignore[misc]
                 )
-        return tally.acted()
+        return tally.acted(more=more)
 
     def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
         """What an earlier sending of this request has done: slices and their jobs."""
         seen: set[int] = set()
         for number in itertools.count() if request_id else ():
             key = _slice_key(request_id, number)
-            known = self._writer.call(lambda key=key: self._repeats.answered(key, Acted))  # type: ignore[misc]
-            if known is None:
+            answer = self._reader.answer_to(key)
+            if answer is None:
                 return number, seen
+            known = msgspec.msgpack.decode(answer, type=Acted)
             tally.add(known)
             seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen

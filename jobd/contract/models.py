@@ -541,6 +541,8 @@ class Acted(View, frozen=True, kw_only=True):
     errors: list[Note] = field(default_factory=list)
     attempts: dict[int, int] = field(default_factory=dict)
     """`Restart`: the number of the coming attempt of each job."""
+    more: bool = False
+    """Not all is done yet: ask again under the same request id, and it goes on."""
 
 
 class Progress(Record, frozen=True, kw_only=True):

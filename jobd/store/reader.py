@@ -270,6 +270,11 @@ class Reader:
             "SELECT job, attempts FROM deletions LIMIT ?", (limit,)
         )
 
+    def answer_to(self, request: bytes) -> bytes | None:
+        """What a request was answered, if it has been."""
+        rows = self._all("SELECT reply FROM requests WHERE id = ?", (request,))
+        return bytes(rows[0][0]) if rows else None  # type: ignore[call-overload]
+
     def setting(self, name: str) -> str | None:
         rows = self._all("SELECT value FROM settings WHERE name = ?", (name,))
         return str(rows[0][0]) if rows else None

@@ -103,6 +103,9 @@ _LOOK: Final = (
 )
 
 
+_SEEN: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE jobs.id BETWEEN first AND last)"
+
+
 def _look(row: tuple[Any, ...]) -> Look:
     return Look(
         Entry(*row[:5]), State(row[5]), row[6], row[7], row[8], bool(row[9]), bool(row[10]),
@@ -232,10 +235,9 @@ class Store:
 
     def look(self, job: int, *, staged: bool = False) -> Look | None:
         """None: there is no such job, or (unless `staged`) none that anybody can see yet."""
-        row = self._db.execute(f"{_LOOK} WHERE id = ?", (job,)).fetchone()
-        if row is None or (not staged and self.is_staged(job)):
-            return None
-        return _look(row)
+        seen = "" if staged else f" AND {_SEEN}"
+        row = self._db.execute(f"{_LOOK} WHERE id = ?{seen}", (job,)).fetchone()
+        return None if row is None else _look(row)
 
     def is_staged(self, job: int) -> bool:
         row = self._db.execute(

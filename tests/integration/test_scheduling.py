@@ -9,6 +9,7 @@ from jobd import kernel
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import (
+    Acted,
     Command,
     Edit,
     Graph,
@@ -20,6 +21,7 @@ from jobd.contract.models import (
     Resume,
     Selector,
     State,
+    Stop,
     Submit,
 )
 from tests.helpers import wait_until
@@ -495,6 +497,20 @@ def test_a_large_array_is_small_and_its_elements_are_ordinary_jobs(quiet):
     assert len(ready(quiet)) == 50_000
     assert quiet.client.stop(ids(answer.first + 7)).done == [answer.first + 7]
     assert len(ready(quiet)) == 49_999
+
+
+def test_a_change_of_very_many_is_answered_in_parts(quiet, monkeypatch):
+    """Long before a client would take the daemon for dead; the client goes on by itself."""
+    quiet.client.submit(request("true", array=[(1, 1700)]))
+    monkeypatch.setattr("jobd.slices._PATIENCE_S", 0)
+    stop = Stop(selector=Selector(all=True))
+    assert quiet.ask(stop, b"stop", Acted).more
+    assert quiet.ask(stop, b"stop", Acted).more
+    everybody = list(range(1, 1701))
+    acted = quiet.client.stop(Selector(ids=[(1, 1700), (9999, 9999)]))
+    assert sorted(acted.done + [note.id for note in acted.notices]) == everybody
+    assert [note.id for note in acted.errors] == [9999]
+    assert quiet.client.status().jobs[State.STOPPED] == 1700
 
 
 def node(line, *parents, **options):
