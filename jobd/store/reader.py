@@ -17,8 +17,9 @@ from jobd.core.ranges import Ranges
 from jobd.core.ready import Entry
 from jobd.core.retention import Finished
 from jobd.store import lookups
-from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json
+from jobd.store.conditions import BY_STATE, VISIBLE
 from jobd.store.database import open_reader, unreadable
+from jobd.store.history import read_events
 from jobd.store.pages import Key, read_page
 from jobd.store.records import (
     AttemptRow,
@@ -184,13 +185,12 @@ class Reader:
     # --- history --------------------------------------------------------------------------
 
     def events(self, after: int, ranges: Ranges, limit: int) -> list[EventRow]:
-        where, values = _of_jobs(ranges)
-        rows = self._all(
-            f"SELECT seq, at, job, event, user, data FROM events AS e WHERE seq > ? AND {where}"
-            " ORDER BY seq LIMIT ?",
-            (after, *values, limit),
-        )
-        return [EventRow(*row) for row in rows]  # type: ignore[arg-type]
+        """The first behind `after` that are about these jobs; no ranges: about anything.
+
+        The ranges are sorted and do not overlap.
+        """
+        with self._connection() as connection:
+            return read_events(connection, after, ranges, limit)
 
     def events_of(self, job: int, limit: int) -> list[EventRow]:
         """The last `limit` events of a job, oldest first."""
@@ -278,17 +278,6 @@ class Reader:
     def setting(self, name: str) -> str | None:
         rows = self._all("SELECT value FROM settings WHERE name = ?", (name,))
         return str(rows[0][0]) if rows else None
-
-
-def _of_jobs(ranges: Ranges) -> tuple[str, list[object]]:
-    if not ranges:
-        return "1", []
-    if len(ranges) == 1:
-        return "e.job BETWEEN ? AND ?", list(ranges[0])
-    return (
-        f"e.job IN (SELECT j.id FROM json_each(?) AS r JOIN jobs AS j ON {IN_RANGE})",
-        [as_json(ranges)],
-    )
 
 
 @contextmanager

@@ -207,6 +207,51 @@ def test_the_place_in_the_queue_is_counted_up_to_a_cap(counted, cheap):
     assert steps < 10 * cheap
 
 
+@pytest.fixture(scope="module")
+def history(path):
+    """Each of 20,000 jobs is submitted, then each ends; one has reported progress all the time."""
+    writer = open_writer(path, durable=False)
+    for event in ("submitted", "completed"):
+        writer.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)"
+            " INSERT INTO events (at, job, event, user)"
+            f" SELECT i, iif(i % 2, i / 2 + 1, 7), iif(i % 2, '{event}', 'progress'), '' FROM n"
+        )
+    rows = writer.execute("SELECT seq, job, event FROM events").fetchall()
+    writer.close()
+    return rows
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [],
+        [(9, 9)],
+        [(7, 7)],
+        [(8, 30), (19_990, 20_000)],
+        [(8, 20_000)],
+        [(10, 9_000), (15_000, 15_500)],
+        [(30_000, 90_000)],
+    ],
+)
+def test_pages_of_the_history_are_all_of_it(counted, history, ranges):
+    after, found, costs = history[0][0] - 1, [], []
+    while True:
+        steps, page = counted.cost(lambda after=after: counted.reader.events(after, ranges, 1000))
+        costs.append(steps)
+        if not page:
+            break
+        found += [(row.seq, row.job, row.event) for row in page]
+        after = page[-1].seq
+    meant = {job for low, high in ranges for job in range(low, high + 1)}
+    last = history[-1][0]
+    assert [row for row in found if row[0] <= last] == [
+        row for row in history if not ranges or row[1] in meant
+    ]
+    if not ranges or len(meant) <= 50:
+        assert max(costs) < 30_000
+
+
 def test_the_latest_start_is_found_behind_a_long_history(path, counted, cheap):
     writer = open_writer(path, durable=False)
     for event, count in (("started", 3), ("submitted", 50_000)):
