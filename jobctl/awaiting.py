@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import signal
+
 from jobctl import follow, outcome
+from jobctl.acting import stop_and_wait
 from jobctl.client import Client
 from jobctl.render import notices, streams
 from jobd.contract.models import Output, Selector, Submitted
 
 
-def wait_for(client: Client, submitted: Submitted) -> int:
-    """Stay until what was submitted has finished. Gives the exit code; Ctrl-C ends only us."""
+def wait_for(client: Client, submitted: Submitted, *, stop: bool = False) -> int:
+    """Stay until what was submitted has finished. Gives the exit code.
+
+    Ctrl-C ends only us, or with `stop` the jobs as well; a second one then leaves them to it.
+    """
     notices.waiting_for(submitted)
     try:
         if submitted.first == submitted.last:
             _stream(client, submitted.first)
         return _verdict(client, submitted)
+    except KeyboardInterrupt:
+        if not stop:
+            notices.goes_on(submitted)
+            return outcome.INTERRUPTED
+    return _stop(client, submitted)
+
+
+def _stop(client: Client, submitted: Submitted) -> int:
+    notices.stopping(submitted)
+    chosen = Selector(ids=[(submitted.first, submitted.last)])
+    try:
+        stop_and_wait(client, chosen, grace=None, signal=signal.SIGINT)
+        return _verdict(client, submitted) and outcome.INTERRUPTED
     except KeyboardInterrupt:
         notices.goes_on(submitted)
         return outcome.INTERRUPTED

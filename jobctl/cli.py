@@ -103,7 +103,7 @@ def _suggestion(args: list[str]) -> str:
     word, rest = args[0], args[1:]
     if word in MEANT:
         return f"; did you mean: {' '.join(['jobctl', MEANT[word], *rest])}"
-    from jobctl.options import closest
+    from jobd.contract.meant import closest
 
     close = closest(word, COMMANDS)
     return f"; did you mean: jobctl {close}" if close else "; see: jobctl --help"
@@ -168,7 +168,9 @@ def _code_of(error: BaseException) -> int:
 
 
 def _usage(error: click.ClickException) -> int:
-    streams.error(error.format_message())
+    from jobctl.wrong import said
+
+    streams.error(said(error))
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if ctx is not None:
         streams.plain_hint(f"see: {ctx.command_path} --help")

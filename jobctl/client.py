@@ -114,6 +114,13 @@ class Client:
         """Everything about one job. Raises: NotFound."""
         return self.request(models.Show(id=job, environment=environment), models.Shown)
 
+    def recipe(self, job: int) -> models.Recipe:
+        """How to submit such a job again. Raises: NotFound."""
+        shown = self.request(models.Show(id=job, recipe=True), models.Shown)
+        if shown.recipe is None:
+            raise VersionMismatch("the daemon is older and knows no recipes: jobd restart")
+        return shown.recipe
+
     def output(self, request: models.Output) -> models.Piece:
         """A piece of a job's output, held back for `request.wait` seconds. Raises: NotFound."""
         return self.request(request, models.Piece)

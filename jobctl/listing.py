@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from jobctl.options import closest
+from jobd.contract.meant import closest
 from jobd.contract.models import Job, Page, State
 
 KEYS: Final = Job.__struct_fields__

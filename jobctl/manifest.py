@@ -25,8 +25,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl import places, values
-from jobctl.options import closest, parse_ids
+from jobctl.options import parse_ids
 from jobd.contract.errors import BadRequest
+from jobd.contract.meant import closest
 from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
 
 _TOP: Final = ("jobs", "defaults")

@@ -11,7 +11,9 @@ import msgspec
 
 from jobctl.outcome import signal_number
 from jobd.contract import durations
+from jobd.contract.meant import closest
 from jobd.contract.models import (
+    MAX_ARRAY,
     MAX_ID,
     MAX_PRIORITY,
     MAX_WORKERS,
@@ -25,6 +27,7 @@ R = TypeVar("R")
 
 ALL: Final = "all"
 """As many workers as there are."""
+_ARRAY_PATTERN: Final = re.compile(r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?", re.ASCII)
 _SELECTOR_PATTERN: Final = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
 
 
@@ -50,14 +53,6 @@ def _state(word: str) -> State:
         meant = closest(word, names)
         hint = f"did you mean: {meant}" if meant else f"they are {', '.join(names)}"
         raise ValueError(f"{word!r} is no state; {hint}") from error
-
-
-def closest(word: str, words: Iterable[str]) -> str | None:
-    """The one of the words that was probably meant."""
-    import difflib
-
-    found = difflib.get_close_matches(word, list(words), n=1)
-    return found[0] if found else None
 
 
 def parse_percent(text: str) -> float:
@@ -108,6 +103,44 @@ def parse_codes(text: str) -> list[int]:
     ):
         raise ValueError(f"{text!r} are no exit codes from 1 to 255, separated by commas")
     return [int(word) for word in words]
+
+
+def parse_array(text: str) -> list[tuple[int, int]]:
+    """Inclusive ranges of `1-10`, `1,3,7-9` and `1-100:10`, in order. Raises: ValueError."""
+    if "%" in text:
+        raise ValueError("how many run at a time a group says: jobctl groups add G --workers N")
+    found = sorted(span for piece in text.split(",") for span in _indexes(piece.strip(), text))
+    merged: list[tuple[int, int]] = []
+    for first, last in found:
+        if merged and first <= merged[-1][1]:
+            raise ValueError(f"index {first} comes twice in {text!r}")
+        if merged and first == merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _indexes(piece: str, text: str) -> list[tuple[int, int]]:
+    match = _ARRAY_PATTERN.fullmatch(piece)
+    if not match:
+        raise ValueError(f"{text!r} are no indexes; write 1-10, 1,3,7-9 or 1-100:10")
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+    if not (first <= last < 2**31 and step):
+        raise ValueError(f"{piece!r} is no range of indexes; the lower one comes first")
+    if (last - first) // step >= MAX_ARRAY:
+        raise ValueError(f"{piece!r} are more than {MAX_ARRAY:,} indexes")
+    if step == 1:
+        return [(first, last)]
+    return [(index, index) for index in range(first, last + 1, step)]
+
+
+def parse_time_limit(text: str) -> float:
+    """A duration that is longer than nothing. Raises: ValueError."""
+    seconds = durations.parse(text)
+    if not seconds:
+        raise ValueError("a time limit is longer than nothing; leave it out for none")
+    return seconds
 
 
 def or_none(parse: Callable[[str], R], nothing: R) -> Callable[[str], R]:

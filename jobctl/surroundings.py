@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,12 +11,38 @@ import click
 
 from jobd.contract.paths import JOB_VARIABLES
 
+_CLEAN: Final = frozenset({b"HOME", b"LANG", b"LOGNAME", b"PATH", b"SHELL", b"TZ", b"USER"})
 _NOT_INHERITED: Final = frozenset(name.encode() for name in JOB_VARIABLES)
 
 
 def environment(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """Without what belongs to the job we may be inside of."""
     return {key: value for key, value in environ.items() if key not in _NOT_INHERITED}
+
+
+def clean(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """What `--clean-env` leaves: who one is, where programs are, language and time zone."""
+    return {
+        key: value
+        for key, value in environment(environ).items()
+        if key in _CLEAN or key.startswith(b"LC_")
+    }
+
+
+def interpreter(text: str) -> bytes:
+    """The absolute path of a shell, which may be named as in `$PATH`. Raises: ValueError."""
+    found = shutil.which(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no program that can be run")
+    return os.fsencode(os.path.abspath(found))
+
+
+def input_file(text: str) -> bytes:
+    """The absolute path of a file to read from. Raises: ValueError."""
+    if text in ("", "-"):
+        raise ValueError("the file is opened when the job starts, so it needs a name")
+    path = os.fsencode(text)
+    return path if path.startswith(b"/") else os.path.join(directory(os.environb), path)
 
 
 def directory(environ: Mapping[bytes, bytes]) -> bytes:

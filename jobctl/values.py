@@ -7,14 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from typing import Any, Final
 
-from jobctl.options import (
-    closest,
-    parse_codes,
-    parse_group,
-    parse_priority,
-    parse_tag,
-)
+from jobctl.options import parse_codes, parse_group, parse_priority, parse_tag
+from jobctl.surroundings import input_file, interpreter
 from jobd.contract import durations
+from jobd.contract.meant import closest
 from jobd.contract.models import MAX_NAME, MAX_RETRIES, MAX_WORKERS, Command
 
 Value = Callable[[Any], Any]
@@ -102,7 +98,15 @@ def _moment(value: Any) -> float:  # noqa: ANN401 # whatever stands there
 
 
 def _path(value: Any) -> bytes:  # noqa: ANN401 # whatever stands there
-    return as_bytes(os.path.abspath(_text(value)))
+    path = _text(value)
+    as_bytes(path)
+    return input_file(path)
+
+
+def _interpreter(value: Any) -> bytes:  # noqa: ANN401 # whatever stands there
+    program = _text(value)
+    as_bytes(program)
+    return interpreter(program)
 
 
 def variables(value: Any) -> dict[bytes, bytes]:  # noqa: ANN401 # whatever stands there
@@ -152,7 +156,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "requeue": ("requeue", _flag),
     "key": ("key", _name),
     "nice": ("nice", _number(-20, 19)),
-    "shell": ("shell", _path),
+    "shell": ("shell", _interpreter),
     "stdin": ("stdin", _path),
     "progress": ("progress", _text),
 }

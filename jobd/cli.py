@@ -7,28 +7,78 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.meant import closest, no_option
 from jobd.contract.models import DaemonStatus, State
 from jobd.contract.paths import locate
 from jobd.contract.version import VERSION
+
+MEANT: Final = {
+    "kill": "jobd stop --now",
+    "quit": "jobd stop",
+    "exit": "jobd stop",
+    "shutdown": "jobd stop",
+    "run": "jobd start",
+    "reload": "jobd restart",
+    "logs": "jobd log",
+    "tail": "jobd log -f",
+    "info": "jobd status",
+    "ps": "jobctl ls",
+    "list": "jobctl ls",
+    "queue": "jobctl ls",
+    "add": "jobctl submit",
+    **{
+        name: f"jobctl {name}"
+        for name in ("submit", "ls", "show", "watch", "wait", "rm", "hold", "pause", "workers")
+    },
+}
+"""What people type who come from elsewhere, or mean the other program."""
 
 
 class _Group(click.Group):
     """The error boundary: what can be foreseen is one line on stderr and an exit code."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in self.commands and not word.startswith("-"):
+            close = closest(word, self.commands)
+            meant = MEANT.get(word) or (f"jobd {close}" if close else "")
+            hint = f"; did you mean: {meant}" if meant else "; see: jobd --help"
+            raise click.UsageError(f"no command {word!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
         try:
-            return super().main(*args, **kwargs)
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.exit(code if isinstance(code, int) else 0)
+        except click.Abort:
+            sys.exit(130)
+        except click.ClickException as error:
+            _wrong(error)
+            sys.exit(error.exit_code)
         except JobdError as error:
             click.echo(f"jobd: {error.message}", err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
+
+
+def _wrong(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    said = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        params = error.ctx.command.get_params(error.ctx)
+        said = no_option(error.option_name, [name for param in params for name in param.opts])
+    click.echo(f"jobd: {said}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

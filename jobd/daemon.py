@@ -115,7 +115,7 @@ class Daemon:
         config = setup.config.daemon
         undo = Undo()
         connection = open_writer(paths.database, durable=not paths.ephemeral)
-        self._store = Store(connection)
+        self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
         self.hub = Hub()
         self.timer = Timer()
@@ -176,7 +176,7 @@ class Daemon:
             self._delete_ephemeral()
         for directory in (paths.state, paths.data, paths.database.parent):
             make_private(directory)
-        for directory in (paths.output, paths.progress):
+        for directory in (paths.output, paths.progress, paths.scripts):
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def _delete_ephemeral(self) -> None:
@@ -212,9 +212,10 @@ class Daemon:
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def _sweep(self) -> None:
-        """Delete the output of removed jobs that a crash has left over."""
+        """Delete what a crash has left over: the output of removed jobs, scripts."""
         try:
             self.manager.delete_outputs()
+            self.scheduler.delete_scripts()
         except JobdError as error:
             log.warning("left-over output stays for now: %s", error)
         self._keeper.start()

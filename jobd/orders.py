@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Final
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import DEFAULT_RETRY_DELAY, Command, Options, Submit
+from jobd.contract.models import DEFAULT_RETRY_DELAY, Command, Options, Recipe, Submit
 from jobd.core.ready import Entry
 from jobd.core.rules import compile_rule
-from jobd.store.records import Policy, Spec, Terms
+from jobd.store.records import JobRow, Policy, Spec, Terms
 
 MAX_COMMANDS: Final = 1_000_000
 _MAX_ARGUMENT: Final = 131_071
@@ -31,6 +32,8 @@ def check_submit(request: Submit) -> None:
     check_cwd(request.cwd)
     for command in request.commands:
         check_argv(command.argv, shell=command.shell)
+        if command.script and command.shell:
+            raise BadRequest("--script: a shell line cannot be one")
     check_environment(request.environment)
 
 
@@ -102,6 +105,34 @@ def spec_of(command: Command, options: Options, *, cwd: bytes, umask: int) -> Sp
         stdin=options.stdin,
         progress=options.progress,
         max_output=options.max_output,
+        packed_script=zlib.compress(command.script) if command.script else b"",
+    )
+
+
+def recipe_of(row: JobRow) -> Recipe:
+    """The opposite, but for what was meant for that one submit: key, times, dependencies."""
+    spec, policy = row.spec, row.policy
+    return Recipe(
+        command=spec.command,
+        cwd=spec.cwd,
+        options=Options(
+            name=row.name,
+            tags=row.tags,
+            priority=row.priority,
+            group=row.group,
+            slots=row.slots,
+            gpus=row.gpus,
+            time_limit=policy.time_limit,
+            retries=policy.retries,
+            retry_delay=policy.retry_delay,
+            retry_on=list(policy.retry_on),
+            requeue=spec.requeue,
+            nice=spec.nice,
+            shell=spec.interpreter,
+            stdin=spec.stdin,
+            progress=spec.progress,
+            max_output=spec.max_output,
+        ),
     )
 
 
@@ -160,6 +191,6 @@ def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> Non
 
 def same_submit(spec: Spec | None, wanted: Spec) -> bool:
     """Whether what is stored under a key is the command that is asked for again."""
-    return spec is not None and (spec.argv, spec.shell, spec.cwd) == (
-        wanted.argv, wanted.shell, wanted.cwd,
+    return spec is not None and (spec.argv, spec.shell, spec.cwd, spec.packed_script) == (
+        wanted.argv, wanted.shell, wanted.cwd, wanted.packed_script,
     )  # fmt: skip

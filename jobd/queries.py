@@ -37,6 +37,7 @@ from jobd.core.progress import last_line
 from jobd.core.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.hub import Hub, Waiter
 from jobd.inquiry import Inquiry
+from jobd.orders import recipe_of
 from jobd.outputs import PIECE, read_piece, read_tail
 from jobd.place import Place
 from jobd.selection import EVERYTHING, Selection, filter_of
@@ -119,6 +120,7 @@ class Queries:
             events=[event(found) for found in events],
             why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
             environment=self._reader.environment(row.environment) if request.environment else None,
+            recipe=recipe_of(row) if request.recipe else None,
         )
 
     def _row(self, job: int) -> JobRow:

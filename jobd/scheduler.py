@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -45,7 +46,7 @@ from jobd.core.states import (
 )
 from jobd.crash import crash_point
 from jobd.dependants import Told
-from jobd.engines.base import CannotStart, Engine, Launch, NoResources
+from jobd.engines.base import CannotStart, Engine, Launch, NoResources, Script
 from jobd.hub import Hub
 from jobd.observer import Observer
 from jobd.runs import Run, Runs, deadline, note_progress, note_unstarted
@@ -269,7 +270,20 @@ class Scheduler:
             umask=spec.umask,
             environment=self._job_environment(run),
             output=self._paths.output_of(run.job, run.attempt),
+            nice=spec.nice,
+            stdin=spec.stdin,
+            script=Script(self._script_of(run), spec.script) if spec.packed_script else None,
         )
+
+    def _script_of(self, run: Run) -> Path:
+        return self._paths.script_of(run.job, run.started.spec.argv[0])
+
+    def delete_scripts(self) -> None:
+        """What no running job needs: a daemon was killed between an end and its tidying up."""
+        for path in self._paths.scripts.iterdir():
+            job = path.name.partition(".")[0]
+            if job.isdecimal() and int(job) not in self.runs:
+                path.unlink(missing_ok=True)
 
     def _job_environment(self, run: Run) -> dict[bytes, bytes]:
         environment = self._environment(run.started.environment).copy()
@@ -377,6 +391,9 @@ class Scheduler:
         crash_point("after-reap")
         with contextlib.suppress(OSError):
             os.unlink(self.observer.file_of(run))
+        if run.started.spec.packed_script:
+            with contextlib.suppress(OSError):
+                self._script_of(run).unlink()
 
     def _put_back(self, run: Run, error: Exception) -> None:
         """The machine has no room for another process just now: nothing has started."""

@@ -48,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "inquiry": {"contract", "core", "store", "why"},
     "place": {"contract", "store"},
     "queries": {"contract", "core", "store", "outputs", "place", "selection", "views", "inquiry"}
+    | {"orders"}
     | LEAVES,
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}

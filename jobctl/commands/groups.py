@@ -8,8 +8,9 @@ import click
 
 from jobctl.context import current_client
 from jobctl.examples import example
-from jobctl.options import ALL, GROUP, SHARE, as_json, closest, limit_of
+from jobctl.options import ALL, GROUP, SHARE, as_json, limit_of
 from jobctl.render import data, shares
+from jobd.contract.meant import closest
 from jobd.contract.models import Groups, GroupsReply
 
 if TYPE_CHECKING:

@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.core import ParameterSource
 
+from jobctl import joboptions
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import PRIORITY, as_json
-from jobctl.render import data, notices
-from jobctl.surroundings import environment, missing_program, umask, working_directory
+from jobctl.joboptions import Asked, Option
+from jobctl.options import as_json
+from jobctl.render import data, notices, streams
+from jobctl.surroundings import (
+    clean,
+    environment,
+    missing_program,
+    umask,
+    working_directory,
+)
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Command, List, Options, Selector, Submit, Submitted
 
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
     from jobctl.client import Client
 
 
-_WITH_MANIFEST: Final = frozenset({"manifest", "cwd", "env", "wait", "as_json", "color"})
+_WITH_MANIFEST: Final = frozenset(
+    {"manifest", "cwd", "env", "clean_env", "wait", "stop_on_interrupt", "as_json", "color"}
+)
 """What may stand beside it; everything else the file says itself."""
 
 
@@ -36,18 +45,17 @@ class _Submit(click.Command):
         ctx.meta["argv"] = before[-1:] == ["--"] and "--" not in ctx.params.values()
         return rest
 
-
-def _parse_variables(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> dict[bytes, bytes]:
-    del ctx, param
-    found = {}
-    for value in values:
-        key, equals, content = os.fsencode(value).partition(b"=")
-        if not key or not equals:
-            raise click.BadParameter(f"{value!r} is not K=V")
-        found[key] = content
-    return found
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Section by section, those first that a newcomer looks for."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = None if param.name == "words" else param.get_help_record(ctx)
+            if record is not None:
+                name = param.section if isinstance(param, Option) else joboptions.TRACK
+                sections.setdefault(name, []).append(record)
+        for name in joboptions.SECTIONS:
+            with formatter.section(name):
+                formatter.write_dl(sections[name])
 
 
 @click.command(
@@ -55,47 +63,17 @@ def _parse_variables(
     epilog=example(
         "jobctl submit python train.py --lr 1e-3",
         "jobctl submit 'make data && make plots'",
-        "jobctl submit -p high -n eval -- ./eval.sh",
+        "jobctl submit -p high -n eval --after 1 -- ./eval.sh",
         "ids=$(jobctl submit --file jobs.txt)",
+        "jobctl submit --script nightly.sh --fast",
         "jobctl submit --manifest pipeline.toml",
-        "jobctl submit --progress 'step ([0-9]+)/([0-9]+)' ./train",
+        "jobctl submit --array 1-10 'train --fold $JOBD_ARRAY_INDEX'",
     ),
     cls=_Submit,
+    params=[*joboptions.of_job(), *joboptions.of_submit()],
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND [ARG]...")
-@click.option("-c", "line", metavar="LINE", help="A shell line (sh -c).")
-@click.option("--file", metavar="FILE", help="One shell line a job; - is stdin. All or none.")
-@click.option("--manifest", metavar="FILE", help="Jobs that wait for each other; see below.")
-@click.option(
-    "-p",
-    "--priority",
-    type=PRIORITY,
-    default="regular",
-    show_default=True,
-    metavar="P",
-    help="high, regular, low or an integer; higher first.",
-)
-@click.option("-n", "--name", default="", help="A name to recognise it by.")
-@click.option("-C", "--cwd", metavar="DIR", help="Where it runs (default: here).")
-@click.option(
-    "-e",
-    "--env",
-    multiple=True,
-    metavar="K=V",
-    callback=_parse_variables,
-    help="Set a variable; repeatable.",
-)
-@click.option("-w", "--wait", is_flag=True, help="Show its output, exit with its exit code.")
-@click.option(
-    "--progress",
-    default="auto",
-    show_default=True,
-    metavar="auto|none|REGEX",
-    help="Read it off the output: as tools print it, not at all, or where one group of REGEX"
-    " finds a percentage, or two find n and m.",
-)
-@click.option("--requeue", is_flag=True, help="Run again if it is interrupted or its end is lost.")
 @as_json
 @click.pass_context
 @pass_client
@@ -105,6 +83,12 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     Options end at the first word of the command. Several words are run exactly as given,
     without a shell; one word is a shell line; after -- it is never a shell line. The job
     gets this directory, environment and umask.
+
+    A script may say at its head what it wants; the command line wins:
+
+    \b
+      #!/bin/sh
+      #JOBCTL --priority high --time-limit 1h
 
     A manifest is TOML or JSON: jobs by name, options by their long names, in [defaults] those
     of all jobs. They are submitted all or none, and wait for each other by name:
@@ -121,24 +105,35 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     Exit code with --wait: the job's own; 128+N when signal N killed it, 143 when it was
     stopped, 127 or 126 when it could not start. Ctrl-C leaves the job running.
     """
-    if given["wait"] and given["as_json"]:
-        raise click.UsageError("--wait gives stdout to the job; --json does not go with it")
-    names: Sequence[str] = ()
+    _check(given)
     if given["manifest"] is not None:
         submitted, names = _submit_manifest(client, ctx, given)
+        many = True
     else:
-        request = _request(given, argv=ctx.meta["argv"])
+        request = _request(client, ctx, given)
         _warn(request)
-        submitted = client.submit(request)
+        submitted, names = client.submit(request), ()
+        many = given["file"] is not None or bool(request.array)
+        if request.options.at is not None:
+            notices.not_before(request.options.at)
     if given["wait"]:
         from jobctl.awaiting import wait_for
 
-        return wait_for(client, submitted)
+        return wait_for(client, submitted, stop=given["stop_on_interrupt"])
     if given["as_json"]:
-        return _print_jobs(client, submitted, many=bool(given["file"] or names))
+        return _print_jobs(client, submitted, many=many)
     notices.submitted(submitted)
+    if streams.on_terminal():
+        notices.prospect(submitted, _look(client, submitted))
     notices.names(names, submitted)
     return 0
+
+
+def _check(given: dict[str, Any]) -> None:
+    if given["wait"] and given["as_json"]:
+        raise click.UsageError("--wait gives stdout to the job; --json does not go with it")
+    if given["stop_on_interrupt"] and not given["wait"]:
+        raise click.UsageError("--stop-on-interrupt goes with --wait")
 
 
 def _submit_manifest(
@@ -148,7 +143,7 @@ def _submit_manifest(
     from jobctl import graphing
 
     for param in ctx.command.params:
-        written = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        written = joboptions.is_written(ctx, str(param.name))
         if written and param.name == "words":
             raise click.UsageError("give either a command or --manifest FILE")
         if written and param.name not in _WITH_MANIFEST:
@@ -157,34 +152,70 @@ def _submit_manifest(
                 f"{name} does not go with --manifest; an option of all its jobs: [defaults]"
             )
     found = graphing.read(given["manifest"], working_directory(os.environb, given["cwd"]))
-    variables = {**environment(os.environb), **given["env"]}
-    return graphing.submit(client, found, variables), found.names
+    return graphing.submit(client, found, _environment(joboptions.asked(ctx))), found.names
 
 
-def _request(given: dict[str, Any], *, argv: bool) -> Submit:
+# --- one command, or many -----------------------------------------------------------------
+
+
+def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submit:
+    """The command line over the script over the job that it is to be like."""
+    asked = joboptions.asked(ctx)
+    commands, from_script = _commands(given, argv=ctx.meta["argv"])
+    if from_script is not None:
+        asked = asked.over(from_script)
+    cwd = None
+    if given["like"] is not None:
+        recipe = client.recipe(given["like"])
+        commands = commands or [recipe.command]
+        cwd = recipe.cwd if asked.cwd is None else None
+        options = _over(recipe.options, asked.options)
+    else:
+        options = Options(**asked.options)
+    if not commands:
+        raise click.UsageError("give a command, -c LINE, --file, --script, --manifest or --like")
+    if options.shell and "shell" in asked.options and not commands[0].shell:
+        raise click.UsageError("--shell runs a shell line, and this is none; write -c LINE")
     return Submit(
-        commands=_commands(given, argv=argv),
-        options=Options(
-            name=given["name"],
-            priority=given["priority"],
-            requeue=given["requeue"],
-            progress=given["progress"],
-        ),
-        cwd=working_directory(os.environb, given["cwd"]),
+        commands=commands,
+        options=options,
+        cwd=working_directory(os.environb, asked.cwd) if cwd is None else cwd,
         umask=umask(),
-        environment={**environment(os.environb), **given["env"]},
+        environment=_environment(asked),
+        array=asked.array,
     )
 
 
-def _commands(given: dict[str, Any], *, argv: bool) -> list[Command]:
-    words, line, file = given["words"], given["line"], given["file"]
-    if bool(words) + (line is not None) + (file is not None) != 1:
-        raise click.UsageError("give either a command, or -c LINE, or --file FILE")
+def _over(options: Options, written: dict[str, Any]) -> Options:
+    """What was written instead of what another job has."""
+    fields = {name: getattr(options, name) for name in Options.__struct_fields__}
+    if written.get("retries") == 0:
+        fields |= {name: getattr(Options(), name) for name in ("retry_delay", "retry_on")}
+    return Options(**{**fields, **written})
+
+
+def _environment(asked: Asked) -> dict[bytes, bytes]:
+    inherited = clean(os.environb) if asked.clean else environment(os.environb)
+    return {**inherited, **asked.variables}
+
+
+def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Asked | None]:
+    """None at all is left to `--like`; beside them what a script asks for."""
+    words = [os.fsencode(word) for word in given["words"]]
+    line, file, script = given["line"], given["file"], given["script"]
+    ways = (bool(words) and script is None) + sum(way is not None for way in (line, file, script))
+    if ways > 1:
+        raise click.UsageError("give one of: a command, -c LINE, --file FILE, --script FILE")
+    if script is not None:
+        from jobctl import scripts
+
+        command, asked = scripts.read(script, words)
+        return [command], asked
     if file is not None:
-        return read_lines(file)
+        return read_lines(file), None
     if line is not None:
-        return [_shell(os.fsencode(line))]
-    return [command_of([os.fsencode(word) for word in words], argv=argv)]
+        return [_shell(os.fsencode(line))], None
+    return [command_of(words, argv=argv)] if words else [], None
 
 
 def command_of(words: list[bytes], *, argv: bool) -> Command:
@@ -223,12 +254,28 @@ def read_lines(file: str) -> list[Command]:
 
 
 def _warn(request: Submit) -> None:
-    first = request.commands[0]
-    if first.shell:
-        return
-    program = missing_program(first.argv, request.environment, request.cwd)
-    if program is not None:
-        notices.not_found(program)
+    """Of what is not there now. A job that it waits for may make it."""
+    first, options = request.commands[0], request.options
+    if not first.shell and not first.script:
+        program = missing_program(first.argv, request.environment, request.cwd)
+        if program is not None:
+            notices.not_found(program)
+    waits = options.after or options.after_any
+    if options.stdin and not waits and not os.path.exists(options.stdin):
+        notices.no_file(os.fsdecode(options.stdin))
+
+
+# --- the answer ---------------------------------------------------------------------------
+
+
+def _look(client: Client, submitted: Submitted) -> Any:  # noqa: ANN401 # a job or None
+    """The job itself where the answer alone does not say what becomes of it; None elsewhere."""
+    if submitted.starts_now or submitted.first != submitted.last:
+        return None
+    try:
+        return client.show(submitted.first).job
+    except JobdError:
+        return None
 
 
 def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from jobctl.outcome import finished
@@ -64,10 +64,24 @@ def nothing_selected() -> int:
 
 
 def submitted(result: Submitted) -> None:
-    """The id, or the ids as a selector; a hint to a person."""
+    """The id, or the ids as a selector."""
     streams.line(_submitted_ids(result))
+
+
+def not_before(at: float) -> None:
+    """What `--at` was understood as, in the reader's zone."""
+    when = datetime.fromtimestamp(at, UTC).astimezone()
+    streams.notice(f"not before {when.strftime('%a %Y-%m-%d %H:%M:%S %Z')}")
+
+
+def prospect(result: Submitted, job: Job | None) -> None:
+    """What becomes of it, to a person; `job`: how it is now, where that was asked for."""
     busy = f"{result.busy} of {result.workers} workers busy"
-    if not result.workers:
+    if result.existing and job is not None:
+        streams.hint(f"is there already with this key: {words.outcome(job)}")
+    elif job is not None and _waits(job):
+        streams.hint(_waits(job))
+    elif not result.workers:
         streams.hint("waits: there are no workers; jobctl workers 3 gives some")
     elif result.starts_now:
         streams.hint(f"starts now ({busy}); follow: jobctl logs -f {result.first}")
@@ -75,6 +89,15 @@ def submitted(result: Submitted) -> None:
         streams.hint(f"queued ({busy}); follow: jobctl logs -f {result.first}")
     else:
         streams.hint(f"queued ({busy}); follow: jobctl watch {_submitted_ids(result)}")
+
+
+def _waits(job: Job) -> str:
+    """Where it waits for something else than its turn."""
+    if job.state is not State.PENDING or job.reason in (None, "queued"):
+        return ""
+    if job.reason == "held":
+        return f"held; let it go: jobctl start {job.id}"
+    return words.waiting(job)
 
 
 def _submitted_ids(result: Submitted) -> str:
@@ -97,6 +120,16 @@ def goes_on(result: Submitted) -> None:
         f"\njob {chosen} {verb}; "
         f"wait for {it}: jobctl wait {chosen}, end {it}: jobctl stop {chosen}"
     )
+
+
+def stopping(result: Submitted) -> None:
+    """After Ctrl-C with --stop-on-interrupt."""
+    plural = "" if result.first == result.last else "s"
+    streams.notice(f"\nstopping job{plural} {_submitted_ids(result)}; Ctrl-C again does not wait")
+
+
+def no_file(path: str) -> None:
+    streams.error(f"warning: {path}: no such file")
 
 
 def not_found(program: str) -> None:

@@ -38,6 +38,10 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shell: str = "/bin/sh"
     grace: Seconds = DEFAULT_GRACE
     """Seconds between the first signal and KILL."""
+    env_exclude: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(
+        default_factory=list
+    )
+    """Patterns (`*_TOKEN`) of variables that are taken out of every captured environment."""
     max_output: Size | None = None
     """Bytes of output that are kept of each attempt whose job does not say it itself."""
     max_log: Size = Size(10_000_000)

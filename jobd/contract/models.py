@@ -27,6 +27,8 @@ DEFAULT_RETRY_DELAY: Final = 1.0
 MAX_RETRIES: Final = 10_000
 MAX_TIME: Final = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
+MAX_SCRIPT: Final = 1024 * 1024
+"""Bytes of a script that is kept with its job."""
 MAX_ARRAY: Final = 1_000_000
 """Elements of one array."""
 MAX_NODES: Final = 100_000
@@ -216,6 +218,8 @@ class Command(Record, frozen=True, kw_only=True):
 
     argv: Annotated[list[bytes], Meta(min_length=1)]
     shell: bool = False
+    script: Annotated[bytes, Meta(max_length=MAX_SCRIPT)] = b""
+    """The content of a program: a copy of it runs in the place of what `argv[0]` names."""
 
 
 class Options(Record, frozen=True, kw_only=True):
@@ -337,6 +341,18 @@ class Show(Record, frozen=True, kw_only=True):
 
     id: JobId
     environment: bool = False
+    recipe: bool = False
+
+
+class Recipe(View, frozen=True, kw_only=True):
+    """How to submit such a job again: what it is, not when it was to start or what it waited for.
+
+    Its key, dependencies, times and hold are left out.
+    """
+
+    command: Command
+    options: Options
+    cwd: bytes
 
 
 class Shown(View, frozen=True, kw_only=True):
@@ -346,6 +362,7 @@ class Shown(View, frozen=True, kw_only=True):
     why: str | None = None
     """Why it is pending, in words."""
     environment: dict[bytes, bytes] | None = None
+    recipe: Recipe | None = None
 
 
 class Output(Record, frozen=True, kw_only=True):

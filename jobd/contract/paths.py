@@ -86,6 +86,15 @@ class Paths(Struct, frozen=True):
     def progress(self) -> Path:
         return self.data / "progress"
 
+    @property
+    def scripts(self) -> Path:
+        """Copies of scripts, each for as long as its job runs."""
+        return self.data / "scripts"
+
+    def script_of(self, job: int, program: bytes) -> Path:
+        """Named like the file that it was, since errors of the shell begin with it."""
+        return self.scripts / f"{job}.{os.fsdecode(os.path.basename(program)[:100])}"
+
     def output_of(self, job: int, attempt: int) -> Path:
         return self.output / output_name(job, attempt)
 

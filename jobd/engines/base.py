@@ -32,6 +32,18 @@ class Launch(Struct, frozen=True):
     umask: int
     environment: dict[bytes, bytes]
     output: Path
+    nice: int = 0
+    stdin: bytes = b""
+    """A file to read from; empty: nothing."""
+    script: Script | None = None
+    """Runs in the place of what `argv[0]` names."""
+
+
+class Script(Struct, frozen=True):
+    """A program that is written to disk for as long as its attempt lasts."""
+
+    path: Path
+    content: bytes
 
 
 class Process(Protocol):

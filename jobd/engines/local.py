@@ -17,7 +17,7 @@ from jobd import kernel
 from jobd.core.states import Outcome, could_not_start, signal_name
 from jobd.crash import crash_point
 from jobd.engines import spawn
-from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process
+from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process, Script
 from jobd.engines.board import Board, Line
 from jobd.engines.census import Census, Survey, token_of
 from jobd.engines.link import Link
@@ -217,6 +217,11 @@ class LocalEngine:
     # --- starting -------------------------------------------------------------------------
 
     def start(self, launch: Launch) -> Process:
+        if launch.nice:
+            return spawn.in_own_thread(lambda: self._start(launch))
+        return self._start(launch)
+
+    def _start(self, launch: Launch) -> Process:
         try:
             output = spawn.open_output(str(launch.output))
         except OSError as error:
@@ -233,9 +238,26 @@ class LocalEngine:
                 os.chdir("/")  # an idle worker must not keep a file system from being unmounted
 
     def _spawn(self, launch: Launch, output: int) -> int:
-        go = spawn.prepare(
-            launch.argv, launch.environment, launch.cwd, launch.umask, self._stdin, output
-        )
+        if launch.script is not None:
+            self._write(launch.script)
+        if not launch.stdin:
+            return self._spawn_with(launch, self._stdin, output)
+        stdin = spawn.open_stdin(launch.stdin)
+        try:
+            return self._spawn_with(launch, stdin, output)
+        finally:
+            os.close(stdin)
+
+    def _write(self, script: Script) -> None:
+        # Closed before the spawn has its turn: no child of another spawn holds it open then,
+        # which would make it a busy text file.
+        try:
+            spawn.write_program(str(script.path), script.content)
+        except OSError as error:
+            raise _failure("script", error) from error
+
+    def _spawn_with(self, launch: Launch, stdin: int, output: int) -> int:
+        go = spawn.prepare(launch, stdin, output)
         with self._turn:
             self._board.intend(launch.slot, launch.token, self._supervisor)
             crash_point("before-spawn")
@@ -249,6 +271,8 @@ class LocalEngine:
             crash_point("after-spawn")
             self._board.spawned(launch.slot, pid)
         crash_point("after-board")
+        if launch.nice:
+            kernel.nice_session(pid, launch.nice)
         return pid
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:

@@ -15,15 +15,17 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from jobd import kernel
-from jobd.engines.base import CannotStart
+from jobd.engines.base import CannotStart, Launch
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
 _FOLDER_TRIES: Final = 5
 _own = threading.local()
+T = TypeVar("T")
 
 
 def has_own_directory() -> bool:
@@ -97,30 +99,68 @@ def open_output(path: str) -> int:
     return os.open(path, flags, 0o600)
 
 
+def open_stdin(path: bytes) -> int:
+    """A file to read from. A pipe is refused: nobody could stop a job that waits for its writer.
+
+    Raises: CannotStart.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise CannotStart(f"stdin: {_about(path, _reason(error))}") from None
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        os.close(descriptor)
+        raise CannotStart(f"stdin: {_about(path, 'is no file')}")
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def write_program(path: str, content: bytes) -> None:
+    """Ours alone, to be executed. Raises: OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o700), "wb", buffering=0) as file:
+        file.write(content)
+
+
+def in_own_thread(action: Callable[[], T]) -> T:
+    """In a thread that ends with it: what it changes about itself, no other job inherits."""
+    with ThreadPoolExecutor(1, thread_name_prefix="nice") as pool:
+        return pool.submit(action).result()
+
+
+def _be_nice(nice: int) -> None:
+    """Of the calling thread (setpriority(2) on Linux) and what it spawns. Raises: CannotStart."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except OSError as error:
+        raise CannotStart(f"nice {nice}: {_reason(error)}") from None
+
+
 Spawn = Callable[[], int]
 
 
-def prepare(
-    argv: list[bytes],
-    environment: Mapping[bytes, bytes],
-    cwd: bytes,
-    umask: int,
-    stdin: int,
-    output: int,
-) -> Spawn:
+def prepare(launch: Launch, stdin: int, output: int) -> Spawn:
     """All that may block or fail early; the answer then does the spawn itself and gives the pid.
 
-    Raises: CannotStart. The answer raises OSError.
+    Raises: CannotStart. The answer raises OSError and CannotStart.
     """
+    if launch.nice:
+        _be_nice(launch.nice)
+    argv, environment = launch.argv, launch.environment
+    script = None if launch.script is None else os.fsencode(launch.script.path)
     if not has_own_directory():
-        return lambda: _popen(argv, environment, cwd, umask, stdin, output)
-    enter(cwd)
-    os.umask(umask)
-    program = find_program(argv[0], environment)
+        return lambda: _popen(launch, script, stdin, output)
+    enter(launch.cwd)
+    os.umask(launch.umask)
+    program = script or find_program(argv[0], environment)
 
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
             return kernel.spawn(program, argv, environment, stdin, output)
+        except FileNotFoundError:
+            # It is there: it was found. What its first line names is not.
+            raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
@@ -130,19 +170,12 @@ def prepare(
     return spawn
 
 
-def _popen(
-    argv: list[bytes],
-    environment: Mapping[bytes, bytes],
-    cwd: bytes,
-    umask: int,
-    stdin: int,
-    output: int,
-) -> int:
+def _popen(launch: Launch, script: bytes | None, stdin: int, output: int) -> int:
     # The daemon's threads have signals blocked, and the job would inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     process = subprocess.Popen(
-        argv, env=environment, cwd=cwd, umask=umask, stdin=stdin, stdout=output, stderr=output,
-        start_new_session=True,
+        launch.argv, executable=script, env=launch.environment, cwd=launch.cwd,
+        umask=launch.umask, stdin=stdin, stdout=output, stderr=output, start_new_session=True,
     )  # fmt: skip
     process.returncode = 0  # its status is ours to take, not Popen's
     return process.pid

@@ -27,10 +27,16 @@ class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
     stdin: bytes = b""
     progress: str = "auto"
     max_output: int | None = None
+    packed_script: bytes = b""
+    """zlib of the program that runs in the place of what `argv[0]` names; empty: none."""
 
     @property
     def command(self) -> Command:
-        return Command(argv=self.argv, shell=self.shell)
+        return Command(argv=self.argv, shell=self.shell, script=self.script)
+
+    @property
+    def script(self) -> bytes:
+        return zlib.decompress(self.packed_script) if self.packed_script else b""
 
 
 class Policy(Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -5,8 +5,10 @@ Called by the writer's thread alone, inside its transaction; nothing here begins
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import msgspec
@@ -114,15 +116,24 @@ def _look(row: tuple[Any, ...]) -> Look:
 
 
 class Store:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, env_exclude: Sequence[str] = ()) -> None:
         self._db = connection
+        self._excluded = [os.fsencode(pattern) for pattern in env_exclude]
         self._last_event: int | None = None
 
     # --- environments ---------------------------------------------------------------------
 
     def use_environment(self, environment: dict[bytes, bytes], uses: int) -> int:
-        """The id of this content, stored now if it is new; counts `uses` more jobs."""
-        digest, content = pack_environment(environment)
+        """The id of this content, stored now if it is new; counts `uses` more jobs.
+
+        The one way by which an environment gets to the disk: what is excluded ends here.
+        """
+        kept = {
+            name: value
+            for name, value in environment.items()
+            if not any(fnmatchcase(name, pattern) for pattern in self._excluded)
+        }
+        digest, content = pack_environment(kept)
         row = self._db.execute(
             "INSERT INTO environments (digest, content, uses) VALUES (?, ?, ?)"
             " ON CONFLICT (digest) DO UPDATE SET uses = uses + excluded.uses RETURNING id",

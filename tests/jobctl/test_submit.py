@@ -106,7 +106,9 @@ def test_id_alone_on_stdout_and_no_hint_to_a_script():
     ],
 )
 def test_hint_on_a_terminal(reply, hint):
-    assert jobctl("submit", "x", client=FakeClient(submit=reply), terminal=True).stderr == hint
+    shown = Shown(job=job(reply.first, "pending", reason="queued"), attempts=[], events=[])
+    client = FakeClient(submit=reply, show=shown)
+    assert jobctl("submit", "x", client=client, terminal=True).stderr == hint
 
 
 def test_lines_of_a_file(tmp_path):

@@ -1,0 +1,23 @@
+"""What somebody probably meant who typed a word that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The one of the words that begins like it, or else looks like it; None: none does."""
+    import difflib
+
+    known = list(words)
+    begun = [name for name in known if word.strip("-") and name.startswith(word)]
+    if len(begun) == 1:
+        return begun[0]
+    found = difflib.get_close_matches(word, begun or known, n=1)
+    return found[0] if found else None
+
+
+def no_option(word: str, options: Iterable[str]) -> str:
+    """The whole message: `no option --prio; did you mean: --priority`."""
+    meant = closest(word, [name for name in options if name.startswith("--")])
+    return f"no option {word}{f'; did you mean: {meant}' if meant else ''}"
