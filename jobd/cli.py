@@ -233,6 +233,8 @@ def _status_text(found: DaemonStatus) -> str:
         f"jobs     {jobs}",
         f"state    {_tilde(found.state_dir)} ({_size(found.database_bytes)}{output})",
     ]
+    if found.access_socket:
+        lines.append(f"others   come in by {found.access_socket}")
     if found.error:
         lines.append(f"trouble  {found.error}; what waits is tried again by itself")
     return "\n".join(lines)

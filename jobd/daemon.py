@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 from msgspec import Struct
 
 from jobd import supervisor
+from jobd.access import Access
 from jobd.agenda import Agenda
 from jobd.books import Books
 from jobd.clock import boot_us, now_us
@@ -48,6 +49,7 @@ from jobd.dependants import Dependants
 from jobd.editing import Editing
 from jobd.engines.base import Engine
 from jobd.engines.link import Link
+from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
 from jobd.intake import Intake
 from jobd.manager import Manager
@@ -113,10 +115,14 @@ class Daemon:
         self._started = time.monotonic()
         self._prepare_files()
         config = setup.config.daemon
+        if not config.state_is_private:
+            check_file_system(paths.state)
         undo = Undo()
         connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
+        if not config.state_is_private:
+            check_host(paths.state, self.reader.setting("host"))
         self.hub = Hub()
         self.timer = Timer()
         gpus = setup.config.gpus
@@ -166,7 +172,8 @@ class Daemon:
             manager=self.manager, books=books, retained=self._retained, reader=self.reader,
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
-        self.service = Service(paths, self._handlers())
+        self._shared = Path(shared) if (shared := setup.config.access.socket) else None
+        self.service = Service(paths, self._handlers(), Access(setup.config.access), self._shared)
 
     # --- start ------------------------------------------------------------------------------
 
@@ -223,6 +230,7 @@ class Daemon:
     def _note_start(self) -> None:
         self._load_groups()
         self.agenda.begin()
+        self._store.setting("host", this_host())
         self._store.event(
             None, "daemon started", "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )
@@ -355,6 +363,7 @@ class Daemon:
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),
             socket=path_text(paths.socket),
+            access_socket=None if self._shared is None else path_text(self._shared),
             database=path_text(paths.database),
             log=path_text(paths.log),
             state_dir=path_text(paths.state),

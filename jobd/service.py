@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import select
 import socket
+import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +26,13 @@ from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
+from jobd.access import Access, Caller, check, login, peer_of
 from jobd.contract import wire
 from jobd.contract.errors import (
     BadRequest,
     InternalError,
     JobdError,
+    NotPermitted,
     VersionMismatch,
 )
 from jobd.contract.models import Record, View
@@ -102,41 +105,52 @@ class _Protocol(Connection):  # type: ignore[misc]
 class _Session(rpyc.Service):  # type: ignore[misc]
     """One connected client."""
 
-    def __init__(self, service: Service, user: str) -> None:
+    def __init__(self, service: Service, caller: Caller) -> None:
         self._service = service
-        self._user = user
+        self._caller = caller
 
     def answer(self, payload: bytes) -> bytes:
-        return self._service.answer(payload, self._user)
+        return self._service.answer(payload, self._caller)
 
 
 class Service:
-    """`handlers`: what answers each request of `wire.REQUESTS`, by its name."""
+    """`handlers`: what answers each request of `wire.REQUESTS`, by its name.
 
-    def __init__(self, paths: Paths, handlers: Mapping[str, Handler]) -> None:
+    `shared`: where others come in, None for nowhere.
+    """
+
+    def __init__(
+        self, paths: Paths, handlers: Mapping[str, Handler], access: Access, shared: Path | None
+    ) -> None:
         self._paths = paths
         self._handlers = handlers
+        self._access = access
+        self._shared = shared
         self._slots = threading.BoundedSemaphore(_MAX_CLIENTS)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC)
-        self._listener: socket.socket | None = None
+        self._listeners: list[socket.socket] = []
+        """The owner's own, and the one for others where there is one."""
         self._closed = False
 
     # --- one request ------------------------------------------------------------------------
 
-    def answer(self, payload: bytes, user: str) -> bytes:
+    def answer(self, payload: bytes, caller: Caller) -> bytes:
         try:
-            answer = wire.encode_reply(self._handle(payload, user))
+            answer = wire.encode_reply(self._handle(payload, caller))
+        except NotPermitted as error:
+            log.warning("%s", error.message)
+            answer = wire.encode_error(error)
         except JobdError as error:
             answer = wire.encode_error(error)
         except Exception:
-            log.exception("a request of %s failed", user)
+            log.exception("a request of %s failed", caller.user)
             answer = wire.encode_error(InternalError("internal error in the daemon; see: jobd log"))
         crash_point("before-reply")
         return answer
 
-    def _handle(self, payload: bytes, user: str) -> View:
+    def _handle(self, payload: bytes, caller: Caller) -> View:
         try:
             envelope = wire.decode_envelope(payload)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -153,71 +167,82 @@ class Service:
         handler = self._handlers.get(envelope.name)
         if handler is None:
             raise BadRequest(f"unknown request {envelope.name[:40]!r}")
-        return handler(_decode(envelope), user, envelope.id)
+        request = _decode(envelope)
+        check(caller, envelope.name, request)
+        return handler(request, caller.user, envelope.id)
 
     # --- connections ------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """Raises: OSError. The lock is ours, so a socket that is there is a leftover."""
+        """Raises: OSError, JobdError (the socket for others cannot be made).
+
+        The lock is ours, so a socket of ours that is there is a leftover.
+        """
+        if self._shared is not None:
+            _free(self._shared)
         self._paths.socket.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with ShortAddress(self._paths.socket) as address:
-            self._listener.bind(address)
-            os.chmod(address, 0o600)
-        self._listener.listen(256)
-        self._listener.setblocking(False)  # noqa: FBT003
+        self._listeners.append(_listener(self._paths.socket, 0o600))
+        if self._shared is not None:
+            # Everybody may knock: who it is the kernel tells, and strangers are let go unheard.
+            self._listeners.append(_listener(self._shared, 0o666))
         threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
 
     def close(self) -> None:
         """Take no more connections; requests under way are answered."""
         self._closed = True
         os.write(self._wake_w, b"x")
-        with suppress(OSError):
-            self._paths.socket.unlink()
+        for path in filter(None, (self._paths.socket, self._shared)):
+            with suppress(OSError):
+                path.unlink()
 
     def _accept_all(self) -> None:
-        assert self._listener is not None
         poll = select.poll()
-        poll.register(self._listener, select.POLLIN)
-        poll.register(self._wake_r, select.POLLIN)
+        by_number = {listener.fileno(): listener for listener in self._listeners}
+        for number in (*by_number, self._wake_r):
+            poll.register(number, select.POLLIN)
         while not self._closed:
-            poll.poll()
-            if not self._closed:
-                self._accept()
-        self._listener.close()
+            for number, _ in poll.poll():
+                if number in by_number and not self._closed:
+                    self._accept(by_number[number])
+        for listener in self._listeners:
+            listener.close()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = listener.accept()
         except BlockingIOError:
             return
         except OSError as error:
             log.warning("cannot accept a client: %s", error)
-            self._turn_one_away()
+            self._turn_one_away(listener)
             return
-        user = _peer(sock)
-        if user is None or not self._slots.acquire(blocking=False):
+        caller = self._caller(sock, shared=listener is not self._listeners[0])
+        if caller is None or not self._slots.acquire(blocking=False):
             sock.close()
             return
         try:
             threading.Thread(
-                target=self._serve, args=(sock, user), name="client", daemon=True
+                target=self._serve, args=(sock, caller), name="client", daemon=True
             ).start()
         except RuntimeError:
             log.warning("no thread for a client")
             self._slots.release()
             sock.close()
 
-    def _turn_one_away(self) -> None:
+    def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
+        caller = self._access.caller(sock, shared=shared)
+        if caller is None:
+            log.warning("user %s was refused", login(peer_of(sock)[0]))
+        return caller
+
+    def _turn_one_away(self, listener: socket.socket) -> None:
         """No descriptor left: accept with the spare one and close, or the caller would hang."""
-        assert self._listener is not None
         os.close(self._spare)
         with suppress(OSError):
-            self._listener.accept()[0].close()
+            listener.accept()[0].close()
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
-    def _serve(self, sock: socket.socket, user: str) -> None:
+    def _serve(self, sock: socket.socket, caller: Caller) -> None:
         try:
             sock.setblocking(True)  # noqa: FBT003
             sock.setsockopt(
@@ -225,13 +250,13 @@ class Service:
             )
             channel = _Channel(SocketStream(sock), compress=False)
             connection = _Protocol(
-                _Session(self, user),
+                _Session(self, caller),
                 channel,
                 {"include_local_traceback": False, "include_local_version": False},
             )
             connection.serve_all()
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            log.warning("the connection of %s was ended: %s", user, error)
+            log.warning("the connection of %s was ended: %s", caller.user, error)
         finally:
             self._slots.release()
             sock.close()
@@ -244,14 +269,37 @@ def _decode(envelope: wire.Envelope) -> Record:
         raise BadRequest(f"{envelope.name}: {error}") from None
 
 
-def _peer(sock: socket.socket) -> str | None:
-    """The login at the other end (SO_PEERCRED, unix(7)); None: somebody who may not come in."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
-    if uid not in (0, os.geteuid()):
-        log.warning("user %d was refused", uid)
-        return None
+def _listener(path: Path, mode: int) -> socket.socket:
+    """Raises: OSError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ShortAddress(path) as address:
+        listener.bind(address)
+        os.chmod(address, mode)
+    listener.listen(256)
+    listener.setblocking(False)  # noqa: FBT003
+    return listener
+
+
+def _free(path: Path) -> None:
+    """Make room for the socket for others: what an earlier daemon left there goes, nothing else.
+
+    Raises: JobdError (something else lies there, somebody listens there, or it cannot be made).
+    """
+    where = f"[access] socket = {str(path)!r}"
     try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+        found = path.lstat()
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise JobdError(f"{where}: there is no directory {path.parent}") from None
+        return
+    except OSError as error:
+        raise JobdError(f"{where}: {error.strerror}") from error
+    if not stat.S_ISSOCK(found.st_mode):
+        raise JobdError(f"{where}: something else lies there; name another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, ShortAddress(path) as address:
+        if probe.connect_ex(address) == 0:
+            raise JobdError(f"{where}: somebody listens there already; name another path")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise JobdError(f"{where}: {error.strerror}") from error

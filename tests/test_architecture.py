@@ -57,6 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
     | LEAVES,
     "access": {"contract"} | LEAVES,
+    "hosts": {"contract"},
     "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 import re
 import tomllib
 from collections.abc import Iterator
@@ -42,6 +45,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         default_factory=list
     )
     """Patterns (`*_TOKEN`) of variables that are taken out of every captured environment."""
+    state_is_private: bool = False
+    """No other host uses the state directory, although it lies on a network file system."""
     max_output: Size | None = None
     """Bytes of output that are kept of each attempt whose job does not say it itself."""
     max_log: Size = Size(10_000_000)
@@ -97,10 +102,25 @@ class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return min(MAX_EVENTS, max(_FEWEST_EVENTS, self.max_jobs * _EVENTS_OF_A_JOB))
 
 
+class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[access]`: others who may use this daemon, through a socket of their own.
+
+    Names are logins, and groups with an @ before them: `["anna", "@staff"]`.
+    """
+
+    socket: str = ""
+    """Where it lies, absolute; empty: there is none."""
+    viewers: list[str] = field(default_factory=list)
+    """They see jobs, output and history, and no environment."""
+    admins: list[str] = field(default_factory=list)
+    """They may do all, and so run commands as the daemon's user."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     groups: dict[Group, GroupConfig] = field(default_factory=dict)
     gpus: GpuConfig = field(default_factory=GpuConfig)
+    access: AccessConfig = field(default_factory=AccessConfig)
     retention: Retention = field(default_factory=Retention)
 
 
@@ -130,7 +150,32 @@ def _convert(tables: dict[str, Any]) -> Config:
     devices = config.gpus.devices
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
+    _check_access(config.access)
     return config
+
+
+def _check_access(access: AccessConfig) -> None:
+    if (access.viewers or access.admins) and not access.socket:
+        raise msgspec.ValidationError("others need a socket to come in by - at `$.access.socket`")
+    if access.socket and not os.path.isabs(access.socket):
+        raise msgspec.ValidationError("an absolute path is needed - at `$.access.socket`")
+    for key, names in (("viewers", access.viewers), ("admins", access.admins)):
+        for name in names:
+            if not _exists(name):
+                what = "group" if name.startswith("@") else "user"
+                named = name.removeprefix("@")
+                raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
+
+
+def _exists(name: str) -> bool:
+    try:
+        if name.startswith("@"):
+            grp.getgrnam(name[1:])
+        else:
+            pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def to_builtins(config: Config) -> Any:  # noqa: ANN401 - as msgspec has it

@@ -173,6 +173,8 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     state_dir: str = ""
     database_bytes: int = 0
     output_bytes: int | None = None
+    access_socket: str | None = None
+    """Where others come in, if anybody may."""
     error: str | None = None
     """What keeps the daemon from starting jobs just now (a full disk), or None."""
 

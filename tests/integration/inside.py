@@ -5,12 +5,14 @@ from contextlib import closing
 
 from jobctl import follow
 from jobctl.client import Client
+from jobd.access import Caller, Role
 from jobd.contract import wire
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.models import Command, List, Options, Output, Selector, State, Submit
 from jobd.contract.paths import locate
 from jobd.daemon import Daemon, Setup
 
+ME = Caller("me", Role.ADMIN)
 TABLES = [name for name in Config.__struct_fields__ if name != "daemon"]
 ENVIRONMENT = {b"PATH": b"/usr/bin:/bin"}
 
@@ -84,7 +86,7 @@ class Inside:
 
     def ask(self, request, request_id=b"", kind=None):
         """The daemon's raw answer to a request with an id of our choice."""
-        answer = self.daemon.service.answer(wire.encode_request(request, request_id), "me")
+        answer = self.daemon.service.answer(wire.encode_request(request, request_id), ME)
         return answer if kind is None else wire.decode_reply(answer, kind)
 
     def wait(self, *jobs):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import resource
 import socket
 import struct
@@ -12,7 +11,6 @@ import msgspec
 import pytest
 from rpyc.core import brine, consts
 
-from jobd import service
 from jobd.contract import wire
 from jobd.contract.errors import BadRequest, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import DaemonStatus, Status, View
@@ -309,18 +307,6 @@ def test_without_a_descriptor_left_a_client_is_turned_away_and_the_next_is_serve
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         outsider.close()
     assert quiet.connect().status().running
-
-
-@pytest.mark.parametrize(
-    ("uid", "login"),
-    [(0, "root"), (os.geteuid(), pwd.getpwuid(os.geteuid()).pw_name), (65531, None)],
-)
-def test_the_kernel_says_who_may_come_in(uid, login):
-    class Accepted:
-        def getsockopt(self, *_):
-            return struct.pack("3i", 1, uid, uid)
-
-    assert service._peer(Accepted()) == login
 
 
 def test_who_vanishes_while_waiting_leaves_no_thread(quiet):
