@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Any, Final
 
-from jobctl.options import parse_codes, parse_group, parse_priority, parse_tag
+from jobctl.moments import parse_at
+from jobctl.options import (
+    parse_codes,
+    parse_group,
+    parse_priority,
+    parse_tag,
+    parse_time_limit,
+)
 from jobctl.surroundings import input_file, interpreter
-from jobd.contract import durations
+from jobd.contract import durations, sizes
 from jobd.contract.meant import closest
 from jobd.contract.models import MAX_NAME, MAX_RETRIES, MAX_WORKERS, Command
 
@@ -87,14 +94,8 @@ def _codes(value: Any) -> list[int]:  # noqa: ANN401 # whatever stands there
 
 def _moment(value: Any) -> float:  # noqa: ANN401 # whatever stands there
     """A time of TOML, or as `--at` takes it."""
-    if isinstance(value, datetime):
-        return value.timestamp()
-    if isinstance(value, date | time):
-        value = value.isoformat()
-    try:
-        return datetime.fromisoformat(_text(value)).timestamp()
-    except ValueError:
-        raise ValueError(f"{shown(value)} is no time; write 2026-12-24T18:00") from None
+    written = value.isoformat() if isinstance(value, date | time) else _text(value)
+    return parse_at(written)
 
 
 def _path(value: Any) -> bytes:  # noqa: ANN401 # whatever stands there
@@ -149,7 +150,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "hold": ("hold", _flag),
     "delay": ("delay", _word_or_number(durations.parse)),
     "at": ("at", _moment),
-    "time-limit": ("time_limit", _word_or_number(durations.parse)),
+    "time-limit": ("time_limit", _word_or_number(parse_time_limit)),
     "retries": ("retries", _number(0, MAX_RETRIES)),
     "retry-delay": ("retry_delay", _word_or_number(durations.parse)),
     "retry-on": ("retry_on", _codes),
@@ -159,6 +160,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "shell": ("shell", _interpreter),
     "stdin": ("stdin", _path),
     "progress": ("progress", _text),
+    "max-output": ("max_output", _word_or_number(sizes.parse)),
 }
 """By the long name of the option of `submit`: the field of `Options`, and how it is read."""
 

@@ -9,6 +9,7 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
+from jobctl.moments import parse_at
 from jobctl.options import (
     DURATION,
     GROUP,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _PARENTS: Final = Word("selector", or_none(lambda text: parse_ids([text]), []))
 _LIMIT: Final = Word("duration", or_none(durations.parse, 0.0))
 _CODES: Final = Word("codes", or_none(parse_codes, []))
+_TIME: Final = Word("time", parse_at)
 _TAG: Final = Word("tag", or_none(lambda text: [parse_tag(text)], []))
 
 
@@ -69,6 +71,7 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @click.option(
     "--delay", type=DURATION, metavar="D", help="Not before so long from now; 0: at once."
 )
+@click.option("--at", type=_TIME, metavar="TIME", help="Not before then: 18:00, 2026-12-24T18:00.")
 @click.option("--time-limit", type=_LIMIT, metavar="D", help="Of each attempt; none: no limit.")
 @click.option("--retries", type=click.IntRange(0, MAX_RETRIES), help="Tries after a failed one.")
 @click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
@@ -83,4 +86,9 @@ def command(client: Client, /, job: int, **given: Any) -> int:  # noqa: ANN401 #
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise click.UsageError("say what to change, for example --priority high")
-    return notices.acted(client.edit(Edit(id=job, **changes)))
+    if "delay" in changes and "at" in changes:
+        raise click.UsageError("--delay and --at exclude each other")
+    code = notices.acted(client.edit(Edit(id=job, **changes)))
+    if "at" in changes:
+        notices.not_before(changes["at"])
+    return code

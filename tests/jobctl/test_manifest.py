@@ -114,6 +114,8 @@ def test_the_same_in_json():
         ('stdin = "/dev/zero"', "stdin", b"/dev/zero"),
         ('shell = "/bin/bash"', "shell", b"/bin/bash"),
         ('progress = "none"', "progress", "none"),
+        ('max-output = "64kB"', "max_output", 64_000),
+        ("max_output = 4096", "max_output", 4096),
     ],
 )
 def test_options(line, field, value):

@@ -1,6 +1,7 @@
 """groups, workers of a group, pause, resume, edit: what is sent, and what is said."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -204,6 +205,7 @@ def test_a_hint_says_how_the_group_goes_on():
         (["--after", "none"], {"after": []}),
         (["--after-any", ""], {"after_any": []}),
         (["--delay", "0"], {"delay": 0.0}),
+        (["--at", "2026-12-24T18:00:00Z"], {"at": 1798135200.0}),
         (["--time-limit", "1h30m"], {"time_limit": 5400.0}),
         (["--time-limit", "none"], {"time_limit": 0.0}),
         (["--retries", "0", "--retry-delay", "5s"], {"retries": 0, "retry_delay": 5.0}),
@@ -230,12 +232,21 @@ def test_edit(words, changes):
         ["7", "--tag", "a b"],
         ["7", "--priority", "urgent"],
         ["7", "--time-limit", "soon"],
+        ["7", "--at", "teatime"],
+        ["7", "--at", "18:00", "--delay", "5"],
     ],
 )
 def test_edit_wrongly_used(words):
     client = FakeClient()
     assert jobctl("edit", *words, client=client).code == 2
     assert not client.sent
+
+
+def test_a_time_of_day_is_echoed_with_its_day():
+    client = FakeClient(edit=Acted(done=[7]))
+    result = jobctl("edit", "7", "--at", "18:00", client=client)
+    at = datetime.fromtimestamp(client.sent[0].at, UTC).astimezone()
+    assert result.stderr == f"not before {at:%a %Y-%m-%d} 18:00:00 {at:%Z}\n"
 
 
 def test_edit_of_what_is_not_pending_is_refused():
