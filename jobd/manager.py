@@ -7,7 +7,6 @@ move, and answers when that is on disk.
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -270,7 +269,7 @@ class Manager:
         if chosen is None:
             return Acted(done=[])
         acted = self._slices.act(chosen, request_id, lambda job, t: self._pause(job, t, user))
-        self._signal_all(acted.done, signal.SIGSTOP)
+        self._carry_out_pauses(acted.done)
         return acted
 
     def _pause(self, job: Look, tally: Tally, user: str) -> None:
@@ -292,7 +291,7 @@ class Manager:
         if chosen is None:
             return Acted(done=[])
         acted = self._slices.act(chosen, request_id, lambda job, t: self._resume(job, t, user))
-        self._signal_all(acted.done, signal.SIGCONT)
+        self._carry_out_pauses(acted.done)
         return acted
 
     def _resume(self, job: Look, tally: Tally, user: str) -> None:
@@ -334,11 +333,11 @@ class Manager:
             self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
         return Acted(done=[])
 
-    def _signal_all(self, jobs: list[int], number: int) -> None:
+    def _carry_out_pauses(self, jobs: list[int]) -> None:
         for job in jobs:
             run = self._runs.get(job)
             if run is not None:
-                self._runs.signal(run, number)
+                self._runs.carry_out_pause(run)
 
     # --- editing ------------------------------------------------------------------------------
 

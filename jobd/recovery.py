@@ -7,7 +7,6 @@ and pends again, or (both parents died) lives on and is watched, or is lost.
 from __future__ import annotations
 
 import logging
-import signal
 from itertools import chain
 
 from jobd.books import Books
@@ -54,10 +53,10 @@ def recover(
             log.warning("job %d: the outcome of attempt %d is lost", run.job, run.attempt)
             scheduler.finish(run, Outcome(lost=True))
         else:
+            if run.job in paused:
+                # The order may have come to the disk and not to the process.
+                run.paused(now_us() / 1e6)
             scheduler.adopt(run)
-        if run.job in paused:
-            # The order may have come to the disk and not to the process.
-            scheduler.runs.signal(run, signal.SIGSTOP)
     if rows:
         log.info(
             "recovered: %d running, %d never started, %d lost",

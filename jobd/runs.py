@@ -73,6 +73,11 @@ class Run:
         with self._lock:
             return not self._over
 
+    @property
+    def halted(self) -> bool:
+        """Whether it is to stand still."""
+        return self._paused_at is not None
+
     def paused(self, at: float) -> None:
         """`at`: seconds since the epoch."""
         self._paused_at = at
@@ -141,10 +146,19 @@ class Runs:
             kill = partial(self._courier.post, process, signal.SIGKILL, run.lives)
             self._timer.at(deadline(order), kill)
 
-    def signal(self, run: Run, number: int) -> None:
-        """To all of its processes, if it lives: SIGSTOP and SIGCONT."""
+    def carry_out_pause(self, run: Run) -> None:
+        """Let all of its processes stand still, or go on, whichever was said last.
+
+        Called when that was said, and when a process has begun that knows nothing of it.
+        """
         if run.process is not None:
-            self._courier.post(run.process, number, run.lives)
+            number = signal.SIGSTOP if run.halted else signal.SIGCONT
+            still_so = partial(_is_still, run, halted=run.halted)
+            self._courier.post(run.process, number, still_so)
+
+
+def _is_still(run: Run, *, halted: bool) -> bool:
+    return run.lives() and run.halted == halted
 
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:

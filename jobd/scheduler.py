@@ -216,6 +216,8 @@ class Scheduler:
 
     def _see_through(self, run: Run) -> Outcome:
         self.runs.carry_out_stop(run)
+        if run.halted:
+            self.runs.carry_out_pause(run)
         process = run.process
         assert process is not None
         limit = self._watch_time(run)

@@ -406,6 +406,29 @@ def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
     assert (daemon.job(job).state, daemon.job(job).paused) == (State.STOPPED, False)
 
 
+def test_a_job_that_is_paused_while_it_begins_is_halted(daemon, tmp_path, monkeypatch):
+    """It runs already, and the daemon has not yet been told which process it is."""
+    engine, told = daemon.daemon.engine, threading.Event()
+    start = engine.start
+
+    def begin_slowly(launch):
+        process = start(launch)
+        told.wait(10)
+        return process
+
+    monkeypatch.setattr(engine, "start", begin_slowly)
+    job = submit(daemon, f"touch {tmp_path}/begun; sleep 1000")
+    wait_until((tmp_path / "begun").exists)
+    assert daemon.client.pause(Pause(selector=ids(job))).done == [job]
+    told.set()
+    pid = wait_until(lambda: daemon.job(job).pid)
+    wait_until(lambda: kernel.stat_of(pid).state == "T")
+    daemon.client.resume(Resume(selector=ids(job)))
+    wait_until(lambda: kernel.stat_of(pid).state != "T")
+    daemon.client.stop(ids(job))
+    daemon.wait(job)
+
+
 def test_the_running_jobs_of_a_group_are_halted_with_it(daemon):
     job = submit(daemon, "sleep 1000")
     wait_until(lambda: daemon.job(job).pid)
