@@ -16,31 +16,45 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def block(heading: str) -> str:
     """The first shell block under a heading."""
-    found = re.search(rf"^## {heading}\n.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^##+ {heading}\n.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert found, f"no shell block under {heading}"
     return found[1]
 
 
-@pytest.mark.e2e
-def test_daily_use(home: Path) -> None:
-    (home / "data").mkdir()
-    (home / "data/one").write_text("1\n")
-    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+def run(script: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Its own commands, in a home of its own; the daemon goes with it."""
     trap = "trap 'jobd stop --now >/dev/null 2>&1' EXIT\n"
     done = subprocess.run(
-        ["sh", "-eu", "-c", trap + block("Daily use")],
+        ["sh", "-eu", "-c", trap + script],
         cwd=home,
-        env=environ,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.e2e
+def test_daily_use(home: Path) -> None:
+    (home / "data").mkdir()
+    (home / "data/one").write_text("1\n")
+    done = run(block("Daily use"), home)
     assert (home / "data.tgz").exists()
     assert "data/one" in (home / "sums").read_text()
     assert "3 went well" in done.stdout
-    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.e2e
+def test_order_and_timing(home: Path) -> None:
+    show_late = '\njobctl logs "$late"\n'
+    done = run("jobd start\n" + block("Order and timing") + show_late, home)
+    assert "not before" in done.stdout or "waits for 1" in done.stdout
+    assert "net: 1 worker, 0 busy, 0 pending" in done.stdout
+    assert done.stdout.endswith("\ndata\n")
 
 
 def test_the_first_commands_are_there() -> None:

@@ -1,15 +1,13 @@
 """When, where and how often, through the real commands: stages, groups, slots, retries, keys."""
 
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
 
 from jobd import kernel
-from jobd.contract.errors import Refused
-from jobd.contract.models import Command, Events, Options, Submit
+from jobd.contract.models import Events
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 
@@ -224,31 +222,26 @@ def test_retries_survive_the_death_of_the_daemon(running):
 
 
 def test_the_same_key_is_the_same_job(running):
-    def keyed(line="true"):
-        with running.client() as client:
-            return client.submit(
-                Submit(
-                    commands=[Command(argv=[line.encode()], shell=True)],
-                    options=Options(key="build-42"),
-                    cwd=os.fsencode(running.work),
-                )
-            ).first
+    def keyed(line="true", code=0):
+        done = running.jobctl("submit", "--key", "build-42", line, code=code)
+        return done.stdout.strip(), done.stderr
 
-    with ThreadPoolExecutor(8) as pool:
-        found = {future.result() for future in [pool.submit(keyed) for _ in range(16)]}
+    with ThreadPoolExecutor(6) as pool:
+        found = {future.result()[0] for future in [pool.submit(keyed) for _ in range(6)]}
     assert len(found) == 1
     (job,) = found
-    running.wait(job)
+    running.wait(int(job))
     running.jobd("restart")
-    assert keyed() == job
+    assert keyed()[0] == job
     pid = running.answers().pid
     running.kill(pid)
     running.answers_anew(pid)
-    assert keyed() == job
-    with pytest.raises(Refused, match="build-42"):
-        keyed("false")
+    assert keyed()[0] == job
+    assert "'build-42' belongs to job" in keyed("false", code=1)[1]
     listed = json_of(running.jobctl("ls", "--json"))
-    assert [(one["id"], one["key"], one["attempt"]) for one in listed] == [(job, "build-42", 1)]
+    assert [(one["id"], one["key"], one["attempt"]) for one in listed] == [
+        (int(job), "build-42", 1)
+    ]
 
 
 # --- halting, editing, looking ------------------------------------------------------------------
@@ -289,6 +282,9 @@ def test_a_pending_job_is_edited_in_place(running):
     job = running.job(ids["two"])
     assert (job.after, job.tags, job.time_limit_s, job.reason) == ([], [], None, "queued")
     history = running.jobctl("events", two).stdout
+    running.jobctl("groups", "add", "other", "--workers", "1")
+    running.jobctl("edit", two, "--group", "other")
+    assert running.job(ids["two"]).group == "other"
     assert f"edited (name zwei, tags x,y, priority 100, after {one}, time limit 1h00m)" in history
     running.jobctl("workers", "1")
     running.jobctl("wait", f"{one},{two},{three}")
