@@ -223,7 +223,7 @@ class Daemon:
         try:
             self.manager.delete_outputs()
             self.scheduler.delete_scripts()
-        except JobdError as error:
+        except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
         self._keeper.start()
 
