@@ -1,0 +1,104 @@
+"""Every exit code of the contract, from the real commands."""
+
+import signal
+
+import pytest
+
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("true", 0),
+        ("exit 1", 1),
+        ("exit 42", 42),
+        ("exit 255", 255),
+        ("kill -KILL $$", 128 + 9),
+        ("kill -TERM $$", 128 + 15),
+    ],
+)
+def test_a_job_gives_its_own(shared, command, code):
+    shared.jobctl("submit", "-w", "-c", command, code=code)
+
+
+def test_killed_by_its_time_limit(shared):
+    done = shared.jobctl("submit", "-w", "--time-limit", "0.2", "sleep 60", code=128 + 15)
+    assert "time limit" in done.stderr
+
+
+def test_could_not_start(shared):
+    shared.jobctl("submit", "-w", "--", "pyhton", code=127)
+    (shared.work / "no_program").write_text("")
+    shared.jobctl("submit", "-w", "--", "./no_program", code=126)
+    shared.jobctl("submit", "-w", "--stdin", "/no/such", "--", "cat", code=126)
+
+
+def test_stopped_and_what_waited_for_it(shared):
+    held = shared.id_of("--hold", "true")
+    child = shared.id_of("--after", str(held), "true")
+    shared.jobctl("stop", str(held))
+    shared.jobctl("wait", str(held), code=143)
+    shared.jobctl("wait", str(child), code=1)
+    assert shared.job(child).reason == f"dependency failed: {held}"
+
+
+def test_several_jobs_are_one_or_zero(shared):
+    good, bad = shared.id_of("true"), shared.id_of("exit 9")
+    shared.jobctl("wait", str(good), str(bad), code=1)
+    shared.jobctl("wait", str(good), str(good), code=0)
+    shared.jobctl("wait", str(good), "999999", code=1)
+
+
+def test_an_id_that_does_not_exist_beside_others(shared):
+    job = shared.id_of("--hold", "true")
+    done = shared.jobctl("stop", str(job), "999999", code=1)
+    assert done.stdout == f"{job}\n"
+    assert done.stderr == "jobctl: job 999999 does not exist\n"
+    again = shared.jobctl("stop", str(job))
+    assert (again.stdout, again.stderr) == ("", f"job {job} has already been stopped\n")
+
+
+def test_wrong_usage(shared):
+    for words in (["stop"], ["submit"], ["ls", "x"], ["wait", "--nope"], ["nope"]):
+        shared.jobctl(*words, code=2)
+    shared.jobctl("submit", "--group", "none", "true", code=2)
+
+
+def test_a_wait_that_ran_out(shared):
+    job = str(shared.id_of("--hold", "true"))
+    shared.jobctl("wait", "--timeout", "0.1", job, code=124)
+    shared.jobctl("stop", job)
+
+
+def test_interrupted(shared):
+    held = str(shared.id_of("--hold", "true"))
+    for words, code in ((["wait", held], 130), (["submit", "-w", "--hold", "true"], 130),
+                        (["logs", "-f", held], 130), (["watch", held], 0)):  # fmt: skip
+        before = shared.connections()
+        process = shared.begin("jobctl", *words)
+        wait_until(lambda n=before: shared.connections() > n)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == code, words
+        assert b"Traceback" not in process.stderr.read()
+    shared.jobctl("stop", "--state", "pending")
+
+
+def test_stop_on_interrupt_leaves_nothing_running(shared):
+    process = shared.begin("jobctl", "submit", "-w", "--stop-on-interrupt", "echo >>up; sleep 60")
+    shared.await_lines("up", 1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    said = process.stderr.read().decode()
+    job = int(said.split()[1])
+    assert shared.job(job).state == "stopped"
+    assert "stopping job" in said
+
+
+def test_not_running(instance):
+    for words in (["ls"], ["submit", "true"], ["status"], ["wait", "1"], ["hold", "1"]):
+        done = instance.jobctl(*words, code=69)
+        assert "jobd start" in done.stderr
+    assert instance.jobd("status", code=3).stdout.startswith("jobd is not running")
