@@ -45,6 +45,9 @@ _MAX_CLIENTS: Final = 1000
 _SEND_TIMEOUT_S: Final = 30
 """A client that does not read for so long is let go."""
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no message of ours."""
+
 Handler = Callable[[Any, str, bytes], View]
 """Takes the request, the caller's login and the request id."""
 
@@ -153,7 +156,7 @@ class Service:
     def _handle(self, payload: bytes, caller: Caller) -> View:
         try:
             envelope = wire.decode_envelope(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise BadRequest(f"unreadable request: {error}") from None
         if envelope.protocol != PROTOCOL:
             raise VersionMismatch(
@@ -256,7 +259,7 @@ class Service:
             )
             connection.serve_all()
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            log.warning("the connection of %s was ended: %s", caller.user, error)
+            log.warning("the connection of %s was ended: %.200s", caller.user, error)
         finally:
             self._slots.release()
             sock.close()
@@ -265,7 +268,7 @@ class Service:
 def _decode(envelope: wire.Envelope) -> Record:
     try:
         return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise BadRequest(f"{envelope.name}: {error}") from None
 
 

@@ -401,7 +401,7 @@ class Events(Record, frozen=True, kw_only=True):
     """
 
     selector: Selector = field(default_factory=Selector)
-    after: int | None = None
+    after: Annotated[int, Meta(ge=0, le=MAX_ID)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     wait: Seconds = 0.0
 

@@ -20,6 +20,8 @@ V = TypeVar("V", bound=View)
 
 MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes of one message, either way; announced ones above it are refused unread."""
+MAX_MESSAGE: Final = 1000
+"""Characters of an error."""
 MAX_WAIT: Final = 20.0
 """Seconds that a waiting request is held at most; the client then asks again."""
 
@@ -112,7 +114,11 @@ def encode_reply(body: View) -> bytes:
 
 
 def encode_error(error: JobdError) -> bytes:
-    wire = WireError(kind=type(error).__name__, message=error.message)
+    message = error.message
+    if len(message) > MAX_MESSAGE:
+        # It quotes what was asked for, and that may have been anything.
+        message = f"{message[:MAX_MESSAGE]}…"
+    wire = WireError(kind=type(error).__name__, message=message)
     return _encoder.encode(Reply(version=VERSION, error=wire))
 
 
