@@ -166,6 +166,46 @@ def test_a_heavy_job_at_the_head_is_not_overtaken_for_ever(running):
     running.jobctl("wait", "--all")
 
 
+# --- GPUs ---------------------------------------------------------------------------------------
+
+
+def test_no_gpu_is_given_out_twice(instance):
+    instance.home.mkdir(parents=True)
+    (instance.home / "config.toml").write_text("[gpus]\ndevices = [1, 0]\n")
+    instance.start("--workers", "4")
+    gate = instance.gate()
+    wait = f"echo $CUDA_VISIBLE_DEVICES; echo >>ran; read _ <{gate.path}"
+    submitted = [
+        int(instance.jobctl("submit", "--gpus", count, wait).stdout)
+        for count in ["1"] * 3 + ["2"] + ["1"] * 3
+    ]
+    none = int(instance.jobctl("submit", 'echo "[$CUDA_VISIBLE_DEVICES]"').stdout)
+    instance.wait(none)
+    assert instance.output(none) == b"[]\n"
+    instance.await_lines("ran", 2)
+    why = json_of(instance.jobctl("show", str(submitted[3]), "--json"))["why"]
+    assert why == "waits for 2 GPUs (0 of 2 free); 1 job before it"
+    refused = instance.jobctl("submit", "--gpus", "3", "true", code=2).stderr
+    assert "--gpus: 2 GPUs are configured" in refused
+    gate.open(7)
+    jobs = instance.wait(submitted[0], submitted[-1]).values()
+    given = {job: instance.output(job).split()[0].decode().split(",") for job in submitted}
+    assert given[submitted[0]] == ["1"]
+    assert sorted(given[submitted[3]]) == ["0", "1"]
+    changes = sorted(
+        change
+        for job in jobs
+        for gpu in given[job.id]
+        for change in [(job.started_at, 1, gpu), (job.finished_at, -1, gpu)]
+    )
+    used = {"0": 0, "1": 0}
+    for _, change, gpu in changes:
+        used[gpu] += change
+        assert used[gpu] in (0, 1)
+    # The one that wants two is not overtaken by those behind it.
+    assert started(instance).index(submitted[3]) < started(instance).index(submitted[4])
+
+
 # --- retries ------------------------------------------------------------------------------------
 
 TWICE = "echo attempt $JOBD_ATTEMPT; test $JOBD_ATTEMPT -ge 3"
