@@ -111,7 +111,7 @@ def read_page(
     """
     chosen_ids = Within(chosen.ranges)
     rows: list[Row] = []
-    for keys, last in _strides(database, section, chosen, behind, limit):
+    for keys, following in _strides(database, section, chosen, behind, limit):
         meant = [abs(job) for _, job in keys if chosen_ids(abs(job))]
         found = _rows(database, select, chosen, meant)
         for key in keys:
@@ -120,27 +120,32 @@ def read_page(
                 rows.append(row)
                 if len(rows) == limit:
                     return rows, key
-        if last:
-            return rows, None
-        behind = keys[-1]
+        behind = following
     return rows, behind
 
 
 def _strides(
     database: sqlite3.Connection, section: str, chosen: Filter, behind: Key | None, limit: int
-) -> Iterator[tuple[list[Key], bool]]:
-    """Keys in their order, a stride at a time, and whether they are the last there are."""
+) -> Iterator[tuple[list[Key], Key | None]]:
+    """Keys in their order, a stride at a time, and behind which to go on (None: nowhere)."""
     if chosen.ranges and width(chosen.ranges) <= NARROW:
         yield from _looked_up(database, section, chosen.ranges, behind)
         return
     plain = chosen == Filter(states=chosen.states)
     size = limit if plain else _STRIDE
+    staged = database.execute("SELECT first, last FROM staged").fetchall()
     for _ in range(_STRIDES):
         keys = _walked(database, section, chosen, behind, size)
-        yield keys, len(keys) < size
-        if len(keys) < size:
+        behind = _beyond(keys[-1], staged) if len(keys) == size else None
+        yield keys, behind
+        if behind is None:
             return
-        behind = keys[-1]
+
+
+def _beyond(key: Key, staged: Ranges) -> Key:
+    """Nobody sees a batch that is being written: behind a job of it comes what follows it all."""
+    rank, job = key
+    return rank, max([job, *(last for first, last in staged if first <= job <= last)])
 
 
 def _walked(
@@ -158,7 +163,7 @@ def _walked(
 
 def _looked_up(
     database: sqlite3.Connection, section: str, ranges: Ranges, behind: Key | None
-) -> Iterator[tuple[list[Key], bool]]:
+) -> Iterator[tuple[list[Key], Key | None]]:
     member, key, _, _ = _SECTION[section]
     found: list[Key] = database.execute(
         f"SELECT {key} FROM json_each(?) AS r CROSS JOIN jobs AS j NOT INDEXED"
@@ -167,7 +172,8 @@ def _looked_up(
     ).fetchall()
     keys = sorted(found if behind is None else (key for key in found if key > behind))
     for at in range(0, len(keys) or 1, _STRIDE):
-        yield keys[at : at + _STRIDE], at + _STRIDE >= len(keys)
+        stride = keys[at : at + _STRIDE]
+        yield stride, stride[-1] if at + _STRIDE < len(keys) else None
 
 
 def _rows(

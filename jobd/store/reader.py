@@ -133,14 +133,13 @@ class Reader:
 
         At most `look` pending jobs are looked at; the second says whether there are more.
         """
-        pending = (
-            f"SELECT reason, group_name FROM jobs AS j WHERE j.state = 'pending' AND {VISIBLE}"
-        )
+        pending = "SELECT j.id, reason, group_name FROM jobs AS j WHERE j.state = 'pending'"
         # In two walks along the index: one condition for both would look at all that come after.
         rows = self._all(
-            "SELECT COUNT(*), SUM(reason = 'queued' AND (? IS NULL OR group_name = ?))"
+            "SELECT COUNT(*), SUM(j.reason = 'queued' AND (? IS NULL OR j.group_name = ?)"
+            f" AND {VISIBLE})"
             f" FROM (SELECT * FROM ({pending} AND j.priority > ? LIMIT ?) UNION ALL"
-            f" SELECT * FROM ({pending} AND j.priority = ? AND j.id < ? LIMIT ?) LIMIT ?)",
+            f" SELECT * FROM ({pending} AND j.priority = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
             (group, group, entry.priority, look, entry.priority, entry.id, look, look),
         )
         looked, found = (int(str(value or 0)) for value in rows[0])

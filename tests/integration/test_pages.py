@@ -4,6 +4,7 @@ Nothing is timed: SQLite counts the steps that a statement takes.
 """
 
 import random
+import shutil
 
 import pytest
 
@@ -108,6 +109,26 @@ def test_every_page_costs_the_same_and_all_are_the_whole(counted, cheap, section
     costs, pages = zip(*counted.pages(section), strict=True)
     assert [job for page in pages for job in page] == in_order(section)
     assert max(costs) < cheap
+
+
+def test_a_batch_that_is_being_written_is_passed_over_in_one_step(path, cheap, tmp_path):
+    copy = tmp_path / "store.db"
+    shutil.copy(path, copy)
+    first, last = JOBS - PENDING + 11, JOBS - 10
+    writer = open_writer(copy, durable=False)
+    writer.execute("INSERT INTO staged VALUES (?, ?, 1)", (first, last))
+    writer.close()
+    counted = Counted(copy)
+    costs, pages = zip(*counted.pages("pending", limit=3), strict=True)
+    seen = [job for page in pages for job in page]
+    assert seen == [job for job in in_order("pending") if not first <= job <= last]
+    assert len(pages) < 20
+    assert max(costs) < cheap
+    entry = counted.reader.job(JOBS).entry
+    steps, ahead = counted.cost(lambda: counted.reader.ahead_of(entry, None, 500))
+    assert ahead == (10, True)
+    assert steps < 10 * cheap
+    counted.reader.close()
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.STOPPED])
