@@ -165,7 +165,7 @@ def of_job() -> list[Option]:
         ),
         Option(
             "--max-output", section=TRACK, type=Word("size", sizes.parse), metavar="SIZE",
-            help="Keep no more of its output: 50MB, 2GiB.",
+            help="Recorded, and not in effect yet: a limit of its output (50MB).",
         ),
     ]  # fmt: skip
 

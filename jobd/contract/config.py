@@ -47,10 +47,6 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Patterns (`*_TOKEN`) of variables that are taken out of every captured environment."""
     state_is_private: bool = False
     """No other host uses the state directory, although it lies on a network file system."""
-    max_output: Size | None = None
-    """Bytes of output that are kept of each attempt whose job does not say it itself."""
-    max_log: Size = Size(10_000_000)
-    """Bytes of the daemon's own log before a new one is begun."""
 
 
 class GroupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -58,8 +58,6 @@ def test_retention_is_read_and_travels_as_json(tmp_path):
     found = read(
         tmp_path,
         """
-        [daemon]
-        max_output = "1GiB"
         [retention]
         max_age = "30d"
         max_jobs = 1000
@@ -68,7 +66,6 @@ def test_retention_is_read_and_travels_as_json(tmp_path):
         max_age = 0
         """,
     )
-    assert found.daemon.max_output == 2**30
     assert found.retention.max_age == 30 * 86400
     assert (found.retention.max_jobs, found.retention.max_output) == (1000, 50_000_000)
     assert (found.retention.failed.max_age, found.retention.failed.max_jobs) == (0, None)
