@@ -27,7 +27,7 @@ from jobd.agenda import Agenda
 from jobd.books import Books
 from jobd.clock import boot_us, now_us
 from jobd.contract.config import Config, from_builtins
-from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.errors import BadRequest, JobdError, StoreGone
 from jobd.contract.models import (
     DaemonStatus,
     Renew,
@@ -96,6 +96,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     config: Config
     fresh: bool = True
     """Started by a person, not by a supervisor that replaces a daemon."""
+    established: bool = False
+    """A daemon of this instance has been ready before: then its database is there."""
     draining: bool = False
     """The daemon before was asked to stop, and its jobs still run."""
     drain_until: int | None = None
@@ -179,6 +181,8 @@ class Daemon:
 
     def _prepare_files(self) -> None:
         paths = self.paths
+        if self._setup.established and not paths.database.exists():
+            raise StoreGone(f"the database {paths.database} was deleted while jobd ran")
         if paths.ephemeral and self._setup.fresh:
             self._delete_ephemeral()
         for directory in (paths.state, paths.data, paths.database.parent):
@@ -434,6 +438,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
         paths=paths,
         config=from_builtins(plan["config"]),
         fresh=bool(plan.get("fresh")),
+        established=bool(plan.get("established")),
         draining=bool(plan.get("draining")),
         drain_until=plan.get("drain_until"),
     )
@@ -472,7 +477,8 @@ def main() -> NoReturn:
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)
         link.failed(str(error))
-        _exit(supervisor.EXIT_REFUSED)
+        gone = isinstance(error, StoreGone)
+        _exit(supervisor.EXIT_GONE if gone else supervisor.EXIT_REFUSED)
     except Exception:
         log.exception("cannot start")
         _exit(1)
@@ -505,6 +511,7 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         daemon.engine.freeze()
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
+        heritage["established"] = True
         heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}
         handles = daemon.engine.handles()
         pidfds = {pid: pidfd for pid, (pidfd, _) in handles.items()}

@@ -33,6 +33,8 @@ EXIT_RENEW: Final = 3
 """The daemon asks us to exec ourselves and to start a fresh daemon."""
 EXIT_REFUSED: Final = 4
 """The daemon has said why it cannot start, and trying again would not help."""
+EXIT_GONE: Final = 5
+"""As above, since there is no store any more: how a job ended will never be asked for."""
 LOCKED: Final = "locked"
 _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
@@ -207,7 +209,7 @@ class Supervisor:
             kernel.reap(message["reap"])
             self._announced.discard(message["reap"])
         elif "ready" in message:
-            self._was_ready = True
+            self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
             self._tell(f"ready {self._daemon}")
         elif "draining" in message:
@@ -239,9 +241,10 @@ class Supervisor:
     def _hopeless(self, status: int) -> bool:
         if not self._was_ready:
             self._quick_deaths += 1
-        if kernel.children_of(os.getpid()):
+        children = kernel.children_of(os.getpid())
+        if any(child.state not in "ZX" or status != EXIT_GONE for child in children):
             return False
-        if self._stopping or status == EXIT_REFUSED:
+        if self._stopping or status in (EXIT_REFUSED, EXIT_GONE):
             return True
         return self._quick_deaths >= _QUICK_DEATHS
 

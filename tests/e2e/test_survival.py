@@ -1,6 +1,7 @@
 """Daemon and supervisor are killed; jobs go on, run once, and nothing of them is lost."""
 
 import random
+import shutil
 import time
 from collections import Counter
 
@@ -8,6 +9,7 @@ import pytest
 
 import jobctl.client
 from jobd import kernel, lifecycle
+from jobd.contract.errors import StoreGone
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -214,3 +216,23 @@ def test_a_storm_of_kills_under_a_stream_of_jobs(running):
     ran = Counter(running.lines("ran"))
     assert ran == {f"{job} 1": 1 for job in submitted}
     assert {job: found.exit_code for job, found in jobs.items()} == {j: j % 5 for j in submitted}
+
+
+def test_a_home_that_was_deleted_is_not_replaced_by_an_empty_one(running):
+    """Its jobs go on to their end, and nothing is pretended to be known of them."""
+    gate = running.gate()
+    client = running.client()
+    running.submit(f"echo >>ran; read _ <{gate.path}; echo whole >>ran")
+    running.await_lines("ran", 1)
+    found = client.status()  # connected before the socket goes
+    shutil.rmtree(running.home)
+    with pytest.raises(StoreGone, match="was deleted or moved"):
+        running.submit("true", client=client)
+    assert "was deleted or moved" in client.status().error
+    running.kill(found.pid)
+    gate.open()
+    wait_until(lambda: not running.processes(), 60)
+    assert running.lines("ran") == ["", "whole"]
+    assert not running.paths.database.exists()
+    running.start()
+    assert running.jobctl("ls", "--ids").stdout == ""
