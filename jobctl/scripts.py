@@ -52,9 +52,9 @@ def _marked(content: bytes) -> Iterator[tuple[int, str]]:
         line = raw.strip()
         if line and not line.startswith(b"#"):
             return
-        word, _, rest = line.partition(b" ")
+        word, *rest = line.split(None, 1) or [b""]
         if word == MARK:
-            yield number, os.fsdecode(rest)
+            yield number, os.fsdecode(b"".join(rest))
 
 
 def _parse(file: str, number: int, text: str) -> Asked:

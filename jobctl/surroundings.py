@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,6 +30,8 @@ def clean(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 def interpreter(text: str) -> bytes:
     """The absolute path of a shell, which may be named as in `$PATH`. Raises: ValueError."""
+    import shutil
+
     found = shutil.which(text)
     if found is None:
         raise ValueError(f"{text!r} is no program that can be run")

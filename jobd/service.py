@@ -169,7 +169,7 @@ class Service:
             threading.Event().wait()
         handler = self._handlers.get(envelope.name)
         if handler is None:
-            raise BadRequest(f"unknown request {envelope.name[:40]!r}")
+            raise _older(envelope) or BadRequest(f"unknown request {envelope.name[:40]!r}")
         request = _decode(envelope)
         check(caller, envelope.name, request)
         return handler(request, caller.user, envelope.id)
@@ -269,7 +269,17 @@ def _decode(envelope: wire.Envelope) -> Record:
     try:
         return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
     except _UNREADABLE as error:
-        raise BadRequest(f"{envelope.name}: {error}") from None
+        raise _older(envelope) or BadRequest(f"{envelope.name}: {error}") from None
+
+
+def _older(envelope: wire.Envelope) -> VersionMismatch | None:
+    """What another version of jobctl asks may be nothing wrong, but new."""
+    if envelope.version == VERSION:
+        return None
+    return VersionMismatch(
+        f"jobctl {envelope.version} asks for what the running jobd {VERSION} does not know; "
+        "replace the daemon, jobs go on: jobd restart"
+    )
 
 
 def _listener(path: Path, mode: int) -> socket.socket:

@@ -44,8 +44,9 @@ def command(
 ) -> int:
     """Print the history in order.
 
-    One line an event: its number, time, and what happened. With SELECTOR only of these jobs.
-    Ends at the newest event unless -f is given; that goes on when the daemon restarts.
+    One line an event: its number, time, and what happened. With SELECTOR only of these jobs;
+    a filter means those that it matches now. Ends at the newest event unless -f is given; that
+    goes on when the daemon restarts.
     """
     if first is not None and last is not None:
         raise click.UsageError("--from and -n exclude each other")

@@ -43,7 +43,8 @@ def command(
 
     One job: exits with that job's exit code (128+N when signal N killed it, 143 when it was
     stopped, 127 or 126 when it could not start). Several: 0 if all completed, else 1.
-    --all means all that have not finished now. Goes on when the daemon restarts.
+    --all means all that have not finished now; a filter all that it matches now, also what has
+    finished before (wait --tag nightly --since 1h). Goes on when the daemon restarts.
     """
     from jobctl import follow
 

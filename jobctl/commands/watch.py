@@ -36,8 +36,8 @@ def command(client: Client, selector: Selector | None, *, as_json: bool) -> int:
     run) and last line of output, and the counts of the rest; what has ended scrolls away
     above. Elsewhere: a line per change; with --json one event a line.
 
-    Without SELECTOR the whole queue is watched. Ends when all that it watches has finished;
-    Ctrl-C only ends the watching.
+    Without SELECTOR the whole queue is watched; a filter means the jobs that it matches now.
+    Ends when all that it watches has finished; Ctrl-C only ends the watching.
     """
     if selector is None:
         return notices.nothing_selected()

@@ -50,6 +50,9 @@ def lines(picture: Picture, console: Console) -> list[Text]:
     found.append(_footer(picture, width))
     for line in found:
         line.truncate(width, overflow="ellipsis")
+        while text.columns(line.plain) > width:
+            # What rich takes for a mark on the character before, terminals may show beside it.
+            line.right_crop()
     return found
 
 

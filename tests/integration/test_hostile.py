@@ -15,7 +15,7 @@ from jobd.contract import wire
 from jobd.contract.errors import BadRequest, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import DaemonStatus, Status, View
 from jobd.contract.paths import ShortAddress
-from jobd.contract.version import PROTOCOL
+from jobd.contract.version import PROTOCOL, VERSION
 from tests.helpers import wait_until
 
 HEADER = struct.Struct("!LB")
@@ -102,7 +102,7 @@ def envelope(**fields):
         wire.Envelope(
             **{
                 "protocol": PROTOCOL,
-                "version": "1",
+                "version": VERSION,
                 "name": "status",
                 "body": msgspec.Raw(b"\x80"),
                 **fields,
@@ -133,6 +133,7 @@ def test_the_raw_client_can_be_good(raw):
         (envelope(name="x" * 10_000), BadRequest, "unknown request 'xxx"),
         (envelope(name="__init__"), BadRequest, "unknown"),
         (envelope(protocol=PROTOCOL + 1), VersionMismatch, "jobd restart"),
+        (envelope(name="later", version="9.0"), VersionMismatch, "jobd restart"),
         (envelope(protocol=0), VersionMismatch, "protocol 0"),
         (envelope(body=msgspec.Raw(b"")), BadRequest, "unreadable"),
         (envelope(body=msgspec.Raw(b"\xc0")), BadRequest, "status"),

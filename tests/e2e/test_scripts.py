@@ -1,0 +1,32 @@
+"""A script is kept with its job, and its copy lasts as long as the job runs."""
+
+import pytest
+
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_copy_outlives_the_daemon_and_the_file(running):
+    gate = running.gate()
+    script = running.work / "nightly.sh"
+    script.write_text(
+        f'#!/bin/sh\n#JOBCTL -n night --retries 1 --retry-delay 0\necho "$1" >>ran\n'
+        f'read _ <{gate.path}\ntail -n 1 "$0"\nexit 3 # the end\n'
+    )
+    job = running.id_of("--script", str(script), "a  b")
+    script.unlink()
+    running.await_lines("ran", 1)
+    pid = running.status().pid
+    running.kill(pid)
+    running.answers_anew(pid)
+    gate.open()
+    running.await_lines("ran", 2)
+    gate.open()
+    found = running.wait(job)[job]
+    assert (found.name, found.reason, found.attempt) == ("night", "exit code 3", 2)
+    assert running.lines("ran") == ["a  b", "a  b"]
+    for attempt in "1", "2":
+        assert running.output(job, "--attempt", attempt) == b"exit 3 # the end\n"
+    wait_until(lambda: not list(running.paths.scripts.iterdir()))
+    assert running.jobctl("rm", str(job)).stdout == f"{job}\n"
