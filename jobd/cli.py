@@ -1,21 +1,25 @@
-"""The command `jobd`: start, stop, restart, status, log."""
+"""The command `jobd`: start, stop, restart, status, log, check, backup."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.meant import closest, no_option
 from jobd.contract.models import DaemonStatus, State
-from jobd.contract.paths import locate
+from jobd.contract.paths import Paths, is_supervised, locate
 from jobd.contract.version import VERSION
+
+if TYPE_CHECKING:
+    from jobd.checking import Report
 
 MEANT: Final = {
     "kill": "jobd stop --now",
@@ -278,3 +282,78 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
         sys.exit(subprocess.run(command, check=False).returncode)
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def check(as_json: bool) -> None:  # noqa: FBT001 - click
+    """Verify store and output files, running or stopped; changes nothing.
+
+    What is wrong is printed line by line, with what to do about it. Exit code 0: all is well.
+    1: something is not.
+
+    \b
+    Example:
+        jobd check || jobd check --json | jq '.findings[].job'
+    """
+    from jobd.checking import check
+
+    report = check(_paths_in_use())
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(report)))
+    else:
+        for finding in report.findings:
+            click.echo(f"{_plain(finding.text)}\n    next: {_plain(finding.next_step)}")
+        for note in report.notes:
+            click.echo(f"note: {_plain(note)}", err=True)
+        click.echo(_check_verdict(report), err=bool(report.findings))
+    sys.exit(1 if report.findings else 0)
+
+
+def _check_verdict(report: Report) -> str:
+    if report.findings:
+        return f"jobd: {len(report.findings)} findings in {_tilde(report.database)} and its output"
+    return (
+        f"all is well: {report.jobs} jobs, {report.outputs} output files, schema {report.schema},"
+        f" {_tilde(report.database)}"
+    )
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would take for orders."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
+    """Copy the database to FILE, as it is at one moment, running or stopped.
+
+    Jobs, history and captured environments are in it (so FILE is yours alone, 0600); the output
+    of the jobs is not. To restore it: jobd stop, move jobd.db, jobd.db-wal and jobd.db-shm away,
+    copy FILE in the place of jobd.db, jobd start.
+
+    \b
+    Example:
+        jobd backup "queue-$(date +%F).db"
+    """
+    from jobd.store.backup import backup
+
+    paths = _paths_in_use()
+    jobs = backup(paths.database, file.absolute(), running=is_supervised(paths.socket), force=force)
+    click.echo(f"{file}: {jobs} jobs, {_size(file.stat().st_size)}")
+
+
+def _paths_in_use() -> Paths:
+    """Where the running instance has its files: one in memory has them elsewhere."""
+    from jobd import lifecycle
+
+    paths = locate()
+    with contextlib.suppress(JobdError):
+        found = lifecycle.running(paths)
+        if found is not None and found.ephemeral:
+            return Paths(paths.state, paths.config, ephemeral=True)
+    return paths

@@ -120,7 +120,7 @@ class Daemon:
         if not config.state_is_private:
             check_file_system(paths.state)
         undo = Undo()
-        connection = open_writer(paths.database, durable=not paths.ephemeral)
+        self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
         if not config.state_is_private:
@@ -307,12 +307,14 @@ class Daemon:
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
+        self.reader.close()
         self.writer.close()
+        # The last connection that is closed makes its log a part of the one file.
+        self._connection.close()
         self.scheduler.close()
         self.timer.close()
         self.courier.close()
         self.agenda.close()
-        self.reader.close()
         if clean and self.paths.ephemeral:
             self._delete_ephemeral()
 

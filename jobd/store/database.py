@@ -22,7 +22,7 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     Raises: StoreFailed (unreadable, damaged, or written by a newer version).
     """
     try:
-        connection = _connect(path, "rwc")
+        connection = connect(path, "rwc")
         # Before anything is written: a database of a newer version stays as it is.
         _refuse_newer(connection, path)
         # Counts for a new database alone, and only before anything else is written to it.
@@ -63,7 +63,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, "ro")
+    connection = connect(path, "ro")
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cache_size = -2048")
     return connection
@@ -75,7 +75,7 @@ def checkpoint(path: Path) -> None:
     Raises: StoreFailed.
     """
     try:
-        connection = _connect(path, "rw")
+        connection = connect(path, "rw")
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         finally:
@@ -85,10 +85,19 @@ def checkpoint(path: Path) -> None:
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> StoreFailed:
-    return StoreFailed(f"the database {path} cannot be used: {error}. Nothing was changed")
+    return StoreFailed(
+        f"the database {path} cannot be used: {error}. Nothing was changed; "
+        "see what is wrong with it: jobd check"
+    )
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def is_full(error: Exception) -> bool:
+    """Whether there was no space left."""
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """`mode` as in sqlite.org/uri.html, other parameters behind it. Raises: sqlite3.Error."""
     # The path is quoted as a URI, so that '?' and '#' in a directory's name stay what they are.
     uri = f"file:{_quoted(path)}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -109,12 +118,17 @@ def _scripts() -> list[tuple[int, str]]:
     return sorted((int(entry.name[:3]), entry.read_text("utf-8")) for entry in found)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def known_version() -> int:
+    """The schema that this code reads and writes."""
+    return _scripts()[-1][0]
+
+
+def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
-    known, found = _scripts()[-1][0], _version(connection)
+    known, found = known_version(), version_of(connection)
     if found > known:
         raise StoreFailed(
             f"the database {path} has schema {found}, written by a newer jobd; this one knows "
@@ -123,7 +137,7 @@ def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    current = _version(connection)
+    current = version_of(connection)
     for number, script in _scripts():
         if number > current:
             connection.executescript(

@@ -1,0 +1,274 @@
+"""`jobd check` finds what is wrong and writes nothing; `jobd backup` copies whole or not at all."""
+
+import hashlib
+import os
+import sqlite3
+import stat
+from contextlib import closing
+
+import pytest
+
+from jobd.checking import check
+from jobd.contract.errors import JobdError, StoreFailed
+from jobd.contract.models import State
+from jobd.store.backup import backup
+from jobd.store.inspection import QUESTIONS
+from tests.helpers import wait_until
+from tests.integration.inside import ids
+
+
+def texts(report):
+    return [finding.text for finding in report.findings]
+
+
+def hashes(paths):
+    """Every file of the database, by its content."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in paths.database.parent.glob("jobd.db*")
+    }
+
+
+@pytest.fixture(autouse=True)
+def private():
+    """As the process of a daemon has it."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def stopped(make):
+    """Its paths, and a function that changes the database behind the daemon's back."""
+    daemon = make(workers=1)
+    job = daemon.submit("echo one", "echo two; exit 3", "echo three")
+    daemon.wait(job, job + 1, job + 2)
+    daemon.close()
+
+    def change(*statements):
+        with closing(sqlite3.connect(daemon.paths.database)) as database, database:
+            for statement in statements:
+                database.execute(statement)
+
+    return daemon.paths, change
+
+
+def test_a_clean_end_leaves_one_file_and_nothing_to_find(stopped):
+    paths, _ = stopped
+    assert [file.name for file in paths.database.parent.glob("jobd.db*")] == ["jobd.db"]
+    before = hashes(paths)
+    report = check(paths)
+    assert (report.findings, report.notes) == ([], [])
+    assert (report.jobs, report.outputs, report.running) == (3, 3, False)
+    assert hashes(paths) == before
+
+
+def test_every_question_is_one_that_sqlite_understands(stopped):
+    paths, _ = stopped
+    with closing(sqlite3.connect(paths.database)) as database:
+        for question in QUESTIONS:
+            assert database.execute(question.sql).fetchall() == [], question.text
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE jobs SET state = 'sleeping' WHERE id = 1", "'sleeping', which does not exist"),
+        (
+            "UPDATE jobs SET state = 'running', finished_at = NULL WHERE id = 1",
+            "job 1 runs, and its attempt 1 does not",
+        ),
+        ("UPDATE attempts SET state = 'running' WHERE job = 2", "of job 2 runs, and the job"),
+        ("UPDATE jobs SET state = 'completed' WHERE id = 2", "job 2 is completed, and its"),
+        (("INSERT INTO attempts (job, attempt, token, slot, host, state, started_at)"
+         " VALUES (9, 1, 'x', 1, 'h', 'failed', 1)"), "attempt 1 belongs to job 9"),
+        ("DELETE FROM attempts WHERE job = 3", "job 3 counts 1 attempts, and 0 are on record"),
+        ("UPDATE jobs SET finished_at = NULL WHERE id = 1", "job 1 is completed, and the time"),
+        (
+            ("UPDATE jobs SET state = 'pending', reason = 'dependency', finished_at = NULL"
+            " WHERE id = 1"), "job 1 is pending (dependency), and it should be: queued",
+        ),
+        (
+            ("UPDATE jobs SET state = 'pending', reason = 'dependency', finished_at = NULL,"
+            " unmet = 2 WHERE id = 1"), "job 1 waits for 2 others, and 0 are on record",
+        ),
+        ("INSERT INTO dependencies VALUES (77, 1, 0, 0)", "what job 77 waits for is on record"),
+        ("UPDATE jobs SET environment = 99 WHERE id = 1", "the environment of job 1 is missing"),
+        ("UPDATE environments SET uses = 8", "environment 1 is kept for 8 jobs, and 3 have it"),
+        ("UPDATE environments SET content = x'00'", "environment 1 is damaged; the first job"),
+        ("UPDATE jobs SET array = 5 WHERE id = 2", "the command of array 5, that job 2 is of"),
+        ("INSERT INTO arrays VALUES (50, 59, x'00', 10)", "array 50 is kept for 10 jobs"),
+        ("INSERT INTO arrays VALUES (50, 59, x'00', 10)", "the command of array 50 is damaged"),
+        ("UPDATE jobs SET spec = x'c1' WHERE id = 3", "the record of job 3 is damaged"),
+        ("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'jobs'", "the highest id that was given"),
+        ("PRAGMA user_version = 900", "schema 900 was written by a newer jobd"),
+        ("PRAGMA user_version = 0", "it is empty"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_true_is_found_and_left_as_it_is(stopped, statement, found):
+    paths, change = stopped
+    change("PRAGMA foreign_keys = OFF", statement)
+    before = hashes(paths)
+    report = check(paths)
+    assert any(found in text for text in texts(report)), texts(report)
+    assert all(finding.next_step for finding in report.findings)
+    assert hashes(paths) == before
+
+
+def test_a_job_that_would_wait_for_ever_is_found(make):
+    daemon = make(workers=0)
+    job = daemon.submit("true", "true")
+    daemon.close()
+    with closing(sqlite3.connect(daemon.paths.database)) as database, database:
+        database.execute("INSERT INTO dependencies VALUES (?, ?, 0, 0)", (job + 1, job))
+        database.execute(
+            "UPDATE jobs SET unmet = 1, parents = 1, reason = 'dependency' WHERE id = ?", (job + 1,)
+        )
+    assert check(daemon.paths).findings == []
+    with closing(sqlite3.connect(daemon.paths.database)) as database, database:
+        database.execute("UPDATE jobs SET state = 'stopped', finished_at = 5 WHERE id = ?", (job,))
+    assert f"job {job + 1} waits for job {job}, which has ended: it would wait for ever" in texts(
+        check(daemon.paths)
+    )
+
+
+def test_output_that_is_missing_cut_or_nobodys_is_found(stopped):
+    paths, _ = stopped
+    paths.output_of(1, 1).unlink()
+    os.truncate(paths.output_of(2, 1), 2)
+    paths.output_of(3, 7).write_text("whose?")
+    (paths.output / "notes.txt").write_text("mine")
+    report = check(paths)
+    assert texts(report) == [
+        f"the output of job 1 is missing: {paths.output_of(1, 1)}",
+        "the output of job 2 was cut: 2 of 4 bytes",
+        f"{paths.output_of(3, 7)} belongs to no job",
+    ]
+    assert report.notes == [f"1 files in {paths.output} are none of jobd's"]
+
+
+def test_output_of_jobs_that_the_database_never_heard_of_is_told(stopped):
+    paths, _ = stopped
+    paths.output_of(8, 1).write_text("it did run")
+    assert texts(check(paths)) == [
+        (
+            "the database knows no job above 3, and there is output of job 8: "
+            "what was submitted after it is missing"
+        )
+    ]
+
+
+def test_what_others_may_read_is_told(stopped):
+    paths, _ = stopped
+    paths.database.chmod(0o644)
+    paths.state.chmod(0o755)
+    assert [finding.next_step for finding in check(paths).findings] == [
+        f"chmod 700 {paths.state}",
+        f"chmod 600 {paths.database}",
+    ]
+
+
+def test_beside_a_daemon_at_work_nothing_is_found(make):
+    daemon = make(workers=1)
+    jobs = daemon.submit("exit 1", "true", "sleep 1000", "true")
+    wait_until(lambda: daemon.job(jobs + 2).state is State.RUNNING)
+    daemon.client.rm(ids(jobs))
+    report = check(daemon.paths)
+    assert report.findings == []
+    assert (report.jobs, report.outputs) == (3, 1)
+
+
+def test_a_database_left_with_its_log_is_read_without_touching_either(make, home):
+    daemon = make(workers=0)
+    daemon.submit("true", "true")
+    for name in ("jobd.db", "jobd.db-wal", "jobd.db-shm"):
+        (home / name).write_bytes((daemon.paths.state / name).read_bytes())
+    daemon.close()
+    paths = type(daemon.paths)(home / "copy", home / "config.toml")
+    paths.output.mkdir(parents=True)
+    for name in ("jobd.db", "jobd.db-wal", "jobd.db-shm"):
+        (home / name).rename(paths.state / name)
+        (paths.state / name).chmod(0o600)
+    paths.state.chmod(0o700)
+    paths.output.chmod(0o700)
+    before = hashes(paths)
+    assert (check(paths).findings, check(paths).jobs) == ([], 2)
+    assert hashes(paths) == before
+    (paths.state / "jobd.db-shm").unlink()
+    before = hashes(paths)
+    assert (check(paths).findings, check(paths).jobs) == ([], 2)
+    assert hashes(paths) == before
+
+
+def test_no_database_is_no_finding_but_an_error(make):
+    daemon = make(workers=0)
+    daemon.close()
+    daemon.paths.database.unlink()
+    with pytest.raises(StoreFailed, match="there is no database at"):
+        check(daemon.paths)
+
+
+# --- backup -------------------------------------------------------------------------------------
+
+
+def rows(file):
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT id, state FROM jobs ORDER BY id").fetchall()
+
+
+def test_a_backup_is_one_private_file_of_one_moment(make, home):
+    daemon = make(workers=0)
+    daemon.submit("true", "true")
+    target = home / "copy.db"
+    assert backup(daemon.paths.database, target, running=True, force=False) == 2
+    assert rows(target) == [(1, "pending"), (2, "pending")]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    daemon.submit("true")
+    assert len(rows(target)) == 2
+    daemon.close()
+    before = hashes(daemon.paths)
+    assert backup(daemon.paths.database, target, running=False, force=True) == 3
+    assert hashes(daemon.paths) == before
+    assert sorted(file.name for file in home.glob("*copy.db*")) == ["copy.db"]
+
+
+def test_a_backup_is_a_database_that_a_daemon_starts_from(make, home):
+    daemon = make(workers=0)
+    daemon.submit("true", "true")
+    backup(daemon.paths.database, home / "copy.db", running=True, force=False)
+    daemon.close()
+    os.replace(home / "copy.db", daemon.paths.database)
+    other = make(workers=1)
+    other.wait(1, 2)
+    assert other.job(2).state is State.COMPLETED
+
+
+def test_nothing_is_overwritten_unless_it_is_said(stopped, home):
+    paths, _ = stopped
+    target = home / "precious"
+    target.write_text("mine")
+    with pytest.raises(JobdError, match=r"exists; name another file, or overwrite it: --force"):
+        backup(paths.database, target, running=False, force=False)
+    assert target.read_text() == "mine"
+    for own in (paths.database, home / "link"):
+        if own != paths.database:
+            own.symlink_to(paths.database)
+        with pytest.raises(JobdError, match="is the database itself"):
+            backup(paths.database, own, running=False, force=True)
+    assert len(rows(paths.database)) == 3
+
+
+def test_a_damaged_database_gives_no_backup(stopped, home):
+    paths, _ = stopped
+    with open(paths.database, "r+b") as file:
+        file.seek(4096 * 3)
+        file.write(bytes(4096))
+    with pytest.raises(StoreFailed, match="jobd check"):
+        backup(paths.database, home / "copy.db", running=False, force=False)
+    assert list(home.glob("*copy.db*")) == []
+
+
+def test_where_nothing_can_be_written_it_says_so(stopped, home):
+    paths, _ = stopped
+    with pytest.raises(JobdError, match="no such file or directory"):
+        backup(paths.database, home / "no" / "copy.db", running=False, force=False)
