@@ -16,8 +16,8 @@ def wait_for(client: Client, submitted: Submitted, *, stop: bool = False) -> int
 
     Ctrl-C ends only us, or with `stop` the jobs as well; a second one then leaves them to it.
     """
-    notices.waiting_for(submitted)
     try:
+        notices.waiting_for(submitted)
         if submitted.first == submitted.last:
             _stream(client, submitted.first)
         return _verdict(client, submitted)

@@ -88,11 +88,12 @@ def test_interrupted(shared):
 
 def test_stop_on_interrupt_leaves_nothing_running(shared):
     process = shared.begin("jobctl", "submit", "-w", "--stop-on-interrupt", "echo >>up; sleep 60")
+    # Also that the client has its answer: the job may be up before that.
+    job = int(process.stderr.readline().split()[1])
     shared.await_lines("up", 1)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     said = process.stderr.read().decode()
-    job = int(said.split()[1])
     assert shared.job(job).state == "stopped"
     assert "stopping job" in said
 

@@ -238,18 +238,20 @@ def test_retries(running):
     assert said.count(f"job {job} retrying (exit code 1)") == 2
 
 
-def waits_again(instance, job, failures):
-    found = instance.job(job)
-    return found.reason == "retry backoff" and found.failures == failures
+def why_again(client, job, failures):
+    """Why it waits for so many failures' sake; its state and the words are of one moment."""
+    shown = client.show(job)
+    waits = shown.job.reason == "retry backoff" and shown.job.failures == failures
+    return shown.why if waits else None
 
 
 def test_retries_survive_the_death_of_the_daemon(running):
     jobs = {"flaky": {"command": TWICE, "retries": 3, "retry-delay": 1}}
     job = submit(running, jobs)["flaky"]
     wait = running.begin("jobctl", "wait", str(job))
+    client = running.client()
     for failures in (1, 2):
-        wait_until(lambda: waits_again(running, job, failures), PATIENCE)  # noqa: B023 # used at once
-        detail = json_of(running.jobctl("show", str(job), "--json"))["why"]
+        detail = wait_until(lambda: why_again(client, job, failures), PATIENCE)  # noqa: B023 # used at once
         assert detail.startswith(f"retry {failures} of 3 in ")
         pid = running.status().pid
         running.kill(pid)
