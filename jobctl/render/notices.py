@@ -14,6 +14,8 @@ from jobd.contract.models import Acted, Job, State, Submitted, Waited, WorkersRe
 _VERDICTS: Final = 20
 """Failed jobs that a verdict describes one by one."""
 _COMMAND_COLUMN: Final = 60
+_NOTICES: Final = 20
+"""Jobs of which it is told one by one that nothing had to be done."""
 _NAMES: Final = 20
 """Jobs of a manifest whose ids are told one by one."""
 
@@ -29,8 +31,10 @@ def acted(result: Acted, *, done: bool = True) -> int:
     """What a changing request did. Gives the exit code."""
     if done:
         ids(result.done)
-    for note in result.notices:
+    for note in result.notices[:_NOTICES]:
         streams.notice(f"job {note.id} {note.text}")
+    if len(result.notices) > _NOTICES:
+        streams.notice(f"and {len(result.notices) - _NOTICES:,} other jobs where it was so already")
     for note in result.errors:
         streams.error(f"job {note.id} {note.text}")
     return 1 if result.errors else 0

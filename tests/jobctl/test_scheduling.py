@@ -144,6 +144,13 @@ def test_jobs_are_paused_and_resumed(verb, kind):
     ]
 
 
+def test_what_was_so_already_is_told_of_some():
+    notices = [Note(id=number, text="is already paused") for number in range(1, 1001)]
+    client = FakeClient(pause=Acted(done=[], notices=notices))
+    lines = jobctl("pause", "1-1000", client=client).stderr.splitlines()
+    assert lines[19:] == ["job 20 is already paused", "and 980 other jobs where it was so already"]
+
+
 @pytest.mark.parametrize(("verb", "kind"), [("pause", Pause), ("resume", Resume)])
 def test_a_group_is_paused_and_resumed(verb, kind):
     client = FakeClient(**{verb: Acted(done=[])}, groups=SHARES)
