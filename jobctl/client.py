@@ -228,6 +228,10 @@ class Client:
             except (EOFError, OSError) as error:
                 self._raise_if_refused(error)
             time.sleep(pause)
+        if paths.is_supervised(self._socket()):
+            raise JobdError(
+                "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
+            )
         raise NotRunning("jobd is not running any more. Start it with: jobd start")
 
     def _exchange(self, payload: bytes, timeout: float) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import select
 import socket
 import stat
@@ -39,9 +40,12 @@ from jobd.contract.models import Record, View
 from jobd.contract.paths import Paths, ShortAddress
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
+from jobd.sparing import Sparing
 
 log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
+_OTHER_FILES: Final = 256
+"""Descriptors that clients leave to the store and to jobs."""
 _SEND_TIMEOUT_S: Final = 30
 """A client that does not read for so long is let go."""
 
@@ -129,7 +133,11 @@ class Service:
         self._handlers = handlers
         self._access = access
         self._shared = shared
-        self._slots = threading.BoundedSemaphore(_MAX_CLIENTS)
+        places = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._slots = threading.BoundedSemaphore(places)
+        self._guests = threading.BoundedSemaphore(max(1, places // 2))
+        """Places of those who come through the second socket: they cannot keep the owner out."""
+        self._sparing = Sparing(log)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC)
@@ -143,7 +151,7 @@ class Service:
         try:
             answer = wire.encode_reply(self._handle(payload, caller))
         except NotPermitted as error:
-            log.warning("%s", error.message)
+            self._sparing.warning("%s", error.message)
             answer = wire.encode_error(error)
         except JobdError as error:
             answer = wire.encode_error(error)
@@ -216,26 +224,41 @@ class Service:
         except BlockingIOError:
             return
         except OSError as error:
-            log.warning("cannot accept a client: %s", error)
+            self._sparing.warning("cannot accept a client: %s", error)
             self._turn_one_away(listener)
             return
-        caller = self._caller(sock, shared=listener is not self._listeners[0])
-        if caller is None or not self._slots.acquire(blocking=False):
+        shared = listener is not self._listeners[0]
+        caller = self._caller(sock, shared=shared)
+        if caller is None or not self._take_place(caller, shared=shared):
             sock.close()
             return
         try:
             threading.Thread(
-                target=self._serve, args=(sock, caller), name="client", daemon=True
+                target=self._serve, args=(sock, caller, shared), name="client", daemon=True
             ).start()
         except RuntimeError:
-            log.warning("no thread for a client")
-            self._slots.release()
+            self._sparing.warning("no thread for a client")
+            self._leave_place(shared=shared)
             sock.close()
+
+    def _take_place(self, caller: Caller, *, shared: bool) -> bool:
+        if not shared or self._guests.acquire(blocking=False):
+            if self._slots.acquire(blocking=False):
+                return True
+            if shared:
+                self._guests.release()
+        self._sparing.warning("too many clients: %s was turned away", caller.user)
+        return False
+
+    def _leave_place(self, *, shared: bool) -> None:
+        self._slots.release()
+        if shared:
+            self._guests.release()
 
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
         if caller is None:
-            log.warning("user %s was refused", login(peer_of(sock)[0]))
+            self._sparing.warning("user %s was refused", login(peer_of(sock)[0]))
         return caller
 
     def _turn_one_away(self, listener: socket.socket) -> None:
@@ -245,7 +268,7 @@ class Service:
             listener.accept()[0].close()
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
-    def _serve(self, sock: socket.socket, caller: Caller) -> None:
+    def _serve(self, sock: socket.socket, caller: Caller, shared: bool) -> None:  # noqa: FBT001 - a thread's
         try:
             sock.setblocking(True)  # noqa: FBT003
             sock.setsockopt(
@@ -259,9 +282,9 @@ class Service:
             )
             connection.serve_all()
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            log.warning("the connection of %s was ended: %.200s", caller.user, error)
+            self._sparing.warning("the connection of %s was ended: %.200s", caller.user, error)
         finally:
-            self._slots.release()
+            self._leave_place(shared=shared)
             sock.close()
 
 
@@ -280,6 +303,13 @@ def _older(envelope: wire.Envelope) -> VersionMismatch | None:
         f"jobctl {envelope.version} asks for what the running jobd {VERSION} does not know; "
         "replace the daemon, jobs go on: jobd restart"
     )
+
+
+def _places(descriptors: int) -> int:
+    """How many clients at a time, where a process may have so many descriptors (getrlimit(2))."""
+    if descriptors == resource.RLIM_INFINITY:
+        return _MAX_CLIENTS
+    return max(1, min(_MAX_CLIENTS, max(descriptors // 2, descriptors - _OTHER_FILES)))
 
 
 def _listener(path: Path, mode: int) -> socket.socket:

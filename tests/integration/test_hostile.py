@@ -28,9 +28,10 @@ class Raw:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(PATIENCE)
+        # With a timeout it would not wait while many others knock (EAGAIN of connect(2)).
         with ShortAddress(path) as address:
             self.socket.connect(address)
+        self.socket.settimeout(PATIENCE)
 
     def __enter__(self):
         return self
