@@ -48,6 +48,7 @@ from jobd.courier import Courier
 from jobd.dependants import Dependants
 from jobd.editing import Editing
 from jobd.engines.base import Engine
+from jobd.engines.board import is_of_this_boot
 from jobd.engines.link import Link
 from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
@@ -64,6 +65,7 @@ from jobd.service import Handler, Service
 from jobd.slices import Slices
 from jobd.store.database import Anchor, open_writer
 from jobd.store.dependencies import Dependencies
+from jobd.store.evidence import faults, is_large, refuse_damaged
 from jobd.store.reader import Reader
 from jobd.store.retained import Retained
 from jobd.store.store import Store
@@ -115,11 +117,13 @@ class Daemon:
         self.drain_until: int | None = None
         """When what still runs is to be ended, microseconds since boot."""
         self._started = time.monotonic()
+        self._damage: str | None = None
         self._prepare_files()
         config = setup.config.daemon
         if not config.state_is_private:
             check_file_system(paths.state)
         undo = Undo()
+        self._refuse_damaged()
         self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
@@ -190,6 +194,12 @@ class Daemon:
         for directory in (paths.output, paths.progress, paths.scripts):
             directory.mkdir(mode=0o700, exist_ok=True)
 
+    def _refuse_damaged(self) -> None:
+        paths = self.paths
+        with os.scandir(paths.output) as found:
+            output = next(found, None) is not None
+        refuse_damaged(paths.database, output=output, same_boot=is_of_this_boot(paths.board))
+
     def _delete_ephemeral(self) -> None:
         for directory in {self.paths.data, self.paths.memory}:
             shutil.rmtree(directory, ignore_errors=True)
@@ -230,6 +240,16 @@ class Daemon:
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
         self._keeper.start()
+        self._look_through()
+
+    def _look_through(self) -> None:
+        """A large database that is damaged: it is told, and the daemon goes on."""
+        if not is_large(self.paths.database):
+            return
+        with contextlib.suppress(JobdError):
+            for fault in faults(self.paths.database, running=True)[:1]:
+                self._damage = f"the database is damaged ({' '.join(fault.split())}): jobd check"
+                log.critical("%s", self._damage)
 
     def _note_start(self) -> None:
         self._load_groups()
@@ -377,7 +397,7 @@ class Daemon:
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
             output_bytes=_tree_size(paths.output),
-            error=self.writer.trouble or self._start_trouble(),
+            error=self._damage or self.writer.trouble or self._start_trouble(),
         )
 
     def _start_trouble(self) -> str | None:

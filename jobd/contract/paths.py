@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -193,7 +194,9 @@ def make_private(directory: Path) -> None:
         if stat.S_IMODE(found.st_mode) != 0o700:
             directory.chmod(0o700)
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
+            read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+            code = errno.EROFS if read_only else errno.EACCES
+            raise OSError(code, os.strerror(code))  # noqa: TRY301 - told like the others
     except OSError as error:
         raise JobdError(
             f"cannot use the state directory {directory}: {error.strerror}; "

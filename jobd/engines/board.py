@@ -41,6 +41,16 @@ def ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * kernel.TICKS)
 
 
+def is_of_this_boot(path: Path) -> bool:
+    """Whether the machine has run on since a daemon last used this board."""
+    try:
+        with open(path, "rb") as file:
+            magic, boot = _HEADER.unpack(file.read(_HEADER.size))
+    except (OSError, struct.error):
+        return False
+    return bool(magic == _MAGIC and boot.rstrip(b"\0") == kernel.boot_id().encode())
+
+
 class Board:
     def __init__(self, path: Path) -> None:
         size = _HEADER.size + _LINE_BYTES * (MAX_WORKERS + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -22,11 +23,11 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     Raises: StoreFailed (unreadable, damaged, or written by a newer version).
     """
     try:
-        connection = connect(path, "rwc")
+        if not path.exists():
+            _create(path)
+        connection = connect(path, "rw")
         # Before anything is written: a database of a newer version stays as it is.
         _refuse_newer(connection, path)
-        # Counts for a new database alone, and only before anything else is written to it.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -36,6 +37,18 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
     return connection
+
+
+def _create(path: Path) -> None:
+    """Under its name it is whole or not there: an empty file is never taken for a new database."""
+    made = path.with_name(f"{path.name}.new")
+    made.unlink(missing_ok=True)
+    os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with closing(connect(made, "rw")) as connection:
+        # Counts for a new database alone, and only before anything else is written to it.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        _migrate(connection)
+    os.replace(made, path)
 
 
 class Anchor:

@@ -25,12 +25,28 @@ def open_untouched(path: Path, *, running: bool) -> Iterator[sqlite3.Connection]
     """A connection that reads. Raises: StoreFailed (there is no database, or it is unreadable)."""
     if not path.exists():
         raise StoreFailed(f"there is no database at {path}")
+    _refuse_stump(path)
     if running or not size(log_of(path)):
         with _connected(path, "ro" if running else "ro&immutable=1") as connection:
             yield connection
         return
     with _with_index(path), _connected(path, "ro&readonly_shm=1") as connection:
         yield connection
+
+
+def _refuse_stump(path: Path) -> None:
+    """SQLite deletes the log of a database without a whole page, even when it only reads."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(18)
+    except OSError as error:
+        raise StoreFailed(f"cannot read the database {path}: {error.strerror}") from error
+    page = int.from_bytes(header[16:18], "big")
+    if header[:16] != b"SQLite format 3\0" or size(path) < (65536 if page == 1 else page):
+        raise StoreFailed(
+            f"the database {path} is cut off, or none at all. Nothing was changed; "
+            "see what is wrong with it: jobd check"
+        )
 
 
 @contextmanager

@@ -1,10 +1,23 @@
 """Disks that are full, damaged, read-only or slow, with the real commands."""
 
+import contextlib
+import ctypes
+import errno
 import json
 import os
+import shutil
+import sqlite3
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
+
+from jobd import kernel
+from jobd.contract.errors import StoreFailed
+from jobd.contract.models import Command, Options, State, Submit
+from tests.e2e.instance import Instance
+from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -42,3 +55,262 @@ def test_the_files_of_an_instance_in_memory_are_found(instance):
     instance.id_of("true")
     assert "/dev/shm/" in instance.jobd("check").stdout
     assert instance.jobd("backup", "copy.db").stdout.startswith("copy.db: 1 jobs, ")
+
+
+# --- a small disk -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(home):
+    """A function that mounts a file system of so many bytes at a directory."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    mounted = []
+
+    def mount(path, size="3m"):
+        path.mkdir(mode=0o700, exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", path],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode()}")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@pytest.fixture
+def cramped(small, jobd_home, home):
+    """An instance whose state directory is on a small disk."""
+    small(jobd_home)
+    made = Instance(jobd_home, home / "work")
+    yield made
+    made.close()
+
+
+def fill(directory):
+    """Leave not a byte; the file to delete."""
+    ballast = directory / "ballast"
+    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with open(ballast, "ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x")
+    return ballast
+
+
+def submit_until_refused(instance):
+    """Jobs with environments that do not compress; how many were acknowledged."""
+    for count in range(2000):
+        noise = os.urandom(6000).hex()
+        done = instance.jobctl("submit", "true", code=None, env={"NOISE": noise})
+        if done.returncode:
+            return count, done
+    raise AssertionError("the disk was never full")
+
+
+def test_on_a_full_disk_a_submit_is_refused_and_goes_on_when_there_is_space(cramped):
+    cramped.start("--workers", "0")
+    first = cramped.id_of("true")
+    ballast = fill(cramped.paths.state)
+    count, refused = submit_until_refused(cramped)
+    assert refused.returncode == 1
+    assert "no space" in refused.stderr
+    assert refused.stdout == ""
+    assert cramped.jobctl("ls", "--ids").stdout.split()  # who looks is served
+    ballast.unlink()
+    last = cramped.id_of("true")
+    known = cramped.jobctl("ls", "--ids").stdout.split()
+    assert len(known) == count + 2
+    assert {str(first), str(last)} <= set(known)
+    cramped.jobctl("workers", "2")
+    cramped.jobctl("wait", "--all")
+    cramped.jobd("check")
+    cramped.jobd("restart")
+    assert len(cramped.jobctl("ls", "--ids").stdout.split()) == count + 2
+
+
+def test_ends_that_come_while_the_disk_is_full_are_recorded_afterwards(cramped):
+    cramped.start("--workers", "2")
+    gate = cramped.gate()
+    jobs = [cramped.id_of(f"read _ < {gate.path}; exit {code}") for code in (3, 4)]
+    wait_until(lambda: all(cramped.job(job).state is State.RUNNING for job in jobs))
+    ballast = fill(cramped.paths.state)
+    submit_until_refused(cramped)
+    pids = [cramped.job(job).pid for job in jobs]
+    gate.open(2)
+    wait_until(
+        lambda: all((stat := kernel.stat_of(pid)) is None or stat.state == "Z" for pid in pids)
+    )
+    ballast.unlink()
+    cramped.jobctl("wait", *map(str, jobs), code=1)
+    assert sorted(cramped.job(job).exit_code for job in jobs) == [3, 4]
+    cramped.jobd("check")
+
+
+def test_a_start_on_a_full_disk_says_so_and_works_when_there_is_space(cramped):
+    ballast = fill(cramped.paths.state)
+    said = cramped.jobd("start", code=1).stderr
+    assert "no space" in said.lower() or "is full" in said
+    ballast.unlink()
+    cramped.start()
+    cramped.jobctl("submit", "-w", "true")
+
+
+def test_a_backup_to_a_full_disk_leaves_nothing_behind(running, small, home):
+    disk = small(home / "disk", "64k")
+    for _ in range(20):
+        running.jobctl("submit", "true", env={"NOISE": os.urandom(6000).hex()})
+    said = running.jobd("backup", str(disk / "copy.db"), code=1)
+    assert "no space left" in said.stderr
+    assert os.listdir(disk) == []
+
+
+def test_on_a_read_only_disk_the_start_says_so_and_check_works(cramped):
+    cramped.start("--workers", "0")
+    job = cramped.id_of("true")
+    # While the daemon holds files open for writing, the kernel would refuse it.
+    cramped.jobd("stop", "--now")
+    subprocess.run(["mount", "-o", "remount,ro", cramped.paths.state], check=True)
+    said = cramped.jobd("start", code=1).stderr
+    assert "Read-only file system" in said
+    assert "1 jobs" in cramped.jobd("check").stdout
+    subprocess.run(["mount", "-o", "remount,rw", cramped.paths.state], check=True)
+    cramped.start("--workers", "1")
+    cramped.jobctl("wait", str(job))
+
+
+def test_a_database_that_another_program_holds_refuses_changes_until_it_lets_go(running):
+    job = running.id_of("true")
+    running.jobctl("wait", str(job))
+    with contextlib.closing(sqlite3.connect(running.paths.database)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = running.jobctl("submit", "true", code=1)
+        assert "database is locked" in refused.stderr
+        assert running.jobctl("ls", "--ids").stdout.split() == [str(job)]
+        other.rollback()
+    running.jobctl("submit", "-w", "true")
+
+
+def test_a_log_that_cannot_be_written_is_told_at_the_start(instance):
+    instance.paths.state.mkdir(mode=0o700)
+    instance.paths.log.mkdir()
+    said = instance.jobd("start", code=1).stderr
+    assert said.startswith("jobd: cannot start jobd: ")
+    assert str(instance.paths.log) in said
+
+
+# --- the Nth write or sync of the database fails ------------------------------------------------
+
+
+@pytest.fixture
+def faulty(instance, home, monkeypatch):
+    """A function that lets calls of the daemon on its database fail; None: no more."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library, plan = home / "faults.so", home / "plan"
+    source = Path(__file__).with_name("faults.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+
+    def fail(what):
+        if what is None:
+            plan.unlink()
+        else:
+            whole = home / "plan.new"
+            whole.write_text(what)
+            whole.rename(plan)
+
+    environment = {"LD_PRELOAD": str(library), "FAULTS_FILE": str(plan)}
+    instance.jobd("start", "--workers", "0", env=environment)
+    return fail
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_what_was_acknowledged_before_and_after_a_failing_write_is_there(
+    instance, faulty, call, code
+):
+    acknowledged = []
+    refused = []
+    with instance.client() as client:
+        for first in range(1, 9):
+            # All of them from this one on, so that a second try at once fails, too.
+            faulty(f"{call} {first} 1000000 {code}\n")
+            for _ in range(3):
+                try:
+                    acknowledged.append(instance.submit("true", client=client))
+                except StoreFailed as error:
+                    refused.append(error.message)
+            faulty(None)
+            acknowledged.append(instance.submit("true", client=client))
+    assert len(refused) >= 6
+    assert all("Nothing was changed" in text for text in refused)
+    if code == errno.ENOSPC and call == "write":
+        assert all("no space left" in text for text in refused)
+    known = [int(job) for job in instance.jobctl("ls", "--ids").stdout.split()]
+    assert set(acknowledged) == set(known)
+    old = instance.status().pid
+    instance.kill(old)
+    instance.answers_anew(old)
+    assert {int(job) for job in instance.jobctl("ls", "--ids").stdout.split()} == set(known)
+    instance.jobd("check")
+
+
+# --- a file server that never answers -----------------------------------------------------------
+
+
+@pytest.fixture
+def dead(home):
+    """A directory of a FUSE file system whose server never answers, and a function that ends it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        pytest.skip(f"no FUSE here: {error}")
+    place = home / "dead"
+    place.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"dead", os.fsencode(place), b"fuse", 0, options):
+        os.close(server)
+        pytest.skip(f"FUSE cannot be mounted here: {os.strerror(ctypes.get_errno())}")
+    left = [server]
+
+    def end():
+        """All that waits for it fails (fuse(4))."""
+        while left:
+            os.close(left.pop())
+
+    yield place, end
+    end()
+    libc.umount2(os.fsencode(place), 2)  # MNT_DETACH
+
+
+@pytest.mark.parametrize("what", ["cwd", "stdin"])
+def test_a_dead_file_server_blocks_its_own_job_and_nobody_else(instance, dead, what):
+    place, end = dead
+    instance.start("--workers", "2")
+    request = Submit(
+        commands=[Command(argv=[b"true"], shell=True)],
+        options=Options(stdin=os.fsencode(place / "input") if what == "stdin" else b""),
+        cwd=os.fsencode(place if what == "cwd" else instance.work),
+        environment={b"PATH": b"/usr/bin:/bin"},
+    )
+    with instance.client() as client:
+        stuck = client.submit(request).first
+    wait_until(lambda: instance.job(stuck).state is State.RUNNING)
+    for _ in range(3):
+        instance.jobctl("submit", "-w", "true")
+    assert instance.job(stuck).state is State.RUNNING
+    assert instance.status().busy == 1
+    instance.jobd("check")
+    end()
+    instance.jobctl("wait", str(stuck), code=None)
+    assert instance.job(stuck).reason.startswith("could not start: ")

@@ -72,15 +72,16 @@ def test_a_damaged_database_is_refused_and_kept(jobd_home, content):
     paths = locate({"JOBD_HOME": str(jobd_home)})
     jobd_home.mkdir()
     paths.database.write_bytes(content)
-    with pytest.raises(StoreFailed, match="cannot be used"):
+    with pytest.raises(StoreFailed, match="jobd check"):
         Daemon(Setup(paths=paths, config=Config()), link=None)
     assert paths.database.read_bytes() == content
 
 
-def test_an_empty_database_is_one_that_was_never_written(make, jobd_home):
+def test_a_start_that_died_before_its_database_had_its_name_begins_anew(make, jobd_home):
     jobd_home.mkdir()
-    (jobd_home / "jobd.db").touch()
+    (jobd_home / "jobd.db.new").write_bytes(b"half of it")
     assert make().submit("true") == 1
+    assert not (jobd_home / "jobd.db.new").exists()
 
 
 def test_a_commit_that_fails_once_is_tried_again_for_each_on_its_own(failing):

@@ -1,0 +1,140 @@
+"""Before a database is opened for writing: is it whole? Nothing here changes a byte of it.
+
+SQLite takes the end of a damaged write-ahead log for the end of what was committed, and an empty
+file for a new database: in both cases acknowledged jobs would be missing and nobody would say so.
+What else is on the disk knows better. The log's index (`-shm`) tells how far the log went; it is
+written after the log has been synchronised, so the log can never rightly be shorter than it says.
+The layouts are those of sqlite.org/walformat.html.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from jobd.contract.errors import StoreFailed
+from jobd.store.inspection import Inspection
+from jobd.store.untouched import log_of, open_untouched, size
+
+_INDEX: Final = struct.Struct("=I8xBBHI4xII8s8x")
+"""Version, is initialised, big-endian, page size, frames, checksum of the last one, salt."""
+_BACKFILLED: Final = 96
+"""Where the index tells how many frames have been copied into the database."""
+_LOG_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+_AT_ONCE: Final = 32 * 1024 * 1024
+"""Bytes of a database that is looked through before the start; a larger one, after it."""
+
+
+def refuse_damaged(path: Path, *, output: bool, same_boot: bool) -> None:
+    """`output`: there is output of jobs. `same_boot`: the machine has run on since it was used.
+
+    Raises: StoreFailed (the database is damaged, cut off, or not there though it should be).
+    """
+    if not path.exists():
+        if output or size(log_of(path)):
+            raise _damaged(path, "it is missing, and what belongs to it is there")
+        return
+    if not size(path):
+        raise _damaged(path, "it is empty, and a database of jobd never is")
+    if log_was_cut(path, same_boot=same_boot):
+        raise _damaged(path, "the end of its log is missing, and with it what was last confirmed")
+    if size(path) <= _AT_ONCE:
+        wrong = faults(path, running=False)
+        if wrong:
+            raise _damaged(path, " ".join(wrong[0].split()))
+
+
+def faults(path: Path, *, running: bool) -> list[str]:
+    """What SQLite finds wrong. Raises: StoreFailed (it cannot even be opened)."""
+    with open_untouched(path, running=running) as connection:
+        inspection = Inspection(connection)
+        if inspection.version():
+            return inspection.structure(whole=False)
+        return ["it has no tables of jobd"]
+
+
+def is_large(path: Path) -> bool:
+    """Too large to be looked through before the start."""
+    return size(path) > _AT_ONCE
+
+
+def _damaged(path: Path, what: str) -> StoreFailed:
+    return StoreFailed(
+        f"the database {path} is damaged: {what}. Nothing was changed; see what is wrong with it: "
+        "jobd check. Then restore a backup of it, or move it and its output away to begin anew"
+    )
+
+
+# --- the log against its index ------------------------------------------------------------------
+
+
+class _Index(NamedTuple):
+    page: int
+    frames: int
+    checksum: tuple[int, int]
+    salt: bytes
+    copied: int
+    """Frames that are in the database already."""
+
+
+def log_was_cut(path: Path, *, same_boot: bool) -> bool:
+    """Whether frames that the index knows of are missing from the log, or damaged in it."""
+    index = _index_of(path)
+    if index is None or index.frames <= index.copied:
+        return False
+    log = log_of(path)
+    with open(log, "rb") if log.exists() else open("/dev/null", "rb") as file:
+        header = file.read(_LOG_HEADER)
+        if header[16:24] != index.salt:
+            # After a crash of the machine the index may be older than the log; else it never is.
+            return same_boot
+        return not _reaches(file, index, header)
+
+
+def _index_of(path: Path) -> _Index | None:
+    """None: there is none, or it says nothing."""
+    try:
+        with open(f"{path}-shm", "rb") as file:
+            content = file.read(_BACKFILLED + 4)
+    except OSError:
+        return None
+    # It is there twice; where the two differ, its writer was killed in the middle.
+    if (
+        len(content) < _BACKFILLED + 4
+        or content[: _INDEX.size] != content[_INDEX.size : _BACKFILLED]
+    ):
+        return None
+    _, initialised, _, page, frames, first, second, salt = _INDEX.unpack_from(content)
+    if not initialised or not frames:
+        return None
+    (copied,) = struct.unpack_from("=I", content, _BACKFILLED)
+    return _Index(65536 if page == 1 else page, frames, (first, second), salt, copied)
+
+
+def _reaches(file: BinaryIO, index: _Index, header: bytes) -> bool:
+    """Whether every frame up to the last one follows from the one before."""
+    swap = (header[3] & 1 == 0) != (sys.byteorder == "little")
+    last = struct.unpack(">II", header[24:])
+    for _ in range(index.frames):
+        head, page = file.read(_FRAME_HEADER), file.read(index.page)
+        if len(page) < index.page or head[8:16] != index.salt:
+            return False
+        last = _checksum(page, _checksum(head[:8], last, swap=swap), swap=swap)
+        if struct.unpack(">II", head[16:]) != last:
+            return False
+    return last == index.checksum
+
+
+def _checksum(content: bytes, seed: tuple[int, int], *, swap: bool) -> tuple[int, int]:
+    words = array("I", content)
+    if swap:
+        words.byteswap()
+    first, second = seed
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second

@@ -1,0 +1,191 @@
+"""A damaged database is refused and left as it is; no acknowledged job is missing silently."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from jobctl import follow
+from jobd.checking import check
+from jobd.contract.errors import StoreFailed
+from jobd.contract.models import List
+from jobd.contract.paths import Paths
+from jobd.store import evidence
+from jobd.store.inspection import Inspection
+from jobd.store.untouched import open_untouched
+from tests.integration.inside import Inside
+
+PAGE = 4096
+
+
+def hashes(paths):
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(paths.state.glob("jobd.db*"))
+    }
+
+
+@pytest.fixture(scope="module")
+def killed():
+    """The state directory as a daemon leaves it that is killed: database, log and index."""
+    base = Path(tempfile.mkdtemp(prefix="jd-", dir="/tmp"))
+    daemon = Inside(base / "h", workers=1)
+    try:
+        submit_some(daemon, 40)
+        assert daemon.sql("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+        submit_some(daemon, 20)
+        shutil.copytree(base / "h", base / "late", ignore=lambda *_: ["jobd.sock"])
+    finally:
+        daemon.close()
+    yield base
+    shutil.rmtree(base)
+
+
+def submit_some(daemon, count):
+    for _ in range(count):
+        noise = os.urandom(1500).hex().encode()
+        job = daemon.submit("true", environment={b"NOISE": noise})
+    daemon.wait(job)
+
+
+@pytest.fixture
+def place(killed, home):
+    """A copy of it, to be damaged."""
+    shutil.copytree(killed / "late", home / "jobd")
+    (home / "jobd").chmod(0o700)
+    return Paths(home / "jobd", home / "jobd/config.toml")
+
+
+def refused(paths):
+    """The start is, and every byte is as it was; why."""
+    before = hashes(paths)
+    with pytest.raises(StoreFailed) as caught:
+        Inside(paths.state, workers=0)
+    assert hashes(paths) == before
+    said = caught.value.message
+    assert str(paths.database) in said
+    assert "jobd check" in said
+    return said
+
+
+def started(paths):
+    """The jobs that a daemon has which starts there, or None: it refuses, and changes nothing."""
+    before, daemon = hashes(paths), None
+    with suppress(StoreFailed):
+        daemon = Inside(paths.state, workers=0)
+    if daemon is None:
+        assert hashes(paths) == before
+        return None
+    try:
+        return sum(len(page.jobs) for page in follow.pages(daemon.client, List()))
+    finally:
+        daemon.close()
+
+
+def opened(paths):
+    """The same of the database alone: a daemon takes longer to start."""
+    before, jobs = hashes(paths), None
+    with suppress(StoreFailed):
+        evidence.refuse_damaged(paths.database, output=True, same_boot=True)
+        with open_untouched(paths.database, running=False) as connection:
+            jobs = Inspection(connection).jobs()
+    assert hashes(paths) == before
+    return jobs
+
+
+def test_what_a_kill_leaves_is_whole(place):
+    assert started(place) == 60
+
+
+def test_what_a_kill_and_a_crash_of_the_machine_leave_is_whole(place):
+    (place.state / "jobd.db-shm").unlink()
+    place.board.unlink()
+    assert started(place) == 60
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, PAGE, 3 * PAGE])
+def test_a_database_cut_off_is_refused(place, size):
+    os.truncate(place.database, size)
+    refused(place)
+    assert check(place).findings
+
+
+def test_one_that_is_none_is_refused(place):
+    place.database.write_bytes(b"this is a letter to my aunt\n" * 500)
+    refused(place)
+    assert check(place).findings
+
+
+@pytest.mark.parametrize("with_log", [True, False])
+def test_a_database_that_is_gone_is_not_replaced_by_an_empty_one(place, with_log):
+    place.database.unlink()
+    if not with_log:
+        (place.state / "jobd.db-wal").unlink()
+        (place.state / "jobd.db-shm").unlink()
+    assert "it is missing, and what belongs to it is there" in refused(place)
+    assert not place.database.exists()
+
+
+def test_cut_at_any_page_and_zeroed_anywhere_no_job_is_missing_silently(place):
+    """Either the start is refused, or all 60 jobs are there."""
+    whole = place.database.read_bytes()
+    outcomes = {"refused": 0, "whole": 0}
+    for at in range(0, len(whole), PAGE):
+        for damaged in (whole[:at], whole[:at] + bytes(PAGE) + whole[at + PAGE :]):
+            place.database.write_bytes(damaged)
+            jobs = opened(place)
+            assert jobs in (None, 60), (at, len(damaged))
+            outcomes["whole" if jobs else "refused"] += 1
+    assert outcomes["refused"] > len(whole) // PAGE
+
+
+def log_sizes(source):
+    size = os.path.getsize(source / "jobd.db-wal")
+    return [0, 16, 32, *range(32, size, max(1, size // 20)), size - 1]
+
+
+def test_a_log_that_was_cut_off_is_refused(killed, home):
+    source = killed / "late"
+    index = evidence._index_of(source / "jobd.db")
+    needed = 32 + index.frames * (24 + index.page)
+    assert index.frames > index.copied
+    for size in log_sizes(source):
+        place = Paths(home / f"cut{size}", home / "config.toml")
+        shutil.copytree(source, place.state)
+        place.state.chmod(0o700)
+        os.truncate(place.state / "jobd.db-wal", size)
+        if size < needed:
+            assert "the end of its log is missing" in refused(place), size
+        else:
+            assert started(place) == 60
+        shutil.rmtree(place.state)
+
+
+def test_a_log_that_is_gone_or_zeroed_in_the_middle_is_refused(place):
+    log = place.state / "jobd.db-wal"
+    whole = log.read_bytes()
+    log.unlink()
+    assert "the end of its log is missing" in refused(place)
+    log.write_bytes(whole[:8192] + bytes(4096) + whole[12288:])
+    assert "the end of its log is missing" in refused(place)
+    log.write_bytes(whole)
+    assert started(place) == 60
+
+
+def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
+    monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
+    assert started(place) == 60
+    monkeypatch.setattr(
+        "jobd.daemon.faults", lambda path, *, running: ["Tree 7 page 9:\nnot so good"]
+    )
+    daemon = Inside(place.state, workers=0)
+    try:
+        daemon.daemon._look_through()
+        said = daemon.client.status().error
+    finally:
+        daemon.close()
+    assert said == "the database is damaged (Tree 7 page 9: not so good): jobd check"
