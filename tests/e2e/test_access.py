@@ -111,14 +111,16 @@ def test_a_stranger_gets_nothing(instance, public, through):
     start(instance, public, viewers=["daemon"])
     socket = instance.paths.socket if through == "own" else public / "sock"
     stranger = Other(instance, socket)
-    for command in COMMANDS.values():
+    # All of them meet the same door; at the second one a few will do.
+    commands = list(COMMANDS.values())[: None if through == "own" else 4]
+    for command in commands:
         done = stranger.jobctl(*command, code=77)
         assert done.stdout == ""
         assert "seen" not in done.stderr
         assert "not permitted" in done.stderr
     assert instance.job(1).state == "completed"
     refusals = instance.paths.log.read_text().count(f"user {STRANGER} was refused")
-    assert (refusals >= len(COMMANDS)) is (through == "shared")
+    assert (refusals >= len(commands)) is (through == "shared")
 
 
 @needs_users
@@ -128,7 +130,10 @@ def test_a_viewer_sees_and_does_nothing(instance, public, how):
     viewer = Other(instance, public / "sock", *(() if how == "user" else ("games",)))
     assert "echo seen" in viewer.jobctl("ls", code=0).stdout
     assert viewer.jobctl("logs", "1", code=0).stdout == "seen\n"
-    for name, command in COMMANDS.items():
+    some = (
+        COMMANDS if how == "user" else {name: COMMANDS[name] for name in ("wait", "stop", "edit")}
+    )
+    for name, command in some.items():
         done = viewer.jobctl(*command, code=0 if name in SEEING else 77)
         assert name in SEEING or "not permitted" in done.stderr
     refused = viewer.jobctl("show", "--env", "1", code=77)

@@ -391,7 +391,7 @@ def test_a_paused_job_has_no_time_left(daemon):
 
 def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
     job = submit(daemon, f"while :; do echo x >> {tmp_path}/n; sleep 0.01; done")
-    wait_until((tmp_path / "n").exists)
+    wait_until(lambda: (tmp_path / "n").exists() and daemon.job(job).pid)
     assert daemon.client.pause(Pause(selector=ids(job))).done == [job]
     assert daemon.job(job).paused
     pid = daemon.job(job).pid
