@@ -171,7 +171,8 @@ class Manager:
         acted = self._slices.act(
             request.selector,
             request_id,
-            lambda job, t: self._stop(job, t, user, order, removing=request.removing),
+            lambda job, t: self._stop(job, t, order, removing=request.removing),
+            lambda tally: self._stop_withdrawn(tally.withdrawn, user),
         )
         for job in acted.done:
             run = self._runs.get(job)
@@ -181,24 +182,26 @@ class Manager:
                 self._runs.carry_out_stop(run)
         return acted
 
-    def _stop(
-        self, job: Look, tally: Tally, user: str, order: StopOrder, *, removing: bool
-    ) -> None:
+    def _stop(self, job: Look, tally: Tally, order: StopOrder, *, removing: bool) -> None:
         if removing and self._is_waited_for(job.job, tally):
             return
         if job.state is State.RUNNING:
             self._order_stop(self._runs[job.job], order)
             tally.done.append(job.job)
         elif job.state is State.PENDING:
-            state, now = after(job.state, Move.STOP), now_us()
             self._waiting.leave(job)
-            self._store.stopped_pending(job.job, BY_USER, now)
-            self._store.event(job.job, "stopped", user, now, b'{"reason":"by user"}')
-            self._ledger.count(job.state, state)
-            self._dependants.changed(job.job)
+            tally.withdrawn.append(job.job)
             tally.done.append(job.job)
         else:
             tally.notice(job.job, f"has already {_finished_word(job.state)}")
+
+    def _stop_withdrawn(self, jobs: list[int], user: str) -> None:
+        """Pending jobs that have left the queue, all of a slice at once."""
+        if jobs:
+            self._store.stopped_together(jobs, BY_USER, user, now_us())
+            self._ledger.count(State.PENDING, after(State.PENDING, Move.STOP), len(jobs))
+            for parent in self._dependencies.awaited(jobs):
+                self._dependants.changed(parent)
 
     def _order_all(self, order: StopOrder) -> None:
         for run in self._runs.all():

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -29,6 +30,8 @@ class Tally:
     def __init__(self, chosen: AbstractSet[int] = frozenset()) -> None:
         self.chosen = chosen
         """All that the slice is about."""
+        self.withdrawn: list[int] = []
+        """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
         self.notices: list[Note] = []
         self.errors: list[Note] = []
@@ -65,8 +68,16 @@ class Slices:
         self._selection = selection
         self._repeats = repeats
 
-    def act(self, selector: Selector, request_id: bytes, each: Each) -> Acted:
+    def act(
+        self,
+        selector: Selector,
+        request_id: bytes,
+        each: Each,
+        at_end: Callable[[Tally], object] = lambda _: None,
+    ) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
+
+        `each` decides about one job; `at_end` does what a slice of them can do at once.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
@@ -89,9 +100,8 @@ class Slices:
                     break
                 key = _slice_key(request_id, number)
                 number += 1
-                tally.add(
-                    self._repeats.once(key, Acted, lambda piece=piece: self._slice(piece, each))  # type: ignore[misc]
-                )
+                work = partial(self._slice, piece, each, at_end)
+                tally.add(self._repeats.once(key, Acted, work))
         return tally.acted(more=more)
 
     def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
@@ -107,14 +117,16 @@ class Slices:
             seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen
 
-    def _slice(self, piece: list[int], each: Each) -> Acted:
+    def _slice(self, piece: list[int], each: Each, at_end: Callable[[Tally], object]) -> Acted:
         tally = Tally(frozenset(piece))
+        looks = self._store.looks(piece)
         for job in piece:
-            look = self._store.look(job)
+            look = looks.get(job)
             if look is None:
                 tally.error(job, "does not exist")
             else:
                 each(look, tally)
+        at_end(tally)
         return tally.acted()
 
 

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from jobd.contract.models import State
 from jobd.store.records import Parent
 
@@ -108,6 +110,15 @@ class Dependencies:
             (parent, limit),
         )
         return [child for (child,) in rows]
+
+    def awaited(self, jobs: Sequence[int]) -> list[int]:
+        """Those of the jobs that others wait for."""
+        rows = self._db.execute(
+            "SELECT value FROM json_each(?) AS j WHERE EXISTS"
+            " (SELECT 1 FROM dependencies WHERE parent = j.value AND met = 0)",
+            (msgspec.json.encode(jobs).decode(),),
+        )
+        return [job for (job,) in rows]
 
     def note_change(self, parent: int) -> bool:
         """Its dependants have to be told, if it has any."""

@@ -105,6 +105,11 @@ _LOOK: Final = (
 )
 
 
+def _json(jobs: Sequence[int]) -> str:
+    """As one value, since the number of parameters of a statement is limited."""
+    return msgspec.json.encode(jobs).decode()
+
+
 _SEEN: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE jobs.id BETWEEN first AND last)"
 
 
@@ -249,6 +254,13 @@ class Store:
         seen = "" if staged else f" AND {_SEEN}"
         row = self._db.execute(f"{_LOOK} WHERE id = ?{seen}", (job,)).fetchone()
         return None if row is None else _look(row)
+
+    def looks(self, jobs: Sequence[int]) -> dict[int, Look]:
+        """The same of many at once; what does not exist is left out."""
+        rows = self._db.execute(
+            f"{_LOOK} WHERE id IN (SELECT value FROM json_each(?)) AND {_SEEN}", (_json(jobs),)
+        )
+        return {look.job: look for look in map(_look, rows)}
 
     def is_staged(self, job: int) -> bool:
         row = self._db.execute(
@@ -427,6 +439,21 @@ class Store:
             " WHERE id = ?",
             (reason, now, job),
         )
+
+    def stopped_together(self, jobs: Sequence[int], reason: str, user: str, now: int) -> None:
+        """Pending jobs, each with its event, in two statements however many they are."""
+        these = _json(jobs)
+        self._db.execute(
+            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, due = NULL"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (reason, now, these),
+        )
+        self._db.execute(
+            "INSERT INTO events (at, job, event, user, data)"
+            " SELECT ?, value, 'stopped', ?, ? FROM json_each(?)",
+            (now, user, msgspec.json.encode({"reason": reason}), these),
+        )
+        (self._last_event,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
 
     def stop_ordered(self, job: int, order: StopOrder) -> None:
         self._db.execute(

@@ -93,12 +93,17 @@ def family():
         stdout=subprocess.PIPE,
     )
     assert process.stdout.readline() == b"up\n"
-    wait_until(lambda: len(relatives(process.pid)) == 4)
+    wait_until(lambda: len(relatives(process.pid)) == 4 and len(sessions(process.pid)) == 3)
     everybody = relatives(process.pid)
     yield process
     # Once its parent is gone, nothing leads to the one that has shed the token.
     members.send(everybody, signal.SIGKILL)
     process.communicate()
+
+
+def sessions(leader):
+    """A child is there before it has changed its session."""
+    return {stat.session for stat in relatives(leader)}
 
 
 def relatives(leader):
