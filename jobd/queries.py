@@ -42,7 +42,7 @@ from jobd.outputs import PIECE, read_piece, read_tail
 from jobd.place import Place
 from jobd.selection import EVERYTHING, Selection, filter_of
 from jobd.store.pages import Key
-from jobd.store.reader import Reader
+from jobd.store.reader import GetPage, Reader
 from jobd.store.records import EventRow, Filter, JobRow
 from jobd.views import Views, event, path_text
 
@@ -56,6 +56,17 @@ _TOLD: Final = 1000
 _HISTORY: Final = 1000
 """Events of one job that are shown."""
 _UNFINISHED: Final = Filter(states=UNFINISHED)
+
+
+def _section(
+    page: GetPage, place: Place, selector: Selector, room: int
+) -> tuple[Sequence[JobRow], Key | None]:
+    if room <= 0 or not place.may_hold(selector.states):
+        return [], None
+    chosen = filter_of(selector)
+    if not selector.all:
+        chosen = replace(chosen, ranges=tuple(selector.ids))
+    return page(place.section, chosen, place.behind, room)
 
 
 class Queries:
@@ -82,14 +93,16 @@ class Queries:
     def list(self, request: List) -> Page:
         rows: list[JobRow] = []
         place: Place | None = Place.of(request.cursor)
-        while place is not None and len(rows) < _PAGE:
-            left = place.room(request)
-            room = _PAGE - len(rows) if left is None else min(_PAGE - len(rows), left)
-            found, behind = self._section(place, request.selector, room)
-            rows += found
-            place = place.after(len(found), behind)
-            if behind is not None and len(found) < room:
-                break  # enough looked at for one page
+        # A job that starts or ends meanwhile must not slip from one section into one passed by.
+        with self._reader.pages() as page:
+            while place is not None and len(rows) < _PAGE:
+                left = place.room(request)
+                room = _PAGE - len(rows) if left is None else min(_PAGE - len(rows), left)
+                found, behind = _section(page, place, request.selector, room)
+                rows += found
+                place = place.after(len(found), behind)
+                if behind is not None and len(found) < room:
+                    break  # enough looked at for one page
         return Page(
             jobs=self._shown(rows),
             next=None if place is None else place.cursor(),
@@ -97,16 +110,6 @@ class Queries:
             busy=self._ledger.busy,
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
         )
-
-    def _section(
-        self, place: Place, selector: Selector, room: int
-    ) -> tuple[Sequence[JobRow], Key | None]:
-        if room <= 0 or not place.may_hold(selector.states):
-            return [], None
-        chosen = filter_of(selector)
-        if not selector.all:
-            chosen = replace(chosen, ranges=tuple(selector.ids))
-        return self._reader.page(place.section, chosen, place.behind, room)
 
     # --- show -----------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ from jobd.store.records import (
 )
 
 T = TypeVar("T")
+GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
+"""Section, filter, behind, limit."""
 _IDLE_CONNECTIONS: Final = 4
 _READY_PIECE: Final = 10_000
 """Jobs that a starting daemon reads at a time."""
@@ -115,13 +117,27 @@ class Reader:
     def page(
         self, section: str, chosen: Filter, behind: Key | None, limit: int
     ) -> tuple[list[JobRow], Key | None]:
-        """The next jobs of a section, and the key behind which to go on (None: there are no more).
+        """One page of `pages`."""
+        with self.pages() as page:
+            return page(section, chosen, behind, limit)
 
-        A page that is not full need not be the last: a filter passes over so many jobs at a time.
+    @contextmanager
+    def pages(self) -> Iterator[GetPage]:
+        """A function that gives pages of one and the same moment: no job moves between them.
+
+        It gives the next jobs of a section, and the key behind which to go on (None: there are no
+        more). A page that is not full need not be the last: a filter passes over so many jobs at a
+        time.
         """
         with self._connection() as connection, _one_view(connection):
-            rows, key = read_page(connection, _JOB, section, chosen, behind, limit)
-        return [_job(row) for row in rows], key
+
+            def page(
+                section: str, chosen: Filter, behind: Key | None, limit: int
+            ) -> tuple[list[JobRow], Key | None]:
+                rows, key = read_page(connection, _JOB, section, chosen, behind, limit)
+                return [_job(row) for row in rows], key
+
+            yield page
 
     def running(self) -> list[JobRow]:
         """All that run."""

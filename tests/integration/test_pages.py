@@ -284,3 +284,18 @@ def test_the_latest_start_is_found_behind_a_long_history(path, counted, cheap):
     steps, job = counted.cost(counted.reader.latest_started)
     assert (job, steps < cheap) == (3, True)
     assert set(FINISHED) | set(UNFINISHED) == set(State)
+
+
+def test_pages_of_one_view_are_of_one_moment(counted, path):
+    """A job that moves from a section not read yet into one that was: it is seen once."""
+    job = in_order("pending")[0]
+    chosen = Filter(ranges=((job, job),))
+    with counted.reader.pages() as page:
+        before = page("running", chosen, None, 1)
+        writer = open_writer(path, durable=False)
+        change = "UPDATE jobs SET state = ?, started_at = ? WHERE id = ?"
+        writer.execute(change, ("running", 1, job))
+        found = [row.id for row in page("pending", chosen, None, 1)[0]]
+        writer.execute(change, ("pending", None, job))
+        writer.close()
+    assert (before, found) == (([], None), [job])
