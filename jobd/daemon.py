@@ -53,6 +53,7 @@ from jobd.engines.link import Link
 from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
 from jobd.intake import Intake
+from jobd.logfile import LogFile
 from jobd.manager import Manager
 from jobd.queries import Queries
 from jobd.recovery import recover
@@ -476,9 +477,12 @@ def main() -> NoReturn:
     sys.setswitchinterval(_SWITCH_S)
     for name in (*JOB_VARIABLES, "JOBD_CRASH_AT"):
         os.environ.pop(name, None)
+    setup = setup_of(plan)
+    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[file],
+    )  # fmt: skip
     daemon: Daemon | None = None
 
     def orphaned() -> None:
@@ -490,10 +494,11 @@ def main() -> NoReturn:
     link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
     link.used = {int(pid): used for pid, used in plan.get("used", {}).items() if used}
     link.start()
+    file.share(link.log_moved)
     link.synced.wait()
     # Never by way of sys.exit: it would join worker threads, and they wait for their jobs.
     try:
-        daemon = Daemon(setup_of(plan), link)
+        daemon = Daemon(setup, link)
         _catch_signals(daemon)
         daemon.start()
     except (JobdError, OSError) as error:

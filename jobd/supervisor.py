@@ -26,7 +26,7 @@ import sys
 import time
 from typing import Any, Final
 
-from jobd import kernel
+from jobd import kernel, logfile
 
 EXIT_CLEAN: Final = 0
 EXIT_RENEW: Final = 3
@@ -215,6 +215,8 @@ class Supervisor:
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
             self._plan["drain_until"] = message["until"]
+        elif "log" in message:
+            logfile.follow(message["log"])
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LEAVES = {"clock", "crash", "hub", "kernel", "sparing", "timer"}
+LEAVES = {"clock", "crash", "hub", "kernel", "logfile", "sparing", "timer"}
 """Small tools on the standard library alone; all that does something may use them."""
 ROOMS: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},

@@ -75,6 +75,10 @@ class Link:
     def failed(self, message: str) -> None:
         self._say({"failed": message})
 
+    def log_moved(self, path: str) -> None:
+        """What the supervisor says belongs into the log that lies there now."""
+        self._say({"log": path})
+
     def _say(self, message: dict[str, Any]) -> None:
         try:
             self._socket.sendall(json.dumps(message).encode())

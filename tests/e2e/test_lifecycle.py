@@ -136,6 +136,28 @@ def test_the_config_and_above_it_the_options_count(instance):
     assert instance.status().workers == 7
 
 
+def test_a_long_log_begins_anew_for_supervisor_and_daemon(instance):
+    instance.home.mkdir()
+    instance.paths.config.write_text("[daemon]\nmax_log = 1\n")
+    instance.start()
+    try:
+        first = instance.status()
+        instance.jobd("restart")
+        second = instance.answers_anew(first.pid)
+        old = instance.paths.log.with_name("jobd.log.1")
+        assert "started: pid" in instance.jobd("log").stdout
+        assert "started: pid" not in old.read_text()
+        wait_until(
+            lambda: all(
+                os.path.samefile(f"/proc/{pid}/fd/2", instance.paths.log)
+                for pid in (second.pid, kernel.stat_of(second.pid).ppid)
+            )
+        )
+        assert instance.paths.log.stat().st_mode & 0o777 == 0o600
+    finally:
+        instance.jobd("stop", "--now")
+
+
 def test_a_home_that_is_a_file(instance):
     instance.home.write_text("not a directory")
     done = instance.jobd("start", code=1)

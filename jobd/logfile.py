@@ -1,0 +1,100 @@
+"""The daemon's own log, kept from growing for ever. Standard library only.
+
+Supervisor and daemon write to it through inherited descriptors (O_APPEND). The daemon gives the
+full file another name, opens a new one in its place for itself, and tells the supervisor to do the
+same: what that writes meanwhile goes to the old file, so no line is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Callable
+from typing import Final, TextIO
+
+KEPT: Final = 3
+"""Old logs: `jobd.log.1` is the latest of them."""
+_STREAMS: Final = (1, 2)
+
+
+def reopen(path: str, streams: tuple[int, ...] = _STREAMS) -> None:
+    """From now on what this process writes to its standard streams goes there. Raises: OSError."""
+    descriptor = _open(path)
+    try:
+        for stream in streams:
+            os.dup2(descriptor, stream)
+    finally:
+        os.close(descriptor)
+
+
+class LogFile(logging.StreamHandler[TextIO]):
+    """Writes to stderr; where that is the log at `path`, it is never much longer than `limit`."""
+
+    def __init__(self, path: str, limit: int, streams: tuple[int, ...] = _STREAMS) -> None:
+        super().__init__()
+        self._path = path
+        self._limit = limit
+        self._streams = streams
+        self._moved: Callable[[str], object] = lambda _: None
+
+    def share(self, moved: Callable[[str], object]) -> None:
+        """`moved` is told where to write from now on, whoever else writes to the log."""
+        self._moved = moved
+        if any(self._writes_to(f"{self._path}.{n}") for n in range(1, KEPT + 1)):
+            # The daemon before died between the two halves of a rotation.
+            self._follow()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Before the line: the log always ends with what was said last.
+        if self._limit and self._is_full():
+            self._rotate()
+        super().emit(record)
+
+    def _is_full(self) -> bool:
+        try:
+            return os.fstat(self._streams[-1]).st_size >= self._limit
+        except OSError:
+            return False
+
+    def _writes_to(self, path: str) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._streams[-1]), os.stat(path))
+        except OSError:
+            return False
+
+    def _rotate(self) -> None:
+        if not self._writes_to(self._path):
+            return  # in the foreground, or sent elsewhere
+        fresh = f"{self._path}.new"
+        try:
+            os.close(_open(fresh))
+            for number in range(KEPT, 1, -1):
+                if os.path.exists(f"{self._path}.{number - 1}"):
+                    os.replace(f"{self._path}.{number - 1}", f"{self._path}.{number}")
+            # By a second name, so that at no time there is no log.
+            os.link(self._path, f"{self._path}.1")
+            os.replace(fresh, self._path)
+        except OSError:
+            return  # the old file serves on; the next line tries again
+        self._follow()
+
+    def _follow(self) -> None:
+        try:
+            reopen(self._path, self._streams)
+        except OSError:
+            return
+        self._moved(self._path)
+
+
+def follow(path: str) -> None:
+    """For the supervisor, when the daemon has changed the log under it."""
+    try:
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            reopen(path)
+    except OSError:
+        return
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
