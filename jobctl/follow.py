@@ -107,7 +107,7 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
             id=piece.id,
             # From its start on the same attempt, whatever happens to the job.
             attempt=piece.attempt if started else request.attempt,
-            offset=piece.offset + len(piece.data),
+            offset=piece.behind,
             tail=None,
             wait=wait,
         )

@@ -165,7 +165,7 @@ def of_job() -> list[Option]:
         ),
         Option(
             "--max-output", section=TRACK, type=Word("size", sizes.parse), metavar="SIZE",
-            help="Recorded, and not in effect yet: a limit of its output (50MB).",
+            help="Keep so much of each attempt's output (50MB): its begin and its end, half each.",
         ),
     ]  # fmt: skip
 

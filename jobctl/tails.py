@@ -73,7 +73,7 @@ class Tails:
             return
         tail.kept = piece.data[-_KEPT:] if fresh else (tail.kept + piece.data)[-_KEPT:]
         behind = len(piece.data) > _FLOOD and b"\n" in piece.data
-        tail.offset = None if behind else piece.offset + len(piece.data)
+        tail.offset = None if behind else piece.behind
 
 
 def last_line(output: bytes) -> str:

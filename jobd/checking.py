@@ -163,7 +163,7 @@ class _Files:
                 match = _NAME.fullmatch(name)
                 if match:
                     yield int(match[1]), int(match[2])
-                else:
+                elif not name.endswith((".cut", ".cut.new")):
                     strange += 1
         if strange:
             self.notes.append(f"{strange} files in {self._paths.output} are none of jobd's")

@@ -30,6 +30,9 @@ _RAW_WAITID: Final = _SYS_WAITID is not None and sys.maxsize > 2**32
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
 """_IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info) of <linux/pidfd.h>, first version."""
 _PIDFD_INFO_EXIT: Final = 1 << 3
+_FALLOC_FL_KEEP_SIZE: Final = 0x01
+_FALLOC_FL_PUNCH_HOLE: Final = 0x02
+"""Of <linux/falloc.h>."""
 _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
@@ -133,6 +136,19 @@ def exit_of(pidfd: int) -> Exit | None:
     if os.WIFSIGNALED(status):
         return Exit(pid, None, os.WTERMSIG(status), None, None)
     return Exit(pid, os.WEXITSTATUS(status), None, None, None)
+
+
+def punch_hole(descriptor: int, offset: int, length: int) -> None:
+    """fallocate(2): these bytes become zeros and take no space; the file stays as long as it is.
+
+    Raises: OSError (EOPNOTSUPP: the file system has no holes).
+    """
+    fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
+    mode = _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE
+    while fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) != 0:
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))
 
 
 def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:

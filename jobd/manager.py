@@ -40,6 +40,7 @@ from jobd.contract.paths import Paths
 from jobd.core.ledger import Share
 from jobd.core.progress import Reading
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
+from jobd.cuts import note_of
 from jobd.editing import Editing
 from jobd.hub import Hub
 from jobd.repeats import Repeats
@@ -260,7 +261,9 @@ class Manager:
         while gone := self._reader.deletions(SLICE):
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
-                    _delete(self._paths.output_of(job, attempt))
+                    output = self._paths.output_of(job, attempt)
+                    _delete(output)
+                    _delete(Path(note_of(output)))
             _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
 

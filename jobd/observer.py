@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from jobd.contract.paths import Paths, output_name
 from jobd.core.progress import HEAD, Reading, from_file, from_output, wants_head
 from jobd.core.rules import NONE, Rule, compile_rule
-from jobd.outputs import Growing, read_head, size_of
+from jobd.cuts import NoHolesError, cut, kept_size
+from jobd.outputs import Growing, read_head
 from jobd.runs import Run, Runs
 
 _EVERY: Final = 0.5
@@ -34,12 +35,19 @@ class Observer:
         paths: Paths,
         runs: Runs,
         report: Callable[[Run, Reading], object],
+        max_output: int = 0,
     ) -> None:
+        """`max_output`: the limit of jobs that have none of their own; 0 is none."""
         # As text: these are put together for every job.
         self._output = str(paths.output)
         self._progress = str(paths.progress)
         self._runs = runs
         self._report = report
+        self._max_output = max_output
+        self._uncut: WeakSet[Run] = WeakSet()
+        """Those of which it was told that they cannot be cut."""
+        self._cuts = True
+        """Whether outputs can be cut where they lie."""
         self._sights: WeakKeyDictionary[Run, _Sight] = WeakKeyDictionary()
         self._something_runs = threading.Event()
         self._closed = threading.Event()
@@ -61,10 +69,14 @@ class Observer:
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
+        self._cut(run, final=True)
         return self._look(run, anew=True)
 
     def output_bytes(self, run: Run) -> int:
-        return size_of(f"{self._output}/{output_name(run.job, run.attempt)}")
+        return kept_size(self._output_of(run))
+
+    def _output_of(self, run: Run) -> str:
+        return f"{self._output}/{output_name(run.job, run.attempt)}"
 
     def _run(self) -> None:
         while self._something_runs.wait() and not self._closed.wait(_EVERY):
@@ -79,12 +91,27 @@ class Observer:
     def _look_at_all(self) -> None:
         for run in self._runs.all():
             try:
+                self._cut(run)
                 reading = self._look(run)
             except Exception:
                 log.exception("job %d: its progress cannot be read", run.job)
                 continue
             if reading is not None:
                 self._report(run, reading)
+
+    def _cut(self, run: Run, *, final: bool = False) -> None:
+        limit = run.started.spec.max_output or self._max_output
+        if not limit or not self._cuts:
+            return
+        try:
+            cut(self._output_of(run), limit, final=final)
+        except NoHolesError as error:
+            self._cuts = False
+            log.warning("%s: --max-output has no effect here: %s", self._output, error)
+        except OSError as error:
+            if run not in self._uncut:
+                log.warning("job %d: its output cannot be cut now: %s", run.job, error)
+            self._uncut.add(run)
 
     def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
         """What is new; whole percents are enough, so that an attempt has few such events."""
@@ -106,9 +133,8 @@ class Observer:
     def _sight_of(self, run: Run) -> _Sight:
         sight = self._sights.get(run)
         if sight is None:
-            output = f"{self._output}/{output_name(run.job, run.attempt)}"
             rule = _rule_of(run)
-            sight = self._sights[run] = _Sight(self.file_of(run), output, rule)
+            sight = self._sights[run] = _Sight(self.file_of(run), self._output_of(run), rule)
         return sight
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobd.contract.errors import NotFound
 from jobd.core.progress import WINDOW
+from jobd.cuts import Cut, cut_of
 
+_HOLE: Final = bytes(256)
 _TICK_NS: Final = 20_000_000
 """Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
 PIECE: Final = 1024 * 1024
@@ -24,7 +26,9 @@ def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
         return b""
     try:
         end = os.fstat(descriptor).st_size
-        return os.pread(descriptor, size, max(0, end - size)) if end else b""
+        content = os.pread(descriptor, size, max(0, end - size)) if end else b""
+        # Of an output that was cut, what lies behind the hole; no text has so many zeros.
+        return content[content.rfind(_HOLE) + len(_HOLE) :] if _HOLE in content else content
     except OSError:
         return b""
     finally:
@@ -66,16 +70,20 @@ class Growing:
         self._seen = None
 
 
-def size_of(path: Path | str) -> int:
-    """Bytes; 0 where there is no file."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+class Found(NamedTuple):
+    """A piece of an output."""
+
+    data: bytes
+    offset: int
+    """Where it begins."""
+    next: int
+    """Where the one behind it begins: further on than `data` is long where something was cut."""
+    last: bool
+    """There is nothing behind it, just now."""
 
 
-def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> tuple[bytes, int]:
-    """A piece of the file and where it begins: at `offset`, or so many lines before the end.
+def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+    """A piece of the file: at `offset`, or from so many lines before the end on.
 
     Raises: NotFound (there is no file; with `missing_ok` it counts as empty).
     """
@@ -84,17 +92,43 @@ def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         if missing_ok:
-            return b"", offset
+            return Found(b"", offset, offset, last=True)
         raise NotFound(f"the output file {path} is gone") from None
     try:
-        if tail is not None:
-            offset = _tail_offset(descriptor, tail)
-        return os.pread(descriptor, PIECE, offset), offset
+        cut = _cut_of(path, descriptor)
+        while True:
+            begin = offset if tail is None else _tail_offset(descriptor, tail, cut)
+            found = _read(descriptor, begin, cut)
+            # What is cut is noted before it goes: by the same note, all that was read was there.
+            again = _cut_of(path, descriptor)
+            if again == cut:
+                return found
+            cut = again
     finally:
         os.close(descriptor)
 
 
-def _tail_offset(descriptor: int, lines: int) -> int:
+def _cut_of(path: Path, descriptor: int) -> Cut | None:
+    cut = cut_of(path)
+    # A job may have made its output short again.
+    return None if cut is None or cut.end > os.fstat(descriptor).st_size else cut
+
+
+def _read(descriptor: int, offset: int, cut: Cut | None) -> Found:
+    if cut is None or offset >= cut.end:
+        data = os.pread(descriptor, PIECE, offset)
+        return Found(data, offset, offset + len(data), last=len(data) < PIECE)
+    data = os.pread(descriptor, min(PIECE, max(0, cut.start - offset)), offset)
+    if offset + len(data) < cut.start:
+        return Found(data, offset, offset + len(data), last=False)
+    # On a line of its own.
+    before = data[-1:] or (os.pread(descriptor, 1, offset - 1) if offset == cut.start else b"")
+    gap = b"" if before in (b"", b"\n") else b"\n"
+    mark = cut.mark(max(offset, cut.start))
+    return Found(data + gap + mark, offset, cut.end, last=False)
+
+
+def _tail_offset(descriptor: int, lines: int, cut: Cut | None = None) -> int:
     """Where the last `lines` lines begin, found from the end, a block at a time."""
     end = position = os.fstat(descriptor).st_size
     if lines == 0 or end == 0:
@@ -102,12 +136,17 @@ def _tail_offset(descriptor: int, lines: int) -> int:
     # A final line feed closes the last line; it does not begin another one.
     wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
     while position > 0:
-        size = min(65536, position)
+        if cut is not None and position == cut.end:
+            position = cut.start
+            continue
+        floor = cut.end if cut is not None and position > cut.end else 0
+        size = min(65536, position - floor)
         position -= size
         block = os.pread(descriptor, size, position)
         count = block.count(b"\n")
         if count >= wanted:
-            return position + _nth_from_end(block, wanted) + 1
+            begin = position + _nth_from_end(block, wanted) + 1
+            return cut.end if cut is not None and begin == cut.start else begin
         wanted -= count
     return 0
 

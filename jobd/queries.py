@@ -38,7 +38,7 @@ from jobd.core.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.hub import Hub, Waiter
 from jobd.inquiry import Inquiry
 from jobd.orders import recipe_of
-from jobd.outputs import PIECE, read_piece, read_tail
+from jobd.outputs import read_piece, read_tail
 from jobd.place import Place
 from jobd.selection import EVERYTHING, Selection, filter_of
 from jobd.store.pages import Key
@@ -164,15 +164,16 @@ class Queries:
         path = self._paths.output_of(job, attempt)
         over = not current or row.state is State.PENDING
         missing_ok = not over or row.pid is None
-        data, offset = read_piece(path, request.offset, request.tail, missing_ok=missing_ok)
+        found = read_piece(path, request.offset, request.tail, missing_ok=missing_ok)
         return Piece(
             id=job,
             attempt=attempt,
-            data=data,
-            offset=offset,
-            ended=over and len(data) < PIECE,
+            data=found.data,
+            offset=found.offset,
+            ended=over and found.last,
             state=row.state,
             path=path_text(path),
+            next=found.next,
         )
 
     def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:

@@ -95,7 +95,7 @@ class Scheduler:
         self._nudge_due = False
         self.brake = Brake(timer)
         self.runs = runs
-        self.observer = Observer(paths, self.runs, self._progressed)
+        self.observer = Observer(paths, self.runs, self._progressed, config.max_output)
         self.idle: Callable[[], object] = lambda: None
         """Called after a commit that left nothing running."""
 

@@ -25,7 +25,8 @@ ROOMS: dict[str, set[str]] = {
     "core": {"contract"},
     "store": {"contract", "core"} | LEAVES,
     "engines": {"contract", "core"} | LEAVES,
-    "outputs": {"contract", "core"},
+    "cuts": {"contract"} | LEAVES,
+    "outputs": {"contract", "core", "cuts"},
     "selection": {"contract", "core", "store"},
     "courier": {"engines"} | LEAVES,
     "brake": LEAVES,
@@ -39,10 +40,10 @@ ROOMS: dict[str, set[str]] = {
     "slices": {"contract", "store", "selection", "repeats"},
     "intake": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,
     "editing": {"contract", "core", "store", "orders", "books"} | LEAVES,
-    "observer": {"contract", "core", "outputs", "runs"} | LEAVES,
+    "observer": {"contract", "core", "cuts", "outputs", "runs"} | LEAVES,
     "views": {"contract", "core", "store"},
     "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
-    | {"slices", "editing"}
+    | {"cuts", "slices", "editing"}
     | LEAVES,
     "why": {"contract", "core"},
     "inquiry": {"contract", "core", "store", "why"},

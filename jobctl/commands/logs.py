@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @click.option("-f", "--follow", is_flag=True, help="Wait for it to start, and stay until it ends.")
 @click.option("-n", "lines", type=click.IntRange(min=0), help="Only the last so many lines.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt, not the latest.")
-@click.option("--path", is_flag=True, help="Only where the output lies.")
+@click.option(
+    "--path",
+    is_flag=True,
+    help="Only where the output lies. What --max-output cut is zeros.",
+)
 @pass_client
 def command(  # one an option
     client: Client,
@@ -38,7 +42,7 @@ def command(  # one an option
     """Print a job's output, byte for byte.
 
     Without ID that of the job started last. -f waits for the start, follows, and ends with
-    the job; it goes on when the daemon restarts.
+    the job; it goes on when the daemon restarts. Where --max-output cut, a line says how much.
     """
     request = Output(id=job, attempt=attempt, tail=lines)
     if path:

@@ -45,6 +45,8 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         default_factory=list
     )
     """Patterns (`*_TOKEN`) of variables that are taken out of every captured environment."""
+    max_output: Size = Size(0)
+    """Bytes that are kept of an attempt's output where `--max-output` says nothing; 0: all."""
     max_log: Size = Size(10_000_000)
     """Bytes of the daemon's log before a new one is begun; 0: no limit."""
     state_is_private: bool = False

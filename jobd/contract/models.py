@@ -387,11 +387,18 @@ class Piece(View, frozen=True, kw_only=True):
     attempt: int
     data: bytes
     offset: int
-    """Where `data` begins; the next request asks from `offset + len(data)`."""
+    """Where `data` begins."""
     ended: bool
     """The attempt has ended and this was the last piece."""
     state: State
     path: str
+    next: int | None = None
+    """Where the next request begins; None: at `offset + len(data)`."""
+
+    @property
+    def behind(self) -> int:
+        """Where the next request begins."""
+        return self.offset + len(self.data) if self.next is None else self.next
 
 
 class Events(Record, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class Watching:
             return file.read()[-size:]
 
     def run(self, job, rule="auto"):
-        spec = SimpleNamespace(progress=rule)
+        spec = SimpleNamespace(progress=rule, max_output=None)
         self.runs[job] = Run(SimpleNamespace(job=job, attempt=1, spec=spec), 1)
         return self.runs[job]
 

@@ -1,0 +1,66 @@
+"""`--max-output`: the file takes no more room, and readers see its begin and its end."""
+
+import msgspec
+
+from jobctl import follow
+from jobd.contract.models import Output
+from jobd.cuts import note_of
+from tests.helpers import wait_until
+from tests.integration.inside import ids, submit_of
+
+LIMIT = 1_000_000
+WRITES = "seq -f %09.0f 1 2000000"
+"""Twenty megabytes, ten bytes a line."""
+
+
+def capped(daemon, line, limit=LIMIT):
+    request = submit_of(line)
+    options = msgspec.structs.replace(request.options, max_output=limit)
+    return daemon.client.submit(msgspec.structs.replace(request, options=options)).first
+
+
+def output(daemon, job, **which):
+    pieces = follow.output(daemon.client, Output(id=job, **which), follow=True)
+    return b"".join(piece.data for piece in pieces)
+
+
+def room(path):
+    return path.stat().st_blocks * 512
+
+
+def test_a_long_output_is_cut_and_read(make):
+    daemon = make()
+    job = capped(daemon, WRITES)
+    daemon.wait(job)
+    path = daemon.paths.output_of(job, 1)
+    assert path.stat().st_size == 20_000_000
+    assert room(path) <= 1.5 * LIMIT
+    said = output(daemon, job).splitlines()
+    assert (said[0], said[-1]) == (b"000000001", b"002000000")
+    marks = [line for line in said if b"cut here" in line]
+    assert marks == [b"[jobd: 19 MB cut here, --max-output 1 MB]"]
+    assert len(said) == LIMIT / 10 + 1
+    assert output(daemon, job, tail=2) == b"001999999\n002000000\n"
+    assert daemon.sql("SELECT output_bytes FROM jobs") == [(LIMIT,)]
+
+
+def test_it_is_cut_while_it_runs_and_its_note_goes_with_it(make):
+    daemon = make(max_output="1MB")
+    job = daemon.submit(f"{WRITES}; exec sleep 1000")
+    path = daemon.paths.output_of(job, 1)
+    wait_until(lambda: path.exists() and path.stat().st_size == 20_000_000)
+    wait_until(lambda: room(path) <= 1.5 * LIMIT, message=lambda: f"{room(path)}")
+    daemon.client.stop(ids(job), grace=0)
+    daemon.wait(job)
+    note = daemon.paths.output / note_of(path)
+    assert note.exists()
+    daemon.client.rm(ids(job))
+    wait_until(lambda: not path.exists() and not note.exists())
+
+
+def test_what_is_short_stays_whole(make):
+    daemon = make(max_output="1MB")
+    job = daemon.submit("echo short")
+    daemon.wait(job)
+    assert output(daemon, job) == b"short\n"
+    assert [file.name for file in daemon.paths.output.rglob("*.*")] == [f"{job}.1.log"]
