@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -70,8 +71,19 @@ class _Group(click.Group):
             click.echo(f"jobd: {error.message}", err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_stdout()
             sys.exit(0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            click.echo(f"jobd: cannot write: {error.strerror}", err=True)
+            _abandon_stdout()
+            sys.exit(1)
+
+
+def _abandon_stdout() -> None:
+    """What is still in its buffer would fail once more when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wrong(error: click.ClickException) -> None:
@@ -132,6 +144,8 @@ def start(
         word = "is already running" if already else "started"
         workers_now = f"{found.workers} worker{'' if found.workers == 1 else 's'}"
         click.echo(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
+    if already and options != lifecycle.StartOptions():
+        click.echo("its options stay as they were; workers: jobctl workers N", err=True)
 
 
 @main.command()
@@ -176,6 +190,9 @@ def _seconds(text: str | None) -> float | None:
 def restart() -> None:
     """Replace the daemon by a fresh process; running jobs go on.
 
+    It keeps what it was started with: changes of config.toml and options count at the next
+    jobd start, that is after jobd stop.
+
     \b
     Example:
         pip install --upgrade jobctl && jobd restart
@@ -183,7 +200,8 @@ def restart() -> None:
     from jobd import lifecycle
 
     found = lifecycle.restart(locate())
-    click.echo(f"jobd {found.version} restarted: pid {found.pid}, {found.busy} jobs running on")
+    went_on = f"{found.busy} job{'' if found.busy == 1 else 's'} running on"
+    click.echo(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
 
 
 @main.command()

@@ -203,6 +203,8 @@ def ended(job: Job) -> None:
 
 def _last(job: Job, last_lines: dict[int, str]) -> str:
     line = last_lines.get(job.id, "").strip()
+    if line == f"jobd: {job.reason}":  # what could not start: the reason stands there already
+        return ""
     return f": {text.visible(line)}" if line else ""
 
 

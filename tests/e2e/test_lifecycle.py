@@ -32,8 +32,11 @@ def test_start_says_what_runs_and_status_agrees(instance):
     assert {"version", "uptime_s", "engine", "draining", "jobs", "socket", "database", "log"} <= (
         found.keys()
     )
-    again = instance.start().stdout
-    assert f"already running: pid {found['pid']}" in again
+    again = instance.start()
+    assert f"already running: pid {found['pid']}" in again.stdout
+    assert not again.stderr
+    assert "options stay as they were" in instance.start("--workers", "4").stderr
+    assert json_of(instance.jobd("status", "--json"))["workers"] == 2
     assert "running" in instance.jobd("status").stdout
     assert "started: pid" in instance.jobd("log", "-n", "5").stdout
     for path, mode in [(instance.home, 0o700), (instance.paths.socket, 0o600)]:

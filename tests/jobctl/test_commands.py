@@ -388,6 +388,20 @@ def test_one_job_speaks_for_itself():
     assert len(client.of(Wait)) == 2
 
 
+def test_wait_says_only_once_why_a_job_could_not_start():
+    why = "could not start: nope: not found"
+    waited = Waited(
+        done=True,
+        total=1,
+        counts={State.FAILED: 1},
+        jobs=[job(7, "failed", reason=why, run_s=0.0)],
+        last_lines={7: f"jobd: {why}"},
+    )
+    result = jobctl("wait", "7", client=FakeClient(wait=waited))
+    assert result.code == 127
+    assert result.stderr == f"job 7 failed ({why}) after 0.0s\n"
+
+
 def test_unknown_job():
     client = FakeClient(wait=Waited(done=True, total=0, missing=[9]))
     result = jobctl("wait", "9", client=client)

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import click
 import pytest
@@ -35,6 +37,17 @@ def test_every_command_has_an_example():
     for name in main.commands:
         text = jobd(name, "--help").output
         assert re.search(rf"Example:\n.*jobd {name}", text), name
+
+
+@pytest.mark.parametrize("args", [["status"], ["status", "--json"], ["start", "--help"]])
+def test_output_that_cannot_be_written_is_one_line(args, tmp_path):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from jobd.cli import main; main()", *args],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={"JOBD_HOME": str(tmp_path)},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "jobd: cannot write: No space left on device\n")
 
 
 def test_what_is_meant_exists():
