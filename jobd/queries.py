@@ -218,6 +218,7 @@ class Queries:
             events=[event(row) for row in rows],
             next=rows[-1].seq if rows else newest,
             unfinished=unfinished,
+            first=self._reader.first_event(),
         )
 
     def _left(self, ranges: Ranges) -> int:

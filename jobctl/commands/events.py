@@ -46,7 +46,8 @@ def command(
 
     One line an event: its number, time, and what happened. With SELECTOR only of these jobs;
     a filter means those that it matches now. Ends at the newest event unless -f is given; that
-    goes on when the daemon restarts.
+    goes on when the daemon restarts. Where the event of --from is no longer kept, stderr says so,
+    and the oldest comes first.
     """
     if first is not None and last is not None:
         raise click.UsageError("--from and -n exclude each other")
@@ -60,6 +61,9 @@ def command(
     after = (first or 1) - 1 if last is None else following.before_last(client, chosen, last)
     seen: set[int | None] = set()
     for page in following.history(client, chosen, after, follow=follow):
+        if first is not None and first < page.first:
+            notices.history_begins(page.first)
+        first = None
         (data.records if as_json else live.dated)(page.events)
         seen.update(event.job for event in page.events)
     return _missing(client, chosen, seen)

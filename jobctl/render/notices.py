@@ -58,6 +58,11 @@ def missing(jobs: Iterable[int]) -> int:
     return 1 if absent else 0
 
 
+def history_begins(seq: int) -> None:
+    """Older events were asked for."""
+    streams.notice(f"the history begins at {seq}; older events are no longer kept")
+
+
 def not_started(job: int) -> None:
     streams.hint(f"job {job} has not started yet; follow: jobctl logs -f {job}")
 

@@ -419,6 +419,8 @@ class EventPage(View, frozen=True, kw_only=True):
     """Ask again with `after=next`."""
     unfinished: int = 0
     """0 once all of the selected jobs have finished, and then `events` holds the last of them."""
+    first: int = 0
+    """The oldest event that is kept; those before it are no longer known."""
 
 
 class Wait(Record, frozen=True, kw_only=True):

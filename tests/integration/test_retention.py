@@ -146,6 +146,7 @@ def test_the_history_is_shortened_from_its_old_end(make):
     last = daemon.daemon.hub.last_event
     assert [seq for (seq,) in found] == list(range(last - 99, last + 1))
     assert events(daemon)[0].seq == last - 99
+    assert daemon.client.events(Events(after=0, selector=Selector(all=True))).first == last - 99
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_events": 0}])

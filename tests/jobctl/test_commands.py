@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from jobctl.render.text import clock, moment
@@ -319,6 +320,19 @@ def test_events_from(given, first):
     client = FakeClient(events=_history, list=Page(jobs=[]))
     lines = jobctl("events", "--json", *given, client=client).out.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(first, 11))
+
+
+@pytest.mark.parametrize(("given", "told"), [("7", True), ("8", False), ("9", False)])
+def test_events_that_are_no_longer_kept(given, told):
+    def kept(request):
+        page = _history(msgspec.structs.replace(request, after=max(request.after, 7)))
+        return msgspec.structs.replace(page, first=8)
+
+    client = FakeClient(events=kept, list=Page(jobs=[]))
+    result = jobctl("events", "--json", "--from", given, client=client)
+    note = "the history begins at 8; older events are no longer kept\n"
+    assert (result.code, result.stderr) == (0, note if told else "")
+    assert json.loads(result.out.splitlines()[0])["seq"] == max(8, int(given))
 
 
 def test_events_of_now_on():
