@@ -87,14 +87,17 @@ class Dependants:
         return len(children) + 1
 
     def _tell_one(self, job: Look, parent: int, state: State | None, *, any_end: bool) -> None:
+        if state is None:
+            # It was removed meanwhile, and that is no promise of another end.
+            return
         because_of_it = job.state is State.FAILED and job.reason == dependency_failed(parent)
-        if state is State.COMPLETED or (any_end and state is not None and state.finished):
+        if state is State.COMPLETED or (any_end and state.finished):
             self._dependencies.meet(job.job, parent)
             if job.state is State.PENDING:
                 self._waiting.change(job, unmet=job.unmet - 1)
             elif because_of_it:
                 self._revive(job)
-        elif state is not None and state.finished:
+        elif state.finished:
             if job.state is State.PENDING:
                 self._fail(job, dependency_failed(parent))
         elif because_of_it:
@@ -117,9 +120,12 @@ class Dependants:
             self._store.failed_pending(job.job, dependency_failed(failing), now_us())
             return
         now = now_us()
-        self._store.requeued(job.job, now, unmet=unmet)
+        state = after(job.state, Move.RESTART)
+        # Nobody has let it go: one that was held stays so.
+        self._store.requeued(job.job, now, unmet=unmet, held=job.held)
         self._store.event(job.job, "restarted", "", now, b'{"attempt":%d}' % (job.attempt + 1))
-        self._ledger.count(job.state, after(job.state, Move.RESTART))
+        if not self._store.is_staged(job.job):
+            self._ledger.count(job.state, state)
         fresh = self._store.look(job.job)
         if fresh is not None:
             self._waiting.enter(fresh)

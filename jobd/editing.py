@@ -63,8 +63,9 @@ class Editing:
         """As another kind of job, perhaps, and perhaps with other things to wait for."""
         fresh = self._store.look(job)
         assert fresh is not None
-        out_of_queue = replace(fresh, reason=None)
-        self._waiting.change(out_of_queue, due=fresh.due or 0)
+        # Nothing that memory knows of it is true any more: its time, too, has to be noted.
+        unknown = replace(fresh, reason=None, due=None)
+        self._waiting.change(unknown, due=fresh.due or 0)
 
     def _columns(self, request: Edit, job: Look) -> dict[str, object]:
         columns: dict[str, object] = {}

@@ -7,6 +7,7 @@ in `staged`, and becomes visible in one step; the ready queue gets it as one ran
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from jobd.books import Books
 from jobd.clock import now_us
-from jobd.contract.errors import BadRequest, Refused, ShuttingDown
+from jobd.contract.errors import BadRequest, JobdError, Refused, ShuttingDown
 from jobd.contract.graphs import circle
 from jobd.contract.models import (
     MAX_ARRAY,
@@ -27,6 +28,7 @@ from jobd.contract.models import (
     Submit,
     Submitted,
 )
+from jobd.core.ledger import Share
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
 from jobd.orders import (
@@ -127,6 +129,10 @@ class Intake:
         if found is None:
             return None
         job, spec = found
+        if self._store.is_staged(job):
+            raise Refused(
+                f"--key: {key!r} belongs to a graph that is being submitted just now; ask again"
+            )
         wanted = spec_of(request.commands[0], request.options, cwd=request.cwd, umask=request.umask)
         if not same_submit(spec, wanted):
             raise Refused(f"--key: {key!r} belongs to job {job}, which is another command")
@@ -140,16 +146,29 @@ class Intake:
         if known is not None or batch is None:
             assert known is not None
             return known
-        if request.array:
-            self._write_array(batch, request, user)
-        else:
-            for at in range(0, count, batch.piece):
-                self._writer.call(
-                    lambda at=at: self._write_commands(batch, request, at, user)  # type: ignore[misc]
-                )
-        return self._repeats.once(
-            request_id, Submitted, lambda: self._reveal(batch, request.options)
-        )
+        with self._whole(batch.first):
+            if request.array:
+                self._write_array(batch, request, user)
+            else:
+                for at in range(0, count, batch.piece):
+                    self._writer.call(
+                        lambda at=at: self._write_commands(batch, request, at, user)  # type: ignore[misc]
+                    )
+            return self._repeats.once(
+                request_id, Submitted, lambda: self._reveal(batch, request.options)
+            )
+
+    @contextmanager
+    def _whole(self, first: int) -> Iterator[None]:
+        """A batch that cannot be written to its end goes; what nobody sees keeps nobody waiting."""
+        try:
+            yield
+        except JobdError:
+            # What cannot even be deleted now, the next start of the daemon deletes.
+            with suppress(JobdError):
+                while not self._writer.call(lambda: self._store.drop_staged(first, PIECE)):
+                    pass
+            raise
 
     def _begin_hidden(
         self, request: Submit, count: int, request_id: bytes
@@ -184,18 +203,23 @@ class Intake:
         ledger = self._ledger
         if ledger.draining:
             raise ShuttingDown("jobd is shutting down and takes no new jobs")
-        share = ledger.groups.get(options.group)
-        if share is None:
-            raise BadRequest(
-                f"--group: there is no group {options.group!r}; "
-                f"make it: jobctl groups add {options.group} --workers N"
-            )
+        share = self._share_of(options.group)
         fits(
             options,
             workers=max(ledger.workers, self._workers),
             share=share.workers,
             gpus=ledger.devices.count,
         )
+
+    def _share_of(self, group: str) -> Share:
+        """Raises: BadRequest (there is no such group)."""
+        share = self._ledger.groups.get(group)
+        if share is None:
+            raise BadRequest(
+                f"--group: there is no group {group!r}; "
+                f"make it: jobctl groups add {group} --workers N"
+            )
+        return share
 
     def _jobs_in(self, option: str, ranges: Ranges) -> list[int]:
         """The jobs of a selector. Raises: BadRequest (one, or all of a range, do not exist)."""
@@ -279,6 +303,7 @@ class Intake:
     # --- becoming visible -------------------------------------------------------------------
 
     def _reveal(self, batch: _Batch, options: Options) -> Submitted:
+        self._share_of(options.group)  # it may have been removed before the first job was written
         self._store.unstage(batch.first)
         return self._show(batch, options)
 
@@ -297,8 +322,8 @@ class Intake:
         """What each of them waits for is on disk; it may have changed since it was written."""
         for state, jobs in self._store.counts_in(first, last).items():
             self._ledger.count(None, state, jobs)
-        for job in self._store.ready_in(first, last):
-            self._waiting.enter(job)
+        for entry, end in self._store.ready_in(first, last):
+            self._ledger.admit_range(entry, end)
         self._waiting.note_due()
 
     def _submitted(
@@ -333,11 +358,14 @@ class Intake:
             if known is not None or graph is None:
                 assert known is not None
                 return known
-            for at in range(0, len(request.nodes), PIECE):
-                self._writer.call(
-                    lambda at=at: self._write_nodes(request, graph, at, user)  # type: ignore[misc]
+            with self._whole(graph.first):
+                for at in range(0, len(request.nodes), PIECE):
+                    self._writer.call(
+                        lambda at=at: self._write_nodes(request, graph, at, user)  # type: ignore[misc]
+                    )
+                return self._repeats.once(
+                    request_id, Submitted, lambda: self._reveal_graph(request, graph)
                 )
-            return self._repeats.once(request_id, Submitted, lambda: self._reveal_graph(graph))
 
     def _begin_graph(
         self, request: Graph, request_id: bytes
@@ -357,13 +385,19 @@ class Intake:
 
     def _check_node(self, node: Node) -> tuple[Link, ...]:
         self._check_place(node.options)
-        if node.options.key is not None and self._store.by_key(node.options.key) is not None:
-            raise BadRequest(f"--key: {node.options.key!r} is another job's already")
+        self._check_key(node)
         return self._links_of(node.options)
 
+    def _check_key(self, node: Node) -> None:
+        if node.options.key is not None and self._store.by_key(node.options.key) is not None:
+            raise BadRequest(f"--key: {node.options.key!r} is another job's already")
+
     def _write_nodes(self, request: Graph, graph: _Graph, at: int, user: str) -> None:
-        now = now_us()
-        for place in range(at, min(at + PIECE, graph.count)):
+        now, places = now_us(), range(at, min(at + PIECE, graph.count))
+        for place in places:
+            # Another may have taken it since the graph was begun.
+            _of_node(place, lambda node=request.nodes[place]: self._check_key(node))  # type: ignore[misc]
+        for place in places:
             node, job = request.nodes[place], graph.first + place
             environment = graph.environment
             if node.variables:
@@ -385,7 +419,9 @@ class Intake:
             self._store.submitted_events(job, 1, user, now)
             self._note_failed(job, 1, terms, now)
 
-    def _reveal_graph(self, graph: _Graph) -> Submitted:
+    def _reveal_graph(self, request: Graph, graph: _Graph) -> Submitted:
+        for group in {node.options.group for node in request.nodes}:
+            self._share_of(group)  # it may have been removed before its first job was written
         last = graph.first + graph.count - 1
         self._store.unstage(graph.first)
         self._show_each(graph.first, last)

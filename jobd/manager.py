@@ -151,6 +151,12 @@ class Manager:
                 job.job, f"waits for job {failing}, which has failed; jobctl restart {failing}"
             )
             return False
+        group = job.entry.group
+        if group not in self._ledger.groups:
+            tally.error(
+                job.job, f"its group {group} was removed; jobctl groups add {group} --workers N"
+            )
+            return False
         state, now = after(job.state, move), now_us()
         self._store.requeued(job.job, now, unmet=unmet)
         data = b'{"attempt":%d}' % (job.attempt + 1)

@@ -19,7 +19,7 @@ from jobd.runs import Run, note_unstarted
 from jobd.scheduler import Scheduler
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
-from jobd.store.store import Started, Store
+from jobd.store.store import Started
 from jobd.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def recover(
 ) -> None:
     """Unfinished batches → the queue → running attempts; dispatch is still halted."""
     store = books.store
-    for first, last in reader.staged():
-        while not writer.call(lambda: store.drop_staged(first, last, _SLICE)):  # noqa: B023
+    for first, _ in reader.staged():
+        while not writer.call(lambda: store.drop_staged(first, _SLICE)):  # noqa: B023
             pass
     rows = reader.running()
     found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
@@ -44,9 +44,9 @@ def recover(
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
     never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
     unstarted = [_run(row, found) for row in rows if row.token in never]
-    stopped = writer.call(lambda: _put_back(store, unstarted))
+    writer.call(lambda: _put_back(books, unstarted))
     runs = [_run(row, found) for row in rows if row.token not in never]
-    writer.call(lambda: _enter(runs, stopped, reader, books, scheduler))
+    writer.call(lambda: _enter(runs, reader, books, scheduler))
     paused = {row.id for row in rows if row.paused}
     for run in runs:
         if run.process is None:
@@ -64,10 +64,12 @@ def recover(
         )  # fmt: skip
 
 
-def _put_back(store: Store, unstarted: list[Run]) -> list[int]:
-    """Those that were to be stopped and are now."""
+def _put_back(books: Books, unstarted: list[Run]) -> None:
+    """Those that were to be stopped are now; who waits for them is told once memory is there."""
     now = now_us()
-    return [run.job for run in unstarted if note_unstarted(store, run, now) is State.STOPPED]
+    for run in unstarted:
+        if note_unstarted(books.store, run, now) is State.STOPPED:
+            books.dependencies.note_change(run.job)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
@@ -82,15 +84,11 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     return run
 
 
-def _enter(
-    runs: list[Run], stopped: list[int], reader: Reader, books: Books, scheduler: Scheduler
-) -> None:
+def _enter(runs: list[Run], reader: Reader, books: Books, scheduler: Scheduler) -> None:
     """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
     ledger = books.ledger
     ledger.load(chain.from_iterable(reader.ready()), reader.counts())
     books.dependants.look_again()
-    for job in stopped:
-        books.dependants.changed(job)
     for run in runs:
         ledger.occupy(run.started.entry, run.slot, run.gpus)
         scheduler.runs.enter(run)

@@ -13,7 +13,7 @@ from jobd.clock import boot_us
 from jobd.contract.models import State
 from jobd.core.pace import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress import Reading
-from jobd.core.states import SHUTDOWN
+from jobd.core.states import BY_USER, SHUTDOWN
 from jobd.core.undo import Undo
 from jobd.courier import Courier
 from jobd.engines.base import Process
@@ -72,6 +72,11 @@ class Run:
         """Whether its leader has not ended yet."""
         with self._lock:
             return not self._over
+
+    @property
+    def stopped_by_user(self) -> bool:
+        """Whether a user has been told that it will end."""
+        return self.order is not None and self.order.reason == BY_USER
 
     @property
     def halted(self) -> bool:

@@ -343,12 +343,13 @@ class Scheduler:
         now = now_us()
         order = run.over()
         started, policy = run.started, run.started.policy
-        retry = may_retry(
+        # An order that came when the leader had just ended is none of its end; but what a user
+        # has stopped does not come back.
+        retry = not run.stopped_by_user and may_retry(
             outcome, failures=started.failures, retries=policy.retries, only=policy.retry_on
         )
-        what = verdict(
-            outcome, order.reason if order else None, requeue=started.spec.requeue, retry=retry
-        )
+        requeue = started.spec.requeue and not run.stopped_by_user
+        what = verdict(outcome, order.reason if order else None, requeue=requeue, retry=retry)
         if reading is not None:
             note_progress(self._store, run, reading, "", now)
         if run.output_bytes:

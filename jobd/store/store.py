@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -191,24 +193,36 @@ class Store:
     def unstage(self, first: int) -> None:
         self._db.execute("DELETE FROM staged WHERE first = ?", (first,))
 
-    def drop_staged(self, first: int, last: int, limit: int) -> bool:
-        """Delete a slice of a batch that was never finished; True when none is left."""
+    def drop_staged(self, first: int, limit: int) -> bool:
+        """Delete a slice of a batch that was never finished, its end first; True: none is left.
+
+        Jobs that were not yet written have counted for the batch's environment all the same.
+        """
+        staged = self._db.execute(
+            "SELECT last, environment FROM staged WHERE first = ?", (first,)
+        ).fetchone()
+        if staged is None:
+            return True
+        last, shared = staged
         rows = self._db.execute(
-            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE id BETWEEN ? AND ? LIMIT ?)"
-            " RETURNING id",
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE id BETWEEN ? AND ?"
+            " ORDER BY id DESC LIMIT ?) RETURNING id, environment",
             (first, last, limit),
         ).fetchall()
-        if len(rows) == limit:
-            return False
-        self._db.execute("DELETE FROM events WHERE job BETWEEN ? AND ?", (first, last))
-        self._db.execute("DELETE FROM dependencies WHERE child BETWEEN ? AND ?", (first, last))
-        self._db.execute("DELETE FROM arrays WHERE first BETWEEN ? AND ?", (first, last))
-        (environment,) = self._db.execute(
-            "SELECT environment FROM staged WHERE first = ?", (first,)
-        ).fetchone()
-        self.leave_environment(environment, last - first + 1)
-        self.unstage(first)
-        return True
+        all_gone = len(rows) < limit
+        lowest = first if all_gone else min(job for job, _ in rows)
+        uses = Counter(environment for _, environment in rows)
+        uses[shared] += last - lowest + 1 - len(rows)
+        for environment, count in uses.items():
+            self.leave_environment(environment, count)
+        self._db.execute("DELETE FROM events WHERE job BETWEEN ? AND ?", (lowest, last))
+        self._db.execute("DELETE FROM dependencies WHERE child BETWEEN ? AND ?", (lowest, last))
+        if all_gone:
+            self._db.execute("DELETE FROM arrays WHERE first = ?", (first,))
+            self.unstage(first)
+        else:
+            self._db.execute("UPDATE staged SET last = ? WHERE first = ?", (lowest - 1, first))
+        return all_gone
 
     def started(
         self, job: int, token: str, slot: int, gpus: Sequence[int], host: str, now: int
@@ -285,14 +299,24 @@ class Store:
         )
         return {State(state): count for state, count in rows}
 
-    def ready_in(self, first: int, last: int) -> Iterator[Look]:
-        """Those of a range that wait for nothing but their turn."""
-        rows = self._db.execute(
-            f"{_LOOK} WHERE id BETWEEN ? AND ? AND state = 'pending' AND reason = 'queued'"
-            " ORDER BY id",
-            (first, last),
-        )
-        return map(_look, rows)
+    def ready_in(self, first: int, last: int) -> Iterator[tuple[Entry, int]]:
+        """Those of a range that wait for nothing but their turn: the first and the last id of
+        each row of one kind.
+        """
+        ready = "FROM jobs WHERE id BETWEEN ? AND ? AND state = 'pending' AND reason = 'queued'"
+        least = "MIN(id), MIN(priority), MIN(group_name), MIN(slots), MIN(gpus)"
+        row = self._db.execute(
+            f"SELECT COUNT(*), {least}, {least.replace('MIN', 'MAX')} {ready}", (first, last)
+        ).fetchone()
+        count, low, high = row[0], row[1:6], row[6:]
+        if count and count == high[0] - low[0] + 1 and low[1:] == high[1:]:
+            # A million elements of an array, and no look at each.
+            yield Entry(*low), high[0]
+        elif count:
+            rows = self._db.execute(f"SELECT {_ENTRY} {ready} ORDER BY id", (first, last))
+            for _, kind in groupby(enumerate(rows), lambda at: (at[1][0] - at[0], *at[1][1:])):
+                (_, begin), *more = kind
+                yield Entry(*begin), more[-1][1][0] if more else begin[0]
 
     def failed_in(self, first: int, last: int) -> list[int]:
         rows = self._db.execute(
@@ -379,8 +403,8 @@ class Store:
         """The attempt was on disk and its process never came to be: as if not taken."""
         self._db.execute("DELETE FROM attempts WHERE job = ? AND attempt = ?", (job, attempt))
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, attempt = ?,"
-            " started_at = NULL WHERE id = ?",
+            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, paused = 0,"
+            " attempt = ?, started_at = NULL WHERE id = ?",
             (attempt - 1, job),
         )
 
@@ -419,14 +443,14 @@ class Store:
             (reason, now, due, failures, job),
         )
 
-    def requeued(self, job: int, now: int, *, unmet: int = 0) -> None:
+    def requeued(self, job: int, now: int, *, unmet: int = 0, held: bool = False) -> None:
         """The user's way back into the queue; the attempts so far and their output stay."""
-        reason = waiting_reason(held=False, unmet=unmet, due=None, failures=0)
+        reason = waiting_reason(held=held, unmet=unmet, due=None, failures=0)
         self._db.execute(
             "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, progress = NULL,"
             " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL,"
-            " held = 0, unmet = ?, due = NULL, failures = 0 WHERE id = ?",
-            (reason, now, unmet, job),
+            " held = ?, unmet = ?, due = NULL, failures = 0 WHERE id = ?",
+            (reason, now, held, unmet, job),
         )
 
     def renew_environment(self, job: int, old: int, new: int) -> None:

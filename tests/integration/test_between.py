@@ -1,0 +1,243 @@
+"""What happens between two transactions that belong together, and to what waits meanwhile."""
+
+import msgspec
+import pytest
+
+from jobd.contract.errors import BadRequest, Refused, StoreFailed
+from jobd.contract.models import Edit, Graph, Groups, State
+from jobd.core.states import BY_USER
+from jobd.recovery import _put_back
+from jobd.runs import Run, note_unstarted
+from jobd.store.records import StopOrder
+from tests.helpers import wait_until
+from tests.integration.inside import ENVIRONMENT, ids
+from tests.integration.test_scheduling import after, node, ready, request, settled, states, submit
+
+
+def meanwhile(monkeypatch, owner, method, action):
+    """The action happens just before this is done for the first time."""
+    todo, original = [action], getattr(owner, method)
+
+    def first_the_other(*arguments):
+        if todo:
+            todo.pop()()
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, method, first_the_other)
+
+
+def before_the_first_piece(inside, monkeypatch, action):
+    meanwhile(monkeypatch, inside.daemon.intake, "_whole", action)
+
+
+def before_it_is_seen(inside, monkeypatch, action):
+    meanwhile(monkeypatch, inside.daemon.intake._repeats, "once", action)
+
+
+def on_disk(inside):
+    return [entry.id for piece in inside.daemon.reader.ready() for entry in piece]
+
+
+def agrees(inside):
+    settled(inside)
+    assert ready(inside) == on_disk(inside)
+    assert inside.counts_on_disk() == inside.client.status().jobs
+
+
+# --- times and holds ------------------------------------------------------------------------------
+
+
+def test_an_edited_time_wakes_the_daemon(daemon):
+    job = submit(daemon, "true", delay=1000)
+    daemon.client.edit(Edit(id=job, delay=0.05))
+    daemon.wait(job)
+    assert daemon.job(job).state is State.COMPLETED
+
+
+def test_a_held_dependant_that_comes_back_is_still_held(quiet):
+    parent = submit(quiet, "true")
+    child = submit(quiet, "true", after=after(parent), hold=True)
+    quiet.client.stop(ids(parent))
+    wait_until(lambda: states(quiet, child) == [("failed", f"dependency failed: {parent}")])
+    quiet.client.restart(ids(parent))
+    wait_until(lambda: states(quiet, child) == [("pending", "held")])
+    agrees(quiet)
+    quiet.client.start(ids(child))
+    assert states(quiet, child) == [("pending", "dependency")]
+
+
+# --- ends -----------------------------------------------------------------------------------------
+
+
+def test_what_a_user_has_stopped_is_not_tried_again(daemon, monkeypatch):
+    """The attempt had failed by itself a moment before, and that was not yet on disk."""
+    scheduler = daemon.daemon.scheduler
+    finish = scheduler.finish
+
+    def stop_first(run, outcome):
+        with daemon.connect() as other:
+            assert other.stop(ids(run.job)).done == [run.job]
+        finish(run, outcome)
+
+    monkeypatch.setattr(scheduler, "finish", stop_first)
+    job = submit(daemon, "exit 3", retries=3, retry_delay=1000)
+    daemon.wait(job)
+    assert states(daemon, job) == [("failed", "exit code 3")]
+
+
+def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(quiet):
+    """The daemon may die right behind the transaction that stops it."""
+    parent = submit(quiet, "true")
+    submit(quiet, "true", after=after(parent))
+    books, writer = quiet.daemon.books, quiet.daemon.writer
+    run = begun(quiet, parent)
+    run.order = StopOrder(BY_USER, 15, 1.0, 0)
+    writer.call(lambda: _put_back(books, [run]))
+    assert quiet.sql("SELECT parent FROM settling") == [(parent,)]
+
+
+def test_an_attempt_that_never_began_is_not_paused(quiet):
+    job = submit(quiet, "true")
+    store, writer = quiet.daemon.books.store, quiet.daemon.writer
+    run = begun(quiet, job)
+    writer.call(lambda: store.set_paused(job, paused=True))
+    writer.call(lambda: note_unstarted(store, run, 0))
+    assert quiet.sql("SELECT state, paused FROM jobs") == [("pending", 0)]
+
+
+def begun(inside, job):
+    """An attempt that is on disk, and nowhere else."""
+    store = inside.daemon.books.store
+    started = inside.daemon.writer.call(lambda: store.started(job, "token", 1, (), "host", 0))
+    return Run(started, 1)
+
+
+# --- batches and graphs that are being written ----------------------------------------------------
+
+
+def test_a_parent_that_comes_back_while_a_graph_is_written(quiet, monkeypatch):
+    bad = submit(quiet, "true")
+    quiet.client.stop(ids(bad))
+
+    def restart():
+        with quiet.connect() as other:
+            assert other.restart(ids(bad)).done == [bad]
+        settled(quiet)
+
+    before_it_is_seen(quiet, monkeypatch, restart)
+    answer = graph(quiet, node("true", after=after(bad)), node("true", 0))
+    agrees(quiet)
+    assert states(quiet, answer.first) == [("pending", "dependency")]
+
+
+def test_a_key_of_a_graph_that_is_being_written_is_given_to_nobody(quiet, monkeypatch):
+    def ask():
+        with quiet.connect() as other, pytest.raises(Refused, match="ask again"):
+            other.submit(request("true", key="k"))
+
+    before_it_is_seen(quiet, monkeypatch, ask)
+    answer = graph(quiet, node("true", key="k"))
+    assert quiet.client.submit(request("true", key="k")).first == answer.first
+
+
+def test_a_key_that_is_taken_meanwhile_leaves_nothing_of_the_graph(quiet, monkeypatch):
+    def take():
+        with quiet.connect() as other:
+            other.submit(request("true", key="k"))
+
+    before_the_first_piece(quiet, monkeypatch, take)
+    with pytest.raises(BadRequest, match="job 2 of the graph: --key: 'k' is another job's"):
+        graph(quiet, node("true"), node("true", key="k"))
+    nothing_left(quiet, 1)
+
+
+def test_a_group_that_is_removed_meanwhile_gets_no_jobs(quiet, monkeypatch):
+    def remove():
+        with quiet.connect() as other:
+            other.groups(Groups(action="rm", name="g"))
+
+    quiet.client.groups(Groups(action="add", name="g", workers=1))
+    before_the_first_piece(quiet, monkeypatch, remove)
+    with pytest.raises(BadRequest, match="there is no group 'g'"):
+        quiet.client.submit(request("true", group="g", array=[(1, 600)]))
+    nothing_left(quiet, 0)
+
+
+def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypatch):
+    parent = submit(quiet, "true")
+    kept = quiet.sql("SELECT id, uses FROM environments")
+
+    def full():
+        raise StoreFailed("no space left")
+
+    meanwhile(monkeypatch, quiet.daemon.intake, "_reveal", full)
+    with pytest.raises(StoreFailed):
+        quiet.client.submit(request(*["true"] * 1300, after=after(parent)))
+    nothing_left(quiet, 1)
+    assert quiet.sql("SELECT id, uses FROM environments") == kept
+    assert quiet.client.stop(ids(parent), removing=True).errors == []
+
+
+def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(quiet, monkeypatch):
+    submit(quiet, "true")
+    kept = quiet.sql("SELECT id, uses FROM environments")
+
+    def full():
+        raise StoreFailed("no space left")
+
+    nodes = [node("true") for _ in range(3)]
+    nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
+    meanwhile(monkeypatch, quiet.daemon.intake, "_reveal_graph", full)
+    with pytest.raises(StoreFailed):
+        graph(quiet, *nodes)
+    nothing_left(quiet, 1)
+    assert quiet.sql("SELECT id, uses FROM environments") == kept
+
+
+def test_an_array_behind_finished_jobs_enters_the_queue_as_one_range(quiet, monkeypatch):
+    """Job by job, a million of them would keep all others waiting for half a minute."""
+    parent = submit(quiet, "true")
+    quiet.client.stop(ids(parent))
+    admitted, admit = [], quiet.daemon.ledger.admit_range
+
+    def note(entry, last):
+        admitted.append((entry.id, last))
+        admit(entry, last)
+
+    monkeypatch.setattr(quiet.daemon.ledger, "admit_range", note)
+    answer = quiet.client.submit(request("true", array=[(1, 1200)], after_any=after(parent)))
+    assert admitted == [(answer.first, answer.last)]
+    agrees(quiet)
+
+
+def test_a_graph_of_several_kinds_enters_the_queue(quiet):
+    kinds = [{}, {}, {"priority": 5}, {"hold": True}, {"priority": 5}, {"priority": 5}, {}]
+    graph(quiet, *(node("true", **kind) for kind in kinds), node("true", 0))
+    assert ready(quiet) == [3, 5, 6, 1, 2, 7]
+    agrees(quiet)
+
+
+def graph(inside, *nodes):
+    return inside.client.graph(Graph(nodes=list(nodes), environment=ENVIRONMENT))
+
+
+def nothing_left(inside, jobs):
+    tables = ("staged", "dependencies", "arrays")
+    assert [inside.sql(f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * 3
+    assert inside.sql("SELECT COUNT(*) FROM jobs") == [(jobs,)]
+    assert len(inside.sql("SELECT 1 FROM events WHERE event = 'submitted'")) == jobs
+    agrees(inside)
+
+
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
+    quiet.client.groups(Groups(action="add", name="g", workers=1))
+    job = submit(quiet, "true", group="g")
+    quiet.client.stop(ids(job))
+    quiet.client.groups(Groups(action="rm", name="g"))
+    (error,) = quiet.client.restart(ids(job)).errors
+    assert error.text == "its group g was removed; jobctl groups add g --workers N"
+    quiet.client.groups(Groups(action="add", name="g", workers=1))
+    assert quiet.client.restart(ids(job)).done == [job]
