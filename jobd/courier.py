@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from jobd.crash import crash_point
 from jobd.engines.base import Process
 from jobd.timer import Timer
 
@@ -66,7 +67,9 @@ class Courier:
 
     def _carry(self, letters: list[_Letter]) -> None:
         try:
+            crash_point("before-signal")
             self._deliver([(letter.process, letter.number) for letter in letters])
+            crash_point("after-signal")
         except OSError as error:
             # No descriptor left to look for their processes with, for example.
             log.warning("%d signals could not be sent just now: %s", len(letters), error)

@@ -45,6 +45,7 @@ from jobd.core.pace import seconds_left
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.courier import Courier
+from jobd.crash import crash_point
 from jobd.dependants import Dependants
 from jobd.editing import Editing
 from jobd.engines.base import Engine
@@ -221,6 +222,7 @@ class Daemon:
             self._retained.watch()
         self.writer.start()
         recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
+        crash_point("recovered")
         self.writer.call(self._note_start)
         self.agenda.start()
         self.hub.published(self.reader.last_event())
@@ -469,13 +471,13 @@ def setup_of(plan: dict[str, Any]) -> Setup:
 
 def main() -> NoReturn:
     plan: dict[str, Any] = json.loads(sys.argv[1])
-    pidfds = {int(pid): fd for pid, fd in plan.get("pidfds", {}).items()}
+    pidfds: dict[str, int] = plan.get("pidfds", {})
     for fd in (*(plan[key] for key in ("lock", "link", "gate_r", "gate_w")), *pidfds.values()):
         os.set_inheritable(fd, False)
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
-    for name in (*JOB_VARIABLES, "JOBD_CRASH_AT"):
+    for name in JOB_VARIABLES:
         os.environ.pop(name, None)
     setup = setup_of(plan)
     file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
@@ -492,7 +494,7 @@ def main() -> NoReturn:
         daemon.tell(News.ORPHANED)
 
     link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
-    link.used = {int(pid): used for pid, used in plan.get("used", {}).items() if used}
+    link.used = {token: used for token, used in plan.get("used", {}).items() if used}
     link.start()
     file.share(link.log_moved)
     link.synced.wait()
@@ -535,16 +537,19 @@ def _catch_signals(daemon: Daemon) -> None:
 def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
     if news is News.ORPHANED:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
+        crash_point("orphaned")
         daemon.engine.freeze()
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
         heritage["established"] = True
         heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}
         handles = daemon.engine.handles()
-        pidfds = {pid: pidfd for pid, (pidfd, _) in handles.items()}
-        used = {pid: use for pid, (_, use) in handles.items()}
+        pidfds = {token: pidfd for token, (pidfd, _) in handles.items()}
+        used = {token: use for token, (_, use) in handles.items()}
+        crash_point("before-exec")
         supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
     daemon.close(clean=news is News.IDLE)
+    crash_point("closed")
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 

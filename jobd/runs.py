@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -178,11 +179,16 @@ def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int)
     store.event(run.job, "progress", user, now, msgspec.json.encode(data))
 
 
+NOT_STARTED: Final = "it could not be started yet"
+
+
 def note_unstarted(store: Store, run: Run, now: int) -> State:
     """In the writer's transaction: its process never came to be. It waits again, or is stopped."""
     store.never_started(run.job, run.attempt)
     order = run.order
     if order is None or (order.reason == SHUTDOWN and run.started.spec.requeue):
+        # Whoever follows the history has read that it had started.
+        store.event(run.job, "retrying", "", now, msgspec.json.encode({"reason": NOT_STARTED}))
         return State.PENDING
     store.stopped_pending(run.job, order.reason, now)
     store.event(run.job, "stopped", "", now, msgspec.json.encode({"reason": order.reason}))

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 import rpyc
@@ -34,6 +34,7 @@ from jobd.contract.errors import (
     InternalError,
     JobdError,
     NotPermitted,
+    StoreFailed,
     VersionMismatch,
 )
 from jobd.contract.models import Record, View
@@ -154,8 +155,10 @@ class Service:
             self._sparing.warning("%s", error.message)
             answer = wire.encode_error(error)
         except JobdError as error:
+            self._fall_silent_if_closed(error)
             answer = wire.encode_error(error)
-        except Exception:
+        except Exception as error:
+            self._fall_silent_if_closed(error)
             log.exception("a request of %s failed", caller.user)
             answer = wire.encode_error(InternalError("internal error in the daemon; see: jobd log"))
         crash_point("before-reply")
@@ -172,15 +175,18 @@ class Service:
                 f"{VERSION} protocol {PROTOCOL}; replace the daemon, jobs go on: jobd restart"
             )
         if self._closed:
-            # The process is about to end. Its end, seen as such, is what lets a client ask the
-            # daemon that follows; any answer from here would be the wrong one.
-            threading.Event().wait()
+            _fall_silent()
         handler = self._handlers.get(envelope.name)
         if handler is None:
             raise _older(envelope) or BadRequest(f"unknown request {envelope.name[:40]!r}")
         request = _decode(envelope)
         check(caller, envelope.name, request)
         return handler(request, caller.user, envelope.id)
+
+    def _fall_silent_if_closed(self, error: Exception) -> None:
+        """What failed because the store was closed under it is for the next daemon to do."""
+        if self._closed and (isinstance(error, StoreFailed) or not isinstance(error, JobdError)):
+            _fall_silent()
 
     # --- connections ------------------------------------------------------------------------
 
@@ -286,6 +292,14 @@ class Service:
         finally:
             self._leave_place(shared=shared)
             sock.close()
+
+
+def _fall_silent() -> NoReturn:
+    """The process is about to end. Its end, seen as such, is what lets a client ask the daemon
+    that follows; any answer from here would be the wrong one.
+    """
+    while True:
+        threading.Event().wait()
 
 
 def _decode(envelope: wire.Envelope) -> Record:

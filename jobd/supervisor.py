@@ -27,6 +27,7 @@ import time
 from typing import Any, Final
 
 from jobd import kernel, logfile
+from jobd.crash import crash_point
 
 EXIT_CLEAN: Final = 0
 EXIT_RENEW: Final = 3
@@ -40,7 +41,6 @@ _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
 _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
-_CRASH_VARIABLE: Final = "JOBD_CRASH_AT"
 
 
 class Supervisor:
@@ -66,11 +66,14 @@ class Supervisor:
         kernel.set_child_subreaper()
         self._note_pid()
         self._catch_signals()
+        if self._gate is not None:
+            crash_point("after-exec")
         while True:
             self._pass_gate()
             self._start_daemon()
             status = self._serve()
             self._daemon = 0
+            crash_point("daemon-died")
             if status == EXIT_RENEW:
                 self._renew()
             if status == EXIT_CLEAN or self._hopeless(status):
@@ -102,6 +105,7 @@ class Supervisor:
         """Wait until no process is left that could still become a job of the old daemon."""
         if self._gate is None:
             return
+        crash_point("before-gate")
         while True:
             ready, _, _ = select.select([self._gate, self._wake_r], [], [])
             if self._gate in ready and not os.read(self._gate, 1):
@@ -109,6 +113,7 @@ class Supervisor:
             self._drain_wakeups()
         os.close(self._gate)
         self._gate = None
+        crash_point("after-gate")
 
     # --- the daemon -------------------------------------------------------------------------
 
@@ -119,6 +124,7 @@ class Supervisor:
         inherited = [theirs.fileno(), gate_r, gate_w, *_descriptors(self._plan)]
         for fd in inherited:
             os.set_inheritable(fd, True)
+        crash_point("before-daemon")
         self._daemon = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
@@ -127,9 +133,9 @@ class Supervisor:
             setsigmask=[signal.SIGTERM, signal.SIGINT],
             setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
         )
+        crash_point("after-daemon")
         for fd in inherited:
             os.set_inheritable(fd, False)
-        os.environ.pop(_CRASH_VARIABLE, None)
         self._plan["fresh"] = False
         theirs.close()
         os.close(gate_w)
@@ -174,8 +180,10 @@ class Supervisor:
 
     def _announce(self, pid: int) -> None:
         ended = kernel.look(pid, block=False)
+        crash_point("before-announce")
         if ended is not None and self._send({"ended": ended._asdict()}):
             self._announced.add(pid)
+            crash_point("after-announce")
 
     def _send(self, message: dict[str, Any]) -> bool:
         if self._link is None:
@@ -206,11 +214,14 @@ class Supervisor:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "reap" in message:
+            crash_point("before-let-go")
             kernel.reap(message["reap"])
+            crash_point("after-let-go")
             self._announced.discard(message["reap"])
         elif "ready" in message:
             self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
+            crash_point("ready")
             self._tell(f"ready {self._daemon}")
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
@@ -263,6 +274,7 @@ class Supervisor:
 
     def _renew(self) -> None:
         plan = dict(self._plan, gate=self._gate)
+        crash_point("before-renew")
         become_supervisor(plan)
 
     # --- signals ------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ class Engine(Protocol):
     def freeze(self) -> None:
         """Start nothing from now on: this process is about to be replaced."""
 
-    def handles(self) -> dict[int, tuple[int, tuple[float | None, int | None]]]:
-        """Pid → pidfd, and CPU seconds and peak KiB so far, of what is no child of this process.
+    def handles(self) -> dict[str, tuple[int, tuple[float | None, int | None]]]:
+        """Token → pidfd, and CPU seconds and peak KiB so far, of what is no child of this process.
 
         The next daemon needs them.
         """

@@ -21,6 +21,8 @@ _HEADER: Final = struct.Struct("8s56s")
 _LINE: Final = struct.Struct("32sIIIxxxxqq")
 _LINE_BYTES: Final = 64
 _MAGIC: Final = b"jobdrun1"
+_NOBODY: Final = 2**32 - 1
+"""A pid that no process has: its outcome is lost."""
 
 
 class Line(NamedTuple):
@@ -66,10 +68,12 @@ class Board:
         self.trusted = magic == _MAGIC and boot.rstrip(b"\0") == self._boot
         """Whether the lines are of this boot; if not, they say nothing."""
 
+    def clear(self) -> None:
+        """Nothing on it is of this boot; it is not trusted before `begin`."""
+        self._map[:] = bytes(len(self._map))
+
     def begin(self) -> None:
         """From now on the lines are of this boot."""
-        if not self.trusted:
-            self._map[:] = bytes(len(self._map))
         _HEADER.pack_into(self._map, 0, _MAGIC, self._boot)
         self.trusted = True
 
@@ -79,6 +83,16 @@ class Board:
     def spawned(self, slot: int, pid: int) -> None:
         line = self._read(slot)
         self._write(slot, line._replace(pid=pid, latest=ticks() + 1))
+
+    def settle(self, slot: int, token: str, pid: int | None, supervisor: int) -> None:
+        """What became of an attempt: its process, or None where its outcome is lost.
+
+        So whoever asks again, should this daemon die now, comes to the same answer.
+        """
+        stat = None if pid is None else kernel.stat_of(pid)
+        start = 0 if stat is None else stat.start
+        line = Line(token, pid or _NOBODY, os.getpid(), supervisor, start, start)
+        self._write(slot, line)
 
     def find(self, slot: int, token: str) -> Line | None:
         """The line of an attempt; None: its intent was never written."""

@@ -21,12 +21,15 @@ class Link:
         self,
         sock: socket.socket,
         orphaned: Callable[[], object],
-        pidfds: dict[int, int] | None = None,
+        pidfds: dict[str, int] | None = None,
     ) -> None:
         self._socket = sock
         self.pidfds = pidfds or {}
-        """Handles of jobs whose parents have died, from the daemon before."""
-        self.used: dict[int, tuple[float | None, int | None]] = {}
+        """Handles of attempts whose parents have died, by token, from the daemon before.
+
+        Not by pid: that of one that has ended may be another's by now.
+        """
+        self.used: dict[str, tuple[float | None, int | None]] = {}
         """What those had used when the daemon before looked last."""
         self._orphaned = orphaned
         self._lock = threading.Condition()

@@ -73,6 +73,7 @@ class _LocalProcess:
 
     def __init__(self, pid: int, token: str, survey: Survey) -> None:
         self.pid = pid
+        self.token = token
         self._survey = survey
         self._family = Family(token, survey)
         self._lock = threading.Lock()
@@ -292,6 +293,13 @@ class LocalEngine:
         lines = {token: self._board.find(slot, token) for token, slot in attempts.items()}
         order = sorted(attempts, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
         found = {token: self._recover(token, lines[token]) for token in order}
+        if not self._board.trusted:
+            self._board.clear()
+        for token, fate in found.items():
+            line = lines[token]
+            if fate is not Fate.NEVER_STARTED and (line is None or not line.pid):
+                pid = None if isinstance(fate, Fate) else fate.pid
+                self._board.settle(attempts[token], token, pid, self._supervisor)
         self._board.begin()
         if self._link is not None:
             self._link.settle(set(self._adopted))
@@ -307,14 +315,18 @@ class LocalEngine:
         return self._known(line)
 
     def _known(self, line: Line) -> Process | Fate:
-        if self._link is not None and (pidfd := self._link.pidfds.pop(line.pid, None)) is not None:
+        pidfds = {} if self._link is None else self._link.pidfds
+        if (pidfd := pidfds.pop(line.token, None)) is not None:
             return self._watch(line.pid, line.token, pidfd)
         stat = kernel.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
             return Fate.LOST
+        return self._take(stat, line.token)
+
+    def _take(self, stat: Stat, token: str) -> Process | Fate:
         if stat.ppid == self._supervisor and self._link is not None:
-            return self._adopt(line.pid, line.token)
-        return Fate.LOST if stat.state in "ZX" else self._watch(line.pid, line.token)
+            return self._adopt(stat.pid, token)
+        return Fate.LOST if stat.state in "ZX" else self._watch(stat.pid, token)
 
     def _half_started(self, line: Line) -> Process | Fate:
         """The intent is there and no pid: it is a child of the supervisor, or it never was.
@@ -345,7 +357,7 @@ class LocalEngine:
         leaders = [stat for stat in carriers if stat.session == stat.pid]
         if len(leaders) != 1:
             return Fate.LOST
-        return self._watch(leaders[0].pid, token)
+        return self._take(leaders[0], token)
 
     def _adopt(self, pid: int, token: str) -> Process:
         assert self._link is not None
@@ -357,14 +369,14 @@ class LocalEngine:
         pidfd = _pidfd(pid) if pidfd is None else pidfd
         if pidfd is None:
             return Fate.LOST
-        used = None if self._link is None else self._link.used.get(pid)
+        used = None if self._link is None else self._link.used.get(token)
         self._adopted[pid] = Found(pid, token, self._survey, pidfd, used)
         return self._adopted[pid]
 
-    def handles(self) -> dict[int, tuple[int, Used]]:
+    def handles(self) -> dict[str, tuple[int, Used]]:
         return {
-            pid: (process.pidfd, process.sample())
-            for pid, process in self._adopted.items()
+            process.token: (process.pidfd, process.sample())
+            for process in self._adopted.values()
             if process.pidfd is not None
         }
 

@@ -101,8 +101,15 @@ class Instance:
         self._started.append(process)
         return process
 
-    def start(self, *args, crash=None):
-        return self.jobd("start", *args, env={} if crash is None else {"JOBD_CRASH_AT": crash})
+    def start(self, *args, crash=None, code=0):
+        """`crash`: at which of the points of `jobd.crash` somebody is killed, once."""
+        return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+
+    def fuse(self, crash):
+        """The variable that arms a point."""
+        fuse = self.work / "fuse"
+        fuse.write_text(crash)
+        return {"JOBD_CRASH_AT": str(fuse)}
 
     # --- the same through a client in this process ------------------------------------------
 

@@ -1,0 +1,126 @@
+"""A short run of the soak, and a kill of each kind of victim at the named points."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobd import crash
+from tests.soak import checks, trace
+from tests.soak.checks import Found, Job, Ran
+from tests.soak.model import Blow, Known, Model
+from tests.soak.points import IMPOSSIBLE, PLACES, Scene
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+KILLS = 7
+SEED = 20261124
+
+
+def test_a_short_soak():
+    command = [sys.executable, "-m", "tests.soak", "--kills", str(KILLS), "--seed", str(SEED)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "all invariants held"
+    kills = next(line for line in done.stdout.splitlines() if line.endswith("kills (SIGKILL)"))
+    assert int(kills.split()[0]) >= KILLS
+
+
+@pytest.mark.parametrize(
+    ("point", "who"),
+    [
+        # The daemon at its own points: test_crash_points.py. The rest: scripts/soak --crash-points.
+        (point, who)
+        for point, owner in PLACES
+        for who in ("both", owner)
+        if (point, who) not in IMPOSSIBLE and (who, owner) != ("daemon", "daemon")
+    ],
+)
+def test_a_kill_at_a_point(instance, point, who):
+    scene = Scene(instance, point, who)
+    assert scene.wrong() == []
+    assert scene.hit
+
+
+def test_the_daemon_dies_while_it_becomes_a_supervisor(instance):
+    for point in ("orphaned", "before-exec"):
+        assert (point, "both") in IMPOSSIBLE
+    scene = Scene(instance, "before-exec", "daemon")
+    assert scene.wrong() == []
+    assert scene.hit
+
+
+def test_every_point_is_in_the_table():
+    assert {point for point, _ in PLACES} == {p for points in crash.POINTS.values() for p in points}
+    assert len(PLACES) == len(set(PLACES))
+
+
+# --- the invariants themselves: each of them can fail ---------------------------------------------
+
+
+def findings(check, jobs=(), *, attempts=None, events=(), known=(), lines=(), blows=()):
+    model = Model()
+    model.jobs, model.blows = list(known), list(blows)
+    found = Found(
+        {job.id: job for job in jobs}, attempts or {}, list(events), 9, "ok", []
+    )  # fmt: skip
+    return list(check(found, model, trace.read(lines)))
+
+
+def ran(**changes):
+    given = {
+        "attempt": 1, "token": "t", "state": "failed", "reason": "exit code 3", "exit_code": 3,
+        "signal": None, "started": 10, "finished": 20,
+    }  # fmt: skip
+    return Ran(**{**given, **changes})
+
+
+QUICK = Known("one", "quick", id=2)
+JOB = Job(2, "failed", "exit code 3", "one", 1)
+
+
+def test_a_missing_job_is_found():
+    check = checks.acknowledged_jobs_are_there
+    assert findings(check, jobs=[JOB], known=[QUICK]) == []
+    assert findings(check, known=[QUICK])
+    assert findings(check, jobs=[JOB, JOB._replace(id=3)], known=[QUICK])
+
+
+def test_a_second_beginning_is_found():
+    check = checks.none_ran_twice
+    given = {"jobs": [JOB], "attempts": {2: [ran()]}, "known": [QUICK]}
+    assert findings(check, lines=["b 2 1 t", "e 2 1 t 3"], **given) == []
+    assert findings(check, lines=["b 2 1 t", "b 2 1 u"], **given)
+    assert findings(check, lines=["b 2 1 u"], **given)
+    assert findings(check, lines=["b 2 1 t", "b 2 2 v", "e 2 1 t 3"], **given)
+
+
+def test_a_wrong_outcome_is_found():
+    check = checks.outcomes_are_exact
+    told = ["b 2 1 t", "e 2 1 t 3"]
+
+    def of(blows=(), **changes):
+        attempts = {2: [ran(**changes)]}
+        return findings(check, [JOB], attempts=attempts, known=[QUICK], lines=told, blows=blows)
+
+    assert of() == []
+    assert of(exit_code=2)
+    assert of(reason="by user", state="stopped")
+    lost = {"reason": "lost", "exit_code": None}
+    assert of(**lost)
+    assert of(blows=[Blow(30, 40)], **lost)
+    assert of(blows=[Blow(15, 16)], **lost) == []
+
+
+def test_a_history_that_contradicts_the_store_is_found():
+    check = checks.history_is_consistent
+    events = [
+        (1, 2, "submitted", None), (2, 2, "started", b'{"attempt":1}'), (3, 2, "failed", None),
+    ]  # fmt: skip
+    assert findings(check, [JOB], events=events) == []
+    assert findings(check, [JOB], events=events[:2])
+    assert findings(check, [JOB], events=[*events, events[2]])

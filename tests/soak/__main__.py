@@ -1,0 +1,228 @@
+"""Beats a daemon of its own with kills under load, and says which promises held.
+
+    scripts/soak --minutes 5          as many kills as five minutes hold
+    scripts/soak --kills 300          so many
+    scripts/soak --crash-points       instead: a kill at each named point, as a table
+
+All is done in a scratch directory. Exit 1: something did not hold; the seed that is printed beats
+it in the same order again (not in the same instants: those are the machine's).
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from jobctl.client import Client
+from jobd.contract.models import Selector, State, Wait
+from tests.e2e.instance import Instance
+from tests.helpers import wait_until
+from tests.soak import checks, points, trace
+from tests.soak.load import Hand
+from tests.soak.model import Model
+from tests.soak.violence import Violence
+from tests.soak.watchers import Followed
+
+_HANDS = 3
+_FOLLOWED = 2
+"""Jobs that commands follow at a time."""
+_PATIENCE = 120.0
+_CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sleep 1; done"
+
+
+def main():
+    options = _options()
+    if options.crash_points:
+        return 0 if points.table() else 1
+    base = Path(tempfile.mkdtemp(prefix="jobd-soak-", dir="/tmp"))
+    instance = Instance(base / "jobd", base / "work")
+    try:
+        wrong, lines = Soak(options, instance).run()
+    finally:
+        _end_all(instance)
+    print("\n".join(lines))
+    if wrong:
+        print(f"{len(wrong)} did not hold (kept: {base}); again: --seed {options.seed}")
+        print("\n".join(f"  {text}" for text in wrong[:50]))
+        return 1
+    shutil.rmtree(base)
+    print("all invariants held")
+    return 0
+
+
+def _options():
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, help="stop after so long")
+    parser.add_argument("--kills", type=int, help="stop after so many (20 where nothing is said)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument(
+        "--pause", type=float, default=0.15, help="seconds between two requests of a hand (0.15)"
+    )
+    parser.add_argument(
+        "--crash-points",
+        action="store_true",
+        help="instead: a kill at each named point",
+    )
+    options = parser.parse_args()
+    if options.kills is None and options.minutes is None:
+        options.kills = 20
+    return options
+
+
+def _end_all(instance):
+    for pid in instance.processes():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+class Soak:
+    """Load and violence → quiet → every invariant."""
+
+    def __init__(self, options, instance):
+        self._options = options
+        self._instance = instance
+        self._model = Model()
+        self._dice = random.Random(options.seed)
+        self._violence = Violence(instance, self._model, self._dice)
+        self._followed = []
+        self._began = time.monotonic()
+
+    def run(self):
+        """What did not hold, and the counts."""
+        self._instance.start("--workers", "4")
+        canaries = self._canaries()
+        hands = [
+            Hand(n, self._options.seed, self._instance, self._model, self._options.pause)
+            for n in range(_HANDS)
+        ]
+        for hand in hands:
+            hand.start()
+        while not self._enough():
+            time.sleep(self._dice.random() * 0.6)
+            self._follow()
+            self._live_attempts()
+            if self._dice.random() < 0.1:
+                self._set_workers(self._dice.randint(1, 8))
+            self._violence.strike()
+        for hand in hands:
+            hand.finish()
+        for hand in hands:
+            hand.join(_PATIENCE)
+        self._settle()
+        wrong = [*self._model.wrong, *self._check(), *self._canary_deaths(canaries)]
+        return wrong, self._report()
+
+    def _enough(self):
+        minutes, kills = self._options.minutes, self._options.kills
+        if kills is not None and self._violence.kills >= kills:
+            return True
+        return minutes is not None and time.monotonic() - self._began > minutes * 60
+
+    # --- while it goes on ---------------------------------------------------------------------
+
+    def _follow(self):
+        if sum(not followed.over for followed in self._followed) < _FOLLOWED:
+            number = len(self._followed) + 1
+            self._followed.append(Followed(self._instance, self._model, number, self._dice))
+
+    def _set_workers(self, number):
+        with Client(self._instance.paths.socket) as client:
+            client.workers(number)
+        self._model.count("workers set")
+
+    def _live_attempts(self):
+        """Never two of one job at a time."""
+        runs = {}
+        for pid in self._instance.processes():
+            variables = _environment(pid)
+            job, run = variables.get("JOBD_JOB_ID"), variables.get("JOBD_RUN")
+            if job and runs.setdefault(job, run) != run:
+                self._model.report(f"two attempts of job {job} live at the same time")
+
+    def _canaries(self):
+        """Processes of nobody; a signal to one of them was a signal to the wrong process."""
+        return [
+            subprocess.Popen(
+                ["sh", "-c", _CANARY], cwd=self._instance.work, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            for _ in range(3)
+        ]  # fmt: skip
+
+    def _canary_deaths(self, canaries):
+        died = sum(canary.poll() is not None for canary in canaries)
+        for canary in canaries:
+            os.killpg(canary.pid, signal.SIGKILL)
+            canary.wait()
+        if died or self._instance.lines("canary"):
+            yield f"{died} processes that are no job's were killed, others signalled"
+
+    # --- in the end ---------------------------------------------------------------------------
+
+    def _settle(self):
+        """All that waits has its turn, and who follows hears the end."""
+        self._set_workers(8)
+        unfinished = Selector(states=[State.PENDING, State.RUNNING])
+        with Client(self._instance.paths.socket) as client:
+            wait_until(lambda: not client.wait(Wait(selector=unfinished)).total, _PATIENCE * 2)
+        for followed in self._followed:
+            wait_until(lambda followed=followed: followed.over, _PATIENCE)
+
+    def _check(self):
+        yield from checks.settled(lambda: list(checks.nobody_is_left(self._instance)))
+        self._traces = traces = trace.read(self._instance.lines(trace.FILE))
+        self._final = found = checks.read(self._instance.paths.database)
+        yield from checks.all_of(found, self._model, traces, self._instance.paths)
+        names = {job.name: job for job in found.jobs.values()}
+        for followed in self._followed:
+            job = names.get(followed.known.name)
+            yield from followed.wrong(job, self._model, _PATIENCE)
+        self._instance.jobd("stop")
+        yield from (f"outlived the stop: {text}" for text in self._instance.processes().values())
+
+    def _report(self):
+        model, found = self._model, self._final
+        reasons = [ran.reason or "exit code 0" for rans in found.attempts.values() for ran in rans]
+        yield f"seed {self._options.seed}, {time.monotonic() - self._began:.0f} s"
+        yield f"{self._violence.kills:6} kills (SIGKILL)"
+        for what, number in sorted(model.counts.items()):
+            yield f"{number:6} {what}"
+        yield f"{len(found.jobs):6} jobs in the store, ids up to {found.last_id}"
+        begun, ended = len(self._traces.begun), len(self._traces.ended)
+        yield f"{begun:6} attempts began, {ended} said their end"
+        for reason in sorted(set(reasons)):
+            yield f"{reasons.count(reason):6} attempts: {reason}"
+        yield f"{len(found.events):6} events"
+        yield f"{len(self._followed):6} jobs followed by jobctl wait, logs -f, watch, submit -w"
+        yield from _latencies(model.answered_after)
+
+
+def _latencies(measured):
+    yield "seconds until the next daemon answered:   median    worst"
+    for what in sorted({what for what, _ in measured}):
+        times = [seconds for name, seconds in measured if name == what]
+        label = f"{what} ({len(times)})"
+        yield f"  {label:38} {statistics.median(times):7.2f}  {max(times):7.2f}"
+
+
+def _environment(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

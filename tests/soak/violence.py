@@ -1,0 +1,207 @@
+"""What is done to daemon and supervisor, and how soon the next daemon answers."""
+
+import contextlib
+import os
+import signal
+import time
+
+import jobctl.client
+from jobctl.client import Client
+from jobd import kernel, lifecycle
+from jobd.contract.errors import JobdError
+from jobd.contract.paths import is_supervised
+from tests.helpers import wait_until
+from tests.soak.model import Blow
+
+_PATIENCE = 60.0
+_HANGS_AFTER = 1.0
+"""Seconds of silence after which this script takes a daemon for hung."""
+
+
+def now_us():
+    return time.time_ns() // 1000
+
+
+class Violence:
+    """Each method is one blow; afterwards the next daemon answers."""
+
+    def __init__(self, instance, model, dice):
+        self._instance = instance
+        self._model = model
+        self._dice = dice
+        self.kills = 0
+        self._blows = [
+            (self.daemon, 8), (self.supervisor, 5), (self.both, 5), (self.daemon_twice, 4),
+            (self.while_supervisor_halts, 3), (self.supervisor_while_daemon_halts, 2),
+            (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
+            (self.reboot, 1), (self.shut_down, 1),
+        ]  # fmt: skip
+        jobctl.client._ANSWER_WITHIN["status"] = _HANGS_AFTER
+
+    def strike(self):
+        blows, weights = zip(*self._blows, strict=True)
+        (blow,) = self._dice.choices(blows, weights)
+        self._model.count(f"blow: {blow.__name__.replace('_', ' ')}")
+        blow()
+        self.check_alive(blow.__name__)
+
+    # --- blows ----------------------------------------------------------------------------
+
+    def daemon(self):
+        old = self._status()
+        self._kill(old.pid)
+        self._time("daemon", old)
+
+    def supervisor(self):
+        old = self._status()
+        self._kill(old.supervisor_pid)
+        self._time("supervisor", old)
+
+    def both(self):
+        """At once, or in a row that is quicker than anybody can react."""
+        old = self._status()
+        first = self._dice.choice([old.supervisor_pid, old.pid])
+        with self._blow():
+            self._kill(first)
+            if self._dice.random() < 0.5:
+                time.sleep(self._dice.random() / 20)
+            self._kill_all()
+            self._again()
+
+    def daemon_twice(self):
+        """Killed again, somewhere on the way to an answer."""
+        old = self._status()
+        self._kill(old.pid)
+        time.sleep(self._dice.random() * 0.4)
+        for child in kernel.children_of(old.supervisor_pid):
+            if child.pid != old.pid and _runs(child.pid, b"jobd.daemon"):
+                self._kill(child.pid)
+        self._time("daemon, twice", old)
+
+    def while_supervisor_halts(self):
+        """Jobs end, and nobody is there."""
+        old = self._status()
+        os.kill(old.supervisor_pid, signal.SIGSTOP)
+        self._kill(old.pid)
+        time.sleep(self._dice.random() / 2)
+        os.kill(old.supervisor_pid, signal.SIGCONT)
+        self._time("daemon, supervisor halted", old)
+
+    def supervisor_while_daemon_halts(self):
+        old = self._status()
+        os.kill(old.pid, signal.SIGSTOP)
+        self._kill(old.supervisor_pid)
+        time.sleep(self._dice.random() / 2)
+        os.kill(old.pid, signal.SIGCONT)
+        self._time("supervisor, daemon halted", old)
+
+    def renew(self):
+        began = time.monotonic()
+        lifecycle.restart(self._instance.paths)
+        self._model.answered_after.append(("jobd restart", time.monotonic() - began))
+
+    def renew_and_kill(self):
+        """The one or the other dies on the way from the old pair to the new one."""
+        old = self._status()
+        with Client(self._instance.paths.socket) as client, contextlib.suppress(JobdError):
+            client.renew()
+        time.sleep(self._dice.random() * 0.3)
+        with self._blow():
+            # The supervisor may have no child just now: then both are dead.
+            victim = self._dice.choice([old.pid, old.supervisor_pid])
+            if _runs(victim, b"jobd."):
+                self._kill(victim)
+            self._again()
+
+    def hang(self):
+        old = self._status()
+        os.kill(old.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        found = lifecycle.restart(self._instance.paths)
+        self.kills += 1
+        if found.pid == old.pid:
+            self._model.report("a daemon that hangs was not replaced")
+        self._model.answered_after.append(("daemon hangs", time.monotonic() - began))
+
+    def pause(self):
+        """A daemon that does not get on for a while, as on a machine that swaps."""
+        old = self._status()
+        os.kill(old.pid, signal.SIGSTOP)
+        time.sleep(self._dice.random())
+        os.kill(old.pid, signal.SIGCONT)
+
+    def reboot(self):
+        """As far as the board can tell: another boot id, and nothing on it is true."""
+        with self._blow():
+            self._kill_all()
+            with open(self._instance.paths.board, "r+b") as board:
+                board.seek(8)
+                board.write(b"another boot".ljust(56, b"\0"))
+            self._again()
+
+    def shut_down(self):
+        self._model.shutdowns += 1
+        with self._blow():
+            self._instance.jobd("stop", "--now", code=None)
+            self._again()
+
+    # --- their tools ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _blow(self):
+        """In between an outcome may be lost."""
+        blow = Blow(now_us(), 0)
+        self._model.blows.append(blow)
+        yield
+        blow.over = now_us()
+
+    def _status(self):
+        return self._instance.answers()
+
+    def _kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        self.kills += 1
+
+    def _kill_all(self):
+        """Until nobody holds the lock: whichever has become supervisor meanwhile."""
+
+        def gone():
+            for stat in kernel.processes():
+                if self._ours(stat.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(stat.pid, signal.SIGKILL)
+            return not is_supervised(self._instance.paths.socket)
+
+        self.kills += 1
+        wait_until(gone, _PATIENCE)
+
+    def _ours(self, pid):
+        return _runs(pid, b"jobd.daemon", b"jobd.supervisor") and _runs(
+            pid, os.fsencode(self._instance.home)
+        )
+
+    def _again(self):
+        """Start it as a user would, unless somebody has survived; he answers in his own time."""
+        began = time.monotonic()
+        self._instance.jobd("start", "--workers", "4")
+        self._model.answered_after.append(("jobd start", time.monotonic() - began))
+
+    def _time(self, what, old):
+        """From the last blow to the first answer of another daemon."""
+        began = time.monotonic()
+        self._instance.answers_anew(old.pid)
+        self._model.answered_after.append((what, time.monotonic() - began))
+
+    def check_alive(self, what):
+        found = self._status()
+        if kernel.stat_of(found.supervisor_pid) is None:
+            self._model.report(f"after {what}: no supervisor")
+
+
+def _runs(pid, *words):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command = file.read()
+    except OSError:
+        return False
+    return any(word in command for word in words)
