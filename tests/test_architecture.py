@@ -20,6 +20,7 @@ LEAVES = {"clock", "crash", "hub", "kernel", "logfile", "sparing", "timer"}
 """Small tools on the standard library alone; all that does something may use them."""
 ROOMS: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
+    "crash": {"kernel"},
     "contract": set(),
     "supervisor": LEAVES,
     "core": {"contract"},

@@ -67,13 +67,17 @@ class Board:
         magic, boot = _HEADER.unpack_from(self._map)
         self.trusted = magic == _MAGIC and boot.rstrip(b"\0") == self._boot
         """Whether the lines are of this boot; if not, they say nothing."""
+        self._cleared = False
 
     def clear(self) -> None:
-        """Nothing on it is of this boot; it is not trusted before `begin`."""
-        self._map[:] = bytes(len(self._map))
+        """Drop lines that are not of this boot; it is not trusted before `begin`."""
+        if not self.trusted and not self._cleared:
+            self._map[:] = bytes(len(self._map))
+            self._cleared = True
 
     def begin(self) -> None:
         """From now on the lines are of this boot."""
+        self.clear()
         _HEADER.pack_into(self._map, 0, _MAGIC, self._boot)
         self.trusted = True
 

@@ -293,8 +293,7 @@ class LocalEngine:
         lines = {token: self._board.find(slot, token) for token, slot in attempts.items()}
         order = sorted(attempts, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
         found = {token: self._recover(token, lines[token]) for token in order}
-        if not self._board.trusted:
-            self._board.clear()
+        self._board.clear()
         for token, fate in found.items():
             line = lines[token]
             if fate is not Fate.NEVER_STARTED and (line is None or not line.pid):
