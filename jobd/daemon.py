@@ -51,6 +51,7 @@ from jobd.editing import Editing
 from jobd.engines.base import Engine
 from jobd.engines.board import is_of_this_boot
 from jobd.engines.link import Link
+from jobd.halting import Halting
 from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
 from jobd.intake import Intake
@@ -64,6 +65,7 @@ from jobd.runs import Runs
 from jobd.scheduler import Scheduler
 from jobd.selection import Selection
 from jobd.service import Handler, Service
+from jobd.shares import Shares
 from jobd.slices import Slices
 from jobd.store.database import Anchor, open_writer
 from jobd.store.dependencies import Dependencies
@@ -161,12 +163,14 @@ class Daemon:
         self.intake = Intake(
             workers=config.workers, books=books, writer=self.writer, repeats=repeats
         )
+        slices = Slices(self._store, self.reader, selection, repeats)
         self.manager = Manager(
             paths=paths, grace=config.grace, books=books, reader=self.reader,
-            writer=self.writer, repeats=repeats,
-            slices=Slices(self._store, self.reader, selection, repeats),
-            editing=Editing(books), runs=runs, hub=self.hub,
+            writer=self.writer, repeats=repeats, slices=slices, runs=runs, hub=self.hub,
         )  # fmt: skip
+        self._editing = Editing(books, repeats)
+        self._shares = Shares(books, repeats)
+        self._halting = Halting(books, runs, self._shares, slices, repeats)
         views = Views(paths, config.shell, self._pid_of, self._left_of)
         self.queries = Queries(
             paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
@@ -354,11 +358,11 @@ class Daemon:
             "restart": manager.restart,
             "rm": manager.rm,
             "progress": manager.progress,
-            "pause": manager.pause,
-            "resume": manager.resume,
-            "edit": manager.edit,
-            "workers": manager.workers,
-            "groups": manager.groups,
+            "pause": self._halting.pause,
+            "resume": self._halting.resume,
+            "edit": self._editing.edit,
+            "workers": self._shares.workers,
+            "groups": self._shares.groups,
             "list": _looking(queries.list),
             "show": _looking(queries.show),
             "output": _looking(queries.output),

@@ -114,15 +114,18 @@ class Dependants:
         self.changed(job.job)
 
     def _revive(self, job: Look) -> None:
-        """Unless another of those that it waits for has failed, too."""
+        """Unless another of those that it waits for has failed, too, or its group is gone."""
         unmet, failing = self._dependencies.refresh(job.job)
         if failing is not None:
             self._store.failed_pending(job.job, dependency_failed(failing), now_us())
             return
+        if job.entry.group not in self._ledger.groups:
+            # It stays as it is; `restart` of it says what to do.
+            return
         now = now_us()
         state = after(job.state, Move.RESTART)
         # Nobody has let it go: one that was held stays so.
-        self._store.requeued(job.job, now, unmet=unmet, held=job.held)
+        self._store.requeued(job.job, now, unmet=unmet, held=job.held, due=job.due_after(now))
         self._store.event(job.job, "restarted", "", now, b'{"attempt":%d}' % (job.attempt + 1))
         if not self._store.is_staged(job.job):
             self._ledger.count(job.state, state)

@@ -15,6 +15,7 @@ from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
 from jobd.orders import check_text, due_of
+from jobd.repeats import Repeats
 from jobd.store.records import Parent, policy_encoder
 from jobd.store.store import Look
 
@@ -22,17 +23,19 @@ Ranges = Sequence[tuple[int, int]]
 
 
 class Editing:
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, repeats: Repeats) -> None:
+        self._repeats = repeats
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
         self._waiting = books.waiting
 
-    def edit(self, request: Edit, user: str) -> Acted:
-        """In a transaction; all checks come before the first change.
+    def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
+        """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
+        return self._repeats.once(request_id, Acted, lambda: self._edit(request, user))
 
-        Raises: NotFound, Refused, BadRequest.
-        """
+    def _edit(self, request: Edit, user: str) -> Acted:
+        """In a transaction; all checks come before the first change."""
         job = self._store.look(request.id)
         if job is None:
             raise NotFound(f"job {request.id} does not exist")

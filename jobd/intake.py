@@ -75,9 +75,14 @@ class _Batch(Struct, frozen=True):
         return self.first + self.count - 1
 
     @property
+    def room(self) -> int:
+        """Jobs whose dependencies are written in one transaction."""
+        return max(1, _LINKS // max(1, len(self.links)))
+
+    @property
     def piece(self) -> int:
-        """Jobs that are written in one transaction."""
-        return max(1, min(PIECE, _LINKS // max(1, len(self.links))))
+        """Jobs with commands of their own that are written in one transaction."""
+        return min(PIECE, self.room)
 
 
 class Intake:
@@ -252,7 +257,7 @@ class Intake:
         options = request.options
         spec = spec_of(request.commands[0], options, cwd=request.cwd, umask=request.umask)
         self._writer.call(lambda: self._store.add_array(batch.first, batch.count, spec))
-        step = _ELEMENTS if not batch.links else batch.piece
+        step = min(_ELEMENTS, batch.room)
         first = batch.first
         for indexes in _pieces(request.array, step):
             self._writer.call(

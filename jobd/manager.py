@@ -1,4 +1,4 @@
-"""The use cases that change what is there: start, hold, stop, restart, rm, pause, edit, groups.
+"""The use cases that change jobs: start, hold, stop, restart, rm; and the end of all of them.
 
 Each checks what it is given, decides inside a transaction of the writer, where nothing else can
 move, and answers when that is on disk.
@@ -15,33 +15,21 @@ import msgspec
 
 from jobd.books import Books
 from jobd.clock import boot_us, now_us
-from jobd.contract.errors import BadRequest, NotFound, Refused, StoreFailed
+from jobd.contract.errors import NotFound, Refused, StoreFailed
 from jobd.contract.models import (
-    DEFAULT_GROUP,
     Acted,
-    Edit,
-    Groups,
-    GroupShare,
-    GroupsReply,
     Hold,
-    Pause,
     Progress,
     Restart,
-    Resume,
     Rm,
-    Selector,
     Start,
     State,
     Stop,
-    Workers,
-    WorkersReply,
 )
 from jobd.contract.paths import Paths
-from jobd.core.ledger import Share
 from jobd.core.progress import Reading
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.cuts import note_of
-from jobd.editing import Editing
 from jobd.hub import Hub
 from jobd.repeats import Repeats
 from jobd.runs import Run, Runs, note_progress
@@ -67,7 +55,6 @@ class Manager:
         writer: Writer,
         repeats: Repeats,
         slices: Slices,
-        editing: Editing,
         runs: Runs,
         hub: Hub,
     ) -> None:
@@ -83,7 +70,6 @@ class Manager:
         self._writer = writer
         self._repeats = repeats
         self._slices = slices
-        self._editing = editing
         self._runs = runs
         self._hub = hub
         self.after_rm: Callable[[], object] = lambda: None
@@ -117,7 +103,7 @@ class Manager:
         if job.state is State.RUNNING:
             tally.error(job.job, f"is running; to halt it: jobctl pause {job.job}")
         elif job.state is not State.PENDING:
-            tally.notice(job.job, f"has already {_finished_word(job.state)}")
+            tally.has_finished(job)
         elif job.held:
             tally.notice(job.job, "is already held")
         else:
@@ -158,7 +144,7 @@ class Manager:
             )
             return False
         state, now = after(job.state, move), now_us()
-        self._store.requeued(job.job, now, unmet=unmet)
+        self._store.requeued(job.job, now, unmet=unmet, due=job.due_after(now))
         data = b'{"attempt":%d}' % (job.attempt + 1)
         self._store.event(job.job, "restarted", user, now, data)
         self._ledger.count(job.state, state)
@@ -200,7 +186,7 @@ class Manager:
             tally.withdrawn.append(job.job)
             tally.done.append(job.job)
         else:
-            tally.notice(job.job, f"has already {_finished_word(job.state)}")
+            tally.has_finished(job)
 
     def _stop_withdrawn(self, jobs: list[int], user: str) -> None:
         """Pending jobs that have left the queue, all of a slice at once."""
@@ -273,168 +259,6 @@ class Manager:
             _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
 
-    # --- halting ------------------------------------------------------------------------------
-
-    def pause(self, request: Pause, user: str, request_id: bytes) -> Acted:
-        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
-        chosen = self._halted_or_running(request, user, request_id, paused=True)
-        if chosen is None:
-            return Acted(done=[])
-        acted = self._slices.act(chosen, request_id, lambda job, t: self._pause(job, t, user))
-        self._carry_out_pauses(acted.done)
-        return acted
-
-    def _pause(self, job: Look, tally: Tally, user: str) -> None:
-        if job.state is State.PENDING:
-            tally.error(job.job, f"is pending; to keep it from starting: jobctl hold {job.job}")
-        elif job.state is not State.RUNNING:
-            tally.notice(job.job, f"has already {_finished_word(job.state)}")
-        elif job.paused:
-            tally.notice(job.job, "is already paused")
-        else:
-            self._store.set_paused(job.job, paused=True)
-            self._store.event(job.job, "paused", user, now := now_us())
-            self._runs[job.job].paused(now / 1e6)
-            tally.done.append(job.job)
-
-    def resume(self, request: Resume, user: str, request_id: bytes) -> Acted:
-        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
-        chosen = self._halted_or_running(request, user, request_id, paused=False)
-        if chosen is None:
-            return Acted(done=[])
-        acted = self._slices.act(chosen, request_id, lambda job, t: self._resume(job, t, user))
-        self._carry_out_pauses(acted.done)
-        return acted
-
-    def _resume(self, job: Look, tally: Tally, user: str) -> None:
-        if job.state is not State.RUNNING or not job.paused:
-            what = (
-                "is not paused"
-                if not job.state.finished
-                else (f"has already {_finished_word(job.state)}")
-            )
-            tally.notice(job.job, what)
-        else:
-            self._store.set_paused(job.job, paused=False)
-            self._store.event(job.job, "resumed", user, now := now_us())
-            self._runs[job.job].resumed(now / 1e6)
-            tally.done.append(job.job)
-
-    def _halted_or_running(
-        self, request: Pause | Resume, user: str, request_id: bytes, *, paused: bool
-    ) -> Selector | None:
-        """The jobs that are meant; None: only the group itself was."""
-        if request.group is None:
-            if request.running:
-                raise BadRequest("--running goes with --group")
-            return request.selector
-        if request.selector.named:
-            raise BadRequest("--group pauses the group; name jobs or a group, not both")
-        group = request.group
-        key = request_id + b"group" if request_id else b""
-        self._repeats.once(key, Acted, lambda: self._pause_group(group, user, paused=paused))
-        if not request.running:
-            return None
-        return Selector(groups=[group], states=[State.RUNNING])
-
-    def _pause_group(self, name: str, user: str, *, paused: bool) -> Acted:
-        share = self._share(name)
-        if share.paused != paused:
-            self._put_group(name, msgspec.structs.replace(share, paused=paused))
-            verb = "paused" if paused else "resumed"
-            self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
-        return Acted(done=[])
-
-    def _carry_out_pauses(self, jobs: list[int]) -> None:
-        for job in jobs:
-            run = self._runs.get(job)
-            if run is not None:
-                self._runs.carry_out_pause(run)
-
-    # --- editing ------------------------------------------------------------------------------
-
-    def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
-        """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
-        return self._repeats.once(request_id, Acted, lambda: self._editing.edit(request, user))
-
-    # --- workers and groups -------------------------------------------------------------------
-
-    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
-        return self._repeats.once(request_id, WorkersReply, lambda: self._workers(request, user))
-
-    def _workers(self, request: Workers, user: str) -> WorkersReply:
-        ledger = self._ledger
-        if request.workers is not None and request.workers != ledger.workers:
-            ledger.set_workers(request.workers)
-            self._store.setting("workers", str(request.workers))
-            self._note_workers(user, {"workers": request.workers})
-        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
-
-    def groups(self, request: Groups, user: str, request_id: bytes) -> GroupsReply:
-        """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
-        if request.action == "list":
-            return self._groups()
-        if request.name is None:
-            raise BadRequest("name the group")
-        return self._repeats.once(
-            request_id, GroupsReply, lambda: self._change_group(request, user)
-        )
-
-    def _change_group(self, request: Groups, user: str) -> GroupsReply:
-        name, known = request.name, request.name in self._ledger.groups
-        assert name is not None
-        if request.action == "rm":
-            self._remove_group(name, user)
-        elif request.action == "add" and known:
-            raise Refused(f"group {name} is there already; jobctl groups set {name} --workers N")
-        else:
-            share = Share() if request.action == "add" else self._share(name)
-            self._put_group(name, msgspec.structs.replace(share, workers=request.workers))
-            self._note_workers(user, {"group": name, "workers": request.workers})
-        return self._groups()
-
-    def _remove_group(self, name: str, user: str) -> None:
-        self._share(name)
-        if name == DEFAULT_GROUP:
-            raise Refused(f"group {name} always stays: jobs without --group are in it")
-        jobs = self._store.unfinished_in(name, _NAMED + 1)
-        if jobs:
-            names = ", ".join(map(str, jobs[:_NAMED])) + (", …" if len(jobs) > _NAMED else "")
-            raise Refused(
-                f"group {name} is not empty ({names}); move them: jobctl edit ID --group G"
-            )
-        self._store.remove_group(name)
-        self._ledger.set_group(name, None)
-        self._note_workers(user, {"group": name, "removed": True})
-
-    def _share(self, name: str) -> Share:
-        share = self._ledger.groups.get(name)
-        if share is None:
-            raise BadRequest(f"there is no group {name!r}; see: jobctl groups")
-        return share
-
-    def _put_group(self, name: str, share: Share) -> None:
-        self._store.set_group(name, share.workers, paused=share.paused)
-        self._ledger.set_group(name, share)
-
-    def _note_workers(self, user: str, data: dict[str, object]) -> None:
-        self._store.event(None, "workers", user, now_us(), msgspec.json.encode(data))
-
-    def _groups(self) -> GroupsReply:
-        ledger = self._ledger
-        return GroupsReply(
-            groups=[
-                GroupShare(
-                    name=name,
-                    workers=share.workers,
-                    paused=share.paused,
-                    busy=ledger.busy_in(name),
-                    pending=ledger.queue.waiting_in(name),
-                )
-                for name, share in sorted(ledger.groups.copy().items())
-            ]
-        )
-
     # --- progress -----------------------------------------------------------------------------
 
     def progress(self, request: Progress, user: str, request_id: bytes) -> Acted:
@@ -486,7 +310,3 @@ def _delete_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
-
-
-def _finished_word(state: State) -> str:
-    return "been stopped" if state is State.STOPPED else str(state)

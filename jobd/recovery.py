@@ -55,7 +55,7 @@ def recover(
         else:
             if run.job in paused:
                 # The order may have come to the disk and not to the process.
-                run.paused(now_us() / 1e6)
+                run.halt(now_us() / 1e6, paused=True)
             scheduler.adopt(run)
     if rows:
         log.info(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -84,15 +85,21 @@ class Run:
         """Whether it is to stand still."""
         return self._paused_at is not None
 
-    def paused(self, at: float) -> None:
-        """`at`: seconds since the epoch."""
-        self._paused_at = at
+    def halt(self, at: float, *, paused: bool) -> Callable[[], None]:
+        """From `at` on, seconds since the epoch; gives its undoing."""
+        before = (self._paused_at, self.pace)
 
-    def resumed(self, at: float) -> None:
-        """The time in between does not count for the time left."""
-        if self.pace is not None and self._paused_at is not None:
-            self.pace = halted(self.pace, max(0.0, at - self._paused_at))
-        self._paused_at = None
+        def undo() -> None:
+            self._paused_at, self.pace = before
+
+        if paused:
+            self._paused_at = at
+        elif self._paused_at is not None:
+            if self.pace is not None:
+                # The time in between does not count for the time left.
+                self.pace = halted(self.pace, max(0.0, at - self._paused_at))
+            self._paused_at = None
+        return undo
 
     def cancelled(self) -> bool:
         """Whether it was told to stop before it began; then it must not begin."""
@@ -142,6 +149,10 @@ class Runs:
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
         self._runs.pop(run.job, None)
+
+    def halt(self, run: Run, at: float, *, paused: bool) -> None:
+        """In the writer's transaction: it is to stand still, or to go on."""
+        self._undo.add(run.halt(at, paused=paused))
 
     def carry_out_stop(self, run: Run) -> None:
         """The order is on disk: signal now, KILL when the grace is over."""

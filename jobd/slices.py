@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import Acted, Note, Selector
+from jobd.contract.models import Acted, Note, Selector, State
 from jobd.repeats import Repeats
 from jobd.selection import Selection
 from jobd.store.reader import Reader
@@ -42,6 +42,11 @@ class Tally:
 
     def error(self, job: int, text: str) -> None:
         self.errors.append(Note(id=job, text=text))
+
+    def has_finished(self, job: Look) -> None:
+        """It is too late for what was asked, and nothing is wrong with that."""
+        how = "been stopped" if job.state is State.STOPPED else job.state
+        self.notice(job.job, f"has already {how}")
 
     def add(self, other: Acted) -> None:
         self.done += other.done

@@ -40,11 +40,13 @@ ROOMS: dict[str, set[str]] = {
     "repeats": {"contract", "store"} | LEAVES,
     "slices": {"contract", "store", "selection", "repeats"},
     "intake": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,
-    "editing": {"contract", "core", "store", "orders", "books"} | LEAVES,
+    "editing": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,
+    "shares": {"contract", "core", "books", "repeats"} | LEAVES,
+    "halting": {"contract", "store", "books", "repeats", "runs", "shares", "slices"} | LEAVES,
     "observer": {"contract", "core", "cuts", "outputs", "runs"} | LEAVES,
     "views": {"contract", "core", "store"},
     "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
-    | {"cuts", "slices", "editing"}
+    | {"cuts", "slices"}
     | LEAVES,
     "why": {"contract", "core"},
     "inquiry": {"contract", "core", "store", "why"},

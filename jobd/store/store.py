@@ -85,6 +85,10 @@ class Look(Struct, frozen=True):
     def job(self) -> int:
         return self.entry.id
 
+    def due_after(self, now: int) -> int | None:
+        """Its time, if that is still to come."""
+        return self.due if self.due is not None and self.due > now else None
+
 
 def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     """In the order of `_SHARED`."""
@@ -97,7 +101,7 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     return (
         state, reason, terms.priority, terms.name, terms.user, terms.environment, terms.group,
         terms.slots, terms.gpus, tags, terms.held, terms.parents, terms.unmet,
-        terms.due if end is None else None, terms.due_fixed, policy, terms.key, now, now, end,
+        terms.due, terms.due_fixed, policy, terms.key, now, now, end,
     )  # fmt: skip
 
 
@@ -112,6 +116,7 @@ def _json(jobs: Sequence[int]) -> str:
     return msgspec.json.encode(jobs).decode()
 
 
+_DUE: Final = "state = 'pending' AND due IS NOT NULL"
 _SEEN: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE jobs.id BETWEEN first AND last)"
 
 
@@ -335,13 +340,13 @@ class Store:
     def due(self, now: int, limit: int) -> list[Look]:
         """The first jobs whose time has come."""
         rows = self._db.execute(
-            f"{_LOOK} WHERE due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?", (now, limit)
+            f"{_LOOK} WHERE {_DUE} AND due <= ? ORDER BY due, id LIMIT ?", (now, limit)
         )
         return [_look(row) for row in rows]
 
     def next_due(self) -> int | None:
         row = self._db.execute(
-            "SELECT due FROM jobs WHERE due IS NOT NULL ORDER BY due, id LIMIT 1"
+            f"SELECT due FROM jobs WHERE {_DUE} ORDER BY due, id LIMIT 1"
         ).fetchone()
         return None if row is None else int(row[0])
 
@@ -352,10 +357,9 @@ class Store:
         )
 
     def failed_pending(self, job: int, reason: str, now: int) -> None:
-        """It never ran; what it would have waited for stays on record."""
+        """It never ran; what it would have waited for, its time too, stays on record."""
         self._db.execute(
-            "UPDATE jobs SET state = 'failed', reason = ?, finished_at = ?, due = NULL"
-            " WHERE id = ?",
+            "UPDATE jobs SET state = 'failed', reason = ?, finished_at = ? WHERE id = ?",
             (reason, now, job),
         )
 
@@ -443,14 +447,16 @@ class Store:
             (reason, now, due, failures, job),
         )
 
-    def requeued(self, job: int, now: int, *, unmet: int = 0, held: bool = False) -> None:
+    def requeued(
+        self, job: int, now: int, *, unmet: int = 0, held: bool = False, due: int | None = None
+    ) -> None:
         """The user's way back into the queue; the attempts so far and their output stay."""
-        reason = waiting_reason(held=held, unmet=unmet, due=None, failures=0)
+        reason = waiting_reason(held=held, unmet=unmet, due=due, failures=0)
         self._db.execute(
             "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, progress = NULL,"
             " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL,"
-            " held = ?, unmet = ?, due = NULL, failures = 0 WHERE id = ?",
-            (reason, now, held, unmet, job),
+            " held = ?, unmet = ?, due = ?, failures = 0 WHERE id = ?",
+            (reason, now, held, unmet, due, job),
         )
 
     def renew_environment(self, job: int, old: int, new: int) -> None:

@@ -130,6 +130,53 @@ def test_with_two_failed_parents_both_have_to_come_back(daemon, tmp_path):
     assert states(daemon, child) == [("completed", None)]
 
 
+def test_a_dependant_that_comes_back_keeps_its_time(daemon, tmp_path):
+    bad = submit(daemon, f"test -e {tmp_path}/mended")
+    child = submit(daemon, "true", after=after(bad), at=now_us() / 1e6 + 3600)
+    late = submit(daemon, "true", after=after(bad), delay=3600)
+    daemon.wait(bad, child, late)
+    assert states(daemon, child) == [("failed", f"dependency failed: {bad}")]
+    before = daemon.sql("SELECT due FROM jobs WHERE id IN (?, ?)", child, late)
+    (tmp_path / "mended").touch()
+    daemon.client.restart(ids(bad))
+    daemon.wait(bad)
+    settled(daemon)
+    assert states(daemon, child, late) == [("pending", "delayed")] * 2
+    assert daemon.sql("SELECT due FROM jobs WHERE id IN (?, ?)", child, late) == before
+
+
+def test_a_time_that_passed_while_its_dependant_was_failed_is_over(daemon, tmp_path):
+    bad = submit(daemon, f"test -e {tmp_path}/mended")
+    child = submit(daemon, "true", after=after(bad), delay=0.2)
+    daemon.wait(bad, child)
+    wait_until(lambda: daemon.sql("SELECT due FROM jobs WHERE id = ?", child)[0][0] < now_us())
+    # What has failed does not come due, and nobody wakes up for it.
+    assert daemon.daemon._store.next_due() is None
+    (tmp_path / "mended").touch()
+    daemon.client.restart(ids(bad))
+    daemon.wait(bad, child)
+    assert states(daemon, child) == [("completed", None)]
+
+
+def test_a_dependant_does_not_come_back_into_a_group_that_is_gone(daemon, tmp_path):
+    daemon.client.groups(Groups(action="add", name="gone", workers=1))
+    bad = submit(daemon, f"test -e {tmp_path}/mended")
+    child = submit(daemon, "true", after=after(bad), group="gone")
+    daemon.wait(bad, child)
+    daemon.client.groups(Groups(action="rm", name="gone"))
+    (tmp_path / "mended").touch()
+    daemon.client.restart(ids(bad))
+    daemon.wait(bad)
+    settled(daemon)
+    assert states(daemon, child) == [("failed", f"dependency failed: {bad}")]
+    (error,) = daemon.client.restart(ids(child)).errors
+    assert error.text == "its group gone was removed; jobctl groups add gone --workers N"
+    daemon.client.groups(Groups(action="add", name="gone", workers=1))
+    daemon.client.restart(ids(child))
+    daemon.wait(child)
+    assert states(daemon, child) == [("completed", None)]
+
+
 def test_a_parent_that_others_wait_for_is_not_removed(quiet):
     parent = submit(quiet, "true")
     child = submit(quiet, "true", after=after(parent))
