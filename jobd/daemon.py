@@ -280,7 +280,7 @@ class Daemon:
     # --- run --------------------------------------------------------------------------------
 
     def tell(self, news: News) -> None:
-        """From any thread, or a signal handler."""
+        """From any thread."""
         self._inbox.put(news)
 
     def run(self) -> News:
@@ -481,6 +481,7 @@ def main() -> NoReturn:
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for name in JOB_VARIABLES:
         os.environ.pop(name, None)
     setup = setup_of(plan)
@@ -505,7 +506,6 @@ def main() -> NoReturn:
     # Never by way of sys.exit: it would join worker threads, and they wait for their jobs.
     try:
         daemon = Daemon(setup, link)
-        _catch_signals(daemon)
         daemon.start()
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)
@@ -515,9 +515,7 @@ def main() -> NoReturn:
     except Exception:
         log.exception("cannot start")
         _exit(1)
-    # The supervisor started us with its signals blocked: none was lost, and all threads but this
-    # one keep them blocked. One that went elsewhere would not wake the thread that handles it.
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    threading.Thread(target=_await_signals, args=[daemon], name="signals", daemon=True).start()
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())
     try:
@@ -532,10 +530,15 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _catch_signals(daemon: Daemon) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.tell(News.DRAIN))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def _await_signals(daemon: Daemon) -> None:
+    """The supervisor started us with these blocked, and all threads keep them so: none is lost.
+
+    A handler would not do. What comes just before the main thread goes to sleep is handled only
+    when something else wakes it up.
+    """
+    while True:
+        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+        daemon.tell(News.DRAIN)
 
 
 def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
