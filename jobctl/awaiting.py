@@ -8,7 +8,8 @@ from jobctl import follow, outcome
 from jobctl.acting import stop_and_wait
 from jobctl.client import Client
 from jobctl.render import notices, streams
-from jobd.contract.models import Output, Selector, Submitted
+from jobd.contract.errors import NotFound
+from jobd.contract.models import Selector, Submitted
 
 
 def wait_for(client: Client, submitted: Submitted, *, stop: bool = False) -> int:
@@ -40,15 +41,20 @@ def _stop(client: Client, submitted: Submitted) -> int:
 
 
 def _stream(client: Client, job: int) -> None:
-    """Copy the output as it grows; the job's exit code counts also when nobody reads on."""
+    """Copy the output of all attempts as it grows.
+
+    The job's exit code counts also when nobody reads on, or when it is removed meanwhile.
+    """
     last = b"\n"
     try:
-        for piece in follow.output(client, Output(id=job), follow=True):
+        for piece in follow.all_output(client, job):
             if piece.data:
                 streams.raw(piece.data)
                 last = piece.data[-1:]
     except BrokenPipeError:
         streams.abandon_stdout()
+    except NotFound:
+        pass  # the verdict says so
     if last != b"\n":
         streams.end_line()
 

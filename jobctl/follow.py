@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from jobctl.client import Client
+from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     FINISHED,
     EventPage,
@@ -111,6 +112,38 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
             tail=None,
             wait=wait,
         )
+
+
+def all_output(client: Client, job: int) -> Iterator[Piece]:
+    """The output of every attempt, in order and whole, until the job has finished.
+
+    An attempt is asked for by its number: "the latest" may be over before anybody asks for it.
+    """
+    attempt = 0
+    while (latest := _started_after(client, job, attempt)) is not None:
+        while attempt < latest:
+            attempt += 1
+            try:
+                yield from output(client, Output(id=job, attempt=attempt), follow=True)
+            except NotFound:
+                latest = client.show(job).job.attempt
+                # Taken back before its process came to be: the number comes again. Otherwise
+                # only its output is gone.
+                attempt = min(attempt, latest)
+
+
+def _started_after(client: Client, job: int, attempt: int) -> int | None:
+    """Wait until there is a later attempt: the latest one. None: the job finished without."""
+    chosen = Selector(ids=[(job, job)])
+    # The cursor first: what changes behind this look wakes us.
+    after = client.events(Events(after=None)).next
+    while True:
+        found = client.show(job).job
+        if found.attempt > attempt:
+            return found.attempt
+        if found.state in FINISHED:
+            return None
+        after = client.events(Events(selector=chosen, after=after, wait=MAX_WAIT)).next
 
 
 def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:

@@ -60,7 +60,7 @@ def _warn(found: Manifest, environment: Mapping[bytes, bytes]) -> None:
             directories[node.cwd] = None
         elif not node.command.shell:
             own = {**environment, **node.variables}
-            program = missing_program(node.command.argv, own, node.cwd)
+            program = missing_program(node.command.argv[0], own, node.cwd)
             programs |= {} if program is None else {program: None}
     for program in programs:
         notices.not_found(program)

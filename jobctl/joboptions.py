@@ -165,7 +165,8 @@ def of_job() -> list[Option]:
         ),
         Option(
             "--max-output", section=TRACK, type=Word("size", sizes.parse), metavar="SIZE",
-            help="Keep so much of each attempt's output (50MB): its begin and its end, half each.",
+            help="Keep so much of each attempt's output (50MB): its begin and its end, half each;"
+            " 0: all.",
         ),
     ]  # fmt: skip
 

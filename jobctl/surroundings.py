@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -90,9 +91,29 @@ def umask() -> int:
     return mask
 
 
-def missing_program(argv: list[bytes], environ: Mapping[bytes, bytes], cwd: bytes) -> str | None:
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9_@%+:,./-]+")
+"""A word that says the same to a shell as to us."""
+_RESERVED: Final = frozenset(
+    b"alias bg bind break builtin caller case cd command compgen complete compopt continue coproc"
+    b" declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi"
+    b" for function getopts hash help history if in jobs kill let local logout mapfile popd printf"
+    b" pushd pwd read readarray readonly return select set shift shopt source suspend test then"
+    b" time times trap true type typeset ulimit umask unalias unset until wait while . : autoload"
+    b" emulate foreach noglob print repeat setopt unsetopt whence zmodload zstyle".split()
+)
+"""What a shell may know by itself."""
+
+
+def program_of(line: bytes) -> bytes | None:
+    """The program that a shell line runs, where that is certain: nothing in it is syntax."""
+    words = line.split()
+    if not words or not all(_PLAIN.fullmatch(word) for word in words) or words[0] in _RESERVED:
+        return None
+    return words[0]
+
+
+def missing_program(program: bytes, environ: Mapping[bytes, bytes], cwd: bytes) -> str | None:
     """The name of a program that would not be found when the job starts, else None."""
-    program = argv[0]
     if b"/" in program:
         return None if os.path.exists(os.path.join(cwd, program)) else os.fsdecode(program)
     for folder in environ.get(b"PATH", os.fsencode(os.defpath)).split(b":"):

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.errors import StoreFailed
+from jobd.contract.meant import counted
 from jobd.contract.paths import Paths, is_supervised
 from jobd.store.inspection import RESTORE, Fault, Inspection
 from jobd.store.untouched import open_untouched
@@ -166,7 +167,8 @@ class _Files:
                 elif not name.endswith((".cut", ".cut.new")):
                     strange += 1
         if strange:
-            self.notes.append(f"{strange} files in {self._paths.output} are none of jobd's")
+            found = f"{counted(strange, 'file')} in {self._paths.output}"
+            self.notes.append(f"{found} of another name than jobd gives")
 
     def _unknown(self, inspection: Inspection, there: list[tuple[int, int]]) -> Iterator[Finding]:
         last = inspection.last_id()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from jobd.contract.errors import BadRequest, JobdError
-from jobd.contract.meant import closest, no_option
+from jobd.contract.meant import closest, counted, no_option
 from jobd.contract.models import DaemonStatus, State
 from jobd.contract.paths import Paths, is_supervised, locate
 from jobd.contract.version import VERSION
@@ -142,7 +142,7 @@ def start(
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
-        workers_now = f"{found.workers} worker{'' if found.workers == 1 else 's'}"
+        workers_now = counted(found.workers, "worker")
         click.echo(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
     if already and options != lifecycle.StartOptions():
         click.echo("its options stay as they were; workers: jobctl workers N", err=True)
@@ -200,7 +200,7 @@ def restart() -> None:
     from jobd import lifecycle
 
     found = lifecycle.restart(locate())
-    went_on = f"{found.busy} job{'' if found.busy == 1 else 's'} running on"
+    went_on = f"{counted(found.busy, 'job')} running on"
     click.echo(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
 
 
@@ -294,21 +294,43 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     path = locate().log
     if not path.exists():
         raise JobdError(f"there is no log at {path} yet")
-    # tail(1) follows a growing, replaced or truncated file better than we would.
-    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", str(path)]
     try:
+        for older, count in _older(path, lines):
+            subprocess.run(["tail", "-n", str(count), "--", str(older)], check=True)
+        # tail(1) follows a growing, replaced or truncated file better than we would.
+        command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", str(path)]
         sys.exit(subprocess.run(command, check=False).returncode)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, subprocess.CalledProcessError):
         sys.exit(0)
+
+
+def _older(path: Path, lines: int) -> list[tuple[Path, int]]:
+    """Where the log has been begun anew: the old logs, and how much of each is still wanted."""
+    from jobd.logfile import KEPT
+
+    found: list[tuple[Path, int]] = []
+    file = path
+    for number in range(1, KEPT + 1):
+        lines -= _lines_of(file)
+        file = path.with_name(f"{path.name}.{number}")
+        if lines <= 0 or not file.exists():
+            break
+        found.insert(0, (file, lines))
+    return found
+
+
+def _lines_of(file: Path) -> int:
+    with file.open("rb") as stream:
+        return sum(1 for _ in stream)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def check(as_json: bool) -> None:  # noqa: FBT001 - click
-    """Verify store and output files, running or stopped; changes nothing.
+    """Verify store and output files; changes nothing.
 
-    What is wrong is printed line by line, with what to do about it. Exit code 0: all is well.
-    1: something is not.
+    Also while the daemon is stopped. What is wrong is printed line by line, with what to do
+    about it. Exit code 0: all is well. 1: something is not.
 
     \b
     Example:
@@ -332,9 +354,11 @@ def check(as_json: bool) -> None:  # noqa: FBT001 - click
 
 def _check_verdict(report: Report) -> str:
     if report.findings:
-        return f"jobd: {len(report.findings)} findings in {_tilde(report.database)} and its output"
+        found = counted(len(report.findings), "finding")
+        return f"jobd: {found} in {_tilde(report.database)} and its output"
     return (
-        f"all is well: {report.jobs} jobs, {report.outputs} output files, schema {report.schema},"
+        f"all is well: {counted(report.jobs or 0, 'job')},"
+        f" {counted(report.outputs, 'output file')}, schema {report.schema},"
         f" {_tilde(report.database)}"
     )
 
@@ -348,11 +372,12 @@ def _plain(text: str) -> str:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
-    """Copy the database to FILE, as it is at one moment, running or stopped.
+    """Copy the database to FILE, running or stopped.
 
-    Jobs, history and captured environments are in it (so FILE is yours alone, 0600); the output
-    of the jobs is not. To restore it: jobd stop, move jobd.db, jobd.db-wal and jobd.db-shm away,
-    copy FILE in the place of jobd.db, jobd start.
+    The copy is the database as it is at one moment. Jobs, history and captured environments are
+    in it (so FILE is yours alone, 0600); the output of the jobs is not. To restore it: jobd
+    stop, move jobd.db, jobd.db-wal and jobd.db-shm away, copy FILE in the place of jobd.db,
+    jobd start.
 
     \b
     Example:
@@ -362,7 +387,7 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 
     paths = _paths_in_use()
     jobs = backup(paths.database, file.absolute(), running=is_supervised(paths.socket), force=force)
-    click.echo(f"{file}: {jobs} jobs, {_size(file.stat().st_size)}")
+    click.echo(f"{file}: {counted(jobs, 'job')}, {_size(file.stat().st_size)}")
 
 
 def _paths_in_use() -> Paths:

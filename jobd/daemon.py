@@ -454,7 +454,9 @@ def _tree_size(root: Path) -> int | None:
             if count > _COUNTED_FILES:
                 return None
             with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(folder, name)).st_size
+                found = os.stat(os.path.join(folder, name))
+                # What was cut out of an output takes no room (in units of 512 bytes: stat(2)).
+                total += min(found.st_size, found.st_blocks * 512)
     return total
 
 

@@ -100,7 +100,8 @@ class Observer:
                 self._report(run, reading)
 
     def _cut(self, run: Run, *, final: bool = False) -> None:
-        limit = run.started.spec.max_output or self._max_output
+        own = run.started.spec.max_output
+        limit = self._max_output if own is None else own
         if not limit or not self._cuts:
             return
         try:

@@ -8,7 +8,7 @@ import msgspec
 
 from jobd.books import Books
 from jobd.clock import now_us
-from jobd.contract.errors import BadRequest, Refused
+from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     DEFAULT_GROUP,
     Groups,
@@ -89,7 +89,7 @@ class Shares:
     def _share(self, name: str) -> Share:
         share = self._ledger.groups.get(name)
         if share is None:
-            raise BadRequest(f"there is no group {name!r}; see: jobctl groups")
+            raise NotFound(f"there is no group {name!r}; see: jobctl groups")
         return share
 
     def _put_group(self, name: str, share: Share) -> None:

@@ -49,11 +49,12 @@ def command(  # one an option
         return _print_path(client, request)
     from jobctl import follow as following
 
+    said = False
     for piece in following.output(client, request, follow=follow):
         if piece.data:
             streams.raw(piece.data)
-        elif piece.state is State.PENDING:
-            notices.not_started(piece.id)
+        elif not piece.attempt or piece.state is State.PENDING:
+            said = said or notices.not_started(piece, follow=follow)
     return 0
 
 

@@ -18,6 +18,7 @@ from jobctl.surroundings import (
     clean,
     environment,
     missing_program,
+    program_of,
     umask,
     working_directory,
 )
@@ -256,8 +257,10 @@ def read_lines(file: str) -> list[Command]:
 def _warn(request: Submit) -> None:
     """Of what is not there now. A job that it waits for may make it."""
     first, options = request.commands[0], request.options
-    if not first.shell and not first.script:
-        program = missing_program(first.argv, request.environment, request.cwd)
+    named = program_of(first.argv[0]) if first.shell else first.argv[0]
+    # A shell of one's own may know more words than sh.
+    if named is not None and not first.script and not (first.shell and options.shell):
+        program = missing_program(named, request.environment, request.cwd)
         if program is not None:
             notices.not_found(program)
     waits = options.after or options.after_any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +11,7 @@ from jobctl.examples import example
 from jobctl.options import as_json
 from jobctl.render import data, live, notices, streams
 from jobctl.selecting import selects
-from jobd.contract.models import Events, Job, List, Selector
+from jobd.contract.models import Events, List, Page, Selector
 
 if TYPE_CHECKING:
     from jobctl.client import Client
@@ -62,7 +61,7 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
     if streams.can_redraw() and not as_json:
         _redraw(client, chosen, after)
     else:
-        _print_lines(client, chosen, after, page.jobs, as_json=as_json)
+        _print_lines(client, chosen, after, page, as_json=as_json)
     return code
 
 
@@ -75,13 +74,18 @@ def _redraw(client: Client, selector: Selector, after: int) -> None:
 
 
 def _print_lines(
-    client: Client, selector: Selector, after: int, running: Iterable[Job], *, as_json: bool
+    client: Client, selector: Selector, after: int, standing: Page, *, as_json: bool
 ) -> None:
     from jobctl import follow
 
-    for job in () if as_json else running:
+    silent = not standing.missing
+    for job in () if as_json else standing.jobs:
         # It says so itself only when it next changes.
         live.standing(job)
+        silent = False
     for page in follow.changes(client, selector, after):
+        if silent and not page.events:
+            notices.watched(unfinished=bool(page.unfinished))
+        silent = False
         for event in page.events:
             (data.record if as_json else live.event)(event)

@@ -49,7 +49,7 @@ def _of_group(client: Client, group: str, count: int | str | None, *, as_json: b
         request = Groups(action="set", name=group, workers=limit_of(count))
     found = [share for share in client.groups(request).groups if share.name == group]
     if not found:
-        raise NotFound(f"group {group} does not exist; add it: jobctl groups add {group}")
+        raise NotFound(f"there is no group {group!r}; see: jobctl groups")
     if as_json:
         data.document(found[0])
     else:

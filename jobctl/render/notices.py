@@ -9,7 +9,7 @@ from typing import Final
 
 from jobctl.outcome import finished
 from jobctl.render import streams, text, words
-from jobd.contract.models import Acted, Job, State, Submitted, Waited, WorkersReply
+from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
 
 _VERDICTS: Final = 20
 """Failed jobs that a verdict describes one by one."""
@@ -63,13 +63,36 @@ def history_begins(seq: int) -> None:
     streams.notice(f"the history begins at {seq}; older events are no longer kept")
 
 
-def not_started(job: int) -> None:
-    streams.hint(f"job {job} has not started yet; follow: jobctl logs -f {job}")
+def not_started(piece: Piece, *, follow: bool) -> bool:
+    """Why there is no output; it is said once."""
+    job = piece.id
+    if piece.state is not State.PENDING:
+        streams.notice(f"job {job} never started; why: jobctl show {job}")
+    elif follow:
+        streams.notice(f"job {job} has not started yet; its output follows")
+    elif piece.attempt > 1:
+        earlier = piece.attempt - 1
+        streams.notice(
+            f"attempt {piece.attempt} of job {job} has not started yet; "
+            f"the one before: jobctl logs --attempt {earlier} {job}"
+        )
+    else:
+        streams.notice(f"job {job} has not started yet; follow: jobctl logs -f {job}")
+    return True
 
 
 def nothing_selected() -> int:
     streams.notice("no jobs selected")
     return 0
+
+
+def watched(*, unfinished: bool) -> None:
+    """Why `watch` prints no line of a job."""
+    streams.notice(
+        "nothing runs yet; a line follows with each change"
+        if unfinished
+        else "nothing to watch: all of it has finished"
+    )
 
 
 def submitted(result: Submitted) -> None:
@@ -186,6 +209,8 @@ def verdict(waited: Waited, *, any_of: bool = False) -> None:
         _verdict_of_one(waited.jobs[0], waited.last_lines)
     elif waited.total:
         _verdict_of_many(waited, any_of=any_of)
+    elif not waited.missing:
+        nothing_selected()
 
 
 def _verdict_of_one(job: Job, last_lines: dict[int, str]) -> None:

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, field
 
 from jobd.contract import durations, sizes
 from jobd.contract.errors import BadRequest
+from jobd.contract.meant import closest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group, Seconds
 
 MAX_EVENTS: Final = 1_000_000
@@ -124,6 +125,20 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retention: Retention = field(default_factory=Retention)
 
 
+TABLES: Final[dict[str, type[Struct]]] = {
+    "": Config,
+    "daemon": DaemonConfig,
+    "groups[...]": GroupConfig,
+    "gpus": GpuConfig,
+    "access": AccessConfig,
+    "retention": Retention,
+    "retention.completed": Limits,
+    "retention.failed": Limits,
+    "retention.stopped": Limits,
+}
+"""What may stand where, each table named as msgspec names it in its errors."""
+
+
 def load(path: Path, *, required: bool = False) -> Config:
     """Read the file; a missing one means the defaults, unless it was asked for by name.
 
@@ -142,7 +157,8 @@ def load(path: Path, *, required: bool = False) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise BadRequest(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
-        raise BadRequest(f"{path}{_line_of(str(error), text)}: {error}") from error
+        said = str(error)
+        raise BadRequest(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
 
 
 def _convert(tables: dict[str, Any]) -> Config:
@@ -209,6 +225,19 @@ _KEY_IN: Final = re.compile(r"unknown field `([^`]+)`")
 _PATH_IN: Final = re.compile(r"at `\$\.?([^`]*)`")
 _QUOTES: Final = re.compile(r"[\s\"']")
 _HEADER: Final = re.compile(r"\s*\[\[?([^\]]+)\]")
+
+
+def _meant(message: str) -> str:
+    """What an unknown key or table was probably meant to be, or where it belongs."""
+    key, place = _KEY_IN.search(message), _PATH_IN.search(message)
+    if key is None:
+        return ""
+    table = TABLES.get(place[1] if place else "", Config)
+    meant = closest(key[1], table.__struct_fields__)
+    if meant:
+        return f"; did you mean: {meant}"
+    home = next((name for name, kind in TABLES.items() if key[1] in kind.__struct_fields__), "")
+    return f"; it belongs into [{home}]" if home else ""
 
 
 def _line_of(message: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What somebody probably meant who typed a word that does not exist."""
+"""Words: what somebody probably meant who typed one that does not exist; one or several."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def no_option(word: str, options: Iterable[str]) -> str:
     """The whole message: `no option --prio; did you mean: --priority`."""
     meant = closest(word, [name for name in options if name.startswith("--")])
     return f"no option {word}{f'; did you mean: {meant}' if meant else ''}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

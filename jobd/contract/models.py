@@ -257,7 +257,7 @@ class Options(Record, frozen=True, kw_only=True):
     """A file, its path absolute; empty: /dev/null."""
     progress: Annotated[str, Meta(max_length=1000)] = "auto"
     """`auto`, `none`, or a regular expression that finds the percentage in the output."""
-    max_output: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    max_output: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     """Bytes of output that are kept of each attempt."""
 
 

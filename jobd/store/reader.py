@@ -167,6 +167,10 @@ class Reader:
             "SELECT e.job FROM events AS e JOIN jobs AS j ON j.id = e.job"
             " WHERE e.event = 'started' ORDER BY e.seq DESC LIMIT 1"
         )
+        # The history may have been cut off behind them; the last attempt written down began last.
+        rows = rows or self._all(
+            "SELECT job FROM attempts ORDER BY started_at DESC, job DESC LIMIT 1"
+        )
         return int(str(rows[0][0])) if rows else None
 
     def attempts(self, job: int) -> list[AttemptRow]:

@@ -29,10 +29,10 @@ def test_check_and_backup_beside_a_daemon_and_without_one(instance):
     instance.jobctl("submit", "-w", "echo hello")
     for _ in range(2):
         found = instance.jobd("check")
-        assert found.stdout.startswith("all is well: 1 jobs, 1 output files, schema ")
+        assert found.stdout.startswith("all is well: 1 job, 1 output file, schema ")
         assert json.loads(instance.jobd("check", "--json").stdout)["findings"] == []
         said = instance.jobd("backup", "--force", "copy.db")
-        assert said.stdout.startswith("copy.db: 1 jobs, ")
+        assert said.stdout.startswith("copy.db: 1 job, ")
         assert stat.S_IMODE((instance.work / "copy.db").stat().st_mode) == 0o600
         instance.jobd("stop")
     refused = instance.jobd("backup", "copy.db", code=1)
@@ -54,7 +54,7 @@ def test_the_files_of_an_instance_in_memory_are_found(instance):
     instance.start("--ephemeral")
     instance.id_of("true")
     assert "/dev/shm/" in instance.jobd("check").stdout
-    assert instance.jobd("backup", "copy.db").stdout.startswith("copy.db: 1 jobs, ")
+    assert instance.jobd("backup", "copy.db").stdout.startswith("copy.db: 1 job, ")
 
 
 # --- a small disk -------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_output_that_is_missing_cut_or_nobodys_is_found(stopped):
         "the output of job 2 was cut: 2 of 4 bytes",
         f"{paths.output_of(3, 7)} belongs to no job",
     ]
-    assert report.notes == [f"1 files in {paths.output} are none of jobd's"]
+    assert report.notes == [f"1 file in {paths.output} of another name than jobd gives"]
 
 
 def test_output_of_jobs_that_the_database_never_heard_of_is_told(stopped):

@@ -1,9 +1,11 @@
 """Everyday commands against a real daemon that starts nothing by itself."""
 
+import msgspec
 import pytest
 
-from jobd.contract.models import Command, Options, State, Submit
-from tests.integration.inside import ids
+from jobctl import follow
+from jobd.contract.models import Command, Options, Output, State, Submit
+from tests.integration.inside import ids, submit_of
 from tests.jobctl.fakes import jobctl
 
 
@@ -61,3 +63,30 @@ def test_filters_add_up(queue):
     assert run(queue, "wait", "--timeout", "0", "--tag", "night")[0] == 124
     assert run(queue, "stop", "--group", "default")[1] == ["1", "2", "4"]
     assert queue.job(4).state is State.STOPPED
+
+
+def test_the_job_started_last_is_found_also_without_its_history(make):
+    daemon = make()
+    for line in ("echo first", "echo last"):
+        daemon.wait(daemon.submit(line))
+    daemon.sql("DELETE FROM events")
+    assert daemon.client.output(Output()).data == b"last\n"
+
+
+def test_no_limit_of_output_for_one_job_alone(make):
+    daemon = make(max_output="1kB")
+    request = submit_of("head -c 200000 /dev/zero | tr '\\0' x")
+    options = msgspec.structs.replace(request.options, max_output=0)
+    job = daemon.client.submit(msgspec.structs.replace(request, options=options)).first
+    daemon.wait(job)
+    assert len(daemon.client.output(Output(id=job)).data) == 200_000
+
+
+def test_every_attempt_is_followed(make):
+    daemon = make()
+    request = submit_of('echo attempt $JOBD_ATTEMPT; test "$JOBD_ATTEMPT" = 3')
+    options = msgspec.structs.replace(request.options, retries=5, retry_delay=0.0)
+    job = daemon.client.submit(msgspec.structs.replace(request, options=options)).first
+    daemon.wait(job)
+    found = b"".join(piece.data for piece in follow.all_output(daemon.client, job))
+    assert found == b"attempt 1\nattempt 2\nattempt 3\n"

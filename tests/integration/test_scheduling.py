@@ -7,7 +7,7 @@ import pytest
 
 from jobd import kernel
 from jobd.clock import now_us
-from jobd.contract.errors import BadRequest, Refused
+from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     Acted,
     Command,
@@ -268,7 +268,7 @@ def test_groups_are_made_changed_and_removed(quiet):
     quiet.client.edit(Edit(id=job, group="default"))
     assert [g.name for g in groups(Groups(action="rm", name="gpu")).groups] == ["default"]
     for action in ("set", "rm"):
-        with pytest.raises(BadRequest, match="there is no group 'gpu'"):
+        with pytest.raises(NotFound, match="there is no group 'gpu'"):
             groups(Groups(action=action, name="gpu"))
     with pytest.raises(Refused, match="always stays"):
         groups(Groups(action="rm", name="default"))

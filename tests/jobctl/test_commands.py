@@ -597,3 +597,37 @@ def test_watching_what_does_not_exist():
     )
     result = jobctl("watch", "9", client=client)
     assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
+
+
+def test_watching_says_why_it_is_silent():
+    over = FakeClient(events=EventPage(events=[], next=1, unfinished=0), list=Page(jobs=[]))
+    result = jobctl("watch", client=over)
+    assert (result.code, result.stdout) == (0, b"")
+    assert result.stderr == "nothing to watch: all of it has finished\n"
+    waits = [EventPage(events=[], next=1, unfinished=n) for n in (1, 1, 1, 0)]
+    result = jobctl("watch", client=FakeClient(events=waits, list=Page(jobs=[])))
+    assert result.stderr == "nothing runs yet; a line follows with each change\n"
+
+
+def test_waiting_for_a_range_with_no_job_in_it():
+    client = FakeClient(wait=Waited(done=True, total=0))
+    result = jobctl("wait", "90-99", client=client)
+    assert (result.code, result.stderr) == (0, "no jobs selected\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "attempt", "state", "ended", "said"),
+    [
+        ([], 1, "pending", False, "job 7 has not started yet; follow: jobctl logs -f 7\n"),
+        (["-f"], 1, "pending", True, "job 7 has not started yet; its output follows\n"),
+        ([], 0, "stopped", True, "job 7 never started; why: jobctl show 7\n"),
+        ([], 2, "pending", False, "attempt 2 of job 7 has not started yet; "
+         "the one before: jobctl logs --attempt 1 7\n"),
+    ],
+)  # fmt: skip
+def test_logs_say_why_there_are_none(args, attempt, state, ended, said):
+    piece = Piece(
+        id=7, attempt=attempt, data=b"", offset=0, ended=ended, state=State(state), path=""
+    )
+    result = jobctl("logs", *args, "7", client=FakeClient(output=piece))
+    assert (result.code, result.stdout, result.stderr) == (0, b"", said)

@@ -121,7 +121,7 @@ def test_workers_of_a_group():
 def test_workers_of_a_group_that_is_not_there():
     result = jobctl("workers", "-g", "nope", client=group_client())
     assert result.code == 1
-    assert "jobctl groups add nope" in result.stderr
+    assert result.stderr == "jobctl: there is no group 'nope'; see: jobctl groups\n"
 
 
 def test_all_workers_are_no_number():

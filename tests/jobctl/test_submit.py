@@ -2,9 +2,20 @@ import os
 
 import pytest
 
-from jobctl.surroundings import directory, environment, missing_program, umask
-from jobd.contract.errors import ShuttingDown
-from jobd.contract.models import Output, Page, Piece, Shown, State, Submit, Submitted, Waited
+from jobctl.surroundings import directory, environment, missing_program, program_of, umask
+from jobd.contract.errors import NotFound, ShuttingDown
+from jobd.contract.models import (
+    EventPage,
+    Events,
+    Output,
+    Page,
+    Piece,
+    Shown,
+    State,
+    Submit,
+    Submitted,
+    Waited,
+)
 from tests.jobctl.fakes import FakeClient, job, jobctl
 
 ONE = Submitted(first=12, last=12, starts_now=True, busy=1, workers=3)
@@ -90,7 +101,7 @@ def test_options_travel():
 
 
 def test_id_alone_on_stdout_and_no_hint_to_a_script():
-    result = jobctl("submit", "x", client=FakeClient(submit=ONE))
+    result = jobctl("submit", "true", client=FakeClient(submit=ONE))
     assert (result.stdout, result.stderr) == (b"12\n", "")
 
 
@@ -108,7 +119,7 @@ def test_id_alone_on_stdout_and_no_hint_to_a_script():
 def test_hint_on_a_terminal(reply, hint):
     shown = Shown(job=job(reply.first, "pending", reason="queued"), attempts=[], events=[])
     client = FakeClient(submit=reply, show=shown)
-    assert jobctl("submit", "x", client=client, terminal=True).stderr == hint
+    assert jobctl("submit", "true", client=client, terminal=True).stderr == hint
 
 
 def test_lines_of_a_file(tmp_path):
@@ -149,9 +160,9 @@ def test_a_nul_is_named_with_its_line():
 
 def test_json_of_one_and_of_many():
     one = FakeClient(submit=ONE, show=Shown(job=job(12), attempts=[], events=[]))
-    assert jobctl("submit", "--json", "x", client=one).out.startswith("{")
+    assert jobctl("submit", "--json", "true", client=one).out.startswith("{")
     many = FakeClient(submit=ONE, list=Page(jobs=[job(12)]))
-    assert jobctl("submit", "--json", "--file", "-", client=many, stdin=b"x").out.startswith("[")
+    assert jobctl("submit", "--json", "--file", "-", client=many, stdin=b"true").out.startswith("[")
 
 
 def test_a_program_that_is_not_there_is_a_warning():
@@ -161,8 +172,33 @@ def test_a_program_that_is_not_there_is_a_warning():
 
 
 def test_shutting_down():
-    result = jobctl("submit", "x", client=FakeClient(submit=ShuttingDown("jobd is shutting down")))
+    result = jobctl(
+        "submit", "true", client=FakeClient(submit=ShuttingDown("jobd is shutting down"))
+    )
     assert (result.code, result.stderr) == (75, "jobctl: jobd is shutting down\n")
+
+
+@pytest.mark.parametrize("line", ["nosuchthing", "nosuchthing -x a/b", " nosuchthing", "./nosuch"])
+def test_a_shell_line_whose_program_is_certainly_not_there(line):
+    result = jobctl("submit", line, client=FakeClient(submit=ONE))
+    assert result.code == 0
+    assert result.stderr == f"jobctl: warning: {line.split()[0]}: not found in PATH\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["true", "nosuch() { :; }; nosuch", "X=1 nosuch", "$nosuch", "cd /", "ulimit -a", "a|b",
+     "x 'y'", "x *", "x >y", "alias x"],
+)  # fmt: skip
+def test_of_what_a_shell_may_know_nothing_is_said(line):
+    assert jobctl("submit", line, client=FakeClient(submit=ONE)).stderr == ""
+
+
+def test_a_program_of_a_line():
+    assert program_of(b" make  data ") == b"make"
+    assert [program_of(line) for line in (b"", b"if x", b"a;b", b"a=b", b"[ x ]", b"x ~")] == [
+        None
+    ] * 6
 
 
 # --- --wait -------------------------------------------------------------------------------
@@ -178,15 +214,76 @@ def _pieces(*data):
         offset += len(piece)
 
 
+EVENTS = EventPage(events=[], next=7)
+
+
+def _shown(ended):
+    return Shown(job=ended, attempts=[], events=[])
+
+
 def _waiting(ended, *data):
     waited = Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended])
-    return FakeClient(submit=ONE, output=list(_pieces(*data)), wait=waited)
+    return FakeClient(
+        submit=ONE, output=list(_pieces(*data)), wait=waited, show=_shown(ended), events=EVENTS
+    )
+
+
+def _attempt(number, data, **fields):
+    return Piece(
+        id=12, attempt=number, data=data, offset=0, ended=True, state=State.PENDING, path="/o",
+        **fields,
+    )  # fmt: skip
+
+
+def test_wait_shows_every_attempt_though_it_comes_late():
+    """Two are over before anybody asks for one; the third starts when the second was read."""
+    ended = job(12, attempt=3)
+    waited = Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended])
+    client = FakeClient(
+        submit=ONE,
+        events=EVENTS,
+        show=[_shown(job(12, "pending", attempt=2))] * 2 + [_shown(ended)],
+        output=lambda request: _attempt(request.attempt, b"attempt %d\n" % request.attempt),
+        wait=waited,
+    )
+    result = jobctl("submit", "-w", "--retries", "2", "true", client=client)
+    assert (result.code, result.stdout) == (0, b"attempt 1\nattempt 2\nattempt 3\n")
+    waits = [request.after for request in client.of(Events) if request.wait]
+    assert waits == [7]
+
+
+def test_wait_goes_on_where_an_attempt_was_taken_back_or_its_output_is_gone():
+    """The first has no file any more; the second never came to be, and then it did."""
+    ended = job(12, attempt=2)
+    once = iter([NotFound("gone"), NotFound("no attempt 2"), _attempt(2, b"two\n")])
+
+    def output(_request):
+        answer = next(once)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = FakeClient(
+        submit=ONE,
+        events=EVENTS,
+        show=[
+            _shown(job(12, "running", attempt=2)),
+            _shown(job(12, "running", attempt=2)),
+            _shown(job(12, "pending", attempt=1)),
+            _shown(ended),
+        ],
+        output=output,
+        wait=Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended]),
+    )
+    result = jobctl("submit", "-w", "true", client=client)
+    assert (result.code, result.stdout) == (0, b"two\n")
+    assert [request.attempt for request in client.of(Output)] == [1, 2, 2]
 
 
 def test_wait_gives_output_and_exit_code():
-    failed = job(12, "failed", reason="exit code 2", exit_code=2, run_s=41)
+    failed = job(12, "failed", reason="exit code 2", attempt=1, exit_code=2, run_s=41)
     client = _waiting(failed, b"a\xff", b"", b"b\n")
-    result = jobctl("submit", "-w", "x", client=client)
+    result = jobctl("submit", "-w", "true", client=client)
     assert (result.code, result.stdout) == (2, b"a\xffb\n")
     assert result.stderr == (
         "job 12\njob 12 failed (exit code 2) after 41s; retry: jobctl restart 12\n"
@@ -195,8 +292,10 @@ def test_wait_gives_output_and_exit_code():
 
 
 def test_wait_interrupted_leaves_the_job():
-    client = FakeClient(submit=ONE, output=KeyboardInterrupt())
-    result = jobctl("submit", "-w", "x", client=client)
+    client = FakeClient(
+        submit=ONE, events=EVENTS, show=_shown(job(12, attempt=1)), output=KeyboardInterrupt()
+    )
+    result = jobctl("submit", "-w", "true", client=client)
     assert result.code == 130
     assert "job 12 goes on" in result.stderr
     assert len(client.of(Submit)) == 1
@@ -208,8 +307,8 @@ def test_wait_gives_the_exit_code_also_when_nobody_reads(monkeypatch):
 
     monkeypatch.setattr("jobctl.render.streams.raw", broken)
     monkeypatch.setattr("jobctl.render.streams.abandon_stdout", lambda: None)
-    failed = job(12, "failed", reason="exit code 3", exit_code=3)
-    assert jobctl("submit", "-w", "x", client=_waiting(failed, b"x")).code == 3
+    failed = job(12, "failed", reason="exit code 3", attempt=1, exit_code=3)
+    assert jobctl("submit", "-w", "true", client=_waiting(failed, b"x")).code == 3
 
 
 # --- surroundings -------------------------------------------------------------------------
@@ -238,7 +337,7 @@ def test_a_directory_that_is_gone(tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    result = jobctl("submit", "x")
+    result = jobctl("submit", "true")
     assert result.code == 2
     assert "--cwd" in result.stderr
     monkeypatch.chdir(tmp_path)
@@ -262,7 +361,7 @@ def test_missing_program(tmp_path):
     tool = tmp_path / "tool"
     tool.touch(mode=0o755)
     cwd = os.fsencode(tmp_path)
-    assert missing_program([b"tool"], {b"PATH": cwd}, b"/") is None
-    assert missing_program([b"./tool"], {}, cwd) is None
-    assert missing_program([b"./toll"], {}, cwd) == "./toll"
-    assert missing_program([b"tool"], {b"PATH": b"/nowhere"}, cwd) == "tool"
+    assert missing_program(b"tool", {b"PATH": cwd}, b"/") is None
+    assert missing_program(b"./tool", {}, cwd) is None
+    assert missing_program(b"./toll", {}, cwd) == "./toll"
+    assert missing_program(b"tool", {b"PATH": b"/nowhere"}, cwd) == "tool"

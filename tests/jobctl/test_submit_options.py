@@ -102,7 +102,7 @@ def test_wrong_usage_sends_nothing(args):
 
 def test_at_is_echoed():
     client = FakeClient(submit=ONE)
-    result = jobctl("submit", "--at", "2099-01-01T10:00", "x", client=client)
+    result = jobctl("submit", "--at", "2099-01-01T10:00", "true", client=client)
     assert client.sent[0].options.at == datetime(2099, 1, 1, 10).astimezone().timestamp()
     assert result.stderr.startswith("not before Thu 2099-01-01 10:00:00")
 
@@ -243,7 +243,7 @@ def test_json_of_an_array_is_an_array():
 def test_hints_say_what_it_waits_for(reason, more, hint):
     now = Shown(job=job(2, "pending", reason=reason, **more), attempts=[], events=[])
     client = FakeClient(submit=Submitted(first=2, last=2, busy=3, workers=3), show=now)
-    assert jobctl("submit", "--hold", "x", client=client, terminal=True).stderr == hint
+    assert jobctl("submit", "--hold", "true", client=client, terminal=True).stderr == hint
 
 
 def test_a_key_that_is_there_already():
@@ -251,15 +251,15 @@ def test_a_key_that_is_there_already():
         submit=Submitted(first=2, last=2, existing=True, workers=3),
         show=Shown(job=job(2), attempts=[], events=[]),
     )
-    result = jobctl("submit", "--key", "k", "x", client=client, terminal=True)
+    result = jobctl("submit", "--key", "k", "true", client=client, terminal=True)
     assert (result.out, result.stderr) == ("2\n", "is there already with this key: completed\n")
 
 
 def test_stop_on_interrupt():
     ended = job(12, "stopped", reason="by user")
     waited = Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended])
-    client = FakeClient(submit=ONE, output=KeyboardInterrupt(), stop=Acted(done=[12]), wait=waited)
-    result = jobctl("submit", "-w", "--stop-on-interrupt", "x", client=client)
+    client = FakeClient(submit=ONE, events=KeyboardInterrupt(), stop=Acted(done=[12]), wait=waited)
+    result = jobctl("submit", "-w", "--stop-on-interrupt", "true", client=client)
     assert result.code == 130
     assert [request.selector.ids for request in client.of(Stop)] == [[(12, 12)]]
     assert "stopping job 12" in result.stderr

@@ -114,3 +114,30 @@ def test_an_error_names_key_and_line(tmp_path, text, line, words):
     assert f"config.toml, line {line}: " in caught.value.message
     for word in words:
         assert word in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[daemon]\nwokers = 1",
+            "line 2: Object contains unknown field `wokers` - at `$.daemon`; did you mean: workers",
+        ),
+        (
+            "[retentoin]\nmax_jobs = 1",
+            "line 1: Object contains unknown field `retentoin`; did you mean: retention",
+        ),
+        ("[groups.a]\nworker = 1", "did you mean: workers"),
+        ("[retention.failed]\nmax_age = 1\nmaxjobs = 1", "did you mean: max_jobs"),
+        ("env_exclude = []", "it belongs into [daemon]"),
+    ],
+)
+def test_a_mistyped_key_is_told_what_was_meant(tmp_path, text, said):
+    with pytest.raises(BadRequest) as refused:
+        read(tmp_path, text)
+    assert refused.value.message.endswith(said)
+
+
+def test_of_a_key_like_none_nothing_is_guessed(tmp_path):
+    with pytest.raises(BadRequest, match=r"unknown field `xyzzy`$"):
+        read(tmp_path, "xyzzy = 1")

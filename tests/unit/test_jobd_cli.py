@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from jobd.cli import MEANT, main
-from jobd.contract.meant import closest, no_option
+from jobd.contract.meant import closest, counted, no_option
+from jobd.contract.paths import locate
 
 
 def jobd(*args):
@@ -68,3 +70,35 @@ def test_closest(word, meant):
 
 def test_short_options_are_not_proposed():
     assert no_option("-x", ["-y", "--yes"]) == "no option -x"
+
+
+def test_the_help_of_every_command_fits():
+    text = jobd("--help").output
+    assert "..." not in text.partition("Commands:")[2]
+
+
+def test_status_in_json_where_nothing_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOBD_HOME", str(tmp_path))
+    result = jobd("status", "--json")
+    found = json.loads(result.output)
+    assert (result.exit_code, found["running"], found["pid"]) == (3, False, None)
+    assert set(found["jobs"].values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "first"), [(1, "g\n"), (2, "f\n"), (3, "e\n"), (6, "b\n"), (99, "a\n")]
+)
+def test_the_log_goes_on_into_those_before_it(lines, first, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("JOBD_HOME", str(tmp_path))
+    log = locate().log
+    log.parent.mkdir(exist_ok=True)
+    for name, text in (("", "f\ng\n"), (".1", "d\ne\n"), (".2", "a\nb\nc\n")):
+        log.with_name(log.name + name).write_text(text)
+    assert jobd("log", "-n", str(lines)).exit_code == 0
+    said = capfd.readouterr().out
+    assert said.startswith(first)
+    assert said == "a\nb\nc\nd\ne\nf\ng\n"[-len(said) :]
+
+
+def test_one_or_several():
+    assert [counted(n, "job") for n in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
