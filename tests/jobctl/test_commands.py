@@ -599,6 +599,9 @@ def test_watching_what_does_not_exist():
     assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
 
 
+SECOND = "attempt 2 of job 7 has not started yet; the one before: jobctl logs --attempt 1 7\n"
+
+
 def test_watching_says_why_it_is_silent():
     over = FakeClient(events=EventPage(events=[], next=1, unfinished=0), list=Page(jobs=[]))
     result = jobctl("watch", client=over)
@@ -621,8 +624,7 @@ def test_waiting_for_a_range_with_no_job_in_it():
         ([], 1, "pending", False, "job 7 has not started yet; follow: jobctl logs -f 7\n"),
         (["-f"], 1, "pending", True, "job 7 has not started yet; its output follows\n"),
         ([], 0, "stopped", True, "job 7 never started; why: jobctl show 7\n"),
-        ([], 2, "pending", False, "attempt 2 of job 7 has not started yet; "
-         "the one before: jobctl logs --attempt 1 7\n"),
+        ([], 2, "pending", False, SECOND),
     ],
 )  # fmt: skip
 def test_logs_say_why_there_are_none(args, attempt, state, ended, said):
