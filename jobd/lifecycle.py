@@ -19,13 +19,18 @@ from msgspec import Struct
 
 from jobctl.client import Client
 from jobd.contract.config import load, to_builtins
-from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
+from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning, VersionMismatch
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
+from jobd.holders import holders
 from jobd.supervisor import LOCKED, become_supervisor
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
+_WAKE_WITHIN: Final = 5.0
+"""Seconds for a daemon that was halted (SIGSTOP) and goes on."""
+_KILL_WITHIN: Final = 10.0
+"""Seconds for a killed process to be gone."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
 
@@ -67,7 +72,7 @@ def start(paths: Paths, options: StartOptions) -> Started:
     plan = _plan(paths, options)
     end = time.monotonic() + _START_WITHIN
     while True:
-        found = running(paths)
+        found = _already(paths)
         if found is not None:
             return Started(already=True, status=found)
         answer = _spawn(paths, plan)
@@ -78,6 +83,18 @@ def start(paths: Paths, options: StartOptions) -> Started:
             raise JobdError(_why_not(paths, rest, locked=word == LOCKED))
         # Somebody else is starting or stopping it right now; whichever it is, it is over soon.
         time.sleep(0.05)
+
+
+def _already(paths: Paths) -> DaemonStatus | None:
+    """The one that runs, also where it hung and had to be replaced."""
+    try:
+        return running(paths)
+    except (NotPermitted, VersionMismatch):
+        raise
+    except JobdError:
+        if not is_supervised(paths.socket):
+            raise
+    return _replace_hanging(paths)
 
 
 def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None:
@@ -200,12 +217,32 @@ def wait_gone(paths: Paths) -> None:
 
 
 def _replace_hanging(paths: Paths) -> DaemonStatus:
-    """Let the supervisor end a daemon that does not answer; the next one takes its jobs over."""
-    try:
-        os.kill(int(paths.lock.read_text()), signal.SIGUSR1)
-    except (OSError, ValueError) as error:
-        raise JobdError(f"jobd does not answer, nor its supervisor; see: {paths.log}") from error
-    return _wait_answer(paths, _START_WITHIN)
+    """Wake what was halted; let the supervisor end a daemon that does not answer even then.
+
+    The next one takes its jobs over. Where the supervisor is dead, too, we end the daemon and
+    start another: its jobs go on, and only how they end may stay unknown.
+    """
+    with holders(paths.lock) as found:
+        if not found:
+            raise JobdError(
+                f"somebody who cannot be seen from here (another container, another user?) holds "
+                f"{paths.lock} and does not answer; see: jobd log"
+            )
+        if any(holder.halted for holder in found):
+            for holder in found:
+                holder.send(signal.SIGCONT)
+            with contextlib.suppress(JobdError):
+                return _wait_answer(paths, _WAKE_WITHIN)
+        first = found[0]
+        if first.supervises:
+            first.send(signal.SIGUSR1)
+            return _wait_answer(paths, _START_WITHIN)
+        if not first.kill(_KILL_WITHIN):
+            raise JobdError(
+                f"the daemon, pid {first.pid}, does not answer and does not even end when it is "
+                "killed: it waits for a disk or a file server"
+            )
+    return start(paths, StartOptions()).status
 
 
 def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> DaemonStatus:

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import msgspec
 
-from jobd.clock import now_us
 from jobd.contract.models import View
 from jobd.store.store import FORGET_REQUESTS_EVERY, Store
 from jobd.store.writer import Writer
@@ -39,10 +38,9 @@ class Repeats:
                 return known
             answer = action()
             if request_id:
-                now = now_us()
-                self._store.answer(request_id, msgspec.msgpack.encode(answer), now)
+                self._store.answer(request_id, msgspec.msgpack.encode(answer))
                 if next(self._requests) % FORGET_REQUESTS_EVERY == 0:
-                    self._store.forget_requests(now)
+                    self._store.forget_requests()
             return answer
 
         return self._writer.call(inside)

@@ -16,7 +16,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -171,11 +171,15 @@ class Scheduler:
         self.observer.wake()
 
     def _hand_over(self, run: Run) -> None:
+        turn = iter([run])
         try:
-            self._pool.submit(self._work, run)
+            self._pool.submit(self._work, turn)
         except RuntimeError as error:
             # The machine gives no thread. The pool has the work all the same, and does it as
-            # soon as it gets a thread, or one of its own is free.
+            # soon as one of its own is free: what has not begun is taken out of its hands.
+            if run.process is None and next(turn, None) is not None:
+                self._put_back(run, NoResources(f"no thread for it: {error}"))
+                return
             log.warning("job %d waits for a thread: %s", run.job, error)
             self._timer.after(_RETRY_S, self._ask_for_thread)
 
@@ -185,7 +189,11 @@ class Scheduler:
         except RuntimeError:
             self._timer.after(_RETRY_S, self._ask_for_thread)
 
-    def _work(self, run: Run) -> None:
+    def _work(self, turn: Iterator[Run]) -> None:
+        """`turn` gives the run to whoever asks first."""
+        run = next(turn, None)
+        if run is None:
+            return
         try:
             outcome = self._carry_out(run)
         except (NoResources, StoreFailed) as error:

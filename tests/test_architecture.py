@@ -67,7 +67,8 @@ ROOMS: dict[str, set[str]] = {
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS)
-ROOMS["lifecycle"] = {"contract", "supervisor"} | LEAVES
+ROOMS["holders"] = LEAVES
+ROOMS["lifecycle"] = {"contract", "supervisor", "holders"} | LEAVES
 ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}
 

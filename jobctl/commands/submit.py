@@ -108,12 +108,14 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     """
     _check(given)
     if given["manifest"] is not None:
-        submitted, names = _submit_manifest(client, ctx, given)
+        with notices.unsure_when_interrupted():
+            submitted, names = _submit_manifest(client, ctx, given)
         many = True
     else:
         request = _request(client, ctx, given)
         _warn(request)
-        submitted, names = client.submit(request), ()
+        with notices.unsure_when_interrupted():
+            submitted, names = client.submit(request), ()
         many = given["file"] is not None or bool(request.array)
         if request.options.at is not None:
             notices.not_before(request.options.at)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,6 +39,16 @@ def acted(result: Acted, *, done: bool = True) -> int:
     for note in result.errors:
         streams.error(f"job {note.id} {note.text}")
     return 1 if result.errors else 0
+
+
+@contextmanager
+def unsure_when_interrupted() -> Iterator[None]:
+    """Whoever interrupts a submit is told that it may have been accepted all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        streams.notice("interrupted: the job may have been accepted all the same; see: jobctl ls")
+        raise
 
 
 def group_halted(group: str, *, paused: bool, before: bool | None) -> None:

@@ -41,8 +41,11 @@ _INSERT_MARKS: Final = ",".join("?" * (4 + len(_SHARED)))
 _ENTRY: Final = "id, priority, group_name, slots, gpus"
 """The columns of an `Entry`."""
 DAMAGED: Final = could_not_start("its record is damaged")
-REMEMBER_REQUESTS_US: Final = 3600 * 1_000_000
-"""How long an answered request is remembered, in microseconds."""
+REMEMBER_REQUESTS: Final = 65_536
+"""How many answered requests are remembered; by number, since a clock can be set.
+
+A client asks again for some ten seconds, in which no machine does nearly so many.
+"""
 FORGET_REQUESTS_EVERY: Final = 256
 """Requests between two times that old ones are forgotten."""
 
@@ -553,15 +556,19 @@ class Store:
         row = self._db.execute("SELECT reply FROM requests WHERE id = ?", (request,)).fetchone()
         return bytes(row[0]) if row else None
 
-    def answer(self, request: bytes, reply: bytes, now: int) -> None:
-        self._db.execute("INSERT INTO requests VALUES (?, ?, ?)", (request, now, reply))
-
-    def forget_requests(self, now: int) -> None:
-        """A slice of them; more than have come since the last time."""
+    def answer(self, request: bytes, reply: bytes) -> None:
+        """`at` is a number that grows: earlier versions put the time there, and it goes on."""
         self._db.execute(
-            "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at < ?"
-            " ORDER BY at LIMIT ?)",
-            (now - REMEMBER_REQUESTS_US, 2 * FORGET_REQUESTS_EVERY),
+            "INSERT INTO requests VALUES (?, (SELECT COALESCE(MAX(at), 0) + 1 FROM requests), ?)",
+            (request, reply),
+        )
+
+    def forget_requests(self, keep: int = REMEMBER_REQUESTS) -> None:
+        """All but the latest, a slice at a time: more than have come since the last time."""
+        self._db.execute(
+            "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at <="
+            " (SELECT at FROM requests ORDER BY at DESC LIMIT 1 OFFSET ?) ORDER BY at LIMIT ?)",
+            (keep, 2 * FORGET_REQUESTS_EVERY),
         )
 
     def setting_of(self, name: str) -> str | None:

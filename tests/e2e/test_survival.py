@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import signal
+import subprocess
 import time
 from collections import Counter
 
@@ -10,6 +12,7 @@ import pytest
 import jobctl.client
 from jobd import kernel, lifecycle
 from jobd.contract.errors import StoreGone
+from jobd.holders import Holder
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -194,6 +197,67 @@ def test_a_hanging_daemon_is_replaced(running, monkeypatch):
     running._halted.remove(old.pid)
     gate.open()
     assert running.wait(1)[1].exit_code == 3
+
+
+def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypatch):
+    """Halted, with its supervisor dead: it is woken, and nothing of its jobs is lost."""
+    monkeypatch.setitem(jobctl.client._ANSWER_WITHIN, "status", 1.0)
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    assert lifecycle.start(running.paths, lifecycle.StartOptions()).already
+    running._halted.remove(old.pid)
+    gate.open()
+    job = running.wait(1)[1]
+    assert (job.exit_code, job.attempt) == (3, 1)
+
+
+def test_a_deaf_daemon_without_a_supervisor_is_ended_and_followed(running, monkeypatch):
+    """It goes on after the CONT and stops at once again: only a KILL is left."""
+    monkeypatch.setitem(jobctl.client._ANSWER_WITHIN, "status", 1.0)
+    monkeypatch.setattr(Holder, "send", _without_wake(Holder.send))
+    monkeypatch.setattr(lifecycle, "_WAKE_WITHIN", 0.1)
+
+    def start(*_):
+        running.start()  # by the command: here its supervisor would be a child of this process
+        return lifecycle.Started(already=False, status=running.status())
+
+    monkeypatch.setattr(lifecycle, "start", start)
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}; echo whole; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    assert lifecycle.restart(running.paths).pid != old.pid
+    running._halted.remove(old.pid)
+    gate.open()
+    job = running.wait(1)[1]
+    assert job.reason in ("exit code 3", "lost")
+    assert (running.output(1), job.attempt) == (b"whole\n", 1)
+
+
+def _without_wake(send):
+    return lambda holder, number: None if number == signal.SIGCONT else send(holder, number)
+
+
+def test_a_pid_in_the_lock_file_is_never_signalled(running, monkeypatch):
+    """It may be another's by now; who holds the lock the kernel says."""
+    monkeypatch.setitem(jobctl.client._ANSWER_WITHIN, "status", 1.0)
+    monkeypatch.setattr(Holder, "send", _without_wake(Holder.send))
+    monkeypatch.setattr(lifecycle, "_WAKE_WITHIN", 0.1)
+    other = running.begin("python3", "-c", "input()", stdin=subprocess.PIPE)
+    old = running.status()
+    running.paths.lock.write_text(f"{other.pid}\n")
+    running.halt(old.pid)
+    assert lifecycle.restart(running.paths).pid != old.pid
+    running._halted.remove(old.pid)
+    assert other.poll() is None
+    other.communicate(b"\n", timeout=60)
+    assert other.returncode == 0
 
 
 def test_a_storm_of_kills_under_a_stream_of_jobs(running):

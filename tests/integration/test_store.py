@@ -1,6 +1,7 @@
 """The disk: other versions, failing commits, what a next daemon finds."""
 
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -207,3 +208,19 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
     inside = make()
     wait_until(lambda: not path.exists())
     wait_until(lambda: inside.sql("SELECT * FROM deletions") == [])
+
+
+def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeypatch):
+    """Set forward by a day, between two askings: nothing is done twice."""
+    monkeypatch.setattr("jobd.repeats.FORGET_REQUESTS_EVERY", 1)
+    request = submit_of("true")
+    first = quiet.ask(request, b"a" * 16, Submitted)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 86_400 * 10**9)
+    other = quiet.ask(submit_of("true"), b"b" * 16, Submitted)
+    assert other.first == first.first + 1
+    assert quiet.ask(request, b"a" * 16, Submitted) == first
+    store, writer = quiet.daemon.books.store, quiet.daemon.writer
+    writer.call(lambda: store.forget_requests(keep=1))
+    assert writer.call(lambda: store.answered(b"a" * 16)) is None
+    assert writer.call(lambda: store.answered(b"b" * 16)) is not None

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -31,6 +32,28 @@ def test_an_output_directory_that_cannot_be_written_fails_no_job(make, monkeypat
     wait_until(lambda: daemon.job(first).state is State.PENDING)
     wait_until(lambda: len(tries) > 2, 30)  # it is tried again
     monkeypatch.setattr(spawn, "open_output", fine)
+    daemon.wait(first, first + 1, first + 2)
+    found = [daemon.job(first + number) for number in range(3)]
+    assert [(job.exit_code, job.attempt) for job in found] == [(3, 1), (4, 1), (5, 1)]
+    wait_until(lambda: daemon.client.status().error is None)
+
+
+def test_without_a_thread_a_job_is_put_back_and_tried_again(make, monkeypatch):
+    """pthread_create(3) fails before the first worker thread is there."""
+    daemon = make(workers=2)
+    fine = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name.startswith("worker"):
+            raise RuntimeError("can't start new thread")
+        fine(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    first = daemon.submit("exit 3", "exit 4", "exit 5")
+    trouble = wait_until(lambda: daemon.client.status().error)
+    assert "no thread" in trouble
+    wait_until(lambda: daemon.job(first).state is State.PENDING)
+    monkeypatch.setattr(threading.Thread, "start", fine)
     daemon.wait(first, first + 1, first + 2)
     found = [daemon.job(first + number) for number in range(3)]
     assert [(job.exit_code, job.attempt) for job in found] == [(3, 1), (4, 1), (5, 1)]

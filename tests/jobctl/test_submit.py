@@ -365,3 +365,9 @@ def test_missing_program(tmp_path):
     assert missing_program(b"./tool", {}, cwd) is None
     assert missing_program(b"./toll", {}, cwd) == "./toll"
     assert missing_program(b"tool", {b"PATH": b"/nowhere"}, cwd) == "tool"
+
+
+def test_who_interrupts_a_submit_learns_that_it_may_have_been_accepted():
+    result = jobctl("submit", "true", client=FakeClient(submit=KeyboardInterrupt()))
+    assert (result.code, result.stdout) == (130, b"")
+    assert "may have been accepted all the same; see: jobctl ls" in result.stderr
