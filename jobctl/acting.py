@@ -60,24 +60,29 @@ def pretend_start(client: Client, selector: Selector) -> int:
     return notices.missing(missing)
 
 
-def stop_and_wait(client: Client, selector: Selector, *, grace: float | None, signal: int) -> Acted:
+def stop_and_wait(
+    client: Client, selector: Selector, *, grace: float | None, signal: int, removing: bool = False
+) -> Acted:
     """Stop, show what was stopped, come back when it has ended."""
-    acted = client.stop(selector, grace=grace, signal=signal)
+    acted = client.stop(selector, grace=grace, signal=signal, removing=removing)
     if acted.done:
         follow.until_finished(client, Selector(ids=follow.ranges(acted.done)))
     return acted
 
 
-def settle_and_stop(client: Client, selector: Selector) -> Selector | None:
-    """Stop what `rm --force` deletes. Gives it as ids: stopping changes states.
-
-    What cannot be stopped, or is finished already, `rm` itself tells of.
-    """
+def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
+    """Delete jobs, unfinished ones when they have been stopped. None: no job is selected."""
     chosen = selector
     if selector.all or selector.filtered:
+        # As ids: stopping changes states.
         ids, missing = follow.ids_of(client, selector)
         chosen = Selector(ids=follow.ranges(ids) + [(job, job) for job in missing])
     if not chosen.ids:
         return None
-    stop_and_wait(client, msgspec.structs.replace(chosen, states=STOPPABLE), grace=None, signal=15)
-    return chosen
+    unfinished = msgspec.structs.replace(chosen, states=STOPPABLE)
+    refused = stop_and_wait(client, unfinished, grace=None, signal=15, removing=True).errors
+    removed = client.rm(chosen)
+    # Why it was not even stopped says more than that it is unfinished.
+    known = {note.id for note in refused}
+    others = [note for note in removed.errors if note.id not in known]
+    return msgspec.structs.replace(removed, errors=refused + others)

@@ -244,8 +244,8 @@ class Manager:
         if others:
             more = ", …" if len(others) > _NAMED else ""
             names = ", ".join(map(str, others[:_NAMED])) + more
-            verb = "waits" if len(others) == 1 else "wait"
-            tally.error(job, f"cannot be removed: {names} {verb} for it")
+            verb, them = ("waits", "that") if len(others) == 1 else ("wait", "those")
+            tally.error(job, f"cannot be removed: {names} {verb} for it; remove {them} with it")
         return bool(others)
 
     def delete_outputs(self) -> None:

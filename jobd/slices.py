@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,12 +24,26 @@ _PATIENCE_S: Final = 15.0
 """Seconds after which a client hears that there is more, long before it takes us for dead."""
 
 
+class Chosen:
+    """All jobs that a mass change is about, in order of id; a million of them cost no set."""
+
+    def __init__(self, ids: Sequence[int] = ()) -> None:
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, job: int) -> bool:
+        place = bisect_left(self._ids, job)
+        return place < len(self._ids) and self._ids[place] == job
+
+
 class Tally:
     """What a mass change did, job by job."""
 
-    def __init__(self, chosen: AbstractSet[int] = frozenset()) -> None:
-        self.chosen = chosen
-        """All that the slice is about."""
+    def __init__(self, chosen: Chosen | None = None) -> None:
+        self.chosen = chosen or Chosen()
+        """All that are changed, this slice and the others."""
         self.withdrawn: list[int] = []
         """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
@@ -98,6 +112,7 @@ class Slices:
                 # Not what the first sending of this request has itself removed.
                 if job not in seen:
                     tally.error(job, "does not exist")
+            chosen = Chosen(ids)
             left = (job for job in ids if job not in seen)
             for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
                 # Never before something has been done: whoever asks again comes to an end.
@@ -105,7 +120,7 @@ class Slices:
                     break
                 key = _slice_key(request_id, number)
                 number += 1
-                work = partial(self._slice, piece, each, at_end)
+                work = partial(self._slice, piece, chosen, each, at_end)
                 tally.add(self._repeats.once(key, Acted, work))
         return tally.acted(more=more)
 
@@ -122,8 +137,10 @@ class Slices:
             seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen
 
-    def _slice(self, piece: list[int], each: Each, at_end: Callable[[Tally], object]) -> Acted:
-        tally = Tally(frozenset(piece))
+    def _slice(
+        self, piece: list[int], chosen: Chosen, each: Each, at_end: Callable[[Tally], object]
+    ) -> Acted:
+        tally = Tally(chosen)
         looks = self._store.looks(piece)
         for job in piece:
             look = looks.get(job)

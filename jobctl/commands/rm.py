@@ -42,7 +42,8 @@ def command(
 ) -> int:
     """Delete finished jobs and their output.
 
-    Also their captured environment. A running or pending job is refused. Prints the ids of
+    Also their captured environment. A running or pending job is refused, and one that pending jobs
+    wait for unless they go with it. Prints the ids of
     what was deleted, one a line. Ids are never used again.
     """
     done = [state for state in State if state in FINISHED] if finished else []
@@ -61,11 +62,9 @@ def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: F
 
 
 def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
-    if force:
-        from jobctl.acting import settle_and_stop
+    if not force:
+        return notices.acted(client.rm(selector))
+    from jobctl.acting import stop_and_remove
 
-        settled = settle_and_stop(client, selector)
-        if settled is None:
-            return notices.nothing_selected()
-        selector = settled
-    return notices.acted(client.rm(selector))
+    acted = stop_and_remove(client, selector)
+    return notices.nothing_selected() if acted is None else notices.acted(acted)

@@ -348,3 +348,18 @@ def test_a_manifest_is_taken_whole_or_not_at_all(running):
     )
     assert "a → b → a" in refused({"a": {**good, "after": "b"}, "b": {**good, "after": "a"}})
     assert json_of(running.jobctl("ls", "--json")) == []
+
+
+def test_rm_of_a_parent_that_others_wait_for_is_refused(running):
+    parent = running.id_of("--hold", "true")
+    child = running.id_of("--after", str(parent), "true")
+    for options in ([], ["--force"]):
+        refused = running.jobctl("rm", *options, str(parent), code=1)
+        assert refused.stdout == ""
+        assert refused.stderr.count("\n") == 1
+    assert refused.stderr == (
+        f"jobctl: job {parent} cannot be removed: {child} waits for it; remove that with it\n"
+    )
+    assert [running.job(job).state for job in (parent, child)] == ["pending"] * 2
+    both = [str(parent), str(child)]
+    assert running.jobctl("rm", "--force", *both).stdout.split() == both

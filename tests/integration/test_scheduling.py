@@ -182,10 +182,20 @@ def test_a_parent_that_others_wait_for_is_not_removed(quiet):
     child = submit(quiet, "true", after=after(parent))
     grandchild = submit(quiet, "true", after=after(child))
     (error,) = quiet.client.stop(ids(parent), removing=True).errors
-    assert error.text == f"cannot be removed: {child} waits for it"
+    assert error.text == f"cannot be removed: {child} waits for it; remove that with it"
     assert states(quiet, parent, child) == [("pending", "queued"), ("pending", "dependency")]
     assert [job.after for job in quiet.client.list(List()).jobs] == [[], [parent], [child]]
     assert quiet.client.stop(ids(child, grandchild), removing=True).errors == []
+
+
+def test_what_goes_together_is_removed_however_many_they_are(quiet, monkeypatch):
+    monkeypatch.setattr("jobd.slices.SLICE", 2)
+    chain = [submit(quiet, "true")]
+    for _ in range(6):
+        chain.append(submit(quiet, "true", after=after(chain[-1])))
+    # Those behind the first slice fail with it before it is their turn.
+    assert quiet.client.stop(ids(*chain), removing=True).errors == []
+    assert quiet.client.rm(ids(*chain)).done == chain
 
 
 def test_ten_thousand_dependants_are_released_in_slices(quiet):
