@@ -22,7 +22,7 @@ from pathlib import Path
 
 from jobctl.client import Client
 from jobd.contract.models import Selector, State, Wait
-from tests.e2e.instance import Instance
+from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until
 from tests.soak import checks, points, trace
 from tests.soak.load import Hand
@@ -187,6 +187,8 @@ class Soak:
             job = names.get(followed.known.name)
             yield from followed.wrong(job, self._model, _PATIENCE)
         self._instance.jobd("stop")
+        self._told = json_of(self._instance.jobd("check", "--json", code=None))
+        yield from (f"jobd check: {finding['text']}" for finding in self._told["findings"])
         yield from (f"outlived the stop: {text}" for text in self._instance.processes().values())
 
     def _report(self):
@@ -202,6 +204,7 @@ class Soak:
         for reason in sorted(set(reasons)):
             yield f"{reasons.count(reason):6} attempts: {reason}"
         yield f"{len(found.events):6} events"
+        yield f"{len(self._told['findings']):6} findings of jobd check"
         yield f"{len(self._followed):6} jobs followed by jobctl wait, logs -f, watch, submit -w"
         yield from _latencies(model.answered_after)
 

@@ -9,6 +9,7 @@ _KINDS = ("short", "medium", "reports", "dies")
 _PAUSE = "sleep 1; talk end;"
 """Such a job lives long enough for the next blow to hit whoever watches it."""
 _NOT_RUNNING = 69
+_SHUTTING_DOWN = 75
 
 
 class Followed:
@@ -43,6 +44,8 @@ class Followed:
             if process.returncode == _NOT_RUNNING and not out and model.blows:
                 # It came at the moment when both were dead: then there is none, and it says so.
                 model.count("commands told that jobd is not running")
+            elif process.returncode == _SHUTTING_DOWN and job is None and model.shutdowns:
+                model.count("commands told that jobd is shutting down")
             elif job is None:
                 found.append(f"{self.known.name} was waited for and does not exist")
             elif not _true(verb, process.returncode, out, job):
@@ -54,7 +57,8 @@ class Followed:
 
 
 def _true(verb, code, out, job):
-    whole = job.reason == "lost" or out == trace.output(job.id, 1)
+    cut_off = job.reason in ("lost", "shutdown")
+    whole = out == trace.output(job.id, 1) or (cut_off and trace.output(job.id, 1).startswith(out))
     if verb == "wait":
         return code == _code(job)
     if verb == "submit -w":
@@ -70,4 +74,4 @@ def _code(job):
     if job.reason is None:
         return 0
     how = job.reason.split()[-1]
-    return {"KILL": 137, "lost": 1}.get(how) or int(how)
+    return {"KILL": 137, "lost": 1, "shutdown": 143}.get(how) or int(how)
