@@ -132,13 +132,13 @@ class _Files:
     def _missing(self, inspection: Inspection) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):
             attempts = list(outputs)
-            self.looked_for += len(attempts)
+            self.looked_for += sum(output.surely for output in attempts)
             sizes = [self._size(job, output.attempt) for output in attempts]
             gone = [
                 output.attempt
                 for output, size in zip(attempts, sizes, strict=True)
                 # It may have been removed since its row was read.
-                if size is None and inspection.keeps(job, output.attempt)
+                if size is None and output.surely and inspection.keeps(job, output.attempt)
             ]
             for attempt in gone:
                 path = self._paths.output_of(job, attempt)

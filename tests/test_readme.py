@@ -74,3 +74,14 @@ def test_every_path_of_the_map_exists() -> None:
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^):]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_every_test_that_a_promise_names_exists() -> None:
+    promises = (ROOT / "CONTRIBUTING.md").read_text().partition("## What we promise")[2]
+    named = re.findall(r"`(tests/[\w/.]+)`", promises)
+    assert named
+    for name in named:
+        assert (ROOT / name).exists(), name
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", promises):
+        assert f"def {name}(" in code, name

@@ -172,12 +172,14 @@ LEFTOVERS: Final = (
 
 
 class Output(NamedTuple):
-    """An attempt that has ended and that had a process, so it has a file."""
+    """An attempt that has ended."""
 
     job: int
     attempt: int
     recorded: int
     """Bytes that all attempts of the job left."""
+    surely: bool
+    """It had a process, so it has a file; one whose outcome is lost may have left one."""
 
 
 class Inspection:
@@ -241,13 +243,15 @@ class Inspection:
         """In order of job and attempt."""
         behind = (0, 0)
         while rows := self._db.execute(
-            "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL AND a.state <> 'running'"
+            "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL, a.state <> 'running'"
             " FROM attempts AS a JOIN jobs AS j ON j.id = a.job"
             " WHERE (a.job, a.attempt) > (?, ?) ORDER BY a.job, a.attempt LIMIT ?",
             (*behind, _PIECE),
         ).fetchall():
             behind = rows[-1][:2]
-            yield from (Output(*row[:3]) for row in rows if row[3])
+            for job, attempt, recorded, surely, ended in rows:
+                if ended:
+                    yield Output(job, attempt, recorded, bool(surely))
 
     def keeps(self, job: int, attempt: int) -> bool:
         """Whether the attempt is on record now."""

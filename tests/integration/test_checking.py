@@ -132,6 +132,18 @@ def test_a_job_that_would_wait_for_ever_is_found(make):
     )
 
 
+def test_output_of_an_attempt_whose_outcome_is_lost_counts(stopped):
+    """It has no pid on record, and may have left a file; that it left none is no fault."""
+    paths, change = stopped
+    change("UPDATE attempts SET pid = NULL, state = 'failed', reason = 'lost' WHERE job = 2")
+    change("UPDATE jobs SET state = 'failed', reason = 'lost' WHERE id = 2")
+    report = check(paths)
+    assert (report.findings, report.outputs) == ([], 2)
+    change("UPDATE jobs SET output_bytes = 0 WHERE id = 2")
+    paths.output_of(2, 1).unlink()
+    assert check(paths).findings == []
+
+
 def test_output_that_is_missing_cut_or_nobodys_is_found(stopped):
     paths, _ = stopped
     paths.output_of(1, 1).unlink()
