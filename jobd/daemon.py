@@ -51,12 +51,14 @@ from jobd.editing import Editing
 from jobd.engines.base import Engine
 from jobd.engines.board import is_of_this_boot
 from jobd.engines.link import Link
+from jobd.graphs import Graphs
 from jobd.halting import Halting
 from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
 from jobd.intake import Intake
 from jobd.logfile import LogFile
 from jobd.manager import Manager
+from jobd.newcomers import Newcomers
 from jobd.queries import Queries
 from jobd.recovery import recover
 from jobd.repeats import Repeats
@@ -160,17 +162,14 @@ class Daemon:
         self.agenda.bind(self.writer, lambda job: waiting.change(job, due=0))
         selection = Selection(self.reader)
         repeats = Repeats(self._store, self.writer)
-        self.intake = Intake(
-            workers=config.workers, books=books, writer=self.writer, repeats=repeats
-        )
+        newcomers = Newcomers(workers=config.workers, books=books, writer=self.writer)
+        self.intake = Intake(newcomers, books, self.writer, repeats)
+        self.graphs = Graphs(newcomers, books, self.writer, repeats)
         slices = Slices(self._store, self.reader, selection, repeats)
         self.manager = Manager(
             paths=paths, grace=config.grace, books=books, reader=self.reader,
             writer=self.writer, repeats=repeats, slices=slices, runs=runs, hub=self.hub,
         )  # fmt: skip
-        self._editing = Editing(books, repeats)
-        self._shares = Shares(books, repeats)
-        self._halting = Halting(books, runs, self._shares, slices, repeats)
         views = Views(paths, config.shell, self._pid_of, self._left_of)
         self.queries = Queries(
             paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
@@ -185,7 +184,8 @@ class Daemon:
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
         self._shared = Path(shared) if (shared := setup.config.access.socket) else None
-        self.service = Service(paths, self._handlers(), Access(setup.config.access), self._shared)
+        handlers = self._handlers() | _more_handlers(books, runs, slices, repeats)
+        self.service = Service(paths, handlers, Access(setup.config.access), self._shared)
 
     # --- start ------------------------------------------------------------------------------
 
@@ -348,21 +348,17 @@ class Daemon:
     # --- requests about the daemon itself --------------------------------------------------------
 
     def _handlers(self) -> dict[str, Handler]:
+        """Those of what is kept here."""
         manager, queries = self.manager, self.queries
         return {
             "submit": self.intake.submit,
-            "graph": self.intake.graph,
+            "graph": self.graphs.submit,
             "start": manager.start,
             "hold": manager.hold,
             "stop": manager.stop,
             "restart": manager.restart,
             "rm": manager.rm,
             "progress": manager.progress,
-            "pause": self._halting.pause,
-            "resume": self._halting.resume,
-            "edit": self._editing.edit,
-            "workers": self._shares.workers,
-            "groups": self._shares.groups,
             "list": _looking(queries.list),
             "show": _looking(queries.show),
             "output": _looking(queries.output),
@@ -422,6 +418,21 @@ class Daemon:
     def _renew(self, _request: Renew) -> RenewReply:
         self._inbox.put(News.RENEW)
         return RenewReply(pid=os.getpid())
+
+
+def _more_handlers(
+    books: Books, runs: Runs, slices: Slices, repeats: Repeats
+) -> dict[str, Handler]:
+    """Those of rooms that nobody else needs."""
+    shares, editing = Shares(books, repeats), Editing(books, repeats)
+    halting = Halting(books, runs, shares, slices, repeats)
+    return {
+        "pause": halting.pause,
+        "resume": halting.resume,
+        "edit": editing.edit,
+        "workers": shares.workers,
+        "groups": shares.groups,
+    }
 
 
 def _looking(handler: Callable[[Any], View]) -> Handler:

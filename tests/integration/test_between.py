@@ -27,7 +27,7 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.intake, "_whole", action)
+    meanwhile(monkeypatch, inside.daemon.intake._newcomers, "whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
@@ -187,7 +187,7 @@ def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(q
 
     nodes = [node("true") for _ in range(3)]
     nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
-    meanwhile(monkeypatch, quiet.daemon.intake, "_reveal_graph", full)
+    meanwhile(monkeypatch, quiet.daemon.graphs, "_reveal", full)
     with pytest.raises(StoreFailed):
         graph(quiet, *nodes)
     nothing_left(quiet, 1)
