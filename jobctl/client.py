@@ -45,6 +45,10 @@ _ASK_AGAIN_READING: Final = 30.0
 """Seconds for which whoever reads or waits outlasts a restart of the daemon."""
 _ONCE: Final = frozenset({"shutdown", "renew"})
 """Requests that end the daemon: that it is gone afterwards is no reason to ask again."""
+_LONG: Final = frozenset({"wait", "events", "output"})
+"""Requests that are answered when something has happened: they outlast any number of daemons."""
+_SERVED_S: Final = 0.1
+"""Whoever is turned away is so at once."""
 _ANSWER_WITHIN: Final = {
     "status": 10.0,
     "shutdown": 10.0,
@@ -218,7 +222,9 @@ class Client:
 
     def _answer(self, payload: bytes, name: str, kind: type[V]) -> V:
         """Ask as often as it takes while the daemon is being replaced."""
-        for pause in _pauses(name):
+        pauses = _pauses(name)
+        while (pause := next(pauses, None)) is not None:
+            began = time.monotonic()
             try:
                 return _decode(self._exchange(payload, _ANSWER_WITHIN.get(name, 60.0)), kind)
             except NotRunning:
@@ -227,8 +233,11 @@ class Client:
                     raise
             except (EOFError, OSError) as error:
                 self._raise_if_refused(error)
+                if name in _LONG and time.monotonic() - began > _SERVED_S:
+                    # It was waiting with us when it went, and did not turn us away.
+                    pauses = _pauses(name)
             time.sleep(pause)
-        if paths.is_supervised(self._socket()):
+        if name not in _ONCE and paths.is_supervised(self._socket()):
             raise JobdError(
                 "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
             )

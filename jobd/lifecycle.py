@@ -192,10 +192,13 @@ def stop(paths: Paths, *, now: bool, timeout: float | None) -> list[int] | None:
 
     A daemon that hangs is first replaced by one that answers.
     """
-    if _reach(paths) is None:
-        return None
-    with Client(paths.socket) as client:
-        return client.shutdown(now=now, timeout=timeout).waiting_for
+    asked = False
+    while _reach(paths) is not None:
+        asked = True
+        # It may be gone before its answer is, or be killed and followed by one that knows nothing.
+        with contextlib.suppress(NotRunning), Client(paths.socket) as client:
+            return client.shutdown(now=now, timeout=timeout).waiting_for
+    return [] if asked else None
 
 
 def _reach(paths: Paths) -> DaemonStatus | None:

@@ -199,6 +199,30 @@ def test_waiting_outlasts_a_restart_and_is_no_success(serve, client, pauses):
     assert until_finished(client, Selector(ids=[(1, 2)])) == failed
 
 
+MANY = 150
+"""Hang-ups whose pauses are longer than the patience with one daemon that stays away."""
+
+
+def test_a_wait_outlasts_any_number_of_daemons_that_served_it(serve, client, pauses, monkeypatch):
+    monkeypatch.setattr(module, "_SERVED_S", -1.0)
+    done = Waited(done=True, total=1, counts={State.COMPLETED: 1})
+    serve(*[HANG_UP] * MANY, done)
+    assert client.wait(Wait(selector=Selector(ids=[(1, 1)]))) == done
+    assert len(pauses) == MANY
+
+
+@pytest.mark.parametrize(
+    ("served", "asked"), [(60.0, Wait(selector=Selector(ids=[(1, 1)]))), (-1.0, List())]
+)
+def test_whoever_is_turned_away_gives_up(served, asked, serve, client, pauses, monkeypatch):
+    monkeypatch.setattr(module, "_SERVED_S", served)
+    server = serve(*[HANG_UP] * MANY)
+    with pytest.raises(JobdError):
+        client.request(asked, Waited)
+    assert len(server.envelopes) < MANY
+    assert 30 <= sum(pauses) < 31
+
+
 def test_a_shutdown_is_asked_once(serve, client, pauses):
     serve(HANG_UP)
     with pytest.raises(NotRunning):
