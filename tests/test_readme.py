@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from jobd.contract import config
+from jobd.contract.config import Limits
+
 ROOT = Path(__file__).parents[1]
+NAMES = {"groups[...]": "groups.NAME"}
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -62,8 +66,25 @@ def test_the_first_commands_are_there() -> None:
         assert os.access(ROOT / name, os.X_OK), name
 
 
+def test_the_settings_are_those_of_the_model() -> None:
+    told = set()
+    for table, keys in re.findall(r"^\| `\[(.*?)\] (.*?) \|", README, re.MULTILINE):
+        told |= {(table, key) for key in re.findall(r"\w+", keys)}
+    states = [f"retention.{state}" for state in ("completed", "failed", "stopped")]
+    limits = set(Limits.__struct_fields__)
+    assert all(config.TABLES[state] is Limits for state in states)
+    assert told == {
+        (NAMES.get(table, table), key)
+        for table, model in config.TABLES.items()
+        if table not in ("", *states)
+        for key in model.__struct_fields__
+        if key not in ("completed", "failed", "stopped")
+    } | {("retention.STATE", key) for key in limits}
+
+
 def test_every_path_of_the_map_exists() -> None:
-    rows = re.findall(r"^\| (`.*?) \|", README, re.MULTILINE)
+    _, _, the_map = README.partition("## A map of the code")
+    rows = re.findall(r"^\| (`.*?) \|", the_map, re.MULTILINE)
     assert rows
     for row in rows:
         first, *more = re.findall(r"`(.*?)`", row)
@@ -73,7 +94,9 @@ def test_every_path_of_the_map_exists() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^):]+)\)", README):
-        assert (ROOT / target).exists(), target
+        path, _, heading = target.partition("#")
+        assert (ROOT / path).exists(), target
+        assert f"\n## {heading}".casefold() in README.casefold(), target
 
 
 def test_every_test_that_a_promise_names_exists() -> None:
