@@ -170,11 +170,19 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
         click.echo(f"waiting for {names}; new jobs are refused", err=True)
         click.echo("Ctrl-C leaves it draining; jobd stop --now ends them", err=True)
     try:
-        lifecycle.wait_gone(paths)
+        lifecycle.wait_gone(paths, _tell_trouble)
     except KeyboardInterrupt:
         click.echo("\njobd goes on draining; jobd stop --now ends the running jobs", err=True)
         sys.exit(130)
     click.echo("jobd stopped")
+
+
+def _tell_trouble(error: str) -> None:
+    click.echo(
+        f"jobd cannot end yet: {error}. How the jobs ended is kept until it can be recorded; "
+        "it is tried again by itself",
+        err=True,
+    )
 
 
 def _seconds(text: str | None) -> float | None:

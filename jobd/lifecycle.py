@@ -9,8 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ _WAKE_WITHIN: Final = 5.0
 """Seconds for a daemon that was halted (SIGSTOP) and goes on."""
 _KILL_WITHIN: Final = 10.0
 """Seconds for a killed process to be gone."""
+_LOOK_EVERY: Final = 2.0
+"""Seconds until whoever waits for a stop asks what keeps it."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
 
@@ -213,10 +216,29 @@ def _reach(paths: Paths) -> DaemonStatus | None:
     return _replace_hanging(paths)
 
 
-def wait_gone(paths: Paths) -> None:
-    """Block until supervisor and daemon have ended: then the lock is free."""
-    with contextlib.suppress(FileNotFoundError), open(paths.lock, "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+def wait_gone(paths: Paths, tell: Callable[[str], object]) -> None:
+    """Block until supervisor and daemon have ended: then the lock is free.
+
+    `tell` hears what keeps them from it, such as a full disk.
+    """
+    gone = threading.Event()
+    threading.Thread(target=_tell_trouble, args=(paths, tell, gone), daemon=True).start()
+    try:
+        with contextlib.suppress(FileNotFoundError), open(paths.lock, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    finally:
+        gone.set()
+
+
+def _tell_trouble(paths: Paths, tell: Callable[[str], object], gone: threading.Event) -> None:
+    """Each trouble once."""
+    told: set[str | None] = {None}
+    while not gone.wait(_LOOK_EVERY):
+        with contextlib.suppress(JobdError):
+            error = status(paths).error
+            if error not in told and not gone.is_set():
+                told.add(error)
+                tell(str(error))
 
 
 def _replace_hanging(paths: Paths) -> DaemonStatus:

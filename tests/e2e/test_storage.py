@@ -153,6 +153,25 @@ def test_ends_that_come_while_the_disk_is_full_are_recorded_afterwards(cramped):
     cramped.jobd("check")
 
 
+def test_stop_now_on_a_full_disk_says_why_it_waits_and_loses_nothing(cramped):
+    cramped.start("--workers", "1")
+    job = cramped.id_of("exec sleep 1000")
+    wait_until(lambda: cramped.job(job).state is State.RUNNING)
+    ballast = fill(cramped.paths.state)
+    submit_until_refused(cramped)
+    pid = cramped.job(job).pid
+    stop = cramped.begin("jobd", "stop", "--now")
+    said = stop.stderr.readline().decode()
+    assert said.startswith("jobd cannot end yet: no space left")
+    stat = kernel.stat_of(pid)
+    assert stat is None or stat.state == "Z"  # it was ended all the same
+    ballast.unlink()
+    assert stop.wait(60) == 0
+    cramped.start()
+    found = cramped.job(job)
+    assert (found.state, found.reason) == ("stopped", "shutdown")
+
+
 def test_a_start_on_a_full_disk_says_so_and_works_when_there_is_space(cramped):
     ballast = fill(cramped.paths.state)
     said = cramped.jobd("start", code=1).stderr
