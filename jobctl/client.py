@@ -29,6 +29,7 @@ from rpyc.core.stream import SocketStream
 from jobd.contract import models, paths, wire
 from jobd.contract.errors import (
     BadRequest,
+    Busy,
     InternalError,
     JobdError,
     NotPermitted,
@@ -222,7 +223,7 @@ class Client:
 
     def _answer(self, payload: bytes, name: str, kind: type[V]) -> V:
         """Ask as often as it takes while the daemon is being replaced."""
-        pauses = _pauses(name)
+        pauses, busy = _pauses(name), None
         while (pause := next(pauses, None)) is not None:
             began = time.monotonic()
             try:
@@ -231,12 +232,18 @@ class Client:
                 # Between two daemons nobody listens for a moment; the lock tells that from none.
                 if not self._connected_once and not paths.is_supervised(self._socket()):
                     raise
+            except Busy as error:
+                busy = error
+                self.close()
             except (EOFError, OSError) as error:
-                self._raise_if_refused(error)
+                if busy is None:
+                    self._raise_if_refused(error)
                 if name in _LONG and time.monotonic() - began > _SERVED_S:
                     # It was waiting with us when it went, and did not turn us away.
                     pauses = _pauses(name)
             time.sleep(pause)
+        if busy is not None:
+            raise busy
         if name not in _ONCE and paths.is_supervised(self._socket()):
             raise JobdError(
                 "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
@@ -289,6 +296,8 @@ class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types
         """In one go: rpyc copies what is left of the message after every 64 KB."""
         try:
             self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # what the daemon said before it hung up is still to be read, and then its end
         except OSError as error:
             self.close()
             raise EOFError(str(error)) from error

@@ -20,7 +20,14 @@ from msgspec import Struct
 
 from jobctl.client import Client
 from jobd.contract.config import load, to_builtins
-from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning, VersionMismatch
+from jobd.contract.errors import (
+    BadRequest,
+    Busy,
+    JobdError,
+    NotPermitted,
+    NotRunning,
+    VersionMismatch,
+)
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
 from jobd.holders import holders
@@ -208,7 +215,7 @@ def _reach(paths: Paths) -> DaemonStatus | None:
     """A daemon that answers, if need be in the place of one that hangs; None: there is none."""
     try:
         return status(paths)
-    except NotPermitted:
+    except (NotPermitted, Busy):
         raise
     except JobdError:
         if not is_supervised(paths.socket):

@@ -31,6 +31,7 @@ from jobd.access import Access, Caller, check, login, peer_of
 from jobd.contract import wire
 from jobd.contract.errors import (
     BadRequest,
+    Busy,
     InternalError,
     JobdError,
     NotPermitted,
@@ -236,6 +237,8 @@ class Service:
         shared = listener is not self._listeners[0]
         caller = self._caller(sock, shared=shared)
         if caller is None or not self._take_place(caller, shared=shared):
+            if caller is not None:
+                _say_busy(sock)
             sock.close()
             return
         try:
@@ -292,6 +295,16 @@ class Service:
         finally:
             self._leave_place(shared=shared)
             sock.close()
+
+
+def _say_busy(sock: socket.socket) -> None:
+    """The answer to its first request, whatever that is: only strangers are let go unheard."""
+    busy = wire.encode_error(Busy("jobd has no place for another client just now; try again"))
+    reply = brine.I1.pack(consts.MSG_REPLY) + brine.dump((0, (consts.LABEL_VALUE, busy)))
+    header = _Channel.FRAME_HEADER.pack(len(reply), 0)
+    with suppress(OSError):
+        sock.setblocking(False)  # noqa: FBT003
+        sock.send(header + reply + _Channel.FLUSHER)
 
 
 def _fall_silent() -> NoReturn:

@@ -7,6 +7,7 @@
     ├── StoreFailed            1   disk full, I/O error, unreadable database
     │   └── StoreGone          1   the database was deleted while the daemon runs
     ├── NotRunning            69   no daemon answers (EX_UNAVAILABLE of sysexits.h)
+    ├── Busy                   1   all places of the daemon are taken by other clients
     ├── ShuttingDown          75   takes no new jobs (EX_TEMPFAIL)
     ├── NotPermitted          77   another user (EX_NOPERM)
     ├── VersionMismatch        1   client and daemon speak another protocol
@@ -54,6 +55,10 @@ class NotRunning(JobdError):
     exit_code = 69
 
 
+class Busy(JobdError):
+    pass
+
+
 class ShuttingDown(JobdError):
     exit_code = 75
 
@@ -80,6 +85,7 @@ BY_NAME: dict[str, type[JobdError]] = {
         StoreFailed,
         StoreGone,
         NotRunning,
+        Busy,
         ShuttingDown,
         NotPermitted,
         VersionMismatch,

@@ -198,7 +198,7 @@ def test_on_a_read_only_disk_the_start_says_so_and_check_works(cramped):
     subprocess.run(["mount", "-o", "remount,ro", cramped.paths.state], check=True)
     said = cramped.jobd("start", code=1).stderr
     assert "Read-only file system" in said
-    assert "1 jobs" in cramped.jobd("check").stdout
+    assert "1 job," in cramped.jobd("check").stdout
     subprocess.run(["mount", "-o", "remount,rw", cramped.paths.state], check=True)
     cramped.start("--workers", "1")
     cramped.jobctl("wait", str(job))

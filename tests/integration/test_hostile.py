@@ -12,7 +12,7 @@ import pytest
 from rpyc.core import brine, consts
 
 from jobd.contract import wire
-from jobd.contract.errors import BadRequest, InternalError, JobdError, VersionMismatch
+from jobd.contract.errors import BadRequest, Busy, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import DaemonStatus, Status, View
 from jobd.contract.paths import ShortAddress
 from jobd.contract.version import PROTOCOL, VERSION
@@ -263,13 +263,14 @@ def test_who_does_not_read_disturbs_nobody(quiet):
         assert quiet.connect().status().running
 
 
-def test_more_clients_than_there_are_places(quiet):
+def test_more_clients_than_there_are_places(quiet, monkeypatch):
     slots = quiet.daemon.service._slots
     taken = 0
     while slots.acquire(blocking=False):
         taken += 1
-    with Raw(quiet.paths.socket) as refused:
-        assert refused.answer() is None
+    monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
+    with quiet.connect() as refused, pytest.raises(Busy, match="no place for another client"):
+        refused.status()
     slots.release()
     wait_until(lambda: quiet.connect().status().running)
     for _ in range(taken - 1):

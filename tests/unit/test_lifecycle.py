@@ -4,7 +4,7 @@ import pytest
 
 from jobctl.client import Client
 from jobd import lifecycle
-from jobd.contract.errors import NotRunning
+from jobd.contract.errors import Busy, NotRunning
 from jobd.contract.models import ShutdownReply
 from jobd.contract.paths import locate
 
@@ -38,3 +38,15 @@ def test_a_stop_is_asked_for_until_it_is_heard(reached, answers, said, home, mon
     paths = locate({"JOBD_HOME": str(home)})
     assert lifecycle.stop(paths, now=True, timeout=None) == said
     assert (left, given) == ([], [])
+
+
+def test_a_daemon_that_has_no_place_left_does_not_hang(home, monkeypatch):
+    def full(_paths):
+        raise Busy("no place")
+
+    replaced = []
+    monkeypatch.setattr(lifecycle, "status", full)
+    monkeypatch.setattr(lifecycle, "_replace_hanging", replaced.append)
+    with pytest.raises(Busy):
+        lifecycle.stop(locate({"JOBD_HOME": str(home)}), now=True, timeout=None)
+    assert replaced == []
