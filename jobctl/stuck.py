@@ -93,7 +93,8 @@ def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> str
     if limit and job.slots > limit:
         return f"needs {job.slots} workers, group {job.group} has {limit}"
     if status.workers and job.slots > status.workers:
-        return f"needs {job.slots} workers, there are {status.workers}"
+        are = "is" if status.workers == 1 else "are"
+        return f"needs {job.slots} workers, there {are} {status.workers}"
     return None
 
 

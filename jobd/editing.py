@@ -91,8 +91,8 @@ class Editing:
             raise BadRequest(f"--group: there is no group {group!r}; see: jobctl groups")
         if share.workers is not None and 1 < entry.slots > share.workers:
             raise BadRequest(
-                f"--group: {group} has {share.workers} workers, and job {entry.id} needs "
-                f"{entry.slots} slots"
+                f"--group: {group} has {share.workers} worker{'' if share.workers == 1 else 's'}, "
+                f"and job {entry.id} needs {entry.slots} slots"
             )
 
     def _times(self, request: Edit) -> dict[str, object]:
@@ -122,16 +122,15 @@ class Editing:
         """All that it is to wait for; None: as it was."""
         if request.after is UNSET and request.after_any is UNSET:
             return None
-        before = self._dependencies.of(job.job)
-        wanted: dict[int, bool] = {}
-        for option, given, finished in (
-            ("--after-any", request.after_any, True),
-            ("--after", request.after, False),
-        ):
-            if given is UNSET:
-                kept = [parent.job for parent in before if parent.finished is finished]
-                wanted |= dict.fromkeys(kept, finished)
-            else:
+        options = (("--after-any", request.after_any, True), ("--after", request.after, False))
+        # What stays first: for a job that is among both, what was asked for now counts.
+        wanted = {
+            parent.job: parent.finished
+            for parent in self._dependencies.of(job.job)
+            if any(given is UNSET and parent.finished is finished for _, given, finished in options)
+        }
+        for option, given, finished in options:
+            if given is not UNSET:
                 wanted |= dict.fromkeys(self._jobs_in(option, given, job.job), finished)
         way = self._dependencies.leads_to(job.job, list(wanted))
         if way is not None:
@@ -146,7 +145,8 @@ class Editing:
         for first, last in ranges:
             jobs = [one for one, _ in self._dependencies.states(first, last, MAX_PARENTS + 1)]
             if not jobs:
-                raise BadRequest(f"{option}: job {first} does not exist")
+                what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
+                raise BadRequest(f"{option}: {what} not exist")
             if jobs == [child]:
                 raise BadRequest(f"{option}: job {child} cannot wait for itself")
             found += (one for one in jobs if one != child)

@@ -131,7 +131,7 @@ class Manager:
 
     def _requeue(self, job: Look, move: Move, user: str, tally: Tally) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""
-        unmet, failing = self._dependencies.refresh(job.job) if job.unmet else (0, None)
+        unmet, failing = self._dependencies.refresh(job.job) if job.parents else (0, None)
         if failing is not None:
             tally.error(
                 job.job, f"waits for job {failing}, which has failed; jobctl restart {failing}"

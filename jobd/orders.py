@@ -173,13 +173,14 @@ def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> Non
     """Raises: BadRequest (it could never run; says why). `share`: what its group may have."""
     if options.slots > 1 and options.slots > workers:
         raise BadRequest(
-            f"--slots: there are {workers} workers, so a job of {options.slots} slots could never "
-            "start; raise them first: jobctl workers N"
+            f"--slots: there {'is 1 worker' if workers == 1 else f'are {workers} workers'}, so a "
+            f"job of {options.slots} slots could never start; raise them first: jobctl workers N"
         )
     if share is not None and options.slots > 1 and options.slots > share:
         raise BadRequest(
-            f"--slots: group {options.group} has {share} workers, so a job of {options.slots} "
-            f"slots could never start; jobctl groups set {options.group} --workers N"
+            f"--slots: group {options.group} has {share} worker{'' if share == 1 else 's'}, so a "
+            f"job of {options.slots} slots could never start; "
+            f"jobctl groups set {options.group} --workers N"
         )
     if options.gpus > gpus:
         have = f"{gpus} GPUs are" if gpus else "no GPUs are"

@@ -77,7 +77,9 @@ def _delayed(facts: Facts) -> str:
 
 
 def _retry(facts: Facts) -> str:
-    return f"retry {facts.failures} of {facts.retries} in {_left(facts)}"
+    # With fewer retries since, the one that is due comes all the same, and is the last.
+    retries = max(facts.retries, facts.failures)
+    return f"retry {facts.failures} of {retries} in {_left(facts)}"
 
 
 def _draining(facts: Facts) -> str:
@@ -116,10 +118,10 @@ def _parent(parent: Awaited) -> str:
 
 def _resources(facts: Facts) -> str:
     if facts.slots > facts.workers:
-        have = f"there are {facts.workers}"
+        have = f"there {'is' if facts.workers == 1 else 'are'} {facts.workers}"
         return f"needs {facts.slots} workers and {have}; more: jobctl workers N"
     if facts.gpus > facts.devices:
-        have = f"there are {facts.devices}"
+        have = f"there {'is' if facts.devices == 1 else 'are'} {facts.devices}"
         return f"needs {facts.gpus} GPUs and {have}; name them in the configuration"
     free = f"{facts.free_devices} of {facts.devices} free"
     return "; ".join([f"waits for {facts.gpus} GPU{_s(facts.gpus)} ({free})", *_before(facts)])

@@ -37,7 +37,7 @@ def waiting(job: Job) -> str:
         return f"starts at {text.clock(job.not_before)}"
     if job.reason == "retry backoff" and job.not_before:
         left = text.seconds_until(job.not_before)
-        return f"retry {job.failures} of {job.retries} in {text.duration(left)}"
+        return f"retry {job.failures} of {max(job.retries, job.failures)} in {text.duration(left)}"
     if job.reason == "resources":
         wanted = f"{job.gpus} GPU{plural(job.gpus)}" if job.gpus else f"{job.slots} workers"
         return f"waits for {wanted}"

@@ -43,8 +43,14 @@ class Dependencies:
     def refresh(self, child: int) -> tuple[int, int | None]:
         """Look again at what a job waits for: how many are not met, and one that has failed.
 
-        Parents that have been removed are no longer waited for.
+        Parents that have been removed are no longer waited for; those that are to end once more
+        are waited for once more.
         """
+        self._db.execute(
+            "UPDATE dependencies SET met = 0 WHERE child = ? AND met = 1 AND EXISTS"
+            " (SELECT 1 FROM jobs AS j WHERE j.id = parent AND j.state IN ('pending', 'running'))",
+            (child,),
+        )
         self._db.execute(
             "DELETE FROM dependencies WHERE child = ? AND met = 0"
             " AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = parent)",
@@ -78,7 +84,10 @@ class Dependencies:
         return [Parent(job, bool(finished), bool(met)) for job, finished, met in rows]
 
     def leads_to(self, child: int, parents: Sequence[int]) -> list[int] | None:
-        """The way from one of the parents up to the child, if waiting for it were a circle."""
+        """The way from one of the parents up to the child, if waiting for it were a circle.
+
+        What has been waited for counts, too: jobs that run again wait again.
+        """
         came_from: dict[int, int] = {}
         open_ends = list(parents)
         while open_ends:
@@ -88,16 +97,14 @@ class Dependencies:
                 while way[-1] in came_from:
                     way.append(came_from[way[-1]])
                 return way
-            for parent in self._unmet_of(job):
+            for parent in self._parents_of(job):
                 if parent not in came_from:
                     came_from[parent] = job
                     open_ends.append(parent)
         return None
 
-    def _unmet_of(self, child: int) -> list[int]:
-        rows = self._db.execute(
-            "SELECT parent FROM dependencies WHERE child = ? AND met = 0", (child,)
-        )
+    def _parents_of(self, child: int) -> list[int]:
+        rows = self._db.execute("SELECT parent FROM dependencies WHERE child = ?", (child,))
         return [parent for (parent,) in rows]
 
     # --- an end that others have waited for ---------------------------------------------------

@@ -311,7 +311,7 @@ def test_what_can_never_fit_is_refused(make):
     inside = make(workers=3, groups={"a": {"workers": 1}})
     with pytest.raises(BadRequest, match="--slots: there are 3 workers"):
         submit(inside, "true", slots=4)
-    with pytest.raises(BadRequest, match="--slots: group a has 1 workers"):
+    with pytest.raises(BadRequest, match="--slots: group a has 1 worker,"):
         submit(inside, "true", slots=2, group="a")
     with pytest.raises(BadRequest, match="--gpus: no GPUs are configured"):
         submit(inside, "true", gpus=1)
@@ -518,6 +518,45 @@ def test_a_pending_job_is_edited(quiet):
     quiet.client.stop(ids(job))
     with pytest.raises(Refused, match="only pending jobs can be edited"):
         quiet.client.edit(Edit(id=job, priority=1))
+
+
+def test_an_edited_kind_of_waiting_counts_over_the_one_that_stays(quiet):
+    parent, other = submit(quiet, "true"), submit(quiet, "true")
+    job = submit(quiet, "true", after=after(parent, other))
+    quiet.client.edit(Edit(id=job, after_any=after(parent)))
+    assert (quiet.job(job).after, quiet.job(job).after_any) == ([other], [parent])
+    quiet.client.edit(Edit(id=job, after=after(parent)))
+    assert (quiet.job(job).after, quiet.job(job).after_any) == ([parent], [])
+    quiet.client.stop(ids(parent))
+    wait_until(lambda: states(quiet, job) == [("failed", f"dependency failed: {parent}")])
+
+
+def test_jobs_that_run_again_wait_for_each_other_again(daemon):
+    parent = submit(daemon, "true")
+    child = submit(daemon, "true", after=after(parent))
+    last = submit(daemon, "exit 3", after_any=after(child))
+    daemon.wait(last)
+    daemon.client.workers(0)
+    everything = ids(parent, child, last)
+    assert daemon.client.restart(everything).done == [parent, child, last]
+    waits = [("pending", "queued"), ("pending", "dependency"), ("pending", "dependency")]
+    assert states(daemon, parent, child, last) == waits
+    # A circle over what has been waited for once would be one as soon as it is waited for again.
+    with pytest.raises(BadRequest, match="in a circle"):
+        daemon.client.edit(Edit(id=parent, after=after(last)))
+    daemon.client.workers(3)
+    daemon.wait(last)
+    begins = "SELECT job FROM events WHERE event = 'started' ORDER BY seq"
+    assert [job for (job,) in daemon.sql(begins)] == 2 * [parent, child, last]
+
+
+def test_a_job_runs_again_by_itself_where_what_it_waited_for_has_ended(daemon):
+    parent = submit(daemon, "true")
+    child = submit(daemon, "true", after=after(parent))
+    daemon.wait(child)
+    assert daemon.client.restart(ids(child)).attempts == {child: 2}
+    daemon.wait(child)
+    assert states(daemon, parent, child) == [("completed", None)] * 2
 
 
 # --- keys -----------------------------------------------------------------------------------------

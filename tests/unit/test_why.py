@@ -76,6 +76,13 @@ def test_its_turn(given, words):
         ("resources", {"slots": 4}, "needs 4 workers and there are 3; more: jobctl workers N"),
         (
             "resources",
+            {"slots": 4, "workers": 1},
+            "needs 4 workers and there is 1; more: jobctl workers N",
+        ),
+        # Edited to fewer retries while it waits for one: that one still comes.
+        ("retry backoff", {"failures": 2, "retries": 0}, "retry 2 of 2 in a moment"),
+        (
+            "resources",
             {"gpus": 4, "devices": 2},
             "needs 4 GPUs and there are 2; name them in the configuration",
         ),
