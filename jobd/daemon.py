@@ -59,6 +59,7 @@ from jobd.intake import Intake
 from jobd.logfile import LogFile
 from jobd.manager import Manager
 from jobd.newcomers import Newcomers
+from jobd.outputs import Room, highest_job
 from jobd.queries import Queries
 from jobd.recovery import recover
 from jobd.repeats import Repeats
@@ -81,8 +82,6 @@ from jobd.views import Views, path_text
 from jobd.waiting import Waiting
 
 log = logging.getLogger(__name__)
-_COUNTED_FILES: Final = 20_000
-"""Output files whose sizes are added up for `jobd status`; of more the size is not told."""
 _SWITCH_S: Final = 0.001
 """Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
 
@@ -130,16 +129,16 @@ class Daemon:
             check_file_system(paths.state)
         undo = Undo()
         self._refuse_damaged()
+        self._output = Room(paths.output)
         self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
-        self.hub = Hub()
-        self.timer = Timer()
+        self.hub, self.timer = Hub(), Timer()
         gpus = setup.config.gpus
         self.ledger = Ledger(
-            undo, workers=self._workers(), next_id=self.reader.last_id() + 1,
+            undo, workers=self._workers(), next_id=self._last_id() + 1,
             devices=Devices(gpus.devices, gpus.per_device),
         )  # fmt: skip
         self.agenda = Agenda(self._store, undo, self.timer)
@@ -209,6 +208,12 @@ class Daemon:
     def _delete_ephemeral(self) -> None:
         for directory in {self.paths.data, self.paths.memory}:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _last_id(self) -> int:
+        """A database that was restored from an older copy does not know all jobs that there were;
+        their output is not to be taken for that of others.
+        """
+        return max(self.reader.last_id(), highest_job(self.paths.output))
 
     def _workers(self) -> int:
         """A number set with `jobctl workers` outlives the daemon, not the next `jobd start`."""
@@ -399,7 +404,7 @@ class Daemon:
             database_bytes=_sizes(
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
-            output_bytes=_tree_size(paths.output),
+            output_bytes=self._output.measured(),
             error=self._damage or self.writer.trouble or self._start_trouble(),
         )
 
@@ -454,20 +459,6 @@ def _sizes(files: Any) -> int:  # noqa: ANN401 - any iterable of paths
     for file in files:
         with contextlib.suppress(OSError):
             total += file.stat().st_size
-    return total
-
-
-def _tree_size(root: Path) -> int | None:
-    total = count = 0
-    for folder, _, files in os.walk(root):
-        for name in files:
-            count += 1
-            if count > _COUNTED_FILES:
-                return None
-            with contextlib.suppress(OSError):
-                found = os.stat(os.path.join(folder, name))
-                # What was cut out of an output takes no room (in units of 512 bytes: stat(2)).
-                total += min(found.st_size, found.st_blocks * 512)
     return total
 
 

@@ -1,9 +1,12 @@
-"""Reading output files: their end, or a piece; never the whole of them."""
+"""Output files: their end, or a piece, never the whole of them; and how much room all take."""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +17,10 @@ from jobd.cuts import Cut, cut_of
 _HOLE: Final = bytes(256)
 _TICK_NS: Final = 20_000_000
 """Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
+_COUNTED_FILES: Final = 20_000
+"""Files whose sizes are added up for `jobd status`; of more the size is not told."""
+_PATIENCE_S: Final = 0.5
+"""How long whoever asks for the size of all output waits for it."""
 PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
@@ -42,6 +49,69 @@ def read_head(path: Path | str, size: int) -> bytes:
             return file.read(size)
     except OSError:
         return b""
+
+
+def highest_job(root: Path) -> int:
+    """The highest id that has left output; 0: none has. Of a thousand folders one is read."""
+    folders = [int(name) for name in _names(root) if name.isdecimal()]
+    for folder in sorted(folders, reverse=True):
+        jobs = [name.partition(".")[0] for name in _names(root / str(folder))]
+        if found := [int(job) for job in jobs if job.isdecimal()]:
+            return max(found)
+    return 0
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+class Room:
+    """How much a directory holds, measured beside whoever asks: a file server may be dead."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._measuring: Future[int | None] | None = None
+
+    def measured(self) -> int | None:
+        """Bytes on disk; None: there are too many files to count them, or no answer comes."""
+        with self._lock:
+            if self._measuring is None:
+                self._measuring = Future()
+                try:
+                    threading.Thread(target=self._measure, name="room", daemon=True).start()
+                except RuntimeError:
+                    self._measuring = None
+                    return None
+            measuring = self._measuring
+        try:
+            return measuring.result(_PATIENCE_S)
+        except TimeoutError:
+            return None
+
+    def _measure(self) -> None:
+        size = _tree_size(self._root)
+        with self._lock:
+            measured, self._measuring = self._measuring, None
+        assert measured is not None
+        measured.set_result(size)
+
+
+def _tree_size(root: Path) -> int | None:
+    total = count = 0
+    for folder, _, files in os.walk(root):
+        for name in files:
+            count += 1
+            if count > _COUNTED_FILES:
+                return None
+            with suppress(OSError):
+                found = os.stat(os.path.join(folder, name))
+                # What was cut out of an output takes no room (in units of 512 bytes: stat(2)).
+                total += min(found.st_size, found.st_blocks * 512)
+    return total
 
 
 class Growing:

@@ -333,3 +333,67 @@ def test_a_dead_file_server_blocks_its_own_job_and_nobody_else(instance, dead, w
     end()
     instance.jobctl("wait", str(stuck), code=None)
     assert instance.job(stuck).reason.startswith("could not start: ")
+
+
+@pytest.fixture
+def cover():
+    """A function that lays one directory over another until the end of the test."""
+    libc, covered = ctypes.CDLL(None, use_errno=True), []
+
+    def over(place, target):
+        bound = libc.mount(os.fsencode(place), os.fsencode(target), None, 4096, None)  # MS_BIND
+        assert bound == 0, os.strerror(ctypes.get_errno())
+        covered.append(target)
+
+    def lift():
+        while covered:
+            libc.umount2(os.fsencode(covered.pop()), 2)  # MNT_DETACH
+
+    yield over, lift
+    lift()
+
+
+def test_output_on_a_dead_file_server_keeps_nobody_from_looking_and_submitting(
+    instance, dead, cover
+):
+    (place, end), (over, lift) = dead, cover
+    instance.start("--workers", "2")
+    ready = instance.submit("echo before")
+    assert instance.wait(ready)[ready].state is State.COMPLETED
+    over(place, instance.paths.output)
+    stuck = instance.submit("echo behind")
+    wait_until(lambda: instance.job(stuck).state is State.RUNNING)
+    found = instance.status()
+    assert found.output_bytes is None
+    for words in (["status"], ["ls"], ["show", str(stuck)], ["events", "--json"]):
+        instance.jobctl(*words, code=0)
+    assert str(found.pid) in instance.jobd("status").stdout
+    later = instance.id_of("--hold", "true")
+    assert instance.job(stuck).state is State.RUNNING
+    # It never ran; with its directory back it is tried again, and the old output is there.
+    end()
+    lift()
+    assert instance.wait(stuck)[stuck].state is State.COMPLETED
+    assert (instance.output(ready), instance.output(stuck)) == (b"before\n", b"behind\n")
+    assert instance.status().output_bytes > 0
+    assert instance.status().pid == found.pid
+    assert instance.job(later).reason == "held"
+
+
+def test_ids_go_on_behind_all_output_when_an_older_copy_is_restored(instance):
+    instance.start()
+    first = instance.submit("echo first")
+    instance.wait(first)
+    instance.jobd("backup", "older.db")
+    lost = [instance.submit(f"echo lost {number}") for number in range(3)]
+    instance.wait(lost[0], lost[-1])
+    instance.jobd("stop")
+    shutil.copyfile(instance.work / "older.db", instance.paths.database)
+    instance.start()
+    fresh = instance.submit("echo fresh")
+    assert fresh == lost[-1] + 1
+    instance.wait(fresh)
+    assert instance.output(fresh) == b"fresh\n"
+    assert [instance.paths.output_of(job, 1).read_bytes() for job in lost] == [
+        b"lost %d\n" % number for number in range(3)
+    ]
