@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
-from jobd import supervisor
+from jobd import kernel, supervisor
 from jobd.access import Access
 from jobd.agenda import Agenda
 from jobd.books import Books
@@ -504,6 +504,7 @@ def main() -> NoReturn:
 
     link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
     link.used = {token: used for token, used in plan.get("used", {}).items() if used}
+    link.last_daemon = plan.get("last_daemon")
     link.start()
     file.share(link.log_moved)
     link.synced.wait()
@@ -553,6 +554,7 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
         heritage = {key: plan[key] for key in keep if key in plan}
         heritage["established"] = True
+        heritage["last_daemon"] = (os.getpid(), kernel.ticks())
         heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}
         handles = daemon.engine.handles()
         pidfds = {token: pidfd for token, (pidfd, _) in handles.items()}

@@ -239,6 +239,11 @@ def stat_of(pid: int) -> Stat | None:
     return Stat(pid, state, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
+def ticks() -> int:
+    """Now, in the unit and on the clock of a process's start time (proc_pid_stat(5))."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
+
+
 def age_of(pid: int) -> float | None:
     """Seconds since its start, whatever the wall clock did meanwhile; None: it is gone."""
     stat = stat_of(pid)

@@ -172,11 +172,19 @@ class Supervisor:
                 continue
             if child.pid == self._daemon:
                 _, status = os.waitpid(child.pid, 0)
+                self._note_death(child.pid)
             elif child.session != child.pid:
                 kernel.reap(child.pid)
             elif child.pid not in self._announced and not self._congested:
                 self._announce(child.pid)
         return status if status is None else os.waitstatus_to_exitcode(status)
+
+    def _note_death(self, pid: int) -> None:
+        """Whoever began later is none of its jobs. Of one that was never ready nothing is noted:
+        what is half-way on the board is, as a rule, from one that was.
+        """
+        if self._was_ready:
+            self._plan["last_daemon"] = (pid, kernel.ticks())
 
     def _announce(self, pid: int) -> None:
         ended = kernel.look(pid, block=False)

@@ -36,13 +36,6 @@ class Line(NamedTuple):
     latest: int
 
 
-def ticks() -> int:
-    """Now, in the unit and on the clock of a process's start time (proc_pid_stat(5))."""
-    import time
-
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * kernel.TICKS)
-
-
 def is_of_this_boot(path: Path) -> bool:
     """Whether the machine has run on since a daemon last used this board."""
     try:
@@ -82,11 +75,11 @@ class Board:
         self.trusted = True
 
     def intend(self, slot: int, token: str, supervisor: int) -> None:
-        self._write(slot, Line(token, 0, os.getpid(), supervisor, ticks() - 1, 0))
+        self._write(slot, Line(token, 0, os.getpid(), supervisor, kernel.ticks() - 1, 0))
 
     def spawned(self, slot: int, pid: int) -> None:
         line = self._read(slot)
-        self._write(slot, line._replace(pid=pid, latest=ticks() + 1))
+        self._write(slot, line._replace(pid=pid, latest=kernel.ticks() + 1))
 
     def settle(self, slot: int, token: str, pid: int | None, supervisor: int) -> None:
         """What became of an attempt: its process, or None where its outcome is lost.

@@ -330,26 +330,37 @@ class LocalEngine:
     def _half_started(self, line: Line) -> Process | Fate:
         """The intent is there and no pid: it is a child of the supervisor, or it never was.
 
-        Spawns take turns, so there is one such line at most, and one such child.
+        Spawns take turns, so there is one such line at most, and one such child. It may have ended,
+        or have dropped its environment by an exec, and then it shows no token.
         """
         if self._supervisor not in (line.supervisor, line.daemon) or self._link is None:
             return self._found_by_token(line.token)
         children = [
             stat
             for stat in kernel.children_of(self._supervisor)
-            if stat.session == stat.pid and stat.start >= line.earliest
+            if stat.session == stat.pid and self._may_be_of(line, stat)
         ]
-        for stat in children:
-            if token_of(stat.pid) == line.token.encode():
-                return self._adopt(stat.pid, line.token)
-        ended = [stat.pid for stat in children if stat.state in "ZX"]
+        tokens = {stat.pid: token_of(stat.pid) for stat in children}
+        for pid, token in tokens.items():
+            if token == line.token.encode():
+                return self._adopt(pid, line.token)
+        nameless = {pid for pid, token in tokens.items() if not token}
         # One that is on the board has a name, also if its end is recorded and it was not reaped.
-        unclaimed = set(ended) - self._adopted.keys() - self._board.pids()
+        unclaimed = nameless - self._adopted.keys() - self._board.pids() - {os.getpid()}
         if not unclaimed:
             return Fate.NEVER_STARTED
         if len(unclaimed) > 1:
             return Fate.LOST
         return self._adopt(unclaimed.pop(), line.token)
+
+    def _may_be_of(self, line: Line, stat: Stat) -> bool:
+        """Whether it began after the intent, and not after the death of who meant to start it.
+
+        Jobs leave orphans that lead a session, too, and go on doing so while no daemon lives.
+        """
+        last = None if self._link is None else self._link.last_daemon
+        dead = last is not None and last[0] == line.daemon and last[1]
+        return line.earliest <= stat.start and not (dead and stat.start > dead)
 
     def _found_by_token(self, token: str) -> Process | Fate:
         carriers = self._survey.take().members(token, None)

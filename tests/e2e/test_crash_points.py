@@ -7,7 +7,7 @@ import pytest
 from jobctl import follow
 from jobd import crash
 from jobd.contract.models import Acted, Events, List, Rm, Selector, State, Stop
-from tests.helpers import processes_with
+from tests.helpers import processes_with, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -187,3 +187,32 @@ def test_an_end_is_never_taken_for_that_of_another(instance, point):
     found = instance.answers()
     assert found.busy == 0
     assert instance.processes().keys() == {found.pid, found.supervisor_pid}
+
+
+def test_a_job_that_drops_its_environment_at_once_is_not_started_twice(instance):
+    """Its pid is not on the board yet, and it bears no token any more."""
+    gate = instance.gate()
+    instance.start(crash="after-spawn")
+    line = f"exec env -i sh -c 'echo $$ >>ran; read _ <{gate.path}; exit 3'"
+    job = instance.submit(line)
+    instance.await_lines("ran", 1)
+    wait_until(lambda: was_killed(instance))
+    assert instance.answers().jobs["running"] == 1
+    gate.open(2)
+    found = instance.wait(job)[job]
+    assert (found.exit_code, found.attempt, len(instance.lines("ran"))) == (3, 1, 1)
+
+
+def test_orphans_of_another_job_are_not_taken_for_one_that_never_started(instance):
+    """They lead sessions, end all the time, and nobody reaps them while no daemon lives."""
+    instance.start(crash="before-spawn:2")
+    client = instance.client()
+    noisy = "echo >>noisy; while [ ! -e quiet ]; do setsid -f sh -c 'exit 7'; sleep 0.02; done"
+    other = instance.submit(noisy, client=client)
+    instance.await_lines("noisy", 1)
+    job = instance.submit("echo >>ran; exit 3", client=client)
+    found = instance.wait(job)[job]
+    assert (found.exit_code, found.attempt, len(instance.lines("ran"))) == (3, 1, 1)
+    assert was_killed(instance)
+    (instance.work / "quiet").touch()
+    assert instance.wait(other)[other].state is State.COMPLETED

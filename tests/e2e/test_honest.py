@@ -14,7 +14,7 @@ from jobctl import follow
 from jobctl.client import Client
 from jobd import kernel
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.engines.board import _HEADER, _LINE, _LINE_BYTES, Board, ticks
+from jobd.engines.board import _HEADER, _LINE, _LINE_BYTES, Board
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -76,7 +76,7 @@ def test_a_pid_that_is_used_again_is_nobodys_job(instance, foreigner, ordered):
         wait_until(lambda: _order_of(instance, job), 60)
     kill_all(instance, job)
     before = line_of(instance, 1)
-    wait_until(lambda: ticks() > before.latest + 1)
+    wait_until(lambda: kernel.ticks() > before.latest + 1)
     other = foreigner()
     assert kernel.stat_of(other.pid).start > before.latest
     rewrite(instance, 1, pid=other.pid)

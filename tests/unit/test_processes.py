@@ -13,7 +13,7 @@ import pytest
 from jobd import kernel
 from jobd.contract.models import MAX_WORKERS
 from jobd.engines import census, members
-from jobd.engines.board import Board, ticks
+from jobd.engines.board import Board
 from jobd.engines.census import Survey, token_of
 from jobd.engines.members import Family
 from tests.helpers import wait_until
@@ -75,7 +75,7 @@ def test_a_process_began_between_its_ticks(board):
     with subprocess.Popen(["sleep", "100"]) as process:
         board.spawned(1, process.pid)
         line, stat = board.find(1, TOKEN), kernel.stat_of(process.pid)
-        assert line.earliest <= stat.start <= line.latest <= ticks() + 1
+        assert line.earliest <= stat.start <= line.latest <= kernel.ticks() + 1
         process.kill()
 
 
