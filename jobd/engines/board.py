@@ -19,6 +19,10 @@ from jobd.contract.models import MAX_WORKERS
 
 _HEADER: Final = struct.Struct("8s56s")
 _LINE: Final = struct.Struct("32sIIIxxxxqq")
+_TOKEN: Final = struct.Struct("32s")
+_PID: Final = struct.Struct("I")
+_REST: Final = struct.Struct("=IIxxxxqq")
+"""The parts of a line: its token, its pid, and what is behind them."""
 _LINE_BYTES: Final = 64
 _MAGIC: Final = b"jobdrun1"
 _NOBODY: Final = 2**32 - 1
@@ -75,11 +79,13 @@ class Board:
         self.trusted = True
 
     def intend(self, slot: int, token: str, supervisor: int) -> None:
-        self._write(slot, Line(token, 0, os.getpid(), supervisor, kernel.ticks() - 1, 0))
+        self._write_token(slot, "")
+        self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, kernel.ticks() - 1, 0))
+        self._write_token(slot, token)
 
     def spawned(self, slot: int, pid: int) -> None:
         line = self._read(slot)
-        self._write(slot, line._replace(pid=pid, latest=kernel.ticks() + 1))
+        self._write_numbers(slot, line._replace(pid=pid, latest=kernel.ticks() + 1))
 
     def settle(self, slot: int, token: str, pid: int | None, supervisor: int) -> None:
         """What became of an attempt: its process, or None where its outcome is lost.
@@ -89,7 +95,10 @@ class Board:
         stat = None if pid is None else kernel.stat_of(pid)
         start = 0 if stat is None else stat.start
         line = Line(token, pid or _NOBODY, os.getpid(), supervisor, start, start)
-        self._write(slot, line)
+        if self._read(slot).token != token:
+            self._write_token(slot, "")
+        self._write_numbers(slot, line)
+        self._write_token(slot, token)
 
     def find(self, slot: int, token: str) -> Line | None:
         """The line of an attempt; None: its intent was never written."""
@@ -106,10 +115,16 @@ class Board:
         token, *numbers = _LINE.unpack_from(self._map, _HEADER.size + slot * _LINE_BYTES)
         return Line(token.decode("ascii", "replace"), *numbers)
 
-    def _write(self, slot: int, line: Line) -> None:
-        _LINE.pack_into(
-            self._map, _HEADER.size + slot * _LINE_BYTES, line.token.encode(), *line[1:]
-        )
+    # This process may be killed between any two stores: a line counts while its token stands, and
+    # its pid comes last, so the next daemon reads what was true before or after, never a mixture.
+
+    def _write_token(self, slot: int, token: str) -> None:
+        _TOKEN.pack_into(self._map, _HEADER.size + slot * _LINE_BYTES, token.encode())
+
+    def _write_numbers(self, slot: int, line: Line) -> None:
+        at = _HEADER.size + slot * _LINE_BYTES + _TOKEN.size
+        _REST.pack_into(self._map, at + _PID.size, *line[2:])
+        _PID.pack_into(self._map, at, line.pid)
 
     def close(self) -> None:
         self._map.close()

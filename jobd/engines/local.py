@@ -59,6 +59,23 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
+def _is_reaped(pidfd: int) -> bool:
+    """Whether the pid may be another's by now."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _close(descriptor: int) -> None:
+    """A file server tells of a full quota even now; what has started has started all the same."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
 def outcome_of(ended: Exit) -> Outcome:
     return Outcome(
         exit_code=ended.exit_code,
@@ -140,7 +157,8 @@ class _Stranger(_LocalProcess):
     def sample(self) -> Used:
         """CPU seconds and peak memory (KiB), as far as it could be seen while it lived."""
         found = kernel.usage_of(self.pid)
-        if found is not None:
+        # Asked afterwards: if it is not reaped now, it was not when it was looked at.
+        if found is not None and not (self.pidfd is not None and _is_reaped(self.pidfd)):
             self._used = (found[0], found[1] or self._used[1])
         return self._used
 
@@ -234,7 +252,7 @@ class LocalEngine:
                 os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
             raise
         finally:
-            os.close(output)
+            _close(output)
             if spawn.has_own_directory():
                 os.chdir("/")  # an idle worker must not keep a file system from being unmounted
 
@@ -247,7 +265,7 @@ class LocalEngine:
         try:
             return self._spawn_with(launch, stdin, output)
         finally:
-            os.close(stdin)
+            _close(stdin)
 
     def _write(self, script: Script) -> None:
         # Closed before the spawn has its turn: no child of another spawn holds it open then,

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from jobd import kernel
-from jobd.engines.base import CannotStart, Launch
+from jobd.engines.base import CannotStart, Launch, NoResources
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
@@ -124,9 +124,16 @@ def write_program(path: str, content: bytes) -> None:
 
 
 def in_own_thread(action: Callable[[], T]) -> T:
-    """In a thread that ends with it: what it changes about itself, no other job inherits."""
+    """In a thread that ends with it: what it changes about itself, no other job inherits.
+
+    Raises: NoResources (the machine gives no thread), and what `action` raises.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="nice") as pool:
-        return pool.submit(action).result()
+        try:
+            future = pool.submit(action)
+        except RuntimeError as error:
+            raise NoResources(f"no thread for it: {error}") from error
+        return future.result()
 
 
 def _be_nice(nice: int) -> None:
@@ -171,11 +178,15 @@ def prepare(launch: Launch, stdin: int, output: int) -> Spawn:
 
 
 def _popen(launch: Launch, script: bytes | None, stdin: int, output: int) -> int:
-    # The daemon's threads have signals blocked, and the job would inherit that.
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    process = subprocess.Popen(
-        launch.argv, executable=script, env=launch.environment, cwd=launch.cwd,
-        umask=launch.umask, stdin=stdin, stdout=output, stderr=output, start_new_session=True,
-    )  # fmt: skip
+    # The daemon's threads have signals blocked, and the job would inherit that. Not for longer
+    # than it takes: a TERM for the daemon must find no thread that dies of it.
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        process = subprocess.Popen(
+            launch.argv, executable=script, env=launch.environment, cwd=launch.cwd,
+            umask=launch.umask, stdin=stdin, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     process.returncode = 0  # its status is ours to take, not Popen's
     return process.pid

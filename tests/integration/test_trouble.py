@@ -60,6 +60,28 @@ def test_without_a_thread_a_job_is_put_back_and_tried_again(make, monkeypatch):
     wait_until(lambda: daemon.client.status().error is None)
 
 
+def test_a_quota_that_shows_when_the_output_is_closed_fails_no_job(make, monkeypatch):
+    """Its process has started by then: nobody else may be told to see to it."""
+    daemon = make()
+    mine, opened, fine = [], spawn.open_output, os.close
+
+    def note(path):
+        mine.append(opened(path))
+        return mine[-1]
+
+    def close(descriptor):
+        fine(descriptor)
+        if descriptor in mine:
+            mine.remove(descriptor)
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(spawn, "open_output", note)
+    monkeypatch.setattr(os, "close", close)
+    job = daemon.submit("exit 3")
+    daemon.wait(job)
+    assert (daemon.job(job).exit_code, daemon.job(job).reason) == (3, "exit code 3")
+
+
 def test_what_stands_in_the_place_of_one_output_concerns_that_job_alone(make):
     daemon = make(workers=0)
     job = daemon.submit("true", "true")

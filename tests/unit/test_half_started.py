@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from jobd import kernel
+from jobd.engines import board
 from jobd.engines.base import Fate
 from jobd.engines.local import LocalEngine
 from tests.helpers import wait_until
@@ -104,3 +106,82 @@ def test_the_death_of_another_daemon_says_nothing(engine, spawn):
     next_tick()
     mine = ended(spawn())
     assert recovered(engine).pid == mine
+
+
+class TornError(Exception):
+    pass
+
+
+@pytest.fixture
+def stores(monkeypatch):
+    """Kills, as it were, before the given store into the map; a store is whole or not there."""
+
+    class Store:
+        left = 1000
+
+        def __init__(self, layout):
+            self.layout = struct.Struct(layout)
+            self.size = self.layout.size
+
+        def pack_into(self, *args):
+            if not Store.left:
+                raise TornError
+            Store.left -= 1
+            self.layout.pack_into(*args)
+
+    for name in ("_TOKEN", "_PID", "_REST"):
+        monkeypatch.setattr(board, name, Store(getattr(board, name).format))
+    return Store
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_line_is_never_half_that_of_another_attempt(tmp_path, stores, after):
+    made = board.Board(tmp_path / "board")
+    made.begin()
+    old, new = "0" * 32, "f" * 32
+    made.intend(SLOT, old, 42)
+    made.spawned(SLOT, 99)
+    before = made.find(SLOT, old)
+    stores.left = after
+    try:
+        made.intend(SLOT, new, 42)
+    except TornError:
+        stores.left = 1000
+    assert made.find(SLOT, old) in (None, before)
+    found = made.find(SLOT, new)
+    assert found is None or (found.pid == 0 and found.latest == 0)
+    assert (found is None) == (after < 4)
+    made.close()
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_a_pid_stands_on_the_board_with_its_time(tmp_path, stores, after):
+    made = board.Board(tmp_path / "board")
+    made.begin()
+    made.intend(SLOT, TOKEN, 42)
+    stores.left = after
+    try:
+        made.spawned(SLOT, 99)
+    except TornError:
+        stores.left = 1000
+    found = made.find(SLOT, TOKEN)
+    assert found.pid in (0, 99)
+    assert not found.pid or found.latest > 0
+    assert (found.pid == 99) == (after == 2)
+    made.close()
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_what_is_settled_is_never_taken_for_one_that_never_started(tmp_path, stores, after):
+    made = board.Board(tmp_path / "board")
+    made.begin()
+    made.intend(SLOT, TOKEN, 42)
+    stores.left = after
+    try:
+        made.settle(SLOT, TOKEN, os.getpid(), 42)
+    except TornError:
+        stores.left = 1000
+    found, start = made.find(SLOT, TOKEN), kernel.stat_of(os.getpid()).start
+    assert found.pid in (0, os.getpid())
+    assert not found.pid or found.earliest == found.latest == start
+    made.close()
