@@ -41,6 +41,8 @@ _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
 _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
+_RETRY_S: Final = 1.0
+"""Until the machine is asked again for what it did not give."""
 
 
 class Supervisor:
@@ -70,8 +72,7 @@ class Supervisor:
             crash_point("after-exec")
         while True:
             self._pass_gate()
-            self._start_daemon()
-            status = self._serve()
+            status = self._serve() if self._start_daemon() else 1
             self._daemon = 0
             crash_point("daemon-died")
             if status == EXIT_RENEW:
@@ -117,32 +118,48 @@ class Supervisor:
 
     # --- the daemon -------------------------------------------------------------------------
 
-    def _start_daemon(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        gate_r, gate_w = os.pipe2(os.O_CLOEXEC)
-        plan = dict(self._plan, link=theirs.fileno(), gate_r=gate_r, gate_w=gate_w)
-        inherited = [theirs.fileno(), gate_r, gate_w, *_descriptors(self._plan)]
-        for fd in inherited:
-            os.set_inheritable(fd, True)
-        crash_point("before-daemon")
-        self._daemon = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
-            os.environ,
-            setsid=True,
-            setsigmask=[signal.SIGTERM, signal.SIGINT],
-            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
-        )
-        crash_point("after-daemon")
-        for fd in inherited:
-            os.set_inheritable(fd, False)
-        self._plan["fresh"] = False
-        theirs.close()
-        os.close(gate_w)
-        self._gate, self._link = gate_r, ours
+    def _start_daemon(self) -> bool:
+        """False: the machine has no process or no descriptor left for it just now."""
         self._was_ready = False
         self._announced = set()
         self._congested = False
+        with contextlib.ExitStack() as shut, contextlib.ExitStack() as kept:
+            try:
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                shut.callback(theirs.close)
+                kept.callback(ours.close)
+                gate_r, gate_w = os.pipe2(os.O_CLOEXEC)
+                shut.callback(os.close, gate_w)
+                kept.callback(os.close, gate_r)
+                self._daemon = self._spawn_daemon(theirs.fileno(), gate_r, gate_w)
+            except OSError as error:
+                _say(f"cannot start a daemon just now: {error.strerror}")
+                return False
+            kept.pop_all()
+        self._plan["fresh"] = False
+        self._gate, self._link = gate_r, ours
+        return True
+
+    def _spawn_daemon(self, link: int, gate_r: int, gate_w: int) -> int:
+        """Raises: OSError."""
+        plan = dict(self._plan, link=link, gate_r=gate_r, gate_w=gate_w)
+        inherited = [link, gate_r, gate_w, *_descriptors(self._plan)]
+        for fd in inherited:
+            os.set_inheritable(fd, True)
+        crash_point("before-daemon")
+        try:
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
+                os.environ,
+                setsid=True,
+                setsigmask=[signal.SIGTERM, signal.SIGINT],
+                setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
+            )
+        finally:
+            crash_point("after-daemon")
+            for fd in inherited:
+                os.set_inheritable(fd, False)
 
     def _serve(self) -> int:
         """Look after children and messages until the daemon has ended; its exit status."""
@@ -167,7 +184,7 @@ class Supervisor:
     def _look_after_children(self) -> int | None:
         """Reap orphans, announce jobs that ended; the daemon's status once it has ended."""
         status = None
-        for child in kernel.children_of(os.getpid()):
+        for child in self._children():
             if child.state not in "ZX":
                 continue
             if child.pid == self._daemon:
@@ -178,6 +195,15 @@ class Supervisor:
             elif child.pid not in self._announced and not self._congested:
                 self._announce(child.pid)
         return status if status is None else os.waitstatus_to_exitcode(status)
+
+    def _children(self) -> list[kernel.Stat]:
+        """Looked for as long as it takes: without a descriptor to look with, nobody is given up."""
+        while True:
+            try:
+                return kernel.children_of(os.getpid())
+            except OSError as error:
+                _say(f"cannot look after the jobs just now: {error.strerror}")
+                time.sleep(_RETRY_S)
 
     def _note_death(self, pid: int) -> None:
         """Whoever began later is none of its jobs. Of one that was never ready nothing is noted:
@@ -262,7 +288,7 @@ class Supervisor:
     def _hopeless(self, status: int) -> bool:
         if not self._was_ready:
             self._quick_deaths += 1
-        children = kernel.children_of(os.getpid())
+        children = self._children()
         if any(child.state not in "ZX" or status != EXIT_GONE for child in children):
             return False
         if self._stopping or status in (EXIT_REFUSED, EXIT_GONE):
@@ -283,7 +309,12 @@ class Supervisor:
     def _renew(self) -> None:
         plan = dict(self._plan, gate=self._gate)
         crash_point("before-renew")
-        become_supervisor(plan)
+        try:
+            become_supervisor(plan)
+        except OSError as error:
+            # An interpreter that is not there any more, for example. The jobs are ours: we stay.
+            _say(f"cannot renew the supervisor: {error.strerror}")
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     # --- signals ------------------------------------------------------------------------------
 
@@ -306,6 +337,12 @@ class Supervisor:
             if self._daemon:
                 hang = number == signal.SIGUSR1
                 os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
+
+
+def _say(line: str) -> None:
+    """Into the log, which may itself lie on a full disk."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"supervisor: {line}\n".encode())
 
 
 def _descriptors(plan: dict[str, Any]) -> list[int]:

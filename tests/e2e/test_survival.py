@@ -300,3 +300,22 @@ def test_a_home_that_was_deleted_is_not_replaced_by_an_empty_one(running):
     assert not running.paths.database.exists()
     running.start()
     assert running.jobctl("ls", "--ids").stdout == ""
+
+
+def test_a_supervisor_without_descriptors_stays_with_its_jobs(running):
+    """It can neither look after them nor start a daemon, and leaves neither undone."""
+    gate = running.gate()
+    job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    supervisor = str(old.supervisor_pid)
+    subprocess.run(["prlimit", "--pid", supervisor, "--nofile=3:"], check=True)
+    running.kill(old.pid)
+    told = "cannot look after the jobs just now"
+    wait_until(lambda: told in running.paths.log.read_text(), 60)
+    gate.open()
+    subprocess.run(["prlimit", "--pid", supervisor, "--nofile=1000:"], check=True)
+    found = running.wait(job)[job]
+    assert (found.exit_code, found.attempt, running.lines("ran")) == (3, 1, [""])
+    assert found.cpu_s is not None
+    assert str(running.answers_anew(old.pid).supervisor_pid) == supervisor

@@ -1,0 +1,80 @@
+"""What the supervisor does where the machine refuses: it never leaves jobs alone."""
+
+import errno
+import os
+import signal
+
+import pytest
+
+from jobd import kernel, supervisor
+from jobd.supervisor import EXIT_RENEW, Supervisor
+
+
+@pytest.fixture
+def made(tmp_path):
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    one = Supervisor({"lock": lock})
+    yield one
+    for descriptor in (lock, one._wake_r, one._wake_w):
+        os.close(descriptor)
+
+
+def refusal(code):
+    def refuse(*_args, **_options):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def descriptors():
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("what", ["posix_spawn", "pipe2"])
+def test_a_daemon_that_cannot_be_started_is_one_that_died_quickly(made, monkeypatch, capfd, what):
+    before = descriptors()
+    monkeypatch.setattr(os, what, refusal(errno.EAGAIN))
+    assert made._start_daemon() is False
+    assert descriptors() == before
+    assert (made._daemon, made._gate, made._link) == (0, None, None)
+    assert "cannot start a daemon just now: Resource temporarily" in capfd.readouterr().err
+    assert not made._was_ready
+
+
+def test_it_is_tried_again_for_as_long_as_a_job_lives(made, monkeypatch):
+    monkeypatch.setattr(os, "posix_spawn", refusal(errno.EAGAIN))
+    job = kernel.Stat(pid=7, state="S", ppid=1, pgrp=7, session=7, start=1)
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [job])
+    assert not any(made._hopeless(1) for _ in range(20))
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    assert made._hopeless(1)
+
+
+def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
+    tries = []
+
+    def look(_pid):
+        tries.append(1)
+        if len(tries) < 3:
+            refusal(errno.EMFILE)()
+        return []
+
+    monkeypatch.setattr(supervisor, "_RETRY_S", 0.001)
+    monkeypatch.setattr(kernel, "children_of", look)
+    assert made._children() == []
+    assert len(tries) == 3
+
+
+def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
+    """`jobd restart` after the environment was deleted: the jobs keep their parent."""
+    monkeypatch.setattr(os, "execve", refusal(errno.ENOENT))
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        made._renew()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert "cannot renew the supervisor: No such file" in capfd.readouterr().err
+    made._was_ready = True
+    assert not made._hopeless(EXIT_RENEW)
