@@ -520,6 +520,8 @@ def main() -> NoReturn:
     except Exception:
         log.exception("cannot start")
         _exit(1)
+    # The next one reads from the disk what is true.
+    daemon.writer.broken = lambda: _exit(1)
     threading.Thread(target=_await_signals, args=[daemon], name="signals", daemon=True).start()
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())

@@ -45,12 +45,13 @@ class Halting:
                 return Acted(done=[])
             selector = Selector(groups=[request.group], states=[State.RUNNING])
         each = partial(self._pause if paused else self._resume, user=user)
-        acted = self._slices.act(selector, request_id, each)
-        for job in acted.done:
+        return self._slices.act(selector, request_id, each, committed=self._carry_out)
+
+    def _carry_out(self, jobs: list[int]) -> None:
+        for job in jobs:
             run = self._runs.get(job)
             if run is not None:
                 self._runs.carry_out_pause(run)
-        return acted
 
     def _act_on_group(self, name: str, user: str, request_id: bytes, *, paused: bool) -> None:
         def act() -> Acted:

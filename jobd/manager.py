@@ -161,19 +161,22 @@ class Manager:
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
         grace = self._grace if request.grace is None else request.grace
         order = StopOrder(BY_USER, request.signal, grace, boot_us())
-        acted = self._slices.act(
+        return self._slices.act(
             request.selector,
             request_id,
             lambda job, t: self._stop(job, t, order, removing=request.removing),
             lambda tally: self._stop_withdrawn(tally.withdrawn, user),
+            self._carry_out,
         )
-        for job in acted.done:
+
+    def _carry_out(self, jobs: list[int]) -> None:
+        """Orders that are on disk; whatever becomes of the next slice."""
+        for job in jobs:
             run = self._runs.get(job)
             if run is None:
                 self._hub.finished(job)
             else:
                 self._runs.carry_out_stop(run)
-        return acted
 
     def _stop(self, job: Look, tally: Tally, order: StopOrder, *, removing: bool) -> None:
         if removing and self._is_waited_for(job.job, tally):

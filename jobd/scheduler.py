@@ -154,7 +154,7 @@ class Scheduler:
 
     def _in_trouble(self) -> None:
         """A transaction failed: what it should have started or recorded is tried again."""
-        self._store.take_last_event()
+        self._store.recall_last_event()
         if not self._nudge_due:
             self._nudge_due = True
             self._timer.after(_RETRY_S, self._nudge)

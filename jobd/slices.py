@@ -93,10 +93,12 @@ class Slices:
         request_id: bytes,
         each: Each,
         at_end: Callable[[Tally], object] = lambda _: None,
+        committed: Callable[[list[int]], object] = lambda _: None,
     ) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
 
-        `each` decides about one job; `at_end` does what a slice of them can do at once.
+        `each` decides about one job; `at_end` does what a slice of them can do at once;
+        `committed` is told the jobs that were changed, as soon as their slice is on disk.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
@@ -121,7 +123,9 @@ class Slices:
                 key = _slice_key(request_id, number)
                 number += 1
                 work = partial(self._slice, piece, chosen, each, at_end)
-                tally.add(self._repeats.once(key, Acted, work))
+                acted = self._repeats.once(key, Acted, work)
+                committed(acted.done)
+                tally.add(acted)
         return tally.acted(more=more)
 
     def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:

@@ -5,6 +5,7 @@ Called by the writer's thread alone, inside its transaction; nothing here begins
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections import Counter
@@ -534,6 +535,11 @@ class Store:
         """The number of the last event written since the last call."""
         last, self._last_event = self._last_event, None
         return last
+
+    def recall_last_event(self) -> None:
+        """After a rollback: what was noted may be gone, and what others wrote is not yet told."""
+        with contextlib.suppress(sqlite3.Error):
+            (self._last_event,) = self._db.execute("SELECT MAX(seq) FROM events").fetchone()
 
     def failed_event(self, job: int, reason: str, now: int) -> None:
         """Of a job that never ran."""

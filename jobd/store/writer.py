@@ -84,6 +84,8 @@ class Writer:
         self._closed = threading.Event()
         self.in_trouble: Callable[[], object] = lambda: None
         """Called when a transaction has failed, so that what must not be dropped is tried again."""
+        self.broken: Callable[[], object] = lambda: None
+        """Called when this thread cannot go on: memory may be untrue from then on."""
         self.trouble: str | None = None
         """Why the last transaction failed; None while all is well."""
 
@@ -122,6 +124,13 @@ class Writer:
         self.post(lambda: None)
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            log.critical("the writer broke down", exc_info=True)
+            self.broken()
+
+    def _serve(self) -> None:
         while (item := self._queue.get()) is not None:
             batch, last = self._gather(item)
             if not self._commit(batch):
@@ -194,6 +203,8 @@ class Writer:
         except sqlite3.Error:
             log.exception("the rollback failed")
         self._undo.play()
+        if self._db.in_transaction:
+            raise error
         self.in_trouble()
 
 

@@ -1,5 +1,8 @@
 """What happens between two transactions that belong together, and to what waits meanwhile."""
 
+import sqlite3
+import threading
+
 import msgspec
 import pytest
 
@@ -241,3 +244,46 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
     assert error.text == "its group g was removed; jobctl groups add g --workers N"
     quiet.client.groups(Groups(action="add", name="g", workers=1))
     assert quiet.client.restart(ids(job)).done == [job]
+
+
+# --- a transaction that fails ---------------------------------------------------------------------
+
+
+def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
+    """Each gets a transaction of its own then, and whoever watches hears of those that held."""
+    daemon, held = quiet.daemon, threading.Event()
+    monkeypatch.setattr("jobd.scheduler._RETRY_S", 0.01)
+    before = daemon.hub.last_event
+
+    def fail():
+        daemon._store.event(None, "spoilt", "", 1)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    daemon.writer.post(held.wait)
+    daemon.writer.post(lambda: daemon._store.event(None, "kept", "", 1))
+    daemon.writer.post(fail)
+    held.set()
+    wait_until(lambda: daemon.hub.last_event == before + 1)
+    assert quiet.sql("SELECT event FROM events WHERE seq > ?", before) == [("kept",)]
+
+
+def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monkeypatch):
+    monkeypatch.setattr("jobd.slices.SLICE", 1)
+    daemon = make(workers=2)
+    first = daemon.submit(*["echo here; exec sleep 100"] * 2)
+    wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")
+    original, orders = daemon.daemon._store.stop_ordered, []
+
+    def order(job, *rest):
+        if orders and job != orders[0]:
+            raise sqlite3.OperationalError("disk I/O error")
+        orders.append(job)
+        original(job, *rest)
+
+    monkeypatch.setattr(daemon.daemon._store, "stop_ordered", order)
+    with pytest.raises(StoreFailed):
+        daemon.client.stop(ids(first, first + 1))
+    monkeypatch.undo()
+    daemon.wait(first)
+    assert daemon.job(first).state is State.STOPPED
+    assert daemon.job(first + 1).state is State.RUNNING

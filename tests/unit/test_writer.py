@@ -117,3 +117,39 @@ def test_many_callers_are_served_in_order(writer):
         writer.post(lambda number=number: order.append(number))
     writer.call(lambda: None)
     assert order == list(range(count))
+
+
+def test_memory_that_cannot_be_made_true_again_ends_the_writer(database):
+    undo, broken = Undo(), threading.Event()
+    writer = Writer(database, undo, lambda: lambda: None)
+    writer.broken = broken.set
+    writer.start()
+
+    def change():
+        undo.add(lambda: 1 / 0)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    writer.post(change)
+    assert broken.wait(10)
+    writer._thread.join(10)
+    with pytest.raises(StoreFailed):
+        writer.call(lambda: None)
+    assert not database.in_transaction
+    writer.close()
+
+
+def test_a_transaction_that_cannot_be_rolled_back_ends_the_writer():
+    class Stuck:
+        in_transaction = True
+
+        def execute(self, sql):
+            if sql in ("COMMIT", "ROLLBACK"):
+                raise sqlite3.OperationalError("disk I/O error")
+
+    broken = threading.Event()
+    writer = Writer(Stuck(), Undo(), lambda: lambda: None)
+    writer.broken = broken.set
+    writer.start()
+    writer.nudge()
+    assert broken.wait(10)
+    writer.close()
