@@ -181,6 +181,13 @@ class Adopted(_Stranger):
     def wait(self) -> Outcome:
         return outcome_of(self._link.wait(self.pid))
 
+    def signal_all(self, number: int, census: Census) -> None:
+        with self._lock:
+            if self.pidfd is not None and _is_reaped(self.pidfd):
+                # Not by us: the supervisor has died, and the pid may lead another's group by now.
+                self._leader = None
+        super().signal_all(number, census)
+
     def _release(self) -> None:
         self._link.reap(self.pid)
         self._drop_handle()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from jobd.contract.models import MAX_WORKERS
 from jobd.engines import census, members
 from jobd.engines.board import Board
 from jobd.engines.census import Survey, token_of
+from jobd.engines.local import Adopted
 from jobd.engines.members import Family
 from tests.helpers import wait_until
 
@@ -248,3 +250,29 @@ def test_a_name_full_of_parentheses_is_no_trouble(tmp_path):
 def _name(pid):
     with open(f"/proc/{pid}/stat", "rb") as file:
         return file.read()
+
+
+def test_a_group_is_not_signalled_once_others_have_reaped_its_leader():
+    """The supervisor has died, and the daemon has not yet followed it: nobody keeps the pid."""
+    other = subprocess.Popen(["sleep", "100"], start_new_session=True)
+    gone = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(gone.pid)
+    gone.wait()
+    survey = Survey()
+    adopted = Adopted(other.pid, "f" * 32, survey, pidfd, SimpleNamespace())
+    try:
+        # Who is halted keeps what it gets, so it can be seen.
+        other.send_signal(signal.SIGSTOP)
+        wait_until(lambda: kernel.stat_of(other.pid).state == "T")
+        adopted.signal_all(signal.SIGTERM, survey.take())
+        assert kernel.stat_of(other.pid).state == "T"
+        status = Path(f"/proc/{other.pid}/status").read_text()
+        assert int(status.partition("ShdPnd:")[2].split()[0], 16) == 0
+        living = Adopted(other.pid, "f" * 32, survey, os.pidfd_open(other.pid), SimpleNamespace())
+        living.signal_all(signal.SIGKILL, survey.take())
+        assert other.wait(10) == -signal.SIGKILL
+        living._drop_handle()
+    finally:
+        adopted._drop_handle()
+        other.kill()
+        other.wait()
