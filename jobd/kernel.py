@@ -179,8 +179,12 @@ def spawn(
     environment: Mapping[bytes, bytes],
     stdin: int,
     output: int,
+    mark: int,
 ) -> int:
     """posix_spawn(3) in a new session, with stdin and with stdout and stderr to `output`.
+
+    The new process first of all empties the file `mark`: whoever finds it empty knows that there
+    was one, though nobody may have lived to note its pid.
 
     Unlike `os.posix_spawn` it lets other threads run until the child has left its vfork: that
     is half of the time in which this interpreter would be held.
@@ -190,6 +194,10 @@ def spawn(
     pid, actions = ctypes.c_int(), _room(256)
     _libc.posix_spawn_file_actions_init(actions)
     try:
+        # By its descriptor, since its name may be gone; what this opens is replaced at once.
+        _libc.posix_spawn_file_actions_addopen(
+            actions, 0, b"/proc/self/fd/%d" % mark, os.O_WRONLY | os.O_TRUNC, 0
+        )
         for descriptor, target in ((stdin, 0), (output, 1), (output, 2)):
             _libc.posix_spawn_file_actions_adddup2(actions, descriptor, target)
         code = _libc.posix_spawn(

@@ -4,6 +4,8 @@ A slot's line is written before the spawn (the intent) and completed with the pi
 page cache keeps it when the daemon is killed, so it costs no fsync; a reboot ends all processes
 and changes the boot id, so then it need not be true. Spawns take turns under one lock: at most one
 attempt on the board has no pid, so even a job that began and ended while no daemon lived is known.
+Whether that one began at all tells the mark, a file beside the board: it has a byte from the intent
+on, and the new process empties it before it becomes the job.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class Board:
             self._map = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
+        self.mark = os.open(f"{path}.mark", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._boot = kernel.boot_id().encode()
         magic, boot = _HEADER.unpack_from(self._map)
         self.trusted = magic == _MAGIC and boot.rstrip(b"\0") == self._boot
@@ -79,9 +82,20 @@ class Board:
         self.trusted = True
 
     def intend(self, slot: int, token: str, supervisor: int) -> None:
-        self._write_token(slot, "")
+        """Raises: OSError (of the mark)."""
+        self.withdraw(slot)
+        os.ftruncate(self.mark, 1)
         self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, kernel.ticks() - 1, 0))
         self._write_token(slot, token)
+
+    def withdraw(self, slot: int) -> None:
+        """There is no process, and there will be none."""
+        self._write_token(slot, "")
+
+    @property
+    def begun(self) -> bool:
+        """Whether the latest intent has led to a process; its pid may not be there yet."""
+        return os.fstat(self.mark).st_size == 0
 
     def spawned(self, slot: int, pid: int) -> None:
         line = self._read(slot)
@@ -96,7 +110,7 @@ class Board:
         start = 0 if stat is None else stat.start
         line = Line(token, pid or _NOBODY, os.getpid(), supervisor, start, start)
         if self._read(slot).token != token:
-            self._write_token(slot, "")
+            self.withdraw(slot)
         self._write_numbers(slot, line)
         self._write_token(slot, token)
 
@@ -127,4 +141,5 @@ class Board:
         _PID.pack_into(self._map, at, line.pid)
 
     def close(self) -> None:
+        os.close(self.mark)
         self._map.close()

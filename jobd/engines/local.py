@@ -46,6 +46,14 @@ def _failure(about: str, error: OSError) -> CannotStart | NoResources:
     return kind(f"{about}: {(error.strerror or str(error)).lower()}")
 
 
+def _not_spawned(
+    launch: Launch, error: OSError | ValueError | CannotStart
+) -> CannotStart | NoResources:
+    if isinstance(error, OSError):
+        return _failure(launch.argv[0].decode("utf-8", "replace"), error)
+    return CannotStart(str(error))
+
+
 def _output_failure(path: Path, error: OSError) -> CannotStart | NoResources:
     """Errors of the directory concern all jobs; only what stands in the file's place does not."""
     kind = CannotStart if error.errno in _IN_THE_WAY else NoResources
@@ -283,17 +291,19 @@ class LocalEngine:
             raise _failure("script", error) from error
 
     def _spawn_with(self, launch: Launch, stdin: int, output: int) -> int:
-        go = spawn.prepare(launch, stdin, output)
+        go = spawn.prepare(launch, stdin, output, self._board.mark)
         with self._turn:
-            self._board.intend(launch.slot, launch.token, self._supervisor)
+            try:
+                self._board.intend(launch.slot, launch.token, self._supervisor)
+            except OSError as error:
+                raise NoResources(f"the board: {(error.strerror or str(error)).lower()}") from error
             crash_point("before-spawn")
             try:
                 pid = go()
-            except OSError as error:
-                name = launch.argv[0].decode("utf-8", "replace")
-                raise _failure(name, error) from error
-            except ValueError as error:
-                raise CannotStart(str(error)) from error
+            except (OSError, ValueError, CannotStart) as error:
+                # Or it would be looked for among the children that others leave.
+                self._board.withdraw(launch.slot)
+                raise _not_spawned(launch, error) from error
             crash_point("after-spawn")
             self._board.spawned(launch.slot, pid)
         crash_point("after-board")
@@ -358,6 +368,8 @@ class LocalEngine:
         Spawns take turns, so there is one such line at most, and one such child. It may have ended,
         or have dropped its environment by an exec, and then it shows no token.
         """
+        if not self._board.begun:
+            return Fate.NEVER_STARTED
         if self._supervisor not in (line.supervisor, line.daemon) or self._link is None:
             return self._found_by_token(line.token)
         children = [

@@ -147,8 +147,10 @@ def _be_nice(nice: int) -> None:
 Spawn = Callable[[], int]
 
 
-def prepare(launch: Launch, stdin: int, output: int) -> Spawn:
+def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
     """All that may block or fail early; the answer then does the spawn itself and gives the pid.
+
+    `mark`: as for `kernel.spawn`.
 
     Raises: CannotStart. The answer raises OSError and CannotStart.
     """
@@ -157,14 +159,14 @@ def prepare(launch: Launch, stdin: int, output: int) -> Spawn:
     argv, environment = launch.argv, launch.environment
     script = None if launch.script is None else os.fsencode(launch.script.path)
     if not has_own_directory():
-        return lambda: _popen(launch, script, stdin, output)
+        return lambda: _popen(launch, script, stdin, output, mark)
     enter(launch.cwd)
     os.umask(launch.umask)
     program = script or find_program(argv[0], environment)
 
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
-            return kernel.spawn(program, argv, environment, stdin, output)
+            return kernel.spawn(program, argv, environment, stdin, output, mark)
         except FileNotFoundError:
             # It is there: it was found. What its first line names is not.
             raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
@@ -177,7 +179,9 @@ def prepare(launch: Launch, stdin: int, output: int) -> Spawn:
     return spawn
 
 
-def _popen(launch: Launch, script: bytes | None, stdin: int, output: int) -> int:
+def _popen(launch: Launch, script: bytes | None, stdin: int, output: int, mark: int) -> int:
+    # Too early, but never too late.
+    os.ftruncate(mark, 0)
     # The daemon's threads have signals blocked, and the job would inherit that. Not for longer
     # than it takes: a TERM for the daemon must find no thread that dies of it.
     before = signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -27,6 +27,7 @@ def engine(tmp_path):
     made._supervisor = os.getpid()
     made._board.begin()
     made._board.intend(SLOT, TOKEN, os.getpid())
+    os.ftruncate(made._board.mark, 0)  # as a new process does
     yield made
     for process in made._adopted.values():
         process._drop_handle()
@@ -66,6 +67,15 @@ def recovered(engine):
 
 
 def test_nobody_is_there(engine):
+    assert recovered(engine) is Fate.NEVER_STARTED
+
+
+@pytest.mark.parametrize("parents_live", [True, False])
+def test_it_never_began_whoever_else_is_there(engine, spawn, parents_live):
+    os.ftruncate(engine._board.mark, 1)
+    ended(spawn())
+    if not parents_live:
+        engine._supervisor = 1
     assert recovered(engine) is Fate.NEVER_STARTED
 
 

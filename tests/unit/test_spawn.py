@@ -1,17 +1,19 @@
 """Starting a program where the machine does not give what it should."""
 
+import errno
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from jobd import kernel
 from jobd.engines import spawn
-from jobd.engines.base import Launch, NoResources
+from jobd.engines.base import CannotStart, Launch, NoResources
 from jobd.engines.census import Survey
-from jobd.engines.local import Found
+from jobd.engines.local import Found, LocalEngine
 
 
 def launch_of(line, output):
@@ -22,23 +24,20 @@ def launch_of(line, output):
 
 
 def in_thread(action):
-    result = []
-    thread = threading.Thread(target=lambda: result.append(action()))
-    thread.start()
-    thread.join()
-    return result[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(action).result()
 
 
 def test_without_unshare_a_worker_keeps_its_signals_blocked(monkeypatch, tmp_path):
     """Or a TERM that is meant for the daemon would find it, and end the daemon."""
     monkeypatch.setattr(kernel, "unshare_fs", lambda: False)
-    output = tmp_path / "output"
+    output, mark, null = tmp_path / "output", tmp_path / "mark", Path("/dev/null")
 
     def work():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
-        with output.open("wb") as file, Path("/dev/null").open("rb") as stdin:
-            line = b"grep SigBlk /proc/self/status"
-            pid = spawn.prepare(launch_of(line, output), stdin.fileno(), file.fileno())()
+        with output.open("wb") as file, mark.open("wb") as empty, null.open("rb") as stdin:
+            files = (stdin.fileno(), file.fileno(), empty.fileno())
+            pid = spawn.prepare(launch_of(b"grep SigBlk /proc/self/status", output), *files)()
         os.waitpid(pid, 0)
         return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -81,3 +80,43 @@ def test_what_a_living_or_ended_process_uses_is_seen():
     finally:
         os.waitpid(pid, 0)
         found._drop_handle()
+
+
+@pytest.mark.parametrize("unshared", [True, False])
+def test_a_new_process_says_that_it_was_there(monkeypatch, tmp_path, unshared):
+    """Its mark is emptied, though the file has lost its name; it keeps no descriptor of it."""
+    if not unshared:
+        monkeypatch.setattr(kernel, "unshare_fs", lambda: False)
+    output, mark, null = tmp_path / "output", tmp_path / "mark", Path("/dev/null")
+    mark.write_bytes(b"x")
+
+    def work():
+        with output.open("wb") as file, mark.open("r+b") as full, null.open("rb") as stdin:
+            mark.unlink()
+            launch = launch_of(b"ls -l /proc/self/fd", output)
+            go = spawn.prepare(launch, stdin.fileno(), file.fileno(), full.fileno())
+            before = os.fstat(full.fileno()).st_size
+            os.waitpid(go(), 0)
+            return before, os.fstat(full.fileno()).st_size
+
+    assert in_thread(work) == (1, 0)
+    assert "mark" not in output.read_text()
+    assert "/dev/null" in output.read_text()
+
+
+def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch):
+    """Or, after a kill, it would be looked for among the children that others leave."""
+    engine = LocalEngine(tmp_path / "running", None)
+    engine._board.begin()
+    launch = launch_of(b"true", tmp_path / "output")
+    for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
+        error = OSError(code, os.strerror(code))
+        monkeypatch.setattr(kernel, "spawn", lambda *_a, error=error: raises(error))
+        with pytest.raises(kind):
+            in_thread(lambda: engine.start(launch))
+        assert engine._board.find(launch.slot, launch.token) is None
+    engine.close()
+
+
+def raises(error):
+    raise error
