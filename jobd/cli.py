@@ -98,7 +98,7 @@ def _wrong(error: click.ClickException) -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="jobd")
+@click.version_option(VERSION, prog_name="jobd", message="%(prog)s %(version)s")
 def main() -> None:
     """The daemon of a local job queue. It is used through jobctl.
 

@@ -59,7 +59,7 @@ from jobd.intake import Intake
 from jobd.logfile import LogFile
 from jobd.manager import Manager
 from jobd.newcomers import Newcomers
-from jobd.outputs import Room, highest_job
+from jobd.outputs import Usage, highest_job
 from jobd.queries import Queries
 from jobd.recovery import recover
 from jobd.repeats import Repeats
@@ -129,7 +129,7 @@ class Daemon:
             check_file_system(paths.state)
         undo = Undo()
         self._refuse_damaged()
-        self._output = Room(paths.output)
+        self._usage = Usage(paths.output)
         self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
@@ -404,7 +404,7 @@ class Daemon:
             database_bytes=_sizes(
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
-            output_bytes=self._output.measured(),
+            output_bytes=self._usage.measured(),
             error=self._damage or self.writer.trouble or self._start_trouble(),
         )
 
@@ -553,8 +553,7 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
         crash_point("orphaned")
         daemon.engine.freeze()
-        keep = ("lock", "state", "config_path", "config", "ephemeral", "lock_path")
-        heritage = {key: plan[key] for key in keep if key in plan}
+        heritage = {key: plan[key] for key in ("lock", *supervisor.HERITAGE)}
         heritage["established"] = True
         heritage["last_daemon"] = (os.getpid(), kernel.ticks())
         heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.meant import counted
 from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
@@ -91,7 +92,7 @@ class Editing:
             raise BadRequest(f"--group: there is no group {group!r}; see: jobctl groups")
         if share.workers is not None and 1 < entry.slots > share.workers:
             raise BadRequest(
-                f"--group: {group} has {share.workers} worker{'' if share.workers == 1 else 's'}, "
+                f"--group: {group} has {counted(share.workers, 'worker')}, "
                 f"and job {entry.id} needs {entry.slots} slots"
             )
 

@@ -26,7 +26,6 @@ class Graphs:
         self, newcomers: Newcomers, books: Books, writer: Writer, repeats: Repeats
     ) -> None:
         self._newcomers = newcomers
-        self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
         self._dependants = books.dependants
@@ -59,8 +58,7 @@ class Graphs:
             for place, node in enumerate(request.nodes)
         ]
         count = len(request.nodes)
-        first = self._ledger.reserve_ids(count)
-        environment = self._store.use_environment(request.environment, count)
+        first, environment = self._newcomers.reserve(count, request.environment)
         self._store.stage(first, first + count - 1, environment)
         return None, _Graph(first, count, environment, links)
 

@@ -8,13 +8,15 @@ it was looked at: a pid that is used anew is never hit.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from jobd import kernel
 
@@ -30,6 +32,8 @@ class Holder(NamedTuple):
     supervises: bool
     halted: bool
     """SIGSTOP, or a debugger's doing."""
+    plan: dict[str, Any]
+    """What it was started with."""
     pidfd: int
 
     def send(self, number: int) -> None:
@@ -66,19 +70,24 @@ def _holder(pid: int, lock: Path) -> Holder | None:
     except OSError:
         return None
     # Once more, now that the pid cannot become another's unseen.
-    program, stat = _program(pid), kernel.stat_of(pid)
-    if program is None or stat is None or not _holds(pid, lock):
+    known, stat = _program(pid), kernel.stat_of(pid)
+    if known is None or stat is None or not _holds(pid, lock):
         os.close(pidfd)
         return None
-    return Holder(pid, stat.ppid, program == _SUPERVISOR, stat.state in "Tt", pidfd)
+    program, plan = known
+    return Holder(pid, stat.ppid, program == _SUPERVISOR, stat.state in "Tt", plan, pidfd)
 
 
-def _program(pid: int) -> bytes | None:
+def _program(pid: int) -> tuple[bytes, dict[str, Any]] | None:
+    """Which of the two it is, and its plan."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
+        for program, plan in pairwise(words):
+            if program in _PROGRAMS:
+                return program, json.loads(plan)
+    except (OSError, ValueError):
         return None
-    return next((word for word in words[:5] if word in _PROGRAMS), None)
+    return None
 
 
 def _holds(pid: int, lock: Path) -> bool:

@@ -135,8 +135,7 @@ class Intake:
                 f"--after: {count:,} jobs that wait for {len(links):,} each are more than "
                 f"{_MAX_LINKS:,} dependencies; let one job wait for all of them and the rest for it"
             )
-        first = self._ledger.reserve_ids(count)
-        environment = self._store.use_environment(request.environment, count)
+        first, environment = self._newcomers.reserve(count, request.environment)
         return _Batch(first, count, environment, links)
 
     # --- writing --------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from jobd.contract.errors import (
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
 from jobd.holders import holders
-from jobd.supervisor import LOCKED, become_supervisor
+from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
@@ -41,6 +41,8 @@ _KILL_WITHIN: Final = 10.0
 """Seconds for a killed process to be gone."""
 _LOOK_EVERY: Final = 2.0
 """Seconds until whoever waits for a stop asks what keeps it."""
+_WELL: Final = (NotPermitted, Busy)
+"""A daemon that says no does not hang."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
 
@@ -99,7 +101,7 @@ def _already(paths: Paths) -> DaemonStatus | None:
     """The one that runs, also where it hung and had to be replaced."""
     try:
         return running(paths)
-    except (NotPermitted, VersionMismatch):
+    except (*_WELL, VersionMismatch):
         raise
     except JobdError:
         if not is_supervised(paths.socket):
@@ -215,7 +217,7 @@ def _reach(paths: Paths) -> DaemonStatus | None:
     """A daemon that answers, if need be in the place of one that hangs; None: there is none."""
     try:
         return status(paths)
-    except (NotPermitted, Busy):
+    except _WELL:
         raise
     except JobdError:
         if not is_supervised(paths.socket):
@@ -274,7 +276,17 @@ def _replace_hanging(paths: Paths) -> DaemonStatus:
                 f"the daemon, pid {first.pid}, does not answer and does not even end when it is "
                 "killed: it waits for a disk or a file server"
             )
-    return start(paths, StartOptions()).status
+    return _start_like(paths, first.plan)
+
+
+def _start_like(paths: Paths, plan: dict[str, Any]) -> DaemonStatus:
+    """One more daemon of the instance that had this plan."""
+    heritage = {key: plan[key] for key in HERITAGE} | {"established": True}
+    word, _, rest = _spawn(paths, heritage).partition(" ")
+    if word not in ("ready", LOCKED):
+        raise JobdError(_why_not(paths, rest, locked=False))
+    # Where it is locked, somebody else was quicker.
+    return _wait_answer(paths, _START_WITHIN)
 
 
 def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> DaemonStatus:

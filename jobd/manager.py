@@ -16,6 +16,7 @@ import msgspec
 from jobd.books import Books
 from jobd.clock import boot_us, now_us
 from jobd.contract.errors import NotFound, Refused, StoreFailed
+from jobd.contract.meant import NAMED, listed
 from jobd.contract.models import (
     Acted,
     Hold,
@@ -40,8 +41,6 @@ from jobd.store.store import Look
 from jobd.store.writer import Writer
 
 log = logging.getLogger(__name__)
-_NAMED: int = 10
-"""Jobs that a refusal names one by one."""
 
 
 class Manager:
@@ -241,14 +240,13 @@ class Manager:
         """Whether others wait for it that are not themselves to be removed."""
         others = [
             other
-            for other in self._dependencies.waiting(job, _NAMED + 1 + len(tally.chosen))
+            for other in self._dependencies.waiting(job, NAMED + 1 + len(tally.chosen))
             if other not in tally.chosen
         ]
         if others:
-            more = ", …" if len(others) > _NAMED else ""
-            names = ", ".join(map(str, others[:_NAMED])) + more
             verb, them = ("waits", "that") if len(others) == 1 else ("wait", "those")
-            tally.error(job, f"cannot be removed: {names} {verb} for it; remove {them} with it")
+            why = f"{listed(others)} {verb} for it; remove {them} with it"
+            tally.error(job, f"cannot be removed: {why}")
         return bool(others)
 
     def delete_outputs(self) -> None:

@@ -113,6 +113,10 @@ class Newcomers:
             for job in range(first, first + count):
                 self._store.failed_event(job, terms.failed, now)
 
+    def reserve(self, count: int, environment: dict[bytes, bytes]) -> tuple[int, int]:
+        """The first of so many ids, and what all of them share as their environment."""
+        return self._ledger.reserve_ids(count), self._store.use_environment(environment, count)
+
     # --- becoming visible -------------------------------------------------------------------
 
     @contextmanager

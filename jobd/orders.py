@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jobd.contract.errors import BadRequest
+from jobd.contract.meant import counted
 from jobd.contract.models import DEFAULT_RETRY_DELAY, Command, Options, Recipe, Submit
 from jobd.core.ready import Entry
 from jobd.core.rules import compile_rule
@@ -173,12 +174,12 @@ def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> Non
     """Raises: BadRequest (it could never run; says why). `share`: what its group may have."""
     if options.slots > 1 and options.slots > workers:
         raise BadRequest(
-            f"--slots: there {'is 1 worker' if workers == 1 else f'are {workers} workers'}, so a "
+            f"--slots: there {'is' if workers == 1 else 'are'} {counted(workers, 'worker')}, so a "
             f"job of {options.slots} slots could never start; raise them first: jobctl workers N"
         )
     if share is not None and options.slots > 1 and options.slots > share:
         raise BadRequest(
-            f"--slots: group {options.group} has {share} worker{'' if share == 1 else 's'}, so a "
+            f"--slots: group {options.group} has {counted(share, 'worker')}, so a "
             f"job of {options.slots} slots could never start; "
             f"jobctl groups set {options.group} --workers N"
         )

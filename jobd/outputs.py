@@ -68,7 +68,7 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-class Room:
+class Usage:
     """How much a directory holds, measured beside whoever asks: a file server may be dead."""
 
     def __init__(self, root: Path) -> None:
@@ -82,7 +82,7 @@ class Room:
             if self._measuring is None:
                 self._measuring = Future()
                 try:
-                    threading.Thread(target=self._measure, name="room", daemon=True).start()
+                    threading.Thread(target=self._measure, name="usage", daemon=True).start()
                 except RuntimeError:
                     self._measuring = None
                     return None

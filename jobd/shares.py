@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.meant import NAMED, listed
 from jobd.contract.models import (
     DEFAULT_GROUP,
     Groups,
@@ -19,9 +18,6 @@ from jobd.contract.models import (
 )
 from jobd.core.ledger import Share
 from jobd.repeats import Repeats
-
-_NAMED: Final = 10
-"""Jobs that a refusal names one by one."""
 
 
 class Shares:
@@ -68,11 +64,10 @@ class Shares:
         self._share(name)
         if name == DEFAULT_GROUP:
             raise Refused(f"group {name} always stays: jobs without --group are in it")
-        jobs = self._store.unfinished_in(name, _NAMED + 1)
+        jobs = self._store.unfinished_in(name, NAMED + 1)
         if jobs:
-            names = ", ".join(map(str, jobs[:_NAMED])) + (", …" if len(jobs) > _NAMED else "")
             raise Refused(
-                f"group {name} is not empty ({names}); move them: jobctl edit ID --group G"
+                f"group {name} is not empty ({listed(jobs)}); move them: jobctl edit ID --group G"
             )
         self._store.remove_group(name)
         self._ledger.set_group(name, None)

@@ -41,6 +41,8 @@ _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
 _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
+HERITAGE: Final = ("state", "config_path", "config", "ephemeral", "lock_path")
+"""What of a plan makes an instance what it is: whoever follows keeps it."""
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 

@@ -42,9 +42,9 @@ def command(
 ) -> int:
     """Delete finished jobs and their output.
 
-    Also their captured environment. A running or pending job is refused, and one that pending jobs
-    wait for unless they go with it. Prints the ids of
-    what was deleted, one a line. Ids are never used again.
+    Also their captured environment. A running or pending job is refused, and one that pending
+    jobs wait for unless they go with it. Prints the ids of what was deleted, one a line. Ids are
+    never used again.
     """
     done = [state for state in State if state in FINISHED] if finished else []
     selector = must_name(adding_states(selector, done), "--finished")

@@ -10,6 +10,7 @@ from typing import Final
 
 from jobctl.outcome import finished
 from jobctl.render import streams, text, words
+from jobd.contract.meant import counted
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
 
 _VERDICTS: Final = 20
@@ -207,8 +208,7 @@ def _captured(at: datetime | None) -> str:
 
 
 def workers(reply: WorkersReply) -> None:
-    plural = "" if reply.workers == 1 else "s"
-    streams.line(f"{reply.workers} worker{plural}, {reply.busy} busy")
+    streams.line(f"{counted(reply.workers, 'worker')}, {reply.busy} busy")
 
 
 # --- verdicts -----------------------------------------------------------------------------

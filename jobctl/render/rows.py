@@ -128,4 +128,4 @@ def counted(picture: Picture) -> Text:
     first = f"{running:,} running"
     if picture.workers is not None:
         first = f"{picture.busy:,} of {picture.workers:,} workers busy"
-    return Text(" · ".join([first, *words.counted(rest)]))
+    return Text(" · ".join([first, *words.by_state(rest)]))

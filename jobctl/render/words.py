@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jobctl.render import text
+from jobd.contract.meant import counted
 from jobd.contract.models import Job, State
 
 _SOON: Final = 60.0
@@ -39,13 +40,9 @@ def waiting(job: Job) -> str:
         left = text.seconds_until(job.not_before)
         return f"retry {job.failures} of {max(job.retries, job.failures)} in {text.duration(left)}"
     if job.reason == "resources":
-        wanted = f"{job.gpus} GPU{plural(job.gpus)}" if job.gpus else f"{job.slots} workers"
+        wanted = counted(job.gpus, "GPU") if job.gpus else f"{job.slots} workers"
         return f"waits for {wanted}"
     return text.visible(job.reason or "")
-
-
-def plural(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def running(job: Job) -> str:
@@ -59,9 +56,9 @@ def running(job: Job) -> str:
 
 def counts(jobs: dict[State, int]) -> str:
     """`1 running, 2 pending, 1 failed`."""
-    return ", ".join(counted(jobs))
+    return ", ".join(by_state(jobs))
 
 
-def counted(jobs: dict[State, int]) -> list[str]:
+def by_state(jobs: dict[State, int]) -> list[str]:
     order = (State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED)
     return [f"{jobs[state]:,} {state.value}" for state in order if jobs.get(state)]

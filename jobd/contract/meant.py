@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+NAMED: Final = 10
+"""Jobs that a message names one by one."""
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
@@ -26,3 +30,8 @@ def no_option(word: str, options: Iterable[str]) -> str:
 def counted(count: int, what: str) -> str:
     """`1 job`, `2 jobs`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def listed(jobs: Sequence[int]) -> str:
+    """`3, 4, 7`; of more than are named the first, and that there are others."""
+    return ", ".join(map(str, jobs[:NAMED])) + (", …" if len(jobs) > NAMED else "")

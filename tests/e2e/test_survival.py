@@ -215,29 +215,43 @@ def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypat
     assert (job.exit_code, job.attempt) == (3, 1)
 
 
-def test_a_deaf_daemon_without_a_supervisor_is_ended_and_followed(running, monkeypatch):
-    """It goes on after the CONT and stops at once again: only a KILL is left."""
-    monkeypatch.setitem(jobctl.client._ANSWER_WITHIN, "status", 1.0)
-    monkeypatch.setattr(Holder, "send", _without_wake(Holder.send))
-    monkeypatch.setattr(lifecycle, "_WAKE_WITHIN", 0.1)
+REPLACE_A_DEAF_ONE = """
+import signal
+import jobctl.client
+from jobd import lifecycle
+from jobd.contract.paths import locate
+from jobd.holders import Holder
 
-    def start(*_):
-        running.start()  # by the command: here its supervisor would be a child of this process
-        return lifecycle.Started(already=False, status=running.status())
+send = Holder.send
+Holder.send = lambda holder, number: None if number == signal.SIGCONT else send(holder, number)
+jobctl.client._ANSWER_WITHIN["status"] = 1.0
+lifecycle._WAKE_WITHIN = 0.1
+print(lifecycle.restart(locate()).pid)
+"""
+"""`jobd restart`, where the daemon goes on after the CONT and stops at once again."""
 
-    monkeypatch.setattr(lifecycle, "start", start)
-    gate = running.gate()
-    running.submit(f"echo >>ran; read _ <{gate.path}; echo whole; exit 3")
-    running.await_lines("ran", 1)
-    old = running.status()
-    running.halt(old.pid)
-    running.kill(old.supervisor_pid)
-    assert lifecycle.restart(running.paths).pid != old.pid
-    running._halted.remove(old.pid)
+
+@pytest.mark.parametrize("options", [[], ["--ephemeral", "--workers", "7"]])
+def test_a_deaf_daemon_without_a_supervisor_is_ended_and_followed(instance, options):
+    """Only a KILL is left; who follows is the same instance, with all that it was told."""
+    instance.start(*options)
+    held = instance.id_of("--hold", "true")
+    gate = instance.gate()
+    job = instance.submit(f"echo >>ran; read _ <{gate.path}; echo whole; exit 3")
+    instance.await_lines("ran", 1)
+    old = instance.status()
+    instance.halt(old.pid)
+    instance.kill(old.supervisor_pid)
+    done = instance.run("python3", "-c", REPLACE_A_DEAF_ONE, code=0)
+    instance._halted.remove(old.pid)
+    found = instance.status()
+    assert found.pid == int(done.stdout) != old.pid
+    assert (found.ephemeral, found.workers) == (old.ephemeral, old.workers)
+    assert instance.job(held).reason == "held"
     gate.open()
-    job = running.wait(1)[1]
-    assert job.reason in ("exit code 3", "lost")
-    assert (running.output(1), job.attempt) == (b"whole\n", 1)
+    ended = instance.wait(job)[job]
+    assert ended.reason in ("exit code 3", "lost")
+    assert (instance.output(job), ended.attempt) == (b"whole\n", 1)
 
 
 def _without_wake(send):

@@ -9,6 +9,7 @@ it in the same order again (not in the same instants: those are the machine's).
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -100,6 +101,16 @@ class Soak:
         """What did not hold, and the counts."""
         self._instance.start("--workers", "4")
         canaries = self._canaries()
+        try:
+            return self._beat(canaries)
+        finally:
+            # They are nobody's, so nobody else ends them when the bench breaks off.
+            for canary in canaries:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(canary.pid, signal.SIGKILL)
+                canary.wait()
+
+    def _beat(self, canaries):
         hands = [
             Hand(n, self._options.seed, self._instance, self._model, self._options.pause)
             for n in range(_HANDS)
@@ -160,9 +171,6 @@ class Soak:
 
     def _canary_deaths(self, canaries):
         died = sum(canary.poll() is not None for canary in canaries)
-        for canary in canaries:
-            os.killpg(canary.pid, signal.SIGKILL)
-            canary.wait()
         if died or self._instance.lines("canary"):
             yield f"{died} processes that are no job's were killed, others signalled"
 

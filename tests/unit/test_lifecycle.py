@@ -40,13 +40,22 @@ def test_a_stop_is_asked_for_until_it_is_heard(reached, answers, said, home, mon
     assert (left, given) == ([], [])
 
 
-def test_a_daemon_that_has_no_place_left_does_not_hang(home, monkeypatch):
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda paths: lifecycle.stop(paths, now=True, timeout=None),
+        lifecycle.restart,
+        lambda paths: lifecycle.start(paths, lifecycle.StartOptions()),
+    ],
+)
+def test_a_daemon_that_has_no_place_left_does_not_hang(ask, home, monkeypatch):
     def full(_paths):
         raise Busy("no place")
 
     replaced = []
     monkeypatch.setattr(lifecycle, "status", full)
+    monkeypatch.setattr(lifecycle, "is_supervised", lambda _socket: True)
     monkeypatch.setattr(lifecycle, "_replace_hanging", replaced.append)
     with pytest.raises(Busy):
-        lifecycle.stop(locate({"JOBD_HOME": str(home)}), now=True, timeout=None)
+        ask(locate({"JOBD_HOME": str(home)}))
     assert replaced == []
