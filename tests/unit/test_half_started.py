@@ -12,6 +12,7 @@ import pytest
 from jobd import kernel
 from jobd.engines import board
 from jobd.engines.base import Fate
+from jobd.engines.census import token_of
 from jobd.engines.local import LocalEngine
 from tests.helpers import wait_until
 
@@ -43,12 +44,22 @@ def spawn():
         command = [sys.executable, "-S", "-c", code]
         process = subprocess.Popen(command, env=env, start_new_session=True)
         started.append(process)
+        # It counts as one that shows no token until its exec is done, and that it is not yet when
+        # Popen hears of it.
+        wait_until(
+            lambda: token_of(process.pid) == token.encode() if token else _is_itself(process)
+        )
         return process.pid
 
     yield start
     for process in started:
         process.kill()
         process.wait()
+
+
+def _is_itself(process):
+    with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")[:-1] == [os.fsencode(word) for word in process.args]
 
 
 def ended(pid):
