@@ -105,7 +105,9 @@ class Observer:
         if not limit or not self._cuts:
             return
         try:
-            cut(self._output_of(run), limit, final=final)
+            # At its end two of us come: the rounds of this thread and the run's own worker.
+            with run.cutting:
+                cut(self._output_of(run), limit, final=final)
         except NoHolesError as error:
             self._cuts = False
             log.warning("%s: --max-output has no effect here: %s", self._output, error)

@@ -49,6 +49,8 @@ class Run:
         self._paused_at: float | None = None
         self.output_bytes = 0
         """What its output takes, known at its end."""
+        self.cutting = threading.Lock()
+        """Held while its output is cut: what is noted as cut is so when it is released."""
         self._lock = threading.Lock()
         self._taken: StopOrder | None = None
         """The order that has been carried out: the one that the job ends by."""

@@ -1,9 +1,13 @@
 """`--max-output`: the file takes no more room, and readers see its begin and its end."""
 
+import os
+import threading
+
 import msgspec
 
 from jobctl import follow
-from jobd.contract.models import Output
+from jobd import cuts
+from jobd.contract.models import Output, Wait
 from jobd.cuts import note_of
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
@@ -56,6 +60,35 @@ def test_it_is_cut_while_it_runs_and_its_note_goes_with_it(make):
     assert note.exists()
     daemon.client.rm(ids(job))
     wait_until(lambda: not path.exists() and not note.exists())
+
+
+def test_a_job_has_not_finished_before_its_output_is_cut(make, monkeypatch, tmp_path):
+    """Also where the cut was begun while it ran: whoever reads then must find it done."""
+    daemon, gate = make(), tmp_path / "gate"
+    os.mkfifo(gate)
+    punch, last_look = cuts._punch, daemon.daemon.scheduler.observer.last_look
+    punching, go, ending = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        if not punching.is_set():
+            punching.set()
+            assert go.wait(60)
+        punch(*arguments)
+
+    def last(run):
+        ending.set()
+        return last_look(run)
+
+    monkeypatch.setattr(cuts, "_punch", slow)
+    monkeypatch.setattr(daemon.daemon.scheduler.observer, "last_look", last)
+    job = capped(daemon, f"{WRITES}; read _ <{gate}")
+    assert punching.wait(60)
+    gate.write_text("\n")
+    assert ending.wait(60)
+    assert not daemon.client.wait(Wait(selector=ids(job), wait=0.3)).done
+    go.set()
+    daemon.wait(job)
+    assert room(daemon.paths.output_of(job, 1)) <= 1.5 * LIMIT
 
 
 def test_what_is_short_stays_whole(make):
