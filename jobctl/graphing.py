@@ -13,7 +13,7 @@ from jobctl import manifest
 from jobctl.client import Client
 from jobctl.manifest import Manifest
 from jobctl.render import notices
-from jobctl.surroundings import missing_program, umask
+from jobctl.surroundings import missing_of, umask
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Graph, Submitted
 
@@ -29,6 +29,15 @@ def read(file: str, directory: bytes) -> Manifest:
     except OSError as error:
         raise JobdError(f"cannot read {file}: {error.strerror}") from error
     return manifest.parse(raw, "stdin" if file == "-" else file, directory)
+
+
+def place_of(option: str) -> str:
+    """Where it stands in a manifest what an option says on the command line."""
+    if manifest.may_be_default(option):
+        return f"for all its jobs: {option}, in its [defaults]"
+    if manifest.may_be_said(option):
+        return f"for one of its jobs: {option}, in its [jobs.NAME]"
+    return "the file says what is run, and how"
 
 
 def submit(client: Client, found: Manifest, environment: Mapping[bytes, bytes]) -> Submitted:
@@ -58,9 +67,9 @@ def _warn(found: Manifest, environment: Mapping[bytes, bytes]) -> None:
             continue
         if not os.path.isdir(node.cwd):
             directories[node.cwd] = None
-        elif not node.command.shell:
+        else:
             own = {**environment, **node.variables}
-            program = missing_program(node.command.argv[0], own, node.cwd)
+            program = missing_of(node.command, node.options, own, node.cwd)
             programs |= {} if program is None else {program: None}
     for program in programs:
         notices.not_found(program)

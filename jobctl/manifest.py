@@ -39,6 +39,15 @@ _NUMBERS: Final = re.compile(r"[\d,\s-]+")
 Table = Mapping[str, Any]
 
 
+def may_be_default(option: str) -> bool:
+    return option in _DEFAULTS
+
+
+def may_be_said(option: str) -> bool:
+    """Of one job."""
+    return option in _KEYS
+
+
 class Manifest(Struct, frozen=True):
     """`names[n]` is what the file calls `nodes[n]`."""
 
@@ -143,7 +152,9 @@ class _Reader:
             raise BadRequest(f"{self._source.name}: from 1 to {MAX_NODES:,} jobs, [jobs.NAME]")
         # Wrong defaults are told of where they stand, even if no job takes them.
         self._fields(("defaults",), defaults)
-        return {name: self._draft(name, job, defaults) for name, job in self._jobs.items()}
+        drafts = {name: self._draft(name, job, defaults) for name, job in self._jobs.items()}
+        self._check_keys(drafts)
+        return drafts
 
     def _table(self, path: tuple[str, ...], found: object, known: list[str] | None) -> Table:
         """Its keys by their long names (`known` None: they are names of jobs)."""
@@ -188,6 +199,14 @@ class _Reader:
             wrong = "a number cannot be a name: numbers are jobs that exist"
         if wrong:
             raise self._source.error(("jobs", name), wrong)
+
+    def _check_keys(self, drafts: Mapping[str, _Draft]) -> None:
+        """Two jobs cannot be one."""
+        taken: dict[str, str] = {}
+        for name, draft in drafts.items():
+            key = draft.node.options.key
+            if key is not None and (other := taken.setdefault(key, name)) != name:
+                raise self._source.error(("jobs", name, "key"), f"{key!r} is that of {other}, too")
 
     def _fields(
         self, path: tuple[str, ...], table: Table

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from jobd.contract.models import Command, Options
 from jobd.contract.paths import JOB_VARIABLES
 
 _CLEAN: Final = frozenset({b"HOME", b"LANG", b"LOGNAME", b"PATH", b"SHELL", b"TZ", b"USER"})
@@ -110,6 +111,18 @@ def program_of(line: bytes) -> bytes | None:
     if not words or not all(_PLAIN.fullmatch(word) for word in words) or words[0] in _RESERVED:
         return None
     return words[0]
+
+
+def missing_of(
+    command: Command, options: Options, environ: Mapping[bytes, bytes], cwd: bytes
+) -> str | None:
+    """The program of a command that would not be found when it starts, where that is certain."""
+    if command.script or (command.shell and options.shell):
+        # A shell of one's own may know more words than sh.
+        return None
+    first = command.argv[0]
+    program = program_of(first) if command.shell else first
+    return None if program is None else missing_program(program, environ, cwd)
 
 
 def missing_program(program: bytes, environ: Mapping[bytes, bytes], cwd: bytes) -> str | None:

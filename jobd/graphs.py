@@ -135,9 +135,13 @@ def check_graph(request: Graph) -> None:
     count = len(request.nodes)
     for place, node in enumerate(request.nodes):
         _of_node(place, lambda node=node: _check_node_alone(node, count))  # type: ignore[misc]
-    keys = [node.options.key for node in request.nodes if node.options.key is not None]
-    if len(set(keys)) < len(keys):
-        raise BadRequest("--key: two jobs of the graph have the same one")
+    taken: dict[str, int] = {}
+    for place, node in enumerate(request.nodes):
+        key = node.options.key
+        if key is not None and (other := taken.setdefault(key, place)) != place:
+            raise BadRequest(
+                f"job {place + 1} of the graph: --key: {key!r} is that of job {other + 1}, too"
+            )
     check_environment(request.environment)
     round_about = circle([[*node.parents, *node.parents_any] for node in request.nodes])
     if round_about is not None:

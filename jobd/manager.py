@@ -34,7 +34,7 @@ from jobd.cuts import note_of
 from jobd.hub import Hub
 from jobd.repeats import Repeats
 from jobd.runs import Run, Runs, note_progress
-from jobd.slices import SLICE, Slices, Tally
+from jobd.slices import SLICE, Each, Slices, Tally
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
 from jobd.store.store import Look
@@ -78,7 +78,9 @@ class Manager:
 
     def start(self, request: Start, user: str, request_id: bytes) -> Acted:
         return self._slices.act(
-            request.selector, request_id, lambda job, t: self._start(job, t, user)
+            request.selector,
+            request_id,
+            self._parents_first(lambda job, t: self._start(job, t, user)),
         )
 
     def _start(self, job: Look, tally: Tally, user: str) -> None:
@@ -111,22 +113,55 @@ class Manager:
             tally.done.append(job.job)
 
     def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
-        return self._slices.act(
-            request.selector,
-            request_id,
-            lambda job, t: self._restart(job, t, user, request.environment),
-        )
+        began, environment = now_us(), request.environment
 
-    def _restart(
-        self, job: Look, tally: Tally, user: str, environment: dict[bytes, bytes] | None
-    ) -> None:
+        def restart(job: Look, tally: Tally) -> None:
+            if job.parents and job.queued_at >= began:
+                done = self._came_back(job, tally)
+            else:
+                done = self._restart(job, tally, user)
+            if done and environment is not None:
+                new = self._store.use_environment(environment, 1)
+                self._store.renew_environment(job.job, job.environment, new)
+
+        return self._slices.act(request.selector, request_id, self._parents_first(restart))
+
+    def _parents_first(self, each: Each) -> Each:
+        """A job has its turn behind those of the chosen that it waits for, whatever their ids."""
+
+        def in_turn(job: Look, tally: Tally) -> None:
+            if job.parents:
+                behind = self._dependencies.above(
+                    job.job,
+                    lambda one: one > job.job and one in tally.chosen and one not in tally.early,
+                )
+                for one in behind:
+                    look = self._store.look(one)
+                    if look is not None:
+                        tally.early.add(one)
+                        each(look, tally)
+            each(job, tally)
+
+        return in_turn
+
+    def _came_back(self, job: Look, tally: Tally) -> bool:
+        """What it waits for was restarted in an earlier slice, and so was it: never twice.
+
+        Whether it still waits.
+        """
+        waits = job.state is State.PENDING
+        tally.done.append(job.job)
+        tally.attempts[job.job] = job.attempt + waits
+        return waits
+
+    def _restart(self, job: Look, tally: Tally, user: str) -> bool:
         if job.state is State.PENDING:
             tally.notice(job.job, "is already pending")
         elif job.state is State.RUNNING:
             tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
-        elif self._requeue(job, Move.RESTART, user, tally) and environment is not None:
-            new = self._store.use_environment(environment, 1)
-            self._store.renew_environment(job.job, job.environment, new)
+        else:
+            return self._requeue(job, Move.RESTART, user, tally)
+        return False
 
     def _requeue(self, job: Look, move: Move, user: str, tally: Tally) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""

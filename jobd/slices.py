@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -44,6 +44,8 @@ class Tally:
     def __init__(self, chosen: Chosen | None = None) -> None:
         self.chosen = chosen or Chosen()
         """All that are changed, this slice and the others."""
+        self.early: set[int] = set()
+        """Jobs that had their turn before it came, because another had to come after them."""
         self.withdrawn: list[int] = []
         """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
@@ -126,6 +128,8 @@ class Slices:
                 acted = self._repeats.once(key, Acted, work)
                 committed(acted.done)
                 tally.add(acted)
+                # Some of a later piece may have had their turn with this one.
+                seen.update(job for job in _told_of(acted) if job > piece[-1])
         return tally.acted(more=more)
 
     def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
@@ -138,7 +142,7 @@ class Slices:
                 return number, seen
             known = msgspec.msgpack.decode(answer, type=Acted)
             tally.add(known)
-            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
+            seen.update(_told_of(known))
         return 0, seen
 
     def _slice(
@@ -148,12 +152,20 @@ class Slices:
         looks = self._store.looks(piece)
         for job in piece:
             look = looks.get(job)
+            if job in tally.early:
+                continue
             if look is None:
                 tally.error(job, "does not exist")
             else:
                 each(look, tally)
         at_end(tally)
         return tally.acted()
+
+
+def _told_of(acted: Acted) -> Iterator[int]:
+    yield from acted.done
+    for note in itertools.chain(acted.notices, acted.errors):
+        yield note.id
 
 
 def _slice_key(request_id: bytes, number: int) -> bytes:

@@ -17,8 +17,7 @@ from jobctl.render import data, notices, streams
 from jobctl.surroundings import (
     clean,
     environment,
-    missing_program,
-    program_of,
+    missing_of,
     umask,
     working_directory,
 )
@@ -151,9 +150,8 @@ def _submit_manifest(
             raise click.UsageError("give either a command or --manifest FILE")
         if written and param.name not in _WITH_MANIFEST:
             name = param.opts[-1]
-            raise click.UsageError(
-                f"{name} does not go with --manifest; an option of all its jobs: [defaults]"
-            )
+            where = graphing.place_of(name.removeprefix("--"))
+            raise click.UsageError(f"{name} does not go with --manifest; {where}")
     found = graphing.read(given["manifest"], working_directory(os.environb, given["cwd"]))
     return graphing.submit(client, found, _environment(joboptions.asked(ctx))), found.names
 
@@ -258,13 +256,10 @@ def read_lines(file: str) -> list[Command]:
 
 def _warn(request: Submit) -> None:
     """Of what is not there now. A job that it waits for may make it."""
-    first, options = request.commands[0], request.options
-    named = program_of(first.argv[0]) if first.shell else first.argv[0]
-    # A shell of one's own may know more words than sh.
-    if named is not None and not first.script and not (first.shell and options.shell):
-        program = missing_program(named, request.environment, request.cwd)
-        if program is not None:
-            notices.not_found(program)
+    options = request.options
+    program = missing_of(request.commands[0], options, request.environment, request.cwd)
+    if program is not None:
+        notices.not_found(program)
     waits = options.after or options.after_any
     if options.stdin and not waits and not os.path.exists(options.stdin):
         notices.no_file(os.fsdecode(options.stdin))

@@ -177,7 +177,10 @@ def no_file(path: str) -> None:
 
 
 def not_found(program: str) -> None:
-    streams.error(f"warning: {program}: not found in PATH")
+    if "/" in program:
+        no_file(program)
+    else:
+        streams.error(f"warning: {program}: not found in PATH")
 
 
 def no_directory(path: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from jobd.contract.meant import counted
 from jobd.contract.models import FINISHED, State
 from jobd.store.database import known_version, version_of
 from jobd.store.records import policy_decoder, spec_decoder, stop_decoder
@@ -101,7 +102,7 @@ QUESTIONS: Final = (
         " WHERE state = 'pending' AND reason IS NOT why",
     ),
     Question(
-        "job {0} waits for {1} others, and {2} are on record",
+        "of jobs that job {0} waits for, {1} by its own count, {2} on record",
         "set anew what it waits for: jobctl edit {0} --after ...",
         "SELECT j.id, j.unmet, COUNT(d.parent) AS n FROM jobs AS j LEFT JOIN dependencies AS d"
         " ON d.child = j.id AND d.met = 0 WHERE j.state = 'pending'"
@@ -129,7 +130,7 @@ QUESTIONS: Final = (
         " WHERE NOT EXISTS (SELECT 1 FROM environments AS e WHERE e.id = j.environment)",
     ),
     Question(
-        "environment {1} is kept for {2} jobs, and {3} have it", "it only takes space",
+        "of jobs with environment {1}, {2} by its own count, {3} on record", "it only takes space",
         "SELECT NULL, e.id, e.uses, COUNT(j.id) AS n FROM environments AS e LEFT JOIN jobs AS j"
         " ON j.environment = e.id WHERE e.id NOT IN (SELECT environment FROM staged)"
         " GROUP BY e.id HAVING n <> e.uses",
@@ -140,7 +141,7 @@ QUESTIONS: Final = (
         " AND NOT EXISTS (SELECT 1 FROM arrays AS r WHERE r.first = j.array)",
     ),
     Question(
-        "array {1} is kept for {2} jobs, and {3} are of it", "it only takes space",
+        "of jobs of array {1}, {2} by its own count, {3} on record", "it only takes space",
         "SELECT NULL, r.first, r.uses, COUNT(j.id) AS n FROM arrays AS r LEFT JOIN jobs AS j"
         f" ON j.array = r.first WHERE NOT {_STAGED.format('r.first')}"
         " GROUP BY r.first HAVING n <> r.uses",
@@ -154,18 +155,13 @@ QUESTIONS: Final = (
 )  # fmt: skip
 
 LEFTOVERS: Final = (
-    ("{} batches were never finished; the daemon drops them", "SELECT COUNT(*) FROM staged"),
+    ("never finished, and the daemon drops it: {}", "unfinished submit", "staged"),
+    ("still to be passed on, which the daemon does: the end of {}", "job", "settling"),
+    ("still to be deleted, which the daemon does: the output of {}", "removed job", "deletions"),
     (
-        "the end of {} jobs has still to be passed on; the daemon does it",
-        "SELECT COUNT(*) FROM settling",
-    ),
-    (
-        "the output of {} removed jobs has still to be deleted; the daemon does it",
-        "SELECT COUNT(*) FROM deletions",
-    ),
-    (
-        "{} jobs are on record as running; the next daemon finds out what became of them",
-        "SELECT COUNT(*) FROM jobs WHERE state = 'running'",
+        "on record as running, and the next daemon finds out what became of it: {}",
+        "job",
+        "jobs WHERE state = 'running'",
     ),
 )
 """What a daemon that was killed leaves, and the next one puts right by itself."""
@@ -224,10 +220,10 @@ class Inspection:
         yield from self._damaged_environments()
 
     def leftovers(self) -> Iterator[str]:
-        for text, sql in LEFTOVERS:
-            (count,) = self._db.execute(sql).fetchone()
+        for text, noun, where in LEFTOVERS:
+            (count,) = self._db.execute(f"SELECT COUNT(*) FROM {where}").fetchone()
             if count:
-                yield text.format(count)
+                yield text.format(counted(count, noun))
 
     def jobs(self) -> int:
         return int(self._db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0])

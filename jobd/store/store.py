@@ -84,6 +84,7 @@ class Look(Struct, frozen=True):
     unmet: int
     due: int | None
     failures: int
+    queued_at: int
 
     @property
     def job(self) -> int:
@@ -111,7 +112,7 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
 
 _LOOK: Final = (
     f"SELECT {_ENTRY}, state, reason, attempt, environment, held, paused, parents, unmet, due,"
-    " failures FROM jobs"
+    " failures, queued_at FROM jobs"
 )
 
 

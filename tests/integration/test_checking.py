@@ -90,14 +90,14 @@ def test_every_question_is_one_that_sqlite_understands(stopped):
         ),
         (
             ("UPDATE jobs SET state = 'pending', reason = 'dependency', finished_at = NULL,"
-            " unmet = 2 WHERE id = 1"), "job 1 waits for 2 others, and 0 are on record",
+            " unmet = 2 WHERE id = 1"), "jobs that job 1 waits for, 2 by its own",
         ),
         ("INSERT INTO dependencies VALUES (77, 1, 0, 0)", "what job 77 waits for is on record"),
         ("UPDATE jobs SET environment = 99 WHERE id = 1", "the environment of job 1 is missing"),
-        ("UPDATE environments SET uses = 8", "environment 1 is kept for 8 jobs, and 3 have it"),
+        ("UPDATE environments SET uses = 8", "environment 1, 8 by its own count, 3 on record"),
         ("UPDATE environments SET content = x'00'", "environment 1 is damaged; the first job"),
         ("UPDATE jobs SET array = 5 WHERE id = 2", "the command of array 5, that job 2 is of"),
-        ("INSERT INTO arrays VALUES (50, 59, x'00', 10)", "array 50 is kept for 10 jobs"),
+        ("INSERT INTO arrays VALUES (50, 59, x'00', 10)", "jobs of array 50, 10 by its own"),
         ("INSERT INTO arrays VALUES (50, 59, x'00', 10)", "the command of array 50 is damaged"),
         ("UPDATE jobs SET spec = x'c1' WHERE id = 3", "the record of job 3 is damaged"),
         ("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'jobs'", "the highest id that was given"),

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobd import kernel
+from jobd import kernel, slices
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
@@ -24,6 +24,7 @@ from jobd.contract.models import (
     Stop,
     Submit,
 )
+from jobd.repeats import Repeats
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
 
@@ -550,6 +551,61 @@ def test_jobs_that_run_again_wait_for_each_other_again(daemon):
     assert [job for (job,) in daemon.sql(begins)] == 2 * [parent, child, last]
 
 
+def order_of_starts(daemon):
+    rows = daemon.sql("SELECT job FROM events WHERE event = 'started' ORDER BY seq")
+    return [job for (job,) in rows]
+
+
+@pytest.mark.parametrize("outcome", ["true", "false"])
+def test_a_job_is_restarted_behind_those_that_it_waits_for_whatever_their_ids(daemon, outcome):
+    daemon.client.workers(0)
+    last, middle, first = (submit(daemon, outcome) for _ in range(3))
+    daemon.client.edit(Edit(id=last, after_any=after(first, middle)))
+    daemon.client.edit(Edit(id=middle, after=after(first)))
+    daemon.client.workers(3)
+    daemon.wait(last)
+    before = order_of_starts(daemon)
+    acted = daemon.client.restart(ids(last, middle, first))
+    assert (sorted(acted.done), acted.notices, acted.errors) == ([last, middle, first], [], [])
+    wait_until(lambda: [s for s, _ in states(daemon, last, middle, first)].count("pending") == 0)
+    daemon.wait(last)
+    assert order_of_starts(daemon) == 2 * before
+    assert before == ([first, middle, last] if outcome == "true" else [first, last])
+
+
+def test_stopped_jobs_are_let_go_behind_those_that_they_wait_for(daemon):
+    daemon.client.workers(0)
+    child, parent = submit(daemon, "true"), submit(daemon, "true")
+    daemon.client.edit(Edit(id=child, after=after(parent)))
+    daemon.client.stop(ids(child, parent))
+    acted = daemon.client.start(ids(child, parent))
+    assert (sorted(acted.done), acted.errors) == ([child, parent], [])
+    assert states(daemon, child, parent) == [("pending", "dependency"), ("pending", "queued")]
+
+
+def test_a_dependant_of_another_slice_is_not_restarted_twice(daemon, monkeypatch, tmp_path):
+    """It comes back with its parent, and has run again before its own turn."""
+    monkeypatch.setattr(slices, "SLICE", 1)
+    switch = tmp_path / "switch"
+    parent = submit(daemon, f"test -e {switch}")
+    child = submit(daemon, "true", after=after(parent))
+    daemon.wait(child)
+    switch.touch()
+    once = Repeats.once
+
+    def not_before_it_has_run(self, request_id, kind, action):
+        answer = once(self, request_id, kind, action)
+        # Not by the client, which waits for the answer to this.
+        wait_until(lambda: daemon.sql("SELECT state FROM jobs")[-1] == ("completed",))
+        return answer
+
+    monkeypatch.setattr(Repeats, "once", not_before_it_has_run)
+    acted = daemon.client.restart(Selector(states=[State.FAILED]))
+    assert (acted.done, acted.errors) == ([parent, child], [])
+    assert acted.attempts == {parent: 2, child: 1}
+    assert order_of_starts(daemon) == [parent, parent, child]
+
+
 def test_a_job_runs_again_by_itself_where_what_it_waited_for_has_ended(daemon):
     parent = submit(daemon, "true")
     child = submit(daemon, "true", after=after(parent))
@@ -666,7 +722,7 @@ def test_a_graph_is_taken_whole_or_not_at_all(quiet):
     refused("in a circle: 1 → 2 → 1", node("true", 1), node("true", 0))
     refused("job 2 of the graph: --group: there is no group", node("true"), node("true", group="x"))
     refused("job 1 of the graph: parents: there is no place 4", node("true", 4))
-    refused("two jobs of the graph have the same one", node("a", key="k"), node("b", key="k"))
+    refused("job 2 .*--key: 'k' is that of job 1, too", node("a", key="k"), node("b", key="k"))
     refused("job 1 of the graph: --after: job 9 does not exist", node("a", after=[(9, 9)]))
 
 

@@ -215,6 +215,11 @@ def test_waiting_for_oneself_is_a_circle():
     assert refused('[jobs.a]\ncommand="x"\nafter="a"').endswith("each other: a → a")
 
 
+def test_two_jobs_of_one_key():
+    text = "".join(f'[jobs.{name}]\ncommand = "x"\nkey = "{name.lower()}"\n' for name in "abA")
+    assert refused(text).endswith("line 9: job A: key: 'a' is that of a, too")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -308,11 +313,14 @@ def test_a_program_that_is_not_there_is_a_warning(tmp_path):
     path.write_text(
         '[jobs.a]\ncommand = ["no-such-program"]\n[jobs.b]\ncommand = ["no-such-either"]\n'
         'after = "a"\n[jobs.c]\ncommand = "x"\ncwd = "/no/such"\n'
+        '[jobs.d]\ncommand = "no-such-line -x"\n[jobs.e]\ncommand = ["./not-here"]\n'
     )
     result = jobctl(
-        "submit", "--manifest", str(path), client=FakeClient(graph=Submitted(first=1, last=3))
+        "submit", "--manifest", str(path), client=FakeClient(graph=Submitted(first=1, last=5))
     )
-    assert (result.code, result.out) == (0, "1-3\n")
+    assert (result.code, result.out) == (0, "1-5\n")
+    assert "warning: no-such-line: not found in PATH" in result.stderr
+    assert "warning: ./not-here: no such file" in result.stderr
     assert "warning: no-such-program: not found in PATH" in result.stderr
     assert "warning: /no/such: no such directory" in result.stderr
     assert "no-such-either" not in result.stderr
@@ -321,8 +329,9 @@ def test_a_program_that_is_not_there_is_a_warning(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-p", "high"], "--priority does not go with --manifest"),
-        (["--file", "x"], "--file does not go with --manifest"),
+        (["-p", "high"], "--priority does not go with --manifest; for all its jobs: priority, in"),
+        (["--key", "k"], "--key does not go with --manifest; for one of its jobs: key, in its [jo"),
+        (["--file", "x"], "--file does not go with --manifest; the file says what is run"),
         (["--", "make"], "give either a command or --manifest FILE"),
     ],
 )
