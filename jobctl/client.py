@@ -197,9 +197,9 @@ class Client:
         """Show (None) or set how many jobs run at a time."""
         return self.request(models.Workers(workers=workers), models.WorkersReply)
 
-    def status(self) -> models.DaemonStatus:
-        """The daemon about itself."""
-        return self.request(models.Status(), models.DaemonStatus)
+    def status(self, *, sizes: bool = False) -> models.DaemonStatus:
+        """The daemon about itself; `sizes`: also what all outputs take."""
+        return self.request(models.Status(sizes=sizes), models.DaemonStatus)
 
     def shutdown(self, *, now: bool = False, timeout: float | None = None) -> models.ShutdownReply:
         """Drain and exit; past `timeout` seconds, or at once with `now`, end what runs."""

@@ -224,7 +224,7 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     from jobd import lifecycle
 
     paths = locate()
-    found = lifecycle.running(paths) or DaemonStatus(
+    found = lifecycle.running(paths, sizes=True) or DaemonStatus(
         running=False,
         socket=str(paths.socket),
         database=str(paths.database),

@@ -382,7 +382,7 @@ class Daemon:
         run = self.runs.get(job)
         return None if run is None else seconds_left(run.pace, now_us() / 1e6)
 
-    def _status(self, _request: Status) -> DaemonStatus:
+    def _status(self, request: Status) -> DaemonStatus:
         paths, ledger = self.paths, self.ledger
         return DaemonStatus(
             running=True,
@@ -404,7 +404,7 @@ class Daemon:
             database_bytes=_sizes(
                 Path(f"{paths.database}{suffix}") for suffix in ("", "-wal", "-shm")
             ),
-            output_bytes=self._usage.measured(),
+            output_bytes=self._usage.measured() if request.sizes else None,
             error=self._damage or self.writer.trouble or self._start_trouble(),
         )
 

@@ -59,15 +59,15 @@ class Started(Struct, frozen=True):
     status: DaemonStatus
 
 
-def status(paths: Paths) -> DaemonStatus:
+def status(paths: Paths, *, sizes: bool = False) -> DaemonStatus:
     """Raises: NotRunning, and what else the client may raise."""
     with Client(paths.socket) as client:
-        return client.status()
+        return client.status(sizes=sizes)
 
 
-def running(paths: Paths) -> DaemonStatus | None:
+def running(paths: Paths, *, sizes: bool = False) -> DaemonStatus | None:
     try:
-        return status(paths)
+        return status(paths, sizes=sizes)
     except NotRunning:
         return None
 

@@ -30,7 +30,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
         raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {' '.join(words)}")
     from jobctl import stuck
 
-    status = client.status()
+    status = client.status(sizes=as_json)
     found = stuck.find(client, status)
     if as_json:
         data.status(status, found.stuck, found.waiting)

@@ -596,6 +596,9 @@ class WorkersReply(View, frozen=True, kw_only=True):
 class Status(Record, frozen=True, kw_only=True):
     """Reply: `DaemonStatus`."""
 
+    sizes: bool = False
+    """Also what all outputs take: it costs a look at each of up to 20,000 files."""
+
 
 class Shutdown(Record, frozen=True, kw_only=True):
     """Drain and exit; `now`: end the running jobs first. Reply: `ShutdownReply`, at once."""

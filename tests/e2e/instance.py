@@ -118,9 +118,9 @@ class Instance:
         self._clients.append(client)
         return client
 
-    def status(self):
+    def status(self, **options):
         with Client(self.paths.socket) as client:
-            return client.status()
+            return client.status(**options)
 
     def submit(self, *lines, name="", priority=0, requeue=False, client=None):
         """Shell lines become jobs; the id of the first."""

@@ -363,7 +363,7 @@ def test_output_on_a_dead_file_server_keeps_nobody_from_looking_and_submitting(
     over(place, instance.paths.output)
     stuck = instance.submit("echo behind")
     wait_until(lambda: instance.job(stuck).state is State.RUNNING)
-    found = instance.status()
+    found = instance.status(sizes=True)
     assert found.output_bytes is None
     for words in (["status"], ["ls"], ["show", str(stuck)], ["events", "--json"]):
         instance.jobctl(*words, code=0)
@@ -375,7 +375,7 @@ def test_output_on_a_dead_file_server_keeps_nobody_from_looking_and_submitting(
     lift()
     assert instance.wait(stuck)[stuck].state is State.COMPLETED
     assert (instance.output(ready), instance.output(stuck)) == (b"before\n", b"behind\n")
-    assert instance.status().output_bytes > 0
+    assert instance.status(sizes=True).output_bytes > 0
     assert instance.status().pid == found.pid
     assert instance.job(later).reason == "held"
 

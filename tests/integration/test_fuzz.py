@@ -45,7 +45,7 @@ BODIES = {
     "edit": {"id": 1, "priority": 5, "after": [[1, 1]], "delay": 1.0, "retry_on": [1]},
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
-    "status": {},
+    "status": {"sizes": True},
 }  # fmt: skip
 ODD = (
     None, True, False, -1, 0, 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), 1.5, -0.0, 1e308,

@@ -46,6 +46,9 @@ def test_a_long_output_is_cut_and_read(make):
     assert len(said) == LIMIT / 10 + 1
     assert output(daemon, job, tail=2) == b"001999999\n002000000\n"
     assert daemon.sql("SELECT output_bytes FROM jobs") == [(LIMIT,)]
+    # What was cut out takes no room; nor does it cost anything where nobody asks for it.
+    assert daemon.client.status().output_bytes is None
+    assert LIMIT / 2 < daemon.client.status(sizes=True).output_bytes <= 1.5 * LIMIT
 
 
 def test_it_is_cut_while_it_runs_and_its_note_goes_with_it(make):
