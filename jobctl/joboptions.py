@@ -21,6 +21,7 @@ from jobctl.options import (
     GROUP,
     JOB,
     PRIORITY,
+    Number,
     Word,
     parse_array,
     parse_codes,
@@ -107,18 +108,18 @@ def of_job() -> list[Option]:
             help="Of this environment keep only HOME, LANG, LC_*, LOGNAME, PATH, SHELL, TZ, USER.",
         ),
         Option(
-            "--nice", section=WHERE, type=click.IntRange(-20, 19), metavar="N",
+            "--nice", section=WHERE, type=Number(-20, 19), metavar="N",
             help="Its niceness, 19 the most; below 0 needs the permission.",
         ),
         Option(
             "-g", "--group", section=WHERE, type=GROUP, metavar="G", help="In this group."
         ),
         Option(
-            "--slots", section=WHERE, type=click.IntRange(1, MAX_WORKERS), metavar="N",
+            "--slots", section=WHERE, type=Number(1, MAX_WORKERS), metavar="N",
             help="It takes as much as N workers.",
         ),
         Option(
-            "--gpus", section=WHERE, type=click.IntRange(0, MAX_WORKERS), metavar="N",
+            "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",
             help="GPUs for it alone; $CUDA_VISIBLE_DEVICES names them.",
         ),
         Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
@@ -135,7 +136,7 @@ def of_job() -> list[Option]:
             help="Of each attempt; then it is ended and has failed.",
         ),
         Option(
-            "--retries", section=LONG, type=click.IntRange(0, MAX_RETRIES), metavar="N",
+            "--retries", section=LONG, type=Number(0, MAX_RETRIES), metavar="N",
             help="Try so often again when it fails.",
         ),
         Option(

@@ -187,6 +187,19 @@ class Word(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class Number(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            bounds = f"from {self.min} on" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value!r} is no number {bounds}", param, ctx)
+
+
 def _parse_id(text: str) -> int:
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:

@@ -22,6 +22,7 @@ from jobd.contract.version import VERSION
 if TYPE_CHECKING:
     from jobd.checking import Report
 
+_LINES: Final = click.IntRange(min=0)
 MEANT: Final = {
     "kill": "jobd stop --now",
     "quit": "jobd stop",
@@ -290,7 +291,12 @@ def _tilde(path: str) -> str:
 @main.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=50, help="The last N lines (50)."
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=50,
+    help="The last N lines (50).",
 )
 def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     """The daemon's own log.

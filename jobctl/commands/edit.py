@@ -15,6 +15,7 @@ from jobctl.options import (
     GROUP,
     JOB,
     PRIORITY,
+    Number,
     Word,
     or_none,
     parse_codes,
@@ -73,7 +74,7 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 )
 @click.option("--at", type=_TIME, metavar="TIME", help="Not before then: 18:00, 2026-12-24T18:00.")
 @click.option("--time-limit", type=_LIMIT, metavar="D", help="Of each attempt; none: no limit.")
-@click.option("--retries", type=click.IntRange(0, MAX_RETRIES), help="Tries after a failed one.")
+@click.option("--retries", type=Number(0, MAX_RETRIES), help="Tries after a failed one.")
 @click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
 @click.option("--retry-on", type=_CODES, metavar="CODE,...", help="Only these; none: any failure.")
 @pass_client

@@ -8,7 +8,7 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json
+from jobctl.options import Number, as_json
 from jobctl.render import data, live, notices
 from jobctl.selecting import selects
 from jobd.contract.models import List, Selector
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 )
 @selects()
 @click.option("-f", "--follow", is_flag=True, help="Go on as things happen, until Ctrl-C.")
-@click.option(
-    "--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="From this number on."
-)
-@click.option("-n", "last", type=click.IntRange(min=0), help="Only the last so many.")
+@click.option("--from", "first", type=Number(1), metavar="SEQ", help="From this number on.")
+@click.option("-n", "last", type=Number(0), help="Only the last so many.")
 @as_json
 @pass_client
 def command(

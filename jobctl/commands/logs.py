@@ -8,7 +8,7 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import JOB
+from jobctl.options import JOB, Number
 from jobctl.render import notices, streams
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Output, State
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 )
 @click.argument("job", type=JOB, required=False, metavar="[ID]")
 @click.option("-f", "--follow", is_flag=True, help="Wait for it to start, and stay until it ends.")
-@click.option("-n", "lines", type=click.IntRange(min=0), help="Only the last so many lines.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt, not the latest.")
+@click.option("-n", "lines", type=Number(0), help="Only the last so many lines.")
+@click.option("--attempt", type=Number(1), help="Of this attempt, not the latest.")
 @click.option(
     "--path",
     is_flag=True,

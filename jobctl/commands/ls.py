@@ -10,7 +10,7 @@ import click
 from jobctl import listing
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import Word, as_json
+from jobctl.options import Number, Word, as_json
 from jobctl.render import data, notices, streams, table
 from jobctl.selecting import selects
 from jobd.contract.models import List, Page, Selector
@@ -38,7 +38,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
     ),
 )
 @selects()
-@click.option("-n", "limit", type=click.IntRange(min=0), help="At most so many; 0 is all.")
+@click.option("-n", "limit", type=Number(0), help="At most so many; 0 is all.")
 @click.option("--ids", "only_ids", is_flag=True, help="Only the ids, one a line.")
 @click.option("--format", "form", type=click.Choice(["table", *_FORMATS]), help="How to print.")
 @as_json
