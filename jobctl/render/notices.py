@@ -39,6 +39,9 @@ def acted(result: Acted, *, done: bool = True) -> int:
         streams.notice(f"and {len(result.notices) - _NOTICES:,} other jobs where it was so already")
     for note in result.errors:
         streams.error(f"job {note.id} {note.text}")
+    if not (result.done or result.notices or result.errors):
+        # Not to a script: `rm --finished --older-than 7d` in a crontab is silent on most days.
+        streams.hint("no jobs selected")
     return 1 if result.errors else 0
 
 

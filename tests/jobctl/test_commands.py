@@ -618,6 +618,14 @@ def test_waiting_for_a_range_with_no_job_in_it():
     assert (result.code, result.stderr) == (0, "no jobs selected\n")
 
 
+def test_a_filter_that_matches_nothing_is_told_to_a_person_alone():
+    for terminal, said in ((True, "no jobs selected\n"), (False, "")):
+        result = jobctl(
+            "stop", "--tag", "x", client=FakeClient(stop=Acted(done=[])), terminal=terminal
+        )
+        assert (result.code, result.out, result.stderr) == (0, "", said)
+
+
 @pytest.mark.parametrize(
     ("args", "attempt", "state", "ended", "said"),
     [
