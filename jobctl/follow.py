@@ -32,13 +32,45 @@ UNFINISHED = [state for state in State if state not in FINISHED]
 
 
 def pages(client: Client, request: List) -> Iterator[Page]:
-    """Every page of a list; its limits are those of the whole."""
+    """Every page of a list; its limits are those of the whole.
+
+    Jobs move while one page after the other is asked for. None is given twice, and a job that
+    slipped from a section still to come into one that was past comes at the end.
+    """
+    page = client.list(request)
+    yield page
+    if page.next is None:
+        return
+    began, seen = page.seq, {job.id for job in page.jobs}
+    yield from _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
+    limits = (request.running, request.pending, request.finished, request.limit)
+    if began is not None and limits == (None,) * len(limits):
+        moved = _moved(client, request.selector, began, seen)
+        if moved:
+            selector = msgspec.structs.replace(request.selector, ids=moved)
+            yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
+
+
+def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
+    """Its pages, with those of the jobs alone that were not seen before."""
+    cursor = request.cursor
     while True:
-        page = client.list(request)
-        yield page
-        if page.next is None:
+        page = client.list(msgspec.structs.replace(request, cursor=cursor))
+        jobs = [job for job in page.jobs if job.id not in seen]
+        seen.update(job.id for job in jobs)
+        yield msgspec.structs.replace(page, jobs=jobs)
+        if (cursor := page.next) is None:
             return
-        request = msgspec.structs.replace(request, cursor=page.next)
+
+
+def _moved(client: Client, selector: Selector, seq: int, seen: set[int]) -> list[tuple[int, int]]:
+    """Of all that something has happened to since then, those that were not seen."""
+    found: set[int] = set()
+    request = Events(selector=Selector(ids=selector.ids), after=seq)
+    while (page := client.events(request)).events:
+        found.update(event.job for event in page.events if event.job is not None)
+        request = msgspec.structs.replace(request, after=page.next)
+    return ranges(found - seen)
 
 
 def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:

@@ -92,6 +92,7 @@ class Queries:
 
     def list(self, request: List) -> Page:
         rows: list[JobRow] = []
+        seq = self._hub.last_event
         place: Place | None = Place.of(request.cursor)
         # A job that starts or ends meanwhile must not slip from one section into one passed by.
         with self._reader.pages() as page:
@@ -109,6 +110,7 @@ class Queries:
             counts=dict(self._ledger.counts),
             busy=self._ledger.busy,
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
+            seq=seq,
         )
 
     # --- show -----------------------------------------------------------------------------

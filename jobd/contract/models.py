@@ -336,6 +336,8 @@ class Page(View, frozen=True, kw_only=True):
     """Workers that are occupied: a job may occupy several."""
     missing: list[int] = field(default_factory=list)
     """Single ids that were asked for and do not exist."""
+    seq: int | None = None
+    """What has happened up to this event is in it. None: the daemon does not say."""
 
 
 class Show(Record, frozen=True, kw_only=True):

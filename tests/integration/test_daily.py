@@ -4,7 +4,17 @@ import msgspec
 import pytest
 
 from jobctl import follow
-from jobd.contract.models import Command, Options, Output, State, Submit
+from jobd import queries
+from jobd.contract.models import (
+    Command,
+    Edit,
+    List,
+    Options,
+    Output,
+    Selector,
+    State,
+    Submit,
+)
 from tests.integration.inside import ids, submit_of
 from tests.jobctl.fakes import jobctl
 
@@ -90,3 +100,33 @@ def test_every_attempt_is_followed(make):
     daemon.wait(job)
     found = b"".join(piece.data for piece in follow.all_output(daemon.client, job))
     assert found == b"attempt 1\nattempt 2\nattempt 3\n"
+
+
+# --- a list of more than one reply ----------------------------------------------------------------
+
+
+def test_no_job_is_missed_or_listed_twice_while_jobs_move(quiet, monkeypatch):
+    monkeypatch.setattr(queries, "_PAGE", 3)
+    first = quiet.client.submit(quiet.many("true", 8)).first
+    waiting, moved, restarted, over = first, first + 7, first + 1, first + 6
+    quiet.client.stop(ids(restarted))
+    pages = follow.pages(quiet.client, List())
+    found = [job.id for job in next(pages).jobs]
+    assert found == [waiting, first + 2, first + 3]
+    # The pages to come begin behind these: one starts before them, one ends and is listed once.
+    quiet.client.start(ids(restarted))
+    quiet.client.edit(Edit(id=moved, priority=10))
+    quiet.client.stop(ids(waiting, over))
+    found += [job.id for page in pages for job in page.jobs]
+    assert sorted(found) == list(range(first, first + 8))
+
+
+def test_what_a_filter_leaves_out_does_not_come_back_as_moved(quiet, monkeypatch):
+    monkeypatch.setattr(queries, "_PAGE", 2)
+    first = quiet.client.submit(quiet.many("true", 6)).first
+    chosen = Selector(ids=[(first, first + 4)], states=[State.PENDING])
+    pages = follow.pages(quiet.client, List(selector=chosen))
+    found = [job.id for job in next(pages).jobs]
+    quiet.client.stop(ids(first + 4, first + 5))
+    found += [job.id for page in pages for job in page.jobs]
+    assert found == [first, first + 1, first + 2, first + 3]
