@@ -23,8 +23,8 @@ ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "300"))
 ENDING = {"shutdown", "renew"}
 """What would end the daemon that the test is about."""
 COMMAND = {"argv": [b"true"], "shell": True}
-SELECTOR = {"ids": [[1, 1]], "states": [], "groups": [], "tags": [], "name": "", "all": False}
-BODIES = {
+SELECTOR = {"ids": [[1, 1]]}
+EXAMPLES = {
     "submit": {"commands": [COMMAND], "options": {"name": "n"}, "cwd": b"/", "umask": 18,
                "environment": {b"A": b"1"}, "array": []},
     "graph": {"nodes": [{"command": COMMAND, "options": {}, "cwd": b"/", "parents": []}],
@@ -42,11 +42,26 @@ BODIES = {
     "progress": {"id": 1, "percent": 4.0, "message": "m"},
     "pause": {"selector": SELECTOR, "group": None, "running": False},
     "resume": {"selector": SELECTOR, "group": None, "running": False},
-    "edit": {"id": 1, "priority": 5, "after": [[1, 1]], "delay": 1.0, "retry_on": [1]},
+    "edit": {"id": 1, "name": "n", "tags": ["t"], "priority": 5, "group": "default",
+             "after": [[1, 1]], "after_any": [[1, 1]], "delay": 1.0, "time_limit": 1.0,
+             "retries": 1, "retry_delay": 1.0, "retry_on": [1]},
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
     "status": {"sizes": True},
 }  # fmt: skip
+
+
+def whole(value):
+    """With every field that a request has, also those that an example leaves as they are."""
+    if isinstance(value, msgspec.Struct):
+        fields = {name: whole(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: field for name, field in fields.items() if field is not msgspec.UNSET}
+    return [whole(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+BODIES = {
+    name: whole(msgspec.convert(body, wire.REQUESTS[name])) for name, body in EXAMPLES.items()
+}
 ODD = (
     None, True, False, -1, 0, 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), 1.5, -0.0, 1e308,
     float("inf"), float("nan"), "", "x", "\0", "a\nb", "\x1b[2J", "\u202eevil", "é" * 300,
@@ -70,6 +85,22 @@ def mutated(body, dice):
     if what < 0.2:
         return {**body, dice.choice(["unknown", "__class__", "id", b"raw"]): dice.choice(ODD)}
     return {**body, key: mutated(body[key], dice)}
+
+
+def places(body, path=()):
+    """The way to every value in it."""
+    inside = body.items() if isinstance(body, dict) else enumerate(body)
+    for key, value in inside:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+def put(body, path, value):
+    key, *rest = path
+    copied = body.copy()
+    copied[key] = put(body[key], rest, value) if rest else value
+    return copied
 
 
 def envelope(name, body, **other):
@@ -100,18 +131,33 @@ def test_every_request_is_tried():
     assert set(BODIES) | ENDING == set(wire.REQUESTS)
 
 
+def ask(target, name, body):
+    """An answer that is no defect, and nothing has changed if it is an error."""
+    before = on_disk(target)
+    raw = target.daemon.service.answer(envelope(name, body), ME)
+    error = msgspec.msgpack.decode(raw, type=wire.Reply).error
+    if error is not None:
+        assert error.kind != "InternalError", f"{name} {body!r:.500}"
+        assert on_disk(target) == before, f"{name} {body!r:.500}: {error.message}"
+        assert 0 < len(error.message) < 2000, f"{name} {body!r:.500}"
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_every_field_may_be_odd(target, caplog, name):
+    dice = random.Random(name)
+    unset = set(wire.REQUESTS[name].__struct_fields__) - set(BODIES[name])
+    for path in [*places(BODIES[name]), *((field,) for field in sorted(unset))]:
+        for odd in dice.sample(ODD, min(len(ODD), ROUNDS // 25)):
+            ask(target, name, put(BODIES[name], path, odd))
+    assert target.client.status().running
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_what_is_odd_in_a_request_is_an_error_that_changes_nothing(target, caplog, name):
     dice = random.Random(f"{name}1")
     for _ in range(ROUNDS // 5):
-        body = mutated(BODIES[name], dice)
-        before = on_disk(target)
-        raw = target.daemon.service.answer(envelope(name, body), ME)
-        error = msgspec.msgpack.decode(raw, type=wire.Reply).error
-        if error is not None:
-            assert error.kind != "InternalError", f"{name} {body!r:.500}"
-            assert on_disk(target) == before, f"{name} {body!r:.500}: {error.message}"
-            assert 0 < len(error.message) < 2000, f"{name} {body!r:.500}"
+        ask(target, name, mutated(BODIES[name], dice))
     assert target.client.status().running
     assert not [record for record in caplog.records if record.exc_info]
 
@@ -137,3 +183,10 @@ def test_a_message_with_any_bytes_in_it_ends_one_connection_at_most(target, capl
     assert target.connect().status().running
     defects = [r.getMessage() for r in caplog.records if "a request of" in r.getMessage()]
     assert defects == []
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_what_is_made_odd_is_right_before(target, name):
+    raw = target.daemon.service.answer(envelope(name, BODIES[name]), ME)
+    error = msgspec.msgpack.decode(raw, type=wire.Reply).error
+    assert error is None or error.kind in {"Refused", "NotFound"}, error
