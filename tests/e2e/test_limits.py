@@ -5,6 +5,7 @@ import os
 import pwd
 import resource
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -157,3 +158,50 @@ def submit(client, count):
     from tests.integration.inside import submit_of
 
     return client.submit(submit_of(*["true"] * count)).first
+
+
+def test_hand_overs_leave_nothing_behind(running):
+    """Many of them: neither descriptors nor variables nor arguments grow, of nobody."""
+    gate = running.gate()
+    through_all = running.submit(f"read _ <{gate.path}; exit 6")
+
+    def hand_over(how):
+        before = running.status()
+        if how == "restart":
+            running.jobd("restart")
+        else:
+            victim = before.pid if how == "daemon" else before.supervisor_pid
+            os.kill(victim, signal.SIGKILL)
+        return wait_until(lambda: (found := running.status()).pid != before.pid and found, PATIENCE)
+
+    def variables(found):
+        """Of the daemon, and of a job."""
+        job = running.submit("env | grep -v '^JOBD_[JPR]'")
+        running.wait(job)
+        return set(read_of(found.pid, "environ").split("\0")), running.output(job)
+
+    ways = ["restart", "daemon", "supervisor"]
+    first = [hand_over(how) for how in ways][-1]
+    inherited = variables(first)
+    words = sum(len(read_of(pid, "cmdline")) for pid in pids_of(first))
+    descriptors = sum(map(descriptors_of, pids_of(first)))
+    last = [hand_over(how) for how in ways * 6][-1]
+    assert variables(last) == inherited
+    assert sum(len(read_of(pid, "cmdline")) for pid in pids_of(last)) <= words + 100
+    wait_until(
+        # A connection that is being taken or given up may be among them.
+        lambda: sum(map(descriptors_of, pids_of(last))) <= descriptors + 2,
+        PATIENCE,
+        lambda: str([os.listdir(f"/proc/{pid}/fd") for pid in pids_of(last)]),
+    )
+    gate.open()
+    assert running.wait(through_all)[through_all].exit_code == 6
+
+
+def pids_of(status):
+    return status.pid, status.supervisor_pid
+
+
+def read_of(pid, name):
+    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+        return file.read()
