@@ -59,7 +59,6 @@ class Manager:
     ) -> None:
         self._paths = paths
         self._grace = grace
-        self._undo = books.undo
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
@@ -243,10 +242,8 @@ class Manager:
                 self._order_stop(run, msgspec.structs.replace(order, reason=before.reason))
 
     def _order_stop(self, run: Run, order: StopOrder) -> None:
-        before = run.order
         self._store.stop_ordered(run.job, order)
-        run.order = order
-        self._undo.add(lambda: setattr(run, "order", before))
+        self._runs.order_stop(run, order)
 
     def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
         acted = self._slices.act(
@@ -328,7 +325,7 @@ class Manager:
             # A full disk must not keep a machine from being shut down.
             log.warning("the order to end all jobs %s", error)
             for run in self._runs.all():
-                run.order = run.order or order
+                run.ordered(run.order or order)
         for run in self._runs.all():
             self._runs.carry_out_stop(run)
 

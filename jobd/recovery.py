@@ -80,7 +80,7 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     process = found.get(started.token, Fate.LOST)
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
     run = Run(started, row.slot or 0, gpus, None if isinstance(process, Fate) else process)
-    run.order = row.stop
+    run.ordered(row.stop)
     return run
 
 

@@ -41,7 +41,7 @@ class Run:
         self.gpus = gpus
         self.process = process
         self.order: StopOrder | None = None
-        """Set by the writer's thread, once it is on disk or about to be."""
+        """Set by the writer's thread, in its transaction; nobody else goes by it."""
         self.reading: Reading | None = None
         """The progress seen last."""
         self.pace: Pace | None = None
@@ -52,6 +52,8 @@ class Run:
         self.cutting = threading.Lock()
         """Held while its output is cut: what is noted as cut is so when it is released."""
         self._lock = threading.Lock()
+        self._saved: StopOrder | None = None
+        """The order that is on disk and may be carried out."""
         self._taken: StopOrder | None = None
         """The order that has been carried out: the one that the job ends by."""
         self._over = False
@@ -64,13 +66,22 @@ class Run:
         with self._lock:
             self.process = process
 
+    def ordered(self, order: StopOrder | None) -> None:
+        """It holds: it is on disk, or (a shutdown) nothing can be saved any more."""
+        with self._lock:
+            self.order = self._saved = order
+
+    def saved(self, order: StopOrder) -> None:
+        with self._lock:
+            self._saved = order
+
     def take_order(self) -> StopOrder | None:
         """An order that is still to be carried out on the living process; once for each order."""
         with self._lock:
-            if self._over or self.process is None or self._taken is self.order:
+            if self._over or self.process is None or self._taken is self._saved:
                 return None
-            self._taken = self.order
-            return self.order
+            self._taken = self._saved
+            return self._saved
 
     def lives(self) -> bool:
         """Whether its leader has not ended yet."""
@@ -106,8 +117,8 @@ class Run:
     def cancelled(self) -> bool:
         """Whether it was told to stop before it began; then it must not begin."""
         with self._lock:
-            self._taken = self.order
-            return self.order is not None
+            self._taken = self._saved
+            return self._saved is not None
 
     def over(self) -> StopOrder | None:
         """Its leader has ended; the order that made it end, if one did."""
@@ -152,9 +163,21 @@ class Runs:
         """Outside of any transaction: its end cannot be recorded."""
         self._runs.pop(run.job, None)
 
+    def order_stop(self, run: Run, order: StopOrder) -> None:
+        """In the writer's transaction: it is to end. Carried out by `carry_out_stop`."""
+        before, run.order = run.order, order
+        self._undo.add(lambda: setattr(run, "order", before), lambda: run.saved(order))
+
     def halt(self, run: Run, at: float, *, paused: bool) -> None:
         """In the writer's transaction: it is to stand still, or to go on."""
-        self._undo.add(run.halt(at, paused=paused))
+        undo = run.halt(at, paused=paused)
+
+        def take_back() -> None:
+            undo()
+            # A process that began just now may have been told already.
+            self.carry_out_pause(run)
+
+        self._undo.add(take_back)
 
     def carry_out_stop(self, run: Run) -> None:
         """The order is on disk: signal now, KILL when the grace is over."""

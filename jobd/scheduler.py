@@ -260,8 +260,7 @@ class Scheduler:
     def _order_end(self, run: Run, order: StopOrder) -> None:
         if self.runs.get(run.job) is run and run.order is None:
             self._store.stop_ordered(run.job, order)
-            run.order = order
-            self._books.undo.add(lambda: setattr(run, "order", None))
+            self.runs.order_stop(run, order)
 
     # --- what a job is started with -----------------------------------------------------------
 

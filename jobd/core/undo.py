@@ -1,4 +1,4 @@
-"""How memory that mirrors the disk is made true again when a transaction fails."""
+"""Memory that mirrors the disk: made true again when a transaction fails, made use of when not."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ class Undo:
     def __init__(self) -> None:
         self._steps: list[Callable[[], object]] = []
 
-    def add(self, step: Callable[[], object]) -> None:
+        self._saved: list[Callable[[], object]] = []
+
+    def add(self, step: Callable[[], object], saved: Callable[[], object] | None = None) -> None:
+        """`saved`: called instead when the change is on disk, for what others may then rely on."""
         self._steps.append(step)
+        if saved is not None:
+            self._saved.append(saved)
 
     def clear(self) -> None:
+        """All of it is on disk."""
         self._steps.clear()
+        saved, self._saved = self._saved, []
+        for tell in saved:
+            tell()
 
     def play(self) -> None:
+        self._saved.clear()
         while self._steps:
             self._steps.pop()()

@@ -94,7 +94,7 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     submit(quiet, "true", after=after(parent))
     books, writer = quiet.daemon.books, quiet.daemon.writer
     run = begun(quiet, parent)
-    run.order = StopOrder(BY_USER, 15, 1.0, 0)
+    run.ordered(StopOrder(BY_USER, 15, 1.0, 0))
     writer.call(lambda: _put_back(books, [run]))
     assert quiet.sql("SELECT parent FROM settling") == [(parent,)]
 

@@ -49,7 +49,7 @@ def test_a_stop_is_asked_for_until_it_is_heard(reached, answers, said, home, mon
     ],
 )
 def test_a_daemon_that_has_no_place_left_does_not_hang(ask, home, monkeypatch):
-    def full(_paths):
+    def full(_paths, **_):
         raise Busy("no place")
 
     replaced = []

@@ -4,9 +4,10 @@ import pytest
 
 from jobd.core.pace import begun
 from jobd.core.ready import Entry
+from jobd.core.states import BY_USER
 from jobd.core.undo import Undo
 from jobd.runs import Run, Runs
-from jobd.store.records import Policy, Spec
+from jobd.store.records import Policy, Spec, StopOrder
 from jobd.store.store import Started
 
 
@@ -26,6 +27,30 @@ def undo():
 @pytest.fixture
 def runs(undo):
     return Runs(undo, None, None)
+
+
+def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
+    run.begun(object())
+    first = StopOrder(BY_USER, 15, 1.0, 0)
+    runs.order_stop(run, first)
+    assert run.take_order() is None
+    undo.play()
+    assert (run.order, run.take_order()) == (None, None)
+    runs.order_stop(run, first)
+    undo.clear()
+    assert run.take_order() is first
+    assert run.take_order() is None
+    # A second one that is not saved leaves the first.
+    runs.order_stop(run, StopOrder(BY_USER, 9, 0.0, 0))
+    undo.play()
+    assert (run.order, run.take_order(), run.over()) == (first, None, first)
+
+
+def test_an_order_that_is_not_saved_cancels_nothing(run, runs, undo):
+    runs.order_stop(run, StopOrder(BY_USER, 15, 1.0, 0))
+    assert not run.cancelled()
+    undo.clear()
+    assert run.cancelled()
 
 
 def test_a_pause_that_is_not_saved_is_none(run, runs, undo):
