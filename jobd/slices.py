@@ -11,12 +11,14 @@ from typing import Final
 
 import msgspec
 
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import BadRequest, StoreFailed
+from jobd.contract.meant import counted, listed
 from jobd.contract.models import Acted, Note, Selector, State
 from jobd.repeats import Repeats
 from jobd.selection import Selection
 from jobd.store.reader import Reader
 from jobd.store.store import Look, Store
+from jobd.store.writer import NOTHING_CHANGED
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change."""
@@ -125,7 +127,10 @@ class Slices:
                 key = _slice_key(request_id, number)
                 number += 1
                 work = partial(self._slice, piece, chosen, each, at_end)
-                acted = self._repeats.once(key, Acted, work)
+                try:
+                    acted = self._repeats.once(key, Acted, work)
+                except StoreFailed as error:
+                    raise _after(tally.done, error) from error
                 committed(acted.done)
                 tally.add(acted)
                 # Some of a later piece may have had their turn with this one.
@@ -166,6 +171,14 @@ def _told_of(acted: Acted) -> Iterator[int]:
     yield from acted.done
     for note in itertools.chain(acted.notices, acted.errors):
         yield note.id
+
+
+def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:
+    """What earlier slices have changed stays so, and is said."""
+    if not done:
+        return error
+    said = f"Before that, {counted(len(done), 'job')} had been changed: {listed(done)}"
+    return type(error)(error.message.replace(NOTHING_CHANGED, said))
 
 
 def _slice_key(request_id: bytes, number: int) -> bytes:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 _MAX_BATCH: Final = 256
 """Actions in one transaction at most, so that no caller waits for many others."""
 
+NOTHING_CHANGED: Final = "Nothing was changed"
+"""By an action that could not be saved."""
+
 log = logging.getLogger(__name__)
 
 
@@ -186,7 +189,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - it is the caller's to know
             self._take_back(error)
             kind = StoreGone if isinstance(error, StoreGone) else StoreFailed
-            item.error = kind(f"could not be saved: {_words(error)}. Nothing was changed")
+            item.error = kind(f"could not be saved: {_words(error)}. {NOTHING_CHANGED}")
         else:
             self._undo.clear()
         item.tell()

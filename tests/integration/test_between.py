@@ -281,7 +281,8 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
         original(job, *rest)
 
     monkeypatch.setattr(daemon.daemon._store, "stop_ordered", order)
-    with pytest.raises(StoreFailed):
+    said = f"could not be saved: disk I/O error. Before that, 1 job had been changed: {first}"
+    with pytest.raises(StoreFailed, match=said):
         daemon.client.stop(ids(first, first + 1))
     monkeypatch.undo()
     daemon.wait(first)
