@@ -82,6 +82,8 @@ from jobd.views import Views, path_text
 from jobd.waiting import Waiting
 
 log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+"""Seconds until what the machine refused is tried again."""
 _SWITCH_S: Final = 0.001
 """Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
 
@@ -561,11 +563,22 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         pidfds = {token: pidfd for token, (pidfd, _) in handles.items()}
         used = {token: use for token, (_, use) in handles.items()}
         crash_point("before-exec")
-        supervisor.become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
+        _become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
     daemon.close(clean=news is News.IDLE)
     crash_point("closed")
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
+
+
+def _become_supervisor(plan: dict[str, Any]) -> NoReturn:
+    """As often as it takes: the jobs are our children, and nobody else can tell how they end."""
+    while True:
+        try:
+            supervisor.become_supervisor(plan)
+        except OSError as error:
+            # The interpreter is being replaced by another version, for example.
+            log.critical("cannot become a supervisor: %s; tried again soon", error.strerror)
+            time.sleep(_RETRY_S)
 
 
 if __name__ == "__main__":

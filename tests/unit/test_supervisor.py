@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from jobd import kernel, supervisor
+from jobd import daemon, kernel, supervisor
 from jobd.supervisor import EXIT_RENEW, Supervisor
 
 
@@ -78,3 +78,28 @@ def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
     assert "cannot renew the supervisor: No such file" in capfd.readouterr().err
     made._was_ready = True
     assert not made._hopeless(EXIT_RENEW)
+
+
+def test_a_daemon_that_cannot_become_a_supervisor_stays_with_its_jobs(monkeypatch, caplog):
+    """Its supervisor has died while the interpreter was replaced by another version."""
+    tries = []
+
+    class ItsPlaceIsTakenError(Exception):
+        pass
+
+    def execve(*_):
+        tries.append(1)
+        if len(tries) < 3:
+            refusal(errno.ENOENT)()
+        raise ItsPlaceIsTakenError
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(daemon, "_RETRY_S", 0.001)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        with pytest.raises(ItsPlaceIsTakenError):
+            daemon._become_supervisor({})
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert len(tries) == 3
+    assert caplog.text.count("cannot become a supervisor: No such file") == 2
