@@ -70,7 +70,9 @@ def _holder(pid: int, lock: Path) -> Holder | None:
     except OSError:
         return None
     # Once more, now that the pid cannot become another's unseen.
-    known, stat = _program(pid), kernel.stat_of(pid)
+    known, stat = _program(pid), None
+    with contextlib.suppress(OSError):
+        stat = kernel.stat_of(pid)
     if known is None or stat is None or not _holds(pid, lock):
         os.close(pidfd)
         return None

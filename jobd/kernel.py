@@ -37,6 +37,7 @@ _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
 """Of <spawn.h>, the same in glibc and musl."""
+_SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second, the unit of a process's start time in /proc/PID/stat."""
 
@@ -231,11 +232,16 @@ def nice_session(pid: int, nice: int) -> None:
 
 
 def stat_of(pid: int) -> Stat | None:
-    """None: there is no such process."""
+    """None: there is no such process, or none that we may see.
+
+    Raises: OSError (no descriptor or memory is left to look with: it may well live).
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             text = file.read(1024)
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
         return None
     # The name stands in parentheses and may itself hold parentheses and spaces.
     fields = text[text.rfind(b")") + 2 :].split()

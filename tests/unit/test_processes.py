@@ -276,3 +276,16 @@ def test_a_group_is_not_signalled_once_others_have_reaped_its_leader():
         adopted._drop_handle()
         other.kill()
         other.wait()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOENT, errno.ESRCH])
+def test_one_that_cannot_be_looked_at_just_now_is_not_gone(monkeypatch, code):
+    def refuse(*_args, **_options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(kernel, "open", refuse, raising=False)
+    if code == errno.EMFILE:
+        with pytest.raises(OSError, match="Too many open files"):
+            kernel.age_of(os.getpid())
+    else:
+        assert kernel.age_of(os.getpid()) is None
