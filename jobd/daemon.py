@@ -487,7 +487,8 @@ def main() -> NoReturn:
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Not SIG_IGN: a job that is not started by posix_spawn would inherit that (execve(2)).
+    signal.signal(signal.SIGHUP, lambda *_: None)
     for name in JOB_VARIABLES:
         os.environ.pop(name, None)
     setup = setup_of(plan)
