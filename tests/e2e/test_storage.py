@@ -312,12 +312,12 @@ def dead(home):
     libc.umount2(os.fsencode(place), 2)  # MNT_DETACH
 
 
-@pytest.mark.parametrize("what", ["cwd", "stdin"])
+@pytest.mark.parametrize("what", ["cwd", "stdin", "program"])
 def test_a_dead_file_server_blocks_its_own_job_and_nobody_else(instance, dead, what):
     place, end = dead
     instance.start("--workers", "2")
     request = Submit(
-        commands=[Command(argv=[b"true"], shell=True)],
+        commands=[Command(argv=[os.fsencode(place / "run" if what == "program" else "true")])],
         options=Options(stdin=os.fsencode(place / "input") if what == "stdin" else b""),
         cwd=os.fsencode(place if what == "cwd" else instance.work),
         environment={b"PATH": b"/usr/bin:/bin"},
