@@ -42,13 +42,16 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     if page.next is None:
         return
     began, seen = page.seq, {job.id for job in page.jobs}
-    yield from _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
+    rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
+    for page in rest:  # the last one says up to which event it is true
+        yield page
     limits = (request.running, request.pending, request.finished, request.limit)
-    if began is not None and limits == (None,) * len(limits):
-        moved = _moved(client, request.selector, began, seen)
-        if moved:
-            selector = msgspec.structs.replace(request.selector, ids=moved)
-            yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
+    if began is None or page.seq is None or limits != (None,) * len(limits):
+        return
+    moved = _moved(client, request.selector, began, page.seq) - seen
+    if moved:
+        selector = msgspec.structs.replace(request.selector, ids=ranges(moved), all=False)
+        yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
 
 
 def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
@@ -58,19 +61,21 @@ def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
         page = client.list(msgspec.structs.replace(request, cursor=cursor))
         jobs = [job for job in page.jobs if job.id not in seen]
         seen.update(job.id for job in jobs)
-        yield msgspec.structs.replace(page, jobs=jobs)
+        # What is gone by now was there when it was asked for.
+        yield msgspec.structs.replace(page, jobs=jobs, missing=[])
         if (cursor := page.next) is None:
             return
 
 
-def _moved(client: Client, selector: Selector, seq: int, seen: set[int]) -> list[tuple[int, int]]:
-    """Of all that something has happened to since then, those that were not seen."""
+def _moved(client: Client, selector: Selector, after: int, until: int) -> set[int]:
+    """All that something has happened to between these two events."""
     found: set[int] = set()
-    request = Events(selector=Selector(ids=selector.ids), after=seq)
-    while (page := client.events(request)).events:
+    request = Events(selector=Selector(ids=selector.ids), after=after)
+    while after < until and (page := client.events(request)).events:
         found.update(event.job for event in page.events if event.job is not None)
-        request = msgspec.structs.replace(request, after=page.next)
-    return ranges(found - seen)
+        after = page.next
+        request = msgspec.structs.replace(request, after=after)
+    return found
 
 
 def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:

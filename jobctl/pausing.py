@@ -56,7 +56,7 @@ def _group(client: Client, verb: Verb, asked: Asked, group: str) -> int:
         acted = client.pause(Pause(group=group, running=asked.running))
     else:
         acted = client.resume(Resume(group=group, running=asked.running))
-    code = notices.acted(acted)
+    code = notices.acted(acted, of_jobs=False)
     if not code:
         notices.group_halted(group, paused=verb == "pause", before=paused)
     return code

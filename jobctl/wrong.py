@@ -10,8 +10,6 @@ from jobd.contract.meant import no_option
 def said(error: click.ClickException) -> str:
     """One line."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        if error.option_name[1:].isdecimal():
-            return f"no option {error.option_name}, and no number here is below 0"
         params = error.ctx.command.get_params(error.ctx)
         return no_option(error.option_name, [name for param in params for name in param.opts])
     return error.format_message()

@@ -290,14 +290,7 @@ def _tilde(path: str) -> str:
 
 @main.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
-@click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=50,
-    help="The last N lines (50).",
-)
+@click.option("-n", "--lines", type=_LINES, metavar="N", default=50, help="The last N lines (50).")
 def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     """The daemon's own log.
 

@@ -556,26 +556,37 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
         crash_point("orphaned")
         daemon.engine.freeze()
-        heritage = {key: plan[key] for key in ("lock", *supervisor.HERITAGE)}
-        heritage["established"] = True
-        heritage["last_daemon"] = (os.getpid(), kernel.ticks())
-        heritage |= {"draining": daemon.ledger.draining, "drain_until": daemon.drain_until}
-        handles = daemon.engine.handles()
-        pidfds = {token: pidfd for token, (pidfd, _) in handles.items()}
-        used = {token: use for token, (_, use) in handles.items()}
         crash_point("before-exec")
-        _become_supervisor(dict(heritage, gate=plan["gate_r"], pidfds=pidfds, used=used))
+        _become_supervisor(lambda: _heritage(daemon, plan))
     daemon.close(clean=news is News.IDLE)
     crash_point("closed")
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 
 
-def _become_supervisor(plan: dict[str, Any]) -> NoReturn:
-    """As often as it takes: the jobs are our children, and nobody else can tell how they end."""
+def _heritage(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
+    """What the next supervisor has to know, as it is now."""
+    handles = daemon.engine.handles()
+    return {
+        **{key: plan[key] for key in ("lock", *supervisor.HERITAGE)},
+        "established": True,
+        "last_daemon": (os.getpid(), kernel.ticks()),
+        "draining": daemon.ledger.draining,
+        "drain_until": daemon.drain_until,
+        "gate": plan["gate_r"],
+        "pidfds": {token: pidfd for token, (pidfd, _) in handles.items()},
+        "used": {token: use for token, (_, use) in handles.items()},
+    }
+
+
+def _become_supervisor(heritage: Callable[[], dict[str, Any]]) -> NoReturn:
+    """As often as it takes: the jobs are our children, and nobody else can tell how they end.
+
+    Meanwhile jobs end and a stop may be ordered, so the heritage is made up anew each time.
+    """
     while True:
         try:
-            supervisor.become_supervisor(plan)
+            supervisor.become_supervisor(heritage())
         except OSError as error:
             # The interpreter is being replaced by another version, for example.
             log.critical("cannot become a supervisor: %s; tried again soon", error.strerror)

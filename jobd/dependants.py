@@ -117,7 +117,7 @@ class Dependants:
         """Unless another of those that it waits for has failed, too, or its group is gone."""
         unmet, failing = self._dependencies.refresh(job.job)
         if failing is not None:
-            self._store.failed_pending(job.job, dependency_failed(failing), now_us())
+            self._store.fails_for(job.job, dependency_failed(failing))
             return
         if job.entry.group not in self._ledger.groups:
             # It stays as it is; `restart` of it says what to do.

@@ -37,7 +37,8 @@ _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
 """Of <spawn.h>, the same in glibc and musl."""
-_SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing of what was asked, but that nothing can be asked just now."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second, the unit of a process's start time in /proc/PID/stat."""
 
@@ -240,7 +241,7 @@ def stat_of(pid: int) -> Stat | None:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             text = file.read(1024)
     except OSError as error:
-        if error.errno in _SHORTAGES:
+        if error.errno in SHORTAGES:
             raise
         return None
     # The name stands in parentheses and may itself hold parentheses and spaces.

@@ -34,7 +34,7 @@ from jobd.cuts import note_of
 from jobd.hub import Hub
 from jobd.repeats import Repeats
 from jobd.runs import Run, Runs, note_progress
-from jobd.slices import SLICE, Each, Slices, Tally
+from jobd.slices import SLICE, Slices, Tally
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
 from jobd.store.store import Look
@@ -79,7 +79,8 @@ class Manager:
         return self._slices.act(
             request.selector,
             request_id,
-            self._parents_first(lambda job, t: self._start(job, t, user)),
+            lambda job, t: self._start(job, t, user),
+            parents_first=True,
         )
 
     def _start(self, job: Look, tally: Tally, user: str) -> None:
@@ -112,10 +113,10 @@ class Manager:
             tally.done.append(job.job)
 
     def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
-        began, environment = now_us(), request.environment
+        environment = request.environment
 
         def restart(job: Look, tally: Tally) -> None:
-            if job.parents and job.queued_at >= began:
+            if job.parents and self._store.came_back(job.job, tally.since or 0):
                 done = self._came_back(job, tally)
             else:
                 done = self._restart(job, tally, user)
@@ -123,25 +124,7 @@ class Manager:
                 new = self._store.use_environment(environment, 1)
                 self._store.renew_environment(job.job, job.environment, new)
 
-        return self._slices.act(request.selector, request_id, self._parents_first(restart))
-
-    def _parents_first(self, each: Each) -> Each:
-        """A job has its turn behind those of the chosen that it waits for, whatever their ids."""
-
-        def in_turn(job: Look, tally: Tally) -> None:
-            if job.parents:
-                behind = self._dependencies.above(
-                    job.job,
-                    lambda one: one > job.job and one in tally.chosen and one not in tally.early,
-                )
-                for one in behind:
-                    look = self._store.look(one)
-                    if look is not None:
-                        tally.early.add(one)
-                        each(look, tally)
-            each(job, tally)
-
-        return in_turn
+        return self._slices.act(request.selector, request_id, restart, parents_first=True)
 
     def _came_back(self, job: Look, tally: Tally) -> bool:
         """What it waits for was restarted in an earlier slice, and so was it: never twice.

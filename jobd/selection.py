@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -55,6 +56,26 @@ class Selection:
         ids = [job for job, _ in self.jobs(selector.ids, filter_of(selector))]
         return ids, self.missing(selector)
 
+    def parents_first(self, ids: Sequence[int], chosen: Callable[[int], bool]) -> list[int]:
+        """The same ids, in this (ascending) order but each behind those that it waits for.
+
+        A parent has the lower id, as a rule; with another one only `edit` and graphs come up. So
+        no more is read than what lies behind the exceptions.
+        """
+        upwards = self._reader.upwards()
+        early: set[int] = set()
+        turns: list[int] = []
+        for job in ids if upwards else ():
+            if job in upwards and job not in early:
+                # Of lower ones all have had their turn.
+                wanted = partial(_is_left, job, chosen, early)
+                above = self._reader.above(job, wanted)
+                early.update(above)
+                turns += above
+            if job not in early:
+                turns.append(job)
+        return turns if upwards else list(ids)
+
     def missing(self, selector: Selector) -> list[int]:
         """Single ids that do not exist; gaps inside a range are silent."""
         singles = list(dict.fromkeys(first for first, last in selector.ids if first == last))
@@ -62,6 +83,10 @@ class Selection:
             return []
         found = {job for job, _ in self.jobs((job, job) for job in singles)}
         return [job for job in singles if job not in found]
+
+
+def _is_left(job: int, chosen: Callable[[int], bool], early: set[int], one: int) -> bool:
+    return one > job and one not in early and chosen(one)
 
 
 def _groups(merged: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -43,11 +43,11 @@ class Chosen:
 class Tally:
     """What a mass change did, job by job."""
 
-    def __init__(self, chosen: Chosen | None = None) -> None:
+    def __init__(self, chosen: Chosen | None = None, since: int | None = None) -> None:
         self.chosen = chosen or Chosen()
         """All that are changed, this slice and the others."""
-        self.early: set[int] = set()
-        """Jobs that had their turn before it came, because another had to come after them."""
+        self.since = since
+        """The last event before the first slice."""
         self.withdrawn: list[int] = []
         """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
@@ -71,11 +71,12 @@ class Tally:
         self.notices += other.notices
         self.errors += other.errors
         self.attempts |= other.attempts
+        self.since = other.since if self.since is None else self.since
 
     def acted(self, *, more: bool = False) -> Acted:
         return Acted(
             done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts,
-            more=more,
+            more=more, since=self.since,
         )  # fmt: skip
 
 
@@ -98,11 +99,14 @@ class Slices:
         each: Each,
         at_end: Callable[[Tally], object] = lambda _: None,
         committed: Callable[[list[int]], object] = lambda _: None,
+        *,
+        parents_first: bool = False,
     ) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
 
         `each` decides about one job; `at_end` does what a slice of them can do at once;
         `committed` is told the jobs that were changed, as soon as their slice is on disk.
+        `parents_first`: a job has its turn behind those of them that it waits for.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
@@ -119,6 +123,8 @@ class Slices:
                 if job not in seen:
                     tally.error(job, "does not exist")
             chosen = Chosen(ids)
+            if parents_first:
+                ids = self._selection.parents_first(ids, chosen.__contains__)
             left = (job for job in ids if job not in seen)
             for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
                 # Never before something has been done: whoever asks again comes to an end.
@@ -126,15 +132,13 @@ class Slices:
                     break
                 key = _slice_key(request_id, number)
                 number += 1
-                work = partial(self._slice, piece, chosen, each, at_end)
+                work = partial(self._slice, piece, chosen, each, at_end, tally.since)
                 try:
                     acted = self._repeats.once(key, Acted, work)
                 except StoreFailed as error:
                     raise _after(tally.done, error) from error
                 committed(acted.done)
                 tally.add(acted)
-                # Some of a later piece may have had their turn with this one.
-                seen.update(job for job in _told_of(acted) if job > piece[-1])
         return tally.acted(more=more)
 
     def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
@@ -147,30 +151,27 @@ class Slices:
                 return number, seen
             known = msgspec.msgpack.decode(answer, type=Acted)
             tally.add(known)
-            seen.update(_told_of(known))
+            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen
 
     def _slice(
-        self, piece: list[int], chosen: Chosen, each: Each, at_end: Callable[[Tally], object]
+        self,
+        piece: list[int],
+        chosen: Chosen,
+        each: Each,
+        at_end: Callable[[Tally], object],
+        since: int | None,
     ) -> Acted:
-        tally = Tally(chosen)
+        tally = Tally(chosen, self._store.last_seq() if since is None else since)
         looks = self._store.looks(piece)
         for job in piece:
             look = looks.get(job)
-            if job in tally.early:
-                continue
             if look is None:
                 tally.error(job, "does not exist")
             else:
                 each(look, tally)
         at_end(tally)
         return tally.acted()
-
-
-def _told_of(acted: Acted) -> Iterator[int]:
-    yield from acted.done
-    for note in itertools.chain(acted.notices, acted.errors):
-        yield note.id
 
 
 def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:

@@ -29,8 +29,8 @@ def ids(jobs: Iterable[int]) -> None:
     streams.flush()
 
 
-def acted(result: Acted, *, done: bool = True) -> int:
-    """What a changing request did. Gives the exit code."""
+def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:
+    """What a changing request did, to jobs or also to something else. Gives the exit code."""
     if done:
         ids(result.done)
     for note in result.notices[:_NOTICES]:
@@ -39,7 +39,7 @@ def acted(result: Acted, *, done: bool = True) -> int:
         streams.notice(f"and {len(result.notices) - _NOTICES:,} other jobs where it was so already")
     for note in result.errors:
         streams.error(f"job {note.id} {note.text}")
-    if not (result.done or result.notices or result.errors):
+    if of_jobs and not (result.done or result.notices or result.errors):
         # Not to a script: `rm --finished --older-than 7d` in a crontab is silent on most days.
         streams.hint("no jobs selected")
     return 1 if result.errors else 0

@@ -574,6 +574,8 @@ class Acted(View, frozen=True, kw_only=True):
     """`Restart`: the number of the coming attempt of each job."""
     more: bool = False
     """Not all is done yet: ask again under the same request id, and it goes on."""
+    since: int | None = None
+    """The last event before it."""
 
 
 class Progress(Record, frozen=True, kw_only=True):

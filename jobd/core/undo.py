@@ -10,7 +10,6 @@ class Undo:
 
     def __init__(self) -> None:
         self._steps: list[Callable[[], object]] = []
-
         self._saved: list[Callable[[], object]] = []
 
     def add(self, step: Callable[[], object], saved: Callable[[], object] | None = None) -> None:
@@ -27,6 +26,7 @@ class Undo:
             tell()
 
     def play(self) -> None:
+        """None of it is on disk."""
         self._saved.clear()
         while self._steps:
             self._steps.pop()()

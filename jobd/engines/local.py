@@ -61,9 +61,12 @@ def _output_failure(path: Path, error: OSError) -> CannotStart | NoResources:
 
 
 def _pidfd(pid: int) -> int | None:
+    """None: it is gone. Raises: OSError, as `kernel.stat_of`."""
     try:
         return os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        if error.errno in kernel.SHORTAGES:
+            raise
         return None
 
 
@@ -408,7 +411,11 @@ class LocalEngine:
 
     def _adopt(self, pid: int, token: str) -> Process:
         assert self._link is not None
-        process = Adopted(pid, token, self._survey, _pidfd(pid), self._link)
+        pidfd = None
+        # It goes without: as long as our supervisor does not reap it, its pid is nobody else's.
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+        process = Adopted(pid, token, self._survey, pidfd, self._link)
         self._adopted[pid] = process
         return process
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -88,6 +88,8 @@ class Dependencies:
 
         What has been waited for counts, too: jobs that run again wait again.
         """
+        if all(parent < child for parent in parents) and not self._upwards():
+            return None
         came_from: dict[int, int] = {}
         open_ends = list(parents)
         while open_ends:
@@ -103,23 +105,12 @@ class Dependencies:
                     open_ends.append(parent)
         return None
 
-    def above(self, child: int, wanted: Callable[[int], bool]) -> list[int]:
-        """What a job waits or has waited for, through any number of others, parents first.
-
-        What is not wanted is left out, with all that only it waits for.
-        """
-        found: list[int] = []
-        seen: set[int] = set()
-        open_ends = [(child, False)]
-        while open_ends:
-            job, parents_found = open_ends.pop()
-            if parents_found:
-                found.append(job)
-            elif job not in seen:
-                seen.add(job)
-                open_ends.append((job, True))
-                open_ends += [(one, False) for one in self._parents_of(job) if wanted(one)]
-        return found[:-1]
+    def _upwards(self) -> bool:
+        """Whether anybody waits for a job with a higher id: there is no circle without one."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM dependencies WHERE parent > child)"
+        ).fetchone()
+        return bool(row[0])
 
     def _parents_of(self, child: int) -> list[int]:
         rows = self._db.execute("SELECT parent FROM dependencies WHERE child = ?", (child,))

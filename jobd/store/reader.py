@@ -196,6 +196,33 @@ class Reader:
                 found.setdefault(int(str(child)), []).append(one)
         return found
 
+    def upwards(self) -> set[int]:
+        """The jobs that wait, or have waited, for one with a higher id."""
+        rows = self._all("SELECT DISTINCT child FROM dependencies WHERE parent > child")
+        return {int(str(child)) for (child,) in rows}
+
+    def above(self, child: int, wanted: Callable[[int], bool]) -> list[int]:
+        """What a job waits or has waited for, through any number of others, parents first.
+
+        What is not wanted is left out, with all that only it waits for.
+        """
+        found: list[int] = []
+        seen: set[int] = set()
+        open_ends = [(child, False)]
+        with self._connection() as connection:
+            while open_ends:
+                job, parents_found = open_ends.pop()
+                if parents_found:
+                    found.append(job)
+                elif job not in seen:
+                    seen.add(job)
+                    open_ends.append((job, True))
+                    rows = connection.execute(
+                        "SELECT parent FROM dependencies WHERE child = ?", (job,)
+                    )
+                    open_ends += [(one, False) for (one,) in rows if wanted(one)]
+        return found[:-1]
+
     def environment(self, environment: int) -> dict[bytes, bytes]:
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))
         content = rows[0][0] if rows else None

@@ -84,7 +84,6 @@ class Look(Struct, frozen=True):
     unmet: int
     due: int | None
     failures: int
-    queued_at: int
 
     @property
     def job(self) -> int:
@@ -112,7 +111,7 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
 
 _LOOK: Final = (
     f"SELECT {_ENTRY}, state, reason, attempt, environment, held, paused, parents, unmet, due,"
-    " failures, queued_at FROM jobs"
+    " failures FROM jobs"
 )
 
 
@@ -368,6 +367,10 @@ class Store:
             (reason, now, job),
         )
 
+    def fails_for(self, job: int, reason: str) -> None:
+        """It has failed already, and would for another reason now."""
+        self._db.execute("UPDATE jobs SET reason = ? WHERE id = ?", (reason, job))
+
     def edited(self, job: int, change: Mapping[str, object]) -> None:
         """Columns and their new values; the names are ours."""
         names = ", ".join(f"{name} = ?" for name in change)
@@ -536,6 +539,20 @@ class Store:
         """The number of the last event written since the last call."""
         last, self._last_event = self._last_event, None
         return last
+
+    def last_seq(self) -> int:
+        """The number of the last event; 0: there has been none."""
+        row = self._db.execute("SELECT IFNULL(MAX(seq), 0) FROM events").fetchone()
+        return int(row[0])
+
+    def came_back(self, job: int, since: int) -> bool:
+        """Whether it pended again by itself after this event, with a job that it waits for."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE job = ? AND seq > ?"
+            " AND event = 'restarted' AND user = '')",
+            (job, since),
+        ).fetchone()
+        return bool(row[0])
 
     def recall_last_event(self) -> None:
         """After a rollback: what was noted may be gone, and what others wrote is not yet told."""

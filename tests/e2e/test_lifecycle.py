@@ -26,6 +26,7 @@ def test_start_says_what_runs_and_status_agrees(instance):
     assert "not running" in instance.jobd("status", code=3).stdout
     said = instance.start("--workers", "2").stdout
     found = json_of(instance.jobd("status", "--json"))
+    assert found["output_bytes"] == 0
     assert f"started: pid {found['pid']}, 2 workers" in said
     assert (found["running"], found["workers"], found["busy"]) == (True, 2, 0)
     assert found["supervisor_pid"] == kernel.stat_of(found["pid"]).ppid

@@ -15,6 +15,7 @@ from jobd.contract.models import (
     State,
     Submit,
 )
+from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 from tests.jobctl.fakes import jobctl
 
@@ -130,3 +131,43 @@ def test_what_a_filter_leaves_out_does_not_come_back_as_moved(quiet, monkeypatch
     quiet.client.stop(ids(first + 4, first + 5))
     found += [job.id for page in pages for job in page.jobs]
     assert found == [first, first + 1, first + 2, first + 3]
+
+
+def test_one_that_is_removed_meanwhile_is_not_missing(quiet, monkeypatch):
+    monkeypatch.setattr(queries, "_PAGE", 2)
+    first = quiet.client.submit(quiet.many("true", 6)).first
+    quiet.client.stop(ids(first))
+    pages = follow.pages(quiet.client, List())
+    found = [next(pages)]
+    quiet.client.rm(ids(first))
+    assert [job for page in [*found, *pages] for job in page.missing] == []
+
+
+def test_moved_jobs_alone_are_read_again(quiet, monkeypatch):
+    monkeypatch.setattr(queries, "_PAGE", 2)
+    first = quiet.client.submit(quiet.many("true", 20)).first
+    asked, ask = [], quiet.client.list
+    monkeypatch.setattr(quiet.client, "list", lambda request: asked.append(1) or ask(request))
+    pages = follow.pages(quiet.client, List(selector=Selector(all=True)))
+    found = [job.id for job in next(pages).jobs]
+    quiet.client.edit(Edit(id=first + 19, priority=10))
+    found += [job.id for page in pages for job in page.jobs]
+    assert sorted(found) == list(range(first, first + 20))
+    assert len(asked) <= 12
+
+
+def test_a_job_that_stays_failed_for_another_reason_keeps_its_place(daemon):
+    bad = [daemon.submit("false"), daemon.submit("false")]
+    child = Submit(
+        commands=[Command(argv=[b"true"])],
+        options=Options(after=[(job, job) for job in bad]),
+        cwd=b"/",
+    )
+    job = daemon.client.submit(child).first
+    daemon.wait(*bad, job)
+    before = daemon.job(job)
+    other = next(one for one in bad if str(one) not in before.reason)
+    daemon.client.workers(0)
+    daemon.client.restart(ids(*(one for one in bad if one != other)))
+    wait_until(lambda: daemon.job(job).reason == f"dependency failed: {other}")
+    assert daemon.job(job).finished_at == before.finished_at

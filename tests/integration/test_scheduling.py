@@ -1,5 +1,6 @@
 """When, where and how often: dependencies, groups, weights, GPUs, times, retries, graphs."""
 
+import os
 import random
 import threading
 
@@ -583,27 +584,90 @@ def test_stopped_jobs_are_let_go_behind_those_that_they_wait_for(daemon):
     assert states(daemon, child, parent) == [("pending", "dependency"), ("pending", "queued")]
 
 
-def test_a_dependant_of_another_slice_is_not_restarted_twice(daemon, monkeypatch, tmp_path):
-    """It comes back with its parent, and has run again before its own turn."""
+def waiting_for_a_later_one(daemon):
+    """Two jobs that wait for one with a higher id; all of them have completed."""
+    daemon.client.workers(0)
+    first, second, parent = (submit(daemon, "true") for _ in range(3))
+    for child in (first, second):
+        daemon.client.edit(Edit(id=child, after=after(parent)))
+    daemon.client.workers(3)
+    daemon.wait(first, second, parent)
+    return first, second, parent
+
+
+def each_slice_waits(daemon, monkeypatch, states_of):
+    """Slices of one job; behind each it is waited until the jobs are in these states."""
     monkeypatch.setattr(slices, "SLICE", 1)
+    once = Repeats.once
+
+    def then_wait(self, request_id, kind, action):
+        answer = once(self, request_id, kind, action)
+        # Not by the client, which waits for the answer to this.
+        wait_until(lambda: dict(daemon.sql("SELECT id, state FROM jobs")).items() >= states_of)
+        return answer
+
+    monkeypatch.setattr(Repeats, "once", then_wait)
+
+
+def test_one_that_several_wait_for_has_one_turn(daemon, monkeypatch):
+    first, second, parent = waiting_for_a_later_one(daemon)
+    each_slice_waits(daemon, monkeypatch, {parent: "completed"}.items())
+    acted = daemon.client.restart(ids(first, second, parent))
+    monkeypatch.undo()
+    assert (acted.done, acted.notices, acted.errors) == ([parent, first, second], [], [])
+    daemon.wait(first, second, parent)
+    assert sorted(order_of_starts(daemon)) == sorted([first, second, parent] * 2)
+
+
+@pytest.mark.parametrize("patience", [15.0, 0.0])
+def test_a_dependant_of_another_slice_is_not_restarted_twice(
+    daemon, monkeypatch, tmp_path, patience
+):
+    """It comes back with its parent, and has run again before its own turn; also where the client
+    has to ask again in between.
+    """
     switch = tmp_path / "switch"
     parent = submit(daemon, f"test -e {switch}")
     child = submit(daemon, "true", after=after(parent))
     daemon.wait(child)
     switch.touch()
-    once = Repeats.once
-
-    def not_before_it_has_run(self, request_id, kind, action):
-        answer = once(self, request_id, kind, action)
-        # Not by the client, which waits for the answer to this.
-        wait_until(lambda: daemon.sql("SELECT state FROM jobs")[-1] == ("completed",))
-        return answer
-
-    monkeypatch.setattr(Repeats, "once", not_before_it_has_run)
-    acted = daemon.client.restart(Selector(states=[State.FAILED]))
+    monkeypatch.setattr(slices, "_PATIENCE_S", patience)
+    each_slice_waits(daemon, monkeypatch, {child: "completed"}.items())
+    acted = daemon.client.restart(ids(parent, child))
     assert (acted.done, acted.errors) == ([parent, child], [])
     assert acted.attempts == {parent: 2, child: 1}
     assert order_of_starts(daemon) == [parent, parent, child]
+
+
+def test_a_dependant_that_came_back_and_waits_is_its_next_attempt(daemon, monkeypatch):
+    parent = submit(daemon, "false")
+    child = submit(daemon, "true", after=after(parent))
+    daemon.wait(child)
+    daemon.client.workers(0)
+    each_slice_waits(daemon, monkeypatch, {child: "pending"}.items())
+    acted = daemon.client.restart(ids(parent, child), environment={b"NEW": b"1"})
+    assert (acted.done, acted.notices, acted.attempts) == (
+        [parent, child],
+        [],
+        {parent: 2, child: 1},
+    )
+    assert daemon.client.show(child, environment=True).environment == {b"NEW": b"1"}
+
+
+def test_a_retry_of_its_own_is_no_restart(daemon, monkeypatch, tmp_path):
+    """It runs when the restart begins, and has failed for good when its turn comes."""
+    gates = [tmp_path / "gate1", tmp_path / "gate2"]
+    for gate in gates:
+        os.mkfifo(gate)
+    parent, other = submit(daemon, "true"), submit(daemon, "true")
+    daemon.wait(parent, other)
+    line = f"read _ <{tmp_path}/gate$JOBD_ATTEMPT; exit 3"
+    child = submit(daemon, line, after=after(parent), retries=1, retry_delay=0.0)
+    wait_until(lambda: states(daemon, child) == [("running", None)])
+    for gate in gates:
+        threading.Thread(target=gate.write_text, args=["go"]).start()
+    each_slice_waits(daemon, monkeypatch, {child: "failed"}.items())
+    assert daemon.client.restart(ids(other, child)).attempts == {other: 2, child: 3}
 
 
 def test_a_job_runs_again_by_itself_where_what_it_waited_for_has_ended(daemon):

@@ -22,6 +22,7 @@ from jobd.contract.models import (
     Selector,
     Shown,
     State,
+    Status,
     Stop,
     Wait,
     Waited,
@@ -230,6 +231,8 @@ def test_status():
         "         5,7: held                                           jobctl start 5",
     ]
     assert all(request.limit for request in client.of(List))
+    # It costs a look at every output, and is not shown.
+    assert client.of(Status) == [Status(sizes=False)]
 
 
 def test_status_of_groups_that_start_nothing_and_of_jobs_that_are_too_large():
@@ -289,6 +292,7 @@ def test_status_json():
     found = json.loads(jobctl("status", "--json", client=client).stdout)
     assert (found["workers"], found["jobs"]) == (0, {"pending": 1})
     assert found["stuck"][0]["hint"] == "jobctl workers 3"
+    assert client.of(Status) == [Status(sizes=True)]
 
 
 def test_nothing_is_stuck():
@@ -624,6 +628,25 @@ def test_a_filter_that_matches_nothing_is_told_to_a_person_alone():
             "stop", "--tag", "x", client=FakeClient(stop=Acted(done=[])), terminal=terminal
         )
         assert (result.code, result.out, result.stderr) == (0, "", said)
+
+
+def test_a_group_is_no_job_that_was_not_found():
+    client = FakeClient(pause=Acted(done=[]), groups=GROUPS)
+    said = jobctl("pause", "--group", "b", client=client, terminal=True).stderr
+    assert said == "b starts nothing; let it go on: jobctl resume --group b\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ls", "-n", "x"], "'-n': 'x' is no number from 0 on"),
+        (["submit", "--slots", "0", "true"], "'--slots': '0' is no number from 1 to 1000"),
+        (["submit", "--nice", "1.5", "true"], "'--nice': '1.5' is no number from -20 to 19"),
+    ],
+)
+def test_a_number_out_of_bounds(words, said):
+    result = jobctl(*words, client=FakeClient())
+    assert (result.code, said in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

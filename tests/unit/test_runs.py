@@ -1,5 +1,8 @@
 """A running attempt in memory: what a transaction said of it, and that it can be taken back."""
 
+import signal
+from types import SimpleNamespace
+
 import pytest
 
 from jobd.core.pace import begun
@@ -43,6 +46,7 @@ def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
     # A second one that is not saved leaves the first.
     runs.order_stop(run, StopOrder(BY_USER, 9, 0.0, 0))
     undo.play()
+    undo.clear()
     assert (run.order, run.take_order(), run.over()) == (first, None, first)
 
 
@@ -73,3 +77,18 @@ def test_a_resumption_that_is_not_saved_is_none(run, runs, undo):
     # And once more, now for good: the same time is left as if nothing had been.
     runs.halt(run, 160.0, paused=False)
     assert run.pace != pace
+
+
+def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, undo):
+    """It began at the very moment when the pause was decided."""
+    posted = []
+    courier = SimpleNamespace(post=lambda _process, number, needed: posted.append((number, needed)))
+    runs = Runs(undo, None, courier)
+    run.begun(object())
+    runs.halt(run, 100.0, paused=True)
+    runs.carry_out_pause(run)
+    undo.play()
+    assert [(number, needed()) for number, needed in posted] == [
+        (signal.SIGSTOP, False),
+        (signal.SIGCONT, True),
+    ]

@@ -98,7 +98,7 @@ def test_a_daemon_that_cannot_become_a_supervisor_stays_with_its_jobs(monkeypatc
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         with pytest.raises(ItsPlaceIsTakenError):
-            daemon._become_supervisor({})
+            daemon._become_supervisor(dict)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert len(tries) == 3
