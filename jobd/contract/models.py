@@ -67,8 +67,11 @@ Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
 
 
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of what a client sends: an unknown key is an error, not a silent nothing."""
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of what a client sends: an unknown key is an error, not a silent nothing.
+
+    What is as ever is left out: an older daemon refuses only what it cannot do.
+    """
 
 
 class View(Struct, frozen=True, kw_only=True):
