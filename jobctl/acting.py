@@ -9,11 +9,12 @@ import msgspec
 from jobctl import follow
 from jobctl.client import Client
 from jobctl.render import notices
-from jobd.contract.models import FINISHED, Acted, Selector, State
+from jobd.contract.models import FINISHED, Acted, List, Note, Selector, State
 
 HOLDABLE = [State.PENDING]
 PAUSABLE = [State.RUNNING]
 STOPPABLE = follow.UNFINISHED
+_BY_ITSELF = [State.COMPLETED, State.FAILED]
 RESTARTABLE = [state for state in State if state in FINISHED]
 
 
@@ -65,9 +66,25 @@ def stop_and_wait(
 ) -> Acted:
     """Stop, show what was stopped, come back when it has ended."""
     acted = client.stop(selector, grace=grace, signal=signal, removing=removing)
-    if acted.done:
-        follow.until_finished(client, Selector(ids=follow.ranges(acted.done)))
-    return acted
+    if not acted.done:
+        return acted
+    stopped = Selector(ids=follow.ranges(acted.done))
+    waited = follow.until_finished(client, stopped)
+    if not any(waited.counts.get(state) for state in _BY_ITSELF):
+        return acted
+    return _without_those_that_ended(client, acted, stopped)
+
+
+def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -> Acted:
+    """A job may come to its own end in the very moment in which it is told to stop."""
+    request = List(selector=msgspec.structs.replace(stopped, states=_BY_ITSELF))
+    ended = {job.id: job.state for page in follow.pages(client, request) for job in page.jobs}
+    return msgspec.structs.replace(
+        acted,
+        done=[job for job in acted.done if job not in ended],
+        notices=acted.notices
+        + [Note(id=job, text=f"has already {ended[job]}") for job in acted.done if job in ended],
+    )
 
 
 def stop_and_remove(client: Client, selector: Selector) -> Acted | None:

@@ -68,7 +68,7 @@ class Source(Struct, frozen=True):
 
     @property
     def is_json(self) -> bool:
-        return self.text.lstrip()[:1] == "{"
+        return self.name.endswith(".json") or self.text.lstrip()[:1] == "{"
 
     def error(self, path: Sequence[str], what: str, *, last: bool = False) -> BadRequest:
         """`FILE, line 7: job build: priority: …`."""
@@ -140,7 +140,7 @@ class _Reader:
         self._jobs: Table = {}
 
     def read(self) -> dict[str, _Draft]:
-        document = self._source.load()
+        document = self._table((), self._source.load(), None)
         for key in document:
             if key not in _TOP:
                 meant = closest(key, _TOP)

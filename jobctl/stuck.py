@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from jobctl.client import Client
 from jobd.contract.errors import NotFound
+from jobd.contract.meant import counted
 from jobd.contract.models import DaemonStatus, GroupShare, Job, List, Selector, State
 
 LOOKED_AT: Final = 200
@@ -88,11 +89,14 @@ def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> str
     """Why a heavy job cannot start as things are; None: it can."""
     share = groups.get(job.group)
     limit = None if share is None else share.workers
-    if job.reason not in _TURN or job.slots == 1:
+    if job.reason not in _TURN:
         return None
-    if limit and job.slots > limit:
+    if job.gpus > status.gpus:
+        are = "is" if status.gpus == 1 else "are"
+        return f"needs {counted(job.gpus, 'GPU')}, there {are} {status.gpus}"
+    if job.slots > 1 and limit and job.slots > limit:
         return f"needs {job.slots} workers, group {job.group} has {limit}"
-    if status.workers and job.slots > status.workers:
+    if status.workers and job.slots > max(1, status.workers):
         are = "is" if status.workers == 1 else "are"
         return f"needs {job.slots} workers, there {are} {status.workers}"
     return None
@@ -101,7 +105,8 @@ def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> str
 def _too_large(never: dict[int, str]) -> Iterator[Stuck]:
     for why in dict.fromkeys(never.values()):
         jobs = [job for job, said in never.items() if said == why]
-        yield Stuck(why=why, jobs=jobs, hint="jobctl workers --help")
+        hint = "[gpus] devices in config.toml" if " GPU" in why else "jobctl workers --help"
+        yield Stuck(why=why, jobs=jobs, hint=hint)
 
 
 def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
@@ -122,12 +127,12 @@ def _of(jobs: list[Job], why: str, command: str, *, more: bool = False) -> Itera
 
 def _waiting(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
     """A question for each kind that there is, not for each job."""
-    by_kind: dict[tuple[str, str], list[int]] = {}
+    by_kind: dict[tuple[object, ...], list[int]] = {}
     for job in jobs:
-        reason = str(job.reason)
-        by_kind.setdefault((reason, job.group if reason == "group full" else ""), []).append(job.id)
-    for (reason, _), ids in by_kind.items():
-        yield Stuck(why=_words(client, ids[0]) or reason, jobs=ids, more=more)
+        group = job.group if job.reason == "group full" else ""
+        by_kind.setdefault((job.reason, group, job.slots, job.gpus), []).append(job.id)
+    for (reason, *_), ids in by_kind.items():
+        yield Stuck(why=_words(client, ids[0]) or str(reason), jobs=ids, more=more)
 
 
 def _words(client: Client, job: int) -> str | None:

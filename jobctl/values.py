@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import date, time
@@ -26,7 +27,8 @@ Value = Callable[[Any], Any]
 
 def shown(value: object) -> str:
     """A wrong value in an error, not too long."""
-    text = repr(value)
+    # As a file has it.
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 

@@ -168,7 +168,7 @@ class Daemon:
         self.graphs = Graphs(newcomers, books, self.writer, repeats)
         slices = Slices(self._store, self.reader, selection, repeats)
         self.manager = Manager(
-            paths=paths, grace=config.grace, books=books, reader=self.reader,
+            paths=paths, grace=float(config.grace), books=books, reader=self.reader,
             writer=self.writer, repeats=repeats, slices=slices, runs=runs, hub=self.hub,
         )  # fmt: skip
         views = Views(paths, config.shell, self._pid_of, self._left_of)
@@ -395,6 +395,7 @@ class Daemon:
             engine=self._setup.config.daemon.engine,
             workers=ledger.workers,
             busy=ledger.busy,
+            gpus=ledger.gpus,
             draining=ledger.draining,
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),

@@ -15,7 +15,7 @@ from jobd.contract.meant import counted
 from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
-from jobd.orders import check_text, due_of
+from jobd.orders import TOO_MANY_PARENTS, check_text, due_of
 from jobd.repeats import Repeats
 from jobd.store.records import Parent, policy_encoder
 from jobd.store.store import Look
@@ -136,7 +136,8 @@ class Editing:
         way = self._dependencies.leads_to(job.job, list(wanted))
         if way is not None:
             circle = " → ".join(map(str, [job.job, *reversed(way)]))
-            raise BadRequest(f"--after: the jobs would wait for each other in a circle: {circle}")
+            option = "--after-any" if wanted[way[-1]] else "--after"
+            raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
         return [
             parent for one, finished in wanted.items() for parent in self._parent(one, finished)
         ]
@@ -152,7 +153,7 @@ class Editing:
                 raise BadRequest(f"{option}: job {child} cannot wait for itself")
             found += (one for one in jobs if one != child)
         if len(found) > MAX_PARENTS:
-            raise BadRequest(f"{option}: more than {MAX_PARENTS:,} jobs")
+            raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
         return found
 
     def _parent(self, job: int, finished: bool) -> list[Parent]:  # noqa: FBT001 - as it is stored

@@ -68,8 +68,13 @@ class Graphs:
         return self._newcomers.links_of(node.options)
 
     def _check_key(self, node: Node) -> None:
-        if node.options.key is not None and self._store.by_key(node.options.key) is not None:
-            raise BadRequest(f"--key: {node.options.key!r} is another job's already")
+        key = node.options.key
+        found = None if key is None else self._store.by_key(key)
+        if found is not None:
+            raise BadRequest(
+                f"--key: {key!r} is that of job {found[0]} already, and a graph has new jobs; "
+                f"take another key, or remove that job: jobctl rm {found[0]}"
+            )
 
     def _write_nodes(self, request: Graph, graph: _Graph, at: int, user: str) -> None:
         now, places = now_us(), range(at, min(at + PIECE, graph.count))

@@ -93,7 +93,10 @@ class Intake:
             )
         wanted = spec_of(request.commands[0], request.options, cwd=request.cwd, umask=request.umask)
         if not same_submit(spec, wanted):
-            raise Refused(f"--key: {key!r} belongs to job {job}, which is another command")
+            raise Refused(
+                f"--key: {key!r} belongs to job {job}, which is another command or has another "
+                f"directory; take another key, or remove that job: jobctl rm {job}"
+            )
         return self._newcomers.submitted(job, job, existing=True)
 
     def _submit_in_pieces(

@@ -34,7 +34,7 @@ from jobd.cuts import note_of
 from jobd.hub import Hub
 from jobd.repeats import Repeats
 from jobd.runs import Run, Runs, note_progress
-from jobd.slices import SLICE, Slices, Tally
+from jobd.slices import SLICE, Chosen, Slices, Tally
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
 from jobd.store.store import Look
@@ -119,12 +119,14 @@ class Manager:
             if job.parents and self._store.came_back(job.job, tally.since or 0):
                 done = self._came_back(job, tally)
             else:
-                done = self._restart(job, tally, user)
+                done = self._restart(job, tally, user, chosen=bool(request.selector.states))
             if done and environment is not None:
                 new = self._store.use_environment(environment, 1)
                 self._store.renew_environment(job.job, job.environment, new)
 
-        return self._slices.act(request.selector, request_id, restart, parents_first=True)
+        return self._slices.act(
+            request.selector, request_id, restart, parents_first=True, as_chosen=False
+        )
 
     def _came_back(self, job: Look, tally: Tally) -> bool:
         """What it waits for was restarted in an earlier slice, and so was it: never twice.
@@ -136,9 +138,12 @@ class Manager:
         tally.attempts[job.job] = job.attempt + waits
         return waits
 
-    def _restart(self, job: Look, tally: Tally, user: str) -> bool:
+    def _restart(self, job: Look, tally: Tally, user: str, *, chosen: bool) -> bool:
+        """`chosen`: by its state, not by its id, and somebody else may have restarted it since."""
         if job.state is State.PENDING:
             tally.notice(job.job, "is already pending")
+        elif job.state is State.RUNNING and chosen:
+            tally.notice(job.job, "is already running")
         elif job.state is State.RUNNING:
             tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
         else:
@@ -156,7 +161,8 @@ class Manager:
         group = job.entry.group
         if group not in self._ledger.groups:
             tally.error(
-                job.job, f"its group {group} was removed; jobctl groups add {group} --workers N"
+                job.job,
+                f"is of group {group}, which was removed; jobctl groups add {group} --workers N",
             )
             return False
         state, now = after(job.state, move), now_us()
@@ -252,17 +258,30 @@ class Manager:
         self._ledger.count(job.state, None)
 
     def _is_waited_for(self, job: int, tally: Tally) -> bool:
-        """Whether others wait for it that are not themselves to be removed."""
-        others = [
-            other
-            for other in self._dependencies.waiting(job, NAMED + 1 + len(tally.chosen))
-            if other not in tally.chosen
-        ]
+        """Whether others wait for it that stay: they are not to be removed, or cannot be."""
+        others = self._staying(job, tally.chosen)
         if others:
             verb, them = ("waits", "that") if len(others) == 1 else ("wait", "those")
             why = f"{listed(others)} {verb} for it; remove {them} with it"
+            if all(other in tally.chosen for other in others):
+                why = f"{listed(others)} {verb} for it, and cannot be removed either"
             tally.error(job, f"cannot be removed: {why}")
         return bool(others)
+
+    def _staying(self, job: int, chosen: Chosen) -> list[int]:
+        """Who waits for it and stays; looked up once for each, those that wait first."""
+        known, begun, open_ends = chosen.awaited, set[int](), [job]
+        while open_ends:
+            one = open_ends[-1]
+            waiting = self._dependencies.waiting(one, NAMED + 1 + len(chosen))
+            unknown = [other for other in waiting if other in chosen and other not in known]
+            if unknown and one not in begun:
+                begun.add(one)
+                open_ends += unknown
+            else:
+                known[one] = [o for o in waiting if o not in chosen or known.get(o)]
+                open_ends.pop()
+        return known[job]
 
     def delete_outputs(self) -> None:
         """Delete the files of removed jobs; what a crash left over is found again at the start."""

@@ -18,7 +18,7 @@ from jobd.contract.models import MAX_PARENTS, Options, State, Submitted
 from jobd.core.ledger import Share
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
-from jobd.orders import fits, terms_of
+from jobd.orders import TOO_MANY_PARENTS, fits, terms_of
 from jobd.store.records import Parent, Terms
 from jobd.store.writer import Writer
 
@@ -80,7 +80,7 @@ class Newcomers:
                 raise BadRequest(f"{option}: {what} not exist")
             found += (job for job, _ in jobs)
             if len(found) > MAX_PARENTS:
-                raise BadRequest(f"{option}: more than {MAX_PARENTS:,} jobs")
+                raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
         return found
 
     # --- what is written of them ----------------------------------------------------------------

@@ -9,12 +9,22 @@ from typing import Final
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.meant import counted
-from jobd.contract.models import DEFAULT_RETRY_DELAY, Command, Options, Recipe, Submit
+from jobd.contract.models import (
+    DEFAULT_RETRY_DELAY,
+    MAX_PARENTS,
+    Command,
+    Options,
+    Recipe,
+    Submit,
+)
 from jobd.core.ready import Entry
 from jobd.core.rules import compile_rule
 from jobd.store.records import JobRow, Policy, Spec, Terms
 
 MAX_COMMANDS: Final = 1_000_000
+TOO_MANY_PARENTS: Final = (
+    f"more than {MAX_PARENTS:,} jobs; let it wait for jobs that wait for a part of them each"
+)
 _MAX_ARGUMENT: Final = 131_071
 """Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
 
@@ -184,7 +194,7 @@ def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> Non
             f"jobctl groups set {options.group} --workers N"
         )
     if options.gpus > gpus:
-        have = f"{gpus} GPUs are" if gpus else "no GPUs are"
+        have = f"{counted(gpus, 'GPU')} {'is' if gpus == 1 else 'are'}" if gpus else "no GPUs are"
         raise BadRequest(
             f"--gpus: {have} configured, so a job that wants {options.gpus} could never start; "
             "name them in config.toml: [gpus] devices = [0, 1]"

@@ -89,7 +89,7 @@ class Scheduler:
         self._hub = hub
         self._timer = timer
         self._agenda = agenda
-        self._grace = config.grace
+        self._grace = float(config.grace)
         self._environments: dict[int, dict[bytes, bytes]] = {}
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
         self._nudge_due = False

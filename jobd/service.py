@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import resource
 import select
 import socket
@@ -51,6 +52,9 @@ _OTHER_FILES: Final = 256
 _SEND_TIMEOUT_S: Final = 30
 """A client that does not read for so long is let go."""
 
+_TOO_LONG: Final = re.compile(
+    r"Expected `(?:str|bytes)` of length <= (\d+) - at `\$\.(?:options\.)?([a-z_]+)`"
+)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no message of ours."""
 
@@ -319,7 +323,13 @@ def _decode(envelope: wire.Envelope) -> Record:
     try:
         return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
     except _UNREADABLE as error:
-        raise _older(envelope) or BadRequest(f"{envelope.name}: {error}") from None
+        raise _older(envelope) or BadRequest(f"{envelope.name}: {_plain(str(error))}") from None
+
+
+def _plain(message: str) -> str:
+    """What people may well do wrong is said in our own words."""
+    long = _TOO_LONG.fullmatch(message)
+    return f"{long[2]}: more than {int(long[1]):,} characters" if long else message
 
 
 def _older(envelope: wire.Envelope) -> VersionMismatch | None:

@@ -31,6 +31,8 @@ class Chosen:
 
     def __init__(self, ids: Sequence[int] = ()) -> None:
         self._ids = ids
+        self.awaited: dict[int, list[int]] = {}
+        """Of those that were looked at: who waits for it and is to stay."""
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -60,6 +62,13 @@ class Tally:
 
     def error(self, job: int, text: str) -> None:
         self.errors.append(Note(id=job, text=text))
+
+    def has_moved(self, job: Look) -> None:
+        """It was chosen by its state, and has another one by now."""
+        if job.state.finished:
+            self.has_finished(job)
+        else:
+            self.notice(job.job, f"is {job.state} by now")
 
     def has_finished(self, job: Look) -> None:
         """It is too late for what was asked, and nothing is wrong with that."""
@@ -101,18 +110,21 @@ class Slices:
         committed: Callable[[list[int]], object] = lambda _: None,
         *,
         parents_first: bool = False,
+        as_chosen: bool = True,
     ) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
 
         `each` decides about one job; `at_end` does what a slice of them can do at once;
         `committed` is told the jobs that were changed, as soon as their slice is on disk.
         `parents_first`: a job has its turn behind those of them that it waits for.
+        `as_chosen`: one that was chosen by its state and has another by now is passed over.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
         """
         if not selector.named:
             raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
+        states = selector.states if as_chosen else []
         tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
         with self._repeats.one_at_a_time(request_id):
             number, seen = self._resume(request_id, tally)
@@ -132,7 +144,7 @@ class Slices:
                     break
                 key = _slice_key(request_id, number)
                 number += 1
-                work = partial(self._slice, piece, chosen, each, at_end, tally.since)
+                work = partial(self._slice, piece, chosen, each, at_end, states, tally.since)
                 try:
                     acted = self._repeats.once(key, Acted, work)
                 except StoreFailed as error:
@@ -160,6 +172,7 @@ class Slices:
         chosen: Chosen,
         each: Each,
         at_end: Callable[[Tally], object],
+        states: Sequence[State],
         since: int | None,
     ) -> Acted:
         tally = Tally(chosen, self._store.last_seq() if since is None else since)
@@ -168,6 +181,8 @@ class Slices:
             look = looks.get(job)
             if look is None:
                 tally.error(job, "does not exist")
+            elif states and look.state not in states:
+                tally.has_moved(look)
             else:
                 each(look, tally)
         at_end(tally)

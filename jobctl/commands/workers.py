@@ -30,6 +30,7 @@ def command(client: Client, count: int | str | None, *, group: str | None, as_js
 
     More workers start waiting jobs immediately; fewer let the running ones finish. With 0
     nothing starts. With --group: how many jobs of that group do (jobctl groups shows all).
+    It holds until jobd stop; for good it stands in config.toml: [daemon] workers.
     """
     if group is not None:
         return _of_group(client, group, count, as_json=as_json)

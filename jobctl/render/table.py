@@ -244,6 +244,9 @@ def _history(value: Shown) -> None:
     events = [event for event in value.events if event.event != "progress"]
     if events:
         streams.line("history")
+    if value.job.array_index is not None and events and events[0].event != "submitted":
+        # The event is that of the array's first one.
+        streams.line(f"  {text.moment(value.job.submitted_at)}  submitted (with its array)")
     if len(events) > _HISTORY:
         streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
     for event in events[-_HISTORY:]:

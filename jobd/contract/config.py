@@ -17,7 +17,7 @@ from msgspec import Meta, Struct, field
 from jobd.contract import durations, sizes
 from jobd.contract.errors import BadRequest
 from jobd.contract.meant import closest
-from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group, Seconds
+from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -40,7 +40,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] = 3
     engine: str = "local"
     shell: str = "/bin/sh"
-    grace: Seconds = DEFAULT_GRACE
+    grace: Duration = Duration(DEFAULT_GRACE)
     """Seconds between the first signal and KILL."""
     env_exclude: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(
         default_factory=list

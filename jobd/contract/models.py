@@ -176,6 +176,8 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     state_dir: str = ""
     database_bytes: int = 0
     output_bytes: int | None = None
+    gpus: int = 0
+    """GPUs that jobs may have."""
     access_socket: str | None = None
     """Where others come in, if anybody may."""
     error: str | None = None

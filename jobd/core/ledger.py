@@ -83,6 +83,9 @@ class Ledger:
     def free_in(self, group: str) -> int:
         if self.groups.get(group, Share()).paused:
             return 0
+        if self.limit(group) >= self.workers:
+            # It is never the group that is full, so nobody passes by what it has in front.
+            return self.workers
         return self.limit(group) - self.busy_in(group)
 
     def busy_in(self, group: str) -> int:

@@ -115,6 +115,10 @@ _LOOK: Final = (
 )
 
 
+_KEPT: Final = "due = IIF(failures = 0, due, NULL)"
+"""Of a stopped job: the time that it was submitted for, not that of a retry."""
+
+
 def _json(jobs: Sequence[int]) -> str:
     """As one value, since the number of parameters of a statement is limited."""
     return msgspec.json.encode(jobs).decode()
@@ -473,8 +477,7 @@ class Store:
 
     def stopped_pending(self, job: int, reason: str, now: int) -> None:
         self._db.execute(
-            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, due = NULL"
-            " WHERE id = ?",
+            f"UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, {_KEPT} WHERE id = ?",
             (reason, now, job),
         )
 
@@ -482,7 +485,7 @@ class Store:
         """Pending jobs, each with its event, in two statements however many they are."""
         these = _json(jobs)
         self._db.execute(
-            "UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, due = NULL"
+            f"UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, {_KEPT}"
             " WHERE id IN (SELECT value FROM json_each(?))",
             (reason, now, these),
         )

@@ -149,7 +149,7 @@ def test_a_key_that_is_taken_meanwhile_leaves_nothing_of_the_graph(quiet, monkey
             other.submit(request("true", key="k"))
 
     before_the_first_piece(quiet, monkeypatch, take)
-    with pytest.raises(BadRequest, match="job 2 of the graph: --key: 'k' is another job's"):
+    with pytest.raises(BadRequest, match="job 2 of the graph: --key: 'k' is that of job"):
         graph(quiet, node("true"), node("true", key="k"))
     nothing_left(quiet, 1)
 
@@ -241,7 +241,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
     quiet.client.stop(ids(job))
     quiet.client.groups(Groups(action="rm", name="g"))
     (error,) = quiet.client.restart(ids(job)).errors
-    assert error.text == "its group g was removed; jobctl groups add g --workers N"
+    assert error.text == "is of group g, which was removed; jobctl groups add g --workers N"
     quiet.client.groups(Groups(action="add", name="g", workers=1))
     assert quiet.client.restart(ids(job)).done == [job]
 

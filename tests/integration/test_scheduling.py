@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from jobctl import acting
 from jobd import kernel, slices
 from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, NotFound, Refused
@@ -26,6 +27,7 @@ from jobd.contract.models import (
     Submit,
 )
 from jobd.repeats import Repeats
+from jobd.selection import Selection
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
 
@@ -172,7 +174,7 @@ def test_a_dependant_does_not_come_back_into_a_group_that_is_gone(daemon, tmp_pa
     settled(daemon)
     assert states(daemon, child) == [("failed", f"dependency failed: {bad}")]
     (error,) = daemon.client.restart(ids(child)).errors
-    assert error.text == "its group gone was removed; jobctl groups add gone --workers N"
+    assert error.text == "is of group gone, which was removed; jobctl groups add gone --workers N"
     daemon.client.groups(Groups(action="add", name="gone", workers=1))
     daemon.client.restart(ids(child))
     daemon.wait(child)
@@ -838,7 +840,8 @@ def test_memory_is_what_the_disk_says(make, seed):
     client.workers(0)
     wait_until(lambda: not inside.daemon.runs)
     inside.daemon.writer.call(lambda: None)  # memory changes a moment before the disk does
-    wait_until(lambda: not inside.sql("SELECT 1 FROM jobs WHERE due IS NOT NULL"))
+    waiting = "SELECT 1 FROM jobs WHERE due IS NOT NULL AND state = 'pending'"
+    wait_until(lambda: not inside.sql(waiting))
     settled(inside)
     on_disk = [entry.id for piece in inside.daemon.reader.ready() for entry in piece]
     assert ready(inside) == on_disk
@@ -848,6 +851,65 @@ def test_memory_is_what_the_disk_says(make, seed):
         " (SELECT COUNT(*) FROM dependencies WHERE child = id AND met = 0)"
     )
     assert wrong == []
+
+
+def test_a_heavy_job_in_front_is_overtaken_by_no_other_group(make):
+    """Its group has no limit of its own, so it is the workers that are too few."""
+    inside = make(workers=3, groups={"g": {"workers": 2}})
+    light = submit(inside, "exec sleep 100")
+    heavy = submit(inside, "true", slots=3)
+    other = submit(inside, "true", group="g")
+    assert [inside.job(job).state.value for job in (light, heavy, other)] == [
+        "running", "pending", "pending",
+    ]  # fmt: skip
+    inside.client.stop(ids(light), grace=0)
+    inside.wait(heavy, other)
+    assert order_of_starts(inside) == [light, heavy, other]
+
+
+def test_what_waits_for_a_job_that_stays_keeps_it_from_being_removed(quiet):
+    """A chain of which the last is not to go: nothing of it goes, and nothing is stopped."""
+    first = submit(quiet, "true")
+    second = submit(quiet, "true", after=after(first))
+    last = submit(quiet, "true", after_any=after(second))
+    acted = acting.stop_and_remove(quiet.client, ids(first, second))
+    assert acted.done == []
+    assert [note.text for note in acted.errors] == [
+        f"cannot be removed: {second} waits for it, and cannot be removed either",
+        f"cannot be removed: {last} waits for it; remove that with it",
+    ]
+    assert [state for state, _ in states(quiet, first, second, last)] == ["pending"] * 3
+    assert acting.stop_and_remove(quiet.client, ids(first, second, last)).errors == []
+
+
+def test_a_stopped_job_keeps_its_time_but_not_that_of_a_retry(daemon):
+    timed = submit(daemon, "true", delay=1000)
+    failed = submit(daemon, "exit 3", retries=1, retry_delay=1000)
+    wait_until(lambda: states(daemon, failed) == [("pending", "retry backoff")])
+    daemon.client.stop(ids(timed, failed))
+    daemon.client.start(ids(timed, failed))
+    wait_until(lambda: order_of_starts(daemon) == [failed, failed])
+    assert states(daemon, timed) == [("pending", "delayed")]
+
+
+def test_a_job_that_moves_out_of_its_filter_before_its_turn_is_passed_over(daemon, monkeypatch):
+    daemon.client.workers(0)
+    first, second = submit(daemon, "true"), submit(daemon, "exec sleep 100")
+    resolve = Selection.resolve
+
+    def then_it_runs(self, selector):
+        found = resolve(self, selector)
+        daemon.connect().workers(3)
+        wait_until(lambda: daemon.sql("SELECT state FROM jobs")[1] == ("running",))
+        wait_until(lambda: daemon.sql("SELECT state FROM jobs")[0] == ("completed",))
+        return found
+
+    monkeypatch.setattr(Selection, "resolve", then_it_runs)
+    acted = daemon.client.stop(Selector(states=[State.PENDING]))
+    assert acted.done == []
+    assert {note.id: note.text for note in acted.notices} == {
+        first: "has already completed", second: "is running by now",
+    }  # fmt: skip
 
 
 def test_lines_are_commands(quiet):

@@ -622,6 +622,23 @@ def test_waiting_for_a_range_with_no_job_in_it():
     assert (result.code, result.stderr) == (0, "no jobs selected\n")
 
 
+def test_what_came_to_its_own_end_was_not_stopped():
+    ended = Page(jobs=[job(4, "completed")])
+    counts = {State.STOPPED: 1, State.COMPLETED: 1}
+    client = FakeClient(
+        stop=Acted(done=[3, 4]), wait=Waited(done=True, total=2, counts=counts), list=ended
+    )
+    result = jobctl("stop", "3-4", client=client)
+    assert (result.code, result.out, result.stderr) == (0, "3\n", "job 4 has already completed\n")
+
+
+def test_gpus_that_there_are_not_are_stuck():
+    waits = job(5, "pending", reason="resources", gpus=2)
+    status = DaemonStatus(workers=3, gpus=1, jobs={State.PENDING: 1})
+    client = FakeClient(status=status, list=Page(jobs=[waits]), groups=GROUPS, show=_shown)
+    assert "stuck    5: needs 2 GPUs, there is 1" in jobctl("status", client=client).out
+
+
 def test_a_filter_that_matches_nothing_is_told_to_a_person_alone():
     for terminal, said in ((True, "no jobs selected\n"), (False, "")):
         result = jobctl(
