@@ -55,8 +55,10 @@ class Inside:
         self.daemon.manager.drain()
         if self.daemon.runs:
             self.daemon.manager.end_running()
-            running = Selector(states=[State.RUNNING])
-            follow.until_finished(self.client, follow.settled(self.client, running) or ids(1))
+            running = follow.settled(self.client, Selector(states=[State.RUNNING]))
+            # They may have ended just now.
+            if running is not None:
+                follow.until_finished(self.client, running)
         self.daemon.close(clean=True)
         for client in self._clients:
             client.close()
