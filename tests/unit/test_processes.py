@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,8 @@ from jobd.engines.local import Adopted
 from jobd.engines.members import Family
 from tests.helpers import wait_until
 
-TOKEN = "0123456789abcdef" * 2
+TOKEN = uuid.uuid4().hex
+"""Of this process: another one runs tests of this file beside it."""
 
 
 @pytest.fixture
@@ -164,6 +166,8 @@ def lives(stat):
 def test_who_was_seen_once_is_a_member_for_good(family):
     """What has shed token and session is known by its parents, and they may be the first to go."""
     seen = Family(TOKEN, Survey())
+    # Until it has come to its exec the one that sheds it still has it.
+    wait_until(lambda: sum(token_of(s.pid) == TOKEN.encode() for s in relatives(family.pid)) == 3)
     everybody = {stat.pid for stat in seen.living(family.pid)}
     family.kill()
     family.wait()
