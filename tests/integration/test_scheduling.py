@@ -889,6 +889,7 @@ def test_a_stopped_job_keeps_its_time_but_not_that_of_a_retry(daemon):
     daemon.client.stop(ids(timed, failed))
     daemon.client.start(ids(timed, failed))
     wait_until(lambda: order_of_starts(daemon) == [failed, failed])
+    wait_until(lambda: states(daemon, failed) == [("pending", "retry backoff")])
     assert states(daemon, timed) == [("pending", "delayed")]
 
 
