@@ -85,28 +85,35 @@ def _groups(groups: Iterable[GroupShare], jobs: Sequence[Job], *, more: bool) ->
             yield Stuck(why=why, jobs=waiting, more=more, hint=hint)
 
 
-def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> str | None:
-    """Why a heavy job cannot start as things are; None: it can."""
+class _Never(Struct, frozen=True):
+    """Why a heavy job cannot start as things are, and where to change that."""
+
+    why: str
+    hint: str = "jobctl workers --help"
+
+
+def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> _Never | None:
+    """None: it can."""
     share = groups.get(job.group)
     limit = None if share is None else share.workers
     if job.reason not in _TURN:
         return None
     if job.gpus > status.gpus:
-        are = "is" if status.gpus == 1 else "are"
-        return f"needs {counted(job.gpus, 'GPU')}, there {are} {status.gpus}"
+        have = f"there {'is' if status.gpus == 1 else 'are'} {status.gpus}"
+        needs = f"needs {counted(job.gpus, 'GPU')}, {have}"
+        return _Never(needs, "[gpus] devices in config.toml")
     if job.slots > 1 and limit and job.slots > limit:
-        return f"needs {job.slots} workers, group {job.group} has {limit}"
-    if status.workers and job.slots > max(1, status.workers):
-        are = "is" if status.workers == 1 else "are"
-        return f"needs {job.slots} workers, there {are} {status.workers}"
+        return _Never(f"needs {job.slots} workers, group {job.group} has {limit}")
+    if status.workers and job.slots > status.workers:
+        have = f"there {'is' if status.workers == 1 else 'are'} {status.workers}"
+        return _Never(f"needs {job.slots} workers, {have}")
     return None
 
 
-def _too_large(never: dict[int, str]) -> Iterator[Stuck]:
-    for why in dict.fromkeys(never.values()):
-        jobs = [job for job, said in never.items() if said == why]
-        hint = "[gpus] devices in config.toml" if " GPU" in why else "jobctl workers --help"
-        yield Stuck(why=why, jobs=jobs, hint=hint)
+def _too_large(never: dict[int, _Never]) -> Iterator[Stuck]:
+    for one in dict.fromkeys(never.values()):
+        jobs = [job for job, said in never.items() if said == one]
+        yield Stuck(why=one.why, jobs=jobs, hint=one.hint)
 
 
 def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.errors import BadRequest, JobdError, NotPermitted
 from jobd.contract.meant import closest, counted, no_option
 from jobd.contract.models import DaemonStatus, State
 from jobd.contract.paths import Paths, is_supervised, locate
@@ -75,11 +75,19 @@ class _Group(click.Group):
             _abandon_stdout()
             sys.exit(0)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                raise
-            click.echo(f"jobd: cannot write: {error.strerror}", err=True)
-            _abandon_stdout()
-            sys.exit(1)
+            sys.exit(_refused(error))
+
+
+def _refused(error: OSError) -> int:
+    """What the machine does not let us do, in words. Gives the exit code."""
+    if isinstance(error.filename, str):
+        click.echo(f"jobd: {error.filename}: {(error.strerror or '').lower()}", err=True)
+        return NotPermitted.exit_code if isinstance(error, PermissionError) else 1
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        raise error
+    click.echo(f"jobd: cannot write: {error.strerror}", err=True)
+    _abandon_stdout()
+    return 1
 
 
 def _abandon_stdout() -> None:

@@ -270,6 +270,8 @@ class Manager:
 
     def _staying(self, job: int, chosen: Chosen) -> list[int]:
         """Who waits for it and stays; looked up once for each, those that wait first."""
+        if not self._dependencies.waiting(job, 1):
+            return []  # nearly always, and a million of them leave nothing in memory
         known, begun, open_ends = chosen.awaited, set[int](), [job]
         while open_ends:
             one = open_ends[-1]

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from jobctl.client import Client
 
 _PARENTS: Final = Word("selector", or_none(lambda text: parse_ids([text]), []))
-_DELAY: Final = Word("duration", or_none(durations.parse, 0.0))
-_LIMIT: Final = Word("duration", or_none(durations.parse, 0.0))
+_SPAN: Final = Word("duration", or_none(durations.parse, 0.0))
 _CODES: Final = Word("codes", or_none(parse_codes, []))
 _TIME: Final = Word("time", parse_at)
 _TAG: Final = Word("tag", or_none(lambda text: [parse_tag(text)], []))
@@ -71,10 +70,10 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @_several("--after", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these completed.")
 @_several("--after-any", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these ended.")
 @click.option(
-    "--delay", type=_DELAY, metavar="D", help="Not before so long from now; none: at once."
+    "--delay", type=_SPAN, metavar="D", help="Not before so long from now; none: at once."
 )
 @click.option("--at", type=_TIME, metavar="TIME", help="Not before then: 18:00, 2026-12-24T18:00.")
-@click.option("--time-limit", type=_LIMIT, metavar="D", help="Of each attempt; none: no limit.")
+@click.option("--time-limit", type=_SPAN, metavar="D", help="Of each attempt; none: no limit.")
 @click.option("--retries", type=Number(0, MAX_RETRIES), help="Tries after a failed one.")
 @click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
 @click.option("--retry-on", type=_CODES, metavar="CODE,...", help="Only these; none: any failure.")

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import subprocess
@@ -75,6 +76,17 @@ def test_short_options_are_not_proposed():
 def test_the_help_of_every_command_fits():
     text = jobd("--help").output
     assert "..." not in text.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("words", [["check"], ["log"]])
+def test_what_is_another_users_is_no_defect(words, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/jobd.db")
+
+    monkeypatch.setattr("jobd.cli.locate", refuse)
+    result = jobd(*words)
+    assert result.exit_code == 77
+    assert result.output == "jobd: /home/other/jobd.db: permission denied\n"
 
 
 def test_status_in_json_where_nothing_runs(tmp_path, monkeypatch):
