@@ -7,7 +7,6 @@ and pends again, or (both parents died) lives on and is watched, or is lost.
 from __future__ import annotations
 
 import logging
-from itertools import chain
 
 from jobd.books import Books
 from jobd.clock import now_us
@@ -87,7 +86,7 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
 def _enter(runs: list[Run], reader: Reader, books: Books, scheduler: Scheduler) -> None:
     """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
     ledger = books.ledger
-    ledger.load(chain.from_iterable(reader.ready()), reader.counts())
+    ledger.load(reader.ready(), reader.counts())
     books.dependants.look_again()
     for run in runs:
         ledger.occupy(run.started.entry, run.slot, run.gpus)

@@ -1,9 +1,9 @@
 """The keeper: one thread that keeps jobs, output, history and database within their limits.
 
     a job has finished, jobs were removed, events were written, the oldest job is too old
-    → a pause, so that one round serves many → unwanted jobs, a slice in each transaction
-    → their files → the old end of the history, a slice in each transaction
-    → free pages of the database, a few in each transaction → sleep until it is woken again
+    → a pause, so that one round serves many → (unwanted jobs, some slices of them, then their files
+    → a slice of the old end of the history → a few free pages of the database)* until there is no
+    more to do → sleep until it is woken again; each slice is a transaction of its own
 
 What is unwanted is found by reading, beside the writer; the writer only looks again whether it is
 still so. Without limits nothing wakes it but `rm`, and a history that has grown too long.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Final
 
 from jobd.books import Books
@@ -128,34 +127,39 @@ class Keeper:
                 log.exception("the keeper broke down; it tries again when it is woken")
 
     def _round(self) -> None:
-        if self._policy:
-            self._remove_jobs()
-        if self._events:
-            self._repeat(self._forget_events)
-        if self._repeat(self._shrink):
-            checkpoint(self._paths.database)
-
-    def _repeat(self, step: Callable[[], bool]) -> bool:
-        """Until it says that there is nothing to do; whether there was anything."""
-        some = False
-        while not self._closed.is_set() and step():
-            some = True
+        """In turn, so that a long history or a large file does not keep jobs from being removed."""
+        steps = [
+            *([self._remove_jobs] if self._policy else []),
+            *([self._forget_events] if self._events else []),
+            self._shrink,
+        ]
+        shrunk = False
+        while not self._closed.is_set():
+            left = [step for step in steps if step()]
+            if not left:
+                break
+            shrunk = shrunk or self._shrink in left
             self._closed.wait(_BREATH_S)
-        return some
+        if shrunk:
+            checkpoint(self._paths.database)
 
     # --- jobs ---------------------------------------------------------------------------------
 
-    def _remove_jobs(self) -> None:
+    def _remove_jobs(self) -> bool:
+        """Some slices of them, then their files; whether there may be more."""
         kept = self._writer.call(self._retained.kept)
-        slices = 0
-        while not self._closed.is_set() and (chosen := self._choose(kept)):
+        chosen: list[Finished] = []
+        for _ in range(_FILES_AFTER):
+            chosen = self._choose(kept)
+            if not chosen or self._closed.is_set():
+                break
             kept = self._writer.call(lambda chosen=chosen: self._remove(chosen))  # type: ignore[misc]
-            slices += 1
-            if slices % _FILES_AFTER == 0:
-                self._manager.delete_outputs()
             self._closed.wait(_BREATH_S)
-        if slices:
-            self._manager.delete_outputs()
+            if len(chosen) < _JOBS:
+                # Those that finish meanwhile are the next round's.
+                break
+        self._manager.delete_outputs()
+        return len(chosen) == _JOBS
 
     def _choose(self, kept: Kept) -> list[Finished]:
         """The next slice of unwanted jobs; none: the timer is set for the next one to be."""

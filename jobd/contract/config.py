@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from jobd.contract import durations, sizes
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.meant import closest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
 
@@ -142,7 +142,8 @@ TABLES: Final[dict[str, type[Struct]]] = {
 def load(path: Path, *, required: bool = False) -> Config:
     """Read the file; a missing one means the defaults, unless it was asked for by name.
 
-    Raises: BadRequest (unreadable, no TOML, unknown key or wrong type; names key and line).
+    Raises: JobdError (unreadable, no TOML, unknown key or wrong type; names key and line),
+    BadRequest (the file that was asked for is not there).
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -151,14 +152,14 @@ def load(path: Path, *, required: bool = False) -> Config:
             raise BadRequest(f"--config: {path} does not exist") from error
         return Config()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"cannot read {path}: {error}") from error
+        raise JobdError(f"cannot read {path}: {error}") from error
     try:
         return _convert(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise BadRequest(f"{path}: {error}") from error
+        raise JobdError(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
         said = str(error)
-        raise BadRequest(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
+        raise JobdError(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
 
 
 def _convert(tables: dict[str, Any]) -> Config:

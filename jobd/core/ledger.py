@@ -206,7 +206,11 @@ class Ledger:
         else:
             self.groups[name] = share
 
-    def load(self, ready: Iterable[Entry], counts: dict[State, int]) -> None:
-        """What the disk says at the start: all that waits for its turn, and the counts."""
-        self.queue.add_many(ready)
+    def load(self, ready: Iterable[tuple[Entry, int]], counts: dict[State, int]) -> None:
+        """What the disk says at the start: all that waits for its turn, and the counts.
+
+        `ready`: jobs, each with the last of those of its kind right behind it.
+        """
+        for entry, last in ready:
+            self.queue.add(entry, last)
         self.counts.update(counts)

@@ -21,7 +21,7 @@ Not for several threads at once: whoever owns the queue has the lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import merge
 from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
@@ -150,11 +150,6 @@ class ReadyQueue:
             lane = self._lanes[key] = _Lane(entry.group)
         end = entry.id if last is None else last
         lane.add(entry.id, end, entry.priority, _Weight(entry.slots, entry.gpus))
-
-    def add_many(self, entries: Iterable[Entry]) -> None:
-        """Raises: ValueError (one of them waits already; those before it have been added)."""
-        for entry in entries:
-            self.add(entry)
 
     def remove(self, entry: Entry, last: int | None = None) -> bool:
         """Take out a job wherever it stands, or all up to `last`; whether it, or all, waited."""

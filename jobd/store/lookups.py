@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from jobd.contract.models import State
+from jobd.contract.models import MAX_ID, State
 from jobd.core.ranges import Ranges
+from jobd.core.ready import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
 from jobd.store.records import Filter
+
+_PIECE: Final = 10_000
+"""Ids of which a starting daemon asks at a time whether their jobs are all alike."""
+_READY: Final = f"j.state = 'pending' AND j.reason = 'queued' AND {BY_STATE} AND {VISIBLE}"
 
 
 def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[tuple[int, State]]:
@@ -57,3 +63,53 @@ def count_within(database: sqlite3.Connection, ranges: Ranges) -> dict[State, in
             (as_json(ranges), state.value),
         ).fetchone()
     return counts
+
+
+def read_ready(database: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:
+    """All that only waits for its turn, by id: a job, and the last of those alike right behind it.
+
+    A whole piece of one kind, as in a large array, is counted by the database; only others are
+    read one by one.
+    """
+    behind = 0
+    while (first := next(_ready(database, behind + 1, MAX_ID), None)) is not None:
+        last = first.id + _PIECE - 1
+        if _are_alike(database, first, last):
+            yield first, last
+        else:
+            yield from _alike(_ready(database, first.id, last))
+        behind = last
+
+
+def _ready(database: sqlite3.Connection, first: int, last: int) -> Iterator[Entry]:
+    # BETWEEN: of two lower bounds the planner might take "id > 0" to begin with.
+    rows = database.execute(
+        f"SELECT j.id, j.priority, j.group_name, j.slots, j.gpus FROM jobs AS j WHERE {_READY}"
+        " AND j.id BETWEEN ? AND ? ORDER BY j.id",
+        (first, last),
+    )
+    return (Entry(*row) for row in rows)
+
+
+def _are_alike(database: sqlite3.Connection, first: Entry, last: int) -> bool:
+    (count,) = database.execute(
+        f"SELECT COUNT(*) FROM jobs AS j WHERE {_READY} AND j.id BETWEEN ? AND ?"
+        " AND j.priority = ? AND j.group_name = ? AND j.slots = ? AND j.gpus = ?",
+        (first.id, last, first.priority, first.group, first.slots, first.gpus),
+    ).fetchone()
+    return bool(count == last - first.id + 1)
+
+
+def _alike(entries: Iterator[Entry]) -> Iterator[tuple[Entry, int]]:
+    first = next(entries)
+    last = first.id
+    for entry in entries:
+        if (entry.id, _kind(entry)) != (last + 1, _kind(first)):
+            yield first, last
+            first = entry
+        last = entry.id
+    yield first, last
+
+
+def _kind(entry: Entry) -> tuple[int, str, int, int]:
+    return entry.priority, entry.group, entry.slots, entry.gpus

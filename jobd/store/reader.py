@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from jobd.contract.models import MAX_PRIORITY, State
+from jobd.contract.models import State
 from jobd.core.ranges import Ranges
 from jobd.core.ready import Entry
 from jobd.core.retention import Finished
@@ -39,8 +39,6 @@ T = TypeVar("T")
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
 _IDLE_CONNECTIONS: Final = 4
-_READY_PIECE: Final = 10_000
-"""Jobs that a starting daemon reads at a time."""
 
 _JOB: Final = """
 SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
@@ -272,27 +270,10 @@ class Reader:
 
     # --- what a starting daemon asks ----------------------------------------------------------
 
-    def ready(self) -> Iterator[list[Entry]]:
-        """All that only waits for its turn, in pieces, in starting order."""
-        behind: Key | None = None
-        while rows := self._ready_behind(behind):
-            yield [Entry(*row) for row in rows]  # type: ignore[arg-type]
-            behind = (-rows[-1][1], rows[-1][0])  # type: ignore[operator,assignment]
-
-    def _ready_behind(self, behind: Key | None) -> list[tuple[object, ...]]:
-        low, job = behind or (-MAX_PRIORITY - 1, 0)
-        columns = "j.id, j.priority, j.group_name, j.slots, j.gpus"
-        where = f"j.state = 'pending' AND j.reason = 'queued' AND {VISIBLE}"
-        rows = self._all(
-            f"SELECT {columns} FROM jobs AS j WHERE {where} AND j.priority = ? AND j.id > ?"
-            " ORDER BY j.priority DESC, j.id LIMIT ?",
-            (-low, job, _READY_PIECE),
-        )
-        return rows or self._all(
-            f"SELECT {columns} FROM jobs AS j WHERE {where} AND j.priority < ?"
-            " ORDER BY j.priority DESC, j.id LIMIT ?",
-            (-low, _READY_PIECE),
-        )
+    def ready(self) -> Iterator[tuple[Entry, int]]:
+        """All that only waits for its turn, by id, each with the last of those alike behind it."""
+        with self._connection() as connection:
+            yield from lookups.read_ready(connection)
 
     def counts(self) -> dict[State, int]:
         """From an index, whose cost is that of its small entries and not of the rows."""

@@ -51,6 +51,11 @@ rooms = st.builds(
 )
 
 
+def fill(queue, entries):
+    for entry in entries:
+        queue.add(entry)
+
+
 def in_order(waiting):
     return sorted(waiting, key=lambda e: (-e.priority, e.id))
 
@@ -204,46 +209,46 @@ def taken(queue, room, count):
 
 def test_higher_priority_first_then_the_lower_id():
     queue = ReadyQueue()
-    queue.add_many([Entry(1), Entry(2, 100), Entry(3, -100), Entry(4, 100), Entry(5)])
+    fill(queue, [Entry(1), Entry(2, 100), Entry(3, -100), Entry(4, 100), Entry(5)])
     assert taken(queue, Room(), 6) == [2, 4, 1, 5, 3]
 
 
 def test_a_heavy_head_is_not_overtaken():
     queue = ReadyQueue()
-    queue.add_many([Entry(1, slots=3), Entry(2)])
+    fill(queue, [Entry(1, slots=3), Entry(2)])
     assert queue.take(Room(free=2)) is None
     assert queue.take(Room(free=3)).id == 1
 
 
 def test_what_can_never_fit_holds_nobody_up():
     queue = ReadyQueue()
-    queue.add_many([Entry(1, slots=4), Entry(2, gpus=3), Entry(3)])
+    fill(queue, [Entry(1, slots=4), Entry(2, gpus=3), Entry(3)])
     assert taken(queue, Room(workers=3, gpus=2), 3) == [3]
 
 
 def test_groups_share_one_order():
     queue = ReadyQueue()
-    queue.add_many(Entry(n, group=f"g{n % 3}") for n in range(1, 10))
+    fill(queue, (Entry(n, group=f"g{n % 3}") for n in range(1, 10)))
     assert taken(queue, Room(), 9) == list(range(1, 10))
 
 
 def test_a_full_group_leaves_the_rest_to_others():
     queue = ReadyQueue()
-    queue.add_many([*(Entry(n, group="a") for n in range(1, 50)), Entry(50), Entry(51)])
+    fill(queue, [*(Entry(n, group="a") for n in range(1, 50)), Entry(50), Entry(51)])
     room = Room(limits={"a": 1}, taken={"a": 1})
     assert taken(queue, room, 5) == [50, 51]
 
 
 def test_a_heavy_job_is_not_starved_within_its_group():
     queue = ReadyQueue()
-    queue.add_many([Entry(1, group="a", slots=2), Entry(2, group="a"), Entry(3, group="a", gpus=1)])
+    fill(queue, [Entry(1, group="a", slots=2), Entry(2, group="a"), Entry(3, group="a", gpus=1)])
     assert queue.take(Room(limits={"a": 2}, taken={"a": 1})) is None
     assert taken(queue, Room(limits={"a": 2}), 1) == [1]
 
 
 def test_who_waits_for_gpus_keeps_only_those_waiting_who_want_some():
     queue = ReadyQueue()
-    queue.add_many([Entry(1, gpus=2), Entry(2, gpus=1, group="b"), Entry(3)])
+    fill(queue, [Entry(1, gpus=2), Entry(2, gpus=1, group="b"), Entry(3)])
     room = Room(gpus=2, free_gpus=1)
     assert taken(queue, room, 3) == [3]
     assert taken(queue, Room(gpus=2), 1) == [1]
@@ -263,7 +268,7 @@ def test_a_million_jobs_of_a_kind_are_one_interval():
 def test_a_big_queue_costs_no_more_than_a_small_one():
     """Far above what it takes (some µs each), far below what any scan of the queue would take."""
     queue, room = ReadyQueue(), Room()
-    queue.add_many(Entry(n, n % 5) for n in range(1, 100_001))
+    fill(queue, (Entry(n, n % 5) for n in range(1, 100_001)))
     started = time.process_time()
     for n in range(1000):
         queue.take(room)

@@ -14,7 +14,16 @@ from jobd.runs import Run, note_unstarted
 from jobd.store.records import StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
-from tests.integration.test_scheduling import after, node, ready, request, settled, states, submit
+from tests.integration.test_scheduling import (
+    after,
+    node,
+    ready,
+    ready_on_disk,
+    request,
+    settled,
+    states,
+    submit,
+)
 
 
 def meanwhile(monkeypatch, owner, method, action):
@@ -37,13 +46,9 @@ def before_it_is_seen(inside, monkeypatch, action):
     meanwhile(monkeypatch, inside.daemon.intake._repeats, "once", action)
 
 
-def on_disk(inside):
-    return [entry.id for piece in inside.daemon.reader.ready() for entry in piece]
-
-
 def agrees(inside):
     settled(inside)
-    assert ready(inside) == on_disk(inside)
+    assert ready(inside) == ready_on_disk(inside)
     assert inside.counts_on_disk() == inside.client.status().jobs
 
 

@@ -1,10 +1,12 @@
 """When, where and how often: dependencies, groups, weights, GPUs, times, retries, graphs."""
 
+import itertools
 import os
 import random
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 from jobctl import acting
 from jobd import kernel, slices
@@ -28,6 +30,7 @@ from jobd.contract.models import (
 )
 from jobd.repeats import Repeats
 from jobd.selection import Selection
+from jobd.store import lookups
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
 
@@ -57,6 +60,16 @@ def states(inside, *jobs):
 
 def ready(inside):
     return [entry.id for entry in inside.daemon.ledger.queue.order()]
+
+
+def ready_on_disk(inside):
+    """What the next daemon would read, in the order of starting."""
+    found = [
+        (-first.priority, job)
+        for first, last in inside.daemon.reader.ready()
+        for job in range(first.id, last + 1)
+    ]
+    return [job for _, job in sorted(found)]
 
 
 def settled(inside):
@@ -843,8 +856,7 @@ def test_memory_is_what_the_disk_says(make, seed):
     waiting = "SELECT 1 FROM jobs WHERE due IS NOT NULL AND state = 'pending'"
     wait_until(lambda: not inside.sql(waiting))
     settled(inside)
-    on_disk = [entry.id for piece in inside.daemon.reader.ready() for entry in piece]
-    assert ready(inside) == on_disk
+    assert ready(inside) == ready_on_disk(inside)
     assert inside.counts_on_disk() == client.status().jobs
     wrong = inside.sql(
         "SELECT id FROM jobs WHERE state = 'pending' AND unmet <>"
@@ -916,3 +928,30 @@ def test_a_job_that_moves_out_of_its_filter_before_its_turn_is_passed_over(daemo
 def test_lines_are_commands(quiet):
     """The helper of these tests says what the other one says."""
     assert request("true") == submit_of("true")
+
+
+@pytest.mark.parametrize("piece", [1, 2, 5, 10_000])
+def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
+    make, monkeypatch, piece
+):
+    monkeypatch.setattr(lookups, "_PIECE", piece)
+    daemon = make(workers=2, groups={"g": {"workers": 2}})
+    daemon.daemon.scheduler.brake.halt()
+    for _ in range(12):
+        submit(daemon, "true")
+    submit(daemon, "true", hold=True)
+    for priority in (0, 0, 1, 0, 1, 1):
+        submit(daemon, "true", priority=priority)
+    for group in ("g", "g", "default"):
+        submit(daemon, "true", group=group, slots=2)
+    daemon.client.stop(ids(5, 6))
+    read = list(daemon.daemon.reader.ready())
+    assert ready(daemon) == ready_on_disk(daemon)
+    assert len(ready(daemon)) == 12 + 6 + 3 - 2
+    for (first, last), (behind, _) in itertools.pairwise(read):
+        assert last < behind.id
+        # Only where a piece ends, two stand for what one could.
+        joined = behind.id == last + 1 and replace(behind, id=0) == replace(first, id=0)
+        assert not joined or last - first.id + 1 <= piece
+    if piece == 10_000:
+        assert [(first.id, last) for first, last in read[:2]] == [(1, 4), (7, 12)]

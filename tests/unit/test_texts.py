@@ -61,17 +61,17 @@ def test_durations_are_shown_in_two_units(seconds, written):
 )
 def test_a_bad_config_names_key_and_line(tmp_path, content, words):
     (tmp_path / "config.toml").write_text(content)
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(JobdError) as caught:
         config.load(tmp_path / "config.toml")
     assert [word for word in words if word not in caught.value.message] == []
 
 
 def test_config_that_is_not_there_means_the_defaults(tmp_path):
     assert config.load(tmp_path / "config.toml").daemon.workers == 3
-    with pytest.raises(BadRequest, match="does not exist"):
+    with pytest.raises(JobdError, match="does not exist"):
         config.load(tmp_path / "config.toml", required=True)
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadRequest, match="cannot read"):
+    with pytest.raises(JobdError, match="cannot read"):
         config.load(tmp_path / "config.toml")
 
 
