@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -51,6 +52,7 @@ from jobd.editing import Editing
 from jobd.engines.base import Engine
 from jobd.engines.board import is_of_this_boot
 from jobd.engines.link import Link
+from jobd.footing import Footing
 from jobd.graphs import Graphs
 from jobd.halting import Halting
 from jobd.hosts import check_file_system, check_host, this_host
@@ -72,7 +74,7 @@ from jobd.shares import Shares
 from jobd.slices import Slices
 from jobd.store.database import Anchor, open_writer
 from jobd.store.dependencies import Dependencies
-from jobd.store.evidence import faults, is_large, refuse_damaged
+from jobd.store.evidence import faults_meanwhile, is_large, refuse_damaged
 from jobd.store.reader import Reader
 from jobd.store.retained import Retained
 from jobd.store.store import Store
@@ -84,6 +86,8 @@ from jobd.waiting import Waiting
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
+_MEND_S: Final = 0.5
+"""Seconds until what was deleted is made anew."""
 _SWITCH_S: Final = 0.001
 """Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
 
@@ -96,6 +100,7 @@ class News(Enum):
     IDLE = "idle"
     RENEW = "renew"
     ORPHANED = "orphaned"
+    GONE = "gone"
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -130,7 +135,7 @@ class Daemon:
         if not config.state_is_private:
             check_file_system(paths.state)
         undo = Undo()
-        self._refuse_damaged()
+        self._anchor = self._take_database()
         self._usage = Usage(paths.output)
         self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
         self._store = Store(connection, config.env_exclude)
@@ -158,7 +163,7 @@ class Daemon:
             runs=runs, reader=self.reader, engine=self.engine,
             hub=self.hub, timer=self.timer, agenda=self.agenda,
         )  # fmt: skip
-        self.writer = Writer(connection, undo, self.scheduler.fill, Anchor(paths.database).check)
+        self.writer = Writer(connection, undo, self.scheduler.fill, self._anchor.check)
         self.scheduler.bind(self.writer)
         self.agenda.bind(self.writer, lambda job: waiting.change(job, due=0))
         selection = Selection(self.reader)
@@ -184,9 +189,18 @@ class Daemon:
             manager=self.manager, books=books, retained=self._retained, reader=self.reader,
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
-        self._shared = Path(shared) if (shared := setup.config.access.socket) else None
         handlers = self._handlers() | _more_handlers(books, runs, slices, repeats)
-        self.service = Service(paths, handlers, Access(setup.config.access), self._shared)
+        self.service = Service(paths, handlers, Access(setup.config.access), _shared(setup.config))
+        self._footing = Footing(
+            {
+                **{
+                    path: partial(self._soon, partial(self.service.mend, path))
+                    for path in self.service.sockets
+                },
+                paths.database: self.writer.nudge,
+                paths.lock: partial(self._soon, self._mend_lock),
+            }
+        )
 
     # --- start ------------------------------------------------------------------------------
 
@@ -200,6 +214,19 @@ class Daemon:
             make_private(directory)
         for directory in (paths.output, paths.progress, paths.scripts):
             directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _take_database(self) -> Anchor:
+        """Ours alone, before anybody looks into it; made only where none should be."""
+        if not self.paths.database.exists():
+            self._refuse_damaged()
+            return Anchor(self.paths.database)
+        anchor = Anchor(self.paths.database)
+        try:
+            self._refuse_damaged()
+        except JobdError:
+            anchor.close()
+            raise
+        return anchor
 
     def _refuse_damaged(self) -> None:
         paths = self.paths
@@ -239,7 +266,10 @@ class Daemon:
         self.hub.published(self.reader.last_event())
         self.scheduler.observer.start()
         self.service.listen()
+        self._mend_lock()
+        self._footing.start()
         self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
+        self.scheduler.store_gone = self._store_gone
         if self._setup.draining:
             self._begin_drain(self._setup.drain_until)
             self._end_in_time()
@@ -261,7 +291,7 @@ class Daemon:
         if not is_large(self.paths.database):
             return
         with contextlib.suppress(JobdError):
-            for fault in faults(self.paths.database, running=True)[:1]:
+            for fault in faults_meanwhile(self.paths.database)[:1]:
                 self._damage = f"the database is damaged ({' '.join(fault.split())}): jobd check"
                 log.critical("%s", self._damage)
 
@@ -283,6 +313,29 @@ class Daemon:
             paused = self.ledger.groups.get(name, Share()).paused
             self._store.set_group(name, wanted.workers, paused=paused)
             self.ledger.set_group(name, Share(wanted.workers, paused))
+
+    def _soon(self, mend: Callable[[], object]) -> None:
+        """Not while somebody deletes all of it: that would only fail to delete the directory."""
+        self.timer.after(_MEND_S, lambda: self.paths.database.exists() and mend())
+
+    def _mend_lock(self) -> None:
+        """Without it nobody would know that we are there."""
+        if self._link is None:
+            return
+        try:
+            if self._link.hold(self.paths.lock):
+                log.warning("the lock %s was deleted, and is made anew", self.paths.lock)
+        except BlockingIOError:
+            # Who took it finds that the database is ours, and leaves.
+            self.timer.after(_RETRY_S, self._mend_lock)
+        except OSError as error:
+            log.warning("the lock %s was deleted: %s", self.paths.lock, error.strerror)
+
+    def _store_gone(self) -> None:
+        """Moved away it may come back. With its directory it is gone, and nobody can reach us."""
+        if not self.ledger.draining and self._anchor.is_deleted() and not self.paths.state.exists():
+            log.critical("%s was deleted: jobd ends with its last job", self.paths.state)
+            self.tell(News.GONE)
 
     # --- run --------------------------------------------------------------------------------
 
@@ -309,6 +362,8 @@ class Daemon:
         elif news is News.NOW:
             self._begin_drain(boot_us())
             self.manager.end_running()
+        elif news is News.GONE:
+            self._begin_drain()
 
     def _drain(self) -> None:
         """A second one is `--now`."""
@@ -334,6 +389,7 @@ class Daemon:
 
     def close(self, *, clean: bool) -> None:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
+        self._footing.close()
         self.service.close()
         self.hub.close()
         self._keeper.close()
@@ -345,6 +401,7 @@ class Daemon:
         self.writer.close()
         # The last connection that is closed makes its log a part of the one file.
         self._connection.close()
+        self._anchor.close()
         self.scheduler.close()
         self.timer.close()
         self.courier.close()
@@ -400,7 +457,9 @@ class Daemon:
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),
             socket=path_text(paths.socket),
-            access_socket=None if self._shared is None else path_text(self._shared),
+            access_socket=None
+            if (shared := _shared(self._setup.config)) is None
+            else path_text(shared),
             database=path_text(paths.database),
             log=path_text(paths.log),
             state_dir=path_text(paths.state),
@@ -441,6 +500,11 @@ def _more_handlers(
         "workers": shares.workers,
         "groups": shares.groups,
     }
+
+
+def _shared(config: Config) -> Path | None:
+    """Where others come in."""
+    return Path(config.access.socket) if config.access.socket else None
 
 
 def _looking(handler: Callable[[Any], View]) -> Handler:
@@ -506,7 +570,7 @@ def main() -> NoReturn:
             os._exit(1)
         daemon.tell(News.ORPHANED)
 
-    link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds)
+    link = Link(socket.socket(fileno=plan["link"]), orphaned, pidfds, plan["lock"])
     link.used = {token: used for token, used in plan.get("used", {}).items() if used}
     link.last_daemon = plan.get("last_daemon")
     link.start()

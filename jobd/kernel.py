@@ -33,6 +33,8 @@ _PIDFD_INFO_EXIT: Final = 1 << 3
 _FALLOC_FL_KEEP_SIZE: Final = 0x01
 _FALLOC_FL_PUNCH_HOLE: Final = 0x02
 """Of <linux/falloc.h>."""
+_IN_TAKEN: Final = 0x40 | 0x80 | 0x200
+"""IN_MOVED_FROM, IN_MOVED_TO and IN_DELETE of <sys/inotify.h>."""
 _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
@@ -296,6 +298,41 @@ def children_of(pid: int) -> list[Stat]:
         return [stat for stat in processes() if stat.ppid == pid]
     found = (stat_of(child) for child in pids)
     return [stat for stat in found if stat is not None]
+
+
+class Watch:
+    """Tells what is taken out of directories (inotify(7)). Raises: OSError."""
+
+    def __init__(self) -> None:
+        self.descriptor = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+
+    def add(self, directory: bytes) -> int:
+        return _checked(_libc.inotify_add_watch(self.descriptor, directory, _IN_TAKEN))
+
+    def read(self) -> list[tuple[int, bytes]]:
+        """By the number that `add` gave, the names of what was deleted, moved or replaced."""
+        try:
+            content = os.read(self.descriptor, 65536)
+        except BlockingIOError:
+            return []
+        found, at = [], 0
+        while at < len(content):
+            watch, _, _, length = struct.unpack_from("iIII", content, at)
+            name = content[at + 16 : at + 16 + length].rstrip(b"\0")
+            found.append((watch, name))
+            at += 16 + length
+        return found
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def _checked(result: int) -> int:
+    """Raises: OSError."""
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
 
 
 def boot_id() -> str:

@@ -98,6 +98,8 @@ class Scheduler:
         self.observer = Observer(paths, self.runs, self._progressed, config.max_output)
         self.idle: Callable[[], object] = lambda: None
         """Called after a commit that left nothing running."""
+        self.store_gone: Callable[[], object] = lambda: None
+        """Called when nothing can be saved since the database is not where it was."""
 
     def bind(self, writer: Writer) -> None:
         self._writer = writer
@@ -152,9 +154,14 @@ class Scheduler:
         if not self.runs:
             self.idle()
 
-    def _in_trouble(self) -> None:
+    def _in_trouble(self, error: Exception) -> None:
         """A transaction failed: what it should have started or recorded is tried again."""
         self._store.recall_last_event()
+        if isinstance(error, StoreGone):
+            self.store_gone()
+            if self._ledger.draining and not self.runs:
+                # No commit will ever tell it.
+                self.idle()
         if not self._nudge_due:
             self._nudge_due = True
             self._timer.after(_RETRY_S, self._nudge)

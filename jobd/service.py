@@ -146,8 +146,8 @@ class Service:
         self._sparing = Sparing(log)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
-        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC)
-        self._listeners: list[socket.socket] = []
+        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._listeners: dict[Path, _Listener] = {}
         """The owner's own, and the one for others where there is one."""
         self._closed = False
 
@@ -203,33 +203,68 @@ class Service:
         if self._shared is not None:
             _free(self._shared)
         self._paths.socket.unlink(missing_ok=True)
-        self._listeners.append(_listener(self._paths.socket, 0o600))
-        if self._shared is not None:
-            # Everybody may knock: who it is the kernel tells, and strangers are let go unheard.
-            self._listeners.append(_listener(self._shared, 0o666))
+        for path in self.sockets:
+            self._listeners[path] = self._listener(path)
         threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
+
+    @property
+    def sockets(self) -> list[Path]:
+        """Where clients come in: the owner first."""
+        return [self._paths.socket, *([self._shared] if self._shared else [])]
+
+    def mend(self, path: Path) -> None:
+        """Where somebody has deleted a socket, listen anew; who is connected stays so."""
+        if self._closed or self._listeners[path].is_at(path):
+            return
+        if os.path.lexists(path):
+            log.error("the socket %s was replaced by something else: nobody can come in", path)
+            return
+        try:
+            self._listeners[path] = self._listener(path)
+        except OSError as error:
+            log.warning("the socket %s was deleted: %s", path, error.strerror)
+            return
+        os.write(self._wake_w, b"x")
+        log.warning("the socket %s was deleted, and is made anew", path)
+
+    def _listener(self, path: Path) -> _Listener:
+        # Everybody may knock at the second: who it is the kernel tells, and strangers are let go
+        # unheard.
+        return _Listener(path, 0o600 if path == self._paths.socket else 0o666)
 
     def close(self) -> None:
         """Take no more connections; requests under way are answered."""
         self._closed = True
         os.write(self._wake_w, b"x")
-        for path in filter(None, (self._paths.socket, self._shared)):
-            with suppress(OSError):
-                path.unlink()
+        for path, listener in self._listeners.items():
+            # In a directory that was deleted and made anew the socket is another daemon's.
+            if listener.is_at(path):
+                with suppress(OSError):
+                    path.unlink()
 
     def _accept_all(self) -> None:
+        while not self._closed:
+            self._accept_from({each.fileno(): each for each in self._listeners.values()})
+
+    def _accept_from(self, listeners: dict[int, _Listener]) -> None:
+        """Until they are others."""
         poll = select.poll()
-        by_number = {listener.fileno(): listener for listener in self._listeners}
-        for number in (*by_number, self._wake_r):
+        for number in (*listeners, self._wake_r):
             poll.register(number, select.POLLIN)
         while not self._closed:
-            for number, _ in poll.poll():
-                if number in by_number and not self._closed:
-                    self._accept(by_number[number])
-        for listener in self._listeners:
-            listener.close()
+            ready = {number for number, _ in poll.poll()}
+            if self._wake_r in ready and not self._closed:
+                os.read(self._wake_r, 16)
+                break
+            for number in ready & listeners.keys():
+                self._accept(listeners[number])
+        for listener in listeners.values():
+            if self._closed or listener not in self._listeners.values():
+                listener.close()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: _Listener) -> None:
+        if self._closed:
+            return
         try:
             sock, _ = listener.accept()
         except BlockingIOError:
@@ -238,7 +273,7 @@ class Service:
             self._sparing.warning("cannot accept a client: %s", error)
             self._turn_one_away(listener)
             return
-        shared = listener is not self._listeners[0]
+        shared = listener.path != self._paths.socket
         caller = self._caller(sock, shared=shared)
         if caller is None or not self._take_place(caller, shared=shared):
             if caller is not None:
@@ -274,7 +309,7 @@ class Service:
             self._sparing.warning("user %s was refused", login(peer_of(sock)[0]))
         return caller
 
-    def _turn_one_away(self, listener: socket.socket) -> None:
+    def _turn_one_away(self, listener: _Listener) -> None:
         """No descriptor left: accept with the spare one and close, or the caller would hang."""
         os.close(self._spare)
         with suppress(OSError):
@@ -349,15 +384,30 @@ def _places(descriptors: int) -> int:
     return max(1, min(_MAX_CLIENTS, max(descriptors // 2, descriptors - _OTHER_FILES)))
 
 
-def _listener(path: Path, mode: int) -> socket.socket:
+class _Listener(socket.socket):
     """Raises: OSError."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with ShortAddress(path) as address:
-        listener.bind(address)
-        os.chmod(address, mode)
-    listener.listen(256)
-    listener.setblocking(False)  # noqa: FBT003
-    return listener
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.path = path
+        with ShortAddress(path) as address:
+            self.bind(address)
+            os.chmod(address, mode)
+        self._file = _identity(path)
+        self.listen(256)
+        self.setblocking(False)  # noqa: FBT003
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it is still what its path leads to."""
+        return self._file is not None and self._file == _identity(path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _free(path: Path) -> None:

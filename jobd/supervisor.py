@@ -22,8 +22,10 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from jobd import kernel, logfile
@@ -36,6 +38,7 @@ EXIT_REFUSED: Final = 4
 """The daemon has said why it cannot start, and trying again would not help."""
 EXIT_GONE: Final = 5
 """As above, since there is no store any more: how a job ended will never be asked for."""
+_ONE_DESCRIPTOR: Final = socket.CMSG_SPACE(struct.calcsize("i"))
 LOCKED: Final = "locked"
 _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
@@ -238,17 +241,20 @@ class Supervisor:
         """All messages that wait, before the children are looked at again."""
         while self._link is not None:
             try:
-                data = self._link.recv(65536, socket.MSG_DONTWAIT)
+                # Not socket.recv_fds: it passes no flags on.
+                data, beside, _, _ = self._link.recvmsg(
+                    65536, _ONE_DESCRIPTOR, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
+                data, beside = b"", []
             if data:
-                self._hear(json.loads(data))
+                self._hear(json.loads(data), beside)
             else:
                 self._close_link()
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any], beside: Sequence[tuple[int, int, bytes]] = ()) -> None:
         if "reap" in message:
             crash_point("before-let-go")
             kernel.reap(message["reap"])
@@ -262,6 +268,13 @@ class Supervisor:
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
             self._plan["drain_until"] = message["until"]
+        elif "lock" in message:
+            # Another file, since the one that we have locked was deleted.
+            for _, _, descriptor in beside:
+                (lock,) = struct.unpack("i", descriptor)
+                os.dup2(lock, self._plan["lock"], inheritable=False)
+                os.close(lock)
+            self._note_pid()
         elif "log" in message:
             logfile.follow(message["log"])
         elif "failed" in message:

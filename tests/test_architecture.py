@@ -64,6 +64,7 @@ ROOMS: dict[str, set[str]] = {
     "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
     | LEAVES,
     "access": {"contract"} | LEAVES,
+    "footing": LEAVES,
     "hosts": {"contract"},
     "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jobd.kernel import Exit
@@ -22,8 +26,11 @@ class Link:
         sock: socket.socket,
         orphaned: Callable[[], object],
         pidfds: dict[str, int] | None = None,
+        lock: int = -1,
     ) -> None:
+        """`lock`: the descriptor of the open, locked file that the supervisor holds, too."""
         self._socket = sock
+        self._held = lock
         self.pidfds = pidfds or {}
         """Handles of attempts whose parents have died, by token, from the daemon before.
 
@@ -83,6 +90,23 @@ class Link:
     def log_moved(self, path: str) -> None:
         """What the supervisor says belongs into the log that lies there now."""
         self._say({"log": path})
+
+    def hold(self, path: Path) -> bool:
+        """Where the file of the lock was deleted, make another, hold it, and let the supervisor.
+
+        False: it lies where it did. Raises: OSError (BlockingIOError: somebody else holds it).
+        """
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._held), os.stat(path)):
+                return False
+        made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(made, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.dup2(made, self._held, inheritable=False)
+            socket.send_fds(self._socket, [json.dumps({"lock": True}).encode()], [made])
+        finally:
+            os.close(made)
+        return True
 
     def _say(self, message: dict[str, Any]) -> None:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,7 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     Raises: StoreFailed (unreadable, damaged, or written by a newer version).
     """
     try:
-        if not path.exists():
-            _create(path)
+        create(path)
         connection = connect(path, "rw")
         # Before anything is written: a database of a newer version stays as it is.
         _refuse_newer(connection, path)
@@ -39,8 +39,13 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     return connection
 
 
-def _create(path: Path) -> None:
-    """Under its name it is whole or not there: an empty file is never taken for a new database."""
+def create(path: Path) -> None:
+    """A new database, where there is none. Raises: OSError, sqlite3.Error.
+
+    Under its name it is whole or not there: an empty file is never taken for a new database.
+    """
+    if path.exists():
+        return
     made = path.with_name(f"{path.name}.new")
     made.unlink(missing_ok=True)
     os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -52,27 +57,65 @@ def _create(path: Path) -> None:
 
 
 class Anchor:
-    """Knows whether the file that is open is still the one that its path leads to.
+    """Holds the database for one daemon, and knows whether it is still what its path leads to.
 
-    What is written into a deleted file seems to be saved, and is gone with the daemon.
+    The lock of an instance is a file that somebody may delete: a second daemon would then run jobs
+    twice. And what is written into a deleted database seems to be saved, and is gone with the
+    daemon.
     """
 
     def __init__(self, path: Path) -> None:
+        """Before the first connection is made; a database that is not there is made.
+
+        Raises: StoreFailed (another daemon has it), OSError.
+        """
         self._path = path
-        self._file = _identity(path)
+        try:
+            create(path)
+        except sqlite3.Error as error:
+            raise unreadable(path, error) from error
+        # Never closed while a connection is open: SQLite's own locks would go with it (fcntl(2)).
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise StoreFailed(
+                f"another jobd has the database {path} open{_holder(path)}, though its lock was "
+                "deleted. End that one first; nothing was changed"
+            ) from None
+        except OSError:
+            # A file system without such locks.
+            return
 
     def check(self) -> None:
         """Raises: StoreGone."""
-        if _identity(self._path) != self._file:
-            raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+        with suppress(OSError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
+                return
+        raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+
+    def is_deleted(self) -> bool:
+        """It has no name any more, and so cannot come back."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def close(self) -> None:
+        """After the last connection."""
+        os.close(self._descriptor)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _holder(path: Path) -> str:
+    """Its pid, by proc_locks(5), where that says it."""
     try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        inode = os.stat(path).st_ino
+        with open("/proc/locks", encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+                    return f" (pid {words[4]})"
+    except (OSError, IndexError):
+        pass
+    return ""
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

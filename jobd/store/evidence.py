@@ -9,13 +9,16 @@ The layouts are those of sqlite.org/walformat.html.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import sys
 from array import array
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from jobd.contract.errors import StoreFailed
+from jobd.store.database import open_reader, unreadable
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import log_of, open_untouched, size
 
@@ -43,18 +46,30 @@ def refuse_damaged(path: Path, *, output: bool, same_boot: bool) -> None:
     if log_was_cut(path, same_boot=same_boot):
         raise _damaged(path, "the end of its log is missing, and with it what was last confirmed")
     if size(path) <= _AT_ONCE:
-        wrong = faults(path, running=False)
+        wrong = _faults(path)
         if wrong:
             raise _damaged(path, " ".join(wrong[0].split()))
 
 
-def faults(path: Path, *, running: bool) -> list[str]:
+def _faults(path: Path) -> list[str]:
     """What SQLite finds wrong. Raises: StoreFailed (it cannot even be opened)."""
-    with open_untouched(path, running=running) as connection:
+    with open_untouched(path, running=False) as connection:
         inspection = Inspection(connection)
         if inspection.version():
             return inspection.structure(whole=False)
         return ["it has no tables of jobd"]
+
+
+def faults_meanwhile(path: Path) -> list[str]:
+    """The same beside the daemon's own connections. Raises: StoreFailed.
+
+    The file itself is not opened: with it SQLite's locks would be closed, too (fcntl(2)).
+    """
+    try:
+        with closing(open_reader(path)) as connection:
+            return Inspection(connection).structure(whole=False)
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
 
 
 def is_large(path: Path) -> bool:

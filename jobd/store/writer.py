@@ -85,7 +85,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closed = threading.Event()
-        self.in_trouble: Callable[[], object] = lambda: None
+        self.in_trouble: Callable[[Exception], object] = lambda _: None
         """Called when a transaction has failed, so that what must not be dropped is tried again."""
         self.broken: Callable[[], object] = lambda: None
         """Called when this thread cannot go on: memory may be untrue from then on."""
@@ -195,11 +195,12 @@ class Writer:
         item.tell()
 
     def _take_back(self, error: Exception) -> None:
-        self.trouble = _words(error)
-        if isinstance(error, sqlite3.Error | JobdError):
-            log.error("a transaction failed: %s", self.trouble)
-        else:
+        known, self.trouble = self.trouble, _words(error)
+        if not isinstance(error, sqlite3.Error | JobdError):
             log.error("a transaction failed", exc_info=error)
+        elif self.trouble != known:
+            # Once: it is tried again and again until it is over.
+            log.error("a transaction failed: %s", self.trouble)
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -208,7 +209,7 @@ class Writer:
         self._undo.play()
         if self._db.in_transaction:
             raise error
-        self.in_trouble()
+        self.in_trouble(error)
 
 
 def _words(error: Exception) -> str:

@@ -176,7 +176,7 @@ def test_every_request_is_somebodys(instance):
 def test_a_table_that_cannot_be_meant_stops_the_start(instance, table, complaint):
     instance.paths.state.mkdir(mode=0o700)
     instance.paths.config.write_text(f"[access]\n{table}\n")
-    done = instance.jobd("start", code=2)
+    done = instance.jobd("start", code=1)
     assert complaint in done.stderr
     assert str(instance.paths.config) in done.stderr
 

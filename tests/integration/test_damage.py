@@ -17,6 +17,7 @@ from jobd.contract.paths import Paths
 from jobd.store import evidence
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import open_untouched
+from tests.helpers import wait_until
 from tests.integration.inside import Inside
 
 PAGE = 4096
@@ -180,7 +181,7 @@ def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
     monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
     assert started(place) == 60
     monkeypatch.setattr(
-        "jobd.daemon.faults", lambda path, *, running: ["Tree 7 page 9:\nnot so good"]
+        "jobd.daemon.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
     )
     daemon = Inside(place.state, workers=0)
     try:
@@ -189,3 +190,25 @@ def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
     finally:
         daemon.close()
     assert said == "the database is damaged (Tree 7 page 9: not so good): jobd check"
+
+
+def test_looking_through_a_large_database_keeps_its_locks(place, monkeypatch):
+    """Closing any descriptor of a file gives up all of a process's locks on it (fcntl(2))."""
+    monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
+    daemon = Inside(place.state, workers=0)
+    try:
+        wait_until(lambda: _locks_on(daemon.paths.database))
+        before = _locks_on(daemon.paths.database)
+        daemon.daemon._look_through()
+        assert _locks_on(daemon.paths.database) == before
+        assert daemon.client.status().error is None
+    finally:
+        daemon.close()
+
+
+def _locks_on(path):
+    """SQLite's own, of all connections of this process."""
+    inode = f":{path.stat().st_ino}"
+    lines = Path("/proc/locks").read_text().splitlines()
+    mine = [line.split()[1:] for line in lines if f" {os.getpid()} " in line and inode in line]
+    return [words for words in mine if words[0] == "POSIX"]

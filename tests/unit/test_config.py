@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobd.contract import config, sizes
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import JobdError
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_history_is_limited_with_the_jobs(tmp_path, table, events):
     ],
 )
 def test_an_error_names_key_and_line(tmp_path, text, line, words):
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(JobdError) as caught:
         read(tmp_path, text)
     assert f"config.toml, line {line}: " in caught.value.message
     for word in words:
@@ -133,11 +133,11 @@ def test_an_error_names_key_and_line(tmp_path, text, line, words):
     ],
 )
 def test_a_mistyped_key_is_told_what_was_meant(tmp_path, text, said):
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(JobdError) as refused:
         read(tmp_path, text)
     assert refused.value.message.endswith(said)
 
 
 def test_of_a_key_like_none_nothing_is_guessed(tmp_path):
-    with pytest.raises(BadRequest, match=r"unknown field `xyzzy`$"):
+    with pytest.raises(JobdError, match=r"unknown field `xyzzy`$"):
         read(tmp_path, "xyzzy = 1")

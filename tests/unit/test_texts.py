@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobd.contract import config, paths
 from jobd.contract.durations import parse, text
-from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.errors import JobdError
 
 
 @pytest.mark.parametrize(

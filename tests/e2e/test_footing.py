@@ -1,0 +1,95 @@
+"""What the daemon stands on is deleted under it: its socket, its lock, its database, its home."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from jobctl.client import Client
+from jobd.contract.errors import StoreGone
+from jobd.contract.paths import is_supervised
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_socket_that_is_deleted_is_made_anew(running):
+    client = running.client()
+    running.paths.socket.unlink()
+    wait_until(running.paths.socket.exists)
+    assert running.paths.socket.stat().st_mode & 0o777 == 0o600
+    # Who is connected stays so, and who comes is served.
+    job = running.submit("true", client=client)
+    assert running.jobctl("wait", str(job)).returncode == 0
+    assert "was deleted, and is made anew" in running.paths.log.read_text()
+
+
+@pytest.mark.parametrize("killed", ["daemon", "supervisor", "none"])
+def test_a_lock_that_is_deleted_is_made_anew_for_both(running, killed):
+    """Each of the two is known by it, and the other one goes on holding it."""
+    gate = running.gate()
+    job = running.submit(f"read _ <{gate.path}; exit 3")
+    found = running.status()
+    running.paths.lock.unlink()
+    wait_until(lambda: is_supervised(running.paths.socket))
+    assert int(running.paths.lock.read_text()) == found.supervisor_pid
+    if killed != "none":
+        running.kill(found.pid if killed == "daemon" else found.supervisor_pid)
+    assert running.jobd("start").stdout.count("already running") == 1
+    assert is_supervised(running.paths.socket)
+    gate.open()
+    assert running.wait(job)[job].exit_code == 3
+    assert running.jobd("stop").returncode == 0
+
+
+def test_two_daemons_never_have_one_database(running):
+    """Without lock and socket the second one cannot know of the first."""
+    running.submit("exec sleep 1000")
+    found = running.status()
+    for pid in (found.pid, found.supervisor_pid):
+        running.halt(pid)
+    running.paths.lock.unlink()
+    running.paths.socket.unlink()
+    second = running.jobd("start", code=1)
+    assert f"another jobd has the database {running.paths.database} open (pid {found.pid})" in (
+        second.stderr
+    )
+    for pid in (found.pid, found.supervisor_pid):
+        running.go_on(pid)
+    wait_until(lambda: is_supervised(running.paths.socket))
+    wait_until(running.paths.socket.exists)
+    assert running.status().pid == found.pid
+    assert running.jobctl("ls", "--state", "running", "--ids").stdout == "1\n"
+
+
+def test_an_idle_daemon_whose_home_is_deleted_leaves(running):
+    found = running.status()
+    shutil.rmtree(running.home)
+    wait_until(lambda: not os.path.exists(f"/proc/{found.pid}"))
+    wait_until(lambda: not os.path.exists(f"/proc/{found.supervisor_pid}"))
+
+
+def test_a_home_that_is_deleted_waits_for_its_jobs(running):
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}; echo whole >>ran")
+    running.await_lines("ran", 1)
+    shutil.rmtree(running.home)
+    gate.open()
+    wait_until(lambda: not running.processes(), 60)
+    assert running.lines("ran") == ["", "whole"]
+
+
+def test_without_a_database_term_ends_the_daemon(running):
+    """Nothing can be recorded; what was asked is done all the same, and said once."""
+    found = running.status()
+    with Client(running.paths.socket) as client:
+        client.status()
+        running.paths.database.unlink()
+        wait_until(lambda: "was deleted or moved" in (client.status().error or ""))
+        with pytest.raises(StoreGone):
+            running.submit("true", client=client)
+    os.kill(found.pid, signal.SIGTERM)
+    wait_until(lambda: not os.path.exists(f"/proc/{found.pid}"))
+    said = [line for line in running.paths.log.read_text().splitlines() if "failed: the" in line]
+    assert len(said) == 1
