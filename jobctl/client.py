@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -58,6 +58,10 @@ _ANSWER_WITHIN: Final = {
     "graph": 300.0,
 }
 """Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
+_SILENT_S: Final = 5.0
+"""Seconds without an answer after which it is told that one goes on waiting."""
+_SILENT_WITH_MANY_S: Final = 30.0
+"""The same where a million jobs may have to be written down."""
 
 
 class Client:
@@ -73,6 +77,8 @@ class Client:
         self._stream: SocketStream | None = None
         self._connected_once = False
         self._answered_once = False
+        self.on_silence: Callable[[float], object] = lambda _: None
+        """Called once when the daemon has not answered for so many seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -216,18 +222,19 @@ class Client:
         """Send a request and give its answer; all other methods stand on this one."""
         name = type(request).__name__.lower()
         payload = _encode(request, name)
-        answer = self._answer(payload, name, kind)
+        held_back: float = getattr(request, "wait", 0.0)
+        answer = self._answer(payload, name, kind, held_back)
         while isinstance(answer, models.Acted) and answer.more:
-            answer = self._answer(payload, name, kind)
+            answer = self._answer(payload, name, kind, held_back)
         return answer
 
-    def _answer(self, payload: bytes, name: str, kind: type[V]) -> V:
+    def _answer(self, payload: bytes, name: str, kind: type[V], held_back: float) -> V:
         """Ask as often as it takes while the daemon is being replaced."""
         pauses, busy = _pauses(name), None
         while (pause := next(pauses, None)) is not None:
             began = time.monotonic()
             try:
-                return _decode(self._exchange(payload, _ANSWER_WITHIN.get(name, 60.0)), kind)
+                return _decode(self._exchange(payload, name, held_back), kind)
             except NotRunning:
                 # Between two daemons nobody listens for a moment; the lock tells that from none.
                 if not self._connected_once and not paths.is_supervised(self._socket()):
@@ -250,15 +257,24 @@ class Client:
             )
         raise NotRunning("jobd is not running any more. Start it with: jobd start")
 
-    def _exchange(self, payload: bytes, timeout: float) -> object:
+    def _exchange(self, payload: bytes, name: str, held_back: float) -> object:
+        within = _ANSWER_WITHIN.get(name, 60.0)
+        silent = _SILENT_WITH_MANY_S if name in ("submit", "graph") else _SILENT_S
+        patience = min(within, silent + held_back)
         connection = self._connection or self._connect()
         try:
-            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=timeout)
+            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=patience)
+            try:
+                result.wait()
+            except AsyncResultTimeout:
+                self._tell_silence(patience)
+                result.set_expiry(within - patience)
             answer = result.value
         except AsyncResultTimeout as error:
             self.close()
             raise JobdError(
-                f"jobd has not answered for {timeout:.0f} s; its log: jobd log"
+                f"jobd has not answered for {within:.0f} s; its log: jobd log. "
+                "If it hangs: jobd restart"
             ) from error
         except BaseException:
             # Also after Ctrl-C: a late answer must not be taken for the next one's.
@@ -266,6 +282,10 @@ class Client:
             raise
         self._answered_once = True
         return answer
+
+    def _tell_silence(self, seconds: float) -> None:
+        tell, self.on_silence = self.on_silence, lambda _: None
+        tell(seconds)
 
     def _connect(self) -> Connection:
         self._stream = _Stream(paths.connect(self._socket()))

@@ -19,8 +19,10 @@ def current_client() -> Client:
     root = click.get_current_context().find_root()
     if root.obj is None:
         from jobctl.client import Client
+        from jobctl.render import notices
 
         root.obj = root.with_resource(Client())
+        root.obj.on_silence = notices.silent
     client: Client = root.obj
     return client
 

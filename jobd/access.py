@@ -21,10 +21,10 @@ from msgspec import Struct
 
 from jobd.contract.config import AccessConfig
 from jobd.contract.errors import NotPermitted
-from jobd.contract.models import Record, Show
+from jobd.contract.models import Groups, Record, Show, Workers
 
 SEEING: Final = frozenset({"list", "show", "output", "events", "wait", "status"})
-"""Requests of a viewer."""
+"""Requests of a viewer, beside those that show workers and groups."""
 _PEER_GROUPS: Final = 59
 """SO_PEERGROUPS of <asm-generic/socket.h>."""
 _BUFFER: Final = 1024
@@ -100,10 +100,22 @@ def check(caller: Caller, name: str, request: Record) -> None:
     """Raises: NotPermitted (a viewer wants more than to see)."""
     if caller.role is Role.ADMIN:
         return
-    if name not in SEEING:
-        raise NotPermitted(f"not permitted: {caller.user} may look, and not {name}")
+    if not _only_sees(name, request):
+        raise NotPermitted(
+            f"not permitted: {caller.user} is a viewer here, and may not change anything ({name})"
+        )
     if isinstance(request, Show) and request.environment:
-        raise NotPermitted(f"not permitted: {caller.user} may look, and not at environments")
+        raise NotPermitted(
+            f"not permitted: {caller.user} is a viewer here, and may not see environments"
+        )
+
+
+def _only_sees(name: str, request: Record) -> bool:
+    if isinstance(request, Workers):
+        return request.workers is None
+    if isinstance(request, Groups):
+        return request.action == "list"
+    return name in SEEING
 
 
 def peer_of(sock: socket.socket) -> tuple[int, int]:

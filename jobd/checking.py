@@ -15,6 +15,7 @@ from msgspec import Struct
 from jobd.contract.errors import StoreFailed
 from jobd.contract.meant import counted
 from jobd.contract.paths import Paths, is_supervised
+from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
 from jobd.store.untouched import open_untouched
 
@@ -82,7 +83,9 @@ def _check(paths: Paths, *, running: bool) -> Report:
                 jobs = inspection.jobs()
                 notes += [] if running else inspection.leftovers()
     except StoreFailed as error:
-        findings.append(Finding("database", error.message, RESTORE))
+        # Which command says more is no news to whoever has called it.
+        text = error.message.removesuffix(f". {SEE_CHECK}")
+        findings.append(Finding("database", text, RESTORE))
     return Report(
         database=os.fsencode(paths.database).decode("utf-8", "replace"), running=running,
         schema=schema, jobs=jobs, outputs=files.looked_for, findings=findings,

@@ -147,7 +147,7 @@ def start(
         found = lifecycle.start_foreground(locate(), options)
         already = found is not None
     else:
-        started = lifecycle.start(locate(), options)
+        started = lifecycle.start(locate(), options, _tell)
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
@@ -170,7 +170,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     from jobd import lifecycle
 
     paths = locate()
-    waiting = lifecycle.stop(paths, now=now, timeout=_seconds(timeout))
+    waiting = lifecycle.stop(paths, _tell, now=now, timeout=_seconds(timeout))
     if waiting is None:
         click.echo("jobd is not running")
         return
@@ -184,6 +184,10 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
         click.echo("\njobd goes on draining; jobd stop --now ends the running jobs", err=True)
         sys.exit(130)
     click.echo("jobd stopped")
+
+
+def _tell(said: str) -> None:
+    click.echo(said, err=True)
 
 
 def _tell_trouble(error: str) -> None:
@@ -216,7 +220,7 @@ def restart() -> None:
     """
     from jobd import lifecycle
 
-    found = lifecycle.restart(locate())
+    found = lifecycle.restart(locate(), _tell)
     went_on = f"{counted(found.busy, 'job')} running on"
     click.echo(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
 

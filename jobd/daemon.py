@@ -121,15 +121,22 @@ class Setup(Struct, frozen=True, kw_only=True):
 class Daemon:
     """One running instance. `link` None: without a supervisor (inside a test)."""
 
-    def __init__(self, setup: Setup, link: Link | None = None) -> None:
+    drain_until: int | None = None
+    """When what still runs is to be ended, microseconds since boot."""
+    _damage: str | None = None
+
+    def __init__(
+        self,
+        setup: Setup,
+        link: Link | None = None,
+        log_moved: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`log_moved`: sees to the log when somebody has moved or deleted it."""
         self._setup = setup
         self.paths = paths = setup.paths
         self._link = link
         self._inbox: queue.SimpleQueue[News] = queue.SimpleQueue()
-        self.drain_until: int | None = None
-        """When what still runs is to be ended, microseconds since boot."""
         self._started = time.monotonic()
-        self._damage: str | None = None
         self._prepare_files()
         config = setup.config.daemon
         if not config.state_is_private:
@@ -199,6 +206,7 @@ class Daemon:
                 },
                 paths.database: self.writer.nudge,
                 paths.lock: partial(self._soon, self._mend_lock),
+                paths.log: partial(self._soon, log_moved),
             }
         )
 
@@ -578,7 +586,7 @@ def main() -> NoReturn:
     link.synced.wait()
     # Never by way of sys.exit: it would join worker threads, and they wait for their jobs.
     try:
-        daemon = Daemon(setup, link)
+        daemon = Daemon(setup, link, file.look)
         daemon.start()
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)

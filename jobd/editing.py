@@ -15,7 +15,7 @@ from jobd.contract.meant import counted
 from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
-from jobd.orders import TOO_MANY_PARENTS, check_text, due_of
+from jobd.orders import TOO_MANY_PARENTS, check_at, check_text, due_of
 from jobd.repeats import Repeats
 from jobd.store.records import Parent, policy_encoder
 from jobd.store.store import Look
@@ -102,6 +102,7 @@ class Editing:
             raise BadRequest("--at and --delay exclude each other")
         if at is None and delay is None:
             return {}
+        check_at(at, now_us())
         return {"due": due_of(at, delay, now_us()), "due_fixed": at is not None}
 
     def _policy(self, request: Edit, job: Look) -> dict[str, object]:

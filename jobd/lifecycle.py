@@ -54,6 +54,14 @@ class StartOptions(Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
 
 
+Tell = Callable[[str], object]
+"""Hears what a person should know of what was found and done."""
+
+
+def _nobody(_said: str) -> None:
+    return
+
+
 class Started(Struct, frozen=True):
     already: bool
     status: DaemonStatus
@@ -75,7 +83,7 @@ def running(paths: Paths, *, sizes: bool = False) -> DaemonStatus | None:
 # --- start --------------------------------------------------------------------------------------
 
 
-def start(paths: Paths, options: StartOptions) -> Started:
+def start(paths: Paths, options: StartOptions, tell: Tell = _nobody) -> Started:
     """Start the daemon in the background; return once it answers.
 
     Raises: JobdError (why it could not, with the end of its log).
@@ -84,7 +92,7 @@ def start(paths: Paths, options: StartOptions) -> Started:
     plan = _plan(paths, options)
     end = time.monotonic() + _START_WITHIN
     while True:
-        found = _already(paths)
+        found = _already(paths, tell)
         if found is not None:
             return Started(already=True, status=found)
         answer = _spawn(paths, plan)
@@ -97,7 +105,7 @@ def start(paths: Paths, options: StartOptions) -> Started:
         time.sleep(0.05)
 
 
-def _already(paths: Paths) -> DaemonStatus | None:
+def _already(paths: Paths, tell: Tell) -> DaemonStatus | None:
     """The one that runs, also where it hung and had to be replaced."""
     try:
         return running(paths)
@@ -106,7 +114,7 @@ def _already(paths: Paths) -> DaemonStatus | None:
     except JobdError:
         if not is_supervised(paths.socket):
             raise
-    return _replace_hanging(paths)
+    return _replace_hanging(paths, tell)
 
 
 def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None:
@@ -199,13 +207,15 @@ def log_tail(paths: Paths, lines: int) -> str:
 # --- stop ---------------------------------------------------------------------------------------
 
 
-def stop(paths: Paths, *, now: bool, timeout: float | None) -> list[int] | None:
+def stop(
+    paths: Paths, tell: Tell = _nobody, *, now: bool, timeout: float | None
+) -> list[int] | None:
     """Ask it to drain and exit; the jobs that it waits for. None: it was not running.
 
     A daemon that hangs is first replaced by one that answers.
     """
     asked = False
-    while _reach(paths) is not None:
+    while _reach(paths, tell) is not None:
         asked = True
         # It may be gone before its answer is, or be killed and followed by one that knows nothing.
         with contextlib.suppress(NotRunning), Client(paths.socket) as client:
@@ -213,7 +223,7 @@ def stop(paths: Paths, *, now: bool, timeout: float | None) -> list[int] | None:
     return [] if asked else None
 
 
-def _reach(paths: Paths) -> DaemonStatus | None:
+def _reach(paths: Paths, tell: Tell) -> DaemonStatus | None:
     """A daemon that answers, if need be in the place of one that hangs; None: there is none."""
     try:
         return status(paths)
@@ -222,10 +232,10 @@ def _reach(paths: Paths) -> DaemonStatus | None:
     except JobdError:
         if not is_supervised(paths.socket):
             return None
-    return _replace_hanging(paths)
+    return _replace_hanging(paths, tell)
 
 
-def wait_gone(paths: Paths, tell: Callable[[str], object]) -> None:
+def wait_gone(paths: Paths, tell: Tell) -> None:
     """Block until supervisor and daemon have ended: then the lock is free.
 
     `tell` hears what keeps them from it, such as a full disk.
@@ -239,7 +249,7 @@ def wait_gone(paths: Paths, tell: Callable[[str], object]) -> None:
         gone.set()
 
 
-def _tell_trouble(paths: Paths, tell: Callable[[str], object], gone: threading.Event) -> None:
+def _tell_trouble(paths: Paths, tell: Tell, gone: threading.Event) -> None:
     """Each trouble once."""
     told: set[str | None] = {None}
     while not gone.wait(_LOOK_EVERY):
@@ -250,7 +260,7 @@ def _tell_trouble(paths: Paths, tell: Callable[[str], object], gone: threading.E
                 tell(str(error))
 
 
-def _replace_hanging(paths: Paths) -> DaemonStatus:
+def _replace_hanging(paths: Paths, tell: Tell) -> DaemonStatus:
     """Wake what was halted; let the supervisor end a daemon that does not answer even then.
 
     The next one takes its jobs over. Where the supervisor is dead, too, we end the daemon and
@@ -266,7 +276,10 @@ def _replace_hanging(paths: Paths) -> DaemonStatus:
             for holder in found:
                 holder.send(signal.SIGCONT)
             with contextlib.suppress(JobdError):
-                return _wait_answer(paths, _WAKE_WITHIN)
+                awake = _wait_answer(paths, _WAKE_WITHIN)
+                tell(f"jobd had been halted (SIGSTOP); it goes on, pid {awake.pid}")
+                return awake
+        tell("jobd does not answer: it is replaced, and its jobs go on")
         first = found[0]
         if first.supervises:
             first.send(signal.SIGUSR1)
@@ -306,9 +319,9 @@ def _wait_answer(paths: Paths, seconds: float, *, but: int | None = None) -> Dae
 # --- restart ------------------------------------------------------------------------------------
 
 
-def restart(paths: Paths) -> DaemonStatus:
+def restart(paths: Paths, tell: Tell = _nobody) -> DaemonStatus:
     """Replace supervisor and daemon; jobs go on. Raises: NotRunning."""
-    found = _reach(paths)
+    found = _reach(paths, tell)
     if found is None:
         raise NotRunning("jobd is not running. Start it with: jobd start")
     with Client(paths.socket) as client, contextlib.suppress(NotRunning):

@@ -41,9 +41,19 @@ class LogFile(logging.StreamHandler[TextIO]):
     def share(self, moved: Callable[[str], object]) -> None:
         """`moved` is told where to write from now on, whoever else writes to the log."""
         self._moved = moved
-        if any(self._writes_to(f"{self._path}.{n}") for n in range(1, KEPT + 1)):
-            # The daemon before died between the two halves of a rotation.
+        self.look()
+
+    def look(self) -> None:
+        """Begin a new log where the old one was moved or deleted: by logrotate(8), by hand, or by
+        a daemon that died between the two halves of a rotation.
+        """
+        if not self._writes_to(self._path) and self._was_beside():
             self._follow()
+
+    def _was_beside(self) -> bool:
+        """What we write to was the log once; in the foreground it lies elsewhere, or is no file."""
+        now = os.readlink(f"/proc/self/fd/{self._streams[-1]}")
+        return os.path.dirname(now) == os.path.dirname(os.path.realpath(self._path))
 
     def emit(self, record: logging.LogRecord) -> None:
         # Before the line: the log always ends with what was said last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from jobd.contract.errors import BadRequest
@@ -25,6 +26,8 @@ MAX_COMMANDS: Final = 1_000_000
 TOO_MANY_PARENTS: Final = (
     f"more than {MAX_PARENTS:,} jobs; let it wait for jobs that wait for a part of them each"
 )
+_JUST_NOW_S: Final = 60.0
+"""Seconds by which a time may be over that a person has written down to the minute."""
 _MAX_ARGUMENT: Final = 131_071
 """Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
 
@@ -32,14 +35,14 @@ _MAX_ARGUMENT: Final = 131_071
 # --- checks: each raises BadRequest, naming the field -----------------------------------------
 
 
-def check_submit(request: Submit) -> None:
+def check_submit(request: Submit, now: int) -> None:
     if not 1 <= len(request.commands) <= MAX_COMMANDS:
         raise BadRequest(f"commands: between 1 and {MAX_COMMANDS:,} are needed")
     if request.array and len(request.commands) > 1:
         raise BadRequest("--array: it goes with one command, not with several")
     if request.options.key is not None and (request.array or len(request.commands) > 1):
         raise BadRequest("--key: it names one job; it does not go with --file or --array")
-    check_options(request.options)
+    check_options(request.options, now)
     check_cwd(request.cwd)
     for command in request.commands:
         check_argv(command.argv, shell=command.shell)
@@ -48,7 +51,8 @@ def check_submit(request: Submit) -> None:
     check_environment(request.environment)
 
 
-def check_options(options: Options) -> None:
+def check_options(options: Options, now: int) -> None:
+    check_at(options.at, now)
     check_text("--name", options.name)
     check_text("--key", options.key or "")
     if options.key == "":
@@ -66,6 +70,13 @@ def check_options(options: Options) -> None:
     for option, path in (("--stdin", options.stdin), ("--shell", options.shell)):
         if path and (not os.path.isabs(path) or b"\0" in path):
             raise BadRequest(f"{option}: an absolute path without NUL bytes is needed")
+
+
+def check_at(at: float | None, now: int) -> None:
+    """`at` in seconds, `now` in microseconds since the epoch."""
+    if at is not None and at < now / 1e6 - _JUST_NOW_S:
+        then = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        raise BadRequest(f"--at: {then} is over; leave it out to start at once")
 
 
 def check_text(option: str, text: str) -> None:

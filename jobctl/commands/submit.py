@@ -125,7 +125,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     if given["as_json"]:
         return _print_jobs(client, submitted, many=many)
     notices.submitted(submitted)
-    if streams.on_terminal():
+    if streams.on_terminal() and (many or request.options.at is None):
         notices.prospect(submitted, _look(client, submitted))
     notices.names(names, submitted)
     return 0

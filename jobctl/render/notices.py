@@ -213,6 +213,13 @@ def _captured(at: datetime | None) -> str:
     return f"{when} (--refresh-env takes this shell's)"
 
 
+def silent(seconds: float) -> None:
+    """The daemon has not answered yet."""
+    streams.notice(
+        f"jobd has not answered for {seconds:.0f} s; still waiting. If it hangs: jobd restart"
+    )
+
+
 def workers(reply: WorkersReply) -> None:
     streams.line(f"{counted(reply.workers, 'worker')}, {reply.busy} busy")
 

@@ -21,6 +21,10 @@ _COLOURS: Final = {
     State.STOPPED: "yellow",
 }
 _CELL_COLUMNS: Final = 36
+_LEAST_COLUMNS: Final = 12
+"""Columns that a cell keeps when others need room."""
+_LAST_COLUMNS: Final = 24
+"""Columns that the last cell has at least, if it is so long."""
 _HISTORY: Final = 20
 
 
@@ -94,9 +98,13 @@ def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
     columns = _USUAL if keys is None else [_column(key) for key in keys]
     narrow = streams.on_terminal()
     headers = [column.header for column in columns]
+    cells = [[column.cell(job) for column in columns] for job in listed]
+    if narrow:
+        widths = _widths(columns, cells)
+        cells = [list(map(text.cut, row, widths)) for row in cells]
     rows = (
         tabulate(
-            [headers, *(_row(job, columns, narrow=narrow) for job in listed)],
+            [headers, *cells],
             tablefmt="plain",
             colalign=["right" if column.numeric else "left" for column in columns],
             disable_numparse=True,
@@ -111,15 +119,25 @@ def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
         streams.line(_line(margin + row.rstrip(), job, columns, narrow=narrow))
 
 
-def _row(job: Job, columns: Sequence[_Column], *, narrow: bool) -> list[str]:
-    cells = [column.cell(job) for column in columns]
-    if not narrow:
-        return cells
-    return [
-        *(text.cut(cell, column.width) for cell, column in zip(cells[:-1], columns, strict=False)),
-        # What no terminal shows need not be measured.
-        cells[-1][: 8 * streams.width()],
+def _widths(columns: Sequence[_Column], cells: Sequence[Sequence[str]]) -> list[int]:
+    """Columns for each column, so that the last one, as a rule the command, has some, too."""
+    # What no terminal shows need not be measured.
+    most = 8 * streams.width()
+    longest = [
+        max(text.columns(cell[:most]) for cell in column) for column in zip(*cells, strict=True)
     ]
+    widths = [
+        max(len(column.header), min(column.width, long))
+        for column, long in zip(columns[:-1], longest, strict=False)
+    ]
+    last = max(longest[-1:], default=0)
+    over = sum(widths) + 2 * len(widths) + min(last, _LAST_COLUMNS) + 1 - streams.width()
+    for _ in range(over):
+        widest = max(range(len(widths)), key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= _LEAST_COLUMNS:
+            break
+        widths[widest] -= 1
+    return [*widths, most]
 
 
 def _line(row: str, job: Job | None, columns: Sequence[_Column], *, narrow: bool) -> str:

@@ -14,6 +14,7 @@ from jobd.contract.errors import StoreFailed, StoreGone
 
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
+SEE_CHECK: Final = "Nothing was changed; see what is wrong with it: jobd check"
 _WAL_BYTES: Final = 16 * 1024 * 1024
 """What the write-ahead log keeps of the disk once it has been copied into the database."""
 
@@ -141,10 +142,7 @@ def checkpoint(path: Path) -> None:
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> StoreFailed:
-    return StoreFailed(
-        f"the database {path} cannot be used: {error}. Nothing was changed; "
-        "see what is wrong with it: jobd check"
-    )
+    return StoreFailed(f"the database {path} cannot be used: {error}. {SEE_CHECK}")
 
 
 def is_full(error: Exception) -> bool:

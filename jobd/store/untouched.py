@@ -16,14 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobd.contract.errors import StoreFailed
-from jobd.store.database import connect, unreadable
+from jobd.contract.errors import NotPermitted, StoreFailed
+from jobd.store.database import SEE_CHECK, connect, unreadable
 
 
 @contextmanager
 def open_untouched(path: Path, *, running: bool) -> Iterator[sqlite3.Connection]:
     """A connection that reads. Raises: StoreFailed (there is no database, or it is unreadable)."""
-    if not path.exists():
+    try:
+        found = path.exists()
+    except PermissionError:
+        raise NotPermitted(f"not permitted to read the database {path}") from None
+    if not found:
         raise StoreFailed(f"there is no database at {path}")
     _refuse_stump(path)
     if running or not size(log_of(path)):
@@ -43,10 +47,7 @@ def _refuse_stump(path: Path) -> None:
         raise StoreFailed(f"cannot read the database {path}: {error.strerror}") from error
     page = int.from_bytes(header[16:18], "big")
     if header[:16] != b"SQLite format 3\0" or size(path) < (65536 if page == 1 else page):
-        raise StoreFailed(
-            f"the database {path} is cut off, or none at all. Nothing was changed; "
-            "see what is wrong with it: jobd check"
-        )
+        raise StoreFailed(f"the database {path} is cut off, or none at all. {SEE_CHECK}")
 
 
 @contextmanager

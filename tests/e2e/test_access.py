@@ -41,7 +41,7 @@ COMMANDS = {
     "workers": ["workers", "2"],
     "groups": ["groups"],
 }
-SEEING = ("ls", "show", "logs", "watch", "wait", "events", "status")
+SEEING = ("ls", "show", "logs", "watch", "wait", "events", "status", "groups")
 
 
 def _may_run_as(user):
@@ -124,6 +124,26 @@ def test_a_stranger_gets_nothing(instance, public, through):
 
 
 @needs_users
+@pytest.mark.parametrize("command", ["check", "log", "backup", "status", "stop", "restart"])
+def test_what_jobd_itself_tells_is_no_strangers_business(instance, public, command):
+    """It reads the files without the daemon, and the kernel says no."""
+    start(instance, public)
+    public.chmod(0o777)
+    words = [command, str(public / "copy")] if command == "backup" else [command]
+    done = subprocess.run(
+        [*_as(STRANGER), BIN / "jobd", *words],
+        env={**instance.env, "HOME": "/nonexistent"}, cwd="/", capture_output=True, text=True,
+        timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 77, done
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert str(instance.paths.state) in done.stderr
+    assert not (public / "copy").exists()
+    assert instance.status().jobs["completed"] == 1
+
+
+@needs_users
 @pytest.mark.parametrize("how", ["user", "group"])
 def test_a_viewer_sees_and_does_nothing(instance, public, how):
     start(instance, public, viewers=[STRANGER if how == "user" else "@games"])
@@ -136,12 +156,13 @@ def test_a_viewer_sees_and_does_nothing(instance, public, how):
     for name, command in some.items():
         done = viewer.jobctl(*command, code=0 if name in SEEING else 77)
         assert name in SEEING or "not permitted" in done.stderr
+    assert viewer.jobctl("workers", code=0).stdout == "3 workers, 0 busy\n"
     refused = viewer.jobctl("show", "--env", "1", code=77)
     assert "environments" in refused.stderr
     assert refused.stdout == ""
     assert instance.status().jobs["completed"] == 1
     log = instance.paths.log.read_text()
-    assert f"{STRANGER} may look, and not stop" in log
+    assert f"{STRANGER} is a viewer here, and may not change anything (stop)" in log
 
 
 @needs_users

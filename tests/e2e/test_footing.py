@@ -93,3 +93,13 @@ def test_without_a_database_term_ends_the_daemon(running):
     wait_until(lambda: not os.path.exists(f"/proc/{found.pid}"))
     said = [line for line in running.paths.log.read_text().splitlines() if "failed: the" in line]
     assert len(said) == 1
+
+
+def test_a_log_that_is_moved_away_is_begun_anew(running):
+    running.paths.log.rename(running.paths.log.with_name("jobd.log.old"))
+    wait_until(running.paths.log.exists)
+    running.paths.socket.unlink()
+    wait_until(lambda: "was deleted, and is made anew" in running.paths.log.read_text())
+    running.kill(running.status().pid)  # the supervisor has followed, too
+    running.jobctl("ls")
+    assert "started: pid" in running.paths.log.read_text()

@@ -208,7 +208,11 @@ def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypat
     old = running.status()
     running.halt(old.pid)
     running.kill(old.supervisor_pid)
-    assert lifecycle.start(running.paths, lifecycle.StartOptions()).already
+    told = []
+    assert lifecycle.start(running.paths, lifecycle.StartOptions(), told.append).already
+    assert [line.partition(", pid")[0] for line in told] == [
+        "jobd had been halted (SIGSTOP); it goes on"
+    ]
     running._halted.remove(old.pid)
     gate.open()
     job = running.wait(1)[1]

@@ -955,3 +955,19 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
         assert not joined or last - first.id + 1 <= piece
     if piece == 10_000:
         assert [(first.id, last) for first, last in read[:2]] == [(1, 4), (7, 12)]
+
+
+def test_a_time_that_is_over_is_refused_and_one_of_this_minute_is_not(daemon):
+    with pytest.raises(BadRequest, match=r"^--at: 1970-01-02T00:00:00\+00:00 is over"):
+        submit(daemon, "true", at=86_400.0)
+    over = Node(
+        command=Command(argv=[b"true"]), cwd=b"/", options=Options(at=now_us() / 1e6 - 3600)
+    )
+    with pytest.raises(BadRequest, match=r"^job 1 of the graph: --at: .* is over"):
+        daemon.client.graph(Graph(nodes=[over], environment=ENVIRONMENT))
+    held = submit(daemon, "true", hold=True)
+    with pytest.raises(BadRequest, match=r"^--at: .* is over"):
+        daemon.client.edit(Edit(id=held, at=86_400.0))
+    assert daemon.job(held).not_before is None
+    daemon.wait(submit(daemon, "true", at=now_us() / 1e6 - 30))
+    assert daemon.client.status().jobs[State.PENDING] == 1

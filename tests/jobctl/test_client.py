@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import NamedTuple
 
 import pytest
 from rpyc.core import consts
@@ -33,10 +34,12 @@ from jobd.contract.models import (
     State,
     Submit,
     Submitted,
+    View,
     Wait,
     Waited,
     WorkersReply,
 )
+from tests.helpers import wait_until
 
 HANG_UP = object()
 
@@ -54,6 +57,13 @@ class _Server(Connection):
             self._channel.close()
             raise EOFError
         return reply
+
+
+class Late(NamedTuple):
+    """A reply that is given once the gate is open."""
+
+    reply: View
+    gate: threading.Event
 
 
 class Server:
@@ -85,6 +95,9 @@ class Server:
     def _answer(self, payload):
         self.envelopes.append(wire.decode_envelope(payload))
         reply = self._replies.pop(0)
+        if isinstance(reply, Late):
+            assert reply.gate.wait(10)
+            reply = reply.reply
         if isinstance(reply, bytes) or reply is HANG_UP:
             return reply
         if isinstance(reply, JobdError):
@@ -261,3 +274,15 @@ def test_importing_the_command_line_is_cheap():
     code = "import jobctl.cli, sys; print(*{'rpyc', 'tabulate', 'rich'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert found.stdout.strip() == b""
+
+
+def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monkeypatch):
+    monkeypatch.setattr(module, "_SILENT_S", 0.05)
+    told = []
+    client.on_silence = told.append
+    answer = WorkersReply(workers=3, busy=1)
+    late = threading.Event()
+    serve(Late(answer, late), Late(answer, late))
+    threading.Thread(target=lambda: (wait_until(lambda: told), late.set())).start()
+    assert (client.workers(), client.workers()) == (answer, answer)
+    assert told == [0.05]

@@ -207,3 +207,16 @@ def test_a_cut_fits(value, width):
     if text.columns(value) <= width and len(value) <= 8 * width:
         assert found == value
     assert found == value or found.endswith("…")
+
+
+def test_a_command_has_room_beside_long_names_and_details(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    wordy = job(
+        1, name="n" * 40, state=State.FAILED, reason="could not start: /a/long/path: no such file",
+        command="make -C /somewhere all && echo done",
+    )  # fmt: skip
+    monkeypatch.setenv("NO_COLOR", "1")
+    header, row = ls(jobs=[wordy, job(2)], terminal=True).out.splitlines()[:2]
+    assert row[header.index("COMMAND") :] == "make -C /somewhere all…"
+    assert wcswidth(row) <= 80
+    assert row.count("…") == 3

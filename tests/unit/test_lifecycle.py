@@ -33,7 +33,7 @@ def test_a_stop_is_asked_for_until_it_is_heard(reached, answers, said, home, mon
             raise answer
         return answer
 
-    monkeypatch.setattr(lifecycle, "_reach", lambda _: left.pop(0))
+    monkeypatch.setattr(lifecycle, "_reach", lambda *_: left.pop(0))
     monkeypatch.setattr(Client, "shutdown", shutdown)
     paths = locate({"JOBD_HOME": str(home)})
     assert lifecycle.stop(paths, now=True, timeout=None) == said
@@ -55,7 +55,7 @@ def test_a_daemon_that_has_no_place_left_does_not_hang(ask, home, monkeypatch):
     replaced = []
     monkeypatch.setattr(lifecycle, "status", full)
     monkeypatch.setattr(lifecycle, "is_supervised", lambda _socket: True)
-    monkeypatch.setattr(lifecycle, "_replace_hanging", replaced.append)
+    monkeypatch.setattr(lifecycle, "_replace_hanging", lambda *given: replaced.append(given))
     with pytest.raises(Busy):
         ask(locate({"JOBD_HOME": str(home)}))
     assert replaced == []

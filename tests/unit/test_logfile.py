@@ -87,3 +87,38 @@ def test_a_directory_that_cannot_be_written_to_keeps_the_log(path, stream, monke
     monkeypatch.setattr(os, "link", fails)
     say(handler(path, stream, 1), "a", "b")
     assert path.read_text() == "a\nb\n"
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted", "rotated by hand"])
+def test_a_log_that_is_taken_away_is_begun_anew(path, stream, how):
+    moved = []
+    made = handler(path, stream, 1000)
+    made.share(moved.append)
+    say(made, "before")
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.rename(path.with_name("old"))
+    if how == "rotated by hand":
+        path.touch()
+    made.look()
+    say(made, "behind")
+    assert (path.read_text(), moved) == ("behind\n", [str(path)])
+    made.look()
+    assert moved == [str(path)]
+
+
+def test_a_stream_that_was_never_the_log_stays_what_it_is(path, tmp_path):
+    """In the foreground: stderr may be a file elsewhere, or none at all."""
+    reading, writing = os.pipe()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file = os.open(elsewhere / "said", os.O_WRONLY | os.O_CREAT)
+    for stream in (writing, file):
+        made = handler(path, stream, 1000)
+        made.look()
+        say(made, "x")
+        assert not path.exists()
+    assert (os.read(reading, 9), (elsewhere / "said").read_text()) == (b"x\n", "x\n")
+    for descriptor in (reading, writing, file):
+        os.close(descriptor)
