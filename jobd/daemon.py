@@ -324,14 +324,20 @@ class Daemon:
 
     def _soon(self, mend: Callable[[], object]) -> None:
         """Not while somebody deletes all of it: that would only fail to delete the directory."""
-        self.timer.after(_MEND_S, lambda: self.paths.database.exists() and mend())
+        self.timer.after(_MEND_S, lambda: self._mend(mend))
+
+    def _mend(self, mend: Callable[[], object]) -> None:
+        if not self.paths.state.exists():
+            self._leave_home()
+        elif self.paths.database.exists():
+            mend()
 
     def _mend_lock(self) -> None:
         """Without it nobody would know that we are there."""
         if self._link is None:
             return
         try:
-            if self._link.hold(self.paths.lock):
+            if self._link.mend_lock(self.paths.lock):
                 log.warning("the lock %s was deleted, and is made anew", self.paths.lock)
         except BlockingIOError:
             # Who took it finds that the database is ours, and leaves.
@@ -340,8 +346,13 @@ class Daemon:
             log.warning("the lock %s was deleted: %s", self.paths.lock, error.strerror)
 
     def _store_gone(self) -> None:
-        """Moved away it may come back. With its directory it is gone, and nobody can reach us."""
-        if not self.ledger.draining and self._anchor.is_deleted() and not self.paths.state.exists():
+        """Moved away it may come back."""
+        if self._anchor.is_deleted() and not self.paths.state.exists():
+            self._leave_home()
+
+    def _leave_home(self) -> None:
+        """Nobody can reach us any more."""
+        if not self.ledger.draining:
             log.critical("%s was deleted: jobd ends with its last job", self.paths.state)
             self.tell(News.GONE)
 

@@ -61,7 +61,8 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
     """Show the groups, or add, set and remove them.
 
     A group is a named share of the workers: at most so many of its jobs run at a time. What it
-    does not use, others may. A job without --group is in the group default.
+    does not use, others may. A job without --group is in the group default. What config.toml says
+    of a group counts again from the next jobd start.
     """
     if ctx.invoked_subcommand is not None:
         if as_json:
@@ -124,7 +125,10 @@ def _set(name: str, workers: int | str, *, as_json: bool) -> int:
 @click.argument("name", type=GROUP)
 @as_json
 def _rm(name: str, *, as_json: bool) -> int:
-    """Remove a group. One that has jobs waiting or running is refused."""
+    """Remove a group. One that has jobs waiting or running is refused.
+
+    A group of config.toml is there again from the next jobd start.
+    """
     return _changed(Groups(action="rm", name=name), as_json=as_json)
 
 

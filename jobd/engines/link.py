@@ -91,7 +91,7 @@ class Link:
         """What the supervisor says belongs into the log that lies there now."""
         self._say({"log": path})
 
-    def hold(self, path: Path) -> bool:
+    def mend_lock(self, path: Path) -> bool:
         """Where the file of the lock was deleted, make another, hold it, and let the supervisor.
 
         False: it lies where it did. Raises: OSError (BlockingIOError: somebody else holds it).

@@ -63,9 +63,11 @@ def test_two_daemons_never_have_one_database(running):
     assert running.jobctl("ls", "--state", "running", "--ids").stdout == "1\n"
 
 
-def test_an_idle_daemon_whose_home_is_deleted_leaves(running):
-    found = running.status()
-    shutil.rmtree(running.home)
+@pytest.mark.parametrize("options", [[], ["--ephemeral"]])
+def test_an_idle_daemon_whose_home_is_deleted_leaves(instance, options):
+    instance.start(*options)
+    found = instance.status()
+    shutil.rmtree(instance.home)
     wait_until(lambda: not os.path.exists(f"/proc/{found.pid}"))
     wait_until(lambda: not os.path.exists(f"/proc/{found.supervisor_pid}"))
 
