@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 from rpyc.core import consts
-from rpyc.core.async_ import AsyncResultTimeout
+from rpyc.core.async_ import AsyncResult, AsyncResultTimeout
 from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.service import VoidService
@@ -60,8 +60,8 @@ _ANSWER_WITHIN: Final = {
 """Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
 _SILENT_S: Final = 5.0
 """Seconds without an answer after which it is told that one goes on waiting."""
-_SILENT_WITH_MANY_S: Final = 30.0
-"""The same where a million jobs may have to be written down."""
+_SILENT_WHILE_CHANGING_S: Final = 20.0
+"""The same where a million jobs may have to be changed."""
 
 
 class Client:
@@ -258,17 +258,12 @@ class Client:
         raise NotRunning("jobd is not running any more. Start it with: jobd start")
 
     def _exchange(self, payload: bytes, name: str, held_back: float) -> object:
-        within = _ANSWER_WITHIN.get(name, 60.0)
-        silent = _SILENT_WITH_MANY_S if name in ("submit", "graph") else _SILENT_S
-        patience = min(within, silent + held_back)
+        within = held_back + _ANSWER_WITHIN.get(name, 60.0)
+        silent = _SILENT_WHILE_CHANGING_S if name in wire.CHANGING else _SILENT_S
         connection = self._connection or self._connect()
         try:
-            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=patience)
-            try:
-                result.wait()
-            except AsyncResultTimeout:
-                self._tell_silence(patience)
-                result.set_expiry(within - patience)
+            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
+            self._listen(connection, result, held_back + silent)
             answer = result.value
         except AsyncResultTimeout as error:
             self.close()
@@ -283,9 +278,16 @@ class Client:
         self._answered_once = True
         return answer
 
-    def _tell_silence(self, seconds: float) -> None:
-        tell, self.on_silence = self.on_silence, lambda _: None
-        tell(seconds)
+    def _listen(self, connection: Connection, result: AsyncResult, patience: float) -> None:
+        """Until the answer is there, or tell that it is not after so many seconds."""
+        end = time.monotonic() + patience
+        while not result.ready:
+            left = end - time.monotonic()
+            if left <= 0:
+                tell, self.on_silence = self.on_silence, lambda _: None
+                tell(patience)
+                break
+            connection.serve(left)
 
     def _connect(self) -> Connection:
         self._stream = _Stream(paths.connect(self._socket()))

@@ -88,6 +88,7 @@ _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
 _MEND_S: Final = 0.5
 """Seconds until what was deleted is made anew."""
+_LONGEST_RETRY_S: Final = 30.0
 _SWITCH_S: Final = 0.001
 """Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
 
@@ -124,6 +125,7 @@ class Daemon:
     drain_until: int | None = None
     """When what still runs is to be ended, microseconds since boot."""
     _damage: str | None = None
+    _homeless = False
 
     def __init__(
         self,
@@ -205,6 +207,10 @@ class Daemon:
                     for path in self.service.sockets
                 },
                 paths.database: self.writer.nudge,
+                **{
+                    Path(f"{paths.database}{suffix}"): partial(self._soon, self._mend_log_of_store)
+                    for suffix in ("-wal", "-shm")
+                },
                 paths.lock: partial(self._soon, self._mend_lock),
                 paths.log: partial(self._soon, log_moved),
             }
@@ -217,11 +223,14 @@ class Daemon:
         if self._setup.established and not paths.database.exists():
             raise StoreGone(f"the database {paths.database} was deleted while jobd ran")
         if paths.ephemeral and self._setup.fresh:
+            if paths.database.exists():
+                Anchor(paths.database).close()  # refused where another daemon has it
             self._delete_ephemeral()
         for directory in (paths.state, paths.data, paths.database.parent):
             make_private(directory)
         for directory in (paths.output, paths.progress, paths.scripts):
             directory.mkdir(mode=0o700, exist_ok=True)
+        self._home = os.stat(paths.state)
 
     def _take_database(self) -> Anchor:
         """Ours alone, before anybody looks into it; made only where none should be."""
@@ -273,9 +282,10 @@ class Daemon:
         self.agenda.start()
         self.hub.published(self.reader.last_event())
         self.scheduler.observer.start()
-        self.service.listen()
-        self._mend_lock()
+        # What is deleted from here on is seen, and what was before is looked for.
         self._footing.start()
+        self.service.listen()
+        self._mend(self._mend_lock)
         self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
         self.scheduler.store_gone = self._store_gone
         if self._setup.draining:
@@ -326,33 +336,47 @@ class Daemon:
         """Not while somebody deletes all of it: that would only fail to delete the directory."""
         self.timer.after(_MEND_S, lambda: self._mend(mend))
 
-    def _mend(self, mend: Callable[[], object]) -> None:
-        if not self.paths.state.exists():
+    def _mend(self, mend: Callable[[], object], pause: float = _RETRY_S) -> None:
+        if not self._is_home():
             self._leave_home()
         elif self.paths.database.exists():
-            mend()
+            try:
+                mend()
+            except OSError as error:
+                log.warning("what was deleted cannot be made anew yet: %s", error)
+                again = min(2 * pause, _LONGEST_RETRY_S)
+                self.timer.after(pause, lambda: self._mend(mend, again))
+
+    def _is_home(self) -> bool:
+        """Whether the state directory is the one that we began in."""
+        try:
+            return os.path.samestat(os.stat(self.paths.state), self._home)
+        except OSError:
+            return False
 
     def _mend_lock(self) -> None:
-        """Without it nobody would know that we are there."""
-        if self._link is None:
-            return
-        try:
-            if self._link.mend_lock(self.paths.lock):
-                log.warning("the lock %s was deleted, and is made anew", self.paths.lock)
-        except BlockingIOError:
-            # Who took it finds that the database is ours, and leaves.
-            self.timer.after(_RETRY_S, self._mend_lock)
-        except OSError as error:
-            log.warning("the lock %s was deleted: %s", self.paths.lock, error.strerror)
+        """Without it nobody would know that we are there. Raises: OSError.
+
+        Whoever has taken it meanwhile finds that the database is ours, and leaves.
+        """
+        if self._link is not None and self._link.mend_lock(self.paths.lock):
+            log.warning("the lock %s was deleted, and is made anew", self.paths.lock)
+
+    def _mend_log_of_store(self) -> None:
+        """Closing the database brings what is in its log into it: so the next daemon has it all."""
+        if self._link is not None and not self._anchor.has_log():
+            log.warning("the log of the database was deleted: a new daemon begins another one")
+            self.tell(News.RENEW)
 
     def _store_gone(self) -> None:
         """Moved away it may come back."""
-        if self._anchor.is_deleted() and not self.paths.state.exists():
+        if self._anchor.is_deleted() and not self._is_home():
             self._leave_home()
 
     def _leave_home(self) -> None:
         """Nobody can reach us any more."""
-        if not self.ledger.draining:
+        if not self._homeless:
+            self._homeless = True
             log.critical("%s was deleted: jobd ends with its last job", self.paths.state)
             self.tell(News.GONE)
 
@@ -420,12 +444,13 @@ class Daemon:
         self.writer.close()
         # The last connection that is closed makes its log a part of the one file.
         self._connection.close()
+        ours = self._anchor.holds()
         self._anchor.close()
         self.scheduler.close()
         self.timer.close()
         self.courier.close()
         self.agenda.close()
-        if clean and self.paths.ephemeral:
+        if clean and self.paths.ephemeral and ours:
             self._delete_ephemeral()
 
     # --- requests about the daemon itself --------------------------------------------------------

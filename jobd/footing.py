@@ -15,51 +15,62 @@ from pathlib import Path
 
 from jobd import kernel
 
+SeeTo = Callable[[], object]
+"""Looks whether a file is still there, and does what has to be done where it is not."""
+
 log = logging.getLogger(__name__)
 
 
 class Footing:
-    def __init__(self, files: Mapping[Path, Callable[[], object]]) -> None:
+    def __init__(self, files: Mapping[Path, SeeTo]) -> None:
         """What sees to each of them when it may have been taken away."""
         self._files = files
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Where the kernel has no inotify left to give, what is deleted goes unnoticed."""
-        directories = {path.parent for path in self._files}
         try:
             watch = kernel.Watch()
             try:
                 watched = {
-                    watch.add(os.fsencode(directory)): directory for directory in directories
+                    (watch.add(os.fsencode(path.parent)), os.fsencode(path.name)): see_to
+                    for path, see_to in self._files.items()
                 }
             except OSError:
                 watch.close()
                 raise
         except OSError as error:
             log.warning("files that are deleted will go unnoticed: %s", error)
-        else:
-            threading.Thread(
-                target=self._run, args=(watch, watched), name="footing", daemon=True
-            ).start()
+            return
+        self._thread = threading.Thread(
+            target=self._run, args=(watch, watched), name="footing", daemon=True
+        )
+        self._thread.start()
 
     def close(self) -> None:
         """From now on what goes is meant to go."""
-        os.eventfd_write(self._end, 1)
+        if self._thread is None:
+            os.close(self._end)
+        else:
+            os.eventfd_write(self._end, 1)
 
-    def _run(self, watch: kernel.Watch, watched: dict[int, Path]) -> None:
+    def _run(self, watch: kernel.Watch, watched: dict[tuple[int, bytes], SeeTo]) -> None:
         poll = select.poll()
         for number in (watch.descriptor, self._end):
             poll.register(number, select.POLLIN)
         while all(number != self._end for number, _ in poll.poll()):
             for number, name in watch.read():
-                see_to = self._files.get(watched[number] / os.fsdecode(name))
-                if see_to is not None:
-                    _try(see_to)
+                if number == kernel.OVERFLOW:
+                    for see_to in watched.values():
+                        _try(see_to)
+                elif (number, name) in watched:
+                    _try(watched[number, name])
         watch.close()
+        os.close(self._end)
 
 
-def _try(see_to: Callable[[], object]) -> None:
+def _try(see_to: SeeTo) -> None:
     try:
         see_to()
     except Exception:

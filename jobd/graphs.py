@@ -155,7 +155,7 @@ def check_graph(request: Graph) -> None:
 
 
 def _check_node_alone(node: Node, count: int) -> None:
-    check_options(node.options, now_us())
+    check_options(node.options)
     check_cwd(node.cwd)
     check_argv(node.command.argv, shell=node.command.shell)
     check_environment(node.variables)

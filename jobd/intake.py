@@ -62,7 +62,7 @@ class Intake:
 
     def submit(self, request: Submit, user: str, request_id: bytes) -> Submitted:
         """Raises: BadRequest, Refused (the key is another job's), ShuttingDown, StoreFailed."""
-        check_submit(request, now_us())
+        check_submit(request)
         count = _count(request)
         with self._repeats.one_at_a_time(request_id):
             if count <= PIECE and not request.array:

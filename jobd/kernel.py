@@ -35,6 +35,8 @@ _FALLOC_FL_PUNCH_HOLE: Final = 0x02
 """Of <linux/falloc.h>."""
 _IN_TAKEN: Final = 0x40 | 0x80 | 0x200
 """IN_MOVED_FROM, IN_MOVED_TO and IN_DELETE of <sys/inotify.h>."""
+OVERFLOW: Final = -1
+"""In the place of a watch's number: more has happened than the kernel could keep."""
 _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80

@@ -243,10 +243,29 @@ def wait_gone(paths: Paths, tell: Tell) -> None:
     gone = threading.Event()
     threading.Thread(target=_tell_trouble, args=(paths, tell, gone), daemon=True).start()
     try:
-        with contextlib.suppress(FileNotFoundError), open(paths.lock, "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+        while not _is_free(paths.lock) and _listens(paths):
+            # Somebody has deleted the lock; the daemon makes another one soon.
+            time.sleep(0.1)
     finally:
         gone.set()
+
+
+def _is_free(path: Path) -> bool:
+    """Once nobody holds it any more; False: what was held is not what lies there now."""
+    try:
+        with open(path, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            return os.path.samestat(os.fstat(lock.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _listens(paths: Paths) -> bool:
+    try:
+        connect(paths.socket).close()
+    except JobdError:
+        return is_supervised(paths.socket)
+    return True
 
 
 def _tell_trouble(paths: Paths, tell: Tell, gone: threading.Event) -> None:

@@ -37,23 +37,28 @@ class LogFile(logging.StreamHandler[TextIO]):
         self._limit = limit
         self._streams = streams
         self._moved: Callable[[str], object] = lambda _: None
+        self._ours = False
 
     def share(self, moved: Callable[[str], object]) -> None:
         """`moved` is told where to write from now on, whoever else writes to the log."""
         self._moved = moved
+        self._ours = self._writes_to(self._path) or self._was_ours()
         self.look()
 
     def look(self) -> None:
         """Begin a new log where the old one was moved or deleted: by logrotate(8), by hand, or by
         a daemon that died between the two halves of a rotation.
         """
-        if not self._writes_to(self._path) and self._was_beside():
+        if self._ours and not self._writes_to(self._path):
             self._follow()
 
-    def _was_beside(self) -> bool:
-        """What we write to was the log once; in the foreground it lies elsewhere, or is no file."""
-        now = os.readlink(f"/proc/self/fd/{self._streams[-1]}")
-        return os.path.dirname(now) == os.path.dirname(os.path.realpath(self._path))
+    def _was_ours(self) -> bool:
+        """The daemon before wrote to it, and it was moved then; `--foreground` writes anywhere."""
+        try:
+            now = os.readlink(f"/proc/self/fd/{self._streams[-1]}")
+        except OSError:
+            return False
+        return now.startswith(os.path.realpath(self._path))
 
     def emit(self, record: logging.LogRecord) -> None:
         # Before the line: the log always ends with what was said last.

@@ -13,12 +13,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.books import Books
+from jobd.clock import now_us
 from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
 from jobd.contract.models import MAX_PARENTS, Options, State, Submitted
 from jobd.core.ledger import Share
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
-from jobd.orders import TOO_MANY_PARENTS, fits, terms_of
+from jobd.orders import TOO_MANY_PARENTS, check_at, fits, terms_of
 from jobd.store.records import Parent, Terms
 from jobd.store.writer import Writer
 
@@ -52,6 +53,8 @@ class Newcomers:
         ledger = self._ledger
         if ledger.draining:
             raise ShuttingDown("jobd is shutting down and takes no new jobs")
+        # Here, since what is asked for again is answered as before, however late it is.
+        check_at(options.at, now_us())
         share = self.share_of(options.group)
         fits(
             options,

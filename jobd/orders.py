@@ -35,14 +35,14 @@ _MAX_ARGUMENT: Final = 131_071
 # --- checks: each raises BadRequest, naming the field -----------------------------------------
 
 
-def check_submit(request: Submit, now: int) -> None:
+def check_submit(request: Submit) -> None:
     if not 1 <= len(request.commands) <= MAX_COMMANDS:
         raise BadRequest(f"commands: between 1 and {MAX_COMMANDS:,} are needed")
     if request.array and len(request.commands) > 1:
         raise BadRequest("--array: it goes with one command, not with several")
     if request.options.key is not None and (request.array or len(request.commands) > 1):
         raise BadRequest("--key: it names one job; it does not go with --file or --array")
-    check_options(request.options, now)
+    check_options(request.options)
     check_cwd(request.cwd)
     for command in request.commands:
         check_argv(command.argv, shell=command.shell)
@@ -51,8 +51,7 @@ def check_submit(request: Submit, now: int) -> None:
     check_environment(request.environment)
 
 
-def check_options(options: Options, now: int) -> None:
-    check_at(options.at, now)
+def check_options(options: Options) -> None:
     check_text("--name", options.name)
     check_text("--key", options.key or "")
     if options.key == "":

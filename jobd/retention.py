@@ -38,8 +38,8 @@ _CLOSE_S: Final = 2.0
 """How long the end of the daemon waits for a step that is under way."""
 _JOBS: Final = 32
 """Jobs removed in one transaction."""
-_FILES_AFTER: Final = 8
-"""Slices of jobs after which their files are deleted, too."""
+_SLICES: Final = 8
+"""Slices of one kind before it is the other kinds' turn."""
 _EVENTS: Final = 256
 """Events deleted in one transaction."""
 _EVENTS_OVER: Final = 512
@@ -149,13 +149,11 @@ class Keeper:
         """Some slices of them, then their files; whether there may be more."""
         kept = self._writer.call(self._retained.kept)
         chosen: list[Finished] = []
-        for _ in range(_FILES_AFTER):
+        for _ in range(_SLICES):
             chosen = self._choose(kept)
-            if not chosen or self._closed.is_set():
-                break
-            kept = self._writer.call(lambda chosen=chosen: self._remove(chosen))  # type: ignore[misc]
-            self._closed.wait(_BREATH_S)
-            if len(chosen) < _JOBS:
+            if chosen:
+                kept = self._writer.call(lambda chosen=chosen: self._remove(chosen))  # type: ignore[misc]
+            if len(chosen) < _JOBS or self._closed.wait(_BREATH_S):
                 # Those that finish meanwhile are the next round's.
                 break
         self._manager.delete_outputs()
@@ -170,8 +168,9 @@ class Keeper:
             if not self._hub.awaited(job.id)
         ]
         chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
-        if not chosen:
-            self._set_alarm(self._policy.next_expiry(oldest))
+        if len(chosen) < _JOBS:
+            # This was the last slice of the round.
+            self._set_alarm(self._policy.next_expiry(job for job in oldest if job not in chosen))
         return chosen
 
     def _remove(self, chosen: list[Finished]) -> Kept:
@@ -201,12 +200,14 @@ class Keeper:
     # --- history and file -----------------------------------------------------------------------
 
     def _forget_events(self) -> bool:
-        over = self._hub.last_event - self._first_event + 1 - self._events
-        if over <= 0:
-            return False
-        before = self._first_event + min(over, _EVENTS)
-        self._writer.call(lambda: self._retained.forget_events(before))
-        self._first_event = before
+        """Some slices: each job that came and went has left several."""
+        for _ in range(_SLICES):
+            over = self._hub.last_event - self._first_event + 1 - self._events
+            if over <= 0 or self._closed.is_set():
+                return False
+            before = self._first_event + min(over, _EVENTS)
+            self._writer.call(lambda before=before: self._retained.forget_events(before))  # type: ignore[misc]
+            self._first_event = before
         return True
 
     def _shrink(self) -> bool:

@@ -213,17 +213,14 @@ class Service:
         return [self._paths.socket, *([self._shared] if self._shared else [])]
 
     def mend(self, path: Path) -> None:
-        """Where somebody has deleted a socket, listen anew; who is connected stays so."""
-        if self._closed or self._listeners[path].is_at(path):
+        """Where somebody has deleted a socket, listen anew; who is connected stays so.
+
+        Raises: OSError (also where something else lies there).
+        """
+        listener = self._listeners.get(path)
+        if self._closed or listener is None or listener.is_at(path):
             return
-        if os.path.lexists(path):
-            log.error("the socket %s was replaced by something else: nobody can come in", path)
-            return
-        try:
-            self._listeners[path] = self._listener(path)
-        except OSError as error:
-            log.warning("the socket %s was deleted: %s", path, error.strerror)
-            return
+        self._listeners[path] = self._listener(path)
         os.write(self._wake_w, b"x")
         log.warning("the socket %s was deleted, and is made anew", path)
 

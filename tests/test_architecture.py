@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "books": {"core", "store", "waiting", "dependants"},
     "repeats": {"contract", "store"} | LEAVES,
     "slices": {"contract", "store", "selection", "repeats"},
-    "newcomers": {"contract", "core", "store", "orders", "books"},
+    "newcomers": {"contract", "core", "store", "orders", "books"} | LEAVES,
     "intake": {"contract", "store", "orders", "books", "repeats", "newcomers"} | LEAVES,
     "graphs": {"contract", "store", "orders", "books", "repeats", "newcomers"} | LEAVES,
     "editing": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -91,10 +91,19 @@ class Anchor:
 
     def check(self) -> None:
         """Raises: StoreGone."""
-        with suppress(OSError):
-            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
-                return
-        raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+        if not self.holds():
+            raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+
+    def holds(self) -> bool:
+        """It is what its path leads to."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def has_log(self) -> bool:
+        """Log and index of an open database are where they belong."""
+        return all(os.path.exists(f"{self._path}{suffix}") for suffix in ("-wal", "-shm"))
 
     def is_deleted(self) -> bool:
         """It has no name any more, and so cannot come back."""

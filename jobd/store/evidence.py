@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from jobd.contract.errors import StoreFailed
-from jobd.store.database import open_reader, unreadable
+from jobd.store.database import SEE_CHECK, open_reader, unreadable
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import log_of, open_untouched, size
 
@@ -79,8 +79,8 @@ def is_large(path: Path) -> bool:
 
 def _damaged(path: Path, what: str) -> StoreFailed:
     return StoreFailed(
-        f"the database {path} is damaged: {what}. Nothing was changed; see what is wrong with it: "
-        "jobd check. Then restore a backup of it, or move it and its output away to begin anew"
+        f"the database {path} is damaged: {what}. {SEE_CHECK}. "
+        "Then restore a backup of it, or move it and its output away to begin anew"
     )
 
 

@@ -43,18 +43,20 @@ def test_a_lock_that_is_deleted_is_made_anew_for_both(running, killed):
     assert running.jobd("stop").returncode == 0
 
 
-def test_two_daemons_never_have_one_database(running):
+@pytest.mark.parametrize("options", [[], ["--ephemeral"]])
+def test_two_daemons_never_have_one_database(instance, options):
     """Without lock and socket the second one cannot know of the first."""
+    running = instance
+    running.start(*options)
     running.submit("exec sleep 1000")
     found = running.status()
     for pid in (found.pid, found.supervisor_pid):
         running.halt(pid)
     running.paths.lock.unlink()
     running.paths.socket.unlink()
-    second = running.jobd("start", code=1)
-    assert f"another jobd has the database {running.paths.database} open (pid {found.pid})" in (
-        second.stderr
-    )
+    second = running.jobd("start", *options, code=1)
+    assert "another jobd has the database" in second.stderr
+    assert f"open (pid {found.pid})" in second.stderr
     for pid in (found.pid, found.supervisor_pid):
         running.go_on(pid)
     wait_until(lambda: is_supervised(running.paths.socket))
@@ -105,3 +107,46 @@ def test_a_log_that_is_moved_away_is_begun_anew(running):
     running.kill(running.status().pid)  # the supervisor has followed, too
     running.jobctl("ls")
     assert "started: pid" in running.paths.log.read_text()
+
+
+def test_a_stop_is_over_when_the_daemon_is_though_the_lock_was_deleted(running):
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}")
+    running.await_lines("ran", 1)
+    stop = running.begin("jobd", "stop")
+    wait_until(lambda: running.status().draining)
+    running.paths.lock.unlink()
+    wait_until(lambda: is_supervised(running.paths.socket))
+    assert stop.poll() is None
+    gate.open()
+    assert stop.wait(60) == 0
+    assert not running.processes()
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_the_log_of_the_database_is_deleted_and_nothing_is_lost(running, suffix):
+    gate = running.gate()
+    job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status().pid
+    running.paths.database.with_name(f"jobd.db{suffix}").unlink()
+    new = running.answers_anew(old).pid
+    held = running.submit("true")
+    running.kill(new)
+    gate.open()
+    found = running.wait(job, held)
+    assert [found[job].exit_code, found[held].exit_code] == [3, 0]
+    assert running.lines("ran") == [""]
+    assert running.jobd("check").returncode == 0
+
+
+def test_the_socket_for_others_is_made_anew_in_a_directory_of_its_own(instance, tmp_path):
+    shared = tmp_path / "sock"
+    instance.paths.state.mkdir(mode=0o700)
+    instance.paths.config.write_text(f'[access]\nsocket = "{shared}"\n')
+    instance.start()
+    shared.unlink()
+    wait_until(shared.exists)
+    assert shared.stat().st_mode & 0o777 == 0o666
+    with Client(shared) as client:
+        assert client.status().running

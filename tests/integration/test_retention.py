@@ -69,6 +69,17 @@ def test_the_age(make):
     assert time.monotonic() - begun > 0.9
 
 
+def test_one_after_the_other_is_too_old_though_nothing_else_happens(make):
+    daemon = make(retention={"max_age": "1s"})
+    first = daemon.submit("true")
+    daemon.wait(first)
+    done = daemon.job(first).finished_at
+    second = daemon.submit("exec sleep 0.4")
+    daemon.wait(second)
+    assert (daemon.job(second).finished_at - done).total_seconds() > 0.3
+    assert left(daemon) == []
+
+
 def test_each_state_by_itself(make):
     daemon = make(retention={"max_jobs": 1, "failed": {"max_jobs": 2}})
     ends(daemon, "false", "true", "false", "false", "true")

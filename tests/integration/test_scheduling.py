@@ -27,6 +27,7 @@ from jobd.contract.models import (
     State,
     Stop,
     Submit,
+    Submitted,
 )
 from jobd.repeats import Repeats
 from jobd.selection import Selection
@@ -971,3 +972,13 @@ def test_a_time_that_is_over_is_refused_and_one_of_this_minute_is_not(daemon):
     assert daemon.job(held).not_before is None
     daemon.wait(submit(daemon, "true", at=now_us() / 1e6 - 30))
     assert daemon.client.status().jobs[State.PENDING] == 1
+
+
+def test_what_is_asked_for_again_is_answered_as_before_however_late(daemon, monkeypatch):
+    due = now_us() / 1e6 - 30
+    first = daemon.ask(request("true", at=due), b"once", Submitted)
+    later = now_us() + 600_000_000
+    monkeypatch.setattr("jobd.newcomers.now_us", lambda: later)
+    assert daemon.ask(request("true", at=due), b"once", Submitted) == first
+    with pytest.raises(BadRequest, match=r"^--at: .* is over"):
+        daemon.ask(request("true", at=due), b"another", Submitted)

@@ -277,7 +277,7 @@ def test_importing_the_command_line_is_cheap():
 
 
 def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monkeypatch):
-    monkeypatch.setattr(module, "_SILENT_S", 0.05)
+    monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.05)
     told = []
     client.on_silence = told.append
     answer = WorkersReply(workers=3, busy=1)
@@ -286,3 +286,22 @@ def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monk
     threading.Thread(target=lambda: (wait_until(lambda: told), late.set())).start()
     assert (client.workers(), client.workers()) == (answer, answer)
     assert told == [0.05]
+
+
+def test_an_answer_that_is_under_way_when_patience_ends_is_not_dropped(serve, client, monkeypatch):
+    """Its first half comes before, its second half after."""
+    monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.1)
+    told, whole = [], threading.Event()
+    client.on_silence = told.append
+    read = module.SocketStream.read
+
+    def slowly(stream, count):
+        data = read(stream, count)
+        if threading.current_thread() is threading.main_thread() and not whole.is_set():
+            threading.Event().wait(0.2)  # past the patience, within one frame
+            whole.set()
+        return data
+
+    serve(WorkersReply(workers=3, busy=1))
+    monkeypatch.setattr(module.SocketStream, "read", slowly)
+    assert client.workers().workers == 3

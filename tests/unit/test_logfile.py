@@ -89,7 +89,7 @@ def test_a_directory_that_cannot_be_written_to_keeps_the_log(path, stream, monke
     assert path.read_text() == "a\nb\n"
 
 
-@pytest.mark.parametrize("how", ["moved", "deleted", "rotated by hand"])
+@pytest.mark.parametrize("how", ["moved", "moved away", "deleted", "rotated by hand"])
 def test_a_log_that_is_taken_away_is_begun_anew(path, stream, how):
     moved = []
     made = handler(path, stream, 1000)
@@ -98,7 +98,9 @@ def test_a_log_that_is_taken_away_is_begun_anew(path, stream, how):
     if how == "deleted":
         path.unlink()
     else:
-        path.rename(path.with_name("old"))
+        away = path.with_name("elsewhere")
+        away.mkdir()
+        path.rename((away if how == "moved away" else path.parent) / "old")
     if how == "rotated by hand":
         path.touch()
     made.look()
@@ -111,14 +113,13 @@ def test_a_log_that_is_taken_away_is_begun_anew(path, stream, how):
 def test_a_stream_that_was_never_the_log_stays_what_it_is(path, tmp_path):
     """In the foreground: stderr may be a file elsewhere, or none at all."""
     reading, writing = os.pipe()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    file = os.open(elsewhere / "said", os.O_WRONLY | os.O_CREAT)
+    elsewhere = tmp_path / "said"  # beside the log
+    file = os.open(elsewhere, os.O_WRONLY | os.O_CREAT)
     for stream in (writing, file):
         made = handler(path, stream, 1000)
-        made.look()
+        made.share(lambda _: None)
         say(made, "x")
         assert not path.exists()
-    assert (os.read(reading, 9), (elsewhere / "said").read_text()) == (b"x\n", "x\n")
+    assert (os.read(reading, 9), elsewhere.read_text()) == (b"x\n", "x\n")
     for descriptor in (reading, writing, file):
         os.close(descriptor)
