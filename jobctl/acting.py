@@ -69,7 +69,8 @@ def stop_and_wait(
     if not acted.done:
         return acted
     stopped = Selector(ids=follow.ranges(acted.done))
-    waited = follow.until_finished(client, stopped)
+    with notices.ending(acted.done):
+        waited = follow.until_finished(client, stopped)
     if not any(waited.counts.get(state) for state in _BY_ITSELF):
         return acted
     return _without_those_that_ended(client, acted, stopped)

@@ -49,6 +49,7 @@ MEANT: Final = {
     "ps": "ls",
     "log": "logs",
     "tail": "logs",
+    "top": "watch",
     "delete": "rm",
     "remove": "rm",
 }

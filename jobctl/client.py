@@ -121,13 +121,14 @@ class Client:
         """One page of jobs; `follow.pages` gives all of them."""
         return self.request(request, models.Page)
 
-    def show(self, job: int, *, environment: bool = False) -> models.Shown:
-        """Everything about one job. Raises: NotFound."""
-        return self.request(models.Show(id=job, environment=environment), models.Shown)
+    def show(self, job: int, *, environment: bool = False, recipe: bool = False) -> models.Shown:
+        """Everything about one job, also its environment or its options. Raises: NotFound."""
+        request = models.Show(id=job, environment=environment, recipe=recipe)
+        return self.request(request, models.Shown)
 
     def recipe(self, job: int) -> models.Recipe:
         """How to submit such a job again. Raises: NotFound."""
-        shown = self.request(models.Show(id=job, recipe=True), models.Shown)
+        shown = self.show(job, recipe=True)
         if shown.recipe is None:
             raise VersionMismatch("the daemon is older and knows no recipes: jobd restart")
         return shown.recipe

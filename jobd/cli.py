@@ -153,7 +153,9 @@ def start(
         word = "is already running" if already else "started"
         workers_now = counted(found.workers, "worker")
         click.echo(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
-    if already and options != lifecycle.StartOptions():
+    if found is not None and found.draining:
+        _tell("it is shutting down and takes no new jobs; start it again once it is down")
+    elif already and options != lifecycle.StartOptions():
         click.echo("its options stay as they were; workers: jobctl workers N", err=True)
 
 
@@ -223,6 +225,8 @@ def restart() -> None:
     found = lifecycle.restart(locate(), _tell)
     went_on = f"{counted(found.busy, 'job')} running on"
     click.echo(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
+    if found.draining:
+        _tell("it goes on shutting down, as it was asked to")
 
 
 @main.command()

@@ -287,7 +287,8 @@ class Queries:
         counts = self._reader.count_within(ranges)
         total = sum(counts.values())
         done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
-        jobs = self._told(ranges, total) if done else []
+        states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
+        jobs = self._told(ranges, states) if done else []
         return Waited(
             done=done,
             total=total,
@@ -298,9 +299,7 @@ class Queries:
             ids=[*ranges],
         )
 
-    def _told(self, ranges: Ranges, total: int) -> Sequence[Job]:
-        """The one there is, or those that did not complete."""
-        states = () if total == 1 else _UNCOMPLETED
+    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[Job]:
         found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
         return self._jobs([job for job, _ in islice(found, _TOLD)])
 

@@ -27,7 +27,7 @@ def command(client: Client, job: int, *, env: bool, as_json: bool) -> int:
 
     Also why it is pending, its attempts and its history.
     """
-    shown = client.show(job, environment=env)
+    shown = client.show(job, environment=env, recipe=not (env or as_json))
     if env:
         variables = shown.environment or {}
         (data.environment_json if as_json else data.environment)(variables)

@@ -121,6 +121,8 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     if given["wait"]:
         from jobctl.awaiting import wait_for
 
+        if not many and request.options.hold:
+            notices.held(submitted)
         return wait_for(client, submitted, stop=given["stop_on_interrupt"])
     if given["as_json"]:
         return _print_jobs(client, submitted, many=many)

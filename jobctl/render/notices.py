@@ -10,6 +10,7 @@ from typing import Final
 
 from jobctl.outcome import finished
 from jobctl.render import streams, text, words
+from jobd.contract.errors import JobdError
 from jobd.contract.meant import counted
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
 
@@ -52,6 +53,17 @@ def unsure_when_interrupted() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         streams.notice("interrupted: the job may have been accepted all the same; see: jobctl ls")
+        raise
+
+
+@contextmanager
+def ending(jobs: Sequence[int]) -> Iterator[None]:
+    """Whoever does not wait until jobs have stopped is told that they are stopped all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        chosen = text.selector(jobs)
+        streams.notice(f"\n{chosen} will end all the same; wait for it: jobctl wait {chosen}")
         raise
 
 
@@ -111,8 +123,18 @@ def watched(*, unfinished: bool) -> None:
 
 
 def submitted(result: Submitted) -> None:
-    """The id, or the ids as a selector."""
-    streams.line(_submitted_ids(result))
+    """The id, or the ids as a selector. Raises: JobdError (it cannot be printed)."""
+    try:
+        streams.line(_submitted_ids(result))
+        streams.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Whoever takes this for a failure and tries again must know what there is already.
+        were = "was" if result.first == result.last else "were"
+        raise JobdError(
+            f"{_submitted_ids(result)} {were} submitted, and cannot be printed: {error.strerror}"
+        ) from error
 
 
 def not_before(at: float) -> None:
@@ -143,8 +165,17 @@ def _waits(job: Job) -> str:
     if job.state is not State.PENDING or job.reason in (None, "queued"):
         return ""
     if job.reason == "held":
-        return f"held; let it go: jobctl start {job.id}"
+        return _held(job.id)
     return words.waiting(job)
+
+
+def held(result: Submitted) -> None:
+    """To whoever waits for a job that does not start by itself."""
+    streams.notice(_held(result.first))
+
+
+def _held(job: int) -> str:
+    return f"held; let it go: jobctl start {job}"
 
 
 def _submitted_ids(result: Submitted) -> str:
@@ -231,8 +262,11 @@ def verdict(waited: Waited, *, any_of: bool = False) -> None:
     """How what was waited for ended, on stderr."""
     if waited.total == 1 and waited.jobs:
         _verdict_of_one(waited.jobs[0], waited.last_lines)
+    elif any_of and waited.jobs:
+        for job in waited.jobs[:_VERDICTS]:
+            streams.notice(sentence(job) + _last(job, waited.last_lines))
     elif waited.total:
-        _verdict_of_many(waited, any_of=any_of)
+        _verdict_of_many(waited)
     elif not waited.missing:
         nothing_selected()
 
@@ -262,10 +296,9 @@ def _last(job: Job, last_lines: dict[int, str]) -> str:
     return f": {text.visible(line)}" if line else ""
 
 
-def _verdict_of_many(waited: Waited, *, any_of: bool) -> None:
+def _verdict_of_many(waited: Waited) -> None:
     completed = waited.counts.get(State.COMPLETED, 0)
-    expected = finished(waited) if any_of else waited.total
-    parts = [f"{completed:,} of {expected:,} completed"]
+    parts = [f"{completed:,} of {waited.total:,} completed"]
     parts += [
         f"{waited.counts[state]:,} {state.value}{_listed(waited, state)}"
         for state in (State.FAILED, State.STOPPED)

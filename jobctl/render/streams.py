@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final, TextIO
 
@@ -84,10 +85,14 @@ def plain_hint(text: str) -> None:
 
 
 def _stderr(text: str, before: str = "") -> None:
-    """Errors quote what others wrote; none of it may drive the terminal."""
+    """Errors quote what others wrote; none of it may drive the terminal.
+
+    That nobody can be told changes nothing of what was done, nor how it ended.
+    """
     flush()
-    sys.stderr.write(before + "\n".join(visible(part) for part in text.split("\n")) + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(before + "\n".join(visible(part) for part in text.split("\n")) + "\n")
+        sys.stderr.flush()
 
 
 def end_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,7 +13,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl.render import streams, text, words
-from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Shown, State
+from jobd.contract import sizes
+from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown, State
 
 _COLOURS: Final = {
     State.RUNNING: "blue",
@@ -174,7 +176,8 @@ def shown(value: Shown) -> None:
     """Everything about one job, a fact a line."""
     job = value.job
     streams.line(f"job {job.id}{f'  {text.visible(job.name)}' if job.name else ''}")
-    for label, fact in _facts(job, value.why):
+    options = None if value.recipe is None else value.recipe.options
+    for label, fact in _facts(job, value.why, options):
         if fact:
             streams.line(f"  {label:<12}{fact}")
     if value.attempts:
@@ -184,7 +187,7 @@ def shown(value: Shown) -> None:
     _history(value)
 
 
-def _facts(job: Job, why: str | None) -> list[tuple[str, str]]:
+def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str, str]]:
     state = words.outcome(job)
     return [
         ("state", state[0].upper() + state[1:]),
@@ -193,6 +196,7 @@ def _facts(job: Job, why: str | None) -> list[tuple[str, str]]:
         ("directory", text.visible(job.cwd)),
         ("priority", str(job.priority)),
         *_terms(job),
+        *(_options(options) if options else []),
         ("user", text.visible(job.user)),
         ("progress", _progress(job)),
         ("submitted", text.moment(job.submitted_at)),
@@ -221,6 +225,23 @@ def _terms(job: Job) -> list[tuple[str, str]]:
         ("retries", _retries(job)),
         ("key", text.visible(job.key or "")),
         ("array", f"element {job.array_index}" if job.array_index is not None else ""),
+    ]
+
+
+def _options(options: Options) -> list[tuple[str, str]]:
+    """What else was asked for, by the names of `submit`."""
+    usual = Options()
+    delay = text.duration(options.retry_delay) if options.retries else ""
+    kept = "" if options.max_output is None else sizes.text(options.max_output)
+    return [
+        ("retry delay", delay if options.retry_delay != usual.retry_delay else ""),
+        ("retry on", ",".join(map(str, options.retry_on))),
+        ("requeue", "yes" if options.requeue else ""),
+        ("nice", str(options.nice) if options.nice else ""),
+        ("shell", text.visible(os.fsdecode(options.shell))),
+        ("stdin", text.visible(os.fsdecode(options.stdin))),
+        ("progress by", text.visible(options.progress) if options.progress != "auto" else ""),
+        ("max output", kept),
     ]
 
 

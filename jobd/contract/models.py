@@ -447,7 +447,9 @@ class Waited(View, frozen=True, kw_only=True):
     counts: dict[State, int] = field(default_factory=dict)
     """The selected jobs by state."""
     jobs: list[Job] = field(default_factory=list)
-    """Once done: those that did not complete (at most 1,000); the job itself where it is one."""
+    """Once done: those that did not complete (at most 1,000); the job itself where it is one, and
+    with `any` those that have finished.
+    """
     last_lines: dict[int, str] = field(default_factory=dict)
     """The last line of output of each of `jobs` that failed."""
     ids: list[tuple[int, int]] = field(default_factory=list)

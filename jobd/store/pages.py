@@ -60,11 +60,11 @@ def _pending(_: Filter, behind: Key | None) -> list[_Walk]:
     state = "j.state = 'pending'"
     if behind is None:
         return [_Walk(state, ())]
-    # Two, since in an index that runs downwards and then upwards there is no "behind" of a pair.
-    rank, job = behind
+    # Two, since SQLite does not find the place of a pair whose one half is generated.
+    turn, job = behind
     return [
-        _Walk(f"{state} AND j.priority = ? AND j.id > ?", (-rank, job)),
-        _Walk(f"{state} AND j.priority < ?", (-rank,)),
+        _Walk(f"{state} AND j.turn = ? AND j.id > ?", (turn, job)),
+        _Walk(f"{state} AND j.turn > ?", (turn,)),
     ]
 
 
@@ -82,9 +82,7 @@ _SECTION: Final = {
     "running": _Section(
         "j.state = 'running'", "j.started_at, j.id", "j.started_at, j.id", _running
     ),
-    "pending": _Section(
-        "j.state = 'pending'", "-j.priority, j.id", "j.priority DESC, j.id", _pending
-    ),
+    "pending": _Section("j.state = 'pending'", "j.turn, j.id", "j.turn, j.id", _pending),
     "finished": _Section(
         "j.finished_at IS NOT NULL",
         "-j.finished_at, -j.id",

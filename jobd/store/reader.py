@@ -145,16 +145,16 @@ class Reader:
     def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
         """How many that only wait for their turn (of a group) start before it.
 
-        At most `look` pending jobs are looked at; the second says whether there are more.
+        At most `look` of them are looked at; the second says whether there are more.
         """
-        pending = "SELECT j.id, reason, group_name FROM jobs AS j WHERE j.state = 'pending'"
+        turn = -entry.priority
+        pending = "SELECT j.id, j.group_name FROM jobs AS j WHERE j.state = 'pending'"
         # In two walks along the index: one condition for both would look at all that come after.
         rows = self._all(
-            "SELECT COUNT(*), SUM(j.reason = 'queued' AND (? IS NULL OR j.group_name = ?)"
-            f" AND {VISIBLE})"
-            f" FROM (SELECT * FROM ({pending} AND j.priority > ? LIMIT ?) UNION ALL"
-            f" SELECT * FROM ({pending} AND j.priority = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
-            (group, group, entry.priority, look, entry.priority, entry.id, look, look),
+            f"SELECT COUNT(*), SUM((? IS NULL OR j.group_name = ?) AND {VISIBLE})"
+            f" FROM (SELECT * FROM ({pending} AND j.turn < ? LIMIT ?) UNION ALL"
+            f" SELECT * FROM ({pending} AND j.turn = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
+            (group, group, turn, look, turn, entry.id, look, look),
         )
         looked, found = (int(str(value or 0)) for value in rows[0])
         return found, looked >= look

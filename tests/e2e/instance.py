@@ -88,6 +88,15 @@ class Instance:
     def jobctl(self, *args, code=0, **options):
         return self.run("jobctl", *args, code=code, **options)
 
+    def sh(self, line):
+        """A line of shell in which our commands are found."""
+        return subprocess.run(
+            ["/bin/sh", "-c", line],
+            env={**self.env, "PATH": f"{BIN}:{self.env['PATH']}"},
+            cwd=self.work, capture_output=True, text=True, check=False, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def id_of(self, *args, **options):
         """`jobctl submit`: the id that it prints."""
         return int(self.jobctl("submit", *args, **options).stdout)

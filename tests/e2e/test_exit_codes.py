@@ -103,3 +103,57 @@ def test_not_running(instance):
         done = instance.jobctl(*words, code=69)
         assert "jobd start" in done.stderr
     assert instance.jobd("status", code=3).stdout.startswith("jobd is not running")
+
+
+def test_a_stream_that_is_full_changes_no_outcome(running):
+    """Whoever cannot be told something is not told that it failed: it would be done again."""
+    full = "/dev/full"
+    later = running.sh(f"jobctl submit --at 2090-01-01 true 2>{full}")
+    assert (later.returncode, later.stdout) == (0, "1\n")
+    waited = running.sh(f"jobctl submit -w 'echo out; exit 3' 2>{full}")
+    assert (waited.returncode, waited.stdout) == (3, "out\n")
+    assert running.sh(f"jobctl wait 2 2>{full}").returncode == 3
+    lost = running.sh(f"jobctl submit --hold true >{full}")
+    assert lost.returncode == 1
+    assert "3 was submitted, and cannot be printed: No space left on device" in lost.stderr
+
+
+def test_what_drains_says_so_to_whoever_starts_it(running):
+    gate = running.gate()
+    running.submit(f"echo >>ran; read _ <{gate.path}")
+    running.await_lines("ran", 1)
+    stop = running.begin("jobd", "stop")
+    wait_until(lambda: running.status().draining)
+    said = running.jobd("start")
+    assert "is already running" in said.stdout
+    assert "it is shutting down and takes no new jobs" in said.stderr
+    assert "it goes on shutting down" in running.jobd("restart").stderr
+    gate.open()
+    assert stop.wait(60) == 0
+
+
+def test_who_waits_for_any_hears_which(running):
+    gate = running.gate()
+    running.submit(f"read _ <{gate.path}", "exit 4", f"read _ <{gate.path}")
+    done = running.jobctl("wait", "--any", "1-3", code=1)
+    assert done.stderr.startswith("job 2 failed (exit code 4) after ")
+    assert running.jobctl("show", "2").stdout.count("state") == 1
+    gate.open(2)
+
+
+def test_show_tells_what_was_asked_for(running):
+    options = [
+        "--retries", "2", "--retry-delay", "7s", "--retry-on", "3,4", "--requeue", "--nice", "5",
+        "--max-output", "5MB", "--progress", "none", "--stdin", "/etc/hostname",
+    ]  # fmt: skip
+    running.jobctl("submit", "--hold", *options, "true")
+    told = running.jobctl("show", "1").stdout
+    for label, value in {
+        "retry delay": "7.0s", "retry on": "3,4", "requeue": "yes", "nice": "5",
+        "max output": "5 MB", "progress by": "none", "stdin": "/etc/hostname",
+    }.items():  # fmt: skip
+        assert f"  {label:<12}{value}\n" in told, told
+    running.jobctl("submit", "--hold", "true")
+    plain = running.jobctl("show", "2").stdout
+    assert "requeue" not in plain
+    assert "retry" not in plain

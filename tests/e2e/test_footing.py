@@ -33,7 +33,7 @@ def test_a_lock_that_is_deleted_is_made_anew_for_both(running, killed):
     found = running.status()
     running.paths.lock.unlink()
     wait_until(lambda: is_supervised(running.paths.socket))
-    assert int(running.paths.lock.read_text()) == found.supervisor_pid
+    wait_until(lambda: running.paths.lock.read_text() == f"{found.supervisor_pid}\n")
     if killed != "none":
         running.kill(found.pid if killed == "daemon" else found.supervisor_pid)
     assert running.jobd("start").stdout.count("already running") == 1

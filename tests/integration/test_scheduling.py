@@ -30,7 +30,7 @@ from jobd.contract.models import (
     Submitted,
 )
 from jobd.repeats import Repeats
-from jobd.selection import Selection
+from jobd.selection import EVERYTHING, Selection
 from jobd.store import lookups
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
@@ -982,3 +982,27 @@ def test_what_is_asked_for_again_is_answered_as_before_however_late(daemon, monk
     assert daemon.ask(request("true", at=due), b"once", Submitted) == first
     with pytest.raises(BadRequest, match=r"^--at: .* is over"):
         daemon.ask(request("true", at=due), b"another", Submitted)
+
+
+def test_pending_jobs_are_listed_in_the_order_in_which_they_would_start(make):
+    daemon = make(workers=0)
+    soon, late = now_us() / 1e6 + 3600, now_us() / 1e6 + 7200
+    held = submit(daemon, "true", hold=True, priority=100)
+    at_late = submit(daemon, "true", at=late, priority=100)
+    at_soon = submit(daemon, "true", at=soon, priority=-100)
+    plain = submit(daemon, "true")
+    child = submit(daemon, "true", after=after(plain), priority=100)
+    high = submit(daemon, "true", priority=100)
+    low = submit(daemon, "true", priority=-100)
+    order = [high, plain, low, child, at_soon, at_late, held]
+    assert daemon.listed() == order
+    assert daemon.client.list(List(pending=3)).jobs[-1].id == low
+    for limit in range(1, 8):  # page by page, wherever one ends
+        rows, behind = daemon.daemon.reader.page("pending", EVERYTHING, None, limit)
+        while behind is not None:
+            more, behind = daemon.daemon.reader.page("pending", EVERYTHING, behind, limit)
+            rows += more
+        assert [row.id for row in rows] == order
+    daemon.client.start(ids(held))
+    daemon.client.hold(ids(plain))
+    assert daemon.listed() == [held, high, low, child, at_soon, at_late, plain]

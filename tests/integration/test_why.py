@@ -90,8 +90,9 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
     entry = quiet.daemon.reader.job(last).entry
     assert quiet.daemon.reader.ahead_of(entry, None, 100) == (1, False)
     assert quiet.daemon.reader.ahead_of(entry, "other", 100) == (0, False)
-    assert quiet.daemon.reader.ahead_of(entry, None, 3) == (0, True)
-    monkeypatch.setattr("jobd.inquiry._LOOKED_AT", 3)
+    assert quiet.daemon.reader.ahead_of(entry, None, 2) == (1, False)
+    assert quiet.daemon.reader.ahead_of(entry, None, 1) == (1, True)
+    monkeypatch.setattr("jobd.inquiry._LOOKED_AT", 1)
     row = quiet.daemon.reader.job(last)
     facts = Inquiry(quiet.daemon.ledger, quiet.daemon.reader).facts(row, 0.0)
-    assert (facts.ahead, facts.ahead_more) == (0, True)
+    assert (facts.ahead, facts.ahead_more) == (1, True)
