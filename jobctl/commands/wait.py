@@ -12,7 +12,8 @@ from jobctl.examples import example
 from jobctl.options import DURATION, as_json
 from jobctl.render import data, notices
 from jobctl.selecting import must_name, selects
-from jobd.contract.models import Selector, Waited
+from jobd.contract.errors import JobdError
+from jobd.contract.models import UNFINISHED, List, Selector, Waited
 
 if TYPE_CHECKING:
     from jobctl.client import Client
@@ -56,7 +57,11 @@ def command(
     code = _exit_code(waited, any_of=any_of)
     if as_json:
         data.verdict(waited, code)
-    _say(waited, any_of=any_of, timeout=timeout)
+    notices.missing(waited.missing)
+    if waited.done:
+        notices.verdict(waited, any_of=any_of)
+    else:
+        notices.timed_out(waited, _unfinished(client, waited), timeout or 0.0)
     return code
 
 
@@ -72,9 +77,10 @@ def _exit_code(waited: Waited, *, any_of: bool) -> int:
     return outcome.exit_code_of_all(waited, any_of=any_of)
 
 
-def _say(waited: Waited, *, any_of: bool, timeout: float | None) -> None:
-    notices.missing(waited.missing)
-    if waited.done:
-        notices.verdict(waited, any_of=any_of)
-    else:
-        notices.timed_out(waited, timeout or 0.0)
+def _unfinished(client: Client, waited: Waited) -> list[int]:
+    """The first of them, as far as they can be asked for now."""
+    left = List(selector=Selector(ids=waited.ids, states=[*UNFINISHED]), limit=notices.LISTED)
+    try:
+        return sorted(job.id for job in client.list(left).jobs)
+    except JobdError:
+        return []

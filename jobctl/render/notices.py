@@ -19,6 +19,8 @@ _VERDICTS: Final = 20
 _COMMAND_COLUMN: Final = 60
 _NOTICES: Final = 20
 """Jobs of which it is told one by one that nothing had to be done."""
+LISTED: Final = 20
+"""Jobs that have not finished whose ids are told."""
 _NAMES: Final = 20
 """Jobs of a manifest whose ids are told one by one."""
 
@@ -326,8 +328,12 @@ def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
     return f"{said}{padding}jobctl logs {job.id}"
 
 
-def timed_out(waited: Waited, seconds: float) -> None:
-    unfinished = waited.total - finished(waited)
+def timed_out(waited: Waited, unfinished: Sequence[int], seconds: float) -> None:
+    """`unfinished`: `LISTED` of them at most."""
+    count = waited.total - finished(waited)
+    which = f": {text.selector(unfinished)}" if unfinished else ""
+    more = ",…" if len(unfinished) < count and unfinished else ""
     streams.notice(
-        f"after {text.duration(seconds)} {unfinished:,} of {waited.total:,} have not finished"
+        f"after {text.duration(seconds)} {count:,} of {waited.total:,} have not finished"
+        f"{which}{more}"
     )

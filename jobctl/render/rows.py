@@ -76,7 +76,7 @@ def _left(job: Job) -> str:
     """What is left, or where nobody knows how long it has run."""
     if job.paused:
         return "paused"
-    return text.left(job.eta_s) if job.eta_s is not None else text.duration(job.run_s)
+    return text.left(job.eta_s) if job.eta_s else text.duration(job.run_s)
 
 
 def _row(job: Job, layout: _Layout, console: Console) -> Text:

@@ -49,7 +49,7 @@ def running(job: Job) -> str:
     parts = ["paused"] if job.paused else []
     if job.progress is not None:
         parts.append(text.percent(job.progress))
-    if job.eta_s is not None:
+    if job.eta_s:  # at 100% nothing is left
         parts.append(text.left(job.eta_s))
     return ", ".join(parts)
 

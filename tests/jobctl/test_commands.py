@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from jobctl.render.text import clock, moment
-from jobd.contract.errors import NotFound
+from jobd.contract.errors import NotFound, NotRunning
 from jobd.contract.models import (
     Acted,
     DaemonStatus,
@@ -389,7 +389,8 @@ def test_wait_json():
 
 
 def test_wait_json_when_the_time_ran_out():
-    client = FakeClient(wait=Waited(done=False, total=2, counts={State.RUNNING: 2}))
+    waited = Waited(done=False, total=2, counts={State.RUNNING: 2})
+    client = FakeClient(wait=waited, list=NotRunning("it has gone"))
     result = jobctl("wait", "--json", "--timeout", "0", "1-2", client=client)
     assert result.code == json.loads(result.stdout)["exit_code"] == 124
 
@@ -427,10 +428,12 @@ def test_unknown_job():
 
 
 def test_timeout():
-    client = FakeClient(wait=Waited(done=False, total=2, counts={State.RUNNING: 2}))
-    result = jobctl("wait", "--timeout", "0", "1-2", client=client)
+    waited = Waited(done=False, total=3, counts={State.RUNNING: 3}, ids=[(1, 3)])
+    left = Page(jobs=[job(1, "running"), job(3, "running")])
+    client = FakeClient(wait=waited, list=left)
+    result = jobctl("wait", "--timeout", "0", "1-3", client=client)
     assert result.code == 124
-    assert "2 of 2 have not finished" in result.stderr
+    assert result.stderr == "after 0.0s 3 of 3 have not finished: 1,3,…\n"
 
 
 def test_all_stays_the_same_jobs_while_one_waits():
