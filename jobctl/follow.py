@@ -35,13 +35,13 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     """Every page of a list; its limits are those of the whole.
 
     Jobs move while one page after the other is asked for. None is given twice, and a job that
-    slipped from a section still to come into one that was past comes at the end.
+    slipped from what was still to come into what was past comes at the end.
     """
     page = client.list(request)
     yield page
     if page.next is None:
         return
-    began, seen = page.seq, {job.id for job in page.jobs}
+    began, moves, seen = page.seq, page.moves, {job.id for job in page.jobs}
     rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
     for page in rest:  # the last one says up to which event it is true
         yield page
@@ -52,6 +52,9 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     if moved:
         selector = msgspec.structs.replace(request.selector, ids=ranges(moved), all=False)
         yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
+    if page.moves != moves:
+        # Its time has come, or what it waited for has: it stands further in front.
+        yield from _unseen(client, msgspec.structs.replace(request, running=0, finished=0), seen)
 
 
 def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:

@@ -72,7 +72,7 @@ from jobd.selection import Selection
 from jobd.service import Handler, Service
 from jobd.shares import Shares
 from jobd.slices import Slices
-from jobd.store.database import Anchor, open_writer
+from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.dependencies import Dependencies
 from jobd.store.evidence import faults_meanwhile, is_large, refuse_damaged
 from jobd.store.reader import Reader
@@ -146,7 +146,7 @@ class Daemon:
         undo = Undo()
         self._anchor = self._take_database()
         self._usage = Usage(paths.output)
-        self._connection = connection = open_writer(paths.database, durable=not paths.ephemeral)
+        self._connection = connection = self._open_database()
         self._store = Store(connection, config.env_exclude)
         self.reader = Reader(paths.database)
         if not config.state_is_private:
@@ -155,7 +155,7 @@ class Daemon:
         gpus = setup.config.gpus
         self.ledger = Ledger(
             undo, workers=self._workers(), next_id=self._last_id() + 1,
-            devices=Devices(gpus.devices, gpus.per_device),
+            devices=Devices(gpus.devices, gpus.per_device), moves=boot_us(),
         )  # fmt: skip
         self.agenda = Agenda(self._store, undo, self.timer)
         waiting = Waiting(self.ledger, self._store, self.agenda)
@@ -244,6 +244,12 @@ class Daemon:
             anchor.close()
             raise
         return anchor
+
+    def _open_database(self) -> Any:  # noqa: ANN401 - a connection of the store's own
+        paths = self.paths
+        connection = open_writer(paths.database, durable=not paths.ephemeral)
+        self._anchor.opened()
+        return connection
 
     def _refuse_damaged(self) -> None:
         paths = self.paths
@@ -363,7 +369,7 @@ class Daemon:
             log.warning("the lock %s was deleted, and is made anew", self.paths.lock)
 
     def _mend_log_of_store(self) -> None:
-        """Closing the database brings what is in its log into it: so the next daemon has it all."""
+        """What is in the log is brought into the database, and the next daemon begins a new log."""
         if self._link is not None and not self._anchor.has_log():
             log.warning("the log of the database was deleted: a new daemon begins another one")
             self.tell(News.RENEW)
@@ -442,6 +448,8 @@ class Daemon:
                 self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
         self.reader.close()
         self.writer.close()
+        if not self._anchor.has_log():
+            self._save_log()
         # The last connection that is closed makes its log a part of the one file.
         self._connection.close()
         ours = self._anchor.holds()
@@ -452,6 +460,13 @@ class Daemon:
         self.agenda.close()
         if clean and self.paths.ephemeral and ours:
             self._delete_ephemeral()
+
+    def _save_log(self) -> None:
+        """It was deleted: what is in it would go with the last of our connections."""
+        try:
+            save_log(self._connection)
+        except JobdError as error:
+            log.critical("what was confirmed last may be lost: %s", error)
 
     # --- requests about the daemon itself --------------------------------------------------------
 

@@ -32,17 +32,18 @@ class Footing:
         """Where the kernel has no inotify left to give, what is deleted goes unnoticed."""
         try:
             watch = kernel.Watch()
-            try:
-                watched = {
-                    (watch.add(os.fsencode(path.parent)), os.fsencode(path.name)): see_to
-                    for path, see_to in self._files.items()
-                }
-            except OSError:
-                watch.close()
-                raise
         except OSError as error:
             log.warning("files that are deleted will go unnoticed: %s", error)
             return
+        watched: dict[tuple[int, bytes], SeeTo] = {}
+        for path, see_to in self._files.items():
+            try:
+                number = watch.add(os.fsencode(path.parent))
+            except OSError as error:
+                # It may not be readable, as inotify wants it.
+                log.warning("should %s be deleted, it will go unnoticed: %s", path, error)
+            else:
+                watched[number, os.fsencode(path.name)] = see_to
         self._thread = threading.Thread(
             target=self._run, args=(watch, watched), name="footing", daemon=True
         )

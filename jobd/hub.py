@@ -71,6 +71,8 @@ class Hub:
         finally:
             with self._lock:
                 self._awaited.remove(concerns)
+            # What was spared for them need not be any longer.
+            self.on_finish()
 
     def awaited(self, job: int) -> bool:
         with self._lock:

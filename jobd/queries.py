@@ -92,7 +92,7 @@ class Queries:
 
     def list(self, request: List) -> Page:
         rows: list[JobRow] = []
-        seq = self._hub.last_event
+        seq, moves = self._hub.last_event, self._ledger.moves
         place: Place | None = Place.of(request.cursor)
         # A job that starts or ends meanwhile must not slip from one section into one passed by.
         with self._reader.pages() as page:
@@ -111,6 +111,8 @@ class Queries:
             busy=self._ledger.busy,
             missing=self._selection.missing(request.selector) if request.cursor is None else [],
             seq=seq,
+            # The first page says how it was before, the others how it is behind them.
+            moves=moves if request.cursor is None else self._ledger.moves,
         )
 
     # --- show -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Final
 from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.errors import JobdError
+from jobd.contract.models import State
 from jobd.contract.paths import Paths
 from jobd.core.retention import Finished, Kept, Policy
 from jobd.hub import Hub
@@ -161,17 +162,22 @@ class Keeper:
 
     def _choose(self, kept: Kept) -> list[Finished]:
         """The next slice of unwanted jobs; none: the timer is set for the next one to be."""
-        oldest = [
-            job
-            for state in self._policy.states(kept)
-            for job in self._reader.oldest_finished(state, _JOBS)
-            if not self._hub.awaited(job.id)
-        ]
+        oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
         chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
         if len(chosen) < _JOBS:
             # This was the last slice of the round.
             self._set_alarm(self._policy.next_expiry(job for job in oldest if job not in chosen))
         return chosen
+
+    def _oldest(self, state: State) -> list[Finished]:
+        """A slice, without those that somebody waits for."""
+        limit = _JOBS
+        while True:
+            found = self._reader.oldest_finished(state, limit)
+            free = [job for job in found if not self._hub.awaited(job.id)]
+            if len(free) >= _JOBS or len(found) < limit:
+                return free[:_JOBS]
+            limit *= 4
 
     def _remove(self, chosen: list[Finished]) -> Kept:
         """In the writer's transaction."""

@@ -78,6 +78,8 @@ class Supervisor:
         while True:
             self._pass_gate()
             status = self._serve() if self._start_daemon() else 1
+            if status < 0:
+                _say(f"the daemon, pid {self._daemon}, was ended by signal {-status}")
             self._daemon = 0
             crash_point("daemon-died")
             if status == EXIT_RENEW:

@@ -34,6 +34,9 @@ class Waiting:
         when = before.due if due is None else due or None
         reason = waiting_reason(held=held, unmet=unmet, due=when, failures=before.failures)
         self._store.waits(before.job, held=held, unmet=unmet, due=when, reason=reason)
+        if before.reason is not None and (reason, when) != (before.reason, before.due):
+            # Without an event of its own; one that was edited has one.
+            self._ledger.moved()
         if before.reason == QUEUED != reason:
             self._ledger.withdraw(before.entry)
         elif before.reason != QUEUED == reason and not self._store.is_staged(before.job):

@@ -267,6 +267,8 @@ def verdict(waited: Waited, *, any_of: bool = False) -> None:
     elif any_of and waited.jobs:
         for job in waited.jobs[:_VERDICTS]:
             streams.notice(sentence(job) + _last(job, waited.last_lines))
+        if finished(waited) > _VERDICTS:
+            streams.notice(f"and {finished(waited) - _VERDICTS:,} more")
     elif waited.total:
         _verdict_of_many(waited)
     elif not waited.missing:

@@ -343,6 +343,8 @@ class Page(View, frozen=True, kw_only=True):
     """Single ids that were asked for and do not exist."""
     seq: int | None = None
     """What has happened up to this event is in it. None: the daemon does not say."""
+    moves: int | None = None
+    """Another number than on the page before: waiting jobs have changed places without an event."""
 
 
 class Show(Record, frozen=True, kw_only=True):

@@ -39,7 +39,13 @@ class Ledger:
     """Also the `Room` of the ready queue."""
 
     def __init__(
-        self, undo: Undo, *, workers: int, next_id: int, devices: Devices | None = None
+        self,
+        undo: Undo,
+        *,
+        workers: int,
+        next_id: int,
+        devices: Devices | None = None,
+        moves: int = 0,
     ) -> None:
         self._undo = undo
         self.queue = ReadyQueue()
@@ -47,6 +53,8 @@ class Ledger:
         self.workers = workers
         """How many jobs of weight 1 may run at a time."""
         self.next_id = next_id
+        self.moves = moves
+        """Grows whenever a pending job gets another place; of no meaning in itself."""
         self.draining = False
         self.groups: dict[str, Share] = {DEFAULT_GROUP: Share()}
         self.devices = devices or Devices()
@@ -105,6 +113,17 @@ class Ledger:
         return QUEUED
 
     # --- waiting --------------------------------------------------------------------------
+
+    def moved(self) -> None:
+        """A pending job has another place among the others.
+
+        Counted before the commit and behind it: whoever compares two looks misses none.
+        """
+        self._count_move()
+        self._undo.add(lambda: None, self._count_move)
+
+    def _count_move(self) -> None:
+        self.moves += 1
 
     def reserve_ids(self, count: int) -> int:
         """The first of `count` consecutive new ids. Never given out again, even if undone."""

@@ -15,6 +15,8 @@ from jobd.contract.errors import StoreFailed, StoreGone
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
 SEE_CHECK: Final = "Nothing was changed; see what is wrong with it: jobd check"
+_SAVES: Final = 6
+"""Tries to bring the log into the database, each as long as `_BUSY_MS`."""
 _WAL_BYTES: Final = 16 * 1024 * 1024
 """What the write-ahead log keeps of the disk once it has been copied into the database."""
 
@@ -71,6 +73,7 @@ class Anchor:
         Raises: StoreFailed (another daemon has it), OSError.
         """
         self._path = path
+        self._beside: dict[str, tuple[int, int] | None] = {}
         try:
             create(path)
         except sqlite3.Error as error:
@@ -101,9 +104,19 @@ class Anchor:
         except OSError:
             return False
 
+    def opened(self) -> None:
+        """The writer has opened the database: from now on its log and index are those of now."""
+        self._beside = {path: _identity(path) for path in self._logs()}
+
     def has_log(self) -> bool:
-        """Log and index of an open database are where they belong."""
-        return all(os.path.exists(f"{self._path}{suffix}") for suffix in ("-wal", "-shm"))
+        """Log and index are still those that the writer has open.
+
+        Whoever opens the database anew, as readers do, makes new ones in the place of deleted ones.
+        """
+        return all(_identity(path) == found for path, found in self._beside.items())
+
+    def _logs(self) -> list[str]:
+        return [f"{self._path}{suffix}" for suffix in ("-wal", "-shm")]
 
     def is_deleted(self) -> bool:
         """It has no name any more, and so cannot come back."""
@@ -112,6 +125,29 @@ class Anchor:
     def close(self) -> None:
         """After the last connection."""
         os.close(self._descriptor)
+
+
+def save_log(connection: sqlite3.Connection) -> None:
+    """Bring all that is in the log into the database, for when the log itself is deleted.
+
+    Waits for readers. Raises: StoreFailed (they kept it from that).
+    """
+    try:
+        for _ in range(_SAVES):
+            busy, frames, saved = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if not busy and frames == saved:
+                return
+    except sqlite3.Error as error:
+        raise StoreFailed(f"the log of the database could not be saved: {error}") from error
+    raise StoreFailed("the log of the database could not be saved: somebody reads it without end")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _holder(path: Path) -> str:

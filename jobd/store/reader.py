@@ -64,7 +64,7 @@ class Reader:
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
-            connection = open_reader(self._path)
+            connection = self._opened()
         try:
             yield connection
         except sqlite3.Error as error:
@@ -74,6 +74,12 @@ class Reader:
                 self._idle.put(connection)
             else:
                 connection.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return open_reader(self._path)
+        except sqlite3.Error as error:
+            raise unreadable(self._path, error) from error
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with self._connection() as connection:

@@ -1,13 +1,16 @@
 """What the daemon stands on is deleted under it: its socket, its lock, its database, its home."""
 
+import contextlib
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 
 from jobctl.client import Client
-from jobd.contract.errors import StoreGone
+from jobd.contract.errors import JobdError, StoreGone
+from jobd.contract.models import List
 from jobd.contract.paths import is_supervised
 from tests.helpers import wait_until
 
@@ -125,18 +128,36 @@ def test_a_stop_is_over_when_the_daemon_is_though_the_lock_was_deleted(running):
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 def test_the_log_of_the_database_is_deleted_and_nothing_is_lost(running, suffix):
+    """While others read: they have it open still, and make new files in the place of the old."""
     gate = running.gate()
     job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
     running.await_lines("ran", 1)
-    old = running.status().pid
+    for _ in range(30):
+        running.jobctl("submit", "--hold", "--array", "1-20", "true")
+    old, enough = running.status().pid, threading.Event()
+
+    def read_on():
+        with running.client() as client:
+            while not enough.is_set():
+                with contextlib.suppress(JobdError):
+                    client.list(List(limit=500))
+
+    readers = [threading.Thread(target=read_on) for _ in range(8)]
+    for reader in readers:
+        reader.start()
     running.paths.database.with_name(f"jobd.db{suffix}").unlink()
     new = running.answers_anew(old).pid
-    held = running.submit("true")
+    enough.set()
+    for reader in readers:
+        reader.join()
     running.kill(new)
+    last = running.submit("true")
     gate.open()
-    found = running.wait(job, held)
-    assert [found[job].exit_code, found[held].exit_code] == [3, 0]
+    assert running.wait(job)[job].exit_code == 3
+    assert running.wait(last)[last].exit_code == 0
     assert running.lines("ran") == [""]
+    assert running.status().jobs["pending"] == 600
+    assert running.paths.log.read_text().count("started: pid") == 3
     assert running.jobd("check").returncode == 0
 
 

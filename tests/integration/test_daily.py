@@ -11,6 +11,7 @@ from jobd.contract.models import (
     List,
     Options,
     Output,
+    Pause,
     Selector,
     State,
     Submit,
@@ -171,3 +172,23 @@ def test_a_job_that_stays_failed_for_another_reason_keeps_its_place(daemon):
     daemon.client.restart(ids(*(one for one in bad if one != other)))
     wait_until(lambda: daemon.job(job).reason == f"dependency failed: {other}")
     assert daemon.job(job).finished_at == before.finished_at
+
+
+def test_who_gets_to_the_front_while_a_list_is_read_is_in_it(make):
+    """Nothing is told of that in the history: what it waited for has ended, that is all."""
+    daemon = make(groups={"g": {"workers": 1}})
+    daemon.client.pause(Pause(group="g"))
+    parent = daemon.client.submit(submit_of("exec sleep 1000")).first
+    child = msgspec.structs.replace(
+        submit_of("true"), options=Options(group="g", after_any=[(parent, parent)])
+    )
+    child = daemon.client.submit(child).first
+    many = msgspec.structs.replace(daemon.many("true", 1200), options=Options(group="g"))
+    last = daemon.client.submit(many).last
+    pages = follow.pages(daemon.client, List(selector=Selector(states=[State.PENDING])))
+    seen = [job.id for job in next(pages).jobs]
+    daemon.client.stop(ids(parent))
+    wait_until(lambda: daemon.job(child).reason == "group paused")
+    seen += [job.id for page in pages for job in page.jobs]
+    assert child in seen
+    assert len(seen) == len(set(seen)) == last - parent

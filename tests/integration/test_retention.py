@@ -1,10 +1,11 @@
 """What is kept stays within its limits; what has not finished or is waited for is not touched."""
 
+import threading
 import time
 
 import pytest
 
-from jobd.contract.models import Events, Selector, State
+from jobd.contract.models import Events, Selector, State, Wait
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 
@@ -78,6 +79,31 @@ def test_one_after_the_other_is_too_old_though_nothing_else_happens(make):
     daemon.wait(second)
     assert (daemon.job(second).finished_at - done).total_seconds() > 0.3
     assert left(daemon) == []
+
+
+def test_what_somebody_waited_for_goes_when_nobody_does_any_more(make):
+    """And those that are newer need not wait for it."""
+    daemon = make(workers=0, retention={"max_jobs": 5})
+    running = daemon.submit("exec sleep 1000")
+    done = [daemon.submit("true") for _ in range(40)]
+    waiting = threading.Event()
+    client = daemon.connect()
+
+    def wait():
+        waiting.set()
+        client.wait(Wait(selector=Selector(ids=[(running, done[-1])]), wait=20.0))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert waiting.wait(10)
+    wait_until(lambda: daemon.daemon.hub.awaited(done[-1]))
+    daemon.client.workers(3)
+    daemon.wait(*[daemon.submit("true") for _ in range(20)])
+    left_over = lambda: [job for job in daemon.listed() if job > done[-1]]  # noqa: E731
+    wait_until(lambda: len(left_over()) <= 5)
+    daemon.client.stop(ids(running))
+    thread.join()
+    wait_until(lambda: len(daemon.listed()) <= 5)
 
 
 def test_each_state_by_itself(make):
