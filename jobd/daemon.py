@@ -38,7 +38,7 @@ from jobd.contract.models import (
     Status,
     View,
 )
-from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
+from jobd.contract.paths import JOB_VARIABLES, Paths, identity, make_private
 from jobd.contract.version import VERSION
 from jobd.core.devices import Devices
 from jobd.core.ledger import Ledger, Share
@@ -230,7 +230,7 @@ class Daemon:
             make_private(directory)
         for directory in (paths.output, paths.progress, paths.scripts):
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._home = os.stat(paths.state)
+        self._home = identity(paths.state)
 
     def _take_database(self) -> Anchor:
         """Ours alone, before anybody looks into it; made only where none should be."""
@@ -355,10 +355,7 @@ class Daemon:
 
     def _is_home(self) -> bool:
         """Whether the state directory is the one that we began in."""
-        try:
-            return os.path.samestat(os.stat(self.paths.state), self._home)
-        except OSError:
-            return False
+        return identity(self.paths.state) == self._home
 
     def _mend_lock(self) -> None:
         """Without it nobody would know that we are there. Raises: OSError.

@@ -1,7 +1,7 @@
 """What a daemon stands on: files that somebody may delete under it, such as a cleaner of /tmp.
 
-The kernel tells when one of them goes (inotify(7)); until then nothing is done. What can be made
-anew is: the socket, the lock. What cannot, the database, is told, and nothing pretends to be saved.
+The kernel tells when one of them goes (inotify(7)); until then nothing is done. What then becomes
+of each is for whoever hands it in: sockets, lock and log are made anew, the database cannot be.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 class Footing:
     def __init__(self, files: Mapping[Path, SeeTo]) -> None:
-        """What sees to each of them when it may have been taken away."""
+        """By path, what sees to each when it may have been taken away."""
         self._files = files
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None

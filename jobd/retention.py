@@ -161,7 +161,7 @@ class Keeper:
         return len(chosen) == _JOBS
 
     def _choose(self, kept: Kept) -> list[Finished]:
-        """The next slice of unwanted jobs; none: the timer is set for the next one to be."""
+        """The next slice of unwanted jobs. Behind the last one the timer is set for the next."""
         oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
         chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
         if len(chosen) < _JOBS:

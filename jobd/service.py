@@ -40,7 +40,7 @@ from jobd.contract.errors import (
     VersionMismatch,
 )
 from jobd.contract.models import Record, View
-from jobd.contract.paths import Paths, ShortAddress
+from jobd.contract.paths import Paths, ShortAddress, identity
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
 from jobd.sparing import Sparing
@@ -390,21 +390,13 @@ class _Listener(socket.socket):
         with ShortAddress(path) as address:
             self.bind(address)
             os.chmod(address, mode)
-        self._file = _identity(path)
+        self._file = identity(path)
         self.listen(256)
         self.setblocking(False)  # noqa: FBT003
 
     def is_at(self, path: Path) -> bool:
         """Whether it is still what its path leads to."""
-        return self._file is not None and self._file == _identity(path)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return self._file is not None and self._file == identity(path)
 
 
 def _free(path: Path) -> None:

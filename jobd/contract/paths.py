@@ -166,6 +166,15 @@ def connect(path: Path) -> socket.socket:
     return sock
 
 
+def identity(path: Path | str) -> tuple[int, int] | None:
+    """Which file it is that a path leads to just now; None: none that can be seen."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_supervised(socket_path: Path) -> bool:
     """Whether somebody holds the lock beside a socket: if nobody answers there now, one will."""
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jobd.contract.errors import StoreFailed, StoreGone
+from jobd.contract.paths import identity
 
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
@@ -106,14 +107,14 @@ class Anchor:
 
     def opened(self) -> None:
         """The writer has opened the database: from now on its log and index are those of now."""
-        self._beside = {path: _identity(path) for path in self._logs()}
+        self._beside = {path: identity(path) for path in self._logs()}
 
     def has_log(self) -> bool:
         """Log and index are still those that the writer has open.
 
         Whoever opens the database anew, as readers do, makes new ones in the place of deleted ones.
         """
-        return all(_identity(path) == found for path, found in self._beside.items())
+        return all(identity(path) == found for path, found in self._beside.items())
 
     def _logs(self) -> list[str]:
         return [f"{self._path}{suffix}" for suffix in ("-wal", "-shm")]
@@ -140,14 +141,6 @@ def save_log(connection: sqlite3.Connection) -> None:
     except sqlite3.Error as error:
         raise StoreFailed(f"the log of the database could not be saved: {error}") from error
     raise StoreFailed("the log of the database could not be saved: somebody reads it without end")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _holder(path: Path) -> str:

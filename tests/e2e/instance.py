@@ -191,6 +191,14 @@ class Instance:
         """Wait for the daemon that follows the one whose pid is `old`."""
         return wait_until(lambda: (s := self.answers()).pid != old and s, PATIENCE)
 
+    def drain(self, gate):
+        """`jobd stop`, under way: it waits for a job that waits for the gate."""
+        self.submit(f"echo >>ran; read _ <{gate.path}")
+        self.await_lines("ran", 1)
+        stop = self.begin("jobd", "stop")
+        wait_until(lambda: self.status().draining)
+        return stop
+
     def connections(self):
         """How many clients are connected: accepted sockets bear the listener's path."""
         with open("/proc/net/unix") as table:

@@ -120,10 +120,7 @@ def test_a_stream_that_is_full_changes_no_outcome(running):
 
 def test_what_drains_says_so_to_whoever_starts_it(running):
     gate = running.gate()
-    running.submit(f"echo >>ran; read _ <{gate.path}")
-    running.await_lines("ran", 1)
-    stop = running.begin("jobd", "stop")
-    wait_until(lambda: running.status().draining)
+    stop = running.drain(gate)
     said = running.jobd("start")
     assert "is already running" in said.stdout
     assert "it is shutting down and takes no new jobs" in said.stderr

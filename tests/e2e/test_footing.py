@@ -114,10 +114,7 @@ def test_a_log_that_is_moved_away_is_begun_anew(running):
 
 def test_a_stop_is_over_when_the_daemon_is_though_the_lock_was_deleted(running):
     gate = running.gate()
-    running.submit(f"echo >>ran; read _ <{gate.path}")
-    running.await_lines("ran", 1)
-    stop = running.begin("jobd", "stop")
-    wait_until(lambda: running.status().draining)
+    stop = running.drain(gate)
     running.paths.lock.unlink()
     wait_until(lambda: is_supervised(running.paths.socket))
     assert stop.poll() is None
