@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import MARK, processes_with, wait_until
+from tests.users import _made, users  # noqa: F401 - fixtures
 
 _SETTLE = 5.0
 """Seconds that processes have at the end to leave by themselves."""
