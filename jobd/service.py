@@ -13,7 +13,6 @@ import re
 import resource
 import select
 import socket
-import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -40,9 +39,10 @@ from jobd.contract.errors import (
     VersionMismatch,
 )
 from jobd.contract.models import Record, View
-from jobd.contract.paths import Paths, ShortAddress, identity
+from jobd.contract.paths import Paths
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
+from jobd.listener import Listener, make_room
 from jobd.sparing import Sparing
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class Service:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._listeners: dict[Path, _Listener] = {}
+        self._listeners: dict[Path, Listener] = {}
         """The owner's own, and the one for others where there is one."""
         self._closed = False
 
@@ -201,10 +201,17 @@ class Service:
         The lock is ours, so a socket of ours that is there is a leftover.
         """
         if self._shared is not None:
-            _free(self._shared)
+            make_room(self._shared)
         self._paths.socket.unlink(missing_ok=True)
-        for path in self.sockets:
-            self._listeners[path] = self._listener(path)
+        try:
+            for path in self.sockets:
+                self._listeners[path] = self._listener(path)
+        except BaseException:
+            while self._listeners:
+                _, listener = self._listeners.popitem()
+                listener.remove()
+                listener.close()
+            raise
         threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
 
     @property
@@ -215,7 +222,8 @@ class Service:
     def mend(self, path: Path) -> None:
         """Where somebody has deleted a socket, listen anew; who is connected stays so.
 
-        Raises: OSError (also where something else lies there).
+        Raises: OSError (also where something else lies there), JobdError (others can by now change
+        the way to it).
         """
         listener = self._listeners.get(path)
         if self._closed or listener is None or listener.is_at(path):
@@ -224,26 +232,23 @@ class Service:
         os.write(self._wake_w, b"x")
         log.warning("the socket %s was deleted, and is made anew", path)
 
-    def _listener(self, path: Path) -> _Listener:
+    def _listener(self, path: Path) -> Listener:
         # Everybody may knock at the second: who it is the kernel tells, and strangers are let go
         # unheard.
-        return _Listener(path, 0o600 if path == self._paths.socket else 0o666)
+        return Listener(path, 0o600 if path == self._paths.socket else 0o666)
 
     def close(self) -> None:
         """Take no more connections; requests under way are answered."""
         self._closed = True
         os.write(self._wake_w, b"x")
-        for path, listener in self._listeners.items():
-            # In a directory that was deleted and made anew the socket is another daemon's.
-            if listener.is_at(path):
-                with suppress(OSError):
-                    path.unlink()
+        for listener in self._listeners.values():
+            listener.remove()
 
     def _accept_all(self) -> None:
         while not self._closed:
             self._accept_from({each.fileno(): each for each in self._listeners.values()})
 
-    def _accept_from(self, listeners: dict[int, _Listener]) -> None:
+    def _accept_from(self, listeners: dict[int, Listener]) -> None:
         """Until they are others."""
         poll = select.poll()
         for number in (*listeners, self._wake_r):
@@ -259,7 +264,7 @@ class Service:
             if self._closed or listener not in self._listeners.values():
                 listener.close()
 
-    def _accept(self, listener: _Listener) -> None:
+    def _accept(self, listener: Listener) -> None:
         if self._closed:
             return
         try:
@@ -306,7 +311,7 @@ class Service:
             self._sparing.warning("user %s was refused", login(peer_of(sock)[0]))
         return caller
 
-    def _turn_one_away(self, listener: _Listener) -> None:
+    def _turn_one_away(self, listener: Listener) -> None:
         """No descriptor left: accept with the spare one and close, or the caller would hang."""
         os.close(self._spare)
         with suppress(OSError):
@@ -379,46 +384,3 @@ def _places(descriptors: int) -> int:
     if descriptors == resource.RLIM_INFINITY:
         return _MAX_CLIENTS
     return max(1, min(_MAX_CLIENTS, max(descriptors // 2, descriptors - _OTHER_FILES)))
-
-
-class _Listener(socket.socket):
-    """Raises: OSError."""
-
-    def __init__(self, path: Path, mode: int) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.path = path
-        with ShortAddress(path) as address:
-            self.bind(address)
-            os.chmod(address, mode)
-        self._file = identity(path)
-        self.listen(256)
-        self.setblocking(False)  # noqa: FBT003
-
-    def is_at(self, path: Path) -> bool:
-        """Whether it is still what its path leads to."""
-        return self._file is not None and self._file == identity(path)
-
-
-def _free(path: Path) -> None:
-    """Make room for the socket for others: what an earlier daemon left there goes, nothing else.
-
-    Raises: JobdError (something else lies there, somebody listens there, or it cannot be made).
-    """
-    where = f"[access] socket = {str(path)!r}"
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise JobdError(f"{where}: there is no directory {path.parent}") from None
-        return
-    except OSError as error:
-        raise JobdError(f"{where}: {error.strerror}") from error
-    if not stat.S_ISSOCK(found.st_mode):
-        raise JobdError(f"{where}: something else lies there; name another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, ShortAddress(path) as address:
-        if probe.connect_ex(address) == 0:
-            raise JobdError(f"{where}: somebody listens there already; name another path")
-    try:
-        path.unlink()
-    except OSError as error:
-        raise JobdError(f"{where}: {error.strerror}") from error

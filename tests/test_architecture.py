@@ -66,7 +66,8 @@ ROOMS: dict[str, set[str]] = {
     "access": {"contract"} | LEAVES,
     "footing": LEAVES,
     "hosts": {"contract"},
-    "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
+    "listener": {"contract"},
+    "service": {"contract", "manager", "queries", "access", "listener", "views"} | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS)
