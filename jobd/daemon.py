@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import queue
-import shutil
 import signal
 import socket
 import sys
@@ -38,6 +37,7 @@ from jobd.contract.models import (
     Status,
     View,
 )
+from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
 from jobd.contract.paths import JOB_VARIABLES, Paths, identity, make_private
 from jobd.contract.version import VERSION
 from jobd.core.devices import Devices
@@ -223,14 +223,29 @@ class Daemon:
         if self._setup.established and not paths.database.exists():
             raise StoreGone(f"the database {paths.database} was deleted while jobd ran")
         if paths.ephemeral and self._setup.fresh:
-            if paths.database.exists():
-                Anchor(paths.database).close()  # refused where another daemon has it
-            self._delete_ephemeral()
+            self._forget_earlier()
         for directory in (paths.state, paths.data, paths.database.parent):
             make_private(directory)
         for directory in (paths.output, paths.progress, paths.scripts):
-            directory.mkdir(mode=0o700, exist_ok=True)
+            os.close(make_directory(directory))
         self._home = identity(paths.state)
+
+    def _forget_earlier(self) -> None:
+        """What another daemon in memory, that was killed, has left.
+
+        Raises: NotOurs (somebody else has put something in its place), StoreFailed, OSError.
+        """
+        paths = self.paths
+        try:
+            for directory in (paths.data, paths.memory):
+                check_way(directory)  # before anything in it is opened
+            if paths.database.exists():
+                Anchor(paths.database).close()  # refused where another daemon has it
+            self._delete_ephemeral()
+        except NotOurs as error:
+            raise NotOurs(
+                f"{error.message}; start without --ephemeral, or name another JOBD_HOME"
+            ) from error
 
     def _take_database(self) -> Anchor:
         """Ours alone, before anybody looks into it; made only where none should be."""
@@ -258,8 +273,9 @@ class Daemon:
         refuse_damaged(paths.database, output=output, same_boot=is_of_this_boot(paths.board))
 
     def _delete_ephemeral(self) -> None:
+        """Raises: NotOurs, OSError."""
         for directory in {self.paths.data, self.paths.memory}:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_directory(directory)
 
     def _last_id(self) -> int:
         """A database that was restored from an older copy does not know all jobs that there were;
@@ -348,7 +364,7 @@ class Daemon:
         elif self.paths.database.exists():
             try:
                 mend()
-            except OSError as error:
+            except (OSError, JobdError) as error:
                 log.warning("what was deleted cannot be made anew yet: %s", error)
                 again = min(2 * pause, _LONGEST_RETRY_S)
                 self.timer.after(pause, lambda: self._mend(mend, again))
@@ -456,7 +472,8 @@ class Daemon:
         self.courier.close()
         self.agenda.close()
         if clean and self.paths.ephemeral and ours:
-            self._delete_ephemeral()
+            with contextlib.suppress(JobdError, OSError):
+                self._delete_ephemeral()
 
     def _save_log(self) -> None:
         """It was deleted: what is in it would go with the last of our connections."""

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import signal
+import stat
 import struct
 import sys
 import time
@@ -335,6 +336,20 @@ def _checked(result: int) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def open_lock(path: str | os.PathLike[str]) -> int:
+    """The file of a lock, made if it is not there (0600). A link in its place is not followed.
+
+    Raises: OSError (also where it is no file, or another user's, who could hold it for ever).
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "is not a file of yours", os.fspath(path))
+    return descriptor
 
 
 def boot_id() -> str:

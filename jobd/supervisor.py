@@ -391,13 +391,18 @@ def main() -> int:
         if int(name) > 2:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(name), False)
-    if "lock" not in plan:
-        plan["lock"] = os.open(plan["lock_path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     supervisor = Supervisor(plan)
     try:
+        if "lock" not in plan:
+            plan["lock"] = kernel.open_lock(plan["lock_path"])
         fcntl.flock(plan["lock"], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says
+        return 1
+    except OSError as error:
+        wrong = f"cannot use the lock {plan['lock_path']}: {error.strerror}"
+        _say(wrong)
+        supervisor._tell(f"failed {wrong}")  # noqa: SLF001 - the same
         return 1
     return supervisor.run()
 

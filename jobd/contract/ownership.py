@@ -15,6 +15,7 @@ import os
 import pwd
 import stat
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,46 @@ def open_owned(path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None
         os.close(found)
 
 
+def make_directory(path: Path) -> int:
+    """An O_PATH descriptor of a directory that belongs to us or to root.
+
+    Where it is not there, it and those above it are made: 0700 from their first moment, whatever
+    the umask. Not at the end of a link that leads nowhere: what should be there may not be mounted
+    yet. The caller closes the descriptor.
+
+    Raises: NotOurs (names what on the way is whose), OSError.
+    """
+    found = _walk(path, os.geteuid(), make=True)
+    if not stat.S_ISDIR(os.fstat(found).st_mode):
+        os.close(found)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    return found
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a directory of ours with all that is in it, as far as that is possible.
+
+    No link is followed, neither in its place nor in it. Nothing there is no error.
+
+    Raises: NotOurs (somebody else can change the way, or has put something there), OSError.
+    """
+    import shutil
+
+    try:
+        parent = open_owned(path.parent, os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        found = os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+        refuse_strangers(found, str(path), os.geteuid())
+        # Beginning with this very directory: a link is not gone through (shutil.rmtree).
+        shutil.rmtree(path.name, ignore_errors=True, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+
+
 def check_way(path: Path, *, owner: int | None = None) -> None:
     """Whether nobody but `owner` and root can change what `path` leads to, as far as it exists.
 
@@ -66,12 +107,17 @@ def check_way(path: Path, *, owner: int | None = None) -> None:
 
 def refuse_strangers(found: os.stat_result, where: str, owner: int) -> None:
     """Raises: NotOurs (it belongs neither to `owner` nor to root, or others can write it)."""
-    if found.st_uid != owner and found.st_uid not in _roots():
+    if not belongs_to(found, owner):
         raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}")
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
     if not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         raise NotOurs(f"not permitted: other users can write {where}; chmod go-w {where}")
+
+
+def belongs_to(found: os.stat_result, owner: int) -> bool:
+    """To `owner` or to root."""
+    return found.st_uid == owner or found.st_uid in _roots()
 
 
 def others_can_write(found: os.stat_result) -> bool:
@@ -90,17 +136,22 @@ def _is_private_group(gid: int, uid: int) -> bool:
     return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
-def _walk(path: Path, owner: int) -> int:
-    """An O_PATH descriptor of where the path leads. Raises: NotOurs, OSError."""
+def _walk(path: Path, owner: int, *, make: bool = False) -> int:
+    """An O_PATH descriptor of where the path leads. Raises: NotOurs, OSError.
+
+    `make`: directories that are missing are made, but not where a link leads.
+    """
     absolute = os.path.abspath(path) if ".." not in path.parts else os.path.join(os.getcwd(), path)
     left = deque(part for part in Path(absolute).parts[1:] if part != ".")
-    links = 0
+    links, of_links = 0, len(left)
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     way = "/"
     try:
         refuse_strangers(os.fstat(here), way, owner)
         while left:
             name = left.popleft()
+            if make and len(left) < of_links:
+                _make_missing(here, name)
             there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             where = os.path.normpath(os.path.join(way, name))
             found = os.fstat(there)
@@ -120,11 +171,33 @@ def _walk(path: Path, owner: int) -> int:
             if os.path.isabs(target):
                 os.close(here)
                 here, way = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "/"
+            of_links = min(of_links, len(left))
             left.extendleft(reversed([p for p in Path(target).parts if p not in ("/", ".")]))
     except BaseException:
         os.close(here)
         raise
     return here
+
+
+def _make_missing(here: int, name: str) -> None:
+    """A directory where nothing is: 0700 from its first moment, whatever the umask.
+
+    Raises: OSError.
+    """
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=here, follow_symlinks=False)
+        return
+    try:
+        os.mkdir(name, 0o700, dir_fd=here)
+    except FileExistsError:
+        return  # somebody was quicker: it is looked at like all that was there before
+    made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    try:
+        found = os.fstat(made)
+        if found.st_uid == os.geteuid() and ~found.st_mode & stat.S_IRWXU:
+            os.chmod(f"/proc/self/fd/{made}", 0o700)  # the umask took away what is ours
+    finally:
+        os.close(made)
 
 
 def _refuse_circles(links: int, path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jobd import kernel
 from jobd.kernel import Exit
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Link:
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(self._held), os.stat(path)):
                 return False
-        made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        made = kernel.open_lock(path)
         try:
             fcntl.flock(made, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.dup2(made, self._held, inheritable=False)

@@ -1,0 +1,153 @@
+"""Directories of ours: how they are made, closed, refused and deleted. Second users: tests/e2e."""
+
+import os
+import stat
+
+import pytest
+
+from jobd.contract import paths
+from jobd.contract.errors import JobdError
+from jobd.contract.ownership import NotOurs, make_directory, remove_directory
+from jobd.contract.paths import make_private
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def umask():
+    """A function that sets it for this test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_each_directory_that_is_made_is_ours_alone_whatever_the_umask(home, umask, mask):
+    umask(mask)
+    make_private(home / "a/b/c")
+    umask(0o022)
+    assert [mode_of(home / path) for path in ("a", "a/b", "a/b/c")] == [0o700] * 3
+
+
+def test_it_is_so_from_the_first_moment(home, umask, monkeypatch):
+    seen = []
+    mkdir = os.mkdir
+
+    def watched(path, mode=0o777, **options):
+        mkdir(path, mode, **options)
+        seen.append(stat.S_IMODE(os.stat(path, dir_fd=options.get("dir_fd")).st_mode))
+
+    monkeypatch.setattr(os, "mkdir", watched)
+    umask(0)
+    make_private(home / "a/b")
+    assert seen == [0o700, 0o700]
+
+
+def test_directories_that_were_there_stay_as_they_are(home):
+    (home / "a").mkdir(mode=0o755)
+    make_private(home / "a/b")
+    assert (mode_of(home / "a"), mode_of(home / "a/b")) == (0o755, 0o700)
+
+
+def test_what_holds_other_things_is_not_closed_to_others(home):
+    www = home / "www"
+    www.mkdir(mode=0o755)
+    (www / "index.html").touch()
+    (home / "link").symlink_to(www)
+    for path in (www, home / "link"):
+        with pytest.raises(JobdError, match=r"holds other things and is open.*JOBD_HOME.*chmod"):
+            make_private(path)
+    assert mode_of(www) == 0o755
+    assert os.listdir(www) == ["index.html"]
+    make_private(www / "jobd")
+    www.chmod(0o700)
+    make_private(www)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["config.toml"],
+        ["config.toml", "config.toml~", ".config.toml.swp"],
+        ["lost+found"],
+        ["jobd.db", "notes.txt"],
+        ["output", "jobctl-crash-20260101T000000-1.log", "config.toml"],
+    ],
+)
+def test_what_is_empty_or_an_instance_is_closed(home, names):
+    place = home / "place"
+    place.mkdir(mode=0o755)
+    for name in names:
+        (place / name).touch()
+    make_private(place)
+    assert mode_of(place) == 0o700
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_no_matter(home, monkeypatch):
+    """A daemon that runs makes and deletes files all the time."""
+    place = home / "place"
+    make_private(place)
+    (place / "jobd.log.new").touch()
+
+    def too_late(name):
+        (place / name).unlink()
+        return True
+
+    monkeypatch.setattr(paths, "_is_ours", too_late)
+    make_private(place)
+    assert os.listdir(place) == []
+
+
+def test_where_others_can_write_nothing_is_made(home):
+    (home / "open").mkdir()
+    (home / "open").chmod(0o777)
+    with pytest.raises(NotOurs, match=r"other users can write .*open; chmod go-w .*JOBD_HOME"):
+        make_private(home / "open/jobd")
+    assert os.listdir(home / "open") == []
+    (home / "open").chmod(0o1777)
+    make_private(home / "open/jobd")
+
+
+def test_a_link_that_leads_nowhere_is_not_filled(home):
+    """What it leads to may not be mounted just now."""
+    (home / "state").symlink_to(home / "disk/state")
+    (home / "disk").mkdir()
+    for path in (home / "state", home / "state/jobd"):
+        with pytest.raises(JobdError, match="No such file or directory"):
+            make_private(path)
+    assert os.listdir(home / "disk") == []
+    (home / "disk/state").mkdir()
+    make_private(home / "state/a/b")
+    assert mode_of(home / "disk/state/a/b") == 0o700
+
+
+def test_a_file_is_no_directory(home):
+    (home / "file").touch()
+    for path in (home / "file", home / "file/below"):
+        with pytest.raises(JobdError, match="Not a directory"):
+            make_private(path)
+        with pytest.raises(NotADirectoryError):
+            make_directory(path)
+
+
+def test_what_is_deleted_is_a_directory_of_ours_and_no_link_is_followed(home):
+    (home / "precious").mkdir()
+    (home / "precious/file").touch()
+    (home / "link").symlink_to(home / "precious")
+    (home / "old/inner").mkdir(parents=True)
+    (home / "old/inner/link").symlink_to(home / "precious")
+    for name in ("link", "old", "nothing", "nowhere/at/all"):
+        remove_directory(home / name)
+    assert not (home / "old").exists()
+    assert os.listdir(home / "precious") == ["file"]
+
+
+def test_where_others_can_write_nothing_is_deleted(home):
+    (home / "open/old").mkdir(parents=True)
+    (home / "open").chmod(0o777)
+    with pytest.raises(NotOurs):
+        remove_directory(home / "open/old")
+    assert (home / "open/old").is_dir()
