@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jobd.contract import paths
+from jobd.contract.ownership import NotOurs, open_owned
 from jobd.contract.version import PROTOCOL, VERSION
 
 
@@ -22,15 +23,21 @@ def write(error: BaseException) -> str:
     for directory in (paths.locate().state, Path(tempfile.gettempdir())):
         try:
             _create(directory / name, text)
-        except OSError:
+        except (OSError, NotOurs):
             continue
         return str(directory / name)
     return f"this:\n{text}"
 
 
 def _create(path: Path, text: str) -> None:
+    """Raises: NotOurs (others can change the way to it: a link would lead elsewhere), OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    with open(os.open(path, flags, 0o600), "w", encoding="utf-8", errors="replace") as file:
+    directory = open_owned(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path.name, flags, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)
+    with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jobd.contract.errors import JobdError, StoreFailed
+from jobd.contract.ownership import NotOurs, check_way
 from jobd.store.database import connect, is_full
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import open_untouched
@@ -22,16 +23,17 @@ _PIECE: Final = 1000
 def backup(database: Path, target: Path, *, running: bool, force: bool) -> int:
     """Copy it to `target` (0600), whole or not at all; how many jobs are in it.
 
-    Raises: JobdError (`target` exists, cannot be written, or is the database itself),
-    StoreFailed (what was copied is damaged).
+    Raises: JobdError (`target` exists, cannot be written, or is the database itself), NotOurs
+    (others could read or replace it), StoreFailed (what was copied is damaged).
     """
     _refuse_own(database, target)
     try:
-        with _reserved(target, force=force), _partial(target) as partial:
-            with open_untouched(database, running=running) as source:
+        with open_untouched(database, running=running) as source:
+            _refuse_open(target.parent)
+            with _reserved(target, force=force), _partial(target) as partial:
                 jobs = _copy(source, partial)
-            os.replace(partial, target)
-            _sync(target.parent)
+                os.replace(partial, target)
+                _sync(target.parent)
     except OSError as error:
         raise JobdError(
             f"cannot write {target}: {(error.strerror or str(error)).lower()}"
@@ -43,6 +45,17 @@ def _refuse_own(database: Path, target: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         if os.path.realpath(target) == os.path.realpath(f"{database}{suffix}"):
             raise JobdError(f"{target} is the database itself; name another file")
+
+
+def _refuse_open(directory: Path) -> None:
+    """Whoever can change the way to a file of ours can have the copy written into one of theirs."""
+    try:
+        check_way(directory)
+    except NotOurs as error:
+        raise NotOurs(
+            f"{error.message}; a backup holds captured environments, so name a file in a directory "
+            "that only you can change"
+        ) from error
 
 
 @contextmanager
@@ -64,15 +77,22 @@ def _reserved(target: Path, *, force: bool) -> Iterator[None]:
 
 @contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    """A private file beside the target, that does not outlive a failure."""
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    """A private file beside the target, that does not outlive a failure.
+
+    In a directory of its own: what SQLite puts beside it nobody else can have put there.
+    """
+    directory = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    partial = directory / target.name
+    os.mkdir(directory, 0o700)
     try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         yield partial
     finally:
         for suffix in ("", "-journal"):
             with suppress(OSError):
                 os.unlink(f"{partial}{suffix}")
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def _copy(source: sqlite3.Connection, partial: Path) -> int:
@@ -87,7 +107,9 @@ def _copy(source: sqlite3.Connection, partial: Path) -> int:
             jobs = 0 if wrong else Inspection(copy).jobs()
     except sqlite3.Error as error:
         if is_full(error):
-            raise JobdError(f"no space left for {partial.parent}; nothing was written") from error
+            raise JobdError(
+                f"no space left for {partial.parent.parent}; nothing was written"
+            ) from error
         raise
     if wrong:
         raise StoreFailed(f"the database is damaged ({wrong[0]}); see: jobd check")
