@@ -73,3 +73,17 @@ def test_a_job_is_watched_without_a_look_at_its_tricks(evil):
     wait_until(lambda: evil.output(1))
     gate.open()
     assert_fit(_OURS.sub("", evil.on_terminal("jobctl", "watch", "1")))
+
+
+def test_why_it_does_not_start_is_told_of_a_directory_of_any_bytes(home):
+    state = home / os.fsdecode(b"\xff" + EVIL)
+    state.mkdir(mode=0o700)
+    (state / "jobd.db").write_bytes(b"no database" * 1000)
+    instance = Instance(state, home / "work")
+    said = instance.start(code=1).stderr
+    assert said.startswith("jobd: jobd cannot start: ")
+    assert f"\\udcff{SHOWN}/jobd.db" in said
+    assert said.count("\n") == 1
+    log = instance.paths.log.read_text()
+    assert_fit(log)
+    assert "Traceback" not in log
