@@ -125,7 +125,8 @@ def group(ctx: click.Context) -> int | None:
     """Submit commands to jobd, watch them, and control them."""
     if ctx.invoked_subcommand is not None:
         return None
-    streams.line(ctx.get_help())
+    for line in ctx.get_help().split("\n"):
+        streams.line(line)
     return 2
 
 
@@ -183,11 +184,14 @@ def _unforeseen(error: Exception) -> int:
         streams.error(f"cannot write: {error.strerror}")
         streams.abandon_stdout()
         return 1
-    from jobctl.crashlog import write
+    from jobctl import crashlog
 
-    streams.error(
-        f"{type(error).__name__}: a defect in jobctl; please report it with {write(error)}"
-    )
+    report = crashlog.report(error)
+    path = crashlog.write(report)
+    said = f"{type(error).__name__}: a defect in jobctl; please report it with"
+    streams.error(f"{said} this:" if path is None else f"{said} {path}")
+    for line in report if path is None else ():
+        streams.notice(f"    {line}")
     return 1
 
 

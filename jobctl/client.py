@@ -18,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import msgspec
 from rpyc.core import consts
 from rpyc.core.async_ import AsyncResult, AsyncResultTimeout
 from rpyc.core.channel import Channel
@@ -361,7 +360,7 @@ def _decode(answer: object, kind: type[V]) -> V:
     except VersionMismatch as error:
         hint = "" if "jobd restart" in error.message else "; replace the daemon: jobd restart"
         raise VersionMismatch(error.message + hint) from error
-    except msgspec.DecodeError as error:
+    except wire.UNREADABLE as error:
         raise VersionMismatch(
             f"cannot read the daemon's answer ({error}); if it is an older one: jobd restart"
         ) from error

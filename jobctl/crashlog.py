@@ -8,17 +8,19 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from jobd.contract import paths
+from jobd.contract.meant import printable
 from jobd.contract.ownership import NotOurs, open_owned
 from jobd.contract.version import PROTOCOL, VERSION
 
 
-def write(error: BaseException) -> str:
-    """Write versions and traceback to a file of our own; give its path."""
-    text = _text(error)
+def write(report: Sequence[str]) -> str | None:
+    """Write its lines to a file of our own; give its path, None where no file can be written."""
+    text = "".join(f"{line}\n" for line in report)
     name = f"jobctl-crash-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
     for directory in (paths.locate().state, Path(tempfile.gettempdir())):
         try:
@@ -26,7 +28,7 @@ def write(error: BaseException) -> str:
         except (OSError, NotOurs):
             continue
         return str(directory / name)
-    return f"this:\n{text}"
+    return None
 
 
 def _create(path: Path, text: str) -> None:
@@ -41,12 +43,16 @@ def _create(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _text(error: BaseException) -> str:
-    """The arguments are left out: they may hold secrets."""
-    return (
+def report(error: BaseException) -> list[str]:
+    """Versions and traceback, line by line, as fit for a terminal as what is printed.
+
+    The arguments are left out: they may hold secrets.
+    """
+    text = (
         f"jobctl {VERSION}, protocol {PROTOCOL}\n"
         f"Python {sys.version}\n{platform.platform()}\n"
         f"click {version('click')}, rpyc {version('rpyc')}, msgspec {version('msgspec')}\n"
         f"command: {next(iter(sys.argv[1:]), '')}\n\n"
-        f"{''.join(traceback.format_exception(error))}"
+        f"{''.join(traceback.format_exception(error)).rstrip()}"
     )
+    return [printable(line) for line in text.split("\n")]

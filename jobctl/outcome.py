@@ -25,8 +25,17 @@ def exit_code_of(job: Job) -> int:
     if reason.startswith("could not start"):
         return 127 if "not found" in reason.lower() else 126
     if job.signal:
-        return 128 + signal_number(job.signal)
-    return job.exit_code or 1
+        return _killed_by(job.signal)
+    # Of any other number the shell would see the last eight bits alone, and they may be 0.
+    return job.exit_code if job.exit_code and 0 < job.exit_code < 256 else 1
+
+
+def _killed_by(name: str) -> int:
+    """As a shell gives it; 1 for a signal of another system, whose number nobody here knows."""
+    try:
+        return 128 + signal_number(name)
+    except ValueError:
+        return 1
 
 
 def exit_code_of_all(waited: Waited, *, any_of: bool) -> int:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted
-from jobd.contract.meant import closest, counted, no_option
+from jobd.contract.meant import closest, counted, no_option, printable, printable_json
 from jobd.contract.models import DaemonStatus, State
 from jobd.contract.paths import Paths, is_supervised, locate
 from jobd.contract.version import VERSION
@@ -60,6 +61,7 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
+        _prepare()
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.exit(code if isinstance(code, int) else 0)
@@ -69,7 +71,7 @@ class _Group(click.Group):
             _wrong(error)
             sys.exit(error.exit_code)
         except JobdError as error:
-            click.echo(f"jobd: {error.message}", err=True)
+            _fail(error.message)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             _abandon_stdout()
@@ -81,11 +83,11 @@ class _Group(click.Group):
 def _refused(error: OSError) -> int:
     """What the machine does not let us do, in words. Gives the exit code."""
     if isinstance(error.filename, str):
-        click.echo(f"jobd: {error.filename}: {(error.strerror or '').lower()}", err=True)
+        _fail(f"{error.filename}: {(error.strerror or '').lower()}")
         return NotPermitted.exit_code if isinstance(error, PermissionError) else 1
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         raise error
-    click.echo(f"jobd: cannot write: {error.strerror}", err=True)
+    _fail(f"cannot write: {error.strerror}")
     _abandon_stdout()
     return 1
 
@@ -103,7 +105,42 @@ def _wrong(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         params = error.ctx.command.get_params(error.ctx)
         said = no_option(error.option_name, [name for param in params for name in param.opts])
-    click.echo(f"jobd: {said}", err=True)
+    _fail(said)
+
+
+def _prepare() -> None:
+    """Streams that never fail on a character, also where a parent closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - kept
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """A line, and nothing in it drives a terminal: it may quote paths, or whoever answered."""
+    _write(printable(text), sys.stderr if err else sys.stdout)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """As it is: click would take UTF-8 for the encoding of a stream that has another one."""
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+def _fail(message: str) -> None:
+    """An error. What stands below its first line is the end of a log."""
+    first, *rest = message.split("\n")
+    _say(f"jobd: {first}", err=True)
+    for line in rest:
+        _say(f"    {line}", err=True)
+
+
+def _say_json(value: object) -> None:
+    import msgspec
+
+    _write(printable_json(json.dumps(msgspec.to_builtins(value))), sys.stdout)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -152,11 +189,11 @@ def start(
     if found is not None:
         word = "is already running" if already else "started"
         workers_now = counted(found.workers, "worker")
-        click.echo(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
+        _say(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
     if found is not None and found.draining:
         _tell("it is shutting down and takes no new jobs; start it again once it is down")
     elif already and options != lifecycle.StartOptions():
-        click.echo("its options stay as they were; workers: jobctl workers N", err=True)
+        _tell("its options stay as they were; workers: jobctl workers N")
 
 
 @main.command()
@@ -174,29 +211,29 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     paths = locate()
     waiting = lifecycle.stop(paths, _tell, now=now, timeout=_seconds(timeout))
     if waiting is None:
-        click.echo("jobd is not running")
+        _say("jobd is not running")
         return
     if waiting and not now:
         names = ", ".join(map(str, waiting[:20])) + (", …" if len(waiting) > 20 else "")
-        click.echo(f"waiting for {names}; new jobs are refused", err=True)
-        click.echo("Ctrl-C leaves it draining; jobd stop --now ends them", err=True)
+        _tell(f"waiting for {names}; new jobs are refused")
+        _tell("Ctrl-C leaves it draining; jobd stop --now ends them")
     try:
         lifecycle.wait_gone(paths, _tell_trouble)
     except KeyboardInterrupt:
-        click.echo("\njobd goes on draining; jobd stop --now ends the running jobs", err=True)
+        _tell("")  # behind the ^C
+        _tell("jobd goes on draining; jobd stop --now ends the running jobs")
         sys.exit(130)
-    click.echo("jobd stopped")
+    _say("jobd stopped")
 
 
 def _tell(said: str) -> None:
-    click.echo(said, err=True)
+    _say(said, err=True)
 
 
 def _tell_trouble(error: str) -> None:
-    click.echo(
+    _tell(
         f"jobd cannot end yet: {error}. How the jobs ended is kept until it can be recorded; "
-        "it is tried again by itself",
-        err=True,
+        "it is tried again by itself"
     )
 
 
@@ -224,7 +261,7 @@ def restart() -> None:
 
     found = lifecycle.restart(locate(), _tell)
     went_on = f"{counted(found.busy, 'job')} running on"
-    click.echo(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
+    _say(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
         _tell("it goes on shutting down, as it was asked to")
 
@@ -243,25 +280,24 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     paths = locate()
     found = lifecycle.running(paths, sizes=True) or DaemonStatus(
         running=False,
-        socket=str(paths.socket),
-        database=str(paths.database),
-        log=str(paths.log),
-        state_dir=str(paths.state),
+        socket=_text(paths.socket),
+        database=_text(paths.database),
+        log=_text(paths.log),
+        state_dir=_text(paths.state),
         version=VERSION,
         jobs=dict.fromkeys(State, 0),
     )
     if as_json:
-        import msgspec
-
-        click.echo(json.dumps(msgspec.to_builtins(found)))
+        _say_json(found)
     elif found.running:
-        click.echo(_status_text(found))
+        for line in _status_lines(found):
+            _say(line)
     else:
-        click.echo("jobd is not running. Start it with: jobd start")
+        _say("jobd is not running. Start it with: jobd start")
     sys.exit(0 if found.running else 3)
 
 
-def _status_text(found: DaemonStatus) -> str:
+def _status_lines(found: DaemonStatus) -> list[str]:
     draining = ", draining" if found.draining else ""
     memory = ", in memory only" if found.ephemeral else ""
     jobs = ", ".join(
@@ -284,7 +320,12 @@ def _status_text(found: DaemonStatus) -> str:
         lines.append(f"others   come in by {found.access_socket}")
     if found.error:
         lines.append(f"trouble  {found.error}; what waits is tried again by itself")
-    return "\n".join(lines)
+    return lines
+
+
+def _text(path: Path) -> str:
+    """What is not UTF-8 becomes U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _size(count: int) -> str:
@@ -363,15 +404,14 @@ def check(as_json: bool) -> None:  # noqa: FBT001 - click
 
     report = check(_paths_in_use())
     if as_json:
-        import msgspec
-
-        click.echo(json.dumps(msgspec.to_builtins(report)))
+        _say_json(report)
     else:
         for finding in report.findings:
-            click.echo(f"{_plain(finding.text)}\n    next: {_plain(finding.next_step)}")
+            _say(finding.text)
+            _say(f"    next: {finding.next_step}")
         for note in report.notes:
-            click.echo(f"note: {_plain(note)}", err=True)
-        click.echo(_check_verdict(report), err=bool(report.findings))
+            _tell(f"note: {note}")
+        _say(_check_verdict(report), err=bool(report.findings))
     sys.exit(1 if report.findings else 0)
 
 
@@ -384,11 +424,6 @@ def _check_verdict(report: Report) -> str:
         f" {counted(report.outputs, 'output file')}, schema {report.schema},"
         f" {_tilde(report.database)}"
     )
-
-
-def _plain(text: str) -> str:
-    """Without what a terminal would take for orders."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 @main.command()
@@ -410,7 +445,7 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 
     paths = _paths_in_use()
     jobs = backup(paths.database, file.absolute(), running=is_supervised(paths.socket), force=force)
-    click.echo(f"{file}: {counted(jobs, 'job')}, {_size(file.stat().st_size)}")
+    _say(f"{file}: {counted(jobs, 'job')}, {_size(file.stat().st_size)}")
 
 
 def _paths_in_use() -> Paths:

@@ -28,6 +28,7 @@ from jobd.books import Books
 from jobd.clock import boot_us, now_us
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.errors import BadRequest, JobdError, StoreGone
+from jobd.contract.meant import printable
 from jobd.contract.models import (
     DaemonStatus,
     Renew,
@@ -59,6 +60,7 @@ from jobd.hosts import check_file_system, check_host, this_host
 from jobd.hub import Hub
 from jobd.intake import Intake
 from jobd.logfile import LogFile
+from jobd.logformat import LogFormat
 from jobd.manager import Manager
 from jobd.newcomers import Newcomers
 from jobd.outputs import Usage, highest_job
@@ -631,10 +633,8 @@ def main() -> NoReturn:
         os.environ.pop(name, None)
     setup = setup_of(plan)
     file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[file],
-    )  # fmt: skip
+    file.setFormatter(LogFormat())
+    logging.basicConfig(level=logging.INFO, handlers=[file])
     daemon: Daemon | None = None
 
     def orphaned() -> None:
@@ -655,7 +655,7 @@ def main() -> NoReturn:
         daemon.start()
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)
-        link.failed(str(error))
+        link.failed(printable(str(error)))
         gone = isinstance(error, StoreGone)
         _exit(supervisor.EXIT_GONE if gone else supervisor.EXIT_REFUSED)
     except Exception:

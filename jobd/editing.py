@@ -15,7 +15,7 @@ from jobd.contract.meant import counted
 from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.core.ready import Entry
 from jobd.core.states import dependency_failed
-from jobd.orders import TOO_MANY_PARENTS, check_at, check_text, due_of
+from jobd.orders import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
 from jobd.repeats import Repeats
 from jobd.store.records import Parent, policy_encoder
 from jobd.store.store import Look
@@ -77,6 +77,7 @@ class Editing:
             check_text("--name", request.name)
             columns["name"] = request.name
         if request.tags is not UNSET:
+            check_tags(request.tags)
             tags = list(dict.fromkeys(request.tags))
             columns["tags"] = msgspec.json.encode(tags).decode() if tags else None
         if request.priority is not UNSET:

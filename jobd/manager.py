@@ -28,7 +28,7 @@ from jobd.contract.models import (
     Stop,
 )
 from jobd.contract.paths import Paths
-from jobd.core.progress import Reading
+from jobd.core.progress import Reading, message_of
 from jobd.core.states import BY_USER, SHUTDOWN, Move, after
 from jobd.cuts import note_of
 from jobd.hub import Hub
@@ -308,7 +308,7 @@ class Manager:
             raise NotFound(f"job {request.id} does not exist")
         if look.state is not State.RUNNING:
             raise Refused(f"job {request.id} is {look.state}, not running")
-        reading = Reading(request.percent, request.message)
+        reading = Reading(request.percent, message_of(request.message or ""))
         note_progress(self._store, self._runs[request.id], reading, user, now_us())
         return Acted(done=[request.id])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -53,6 +53,7 @@ def check_submit(request: Submit) -> None:
 
 def check_options(options: Options) -> None:
     check_text("--name", options.name)
+    check_tags(options.tags)
     check_text("--key", options.key or "")
     if options.key == "":
         raise BadRequest("--key: it is empty")
@@ -81,6 +82,11 @@ def check_at(at: float | None, now: int) -> None:
 def check_text(option: str, text: str) -> None:
     if not text.isprintable():
         raise BadRequest(f"{option}: control characters and line breaks are not allowed")
+
+
+def check_tags(tags: Iterable[str]) -> None:
+    for tag in tags:
+        check_text("--tag", tag)
 
 
 def check_cwd(cwd: bytes) -> None:

@@ -55,9 +55,6 @@ _SEND_TIMEOUT_S: Final = 30
 _TOO_LONG: Final = re.compile(
     r"Expected `(?:str|bytes)` of length <= (\d+) - at `\$\.(?:options\.)?([a-z_]+)`"
 )
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no message of ours."""
-
 Handler = Callable[[Any, str, bytes], View]
 """Takes the request, the caller's login and the request id."""
 
@@ -172,7 +169,7 @@ class Service:
     def _handle(self, payload: bytes, caller: Caller) -> View:
         try:
             envelope = wire.decode_envelope(payload)
-        except _UNREADABLE as error:
+        except wire.UNREADABLE as error:
             raise BadRequest(f"unreadable request: {error}") from None
         if envelope.protocol != PROTOCOL:
             raise VersionMismatch(
@@ -359,7 +356,7 @@ def _fall_silent() -> NoReturn:
 def _decode(envelope: wire.Envelope) -> Record:
     try:
         return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
-    except _UNREADABLE as error:
+    except wire.UNREADABLE as error:
         raise _older(envelope) or BadRequest(f"{envelope.name}: {_plain(str(error))}") from None
 
 

@@ -9,7 +9,7 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.options import JOB, Number
-from jobctl.render import notices, streams
+from jobctl.render import data, notices, streams
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Output, State
 
@@ -62,5 +62,5 @@ def _print_path(client: Client, request: Output) -> int:
     piece = client.output(Output(id=request.id, attempt=request.attempt, tail=0))
     if not piece.path:
         raise JobdError(f"job {piece.id} has no output yet: it has not started")
-    streams.line(piece.path)
+    data.path(piece.path)
     return 0

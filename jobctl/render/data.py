@@ -1,8 +1,7 @@
-"""JSON, and output byte for byte: what scripts read."""
+"""JSON, CSV, variables and paths: what scripts read."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.render import streams
-from jobctl.render.text import visible
+from jobd.contract.meant import printable
 from jobd.contract.models import DaemonStatus, Job, Page, Shown, Waited
 
 _encoder = msgspec.json.Encoder(order=None)
@@ -18,17 +17,17 @@ _encoder = msgspec.json.Encoder(order=None)
 
 def document(value: Any) -> None:  # noqa: ANN401 # whatever msgspec can write
     """One JSON value, indented for the eye."""
-    streams.raw(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
+    streams.json(msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
 
 
 def record(value: Any) -> None:  # noqa: ANN401 # whatever msgspec can write
     """One JSON value on one line, at once."""
-    streams.raw(_encoder.encode(value) + b"\n")
+    streams.json(_encoder.encode(value) + b"\n")
 
 
 def records(values: Iterable[Any]) -> None:
     """One JSON value a line, all of them at once."""
-    streams.raw(b"".join(_encoder.encode(value) + b"\n" for value in values))
+    streams.json(b"".join(_encoder.encode(value) + b"\n" for value in values))
 
 
 def array(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
@@ -39,9 +38,9 @@ def array(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[i
         missing += page.missing
         if page.jobs:
             lines = (_encoder.encode(_picked(job, columns)) for job in page.jobs)
-            streams.raw(before + b",\n".join(lines))
+            streams.json(before + b",\n".join(lines))
             before = b",\n"
-    streams.raw(b"[]\n" if before == b"[\n" else b"\n]\n")
+    streams.json(b"[]\n" if before == b"[\n" else b"\n]\n")
     return missing
 
 
@@ -67,20 +66,37 @@ def comma_separated(pages: Iterable[Page], columns: Sequence[str] | None = None)
 
     chosen = columns or Job.__struct_fields__
     missing: list[int] = []
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    rows = _Rows()
+    writer = csv.writer(rows)
     writer.writerow(chosen)
+    rows.show()
     for page in pages:
         missing += page.missing
         writer.writerows([_field(getattr(job, key)) for key in chosen] for job in page.jobs)
-        streams.flush()
+        rows.show()
     return missing
+
+
+class _Rows(list[str]):
+    """What the writer of rows writes to: ends of line as everywhere here.
+
+    The writer itself keeps those of the RFC: it quotes what holds one of its own characters, and
+    a carriage return in a text must be quoted, too.
+    """
+
+    def write(self, row: str) -> None:
+        self.append(row.removesuffix("\r\n") + "\n")
+
+    def show(self) -> None:
+        streams.now("".join(self))
+        self.clear()
 
 
 def _field(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
     if value is None:
         return ""
     text = value if isinstance(value, str) else _encoder.encode(value).decode().strip('"')
-    return visible(text) if streams.on_terminal() else text
+    return printable(text) if streams.on_terminal() else text
 
 
 def job(value: Job) -> None:
@@ -110,8 +126,21 @@ def verdict(value: Waited, exit_code: int) -> None:
 
 
 def environment(variables: dict[bytes, bytes]) -> None:
-    """`K=V` lines, exactly as captured."""
-    streams.raw(b"".join(b"%b=%b\n" % (key, variables[key]) for key in sorted(variables)))
+    """`K=V` lines, exactly as captured; on a terminal each is one line, and fit for it."""
+    entries = [b"%b=%b" % (key, variables[key]) for key in sorted(variables)]
+    if not streams.on_terminal():
+        streams.raw(b"".join(entry + b"\n" for entry in entries))
+        return
+    for entry in entries:
+        streams.line(entry.decode("utf-8", "replace"))
+
+
+def path(value: str) -> None:
+    """A file's path as the daemon has it; on a terminal fit for it."""
+    if streams.on_terminal():
+        streams.line(value)
+    else:
+        streams.raw(value.encode() + b"\n")
 
 
 def environment_json(variables: dict[bytes, bytes]) -> None:

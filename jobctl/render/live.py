@@ -33,7 +33,7 @@ def _whose(value: Event) -> str:
     if value.job is not None:
         return f"job {value.job} "
     group = value.data.get("group")
-    return f"group {text.visible(str(group))} " if group is not None else ""
+    return f"group {group} " if group is not None else ""
 
 
 def standing(job: Job) -> None:
@@ -59,7 +59,7 @@ def change(value: Event) -> str:
     if value.event == "submitted" and "last" in data:
         return f"submitted (an array, up to job {data['last']})"
     reason = data.get("reason")
-    return f"{value.event} ({text.visible(str(reason))})" if reason else value.event
+    return f"{value.event} ({reason})" if reason else value.event
 
 
 def _workers(value: Event) -> str:
@@ -83,10 +83,17 @@ def _edited(name: str, written: str | float | bool | None) -> str:  # noqa: FBT0
     if name in ("after", "after_any", "tags", "retry_on"):
         return _list(str(written))
     if name == "at" and isinstance(written, int | float):
-        return text.clock(datetime.fromtimestamp(written, UTC))
+        return _clock(written)
     if name in ("delay", "time_limit", "retry_delay") and isinstance(written, int | float):
         return text.duration(written) if written else "none"
-    return text.visible(str(written)) if written != "" else "none"
+    return str(written) if written != "" else "none"
+
+
+def _clock(seconds: float) -> str:
+    try:
+        return text.clock(datetime.fromtimestamp(seconds, UTC))
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)  # no time that there is
 
 
 def _list(written: str) -> str:
@@ -94,10 +101,8 @@ def _list(written: str) -> str:
     try:
         found = msgspec.json.decode(written, type=list[tuple[int, int] | str | int])
     except msgspec.DecodeError:
-        return text.visible(written)
-    pieces = [
-        text.piece(*item) if isinstance(item, tuple) else text.visible(str(item)) for item in found
-    ]
+        return written
+    pieces = [text.piece(*item) if isinstance(item, tuple) else str(item) for item in found]
     return ",".join(pieces) or "none"
 
 
@@ -107,7 +112,7 @@ def _progress(value: Event) -> str:
     if isinstance(left, int | float) and left > 0:
         parts.append(text.left(left))
     if message:
-        parts.append(text.visible(str(message)))
+        parts.append(str(message))
     return ", ".join(parts)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from jobctl.outcome import finished
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
-from jobd.contract.meant import counted
+from jobd.contract.meant import counted, printable
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
 
 _VERDICTS: Final = 20
@@ -65,7 +65,8 @@ def ending(jobs: Sequence[int]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         chosen = text.selector(jobs)
-        streams.notice(f"\n{chosen} will end all the same; wait for it: jobctl wait {chosen}")
+        streams.notice()  # behind the ^C
+        streams.notice(f"{chosen} will end all the same; wait for it: jobctl wait {chosen}")
         raise
 
 
@@ -141,7 +142,7 @@ def submitted(result: Submitted) -> None:
 
 def not_before(at: float) -> None:
     """What `--at` was understood as, in the reader's zone."""
-    when = datetime.fromtimestamp(at, UTC).astimezone()
+    when = text.local(datetime.fromtimestamp(at, UTC))
     streams.notice(f"not before {when.strftime('%a %Y-%m-%d %H:%M:%S %Z')}")
 
 
@@ -196,16 +197,17 @@ def goes_on(result: Submitted) -> None:
     """After Ctrl-C."""
     chosen = _submitted_ids(result)
     verb, it = ("goes on", "it") if result.first == result.last else ("go on", "them")
+    streams.notice()
     streams.notice(
-        f"\njob {chosen} {verb}; "
-        f"wait for {it}: jobctl wait {chosen}, end {it}: jobctl stop {chosen}"
+        f"job {chosen} {verb}; wait for {it}: jobctl wait {chosen}, end {it}: jobctl stop {chosen}"
     )
 
 
 def stopping(result: Submitted) -> None:
     """After Ctrl-C with --stop-on-interrupt."""
     plural = "" if result.first == result.last else "s"
-    streams.notice(f"\nstopping job{plural} {_submitted_ids(result)}; Ctrl-C again does not wait")
+    streams.notice()
+    streams.notice(f"stopping job{plural} {_submitted_ids(result)}; Ctrl-C again does not wait")
 
 
 def no_file(path: str) -> None:
@@ -297,7 +299,7 @@ def _last(job: Job, last_lines: dict[int, str]) -> str:
     line = last_lines.get(job.id, "").strip()
     if line == f"jobd: {job.reason}":  # what could not start: the reason stands there already
         return ""
-    return f": {text.visible(line)}" if line else ""
+    return f": {line}" if line else ""
 
 
 def _verdict_of_many(waited: Waited) -> None:
@@ -313,7 +315,8 @@ def _verdict_of_many(waited: Waited) -> None:
     for job in failed[:_VERDICTS]:
         streams.notice(_verdict_line(job, waited.last_lines))
     if len(failed) > _VERDICTS:
-        streams.notice(f"     and {waited.counts[State.FAILED] - _VERDICTS:,} more")
+        more = waited.counts.get(State.FAILED, len(failed)) - _VERDICTS
+        streams.notice(f"     and {more:,} more")
 
 
 def _listed(waited: Waited, state: State) -> str:
@@ -323,7 +326,7 @@ def _listed(waited: Waited, state: State) -> str:
 
 
 def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
-    said = f"{job.id:>4} {words.outcome(job)}{_last(job, last_lines)}"
+    said = printable(f"{job.id:>4} {words.outcome(job)}{_last(job, last_lines)}")
     if sys.stderr.isatty():
         said = text.cut(said, _COMMAND_COLUMN - 2)
     padding = " " * max(2, _COMMAND_COLUMN - text.columns(said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from jobctl.render import text, words
+from jobd.contract.meant import printable
 from jobd.contract.models import Job, State
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def _layout(picture: Picture, width: int) -> _Layout:
     running = picture.running
     number = max([3, *(len(str(job.id)) for job in running)])
     name = min(_NAME, max(6, width // 4), max([0, *(text.columns(_name(job)) for job in running)]))
-    known = any(job.progress is not None for job in running)
+    known = any(_known(job) is not None for job in running)
     percent = max([3, *(len(_percent(job)) for job in running)]) if known else 0
     left = max([0, *(len(_left(job)) for job in running)])
     rest = width - (number + 1 + name + 2 + percent + 2 + left + 2)
@@ -69,7 +71,7 @@ def _layout(picture: Picture, width: int) -> _Layout:
 
 
 def _name(job: Job) -> str:
-    return text.visible(job.name or job.command)
+    return printable(job.name or job.command)
 
 
 def _left(job: Job) -> str:
@@ -94,18 +96,26 @@ def _row(job: Job, layout: _Layout, console: Console) -> Text:
 def _add_line(row: Text, said: str, width: int) -> None:
     """Behind the rest, where enough of it can be read to be worth it."""
     if width - row.cell_len >= _SHORTEST_LINE:
-        row.append(f"  {text.visible(said)}", style="dim")
+        row.append(f"  {printable(said)}", style="dim")
     row.rstrip()
 
 
+def _known(job: Job) -> float | None:
+    """From 0 to 100; None: nobody knows."""
+    progress = job.progress
+    return min(100.0, max(0.0, progress)) if progress is not None and isfinite(progress) else None
+
+
 def _percent(job: Job) -> str:
-    return "" if job.progress is None else f"{int(job.progress)}%"
+    progress = _known(job)
+    return "" if progress is None else f"{int(progress)}%"
 
 
 def _bar(job: Job, width: int, console: Console) -> Text:
-    if job.progress is None:
+    progress = _known(job)
+    if progress is None:
         return Text(" " * width)
-    bar = ProgressBar(total=100, completed=job.progress, width=width)
+    bar = ProgressBar(total=100, completed=progress, width=width)
     parts = [(segment.text, segment.style or "") for segment in console.render(bar)]
     drawn = Text.assemble(*parts)
     drawn.rstrip()

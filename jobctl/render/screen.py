@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobctl.render import live, rows, streams
+from jobd.contract.meant import printable
 from jobd.contract.models import Event, State
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class LiveScreen:
         console = _console()
         with console.capture() as captured:
             for line in [*above, *drawn]:
-                console.print(line, no_wrap=True, overflow="ignore", crop=False)
+                console.print(_fit(line), no_wrap=True, overflow="ignore", crop=False)
         frame = captured.get()
         if frame == self._frame and not above and console.width == self._width:
             return
@@ -116,6 +117,11 @@ class LiveScreen:
         from jobctl.render.text import columns
 
         return sum(max(1, -(-columns(line) // width)) for line in self._drawn)
+
+
+def _fit(line: Text) -> Text:
+    """Whoever made it has seen to it already, or it loses its colours."""
+    return line if line.plain.isprintable() else Text(printable(line.plain))
 
 
 def _console() -> Console:
@@ -153,9 +159,7 @@ def _summary(said: Sequence[Event]) -> list[Text]:
 
 def _told(event: Event, names: dict[int, str]) -> Text:
     """`job 3 failed (exit code 2)  prep`."""
-    from jobctl.render.text import visible
-
-    line = Text(live.sentence(event))
+    line = Text(printable(live.sentence(event)))
     line.highlight_words([event.event], style=_ENDS[event.event])
     name = names.get(event.job or 0)
-    return line.append(f"  {visible(name)}", style="dim") if name else line
+    return line.append(f"  {printable(name)}", style="dim") if name else line

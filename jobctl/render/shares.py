@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobctl.render import streams
+from jobd.contract.meant import printable
 from jobd.contract.models import GroupShare
 
 
@@ -14,7 +15,13 @@ def table(groups: Sequence[GroupShare]) -> None:
 
     headers = ["GROUP", "WORKERS", "BUSY", "PENDING", "PAUSED"]
     rows = [
-        [share.name, _limit(share), f"{share.busy:,}", f"{share.pending:,}", _paused(share)]
+        [
+            printable(share.name),
+            _limit(share),
+            f"{share.busy:,}",
+            f"{share.pending:,}",
+            _paused(share),
+        ]
         for share in groups
     ]
     align = ["left", "right", "right", "right", "left"]

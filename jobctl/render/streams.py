@@ -1,4 +1,10 @@
-"""The two streams: who may write what where."""
+"""The two streams: who may write what where.
+
+What is printed may quote anybody: a job, its submitter, a daemon of somebody else's. So all text
+is made fit for a terminal here, at the one way out, wherever it comes from and wherever the stream
+goes; colours are ours and are put round it here, too. What has to arrive byte for byte (`raw`) is
+output of jobs, and what is piped to a program that asked for it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,18 @@ import shutil
 import sys
 from contextlib import suppress
 from enum import StrEnum
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
-from jobctl.render.text import visible
+from jobd.contract.meant import printable, printable_json
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
+
+
+class Painted(NamedTuple):
+    """A part of a line, in colour where its stream takes that."""
+
+    text: str
+    colour: str
 
 
 class Colour(StrEnum):
@@ -40,9 +53,19 @@ def prepare() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def line(text: str = "") -> None:
-    """A line of data on stdout."""
-    sys.stdout.write(text + "\n")
+def line(*parts: str | Painted) -> None:
+    """A line of data on stdout; one line, whatever stands in it."""
+    sys.stdout.write("".join([_fit(part, sys.stdout) for part in parts]) + "\n")
+
+
+def json(encoded: bytes) -> None:
+    """JSON on stdout, at once: the same values, and nothing in them drives a terminal."""
+    text = printable_json(encoded.decode())
+    if on_terminal():
+        # In its own encoding: one of Latin-1 takes bytes of UTF-8 for orders.
+        now(text)
+    else:
+        raw(text.encode())
 
 
 def raw(data: bytes) -> None:
@@ -53,7 +76,7 @@ def raw(data: bytes) -> None:
 
 
 def now(text: str) -> None:
-    """Text on stdout, at once."""
+    """Text that is fit for it, on stdout, at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -64,10 +87,10 @@ def flush() -> None:
 
 def error(text: str) -> None:
     """What went wrong, with the program's name before it."""
-    _stderr(text, before=coloured("jobctl:", "red", sys.stderr) + " ")
+    _stderr(Painted("jobctl:", "red"), f" {text}")
 
 
-def notice(text: str) -> None:
+def notice(text: str = "") -> None:
     """What a user should know, wherever stderr goes."""
     _stderr(text)
 
@@ -84,14 +107,11 @@ def plain_hint(text: str) -> None:
         _stderr(text)
 
 
-def _stderr(text: str, before: str = "") -> None:
-    """Errors quote what others wrote; none of it may drive the terminal.
-
-    That nobody can be told changes nothing of what was done, nor how it ended.
-    """
+def _stderr(*parts: str | Painted) -> None:
+    """A line. That nobody can be told changes nothing of what was done, nor how it ended."""
     flush()
     with suppress(OSError):
-        sys.stderr.write(before + "\n".join(visible(part) for part in text.split("\n")) + "\n")
+        sys.stderr.write("".join([_fit(part, sys.stderr) for part in parts]) + "\n")
         sys.stderr.flush()
 
 
@@ -135,8 +155,8 @@ def in_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
 
 
-def coloured(text: str, colour: str, stream: TextIO | None = None) -> str:
-    """In colour where the stream (stdout unless given) takes it."""
-    if not in_colour(stream or sys.stdout):
-        return text
-    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+def _fit(part: str | Painted, stream: TextIO) -> str:
+    if isinstance(part, str):
+        return printable(part)
+    text = printable(part.text)
+    return f"\x1b[{_CODES[part.colour]}m{text}\x1b[0m" if in_colour(stream) else text

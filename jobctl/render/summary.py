@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from jobctl.render import streams, text
+from jobctl.render.streams import Painted
+from jobd.contract.meant import printable
 from jobd.contract.models import DaemonStatus, State
 
 if TYPE_CHECKING:
@@ -31,21 +33,20 @@ def status(value: DaemonStatus, stuck: Sequence[Stuck], waiting: Sequence[Stuck]
 
 def _entries(label: str, entries: Sequence[Stuck]) -> None:
     for entry in entries:
-        _fact(label, _with_hint(_sentence(entry), entry.hint))
+        said = printable(_sentence(entry))
+        padding = " " * max(0, _HINT_COLUMN - text.columns(said))
+        hint = f"{padding}  {entry.hint}" if entry.hint else ""
+        # What stops the whole queue stands out.
+        _fact(label, said if entry.jobs else Painted(said, "red"), hint)
         label = ""
 
 
-def _fact(label: str, fact: str) -> None:
-    streams.line(f"{label:<9}{fact}")
+def _fact(label: str, *fact: str | Painted) -> None:
+    streams.line(f"{label:<9}", *fact)
 
 
 def _sentence(entry: Stuck) -> str:
-    why = text.visible(entry.why)
     if not entry.jobs:
-        return streams.coloured(why, "red")
+        return entry.why
     more = ",…" if entry.more or len(entry.jobs) > _IDS else ""
-    return f"{text.selector(entry.jobs[:_IDS])}{more}: {why}"
-
-
-def _with_hint(said: str, hint: str | None) -> str:
-    return f"{text.padded(said, _HINT_COLUMN)}  {hint}" if hint else said
+    return f"{text.selector(entry.jobs[:_IDS])}{more}: {entry.why}"

@@ -13,7 +13,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl.render import streams, text, words
+from jobctl.render.streams import Painted
 from jobd.contract import sizes
+from jobd.contract.meant import printable
 from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown, State
 
 _COLOURS: Final = {
@@ -54,15 +56,15 @@ def _written(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return text.visible(",".join(map(str, value)))
-    return text.moment(value) if isinstance(value, datetime) else text.visible(str(value))
+        return ",".join(map(str, value))
+    return text.moment(value) if isinstance(value, datetime) else str(value)
 
 
 _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
-    "argv": lambda words: text.visible(shlex.join(words)),
+    "argv": shlex.join,
     "after": text.selector,
     "after_any": text.selector,
     "waits_for": text.selector,
@@ -100,7 +102,7 @@ def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
     columns = _USUAL if keys is None else [_column(key) for key in keys]
     narrow = streams.on_terminal()
     headers = [column.header for column in columns]
-    cells = [[column.cell(job) for column in columns] for job in listed]
+    cells = [[printable(column.cell(job)) for column in columns] for job in listed]
     if narrow:
         widths = _widths(columns, cells)
         cells = [list(map(text.cut, row, widths)) for row in cells]
@@ -114,11 +116,14 @@ def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
         if listed
         else ["  ".join(headers)]
     )
+    marked = [column.header for column in columns[:2]] == ["ID", "STATE"]
     margin = " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
     if columns[0].header != "ID":
         margin = ""
     for row, job in zip(rows, [None, *listed], strict=True):
-        streams.line(_line(margin + row.rstrip(), job, columns, narrow=narrow))
+        whole = margin + row.rstrip()
+        line = text.cut(whole, streams.width()) if narrow else whole
+        streams.line(*(_painted(line, job.state) if job and marked else [line]))
 
 
 def _widths(columns: Sequence[_Column], cells: Sequence[Sequence[str]]) -> list[int]:
@@ -142,20 +147,12 @@ def _widths(columns: Sequence[_Column], cells: Sequence[Sequence[str]]) -> list[
     return [*widths, most]
 
 
-def _line(row: str, job: Job | None, columns: Sequence[_Column], *, narrow: bool) -> str:
-    if narrow:
-        row = text.cut(row, streams.width())
-    if (
-        job is None
-        or job.state not in _COLOURS
-        or [c.header for c in columns[:2]] != ["ID", "STATE"]
-    ):
-        return row
-    return re.sub(
-        r"^(\s*\d+\s+)(\w+)",
-        lambda found: found[1] + streams.coloured(found[2], _COLOURS[job.state]),
-        row,
-    )
+def _painted(row: str, state: State) -> list[str | Painted]:
+    """The state, which stands behind the id, in its colour."""
+    found = re.match(r"(\s*-?\d+\s+)(\w+)", row)
+    if found is None or state not in _COLOURS:
+        return [row]
+    return [found[1], Painted(found[2], _COLOURS[state]), row[found.end() :]]
 
 
 def footer(counts: dict[State, int], listed: Sequence[Job]) -> None:
@@ -175,7 +172,7 @@ def footer(counts: dict[State, int], listed: Sequence[Job]) -> None:
 def shown(value: Shown) -> None:
     """Everything about one job, a fact a line."""
     job = value.job
-    streams.line(f"job {job.id}{f'  {text.visible(job.name)}' if job.name else ''}")
+    streams.line(f"job {job.id}{f'  {job.name}' if job.name else ''}")
     options = None if value.recipe is None else value.recipe.options
     for label, fact in _facts(job, value.why, options):
         if fact:
@@ -191,13 +188,13 @@ def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str
     state = words.outcome(job)
     return [
         ("state", state[0].upper() + state[1:]),
-        ("why", text.visible(why or "")),
-        ("command", text.visible(job.command) + ("  (shell line)" if job.shell else "")),
-        ("directory", text.visible(job.cwd)),
+        ("why", why or ""),
+        ("command", job.command + ("  (shell line)" if job.shell else "")),
+        ("directory", job.cwd),
         ("priority", str(job.priority)),
         *_terms(job),
         *(_options(options) if options else []),
-        ("user", text.visible(job.user)),
+        ("user", job.user),
         ("progress", _progress(job)),
         ("submitted", text.moment(job.submitted_at)),
         ("started", text.moment(job.started_at) if job.started_at else ""),
@@ -206,7 +203,7 @@ def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str
         ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
         ("used", _usage(job.cpu_s, job.max_rss_kb)),
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
-        ("output", text.visible(job.output_path or "")),
+        ("output", job.output_path or ""),
     ]
 
 
@@ -215,7 +212,7 @@ def _terms(job: Job) -> list[tuple[str, str]]:
     waiting = job.state is State.PENDING and job.not_before
     return [
         ("group", job.group if job.group != DEFAULT_GROUP else ""),
-        ("tags", text.visible(", ".join(job.tags))),
+        ("tags", ", ".join(job.tags)),
         ("slots", str(job.slots) if job.slots != 1 else ""),
         ("GPUs", str(job.gpus) if job.gpus else ""),
         ("after", text.selector(job.after)),
@@ -223,7 +220,7 @@ def _terms(job: Job) -> list[tuple[str, str]]:
         ("not before", text.moment(job.not_before) if waiting else ""),
         ("time limit", text.duration(job.time_limit_s) if job.time_limit_s else ""),
         ("retries", _retries(job)),
-        ("key", text.visible(job.key or "")),
+        ("key", job.key or ""),
         ("array", f"element {job.array_index}" if job.array_index is not None else ""),
     ]
 
@@ -238,9 +235,9 @@ def _options(options: Options) -> list[tuple[str, str]]:
         ("retry on", ",".join(map(str, options.retry_on))),
         ("requeue", "yes" if options.requeue else ""),
         ("nice", str(options.nice) if options.nice else ""),
-        ("shell", text.visible(os.fsdecode(options.shell))),
-        ("stdin", text.visible(os.fsdecode(options.stdin))),
-        ("progress by", text.visible(options.progress) if options.progress != "auto" else ""),
+        ("shell", os.fsdecode(options.shell)),
+        ("stdin", os.fsdecode(options.stdin)),
+        ("progress by", options.progress if options.progress != "auto" else ""),
         ("max output", kept),
     ]
 
@@ -255,7 +252,7 @@ def _progress(job: Job) -> str:
     if job.state is not State.RUNNING and job.progress is not None:
         parts.append(text.percent(job.progress))
     if job.progress_message:
-        parts.append(text.visible(job.progress_message))
+        parts.append(job.progress_message)
     return "  ".join(part for part in parts if part)
 
 
@@ -267,7 +264,7 @@ def _usage(cpu: float | None, memory: int | None) -> str:
 
 
 def _attempt(attempt: Attempt) -> str:
-    reason = f" ({text.visible(attempt.reason)})" if attempt.reason else ""
+    reason = f" ({attempt.reason})" if attempt.reason else ""
     ran = ""
     if attempt.finished_at:
         ran = f" after {text.duration((attempt.finished_at - attempt.started_at).total_seconds())}"

@@ -1,4 +1,4 @@
-"""Words and numbers for people: durations, sizes, text that cannot drive a terminal."""
+"""Words and numbers for people: durations, sizes, times, and how much room a text takes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from datetime import UTC, datetime
 from jobd.contract import durations
 
 
-def visible(text: str) -> str:
-    """Control characters, direction marks and the like as escapes, as Python writes them."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
-
-
 def columns(text: str) -> int:
-    """Columns that a text takes on a terminal."""
+    """Columns that a text takes on a terminal; it is `printable`."""
     if text.isascii():
         return len(text)
     from wcwidth import wcswidth
@@ -74,7 +64,7 @@ def duration(seconds: float | None) -> str:
 def left(seconds: float) -> str:
     """Time left, as roughly as it is known: `3m left`."""
     if seconds < 60:
-        return f"{max(1, round(seconds))}s left"
+        return f"{round(max(1, seconds))}s left"
     if seconds < 3600:
         return f"{round(seconds / 60)}m left"
     return f"{duration(seconds)} left"
@@ -96,14 +86,22 @@ def size(kilobytes: int) -> str:
 
 def moment(at: datetime | None) -> str:
     """A time in the reader's zone."""
-    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if at is None else local(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local(at: datetime) -> datetime:
+    """In the reader's zone, as far as the years 1 to 9999 reach there."""
+    try:
+        return at.astimezone()
+    except (OverflowError, ValueError):
+        return at
 
 
 def clock(at: datetime) -> str:
     """`14:02` if that was today in the reader's zone, else with its date."""
-    local = at.astimezone()
-    today = datetime.now(local.tzinfo).date()
-    return local.strftime("%H:%M" if local.date() == today else "%Y-%m-%d %H:%M")
+    here = local(at)
+    today = datetime.now(here.tzinfo).date()
+    return here.strftime("%H:%M" if here.date() == today else "%Y-%m-%d %H:%M")
 
 
 def seconds_until(at: datetime) -> float:

@@ -14,7 +14,7 @@ _SOON: Final = 60.0
 
 def outcome(job: Job) -> str:
     """`failed (exit code 2)`, `completed`."""
-    return f"{job.state.value} ({text.visible(job.reason)})" if job.reason else job.state.value
+    return f"{job.state.value} ({job.reason})" if job.reason else job.state.value
 
 
 def detail(job: Job) -> str:
@@ -23,7 +23,7 @@ def detail(job: Job) -> str:
         return running(job)
     if job.state is State.PENDING:
         return waiting(job)
-    return text.visible(job.reason or "")
+    return job.reason or ""
 
 
 def waiting(job: Job) -> str:
@@ -42,7 +42,7 @@ def waiting(job: Job) -> str:
     if job.reason == "resources":
         wanted = counted(job.gpus, "GPU") if job.gpus else f"{job.slots} workers"
         return f"waits for {wanted}"
-    return text.visible(job.reason or "")
+    return job.reason or ""
 
 
 def running(job: Job) -> str:

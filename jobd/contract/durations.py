@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -40,7 +41,9 @@ def _parse(text: str) -> float | None:
 
 
 def text(seconds: float) -> str:
-    """Two units at most: 41s, 2m10s, 3h05m, 2d4h."""
+    """Two units at most: 41s, 2m10s, 3h05m, 2d4h; `?` where it is no number of seconds."""
+    if not math.isfinite(seconds):
+        return "?"
     whole = int(seconds)
     if whole < 60:
         return f"{whole}s"

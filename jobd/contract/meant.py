@@ -1,4 +1,6 @@
-"""Words: what somebody probably meant who typed one that does not exist; one or several."""
+"""Words: what somebody probably meant who typed one that does not exist; one or several; and how
+what others wrote is put into a sentence of ours.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +37,47 @@ def counted(count: int, what: str) -> str:
 def listed(jobs: Sequence[int]) -> str:
     """`3, 4, 7`; of more than are named the first, and that there are others."""
     return ", ".join(map(str, jobs[:NAMED])) + (", …" if len(jobs) > NAMED else "")
+
+
+# --- what others wrote ------------------------------------------------------------------------
+
+
+class _Escapes(dict[int, int | str]):
+    """A table for `str.translate`; it is asked for each character of a text."""
+
+    def __missing__(self, code: int) -> int | str:
+        char = chr(code)
+        return code if char.isprintable() else char.encode("unicode_escape").decode()
+
+
+class _JsonEscapes(dict[int, int | str]):
+    """The same for JSON that is encoded already, line breaks between its values and all."""
+
+    def __missing__(self, code: int) -> int | str:
+        char = chr(code)
+        if char == "\n" or char.isprintable():
+            return code
+        units = char.encode("utf-16-be", "surrogatepass")
+        pairs = (units[at : at + 2] for at in range(0, len(units), 2))
+        return "".join(f"\\u{pair.hex()}" for pair in pairs)
+
+
+_ESCAPES: Final = _Escapes()
+_JSON_ESCAPES: Final = _JsonEscapes()
+
+
+def printable(text: str) -> str:
+    """On one line, and nothing in it that a terminal would take for an order.
+
+    Letters and signs of all scripts stay. What is none of them stands there as Python writes it
+    (`\\x1b`, `\\n`, `\\u202e`): control characters (C0, DEL, C1), line and paragraph separators,
+    marks that turn the direction of what follows, everything else that has no width or no glyph,
+    blanks other than the space, and what is not (yet) a character. So it is for U+200D, too, which
+    makes one emoji of two: how wide that is, no two terminals agree.
+    """
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+def printable_json(encoded: str) -> str:
+    """JSON of the same value, with the characters that `printable` shows as escapes as escapes."""
+    return encoded if encoded.isprintable() else encoded.translate(_JSON_ESCAPES)

@@ -67,6 +67,10 @@ Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A point of time, whatever zone it is told in."""
+
+
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of what a client sends: an unknown key is an error, not a silent nothing.
 
@@ -105,9 +109,9 @@ class Job(View, frozen=True, kw_only=True):
     signal: str | None = None
     pid: int | None = None
     host: str = ""
-    submitted_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    submitted_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     wait_s: float | None = None
     run_s: float | None = None
     cpu_s: float | None = None
@@ -123,7 +127,7 @@ class Job(View, frozen=True, kw_only=True):
     output_path: str | None = None
     waits_for: list[int] = field(default_factory=list)
     """Those of `after` and `after_any` that it still waits for."""
-    not_before: datetime | None = None
+    not_before: Moment | None = None
     """A pending job does not start before then: it was asked for, or is that of a retry."""
     failures: int = 0
     """Attempts that have failed since it was submitted or restarted; `retries` allows so many."""
@@ -135,8 +139,8 @@ class Attempt(View, frozen=True, kw_only=True):
     """One start of a job and what came of it; `finished_at` is None while it runs."""
 
     attempt: int
-    started_at: datetime
-    finished_at: datetime | None = None
+    started_at: Moment
+    finished_at: Moment | None = None
     state: State
     reason: str | None = None
     exit_code: int | None = None
@@ -151,7 +155,7 @@ class Event(View, frozen=True, kw_only=True):
     """One line of the history; `job` is None for those of the daemon itself."""
 
     seq: int
-    at: datetime
+    at: Moment
     job: int | None
     event: str
     user: str

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct, field
 
 from jobd.contract import models
 from jobd.contract.errors import BY_NAME, InternalError, JobdError
+from jobd.contract.meant import printable
 from jobd.contract.models import Record, View
 from jobd.contract.version import PROTOCOL, VERSION
 
@@ -62,6 +63,8 @@ CHANGING: Final = frozenset(
 """Requests that carry an id, so that asking again after a lost reply does nothing twice."""
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no message of ours."""
 _NIL: Final = b"\xc0"
 """What msgpack writes for nothing."""
 
@@ -105,7 +108,7 @@ def encode_request(request: Record, request_id: bytes = b"") -> bytes:
 
 
 def decode_envelope(data: bytes) -> Envelope:
-    """Raises: msgspec.DecodeError (of which ValidationError is one)."""
+    """Raises: what is in UNREADABLE."""
     return _envelope.decode(data)
 
 
@@ -114,22 +117,25 @@ def encode_reply(body: View) -> bytes:
 
 
 def encode_error(error: JobdError) -> bytes:
-    message = error.message
-    if len(message) > MAX_MESSAGE:
-        # It quotes what was asked for, and that may have been anything.
-        message = f"{message[:MAX_MESSAGE]}…"
-    wire = WireError(kind=type(error).__name__, message=message)
+    wire = WireError(kind=type(error).__name__, message=_fit(error.message))
     return _encoder.encode(Reply(version=VERSION, error=wire))
+
+
+def _fit(message: str) -> str:
+    """One line: it quotes what was asked for, and that may have been anything."""
+    text = printable(message[: MAX_MESSAGE + 1])
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
 def decode_reply(data: bytes, kind: type[V]) -> V:
     """The answer, or the error that it carries, raised.
 
-    Raises: JobdError (whichever kind it names).
+    Raises: JobdError (whichever kind it names), and what is in UNREADABLE.
     """
     reply = _reply.decode(data)
     if reply.error is not None:
-        raise BY_NAME.get(reply.error.kind, InternalError)(reply.error.message)
+        # Whoever answers need not have seen to it.
+        raise BY_NAME.get(reply.error.kind, InternalError)(_fit(reply.error.message))
     if bytes(reply.body) in (b"", _NIL):
         raise InternalError("the daemon's answer is empty")
     return msgspec.msgpack.decode(reply.body, type=kind)

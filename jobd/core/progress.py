@@ -18,6 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from jobd.contract.meant import printable
 from jobd.core.forms import percent_in, played_in
 from jobd.core.rules import AUTO, NONE, Rule
 from jobd.core.tail import WINDOW, last_line, last_lines
@@ -29,6 +30,7 @@ __all__ = [
     "from_file",
     "from_output",
     "last_line",
+    "message_of",
     "wants_head",
 ]
 
@@ -57,7 +59,12 @@ def from_file(content: bytes) -> Reading | None:
     match = _REPORT.fullmatch(last_line(content, WINDOW))
     if match is None or not 0 <= float(match[1]) <= 100:
         return None
-    return Reading(float(match[1]), (match[2] or "")[:MAX_MESSAGE].strip() or None)
+    return Reading(float(match[1]), message_of(match[2] or ""))
+
+
+def message_of(said: str) -> str | None:
+    """What a job says of itself, as it is kept: one line, cut where it is too long."""
+    return printable(said.strip())[:MAX_MESSAGE].strip() or None
 
 
 def from_output(tail: bytes, head: bytes = b"", rule: Rule = AUTO) -> Reading | None:

@@ -27,6 +27,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.errors import Refused
+from jobd.contract.meant import printable
 from jobd.contract.models import State
 
 
@@ -127,7 +128,8 @@ def signal_reason(name: str) -> str:
 
 
 def could_not_start(why: str) -> str:
-    return f"could not start: {why}"
+    """`why` names a program or a directory: it is made `printable`."""
+    return f"could not start: {printable(why)}"
 
 
 def signal_name(number: int) -> str:

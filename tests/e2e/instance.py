@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -87,6 +88,26 @@ class Instance:
 
     def jobctl(self, *args, code=0, **options):
         return self.run("jobctl", *args, code=code, **options)
+
+    def on_terminal(self, program, *args, code=0):
+        """A command whose three streams are one terminal, 80 columns wide; what it shows."""
+        leader, follower = pty.openpty()
+        env = {**self.env, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}
+        process = subprocess.Popen(
+            [BIN / program, *args], env=env, cwd=self.work,
+            stdin=follower, stdout=follower, stderr=follower,
+        )  # fmt: skip
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(leader, 65536)
+            except OSError:  # nobody holds the terminal any more
+                break
+            shown += piece
+        os.close(leader)
+        assert process.wait(PATIENCE) == code, shown
+        return shown.decode().replace("\r\n", "\n")
 
     def sh(self, line):
         """A line of shell in which our commands are found."""

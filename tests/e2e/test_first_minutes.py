@@ -1,13 +1,11 @@
 """The first minutes with the product, played from top to bottom: piped, and on a terminal."""
 
-import os
-import pty
 import re
 import subprocess
 
 import pytest
 
-from tests.e2e.instance import BIN, PATIENCE
+from tests.e2e.instance import PATIENCE
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -29,24 +27,8 @@ TRAIN = "for n in 1 2 3 4; do echo epoch $n/10 loss 0.31; done; read _ < gate"
 
 
 def on_terminal(instance, *args, code=0):
-    """A command whose three streams are one terminal, 80 columns wide; what it shows."""
-    leader, follower = pty.openpty()
-    env = {**instance.env, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        [BIN / args[0], *args[1:]], env=env, cwd=instance.work,
-        stdin=follower, stdout=follower, stderr=follower,
-    )  # fmt: skip
-    os.close(follower)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:  # nobody holds the terminal any more
-            break
-        shown += piece
-    os.close(leader)
-    assert process.wait(PATIENCE) == code, shown
-    text = shown.decode().replace("\r\n", "\n")
+    """What a command shows on a terminal, and that it fits there."""
+    text = instance.on_terminal(*args, code=code)
     assert all(len(line) <= 80 for line in text.splitlines()), text
     return text
 

@@ -140,6 +140,7 @@ def ask(target, name, body):
         assert error.kind != "InternalError", f"{name} {body!r:.500}"
         assert on_disk(target) == before, f"{name} {body!r:.500}: {error.message}"
         assert 0 < len(error.message) < 2000, f"{name} {body!r:.500}"
+        assert error.message.isprintable(), f"{name} {body!r:.500}: {error.message!a}"
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -1,4 +1,5 @@
 import re
+import tempfile
 
 import pytest
 
@@ -138,6 +139,23 @@ def test_a_defect_leaves_a_file_instead_of_a_traceback(jobd_home):
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_defect_quotes_nothing_that_drives_a_terminal(jobd_home, writable, monkeypatch, tmp_path):
+    error = ZeroDivisionError("oops \x1b[2J\nFORGED\x9b")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if writable else tmp_path / "none"))
+    result = jobctl("workers", client=FakeClient(workers=error))
+    assert result.code == 1
+    assert all(line.isprintable() for line in result.stderr.split("\n"))
+    if writable:
+        (file,) = tmp_path.glob("jobctl-crash-*.log")
+        assert result.stderr.count("\n") == 1
+        said = file.read_text()
+        assert "ZeroDivisionError: oops \\x1b[2J\nFORGED\\x9b\n" in said
+        assert all(line.isprintable() for line in said.split("\n"))
+    else:
+        assert "\n    FORGED\\x9b\n" in result.stderr
+
+
 def test_nobody_reads_any_more(monkeypatch):
     abandoned = []
     monkeypatch.setattr("jobctl.render.streams.abandon_stdout", lambda: abandoned.append(1))
@@ -147,7 +165,7 @@ def test_nobody_reads_any_more(monkeypatch):
 
 def test_what_others_wrote_does_not_drive_the_terminal():
     client = FakeClient(workers=Refused("bad \x1b[31mname\n\u202e!"))
-    assert jobctl("workers", client=client).stderr == "jobctl: bad \\x1b[31mname\n\\u202e!\n"
+    assert jobctl("workers", client=client).stderr == "jobctl: bad \\x1b[31mname\\n\\u202e!\n"
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart", "rm", "wait"])

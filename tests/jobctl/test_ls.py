@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from jobctl.render import text
+from jobd.contract.meant import printable
 from jobd.contract.models import List, Page, State
 from tests.jobctl.fakes import FakeClient, job, jobctl
+from tests.jobctl.hostile import HOSTILE
 
 JOBS = [
     job(4, "running", run_s=130.0, priority=100, name='a, "b"\nc', started_at=None),
@@ -195,13 +197,25 @@ def test_rows_fit_the_terminal(width, monkeypatch):
     assert all(row.endswith("…") for row in rows[1:])
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_columns_stand_below_each_other_whatever_names_hold(monkeypatch, terminal):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    names = [name for name in HOSTILE if text.columns(printable(name)) > 1]
+    jobs = [job(number, name=name) for number, name in enumerate(names, start=1)]
+    header, *rows = ls("--columns", "id,name,state", jobs=jobs, terminal=terminal).out.splitlines()
+    assert len(rows) >= len(jobs)
+    begins = {wcswidth(row[: row.index("Completed")]) for row in rows[: len(jobs)]}
+    assert begins == {header.index("STATE")}
+
+
 def test_commands_are_whole_when_piped():
     assert "x" * 5000 in ls(jobs=[job(1, command="x" * 5000)]).out
 
 
 @given(st.text(), st.integers(1, 30))
 def test_a_cut_fits(value, width):
-    value = text.visible(value)
+    value = printable(value)
     found = text.cut(value, width)
     assert text.columns(found) <= width
     if text.columns(value) <= width and len(value) <= 8 * width:

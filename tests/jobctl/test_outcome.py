@@ -4,7 +4,8 @@ import pytest
 
 from jobctl.outcome import exit_code_of, exit_code_of_all, signal_number
 from jobd.contract.models import State, Waited
-from tests.jobctl.fakes import job
+from tests.jobctl.fakes import FakeClient, job, jobctl
+from tests.jobctl.hostile import SIGNALS
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,20 @@ def test_realtime_signals():
 def test_no_signals(name):
     with pytest.raises(ValueError, match="no such signal"):
         signal_number(name)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_that_nobody_here_knows(name):
+    killed = job(1, "failed", reason=f"signal {name}", signal=name)
+    waited = Waited(done=True, total=1, counts={State.FAILED: 1}, jobs=[killed])
+    result = jobctl("wait", "1", client=FakeClient(wait=waited))
+    assert (result.code, result.stderr) == (
+        137 if name == "KILL" else 1,
+        f"job 1 failed (signal {name})\n",
+    )
+
+
+@pytest.mark.parametrize("code", [0, -1, 256, 2**40])
+def test_a_code_that_no_process_has_is_not_success(code):
+    waited = Waited(done=True, total=1, jobs=[job(1, "failed", exit_code=code)])
+    assert jobctl("wait", "1", client=FakeClient(wait=waited)).code == 1

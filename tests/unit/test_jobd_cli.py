@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,8 +9,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from jobd import lifecycle
+from jobd.checking import Finding, Report
 from jobd.cli import MEANT, main
+from jobd.contract.errors import JobdError
 from jobd.contract.meant import closest, counted, no_option
+from jobd.contract.models import DaemonStatus
 from jobd.contract.paths import locate
 
 
@@ -114,3 +119,83 @@ def test_the_log_goes_on_into_those_before_it(lines, first, tmp_path, monkeypatc
 
 def test_one_or_several():
     assert [counted(n, "job") for n in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+
+
+# --- what a daemon says, and what paths are called ----------------------------------------
+
+EVIL = "\x1b]0;x\x07\x7f\x9b1m\n\u2028FORGED\r\u202e"
+
+
+def assert_fit(said):
+    assert all(line.isprintable() and not line.startswith("FORGED") for line in said.split("\n"))
+
+
+def evil_status(**fields):
+    texts = ("version", "engine", "socket", "log", "state_dir", "access_socket", "error")
+    return DaemonStatus(**{**dict.fromkeys(texts, EVIL), **fields})
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["start"]])
+@pytest.mark.parametrize("uptime", [1.0, float("inf"), float("nan"), -1.0])
+def test_whatever_a_daemon_says_of_itself_drives_no_terminal(words, uptime, monkeypatch, jobd_home):
+    found = evil_status(uptime_s=uptime)
+    monkeypatch.setattr(lifecycle, "running", lambda *_, **__: found)
+    result = jobd(*words)
+    assert result.exit_code == 0
+    assert "\\x9b1m" in result.output or "\\u009b1m" in result.output
+    assert_fit(result.output)
+
+
+@pytest.mark.parametrize("words", [["start"], ["stop"], ["restart"], ["check"], ["backup", "x"]])
+def test_an_error_drives_no_terminal(words, monkeypatch, jobd_home):
+    def fail(*_, **__):
+        raise JobdError(f"no: {EVIL}")
+
+    for name in ("start", "stop", "restart", "running"):
+        monkeypatch.setattr(lifecycle, name, fail)
+    monkeypatch.setattr("jobd.checking.check", fail)
+    monkeypatch.setattr("jobd.store.backup.backup", fail)
+    result = jobd(*words)
+    assert result.exit_code == 1
+    assert result.output.startswith("jobd: no: \\x1b]0;x\\x07")
+    assert_fit(result.output)
+
+
+def test_the_end_of_a_log_stands_below_its_error(monkeypatch, jobd_home):
+    def fail(*_, **__):
+        raise JobdError("it does not answer. The end of its log:\none\ntwo\x1b[2J")
+
+    monkeypatch.setattr(lifecycle, "restart", fail)
+    assert jobd("restart").output == (
+        "jobd: it does not answer. The end of its log:\n    one\n    two\\x1b[2J\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["check"], ["check", "--json"]])
+def test_what_check_finds_drives_no_terminal(words, monkeypatch, jobd_home):
+    finding = Finding("record", EVIL, EVIL, 1)
+    report = Report(EVIL, False, 1, 1, 1, [finding], [EVIL])
+    monkeypatch.setattr("jobd.checking.check", lambda _: report)
+    result = jobd(*words)
+    assert result.exit_code == 1
+    assert_fit(result.output)
+    if "--json" in words:
+        assert json.loads(result.stdout)["findings"][0]["text"] == EVIL
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("words", [["status"], ["log"], ["check"], ["status", "--json"]])
+def test_a_home_of_any_bytes_in_any_encoding(tmp_path, words, encoding):
+    home = os.path.join(os.fsencode(tmp_path), b"\xff\x9b\n", "中文\x85".encode())
+    done = subprocess.run(
+        [sys.executable, "-c", "from jobd.cli import main; main()", *words],
+        capture_output=True, timeout=60, check=False,
+        env={b"JOBD_HOME": home, b"PYTHONIOENCODING": encoding.encode()},
+    )  # fmt: skip
+    said = (done.stdout + done.stderr).decode(encoding)
+    assert done.returncode in (1, 3), said
+    assert "Traceback" not in said
+    assert_fit(said)
+    if "--json" in words:
+        shown = home.decode("utf-8", "replace")
+        assert json.loads(done.stdout)["state_dir"] == shown
