@@ -28,7 +28,7 @@ from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
-from jobd.access import Access, Caller, check, login, peer_of
+from jobd.access import Access, Caller, check, login
 from jobd.contract import wire
 from jobd.contract.errors import (
     BadRequest,
@@ -41,6 +41,7 @@ from jobd.contract.errors import (
 )
 from jobd.contract.models import Record, View
 from jobd.contract.paths import Paths, ShortAddress, identity
+from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
 from jobd.sparing import Sparing
@@ -303,7 +304,7 @@ class Service:
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
         if caller is None:
-            self._sparing.warning("user %s was refused", login(peer_of(sock)[0]))
+            self._sparing.warning("user %s was refused", login(peer_of(sock).uid))
         return caller
 
     def _turn_one_away(self, listener: _Listener) -> None:

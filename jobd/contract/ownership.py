@@ -22,6 +22,8 @@ from jobd.contract.errors import NotPermitted
 
 _MOST_LINKS: Final = 40
 """As many as the kernel follows (path_resolution(7))."""
+_NOBODY: Final = 2**32 - 1
+"""What the kernel never gives to a user: -1 of chown(2)."""
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -37,15 +39,28 @@ def login(uid: int) -> str:
         return f"number {uid}"
 
 
-def open_owned(path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None) -> int:
+def number_of(user: str) -> int | None:
+    """The number of a user who is named by login or by number; None: there is none such."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        known = user.isascii() and user.isdecimal() and int(user) < _NOBODY
+        return int(user) if known else None
+
+
+def open_owned(
+    path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None, beside: int | None = None
+) -> int:
     """A descriptor of the file or directory at `path`, which belongs to `owner` or to root.
 
     `flags`: as for open(2); close-on-exec, and not waiting for a FIFO, go without saying. `owner`:
-    a user's number; None: our own effective one. The caller closes the descriptor.
+    a user's number; None: our own effective one. `beside`: one more user who is trusted like that
+    owner. The caller closes the descriptor.
 
     Raises: NotOurs (names what on the way is whose), OSError (also where nothing is there).
     """
-    found = _walk(path, os.geteuid() if owner is None else owner)
+    trusted = os.geteuid() if owner is None else owner
+    found = _walk(path, trusted, trusted if beside is None else beside)
     try:
         # The same file once more, this time to read or write it: O_PATH could do neither.
         return os.open(f"/proc/self/fd/{found}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -64,9 +79,9 @@ def check_way(path: Path, *, owner: int | None = None) -> None:
         return
 
 
-def refuse_strangers(found: os.stat_result, where: str, owner: int) -> None:
-    """Raises: NotOurs (it belongs neither to `owner` nor to root, or others can write it)."""
-    if found.st_uid != owner and found.st_uid not in _roots():
+def refuse_strangers(found: os.stat_result, where: str, *owners: int) -> None:
+    """Raises: NotOurs (it belongs to none of `owners` and not to root, or others can write it)."""
+    if found.st_uid not in owners and found.st_uid not in _roots():
         raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}")
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
@@ -90,7 +105,7 @@ def _is_private_group(gid: int, uid: int) -> bool:
     return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
-def _walk(path: Path, owner: int) -> int:
+def _walk(path: Path, *owners: int) -> int:
     """An O_PATH descriptor of where the path leads. Raises: NotOurs, OSError."""
     absolute = os.path.abspath(path) if ".." not in path.parts else os.path.join(os.getcwd(), path)
     left = deque(part for part in Path(absolute).parts[1:] if part != ".")
@@ -98,14 +113,14 @@ def _walk(path: Path, owner: int) -> int:
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     way = "/"
     try:
-        refuse_strangers(os.fstat(here), way, owner)
+        refuse_strangers(os.fstat(here), way, *owners)
         while left:
             name = left.popleft()
             there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             where = os.path.normpath(os.path.join(way, name))
             found = os.fstat(there)
             try:
-                refuse_strangers(found, where, owner)
+                refuse_strangers(found, where, *owners)
                 target = os.readlink("", dir_fd=there) if stat.S_ISLNK(found.st_mode) else None
             except BaseException:
                 os.close(there)
