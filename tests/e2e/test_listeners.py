@@ -310,8 +310,8 @@ def test_a_viewers_first_wait_outlasts_the_daemon(users, daemon, how):
 
 def is_connected(path):
     """Whether somebody is served there: the kernel's table of sockets (unix(7))."""
-    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-    return any(row[5] == "03" and row[-1] == str(path) for row in rows)
+    rows = [row.split() for row in Path("/proc/net/unix").read_text(errors="replace").splitlines()]
+    return any(row[5:6] == ["03"] and row[-1] == str(path) for row in rows)
 
 
 # --- what lies beside a socket ------------------------------------------------------------------
