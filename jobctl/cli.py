@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from jobctl.context import name_owner
 from jobctl.examples import example
 from jobctl.render import streams
 from jobd.contract.errors import JobdError
@@ -120,6 +121,14 @@ EXAMPLE: Final = example(
 
 @click.group(cls=Commands, epilog=EXAMPLE, context_settings=HELP, invoke_without_command=True)
 @click.version_option(VERSION, "--version", prog_name="jobctl", message="%(prog)s %(version)s")
+@click.option(
+    "--owner",
+    metavar="USER",
+    expose_value=False,
+    callback=name_owner,
+    help="Whose daemon may listen at JOBD_SOCKET, beside yours and root's: a login. "
+    "(the owner of its directory)",
+)
 @click.pass_context
 def group(ctx: click.Context) -> int | None:
     """Submit commands to jobd, watch them, and control them."""

@@ -25,7 +25,8 @@ from rpyc.core.protocol import Connection
 from rpyc.core.service import VoidService
 from rpyc.core.stream import SocketStream
 
-from jobd.contract import models, paths, wire
+from jobctl.address import Address
+from jobd.contract import models, peers, wire
 from jobd.contract.errors import (
     BadRequest,
     Busy,
@@ -70,10 +71,12 @@ class Client:
     back), NotPermitted, VersionMismatch, and whatever the daemon refuses.
     """
 
-    def __init__(self, socket_path: Path | None = None) -> None:
-        self._path = socket_path
+    def __init__(self, socket_path: Path | None = None, *, owner: int | None = None) -> None:
+        """`owner`: the number of a user whose daemon it may be, beside our own user and root."""
+        self._address = Address(socket_path, owner)
         self._connection: Connection | None = None
         self._stream: SocketStream | None = None
+        self._peer: peers.Peer | None = None
         self._connected_once = False
         self._answered_once = False
         self.on_silence: Callable[[float], object] = lambda _: None
@@ -237,7 +240,7 @@ class Client:
                 return _decode(self._exchange(payload, name, held_back), kind)
             except NotRunning:
                 # Between two daemons nobody listens for a moment; the lock tells that from none.
-                if not self._connected_once and not paths.is_supervised(self._socket()):
+                if not self._connected_once and not self._address.is_being_replaced():
                     raise
             except Busy as error:
                 busy = error
@@ -251,11 +254,11 @@ class Client:
             time.sleep(pause)
         if busy is not None:
             raise busy
-        if name not in _ONCE and paths.is_supervised(self._socket()):
+        if name not in _ONCE and self._address.is_being_replaced():
             raise JobdError(
                 "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
             )
-        raise NotRunning("jobd is not running any more. Start it with: jobd start")
+        raise self._address.gone()
 
     def _exchange(self, payload: bytes, name: str, held_back: float) -> object:
         within = held_back + _ANSWER_WITHIN.get(name, 60.0)
@@ -290,27 +293,22 @@ class Client:
             connection.serve(left)
 
     def _connect(self) -> Connection:
-        self._stream = _Stream(paths.connect(self._socket()))
+        sock = self._address.connect()
+        self._peer = peers.peer_of(sock)
+        self._stream = _Stream(sock)
         self._connected_once = True
         channel = Channel(self._stream, compress=False)
         self._connection = _Connection(VoidService(), channel)
         return self._connection
 
-    def _socket(self) -> Path:
-        return self._path or paths.client_socket()
-
     def _raise_if_refused(self, error: Exception) -> None:
         """The daemon hangs up on strangers before it reads a byte."""
-        if self._answered_once:
+        if self._answered_once or self._peer is None or not self._address.refuses(self._peer):
             return
-        try:
-            owner = self._socket().stat().st_uid
-        except OSError:
-            return
-        if os.geteuid() not in (0, owner):
-            raise NotPermitted(
-                f"not permitted: the daemon at {self._socket()} belongs to user {owner}"
-            ) from error
+        raise NotPermitted(
+            f"not permitted: the daemon at {self._address.path} belongs to "
+            f"{peers.named(self._peer.uid)}, who lets you do nothing there"
+        ) from error
 
 
 class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 import click
+
+from jobd.contract.errors import BadRequest
 
 if TYPE_CHECKING:
     from jobctl.client import Client
@@ -15,13 +17,29 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_OWNER: Final = f"{__name__}.owner"
+"""Under which the context keeps the number of whom `--owner` named."""
+
+
+def name_owner(ctx: click.Context, _param: click.Parameter, user: str | None) -> None:
+    """The callback of `--owner`. Raises: BadRequest (there is no such user)."""
+    if user is None:
+        return
+    from jobd.contract.ownership import number_of
+
+    number = number_of(user)
+    if number is None:
+        raise BadRequest(f"--owner: there is no user {user!r}")
+    ctx.meta[_OWNER] = number
+
+
 def current_client() -> Client:
     root = click.get_current_context().find_root()
     if root.obj is None:
         from jobctl.client import Client
         from jobctl.render import notices
 
-        root.obj = root.with_resource(Client())
+        root.obj = root.with_resource(Client(owner=root.meta.get(_OWNER)))
         root.obj.on_silence = notices.silent
     client: Client = root.obj
     return client

@@ -22,6 +22,7 @@ from msgspec import Struct
 from jobd.contract.config import AccessConfig
 from jobd.contract.errors import NotPermitted
 from jobd.contract.models import Groups, Record, Show, Workers
+from jobd.contract.peers import peer_of, stands_for_others
 
 SEEING: Final = frozenset({"list", "show", "output", "events", "wait", "status"})
 """Requests of a viewer, beside those that show workers and groups."""
@@ -57,7 +58,9 @@ class Access:
 
         `shared`: through the second socket.
         """
-        uid, gid = peer_of(sock)
+        _, uid, gid = peer_of(sock)
+        if shared and stands_for_others(uid):
+            return None
         role = self.role(uid, {gid, *_groups(sock, uid, gid)} if shared else None)
         return None if role is None else Caller(login(uid), role)
 
@@ -116,13 +119,6 @@ def _only_sees(name: str, request: Record) -> bool:
     if isinstance(request, Groups):
         return request.action == "list"
     return name in SEEING
-
-
-def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """User and group at the other end (SO_PEERCRED, unix(7))."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, gid = struct.unpack("3i", raw)
-    return uid, gid
 
 
 def login(uid: int) -> str:

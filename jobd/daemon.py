@@ -454,7 +454,7 @@ class Daemon:
     def close(self, *, clean: bool) -> None:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self._footing.close()
-        self.service.close()
+        self.service.close(replaced=not clean)
         self.hub.close()
         self._keeper.close()
         self.scheduler.brake.halt()

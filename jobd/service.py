@@ -15,6 +15,7 @@ import select
 import socket
 import struct
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
-from jobd.access import Access, Caller, check, login, peer_of
+from jobd.access import Access, Caller, check, login
 from jobd.contract import wire
 from jobd.contract.errors import (
     BadRequest,
@@ -40,6 +41,7 @@ from jobd.contract.errors import (
 )
 from jobd.contract.models import Record, View
 from jobd.contract.paths import Paths
+from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
 from jobd.listener import Listener, make_room
@@ -49,6 +51,12 @@ log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
 _OTHER_FILES: Final = 256
 """Descriptors that clients leave to the store and to jobs."""
+_KNOCKS_TOLD: Final = 10
+"""Lines in a minute on one stranger; a flood of knocks costs no more."""
+_REFUSALS_TOLD: Final = 20
+"""Lines in a minute on one user who wants one thing that is refused."""
+_TROUBLES_TOLD: Final = 20
+"""Lines in a minute on one user who finds no place, or whose connection breaks."""
 _SEND_TIMEOUT_S: Final = 30
 """A client that does not read for so long is let go."""
 
@@ -112,6 +120,13 @@ class _Protocol(Connection):  # type: ignore[misc]
             self._cleanup(_anyway=True)
 
 
+class _User(int):
+    """A number that reads as its login, looked up only where it is read: knocks must be cheap."""
+
+    def __str__(self) -> str:
+        return login(int(self))
+
+
 class _Session(rpyc.Service):  # type: ignore[misc]
     """One connected client."""
 
@@ -140,7 +155,11 @@ class Service:
         self._slots = threading.BoundedSemaphore(places)
         self._guests = threading.BoundedSemaphore(max(1, places // 2))
         """Places of those who come through the second socket: they cannot keep the owner out."""
-        self._sparing = Sparing(log)
+        self._knocks = Sparing(log, each=_KNOCKS_TOLD)
+        self._refusals = Sparing(log, most=None, each=_REFUSALS_TOLD)
+        self._crowding = Sparing(log, each=_TROUBLES_TOLD)
+        self._breaks = Sparing(log, each=_TROUBLES_TOLD)
+        """Each kind of warning is spared by itself, so that none hides another."""
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -154,7 +173,8 @@ class Service:
         try:
             answer = wire.encode_reply(self._handle(payload, caller))
         except NotPermitted as error:
-            self._sparing.warning("%s", error.message)
+            # By what it says, who wanted what: a flood of one hides nothing else of the same user.
+            self._refusals.warning("%s", error.message, by=error.message)
             answer = wire.encode_error(error)
         except JobdError as error:
             self._fall_silent_if_closed(error)
@@ -234,12 +254,16 @@ class Service:
         # unheard.
         return Listener(path, 0o600 if path == self._paths.socket else 0o666)
 
-    def close(self) -> None:
-        """Take no more connections; requests under way are answered."""
+    def close(self, *, replaced: bool = False) -> None:
+        """Take no more connections; requests under way are answered.
+
+        `replaced`: another daemon follows. Others know by their socket, which stays there.
+        """
         self._closed = True
         os.write(self._wake_w, b"x")
-        for listener in self._listeners.values():
-            listener.remove()
+        for path, listener in self._listeners.items():
+            if not (replaced and path == self._shared):
+                listener.remove()
 
     def _accept_all(self) -> None:
         while not self._closed:
@@ -269,10 +293,16 @@ class Service:
         except BlockingIOError:
             return
         except OSError as error:
-            self._sparing.warning("cannot accept a client: %s", error)
+            self._crowding.warning("cannot accept a client: %s", error)
             self._turn_one_away(listener)
             return
-        shared = listener.path != self._paths.socket
+        try:
+            self._let_in(sock, shared=listener.path != self._paths.socket)
+        except Exception:  # noqa: BLE001 - it concerns one who knocked; without us nobody is heard
+            sock.close()
+            self._breaks.warning("a client could not be let in:\n%s", traceback.format_exc())
+
+    def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
         caller = self._caller(sock, shared=shared)
         if caller is None or not self._take_place(caller, shared=shared):
             if caller is not None:
@@ -284,8 +314,9 @@ class Service:
                 target=self._serve, args=(sock, caller, shared), name="client", daemon=True
             ).start()
         except RuntimeError:
-            self._sparing.warning("no thread for a client")
+            self._crowding.warning("no thread for a client")
             self._leave_place(shared=shared)
+            _say_busy(sock)
             sock.close()
 
     def _take_place(self, caller: Caller, *, shared: bool) -> bool:
@@ -294,7 +325,8 @@ class Service:
                 return True
             if shared:
                 self._guests.release()
-        self._sparing.warning("too many clients: %s was turned away", caller.user)
+        user = caller.user
+        self._crowding.warning("too many clients: %s was turned away", user, by=user)
         return False
 
     def _leave_place(self, *, shared: bool) -> None:
@@ -305,14 +337,18 @@ class Service:
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
         if caller is None:
-            self._sparing.warning("user %s was refused", login(peer_of(sock)[0]))
+            uid = peer_of(sock).uid
+            self._knocks.warning("user %s was refused", _User(uid), by=uid)
         return caller
 
     def _turn_one_away(self, listener: Listener) -> None:
         """No descriptor left: accept with the spare one and close, or the caller would hang."""
         os.close(self._spare)
-        with suppress(OSError):
-            listener.accept()[0].close()
+        with suppress(OSError), listener.accept()[0] as sock:
+            # Others take an end without a word for a refusal.
+            shared = listener.path != self._paths.socket
+            if shared and self._caller(sock, shared=shared) is not None:
+                _say_busy(sock)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _serve(self, sock: socket.socket, caller: Caller, shared: bool) -> None:  # noqa: FBT001 - a thread's
@@ -329,7 +365,8 @@ class Service:
             )
             connection.serve_all()
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            self._sparing.warning("the connection of %s was ended: %.200s", caller.user, error)
+            user = caller.user
+            self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)
         finally:
             self._leave_place(shared=shared)
             sock.close()

@@ -18,6 +18,7 @@ from jobd.contract import durations, sizes
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.meant import closest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
+from jobd.contract.ownership import number_of
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -117,11 +118,19 @@ class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """They may do all, and so run commands as the daemon's user."""
 
 
+class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[client]`, which `jobctl` reads and no daemon."""
+
+    owner: str = ""
+    """Whose daemon listens at `JOBD_SOCKET`, a login; empty: that of the owner of its directory."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     groups: dict[Group, GroupConfig] = field(default_factory=dict)
     gpus: GpuConfig = field(default_factory=GpuConfig)
     access: AccessConfig = field(default_factory=AccessConfig)
+    client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
 
 
@@ -131,6 +140,7 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "groups[...]": GroupConfig,
     "gpus": GpuConfig,
     "access": AccessConfig,
+    "client": ClientConfig,
     "retention": Retention,
     "retention.completed": Limits,
     "retention.failed": Limits,
@@ -168,6 +178,9 @@ def _convert(tables: dict[str, Any]) -> Config:
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
     _check_access(config.access)
+    owner = config.client.owner
+    if owner and number_of(owner) is None:
+        raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
     return config
 
 

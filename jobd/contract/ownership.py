@@ -23,6 +23,8 @@ from jobd.contract.errors import NotPermitted
 
 _MOST_LINKS: Final = 40
 """As many as the kernel follows (path_resolution(7))."""
+_NOBODY: Final = 2**32 - 1
+"""What the kernel never gives to a user: -1 of chown(2)."""
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -38,15 +40,28 @@ def login(uid: int) -> str:
         return f"number {uid}"
 
 
-def open_owned(path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None) -> int:
+def number_of(user: str) -> int | None:
+    """The number of a user who is named by login or by number; None: there is none such."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        known = user.isascii() and user.isdecimal() and int(user) < _NOBODY
+        return int(user) if known else None
+
+
+def open_owned(
+    path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None, beside: int | None = None
+) -> int:
     """A descriptor of the file or directory at `path`, which belongs to `owner` or to root.
 
     `flags`: as for open(2); close-on-exec, and not waiting for a FIFO, go without saying. `owner`:
-    a user's number; None: our own effective one. The caller closes the descriptor.
+    a user's number; None: our own effective one. `beside`: one more user who is trusted like that
+    owner. The caller closes the descriptor.
 
     Raises: NotOurs (names what on the way is whose), OSError (also where nothing is there).
     """
-    found = _walk(path, os.geteuid() if owner is None else owner)
+    trusted = os.geteuid() if owner is None else owner
+    found = _walk(path, trusted, trusted if beside is None else beside)
     try:
         # The same file once more, this time to read or write it: O_PATH could do neither.
         return os.open(f"/proc/self/fd/{found}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -105,9 +120,9 @@ def check_way(path: Path, *, owner: int | None = None) -> None:
         return
 
 
-def refuse_strangers(found: os.stat_result, where: str, owner: int) -> None:
-    """Raises: NotOurs (it belongs neither to `owner` nor to root, or others can write it)."""
-    if not belongs_to(found, owner):
+def refuse_strangers(found: os.stat_result, where: str, *owners: int) -> None:
+    """Raises: NotOurs (it belongs to none of `owners` and not to root, or others can write it)."""
+    if not belongs_to(found, *owners):
         raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}")
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
@@ -115,9 +130,9 @@ def refuse_strangers(found: os.stat_result, where: str, owner: int) -> None:
         raise NotOurs(f"not permitted: other users can write {where}; chmod go-w {where}")
 
 
-def belongs_to(found: os.stat_result, owner: int) -> bool:
-    """To `owner` or to root."""
-    return found.st_uid == owner or found.st_uid in _roots()
+def belongs_to(found: os.stat_result, *owners: int) -> bool:
+    """To one of `owners` or to root."""
+    return found.st_uid in owners or found.st_uid in _roots()
 
 
 def others_can_write(found: os.stat_result) -> bool:
@@ -136,7 +151,7 @@ def _is_private_group(gid: int, uid: int) -> bool:
     return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
-def _walk(path: Path, owner: int, *, make: bool = False) -> int:
+def _walk(path: Path, *owners: int, make: bool = False) -> int:
     """An O_PATH descriptor of where the path leads. Raises: NotOurs, OSError.
 
     `make`: directories that are missing are made, but not where a link leads.
@@ -147,7 +162,7 @@ def _walk(path: Path, owner: int, *, make: bool = False) -> int:
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     way = "/"
     try:
-        refuse_strangers(os.fstat(here), way, owner)
+        refuse_strangers(os.fstat(here), way, *owners)
         while left:
             name = left.popleft()
             if make and len(left) < of_links:
@@ -156,7 +171,7 @@ def _walk(path: Path, owner: int, *, make: bool = False) -> int:
             where = os.path.normpath(os.path.join(way, name))
             found = os.fstat(there)
             try:
-                refuse_strangers(found, where, owner)
+                refuse_strangers(found, where, *owners)
                 target = os.readlink("", dir_fd=there) if stat.S_ISLNK(found.st_mode) else None
             except BaseException:
                 os.close(there)

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from jobd.contract import peers
 from jobd.contract.errors import JobdError, NotPermitted, NotRunning
 from jobd.contract.ownership import NotOurs, belongs_to, login, make_directory
 
@@ -47,6 +49,8 @@ file system of its own has.
 """
 _SUN_PATH: Final = 107
 """Bytes of a Unix socket's path, without its final NUL (unix(7))."""
+_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+"""Flags of open(2)."""
 
 
 class Paths(Struct, frozen=True):
@@ -132,9 +136,31 @@ def locate(environ: Mapping[str, str] | None = None) -> Paths:
 
 def client_socket(environ: Mapping[str, str] | None = None) -> Path:
     """The socket that a client talks to: `JOBD_SOCKET` (set inside a job) before all else."""
-    environ = os.environ if environ is None else environ
-    named = environ.get(SOCKET_VARIABLE)
-    return Path(named) if named else locate(environ).socket
+    return named_socket(environ) or locate(environ).socket
+
+
+def named_socket(environ: Mapping[str, str] | None = None) -> Path | None:
+    """What `JOBD_SOCKET` says: perhaps the socket of somebody else."""
+    named = (os.environ if environ is None else environ).get(SOCKET_VARIABLE)
+    return Path(named) if named else None
+
+
+def address_in(directory: int, name: str) -> str:
+    """The address of a socket in a directory that is open: short, and its path may change."""
+    return f"/proc/self/fd/{directory}/{name}"
+
+
+@contextlib.contextmanager
+def opened_directory(path: Path) -> Iterator[int]:
+    """A descriptor to reach what lies in a directory, also where it may not be listed.
+
+    Raises: OSError.
+    """
+    directory = os.open(path, _DIRECTORY)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
 
 
 class ShortAddress:
@@ -150,30 +176,54 @@ class ShortAddress:
     def __enter__(self) -> str:
         if len(os.fsencode(self._path)) <= _SUN_PATH:
             return str(self._path)
-        self._directory = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._directory}/{self._path.name}"
+        self._directory = os.open(self._path.parent, _DIRECTORY)
+        return address_in(self._directory, self._path.name)
 
     def __exit__(self, *exc: object) -> None:
         if self._directory is not None:
             os.close(self._directory)
 
 
-def connect(path: Path) -> socket.socket:
-    """A connected socket.
+def connect(path: Path, *, owner: int | None = None) -> socket.socket:
+    """A socket connected to a daemon of our own user, of root, or of `owner` (a user's number).
 
-    Raises: NotRunning (nobody listens), NotPermitted (the socket is another user's).
+    Raises: NotRunning (nobody listens), NotPermitted (it cannot be reached, or a stranger listens;
+    nothing was sent), JobdError (who listens takes no connection).
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
+    with connecting(path, "jobd is not running. Start it with: jobd start"):
         with ShortAddress(path) as address:
-            sock.connect(address)
-    except PermissionError as error:
-        sock.close()
-        raise NotPermitted(f"not permitted to reach the daemon at {path}") from error
-    except OSError as error:
-        sock.close()
-        raise NotRunning("jobd is not running. Start it with: jobd start") from error
+            sock = peers.connected(address)
+        with closed_on_error(sock):
+            peers.refuse_stranger(peers.peer_of(sock), path, owner)
     return sock
+
+
+@contextlib.contextmanager
+def connecting(path: Path, nobody: str) -> Iterator[None]:
+    """What the kernel says of a connection to `path`, in words; `nobody`: that nobody listens.
+
+    Raises: NotRunning, NotPermitted, JobdError.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise NotPermitted(f"not permitted to reach the daemon at {path}") from error
+    except BlockingIOError as error:
+        raise JobdError(
+            f"who listens at {path} has taken no connection for {peers.CONNECT_WITHIN_S:.0f} s; "
+            "if it is your daemon: jobd restart"
+        ) from error
+    except OSError as error:
+        raise NotRunning(nobody) from error
+
+
+@contextlib.contextmanager
+def closed_on_error(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
 
 
 def identity(path: Path | str) -> tuple[int, int] | None:
@@ -187,13 +237,30 @@ def identity(path: Path | str) -> tuple[int, int] | None:
 
 def is_supervised(socket_path: Path) -> bool:
     """Whether somebody holds the lock beside a socket: if nobody answers there now, one will."""
+    return is_locked(socket_path) is True
+
+
+def is_locked(socket_path: Path) -> bool | None:
+    """Whether somebody holds the lock beside a socket; None: no lock there tells us anything.
+
+    Others may put into a directory of theirs what they like, to be opened or to be held: only in
+    one of our own, and only of a file of ours or of root, is anything asked. Never blocks.
+    """
     try:
-        with open(socket_path.with_name(LOCK_NAME), "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with opened_directory(socket_path.parent) as directory:
+            if os.fstat(directory).st_uid != os.geteuid():
+                return None
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            lock = os.open(LOCK_NAME, flags, dir_fd=directory)
+        with open(lock, "rb") as file:
+            found = os.fstat(lock)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
+                return None
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return None
     return False
 
 

@@ -137,7 +137,7 @@ def test_without_processes_jobs_are_put_back_and_the_daemon_answers(home, public
 
     run(BIN / "jobd", "start", "--workers", "2")
     try:
-        with Client(locate({"JOBD_HOME": str(state)}).socket) as client:
+        with Client(locate({"JOBD_HOME": str(state)}).socket, owner=entry.pw_uid) as client:
             pid = client.status().pid
             submit(client, 6)  # from now on there are threads that work, and none can be added
             wait_until(lambda: client.status().jobs["completed"] == 6, PATIENCE)

@@ -5,18 +5,21 @@ import os
 import resource
 import socket
 import struct
+import threading
 import zlib
 
 import msgspec
 import pytest
 from rpyc.core import brine, consts
 
+from jobctl.client import Client
 from jobd.contract import wire
 from jobd.contract.errors import BadRequest, Busy, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import DaemonStatus, Status, View
 from jobd.contract.paths import ShortAddress
 from jobd.contract.version import PROTOCOL, VERSION
 from tests.helpers import wait_until
+from tests.integration.inside import Inside
 
 HEADER = struct.Struct("!LB")
 PATIENCE = 20.0
@@ -288,28 +291,93 @@ def test_a_hundred_come_and_go(quiet):
     wait_until(lambda: quiet.daemon.service._slots._value == free + 100)
 
 
-def test_without_a_descriptor_left_a_client_is_turned_away_and_the_next_is_served(quiet):
+@contextlib.contextmanager
+def no_descriptor_left():
+    """For this process, and so for the daemon in it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    outsider.settimeout(PATIENCE)
     highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
     fillers = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
     try:
-        try:
+        with contextlib.suppress(OSError):
             while True:
                 fillers.append(os.open("/dev/null", os.O_RDONLY))
-        except OSError:
-            pass
-        outsider.connect(str(quiet.paths.socket))
-        with contextlib.suppress(ConnectionResetError):
-            assert outsider.recv(1) == b""
+        yield
     finally:
         for fd in fillers:
             os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        outsider.close()
+
+
+def test_without_a_descriptor_left_a_client_is_turned_away_and_the_next_is_served(quiet):
+    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    outsider.settimeout(PATIENCE)
+    with outsider, no_descriptor_left():
+        outsider.connect(str(quiet.paths.socket))
+        with contextlib.suppress(ConnectionResetError):
+            assert outsider.recv(1) == b""
     assert quiet.connect().status().running
+
+
+@pytest.fixture
+def open_to_others(jobd_home):
+    """A daemon that has a second socket, and the path of that."""
+    shared = jobd_home.with_name("shared")
+    made = Inside(jobd_home, access={"socket": str(shared)}, workers=0)
+    yield made, shared
+    made.close()
+
+
+def test_without_a_descriptor_left_one_of_others_is_told_so(open_to_others):
+    """An end without a word would be a refusal."""
+    _, shared = open_to_others
+    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    outsider.settimeout(PATIENCE)
+    with outsider, no_descriptor_left():
+        outsider.connect(str(shared))
+        assert b"no place for another client" in outsider.recv(4096)
+
+
+def test_without_a_thread_for_it_a_client_is_told_so(open_to_others, monkeypatch):
+    _, shared = open_to_others
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "client":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
+    with Client(shared) as client, pytest.raises(Busy, match="no place for another client"):
+        client.status()
+    monkeypatch.undo()
+    with Client(shared) as client:
+        assert client.status().running
+
+
+def test_a_defect_with_one_who_knocks_makes_nobody_deaf(open_to_others, monkeypatch, caplog):
+    _, shared = open_to_others
+    with monkeypatch.context() as broken:
+        broken.setattr("jobd.access.peer_of", lambda _sock: 1 / 0)
+        with Raw(shared) as raw:
+            assert raw.answer() is None
+    assert "could not be let in" in caplog.text
+    with Client(shared) as client:
+        assert client.status().running
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_only_a_daemon_that_is_replaced_leaves_the_socket_for_others(open_to_others, clean):
+    inside, shared = open_to_others
+    inside.daemon.close(clean=clean)
+    inside.abandon()
+    assert shared.exists() is not clean
+    assert not inside.paths.socket.exists()
+    follower = Inside(inside.paths.state, access={"socket": str(shared)}, workers=0)
+    with Client(shared) as client:
+        assert client.status().running
+    follower.close()
 
 
 def test_who_vanishes_while_waiting_leaves_no_thread(quiet):
