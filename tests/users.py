@@ -6,6 +6,7 @@ of its own. `as_user` runs a command as one of them.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import grp
 import os
@@ -13,8 +14,10 @@ import pwd
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +25,11 @@ import pytest
 
 from tests.helpers import wait_until
 
-BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
 """Seconds that a command may take on a busy machine."""
 _SETPRIV = shutil.which("setpriv")
+_SETPRIV_NOBODY = (_SETPRIV, "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 _USERADD = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 _USERDEL = shutil.which("userdel", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
@@ -74,20 +78,65 @@ class User(NamedTuple):
         return self.run(BIN / "jobctl", *args, **options)  # type: ignore[arg-type]
 
 
-def _why_not() -> str | None:
-    """Why no users can be made here."""
-    if os.geteuid() != 0:
-        return "only root can make other users"
-    if _SETPRIV is None or _USERADD is None or _USERDEL is None:
-        return "setpriv, useradd and userdel are needed"
-    probe = [_SETPRIV, "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+def _works_for_others(program: Path) -> bool:
     # By way of a shell: what setpriv itself runs it still may run with the rights of root.
-    command = [*probe, "sh", "-c", '"$0" --version', str(BIN / "jobctl")]
-    done = subprocess.run(command, check=False, capture_output=True, cwd="/")
-    return None if done.returncode == 0 else "other users cannot run the Python of this checkout"
+    command = [*_SETPRIV_NOBODY, "sh", "-c", '"$0" --version', program]
+    return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
 
 
-needs_users = pytest.mark.skipif(_why_not() is not None, reason=_why_not() or "")
+def _programs() -> Path | None:
+    """A directory with `jobd` and `jobctl` that other users can run; None: there is none.
+
+    The Python of this checkout may lie in a private directory. Another of the same version, that
+    everybody can run, then finds our modules and libraries where they are.
+    """
+    own = Path(sys.executable).parent
+    if _works_for_others(own / "jobctl"):
+        return own
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for directory in ("/usr/bin", "/usr/local/bin"):
+        python = Path(directory) / name
+        if python.exists():
+            made = _wrapped(python)
+            if _works_for_others(made / "jobctl"):
+                return made
+    return None
+
+
+def _wrapped(python: Path) -> Path:
+    """Both programs, run by another Python."""
+    directory = Path(tempfile.mkdtemp(prefix="jp-", dir="/tmp"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    directory.chmod(0o755)
+    found = entry_points(group="console_scripts")
+    for name in ("jobd", "jobctl"):
+        module = next(iter(found.select(name=name))).module
+        line = f"import sys; sys.argv[0] = '{name}'; from {module} import main; sys.exit(main())"
+        file = directory / name
+        file.write_text(
+            f"#!/bin/sh\nPYTHONPATH={ROOT}:{sysconfig.get_path('purelib')}\nexport PYTHONPATH\n"
+            f'exec {python} -P -c "{line}" "$@"\n'
+        )
+        file.chmod(0o755)
+    return directory
+
+
+def _found() -> tuple[Path, str | None]:
+    """Where the programs of other users are, or why no users can be made here."""
+    none = Path("/nonexistent")
+    if os.geteuid() != 0:
+        return none, "only root can make other users"
+    if _SETPRIV is None or _USERADD is None or _USERDEL is None:
+        return none, "setpriv, useradd and userdel are needed"
+    programs = _programs()
+    if programs is None:
+        return none, "other users can run no Python that has what this checkout needs"
+    return programs, None
+
+
+BIN, _WHY_NOT = _found()
+"""`jobd` and `jobctl` as other users can run them."""
+needs_users = pytest.mark.skipif(_WHY_NOT is not None, reason=_WHY_NOT or "")
 
 
 def _make(name: str, base: Path) -> User:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import wait_until
-from tests.users import PATIENCE, needs_users
+from tests.users import BIN, PATIENCE, needs_users
 
 pytestmark = [pytest.mark.e2e, needs_users]
 
@@ -350,13 +350,11 @@ def test_a_stranger_in_a_user_namespace_is_refused_like_any_other(users, daemon)
     own = users.owner.home / ".local/state/jobd/jobd.sock"
     for socket_path, options in ((path, []), (own, []), (path, ["--owner", users.owner.name])):
         done = stranger.run(
-            *NAMESPACE, Path(sys.executable).parent / "jobctl", *options, "submit", "true",
+            *NAMESPACE, BIN / "jobctl", *options, "submit", "true",
             code=77, env={"JOBD_SOCKET": str(socket_path)},
         )  # fmt: skip
         assert "not permitted" in done.stderr
-    inside = users.owner.run(
-        *NAMESPACE, Path(sys.executable).parent / "jobctl", "submit", "-w", "echo mine", code=0
-    )
+    inside = users.owner.run(*NAMESPACE, BIN / "jobctl", "submit", "-w", "echo mine", code=0)
     assert inside.stdout == "mine\n"
 
 
@@ -368,7 +366,7 @@ def test_in_a_user_namespace_a_strangers_daemon_hears_nothing(users, place):
     path = place(users.stranger, 0o755) / "sock"
     with runs(users.stranger, FAKE, path) as fake:
         done = viewer.run(
-            *NAMESPACE, Path(sys.executable).parent / "jobctl", "submit", "true",
+            *NAMESPACE, BIN / "jobctl", "submit", "true",
             code=77, env={"JOBD_SOCKET": str(path)},
         )  # fmt: skip
         assert "cannot be told from inside this user namespace" in done.stderr
