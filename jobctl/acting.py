@@ -38,10 +38,13 @@ def startable(selector: Selector) -> list[Selector]:
 
 
 def start(client: Client, selector: Selector) -> Acted:
-    """Jobs named one by one are told what is wrong with them, others are passed over."""
-    if selector.ids:
+    """Jobs that were named one by one, or by wrong states alone, are told what is wrong with them;
+    others are passed over.
+    """
+    halves = startable(selector)
+    if selector.ids or not halves:
         return client.start(selector)
-    found = [client.start(half) for half in startable(selector)]
+    found = [client.start(half) for half in halves]
     return Acted(
         done=sorted(job for acted in found for job in acted.done),
         notices=[note for acted in found for note in acted.notices],
@@ -53,7 +56,10 @@ def pretend_start(client: Client, selector: Selector) -> int:
     """Print the ids of those selected jobs that would be started; change nothing."""
     found: set[int] = set()
     missing: set[int] = set()
-    for half in startable(selector):
+    halves = startable(selector)
+    if not halves:
+        return notices.nothing_selected()
+    for half in halves:
         ids, absent = follow.ids_of(client, half)
         found.update(ids)
         missing.update(absent)
@@ -90,6 +96,11 @@ def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -
 
 def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
     """Delete jobs, unfinished ones when they have been stopped. None: no job is selected."""
+    ended = selector.ended_before is not None
+    stopping = [s for s in STOPPABLE if not ended and (s in selector.states or not selector.states)]
+    if not stopping:
+        # One that has come back meanwhile is not what was asked for, and runs on.
+        return client.rm(selector)
     chosen = selector
     if selector.all or selector.filtered:
         # As ids: stopping changes states.
@@ -97,7 +108,7 @@ def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
         chosen = Selector(ids=follow.ranges(ids) + [(job, job) for job in missing])
     if not chosen.ids:
         return None
-    unfinished = msgspec.structs.replace(chosen, states=STOPPABLE)
+    unfinished = msgspec.structs.replace(chosen, states=stopping)
     refused = stop_and_wait(client, unfinished, grace=None, signal=15, removing=True).errors
     removed = client.rm(chosen)
     # Why it was not even stopped says more than that it is unfinished.

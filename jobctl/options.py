@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import click
@@ -215,6 +215,16 @@ PERCENT = Word("percent", parse_percent)
 JOB = Word("id", _parse_id)
 GROUP = Word("name", parse_group)
 SHARE = Word("workers", parse_share)
+
+
+def once(ctx: click.Context, param: click.Parameter, values: Sequence[R]) -> R | None:
+    """The value of an option that narrows: the first of two would not count, and nobody hear of it.
+
+    For an option that is `multiple`. Raises: click.UsageError.
+    """
+    if len(values) > 1:
+        raise click.UsageError(f"{param.opts[-1]} is there twice, and can only be meant once", ctx)
+    return values[0] if values else None
 
 
 dry_run = click.option("--dry-run", is_flag=True, help="Only print the ids that it would act on.")

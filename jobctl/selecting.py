@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from jobctl.moments import parse_since
-from jobctl.options import Word, parse_group, parse_ids, parse_states, parse_tag
+from jobctl.options import Word, once, parse_group, parse_ids, parse_states, parse_tag
 from jobd.contract.models import MAX_NAME, Selector, State
 
 P = ParamSpec("P")
@@ -44,7 +44,8 @@ class _Filter(msgspec.Struct, frozen=True):
             self.name,
             f"only_{self.field}",
             type=self.kind,
-            multiple=self.several,
+            multiple=True,
+            callback=None if self.several else once,
             metavar=self.metavar,
             help=self.help,
         )
@@ -125,12 +126,18 @@ def narrowed(selector: Selector, states: Iterable[State]) -> Selector:
     return msgspec.structs.replace(selector, states=list(states))
 
 
-def adding_states(selector: Selector | None, states: Iterable[State]) -> Selector | None:
-    """Also those in `states`: what `--failed` and `--finished` are short for."""
+def only(selector: Selector | None, option: str, states: Sequence[State]) -> Selector | None:
+    """Of what is selected those in `states`: what an option such as `--failed` is short for.
+
+    Raises: click.UsageError (`--state` leaves none of them: an empty list would mean all).
+    """
     if selector is None:
         return None
-    chosen = list(dict.fromkeys([*selector.states, *states]))
-    return msgspec.structs.replace(selector, states=chosen)
+    left = [state for state in selector.states or states if state in states]
+    if not left:
+        written = ",".join(selector.states)
+        raise click.UsageError(f"{option} and --state {written} exclude each other: no job is both")
+    return msgspec.structs.replace(selector, states=left)
 
 
 def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:

@@ -15,9 +15,11 @@ from msgspec import Struct
 from jobd.contract.errors import StoreFailed
 from jobd.contract.meant import counted
 from jobd.contract.paths import Paths, is_supervised
+from jobd.engines.board import is_of_this_boot
 from jobd.store.database import SEE_CHECK
+from jobd.store.evidence import LOG_WAS_CUT, log_was_cut
 from jobd.store.inspection import RESTORE, Fault, Inspection
-from jobd.store.untouched import open_untouched
+from jobd.store.untouched import log_of, open_untouched, size
 
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
@@ -60,10 +62,10 @@ def check(paths: Paths) -> Report:
 
 def _check(paths: Paths, *, running: bool) -> Report:
     if not paths.database.exists():
-        raise StoreFailed(
-            f"there is no database at {paths.database}. A new one is made by: jobd start"
-        )
+        raise StoreFailed(f"there is no database at {paths.database}{_without_database(paths)}")
     findings, notes = list(_access(paths)), list[str]()
+    if not running and log_was_cut(paths.database, same_boot=is_of_this_boot(paths.board)):
+        findings.append(Finding("database", LOG_WAS_CUT, RESTORE))
     schema = jobs = None
     files = _Files(paths)
     try:
@@ -91,6 +93,20 @@ def _check(paths: Paths, *, running: bool) -> Report:
         schema=schema, jobs=jobs, outputs=files.looked_for, findings=findings,
         notes=notes + files.notes,
     )  # fmt: skip
+
+
+def _without_database(paths: Paths) -> str:
+    """What the start does there."""
+    try:
+        output = bool(os.listdir(paths.output))
+    except FileNotFoundError:
+        output = False
+    if output or size(log_of(paths.database)):
+        return (
+            ", and what belongs to it is there. jobd start refuses that: restore a backup, or move "
+            "its output and its log away to begin anew"
+        )
+    return ". A new one is made by: jobd start"
 
 
 def _finding(kind: str, fault: Fault) -> Finding:

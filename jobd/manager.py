@@ -7,7 +7,7 @@ move, and answers when that is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -119,7 +119,7 @@ class Manager:
             if job.parents and self._store.came_back(job.job, tally.since or 0):
                 done = self._came_back(job, tally)
             else:
-                done = self._restart(job, tally, user, chosen=bool(request.selector.states))
+                done = self._restart(job, tally, user, request.selector.states)
             if done and environment is not None:
                 new = self._store.use_environment(environment, 1)
                 self._store.renew_environment(job.job, job.environment, new)
@@ -138,14 +138,18 @@ class Manager:
         tally.attempts[job.job] = job.attempt + waits
         return waits
 
-    def _restart(self, job: Look, tally: Tally, user: str, *, chosen: bool) -> bool:
-        """`chosen`: by its state, not by its id, and somebody else may have restarted it since."""
+    def _restart(self, job: Look, tally: Tally, user: str, states: Sequence[State]) -> bool:
+        """`states`: those by which it was chosen, if by any; somebody else may have restarted it
+        since.
+        """
         if job.state is State.PENDING:
             tally.notice(job.job, "is already pending")
-        elif job.state is State.RUNNING and chosen:
+        elif job.state is State.RUNNING and states:
             tally.notice(job.job, "is already running")
         elif job.state is State.RUNNING:
             tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
+        elif states and job.state not in states:
+            tally.has_moved(job)
         else:
             return self._requeue(job, Move.RESTART, user, tally)
         return False

@@ -63,9 +63,7 @@ def _section(
 ) -> tuple[Sequence[JobRow], Key | None]:
     if room <= 0 or not place.may_hold(selector.states):
         return [], None
-    chosen = filter_of(selector)
-    if not selector.all:
-        chosen = replace(chosen, ranges=tuple(selector.ids))
+    chosen = replace(filter_of(selector), ranges=tuple(selector.ids))
     return page(place.section, chosen, place.behind, room)
 
 
@@ -195,7 +193,7 @@ class Queries:
     # --- events ---------------------------------------------------------------------------
 
     def events(self, request: Events) -> EventPage:
-        ranges = [] if request.selector.all else merge_ranges(request.selector.ids)
+        ranges = merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
             return EventPage(events=[], next=self._hub.last_event, unfinished=self._left(ranges))
@@ -254,7 +252,7 @@ class Queries:
     def _meant(self, selector: Selector) -> Ranges:
         """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""
         chosen = filter_of(selector)
-        if selector.ids and chosen == EVERYTHING and not selector.all:
+        if selector.ids and chosen == EVERYTHING:
             last = self._reader.last_id()
             return merge_ranges((low, min(high, last)) for low, high in selector.ids)
         if selector.all and not selector.ids and chosen == EVERYTHING:

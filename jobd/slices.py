@@ -10,13 +10,15 @@ from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.meant import counted, listed
 from jobd.contract.models import Acted, Note, Selector, State
 from jobd.repeats import Repeats
-from jobd.selection import Selection
+from jobd.selection import EVERYTHING, Selection, filter_of
 from jobd.store.reader import Reader
+from jobd.store.records import Filter
 from jobd.store.store import Look, Store
 from jobd.store.writer import NOTHING_CHANGED
 
@@ -117,14 +119,17 @@ class Slices:
         `each` decides about one job; `at_end` does what a slice of them can do at once;
         `committed` is told the jobs that were changed, as soon as their slice is on disk.
         `parents_first`: a job has its turn behind those of them that it waits for.
-        `as_chosen`: one that was chosen by its state and has another by now is passed over.
+        `as_chosen`: one that was chosen by its state and has another by now is passed over; one
+        that another filter does not mean any more always is.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
         """
         if not selector.named:
             raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
-        states = selector.states if as_chosen else []
+        wanted = filter_of(selector)
+        if not as_chosen:
+            wanted = replace(wanted, states=())
         tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
         with self._repeats.one_at_a_time(request_id):
             number, seen = self._resume(request_id, tally)
@@ -144,7 +149,7 @@ class Slices:
                     break
                 key = _slice_key(request_id, number)
                 number += 1
-                work = partial(self._slice, piece, chosen, each, at_end, states, tally.since)
+                work = partial(self._slice, piece, chosen, each, at_end, wanted, tally.since)
                 try:
                     acted = self._repeats.once(key, Acted, work)
                 except StoreFailed as error:
@@ -172,21 +177,31 @@ class Slices:
         chosen: Chosen,
         each: Each,
         at_end: Callable[[Tally], object],
-        states: Sequence[State],
+        wanted: Filter,
         since: int | None,
     ) -> Acted:
         tally = Tally(chosen, self._store.last_seq() if since is None else since)
         looks = self._store.looks(piece)
+        changed = self._changed(piece, wanted)
         for job in piece:
             look = looks.get(job)
             if look is None:
                 tally.error(job, "does not exist")
-            elif states and look.state not in states:
+            elif wanted.states and look.state not in wanted.states:
                 tally.has_moved(look)
+            elif job in changed:
+                tally.notice(job, "has been changed meanwhile, and is left as it is")
             else:
                 each(look, tally)
         at_end(tally)
         return tally.acted()
+
+    def _changed(self, piece: Sequence[int], wanted: Filter) -> set[int]:
+        """Those that were chosen by a filter which does not mean them any more."""
+        filters = replace(wanted, states=(), held=False)
+        if filters == EVERYTHING:
+            return set()
+        return set(piece) - self._store.matching(piece, filters)
 
 
 def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:

@@ -56,7 +56,7 @@ ROOMS: dict[str, set[str]] = {
     "queries": {"contract", "core", "store", "outputs", "place", "selection", "views", "inquiry"}
     | {"orders"}
     | LEAVES,
-    "checking": {"contract", "store"},
+    "checking": {"contract", "store", "engines"},
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
     "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
     | {"books", "brake", "dependants"}

@@ -12,7 +12,7 @@ from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.options import dry_run
 from jobctl.render import notices, streams
-from jobctl.selecting import adding_states, must_name, narrowed, selects
+from jobctl.selecting import must_name, narrowed, only, selects
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Selector, State
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     ),
 )
 @selects(all_option=True)
-@click.option("--failed", is_flag=True, help="All failed jobs (of those named).")
+@click.option("--failed", is_flag=True, help="Only failed jobs; alone, all of them.")
 @click.option("--refresh-env", is_flag=True, help="Take this shell's environment.")
 @dry_run
 @pass_client
@@ -44,7 +44,9 @@ def command(
     from jobctl.acting import RESTARTABLE, pretend
     from jobctl.surroundings import environment
 
-    selector = must_name(adding_states(selector, [State.FAILED] if failed else []), "--failed")
+    if failed:
+        selector = only(selector, "--failed", [State.FAILED])
+    selector = must_name(selector, "--failed")
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, RESTARTABLE)

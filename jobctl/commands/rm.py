@@ -10,9 +10,9 @@ import msgspec
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, dry_run
+from jobctl.options import DURATION, dry_run, once
 from jobctl.render import notices
-from jobctl.selecting import adding_states, must_name, selects
+from jobctl.selecting import must_name, only, selects
 from jobd.contract.models import FINISHED, Selector, State
 
 if TYPE_CHECKING:
@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     epilog=example("jobctl rm 7", "jobctl rm --finished --older-than 7d", "jobctl rm --force 3-9"),
 )
 @selects(all_option=True)
-@click.option("--finished", is_flag=True, help="All finished jobs (of those named).")
+@click.option("--finished", is_flag=True, help="Only finished jobs; alone, all of them.")
 @click.option(
-    "--older-than", "age", type=DURATION, metavar="D", help="Only what finished so long ago."
+    "--older-than",
+    "age",
+    type=DURATION,
+    multiple=True,
+    callback=once,
+    metavar="D",
+    help="Only what finished so long ago.",
 )
 @click.option("--force", is_flag=True, help="Stop what still runs or waits first.")
 @dry_run
@@ -46,13 +52,20 @@ def command(
     jobs wait for unless they go with it. Prints the ids of what was deleted, one a line. Ids are
     never used again.
     """
-    done = [state for state in State if state in FINISHED] if finished else []
-    selector = must_name(adding_states(selector, done), "--finished")
+    if finished:
+        selector = only(selector, "--finished", FINISHED)
+    selector = must_name(selector, "--finished")
     if selector is None:
         return notices.nothing_selected()
     if age is not None:
-        selector = msgspec.structs.replace(selector, ended_before=max(0.0, time.time() - age))
+        selector = _finished_before(selector, time.time() - age)
     return _pretend(client, selector, force) if dry_run else _remove(client, selector, force)
+
+
+def _finished_before(selector: Selector, moment: float) -> Selector:
+    """`moment`: in seconds since the epoch. Raises: click.UsageError (`--state` names no end)."""
+    only(selector, "--older-than", FINISHED)
+    return msgspec.structs.replace(selector, ended_before=max(0.0, moment))
 
 
 def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-import sys
-from array import array
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -21,13 +19,14 @@ from jobd.contract.errors import StoreFailed
 from jobd.store.database import SEE_CHECK, open_reader, unreadable
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import log_of, open_untouched, size
+from jobd.store.wal import FRAME_HEADER, HEADER, checksum, is_header, is_swapped, sums
 
 _INDEX: Final = struct.Struct("=I8xBBHI4xII8s8x")
 """Version, is initialised, big-endian, page size, frames, checksum of the last one, salt."""
 _BACKFILLED: Final = 96
 """Where the index tells how many frames have been copied into the database."""
-_LOG_HEADER: Final = 32
-_FRAME_HEADER: Final = 24
+LOG_WAS_CUT: Final = "the end of its log is missing, and with it what was last confirmed"
+"""Said where `log_was_cut`."""
 _AT_ONCE: Final = 32 * 1024 * 1024
 """Bytes of a database that is looked through before the start; a larger one, after it."""
 
@@ -44,7 +43,7 @@ def refuse_damaged(path: Path, *, output: bool, same_boot: bool) -> None:
     if not size(path):
         raise _damaged(path, "it is empty, and a database of jobd never is")
     if log_was_cut(path, same_boot=same_boot):
-        raise _damaged(path, "the end of its log is missing, and with it what was last confirmed")
+        raise _damaged(path, LOG_WAS_CUT)
     if size(path) <= _AT_ONCE:
         wrong = _faults(path)
         if wrong:
@@ -103,11 +102,12 @@ def log_was_cut(path: Path, *, same_boot: bool) -> bool:
         return False
     log = log_of(path)
     with open(log, "rb") if log.exists() else open("/dev/null", "rb") as file:
-        header = file.read(_LOG_HEADER)
+        header = file.read(HEADER)
         if header[16:24] != index.salt:
             # After a crash of the machine the index may be older than the log; else it never is.
             return same_boot
-        return not _reaches(file, index, header)
+        # Behind a header that is not whole SQLite reads no frame, however good they are.
+        return not (is_header(header) and _reaches(file, index, header))
 
 
 def _index_of(path: Path) -> _Index | None:
@@ -132,24 +132,13 @@ def _index_of(path: Path) -> _Index | None:
 
 def _reaches(file: BinaryIO, index: _Index, header: bytes) -> bool:
     """Whether every frame up to the last one follows from the one before."""
-    swap = (header[3] & 1 == 0) != (sys.byteorder == "little")
-    last = struct.unpack(">II", header[24:])
+    swap = is_swapped(header)
+    last = sums(header[24:])
     for _ in range(index.frames):
-        head, page = file.read(_FRAME_HEADER), file.read(index.page)
+        head, page = file.read(FRAME_HEADER), file.read(index.page)
         if len(page) < index.page or head[8:16] != index.salt:
             return False
-        last = _checksum(page, _checksum(head[:8], last, swap=swap), swap=swap)
-        if struct.unpack(">II", head[16:]) != last:
+        last = checksum(page, checksum(head[:8], last, swap=swap), swap=swap)
+        if sums(head[16:]) != last:
             return False
     return last == index.checksum
-
-
-def _checksum(content: bytes, seed: tuple[int, int], *, swap: bool) -> tuple[int, int]:
-    words = array("I", content)
-    if swap:
-        words.byteswap()
-    first, second = seed
-    for even, odd in zip(words[::2], words[1::2], strict=True):
-        first = (first + even + second) & 0xFFFFFFFF
-        second = (second + odd + first) & 0xFFFFFFFF
-    return first, second

@@ -20,7 +20,9 @@ from msgspec import Struct
 from jobd.contract.models import State
 from jobd.core.ready import Entry
 from jobd.core.states import Outcome, Verdict, could_not_start, waiting_reason
+from jobd.store.conditions import condition
 from jobd.store.records import (
+    Filter,
     Policy,
     Spec,
     StopOrder,
@@ -288,6 +290,16 @@ class Store:
             f"{_LOOK} WHERE id IN (SELECT value FROM json_each(?)) AND {_SEEN}", (_json(jobs),)
         )
         return {look.job: look for look in map(_look, rows)}
+
+    def matching(self, jobs: Sequence[int], chosen: Filter) -> set[int]:
+        """Those of them that these filters mean as they are now, whatever their state."""
+        where, values = condition(chosen, with_states=False)
+        rows = self._db.execute(
+            "SELECT j.id FROM jobs AS j"
+            f" WHERE j.id IN (SELECT value FROM json_each(?)) AND {where}",
+            (_json(jobs), *values),
+        )
+        return {job for (job,) in rows}
 
     def is_staged(self, job: int) -> bool:
         row = self._db.execute(

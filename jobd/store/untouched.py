@@ -6,6 +6,10 @@ of the write-ahead log anew (`-shm`), and the last one copies the log into the d
     a daemon has it open      an ordinary reader: what it writes, every reader writes
     nobody, and no log        `immutable`: no locks, no other files (sqlite.org/uri.html)
     nobody, and a log         `readonly_shm`: the index is built in memory (sqlite.org/wal.html)
+
+A log that holds no frame is none: whoever is killed between the first two writes to it leaves just
+its header. SQLite itself takes it so when it may write; with `readonly_shm` it only finds that the
+index in memory, which is empty, does not belong to that header, and gives up ("locking protocol").
 """
 
 from __future__ import annotations
@@ -15,9 +19,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from jobd.contract.errors import NotPermitted, StoreFailed
 from jobd.store.database import SEE_CHECK, connect, unreadable
+from jobd.store.wal import FRAME_HEADER, HEADER, is_header
+
+_BLOCK: Final = 1024 * 1024
 
 
 @contextmanager
@@ -29,8 +37,8 @@ def open_untouched(path: Path, *, running: bool) -> Iterator[sqlite3.Connection]
         raise NotPermitted(f"not permitted to read the database {path}") from None
     if not found:
         raise StoreFailed(f"there is no database at {path}")
-    _refuse_stump(path)
-    if running or not size(log_of(path)):
+    page = _page_size(path)
+    if running or not _holds_frames(path, page):
         with _connected(path, "ro" if running else "ro&immutable=1") as connection:
             yield connection
         return
@@ -38,16 +46,45 @@ def open_untouched(path: Path, *, running: bool) -> Iterator[sqlite3.Connection]
         yield connection
 
 
-def _refuse_stump(path: Path) -> None:
-    """SQLite deletes the log of a database without a whole page, even when it only reads."""
+def _page_size(path: Path) -> int:
+    """In bytes. SQLite deletes the log of a database without a whole page, even when it only reads.
+
+    Raises: StoreFailed (it has none).
+    """
     try:
         with open(path, "rb") as file:
             header = file.read(18)
     except OSError as error:
         raise StoreFailed(f"cannot read the database {path}: {error.strerror}") from error
     page = int.from_bytes(header[16:18], "big")
-    if header[:16] != b"SQLite format 3\0" or size(path) < (65536 if page == 1 else page):
+    page = 65536 if page == 1 else page
+    if header[:16] != b"SQLite format 3\0" or size(path) < page:
         raise StoreFailed(f"the database {path} is cut off, or none at all. {SEE_CHECK}")
+    return page
+
+
+def _holds_frames(path: Path, page: int) -> bool:
+    """Whether the log has a frame that SQLite would look at; `page`: bytes of a page.
+
+    Raises: StoreFailed (there are some, and SQLite would pass over them all, and say nothing).
+    """
+    log = log_of(path)
+    if size(log) < HEADER + FRAME_HEADER + page:
+        return False
+    try:
+        with open(log, "rb") as file:
+            if is_header(file.read(HEADER)):
+                return True
+            # The disk may have come to the length of a log, and not to its content.
+            blank = not any(any(block) for block in iter(lambda: file.read(_BLOCK), b""))
+    except OSError as error:
+        raise StoreFailed(f"cannot read {log}: {error.strerror}") from error
+    if not blank:
+        raise StoreFailed(
+            f"the database {path} cannot be used: the beginning of its log is damaged, and what "
+            f"follows there would be lost. {SEE_CHECK}"
+        )
+    return False
 
 
 @contextmanager

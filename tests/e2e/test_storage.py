@@ -57,6 +57,21 @@ def test_the_files_of_an_instance_in_memory_are_found(instance):
     assert instance.jobd("backup", "copy.db").stdout.startswith("copy.db: 1 job, ")
 
 
+def test_a_daemon_that_is_killed_before_its_first_frame_starts_again(instance):
+    """The header of the log comes to the disk before anything else does."""
+    instance.start()
+    instance.jobctl("submit", "-w", "true")
+    log = Path(f"{instance.paths.database}-wal")
+    header = log.read_bytes()[:32]
+    instance.jobd("stop")
+    assert not log.exists()
+    log.write_bytes(header)
+    log.chmod(0o600)
+    assert instance.jobd("check").stdout.startswith("all is well: 1 job, ")
+    instance.start()
+    assert instance.id_of("true") == 2
+
+
 # --- a small disk -------------------------------------------------------------------------------
 
 

@@ -2,12 +2,14 @@
 
 import sqlite3
 import threading
+import time
 
 import msgspec
 import pytest
 
+from jobctl import follow
 from jobd.contract.errors import BadRequest, Refused, StoreFailed
-from jobd.contract.models import Edit, Graph, Groups, State
+from jobd.contract.models import Edit, Graph, Groups, Selector, State
 from jobd.core.states import BY_USER
 from jobd.recovery import _put_back
 from jobd.runs import Run, note_unstarted
@@ -24,16 +26,17 @@ from tests.integration.test_scheduling import (
     states,
     submit,
 )
+from tests.jobctl.fakes import jobctl
 
 
 def meanwhile(monkeypatch, owner, method, action):
     """The action happens just before this is done for the first time."""
     todo, original = [action], getattr(owner, method)
 
-    def first_the_other(*arguments):
+    def first_the_other(*arguments, **options):
         if todo:
             todo.pop()()
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(owner, method, first_the_other)
 
@@ -249,6 +252,90 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
     assert error.text == "is of group g, which was removed; jobctl groups add g --workers N"
     quiet.client.groups(Groups(action="add", name="g", workers=1))
     assert quiet.client.restart(ids(job)).done == [job]
+
+
+# --- what was chosen, and is no longer meant ------------------------------------------------------
+
+
+def before_the_first_slice(inside, monkeypatch, action):
+    """Which jobs are meant has been read, and nothing is decided yet."""
+    meanwhile(monkeypatch, inside.daemon.manager._slices._repeats, "once", action)
+
+
+def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):
+    job = submit(daemon, "true")
+    daemon.wait(job)
+    long_ago = daemon.job(job).finished_at.timestamp() + 0.001
+    wait_until(lambda: time.time() > long_ago)
+
+    def run_again():
+        with daemon.connect() as other:
+            other.restart(ids(job))
+            follow.until_finished(other, ids(job))
+
+    before_the_first_slice(daemon, monkeypatch, run_again)
+    acted = daemon.client.rm(Selector(states=[State.COMPLETED], ended_before=long_ago))
+    assert acted.done == acted.errors == []
+    assert [note.text for note in acted.notices] == [
+        "has been changed meanwhile, and is left as it is"
+    ]
+    assert daemon.job(job).attempt == 2
+
+
+@pytest.mark.parametrize("act", ["stop", "hold"])
+def test_what_was_moved_to_another_group_meanwhile_is_left_there(quiet, monkeypatch, act):
+    for name in "ab":
+        quiet.client.groups(Groups(action="add", name=name, workers=1))
+    first, other = submit(quiet, "true", group="a"), submit(quiet, "true", group="a")
+
+    def move():
+        with quiet.connect() as client:
+            client.edit(Edit(id=first, group="b"))
+
+    before_the_first_slice(quiet, monkeypatch, move)
+    acted = getattr(quiet.client, act)(Selector(groups=["a"], states=[State.PENDING]))
+    assert acted.done == [other]
+    assert [note.id for note in acted.notices] == [first]
+    assert (quiet.job(first).group, states(quiet, first)[0][0]) == ("b", "pending")
+    assert quiet.job(first).reason != "held"
+
+
+def test_what_has_completed_meanwhile_is_not_restarted_as_failed(daemon, monkeypatch, home):
+    job = submit(daemon, f"test -e {home}/flag")
+    daemon.wait(job)
+    assert states(daemon, job) == [("failed", "exit code 1")]
+
+    def succeed():
+        (home / "flag").touch()
+        with daemon.connect() as other:
+            other.restart(ids(job))
+            follow.until_finished(other, ids(job))
+
+    before_the_first_slice(daemon, monkeypatch, succeed)
+    acted = daemon.client.restart(Selector(states=[State.FAILED]))
+    assert [(note.id, note.text) for note in acted.notices] == [(job, "has already completed")]
+    assert acted.done == []
+    assert daemon.job(job).attempt == 2
+
+
+@pytest.mark.parametrize("words", [["--finished"], ["--tag", "t", "--state", "completed"]])
+def test_a_forced_removal_of_finished_jobs_stops_none_that_runs_again(daemon, monkeypatch, words):
+    job = submit(daemon, "test $JOBD_ATTEMPT = 1 || exec sleep 1000", tags=["t"])
+    daemon.wait(job)
+    client = daemon.connect()
+
+    def run_again():
+        with daemon.connect() as other:
+            other.restart(ids(job))
+        wait_until(lambda: daemon.job(job).state is State.RUNNING)
+
+    # Whichever of the two comes first.
+    todo = [run_again]
+    for name in ("stop", "rm"):
+        meanwhile(monkeypatch, client, name, lambda: todo and todo.pop()())
+    said = jobctl("rm", "--force", *words, client=client)
+    assert said.out == ""
+    assert daemon.job(job).state is State.RUNNING
 
 
 # --- a transaction that fails ---------------------------------------------------------------------

@@ -70,7 +70,17 @@ def refused(paths):
     said = caught.value.message
     assert str(paths.database) in said
     assert "jobd check" in said
+    _check_finds_it(paths)
     return said
+
+
+def _check_finds_it(paths):
+    """Whatever keeps a daemon from starting, `jobd check` tells, too."""
+    if paths.database.exists():
+        assert "database" in [finding.kind for finding in check(paths).findings]
+    else:
+        with pytest.raises(StoreFailed, match="jobd start refuses that"):
+            check(paths)
 
 
 def started(paths):
@@ -112,13 +122,11 @@ def test_what_a_kill_and_a_crash_of_the_machine_leave_is_whole(place):
 def test_a_database_cut_off_is_refused(place, size):
     os.truncate(place.database, size)
     refused(place)
-    assert check(place).findings
 
 
 def test_one_that_is_none_is_refused(place):
     place.database.write_bytes(b"this is a letter to my aunt\n" * 500)
     refused(place)
-    assert check(place).findings
 
 
 @pytest.mark.parametrize("with_log", [True, False])
@@ -173,6 +181,76 @@ def test_a_log_that_is_gone_or_zeroed_in_the_middle_is_refused(place):
     assert "the end of its log is missing" in refused(place)
     log.write_bytes(whole[:8192] + bytes(4096) + whole[12288:])
     assert "the end of its log is missing" in refused(place)
+    log.write_bytes(whole)
+    assert started(place) == 60
+
+
+@pytest.fixture(scope="module")
+def stopped(killed):
+    """The state directory that was left in order, and beside it a log of its own database."""
+    place = killed / "stopped"
+    shutil.copytree(killed / "late", place)
+    place.chmod(0o700)
+    daemon = Inside(place, workers=0)
+    daemon.submit("true")
+    log = (place / "jobd.db-wal").read_bytes()
+    daemon.close()
+    assert not (place / "jobd.db-wal").exists()
+    return place, log
+
+
+def short_logs(log):
+    """What may lie there of a log of which not one frame is whole."""
+    for length in [*range(33), 33, 40, 32 + 24, 32 + 24 + PAGE // 2, 32 + 24 + PAGE - 1]:
+        yield f"cut at {length}", log[:length]
+    for length in [1, 31, 32, 33, 32 + 24 + PAGE, 32 + 10 * (24 + PAGE), 5_000_000]:
+        yield f"{length} zeros", bytes(length)
+    for place in range(32):
+        wrong = bytes([*log[:place], log[place] ^ 0x10, *log[place + 1 : 32]])
+        yield f"byte {place} of the header is wrong", wrong
+        yield f"byte {place} is wrong, and no frame was written", wrong + bytes(24 + PAGE)
+
+
+def test_a_log_that_holds_no_frame_keeps_nothing_from_starting(stopped, home):
+    """A daemon that is killed between its first two writes leaves no more than the header."""
+    source, log = stopped
+    for what, content in short_logs(log):
+        place = Paths(home / "jobd", home / "jobd/config.toml")
+        shutil.copytree(source, place.state)
+        place.state.chmod(0o700)
+        place.state.joinpath("jobd.db-wal").write_bytes(content)
+        place.state.joinpath("jobd.db-wal").chmod(0o600)
+        assert opened(place) == 61, what
+        assert check(place).findings == [], what
+        shutil.rmtree(place.state)
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 33])
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_a_daemon_starts_beside_a_log_that_holds_no_frame(stopped, home, length, zeroed):
+    source, log = stopped
+    place = Paths(home / "jobd", home / "jobd/config.toml")
+    shutil.copytree(source, place.state)
+    place.state.chmod(0o700)
+    content = bytes(4 * PAGE) if zeroed else log
+    (place.state / "jobd.db-wal").write_bytes(content[:length] if length < 33 else content[:PAGE])
+    assert started(place) == 61
+    assert check(place).findings == []
+
+
+@pytest.mark.parametrize("index", ["as it was", "gone", "of nothing"])
+def test_a_log_whose_header_is_damaged_is_refused_where_frames_follow(place, index):
+    """SQLite would pass over all of them: start and check say so, and nothing is changed."""
+    log, whole = place.state / "jobd.db-wal", (place.state / "jobd.db-wal").read_bytes()
+    if index == "gone":
+        (place.state / "jobd.db-shm").unlink()
+    elif index == "of nothing":
+        os.truncate(place.state / "jobd.db-shm", 0)
+    for at in range(32):
+        log.write_bytes(bytes([*whole[:at], whole[at] ^ 0x10, *whole[at + 1 :]]))
+        refused(place)
+    log.write_bytes(bytes(32) + whole[32:])
+    refused(place)
     log.write_bytes(whole)
     assert started(place) == 60
 
