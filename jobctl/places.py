@@ -14,7 +14,8 @@ from typing import Any, Final
 Path = tuple[str, ...]
 
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
-_TOML_KEY: Final = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'|\s*\.\s*)+)\s*=""")
+_TOML_KEY: Final = re.compile(r"""\s*((?:[A-Za-z0-9_-]++|"[^"]*"|'[^']*'|\s*+\.\s*)++)\s*=""")
+"""Possessive: without, each further character of a word that is no key would double the time."""
 
 
 def toml_line(text: str, path: Sequence[str], *, last: bool = False) -> int | None:

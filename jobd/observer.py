@@ -10,8 +10,8 @@ from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from jobd.contract.paths import Paths, output_name
-from jobd.core.progress import HEAD, Reading, from_file, from_output, wants_head
-from jobd.core.rules import NONE, Rule, compile_rule
+from jobd.core.progress import HEAD, TOO_SLOW, Reading, from_file, from_output, wants_head
+from jobd.core.rules import AUTO, NONE, PATIENCE, Rule, TooSlowError, compile_rule
 from jobd.cuts import NoHolesError, cut, kept_size
 from jobd.outputs import Growing, read_head
 from jobd.runs import Run, Runs
@@ -23,8 +23,6 @@ _FREELY: Final = 200
 is told of once in `_SPARSELY` seconds: each is an event in the history.
 """
 _SPARSELY: Final = 5.0
-_PATIENCE: Final = 0.5
-"""Seconds of computing after which a rule is given up, though it was tried when submitted."""
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +87,21 @@ class Observer:
             self._look_at_all()
 
     def _look_at_all(self) -> None:
+        """A user's rule that overruns its time costs a round at most one such time: all others
+        that are users' wait for the next round, the rest does not wait.
+        """
+        overran = False
         for run in self._runs.all():
             try:
                 self._cut(run)
+                sight = self._sight_of(run)
+                if overran and sight.is_by_users_rule:
+                    continue
                 reading = self._look(run)
             except Exception:
                 log.exception("job %d: its progress cannot be read", run.job)
                 continue
+            overran = overran or sight.overran
             if reading is not None:
                 self._report(run, reading)
 
@@ -119,19 +125,29 @@ class Observer:
     def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
         """What is new; whole percents are enough, so that an attempt has few such events."""
         sight = self._sight_of(run)
-        if anew:
-            sight.file.forget()
-            sight.output.forget()
-        reading = sight.look() or sight.late
-        if reading is None or _alike(run.reading, reading, messages=sight.reports):
-            sight.late = None
-            return None
-        if not (sight.is_due() or anew):
-            sight.late = reading
-            return None
-        sight.told()
-        run.reading = reading
-        return reading
+        # At its end two of us come; what the first one has given up the other does not try.
+        with sight.looking:
+            if anew:
+                sight.file.forget()
+                sight.output.forget()
+            reading = self._seen(run, sight) or sight.late
+            if reading is None or _alike(run.reading, reading, messages=sight.reports):
+                sight.late = None
+                return None
+            if not (sight.is_due() or anew):
+                sight.late = reading
+                return None
+            sight.told()
+            run.reading = reading
+            return reading
+
+    def _seen(self, run: Run, sight: _Sight) -> Reading | None:
+        try:
+            return sight.look()
+        except TooSlowError:
+            text = run.started.spec.progress
+            log.warning("job %d: --progress %r takes too long and is given up", run.job, text)
+            return Reading(None if run.reading is None else run.reading.percent, TOO_SLOW)
 
     def _sight_of(self, run: Run) -> _Sight:
         sight = self._sights.get(run)
@@ -151,9 +167,18 @@ class _Sight:
         """It has written into its `JOBD_PROGRESS`: from then on its output is not looked at."""
         self.late: Reading | None = None
         """What is to be told when it is due."""
+        self.overran = False
+        """The latest look was ended, since the rule had used up its time."""
+        self.looking = threading.Lock()
         self._rule = rule
+        self._overrun = 0.0
+        """Seconds of computing in all looks that were ended."""
         self._told = 0
         self._told_at = 0.0
+
+    @property
+    def is_by_users_rule(self) -> bool:
+        return self._rule not in (AUTO, NONE)
 
     def is_due(self) -> bool:
         return self._told < _FREELY or time.monotonic() - self._told_at >= _SPARSELY
@@ -163,6 +188,8 @@ class _Sight:
         self._told_at = time.monotonic()
 
     def look(self) -> Reading | None:
+        """Raises: TooSlowError (once: the rule is given up)."""
+        self.overran = False
         said = self.file.news()
         if said:
             self.reports = True
@@ -175,22 +202,30 @@ class _Sight:
             return None
         head = read_head(self.output.path, HEAD) if wants_head(tail) else b""
         begin = time.thread_time()
-        reading = from_output(tail, head, self._rule)
-        if time.thread_time() - begin > _PATIENCE:
-            log.warning("%s: --progress %r takes too long", self.output.path, self._rule.text)
-            self._rule = NONE
-        return reading
+        try:
+            return from_output(tail, head, self._rule)
+        except TooSlowError:
+            self.overran = True
+            self._overrun += time.thread_time() - begin
+            if self._overrun >= PATIENCE / 2:
+                self._rule = NONE
+                raise
+        # Most of the time went to other threads: it gets another chance.
+        self.output.forget()
+        return None
 
 
 def _alike(told: Reading | None, reading: Reading, *, messages: bool) -> bool:
-    return (
-        told is not None
-        and int(told.percent) == int(reading.percent)
-        and (told.message == reading.message or not messages)
-    )
+    """`messages`: other words alone make a difference; a lost percentage always has some."""
+    if told is None or told.percent is None or reading.percent is None:
+        return told == reading
+    same_words = told.message == reading.message or not (messages or reading.message)
+    return int(told.percent) == int(reading.percent) and same_words
 
 
 def _rule_of(run: Run) -> Rule:
+    if run.reading is not None and run.reading.message == TOO_SLOW:
+        return NONE  # an earlier daemon has given it up
     try:
         return compile_rule(run.started.spec.progress)
     except ValueError as error:  # another version of Python took it

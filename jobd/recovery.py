@@ -11,6 +11,7 @@ import logging
 from jobd.books import Books
 from jobd.clock import now_us
 from jobd.contract.models import State
+from jobd.core.progress import TOO_SLOW, Reading
 from jobd.core.states import Outcome
 from jobd.crash import crash_point
 from jobd.engines.base import Engine, Fate, Process
@@ -80,6 +81,8 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
     run = Run(started, row.slot or 0, gpus, None if isinstance(process, Fate) else process)
     run.ordered(row.stop)
+    if row.progress_message == TOO_SLOW:
+        run.reading = Reading(row.progress, TOO_SLOW)
     return run
 
 

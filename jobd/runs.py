@@ -206,9 +206,9 @@ def _is_still(run: Run, *, halted: bool) -> bool:
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
     """In the writer's transaction: the job shows it, and whoever watches hears it."""
     store.progressed(run.job, reading.percent, reading.message)
-    if run.pace is None:
+    if reading.percent is not None and run.pace is None:
         run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
-    else:
+    elif reading.percent is not None and run.pace is not None:
         run.pace = reported(run.pace, reading.percent, now / 1e6)
     left = seconds_left(run.pace, now / 1e6)
     data = {"percent": reading.percent, "message": reading.message, "eta_s": left}

@@ -25,6 +25,7 @@ from jobd.core.tail import WINDOW, last_line, last_lines
 
 __all__ = [
     "HEAD",
+    "TOO_SLOW",
     "WINDOW",
     "Reading",
     "from_file",
@@ -43,12 +44,17 @@ MAX_LINES: Final = 10
 HEAD: Final = 8192
 """Bytes from the begin of the output in which ffmpeg has said how long its input is."""
 
+TOO_SLOW: Final = (
+    "--progress is too slow for this output and was given up; use fewer of .* and the like"
+)
+"""The message of a job whose own rule was ended."""
+
 _REPORT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}) ?%?(?: +(.*))?")
 
 
 class Reading(Struct, frozen=True):
-    percent: float
-    """From 0 to 100."""
+    percent: float | None
+    """From 0 to 100; None: it is not known, and the message says why."""
     message: str | None = None
 
 
@@ -72,6 +78,8 @@ def from_output(tail: bytes, head: bytes = b"", rule: Rule = AUTO) -> Reading | 
 
     `head`: its first `HEAD` bytes, for tools that say only there how much there is to do. Whether
     they can matter: `wants_head(tail)`.
+
+    Raises: TooSlowError (the user's rule was ended).
     """
     tail = tail[-WINDOW:]
     if rule is NONE or (rule is AUTO and not _may_say(tail)):
@@ -79,9 +87,9 @@ def from_output(tail: bytes, head: bytes = b"", rule: Rule = AUTO) -> Reading | 
     lines = islice(last_lines(tail), MAX_LINES)
     if rule is AUTO:
         found = (_recognised(line, tail, head, last=not i) for i, line in enumerate(lines))
+        percent = next((percent for percent in found if percent is not None), None)
     else:
-        found = (rule.percent_in(line) for line in lines)
-    percent = next((percent for percent in found if percent is not None), None)
+        percent = rule.newest(lines)
     return None if percent is None else Reading(percent)
 
 

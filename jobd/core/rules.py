@@ -1,9 +1,11 @@
 """How a job's output is read for progress: as common tools print it, not at all, or as a user says.
 
-A user's regular expression is run by the daemon, again and again, over whatever the job prints;
-Python's engine backtracks and holds the interpreter meanwhile. So a rule is taken only if it cannot
-blow up: no repetition of something that itself varies (`(a+)+`), no reference back. Then it is
-tried on lines of its own characters that grow as long as a line gets; what is slow is refused.
+A user's regular expression is run by the daemon, again and again, over whatever the job prints.
+Python's own engine backtracks, holds the interpreter meanwhile and cannot be ended. So a rule is
+read as `re` reads it, and run by the engine of `regex`, which has a time limit and lets other
+threads run: see `Rule.newest`. What is bound to be slow is refused before: a repetition of
+something that itself varies (`(a+)+`), a reference back, and what takes long on lines of its own
+characters that grow as long as a line gets.
 """
 
 from __future__ import annotations
@@ -11,23 +13,31 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from re import _parser  # type: ignore[attr-defined]  # the tree of a pattern is kept nowhere else
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from jobd.core.forms import percent_of
 
-__all__ = ["AUTO", "NONE", "Rule", "compile_rule"]
+if TYPE_CHECKING:
+    import regex  # only jobs with rules of their own pay for it
+
+__all__ = ["AUTO", "NONE", "PATIENCE", "Rule", "TooSlowError", "compile_rule"]
 
 MAX_PATTERN: Final = 200
 """Characters."""
 LONGEST: Final = 400
 """Characters from the begin of a line that a rule is run on."""
-BUDGET: Final = 0.005
-"""Seconds that a rule may take for a line of that length."""
+PATIENCE: Final = 0.2
+"""Seconds of computing that a rule may take for the lines of one look."""
+BUDGET: Final = 0.02
+"""Seconds of computing that it may take for each of the lines that it is tried on."""
+_TRIAL: Final = 1.0
+"""Seconds of computing for all of these. What was slow on none of them by then is taken."""
 
 _REPEATS: Final = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
 _FORBIDDEN: Final = {
@@ -38,23 +48,60 @@ _TRIED: Final = (*"0 .a=%#/:-", "0a", "a 0 ", "0/0 ", "a: 0.0% ")
 """What fills lines, beside the characters of the pattern."""
 _LENGTHS: Final = (4, 6, 9, 14, 21, 32, 48, 72, 108, 162, 243, LONGEST)
 """Characters of the lines that a rule is tried on."""
+_PIECE: Final = re.compile(
+    r"\\N\{[^}]*\}|\\."  # a character by its name, any other escape
+    r"|\(\?#[^)]*\)"  # a comment
+    r"|\{(?:[0-9]+(?:,[0-9]*)?|,[0-9]*)\}"  # a repetition
+    r"|(?P<brace>\{)"
+    r"|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])",
+    re.DOTALL,
+)
+"""What a brace or bracket can be a part of in an expression."""
+_OPENING: Final = re.compile(r"(\\.)|\[", re.DOTALL)
 _HELP: Final = "write 'loss .* ([0-9.]+)%' or 'step ([0-9]+)/([0-9]+)'"
+
+
+class TooSlowError(Exception):
+    """A rule was ended, its time being over.
+
+    The engine counts what all threads compute, by clock(3): beside busy ones it had less itself.
+    """
 
 
 class Rule(Struct, frozen=True):
     text: str
     """As the user wrote it."""
-    pattern: re.Pattern[str] | None = None
+    pattern: regex.Pattern[str] | None = None
     done: int = 0
     """The group that has the percentage, or how many are done."""
     total: int = 0
     """The group that has how many there are; 0: `done` has a percentage."""
 
-    def percent_in(self, line: str) -> float | None:
-        """What the last match in a line says, from 0 to 100, or None."""
+    def newest(self, lines: Iterable[str]) -> float | None:
+        """What the first of the lines that says something says, from 0 to 100, or None.
+
+        Any thread may call; others run meanwhile. Raises: TooSlowError.
+        """
+        begin = time.thread_time()
+        for line in lines:
+            left = max(0.0, PATIENCE - (time.thread_time() - begin))
+            try:
+                percent = self._percent_in(line, left)
+            except TimeoutError:
+                raise TooSlowError(self.text) from None
+            if percent is not None:
+                return percent
+        return None
+
+    def _percent_in(self, line: str, limit: float) -> float | None:
+        """What the last match says.
+
+        Raises: TimeoutError (the process has computed for `limit` seconds).
+        """
         match = None
         if self.pattern is not None:
-            for match in self.pattern.finditer(line[:LONGEST]):  # noqa: B007 - the last one is wanted
+            found = self.pattern.finditer(line[:LONGEST], timeout=limit)
+            for match in found:  # noqa: B007 - the last one is wanted
                 pass
         if match is None or match[self.done] is None:
             return None
@@ -84,14 +131,37 @@ def compile_rule(text: str) -> Rule:
     if len(text) > MAX_PATTERN:
         raise ValueError(f"the expression is longer than {MAX_PATTERN} characters")
     try:
-        pattern = re.compile(text)
+        done, total = _groups(re.compile(text))
         tree = _parser.parse(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
-    done, total = _groups(pattern)
     _refuse_explosive(tree)
+    _refuse_endless(tree)
+    pattern = _compile(text, tree)
     _refuse_slow(pattern, tree)
     return Rule(text, pattern, done, total)
+
+
+def _compile(text: str, tree: Any) -> regex.Pattern[str]:  # noqa: ANN401 - the tree has no types
+    """Raises: ValueError (it cannot be put so that both read the same)."""
+    import regex
+
+    plain = _PIECE.sub(_plainly, text)
+    try:
+        if repr(_parser.parse(plain)) != repr(tree):
+            raise ValueError("the expression is ambiguous: leave out its comments")
+        return regex.compile(plain, regex.VERSION0)
+    except (re.error, regex.error, RecursionError) as error:
+        raise ValueError(f"not a regular expression that can be used here: {error}") from None
+
+
+def _plainly(piece: re.Match[str]) -> str:
+    """`regex` takes `x{e}` for "about x" and `[[:alpha:]]` for a class; `re` takes them as text."""
+    if piece["brace"]:
+        return r"\{"
+    if not piece["set"]:
+        return piece[0]
+    return "[" + _OPENING.sub(lambda found: found[1] or r"\[", piece[0][1:])
 
 
 def _groups(pattern: re.Pattern[str]) -> tuple[int, int]:
@@ -135,6 +205,16 @@ def _refuse_explosive(tree: Any) -> None:  # noqa: ANN401 - the tree has no type
             )
 
 
+def _refuse_endless(tree: Any) -> None:  # noqa: ANN401 - the tree has no types
+    """Such a one fits no line, and `regex` would write out all that it repeats."""
+    for operation, argument in _nodes(tree):
+        if operation in _REPEATS and argument[0] * max(1, argument[2].getwidth()[0]) > LONGEST:
+            raise ValueError(
+                f"the expression repeats something so often that it takes more than {LONGEST}"
+                " characters, and no more of a line is looked at"
+            )
+
+
 def _varies(tree: Any) -> bool:  # noqa: ANN401 - the tree has no types
     return any(
         name == "BRANCH" or (name in _REPEATS and argument[0] != argument[1])
@@ -142,14 +222,25 @@ def _varies(tree: Any) -> bool:  # noqa: ANN401 - the tree has no types
     )
 
 
-def _refuse_slow(pattern: re.Pattern[str], tree: Any) -> None:  # noqa: ANN401 - no types
-    """The length grows by halves: one that passed in time bounds how long the next can take."""
+def _refuse_slow(pattern: regex.Pattern[str], tree: Any) -> None:  # noqa: ANN401 - no types
+    """The length grows by halves: what is slow on short lines need not be tried on long ones."""
+    begin = time.thread_time()
+    for line in _lines_for(tree):
+        if _seconds(pattern, line) > BUDGET:
+            raise ValueError("the expression is too slow: use fewer of `.*` and the like")
+        if time.thread_time() - begin > _TRIAL:
+            return
+
+
+def _lines_for(tree: Any) -> Iterator[str]:  # noqa: ANN401 - the tree has no types
+    """Each also with what the expression may end in: without it an engine may see at once that
+    nothing fits.
+    """
     own = "".join(_characters(tree))
     for length in _LENGTHS:
         for filling in dict.fromkeys([own or "0", *own, *_TRIED]):
-            line = (filling * length)[: length - 1]
-            if _seconds(pattern, line + "\0") > BUDGET:
-                raise ValueError("the expression is too slow: use fewer of `.*` and the like")
+            for end in dict.fromkeys(["\0", "\0" + 3 * own[-1:]]):
+                yield (filling * length)[: length - len(end)] + end
 
 
 def _characters(tree: Any) -> Iterator[str]:  # noqa: ANN401 - the tree has no types
@@ -161,13 +252,14 @@ def _characters(tree: Any) -> Iterator[str]:  # noqa: ANN401 - the tree has no t
             yield from (chr(a[0]) for name, a in argument if str(name) == "RANGE")
 
 
-def _seconds(pattern: re.Pattern[str], line: str) -> float:
+def _seconds(pattern: regex.Pattern[str], line: str) -> float:
     """The fastest of a few tries: the machine may be busy with something else."""
     best = math.inf
     for _ in range(3):
         begin = time.thread_time()
-        for _match in pattern.finditer(line):
-            pass
+        with suppress(TimeoutError):
+            for _match in pattern.finditer(line, timeout=PATIENCE):
+                pass
         best = min(best, time.thread_time() - begin)
         if best <= BUDGET:
             break

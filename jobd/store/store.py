@@ -513,7 +513,7 @@ class Store:
             "UPDATE jobs SET stop = ? WHERE id = ?", (msgspec.msgpack.encode(order), job)
         )
 
-    def progressed(self, job: int, percent: float, message: str | None) -> None:
+    def progressed(self, job: int, percent: float | None, message: str | None) -> None:
         self._db.execute(
             "UPDATE jobs SET progress = ?, progress_message = ? WHERE id = ?",
             (percent, message, job),

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from jobd.core.progress import TOO_SLOW
+from tests.core.test_rules import BAD_LINE, BLOWS_UP
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 from tests.tools.place import WAV_SECONDS, lay_out_files, serve
@@ -140,3 +142,42 @@ def test_the_time_left_after_a_restart_of_the_daemon(running):
     assert 0 < left < 100
     gate.open()
     assert running.wait(job)[job].eta_s is None
+
+
+def test_a_rule_that_blows_up_holds_nobody(running):
+    gate, steps = running.gate(), running.gate("steps")
+    bad = running.id_of(
+        "--progress", BLOWS_UP, "-c", f"echo {BAD_LINE}; read _ <{gate.path}; echo {BAD_LINE}"
+    )
+    other = running.id_of("-c", f"for n in 1 2 3; do echo step $n/10; read _ <{steps.path}; done")
+
+    def told():
+        shown = json_of(running.jobctl("show", str(bad), "--json"))
+        events = [e for e in shown["events"] if e["data"].get("message") == TOO_SLOW]
+        return shown["progress_message"], shown["attempt"], len(events)
+
+    def percent_of_other():
+        return running.job(other).progress
+
+    wait_until(lambda: told() == (TOO_SLOW, 1, 1), PATIENCE)
+    wait_until(lambda: percent_of_other() == 10, PATIENCE)
+    shown = running.jobctl("show", str(bad)).stdout
+    assert re.search(f"^ *progress +{re.escape(TOO_SLOW)}$", shown, re.MULTILINE), shown
+    running.jobd("status")
+    steps.open()
+    wait_until(lambda: percent_of_other() == 20, PATIENCE)
+
+    running.jobd("restart")
+    steps.open()
+    wait_until(lambda: percent_of_other() == 30, PATIENCE)
+    assert told() == (TOO_SLOW, 1, 1)
+    steps.open()
+    gate.open()
+    assert running.wait(bad, other)[bad].progress_message == TOO_SLOW
+    assert told() == (TOO_SLOW, 1, 1)
+    assert running.jobd("log", "-n", "1000").stdout.count("takes too long") == 1
+
+    running.jobctl("restart", str(bad))
+    wait_until(lambda: told() == (TOO_SLOW, 2, 2), PATIENCE)
+    gate.open()
+    running.wait(bad)

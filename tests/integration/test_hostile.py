@@ -6,6 +6,7 @@ import resource
 import socket
 import struct
 import threading
+import time
 import zlib
 
 import msgspec
@@ -15,7 +16,7 @@ from rpyc.core import brine, consts
 from jobctl.client import Client
 from jobd.contract import wire
 from jobd.contract.errors import BadRequest, Busy, InternalError, JobdError, VersionMismatch
-from jobd.contract.models import DaemonStatus, Status, View
+from jobd.contract.models import MAX_NAME, DaemonStatus, Selector, Status, View
 from jobd.contract.paths import ShortAddress
 from jobd.contract.version import PROTOCOL, VERSION
 from tests.helpers import wait_until
@@ -278,6 +279,16 @@ def test_more_clients_than_there_are_places(quiet, monkeypatch):
     wait_until(lambda: quiet.connect().status().running)
     for _ in range(taken - 1):
         slots.release()
+
+
+@pytest.mark.parametrize(
+    "glob", ["*a" * 127 + "b", "*" + "[ab]" * 63 + "c", "*?" * 127 + "b", "*" + "a" * 253 + "b"]
+)
+def test_a_name_that_nearly_fits_a_pattern_everywhere_costs_little(quiet, glob):
+    quiet.submit(*["true"] * 300, name="a" * MAX_NAME)
+    begin = time.monotonic()
+    assert quiet.listed(selector=Selector(name=glob)) == []
+    assert time.monotonic() - begin < PATIENCE, "each star doubles it"
 
 
 def test_a_hundred_come_and_go(quiet):

@@ -255,6 +255,11 @@ def test_a_key_within_a_long_text_is_none():
     assert places.toml_line(text, ("jobs", "a")) == 5
 
 
+def test_a_long_word_that_is_no_key_costs_no_time():
+    text = f'x = """\n{"a" * 10_000}\n{"a-" * 5000} . b\n{"." * 5000}\n"""\na . "b c" = 1\n'
+    assert places.toml_line(text, ("a", "b c")) == 6
+
+
 # --- submit -------------------------------------------------------------------------------
 
 

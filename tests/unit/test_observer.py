@@ -8,9 +8,11 @@ import pytest
 from jobd import observer as module
 from jobd import outputs
 from jobd.contract.paths import locate
-from jobd.core.progress import Reading
+from jobd.core.progress import TOO_SLOW, Reading
+from jobd.core.rules import TooSlowError
 from jobd.observer import Observer
 from jobd.runs import Run
+from tests.core.test_rules import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
 """Nanoseconds: a time at which no file of this test was written."""
@@ -158,15 +160,92 @@ def test_the_begin_is_read_where_it_tells_the_length(watching):
     assert watching.reported == [(1, 50)]
 
 
-def test_a_rule_that_takes_too_long_is_given_up(watching, monkeypatch, caplog):
-    watching.run(1, "at ([0-9]+)")
-    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+def test_a_rule_that_takes_too_long_is_given_up(watching, caplog):
+    run = watching.run(1, BLOWS_UP)
+    for number, text in enumerate(["x0\n", f"{BAD_LINE}\n", "0\n", f"{BAD_LINE} again\n"]):
+        watching.prints(1, text, PAST + number)
+        watching.look()
+    assert watching.reads == ["1.1.log"] * 2
+    assert watching.reported == [(1, 0), (1, 0)]
+    assert run.reading == Reading(0, TOO_SLOW)
+    assert watching.observer.last_look(run) is None
+    assert caplog.text.count("takes too long") == 1
+
+
+def test_what_a_job_says_itself_counts_after_that(watching):
+    run = watching.run(1, BLOWS_UP)
+    watching.prints(1, BAD_LINE)
+    watching.look()
+    assert run.reading == Reading(None, TOO_SLOW)
+    watching.says(1, "40\n")
+    watching.look()
+    assert watching.reported == [(1, None), (1, 40)]
+    assert run.reading == Reading(40)
+
+
+def test_a_rule_that_is_given_up_at_the_end_is_told_with_the_end(watching):
+    run = watching.run(1, BLOWS_UP)
+    watching.prints(1, BAD_LINE)
+    assert watching.observer.last_look(run) == Reading(None, TOO_SLOW)
+    assert watching.observer.last_look(run) is None
+
+
+def test_what_an_earlier_daemon_has_given_up_is_not_tried_again(watching):
+    watching.run(1, BLOWS_UP).reading = Reading(None, TOO_SLOW)
+    watching.prints(1, BAD_LINE)
+    watching.look()
+    assert watching.reads == watching.reported == []
+
+
+def test_one_slow_rule_a_round(watching):
+    for job, rule in enumerate([BLOWS_UP, BLOWS_UP, "at ([0-9]+)", "auto"], start=1):
+        watching.run(job, rule)
+        watching.prints(job, f"at 40%\n{BAD_LINE}" if job < 3 else "at 40\n40%")
+    watching.look()
+    assert watching.reported == [(1, None), (4, 40)]
+    watching.look()
+    assert watching.reported[2:] == [(2, None)]
+    watching.look()
+    assert watching.reported[3:] == [(3, 40)]
+
+
+def test_a_rule_whose_time_went_to_other_threads_gets_another_chance(watching, monkeypatch):
+    read, busy = module.from_output, [True, False, True]
+
+    def from_output(*args):
+        if busy.pop(0):
+            raise TooSlowError
+        return read(*args)
+
+    monkeypatch.setattr(module, "from_output", from_output)
+    run = watching.run(1, "at ([0-9]+)")
     watching.prints(1, "at 40\n")
     watching.look()
-    watching.prints(1, "at 50\n", PAST + 1)
+    assert watching.reported == []
     watching.look()
     assert watching.reported == [(1, 40)]
-    assert "takes too long" in caplog.text
+    watching.prints(1, "at 50\n", PAST + 1)
+    assert watching.observer.last_look(run) is None
+    assert run.reading == Reading(40), "it is not told to be slow"
+
+
+def test_chances_come_to_an_end(watching, monkeypatch):
+    now, looks = 0.0, []
+
+    def from_output(*args):
+        nonlocal now
+        now += module.PATIENCE / 10
+        looks.append(now)
+        raise TooSlowError
+
+    monkeypatch.setattr(module, "from_output", from_output)
+    monkeypatch.setattr(module.time, "thread_time", lambda: now)
+    watching.run(1, "at ([0-9]+)")
+    watching.prints(1, "at 40\n")
+    for _ in range(20):
+        watching.look()
+    assert len(looks) <= 6
+    assert watching.reported == [(1, None)]
 
 
 def test_a_rule_that_is_no_longer_taken_is_none(watching, caplog):
