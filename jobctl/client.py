@@ -129,10 +129,13 @@ class Client:
         return self.request(request, models.Shown)
 
     def recipe(self, job: int) -> models.Recipe:
-        """How to submit such a job again. Raises: NotFound."""
+        """How to submit such a job again. Raises: NotFound, NotPermitted (we are a viewer)."""
         shown = self.show(job, recipe=True)
         if shown.recipe is None:
-            raise VersionMismatch("the daemon is older and knows no recipes: jobd restart")
+            raise NotPermitted(
+                "not permitted: a viewer may not see how a job was submitted, only its owner and "
+                "admins may"
+            )
         return shown.recipe
 
     def output(self, request: models.Output) -> models.Piece:

@@ -3,7 +3,8 @@
 The owner's socket lies in a private directory. Others come through a second socket, `[access]
 socket`, which everybody can reach; the kernel says who is at its other end (SO_PEERCRED and
 SO_PEERGROUPS of socket(7)), before a byte is read. An *admin* may do all that the owner may, and so
-can run commands as the daemon's user; a *viewer* sees jobs, output and history, and no environment.
+can run commands as the daemon's user; a *viewer* sees jobs, output and history. Who may ask for
+what is decided here; what is left out of a viewer's answers, in `jobd.redaction`.
 """
 
 from __future__ import annotations

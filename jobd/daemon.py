@@ -66,6 +66,7 @@ from jobd.newcomers import Newcomers
 from jobd.outputs import Usage, highest_job
 from jobd.queries import Queries
 from jobd.recovery import recover
+from jobd.redaction import RedactedViews, status_for_viewers
 from jobd.repeats import Repeats
 from jobd.retention import Keeper
 from jobd.runs import Runs
@@ -187,11 +188,12 @@ class Daemon:
             paths=paths, grace=float(config.grace), books=books, reader=self.reader,
             writer=self.writer, repeats=repeats, slices=slices, runs=runs, hub=self.hub,
         )  # fmt: skip
-        views = Views(paths, config.shell, self._pid_of, self._left_of)
-        self.queries = Queries(
-            paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
-            hub=self.hub, views=views,
+        shown = paths, config.shell, self._pid_of, self._left_of
+        queries = partial(
+            Queries, paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
+            hub=self.hub,
         )  # fmt: skip
+        self.queries = queries(views=Views(*shown), keeping=True)
         self._retained = Retained(connection)
         retention = setup.config.retention
         self._policy = policy_of(retention)
@@ -201,7 +203,14 @@ class Daemon:
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
         handlers = self._handlers() | _more_handlers(books, runs, slices, repeats)
-        self.service = Service(paths, handlers, Access(setup.config.access), _shared(setup.config))
+        # A viewer changes nothing, and so keeps nothing from being deleted either.
+        for_viewers = _seeing(
+            queries(views=RedactedViews(*shown), keeping=False),
+            lambda request: status_for_viewers(self._status(request)),
+        )
+        self.service = Service(
+            paths, handlers, for_viewers, Access(setup.config.access), _shared(setup.config)
+        )
         self._footing = Footing(
             {
                 **{
@@ -488,7 +497,7 @@ class Daemon:
 
     def _handlers(self) -> dict[str, Handler]:
         """Those of what is kept here."""
-        manager, queries = self.manager, self.queries
+        manager = self.manager
         return {
             "submit": self.intake.submit,
             "graph": self.graphs.submit,
@@ -498,12 +507,7 @@ class Daemon:
             "restart": manager.restart,
             "rm": manager.rm,
             "progress": manager.progress,
-            "list": _looking(queries.list),
-            "show": _looking(queries.show),
-            "output": _looking(queries.output),
-            "events": _looking(queries.events),
-            "wait": _looking(queries.wait),
-            "status": _looking(self._status),
+            **_seeing(self.queries, self._status),
             "shutdown": _looking(self._shutdown),
             "renew": _looking(self._renew),
         }
@@ -560,6 +564,18 @@ class Daemon:
     def _renew(self, _request: Renew) -> RenewReply:
         self._inbox.put(News.RENEW)
         return RenewReply(pid=os.getpid())
+
+
+def _seeing(queries: Queries, status: Callable[[Status], DaemonStatus]) -> dict[str, Handler]:
+    """Those of requests that only look."""
+    return {
+        "list": _looking(queries.list),
+        "show": _looking(queries.show),
+        "output": _looking(queries.output),
+        "events": _looking(queries.events),
+        "wait": _looking(queries.wait),
+        "status": _looking(status),
+    }
 
 
 def _more_handlers(

@@ -163,7 +163,8 @@ def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -
     except FileNotFoundError:
         if missing_ok:
             return Found(b"", offset, offset, last=True)
-        raise NotFound(f"the output file {path} is gone") from None
+        job, attempt, _ = path.name.split(".")
+        raise NotFound(f"the output of job {job} is gone (attempt {attempt})") from None
     try:
         cut = _cut_of(path, descriptor)
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import islice
 from typing import Final
 
@@ -37,14 +38,13 @@ from jobd.core.progress import last_line
 from jobd.core.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.hub import Hub, Waiter
 from jobd.inquiry import Inquiry
-from jobd.orders import recipe_of
 from jobd.outputs import read_piece, read_tail
 from jobd.place import Place
 from jobd.selection import EVERYTHING, Selection, filter_of
 from jobd.store.pages import Key
 from jobd.store.reader import GetPage, Reader
 from jobd.store.records import EventRow, Filter, JobRow
-from jobd.views import Views, event, path_text
+from jobd.views import Views, path_text
 
 _PAGE: Final = 500
 """Jobs in one reply."""
@@ -77,13 +77,16 @@ class Queries:
         selection: Selection,
         hub: Hub,
         views: Views,
+        keeping: bool,
     ) -> None:
+        """`keeping`: jobs that somebody waits for stay until it has been told how they ended."""
         self._paths = paths
         self._ledger = ledger
         self._reader = reader
         self._selection = selection
         self._hub = hub
         self._views = views
+        self._keeping = keeping
         self._inquiry = Inquiry(ledger, reader)
 
     # --- list -----------------------------------------------------------------------------
@@ -122,10 +125,10 @@ class Queries:
         return Shown(
             job=self._shown([row])[0],
             attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
-            events=[event(found) for found in events],
+            events=[self._views.event(found) for found in events],
             why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
             environment=self._reader.environment(row.environment) if request.environment else None,
-            recipe=recipe_of(row) if request.recipe else None,
+            recipe=self._views.recipe(row) if request.recipe else None,
         )
 
     def _row(self, job: int) -> JobRow:
@@ -217,7 +220,7 @@ class Queries:
             seen = rows[-1].seq if rows else newest
             rows = [*rows, *self._reader.events(seen, ranges, request.limit)]
         return EventPage(
-            events=[event(row) for row in rows],
+            events=[self._views.event(row) for row in rows],
             next=rows[-1].seq if rows else newest,
             unfinished=unfinished,
             first=self._reader.first_event(),
@@ -244,7 +247,7 @@ class Queries:
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         look = self._until_one if request.any else self._until_all
         # Those that finish meanwhile are kept until we have told how.
-        with self._hub.awaiting(Within(ranges)):
+        with self._hub.awaiting(Within(ranges)) if self._keeping else nullcontext():
             while not (done := look(ranges, until)) and time.monotonic() < until:
                 pass
             return self._waited(request, ranges, done=done)

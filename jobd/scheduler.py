@@ -206,9 +206,9 @@ class Scheduler:
         except (NoResources, StoreFailed) as error:
             self._put_back(run, error)
             return
-        except Exception as error:
+        except Exception:
             log.exception("job %d: attempt %d broke down", run.job, run.attempt)
-            outcome = Outcome(error=f"internal error: {error}")
+            outcome = Outcome(error="internal error, see jobd log")
         self.finish(run, outcome)
 
     def _carry_out(self, run: Run) -> Outcome:

@@ -28,7 +28,7 @@ from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
-from jobd.access import Access, Caller, check, login
+from jobd.access import Access, Caller, Role, check, login
 from jobd.contract import wire
 from jobd.contract.errors import (
     BadRequest,
@@ -45,6 +45,7 @@ from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
 from jobd.listener import Listener, make_room
+from jobd.redaction import error_for_viewers
 from jobd.sparing import Sparing
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,13 @@ class _Protocol(Connection):  # type: ignore[misc]
         if not self.closed:
             self._cleanup(_anyway=True)
 
+    def _box_exc(self, kind: type, error: object, _traceback: object) -> Any:  # noqa: ANN401
+        """What is no request of ours: rpyc would send all that it finds in the exception, with the
+        addresses of objects.
+        """
+        self._local_root.unanswered(f"{kind.__name__}: {error}")
+        return ("builtins", "ValueError"), ("jobd answers to requests of jobctl alone",), (), ""
+
 
 class _User(int):
     """A number that reads as its login, looked up only where it is read: knocks must be cheap."""
@@ -137,18 +145,28 @@ class _Session(rpyc.Service):  # type: ignore[misc]
     def answer(self, payload: bytes) -> bytes:
         return self._service.answer(payload, self._caller)
 
+    def unanswered(self, why: str) -> None:
+        self._service.note(self._caller, why)
+
 
 class Service:
-    """`handlers`: what answers each request of `wire.REQUESTS`, by its name.
+    """`handlers`: what answers each request of `wire.REQUESTS`, by its name; `for_viewers`: what
+    does so in their place where a viewer asks.
 
     `shared`: where others come in, None for nowhere.
     """
 
     def __init__(
-        self, paths: Paths, handlers: Mapping[str, Handler], access: Access, shared: Path | None
+        self,
+        paths: Paths,
+        handlers: Mapping[str, Handler],
+        for_viewers: Mapping[str, Handler],
+        access: Access,
+        shared: Path | None,
     ) -> None:
         self._paths = paths
         self._handlers = handlers
+        self._for_viewers = for_viewers
         self._access = access
         self._shared = shared
         places = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -159,6 +177,7 @@ class Service:
         self._refusals = Sparing(log, most=None, each=_REFUSALS_TOLD)
         self._crowding = Sparing(log, each=_TROUBLES_TOLD)
         self._breaks = Sparing(log, each=_TROUBLES_TOLD)
+        self._faults = Sparing(log, each=_TROUBLES_TOLD)
         """Each kind of warning is spared by itself, so that none hides another."""
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
@@ -178,7 +197,7 @@ class Service:
             answer = wire.encode_error(error)
         except JobdError as error:
             self._fall_silent_if_closed(error)
-            answer = wire.encode_error(error)
+            answer = wire.encode_error(self._told(error, caller))
         except Exception as error:
             self._fall_silent_if_closed(error)
             log.exception("a request of %s failed", caller.user)
@@ -198,12 +217,34 @@ class Service:
             )
         if self._closed:
             _fall_silent()
-        handler = self._handlers.get(envelope.name)
+        handler = self._handler(envelope.name, caller)
         if handler is None:
             raise _older(envelope) or BadRequest(f"unknown request {envelope.name[:40]!r}")
         request = _decode(envelope)
         check(caller, envelope.name, request)
         return handler(request, caller.user, envelope.id)
+
+    def _handler(self, name: str, caller: Caller) -> Handler | None:
+        if caller.role is Role.VIEWER and name in self._for_viewers:
+            return self._for_viewers[name]
+        return self._handlers.get(name)
+
+    def note(self, caller: Caller, why: str) -> None:
+        """What went wrong with a message that is no request, for the owner."""
+        self._breaks.warning(
+            "a message of %s is no request: %.200s", caller.user, why, by=caller.user
+        )
+
+    def _told(self, error: JobdError, caller: Caller) -> JobdError:
+        """What a viewer is not told, the owner finds in the log."""
+        if caller.role is not Role.VIEWER:
+            return error
+        told = error_for_viewers(error)
+        if told is not error:
+            self._faults.warning(
+                "a request of %s failed: %s", caller.user, error.message, by=caller.user
+            )
+        return told
 
     def _fall_silent_if_closed(self, error: Exception) -> None:
         """What failed because the store was closed under it is for the next daemon to do."""

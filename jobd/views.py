@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from jobd.contract.models import Attempt, Event, Job, State
+from jobd.contract.models import Attempt, Event, Job, Recipe, State
 from jobd.contract.paths import Paths
+from jobd.orders import recipe_of
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
 
 
@@ -131,12 +132,15 @@ class Views:
     def _output(self, job: int, attempt: int) -> str:
         return path_text(self._paths.output_of(job, attempt))
 
+    def event(self, row: EventRow) -> Event:
+        data = {} if row.data is None else msgspec.json.decode(row.data)
+        return Event(
+            seq=row.seq, at=moment(row.at), job=row.job, event=row.event, user=row.user, data=data
+        )
 
-def event(row: EventRow) -> Event:
-    data = {} if row.data is None else msgspec.json.decode(row.data)
-    return Event(
-        seq=row.seq, at=moment(row.at), job=row.job, event=row.event, user=row.user, data=data
-    )
+    def recipe(self, row: JobRow) -> Recipe | None:
+        """How to submit such a job again; None: that is not for everybody to know."""
+        return recipe_of(row)
 
 
 def _exactly(argv: list[bytes]) -> list[str] | None:

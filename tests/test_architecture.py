@@ -46,7 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "shares": {"contract", "core", "books", "repeats"} | LEAVES,
     "halting": {"contract", "store", "books", "repeats", "runs", "shares", "slices"} | LEAVES,
     "observer": {"contract", "core", "cuts", "outputs", "runs"} | LEAVES,
-    "views": {"contract", "core", "store"},
+    "views": {"contract", "core", "store", "orders"},
+    "redaction": {"contract", "core", "store", "views"},
     "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
     | {"cuts", "slices"}
     | LEAVES,
@@ -54,7 +55,6 @@ ROOMS: dict[str, set[str]] = {
     "inquiry": {"contract", "core", "store", "why"},
     "place": {"contract", "store"},
     "queries": {"contract", "core", "store", "outputs", "place", "selection", "views", "inquiry"}
-    | {"orders"}
     | LEAVES,
     "checking": {"contract", "store", "engines"},
     "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
@@ -68,7 +68,8 @@ ROOMS: dict[str, set[str]] = {
     "hosts": {"contract"},
     "listener": {"contract"},
     "logformat": {"contract"},
-    "service": {"contract", "manager", "queries", "access", "listener", "views"} | LEAVES,
+    "service": {"contract", "manager", "queries", "access", "listener", "views", "redaction"}
+    | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS)

@@ -21,6 +21,7 @@ _NOTICES: Final = 20
 """Jobs of which it is told one by one that nothing had to be done."""
 LISTED: Final = 20
 """Jobs that have not finished whose ids are told."""
+_NOT_STARTED: Final = "could not start: "
 _NAMES: Final = 20
 """Jobs of a manifest whose ids are told one by one."""
 
@@ -297,7 +298,8 @@ def ended(job: Job) -> None:
 
 def _last(job: Job, last_lines: dict[int, str]) -> str:
     line = last_lines.get(job.id, "").strip()
-    if line == f"jobd: {job.reason}":  # what could not start: the reason stands there already
+    # What could not start: the reason stands there already.
+    if line.startswith(f"jobd: {_NOT_STARTED}") and (job.reason or "").startswith(_NOT_STARTED):
         return ""
     return f": {line}" if line else ""
 

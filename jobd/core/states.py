@@ -20,6 +20,7 @@ has just finished) is for the caller to see before it asks for a move.
 
 from __future__ import annotations
 
+import re
 import signal
 from enum import StrEnum
 from typing import Final
@@ -219,3 +220,15 @@ def _failure(outcome: Outcome) -> str:
         return signal_reason(outcome.signal)
     assert outcome.exit_code is not None
     return exit_code_reason(outcome.exit_code)
+
+
+# --- a reason for those who may not know all of it ----------------------------------------------
+
+_NOT_STARTED: Final = re.compile(r"(could not start: (?:stdin: )?)(?:.*: )?([^:]+)", re.DOTALL)
+"""What is wrong comes last, behind the program, the directory or the input that it is about."""
+
+
+def without_paths(reason: str) -> str:
+    """`could not start: stdin: is no file`, where that was `stdin: /home/me/in: is no file`."""
+    found = _NOT_STARTED.fullmatch(reason)
+    return found[1] + found[2] if found else reason

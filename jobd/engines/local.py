@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from jobd import kernel
-from jobd.core.states import Outcome, could_not_start, signal_name
+from jobd.core.states import Outcome, could_not_start, signal_name, without_paths
 from jobd.crash import crash_point
 from jobd.engines import spawn
 from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process, Script
@@ -52,6 +52,12 @@ def _not_spawned(
     if isinstance(error, OSError):
         return _failure(launch.argv[0].decode("utf-8", "replace"), error)
     return CannotStart(str(error))
+
+
+def _told_there(launch: Launch, why: str) -> str:
+    """Viewers read the output, too, and are not to know what is a job's script or input."""
+    reason = could_not_start(why)
+    return without_paths(reason) if launch.stdin or launch.script else reason
 
 
 def _output_failure(path: Path, error: OSError) -> CannotStart | NoResources:
@@ -267,7 +273,7 @@ class LocalEngine:
             return Child(self._spawn(launch, output), launch.token, self._survey)
         except CannotStart as error:
             with contextlib.suppress(OSError):
-                os.write(output, f"jobd: {could_not_start(str(error))}\n".encode())
+                os.write(output, f"jobd: {_told_there(launch, str(error))}\n".encode())
             raise
         finally:
             _close(output)
