@@ -234,7 +234,8 @@ def test_a_defect_shows_nothing_of_itself(quiet, monkeypatch, caplog):
 
 
 def test_trouble_of_the_daemon_is_told_without_its_words(quiet):
-    quiet.daemon.writer.trouble = f"the database {quiet.paths.database} was deleted: {object()}"
+    # The trouble of the writer would be over with its next commit.
+    quiet.daemon._damage = f"the database {quiet.paths.database} was deleted: {object()}"
     assert asked(quiet, Status())[1].error == "a fault that its owner sees: jobd status"
     assert str(quiet.paths.database) in quiet.client.status().error
 
