@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.client import Client
+from jobd import logfile
 from jobd.contract.config import load, to_builtins
 from jobd.contract.errors import (
     BadRequest,
@@ -177,8 +178,7 @@ def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _open_log(path: Path) -> Iterator[int]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = logfile.open_log(str(path))
     try:
         yield descriptor
     finally:
