@@ -66,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     | LEAVES,
     "access": {"contract"} | LEAVES,
     "footing": LEAVES,
+    "door": {"contract"} | LEAVES,
     "hosts": {"contract"},
     "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
 }

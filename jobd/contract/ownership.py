@@ -13,6 +13,7 @@ import errno
 import grp
 import os
 import pwd
+import re
 import stat
 from collections import deque
 from pathlib import Path
@@ -27,6 +28,11 @@ _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 class NotOurs(NotPermitted):
     """Something on the way belongs to somebody else, or others can change it."""
+
+    @property
+    def owner(self) -> int | None:
+        """The number of the user to whom it belongs; None: it is that others can change it."""
+        return self.args[1] if len(self.args) > 1 else None
 
 
 def login(uid: int) -> str:
@@ -49,6 +55,9 @@ def open_owned(path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None
     try:
         # The same file once more, this time to read or write it: O_PATH could do neither.
         return os.open(f"/proc/self/fd/{found}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     finally:
         os.close(found)
 
@@ -67,9 +76,11 @@ def check_way(path: Path, *, owner: int | None = None) -> None:
 def refuse_strangers(found: os.stat_result, where: str, owner: int) -> None:
     """Raises: NotOurs (it belongs neither to `owner` nor to root, or others can write it)."""
     if found.st_uid != owner and found.st_uid not in _roots():
-        raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}")
+        raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}", found.st_uid)
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
+    if stat.S_ISCHR(found.st_mode):
+        return  # such as /dev/null: nothing that is written to it changes what is read from it
     if not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         raise NotOurs(f"not permitted: other users can write {where}; chmod go-w {where}")
 
@@ -96,23 +107,25 @@ def _walk(path: Path, owner: int) -> int:
     left = deque(part for part in Path(absolute).parts[1:] if part != ".")
     links = 0
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    way = "/"
+    way, device = "/", os.fstat(here).st_dev
     try:
         refuse_strangers(os.fstat(here), way, owner)
         while left:
             name = left.popleft()
-            there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             where = os.path.normpath(os.path.join(way, name))
+            there = _step(here, name, where)
             found = os.fstat(there)
             try:
                 refuse_strangers(found, where, owner)
+                if found.st_dev != device:
+                    _refuse_mount(found.st_dev, where, owner)
                 target = os.readlink("", dir_fd=there) if stat.S_ISLNK(found.st_mode) else None
             except BaseException:
                 os.close(there)
                 raise
             if target is None:
                 os.close(here)
-                here, way = there, where
+                here, way, device = there, where, found.st_dev
                 continue
             os.close(there)
             links += 1
@@ -120,11 +133,53 @@ def _walk(path: Path, owner: int) -> int:
             if os.path.isabs(target):
                 os.close(here)
                 here, way = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "/"
+                device = os.fstat(here).st_dev
             left.extendleft(reversed([p for p in Path(target).parts if p not in ("/", ".")]))
     except BaseException:
         os.close(here)
         raise
     return here
+
+
+def _step(here: int, name: str, where: str) -> int:
+    """An O_PATH descriptor of what is there under this name. Raises: OSError (names `where`)."""
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            # As a directory first: only so is one mounted that is mounted at need (autofs(5)).
+            return os.open(name, flags | os.O_DIRECTORY, dir_fd=here)
+        except NotADirectoryError:
+            return os.open(name, flags, dir_fd=here)
+    except OSError as error:
+        error.filename = where
+        raise
+
+
+def _refuse_mount(device: int, where: str, owner: int) -> None:
+    """Some file systems only claim that a file is root's. Raises: NotOurs, OSError.
+
+    What lies behind FUSE, the user who mounted it decides (mount.fuse(8), `user_id`); and the links
+    in /proc lead where a process stands, in its own world, whatever they say (proc_pid_root(5)).
+    """
+    kind, options = _mount(device)
+    if kind == "proc":
+        raise NotOurs(f"not permitted: {where} leads through /proc; name the file itself")
+    user = re.search(r"(?:^|,)user_id=(\d+)", options) if kind.startswith("fuse") else None
+    if user is not None and int(user[1]) not in {owner, *_roots()}:
+        who = login(int(user[1]))
+        raise NotOurs(f"not permitted: {where} was mounted by user {who}", int(user[1]))
+
+
+def _mount(device: int) -> tuple[str, str]:
+    """Type and options of a file system that is mounted here (proc_pid_mountinfo(5))."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            mount, _, system = line.partition(" - ")
+            if mount.split()[2] == number:
+                kind, *_, options = system.rstrip("\n").split(" ")  # its source may be empty
+                return kind, options
+    return "", ""  # part of one, such as a subvolume of btrfs
 
 
 def _refuse_circles(links: int, path: Path) -> None:
