@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from jobd.contract.errors import JobdError, StoreFailed
+from jobd.contract.errors import JobdError, NotPermitted, StoreFailed
+from jobd.contract.ownership import NotOurs, check_way
 from jobd.store.database import connect, is_full
 from jobd.store.inspection import Inspection
 from jobd.store.untouched import open_untouched
@@ -23,9 +25,10 @@ def backup(database: Path, target: Path, *, running: bool, force: bool) -> int:
     """Copy it to `target` (0600), whole or not at all; how many jobs are in it.
 
     Raises: JobdError (`target` exists, cannot be written, or is the database itself),
-    StoreFailed (what was copied is damaged).
+    NotPermitted (others can change what lies beside it), StoreFailed (what was copied is damaged).
     """
     _refuse_own(database, target)
+    _refuse_shared(target.parent)
     try:
         with _reserved(target, force=force), _partial(target) as partial:
             with open_untouched(database, running=running) as source:
@@ -43,6 +46,18 @@ def _refuse_own(database: Path, target: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         if os.path.realpath(target) == os.path.realpath(f"{database}{suffix}"):
             raise JobdError(f"{target} is the database itself; name another file")
+
+
+def _refuse_shared(directory: Path) -> None:
+    """Others could put a link in the place of the copy: we would write where it leads."""
+    try:
+        check_way(directory)
+    except NotOurs as error:
+        raise NotPermitted(
+            f"{error.message}; copy to a directory that only you can write, and from there"
+        ) from error
+    except OSError:
+        return  # told when it is written to
 
 
 @contextmanager
@@ -64,15 +79,18 @@ def _reserved(target: Path, *, force: bool) -> Iterator[None]:
 
 @contextmanager
 def _partial(target: Path) -> Iterator[Path]:
-    """A private file beside the target, that does not outlive a failure."""
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    """A file that does not outlive a failure, in a private directory beside the target.
+
+    Beside it, in a directory of everybody's, somebody could put a journal for SQLite to roll back.
+    """
+    private = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    private.mkdir(mode=0o700)
+    partial = private / target.name
     try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         yield partial
     finally:
-        for suffix in ("", "-journal"):
-            with suppress(OSError):
-                os.unlink(f"{partial}{suffix}")
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _copy(source: sqlite3.Connection, partial: Path) -> int:
@@ -87,7 +105,9 @@ def _copy(source: sqlite3.Connection, partial: Path) -> int:
             jobs = 0 if wrong else Inspection(copy).jobs()
     except sqlite3.Error as error:
         if is_full(error):
-            raise JobdError(f"no space left for {partial.parent}; nothing was written") from error
+            raise JobdError(
+                f"no space left for {partial.parents[1]}; nothing was written"
+            ) from error
         raise
     if wrong:
         raise StoreFailed(f"the database is damaged ({wrong[0]}); see: jobd check")
