@@ -181,10 +181,10 @@ def start(
         workers=workers, engine=engine, config=config, ephemeral=ephemeral
     )
     if foreground:
-        found = lifecycle.start_foreground(locate(), options)
+        found = lifecycle.start_foreground(_instance(), options)
         already = found is not None
     else:
-        started = lifecycle.start(locate(), options, _tell)
+        started = lifecycle.start(_instance(), options, _tell)
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
@@ -208,7 +208,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     """
     from jobd import lifecycle
 
-    paths = locate()
+    paths = _instance()
     waiting = lifecycle.stop(paths, _tell, now=now, timeout=_seconds(timeout))
     if waiting is None:
         _say("jobd is not running")
@@ -259,7 +259,7 @@ def restart() -> None:
     """
     from jobd import lifecycle
 
-    found = lifecycle.restart(locate(), _tell)
+    found = lifecycle.restart(_instance(), _tell)
     went_on = f"{counted(found.busy, 'job')} running on"
     _say(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
@@ -277,7 +277,7 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd import lifecycle
 
-    paths = locate()
+    paths = _instance()
     found = lifecycle.running(paths, sizes=True) or DaemonStatus(
         running=False,
         socket=_text(paths.socket),
@@ -355,7 +355,7 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     Example:
         jobd log -f
     """
-    path = locate().log
+    path = _instance().log
     if not path.exists():
         raise JobdError(f"there is no log at {path} yet")
     try:
@@ -452,9 +452,21 @@ def _paths_in_use() -> Paths:
     """Where the running instance has its files: one in memory has them elsewhere."""
     from jobd import lifecycle
 
-    paths = locate()
+    paths, found = _instance(), None
     with contextlib.suppress(JobdError):
         found = lifecycle.running(paths)
-        if found is not None and found.ephemeral:
-            return Paths(paths.state, paths.config, ephemeral=True)
+    if found is None or not found.ephemeral:
+        return paths
+    return _checked(Paths(paths.state, paths.config, ephemeral=True))
+
+
+def _instance() -> Paths:
+    """The one that the environment names. Raises: NotPermitted (it is not the caller's own)."""
+    return _checked(locate())
+
+
+def _checked(paths: Paths) -> Paths:
+    from jobd import door
+
+    door.enter(paths, f"jobd {click.get_current_context().info_name}")
     return paths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -21,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
-from jobd import kernel, supervisor
+from jobd import handover, kernel, supervisor
 from jobd.access import Access
 from jobd.agenda import Agenda
 from jobd.books import Books
@@ -635,11 +634,22 @@ def setup_of(plan: dict[str, Any]) -> Setup:
     )
 
 
-def main() -> NoReturn:
-    plan: dict[str, Any] = json.loads(sys.argv[1])
-    pidfds: dict[str, int] = plan.get("pidfds", {})
-    for fd in (*(plan[key] for key in ("lock", "link", "gate_r", "gate_w")), *pidfds.values()):
+def _plan() -> dict[str, Any]:
+    """What we were told. No job inherits it, or any descriptor that it names.
+
+    It stays open: should we hang, and nobody watch over us, the next one is told the same.
+    """
+    plan = handover.read(sys.argv[1])
+    told = handover.descriptor_in(sys.argv[1])
+    named = [plan[key] for key in ("lock", "link", "gate_r", "gate_w")]
+    for fd in (*named, *plan.get("pidfds", {}).values(), *([] if told is None else [told])):
         os.set_inheritable(fd, False)
+    return plan
+
+
+def main() -> NoReturn:
+    plan = _plan()
+    pidfds: dict[str, int] = plan.get("pidfds", {})
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)

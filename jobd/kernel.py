@@ -34,6 +34,9 @@ _PIDFD_INFO_EXIT: Final = 1 << 3
 _FALLOC_FL_KEEP_SIZE: Final = 0x01
 _FALLOC_FL_PUNCH_HOLE: Final = 0x02
 """Of <linux/falloc.h>."""
+_MFD_CLOEXEC: Final = 0x01
+_MFD_NOEXEC_SEAL: Final = 0x08
+"""Of <linux/memfd.h>."""
 _IN_TAKEN: Final = 0x40 | 0x80 | 0x200
 """IN_MOVED_FROM, IN_MOVED_TO and IN_DELETE of <sys/inotify.h>."""
 OVERFLOW: Final = -1
@@ -156,6 +159,26 @@ def punch_hole(descriptor: int, offset: int, length: int) -> None:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+
+
+def memory_file(name: bytes, content: bytes) -> int:
+    """memfd_create(2): a descriptor (close-on-exec) of a file without a path.
+
+    Not one that could be executed: some machines allow no other (`vm.memfd_noexec`).
+
+    Raises: OSError.
+    """
+    descriptor = _libc.memfd_create(name, _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    if descriptor < 0 and ctypes.get_errno() == errno.EINVAL:
+        descriptor = _libc.memfd_create(name, _MFD_CLOEXEC)  # before Linux 6.3
+    _checked(descriptor)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    except OSError:
+        os.close(descriptor)
+        raise
+    return int(descriptor)
 
 
 def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.client import Client
+from jobd import handover, logfile
 from jobd.contract.config import load, to_builtins
 from jobd.contract.errors import (
     BadRequest,
@@ -30,7 +30,7 @@ from jobd.contract.errors import (
 )
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
-from jobd.holders import holders
+from jobd.holders import held_by_others, holders
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 
 _START_WITHIN: Final = 30.0
@@ -160,12 +160,13 @@ def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in JOB_VARIABLES}
     try:
         with _open_log(paths.log) as log, open(answer_r, encoding="utf-8") as answer:
+            told = handover.opened(dict(plan, ready_fd=answer_w))
             subprocess.Popen(
-                [sys.executable, "-P", "-m", "jobd.supervisor",
-                 json.dumps(dict(plan, ready_fd=answer_w))],
+                [sys.executable, "-P", "-m", "jobd.supervisor", str(told)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment,
-                pass_fds=[answer_w], start_new_session=True,
+                pass_fds=[answer_w, told], start_new_session=True,
             )  # fmt: skip
+            os.close(told)
             os.close(answer_w)
             said = answer.readline().strip()
             if not said.startswith("ready"):
@@ -177,8 +178,7 @@ def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _open_log(path: Path) -> Iterator[int]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = logfile.open_log(str(path))
     try:
         yield descriptor
     finally:
@@ -187,6 +187,9 @@ def _open_log(path: Path) -> Iterator[int]:
 
 def _why_not(paths: Paths, said: str, *, locked: bool) -> str:
     if locked:
+        with holders(paths.lock) as found:
+            if not found:
+                return held_by_others(paths.lock)
         return (
             f"another jobd holds {paths.lock} and does not answer; see: jobd log. "
             "If it hangs: jobd restart"
@@ -253,9 +256,10 @@ def wait_gone(paths: Paths, tell: Tell) -> None:
 def _is_free(path: Path) -> bool:
     """Once nobody holds it any more; False: what was held is not what lies there now."""
     try:
-        with open(path, "rb") as lock:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
-            return os.path.samestat(os.fstat(lock.fileno()), os.stat(path))
+            return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
 
@@ -287,10 +291,7 @@ def _replace_hanging(paths: Paths, tell: Tell) -> DaemonStatus:
     """
     with holders(paths.lock) as found:
         if not found:
-            raise JobdError(
-                f"somebody who cannot be seen from here (another container, another user?) holds "
-                f"{paths.lock} and does not answer; see: jobd log"
-            )
+            raise JobdError(held_by_others(paths.lock))
         if any(holder.halted for holder in found):
             for holder in found:
                 holder.send(signal.SIGCONT)

@@ -3,10 +3,14 @@
 Supervisor and daemon write to it through inherited descriptors (O_APPEND). The daemon gives the
 full file another name, opens a new one in its place for itself, and tells the supervisor to do the
 same: what that writes meanwhile goes to the old file, so no line is lost.
+
+It is a file of ours under one name: nothing is written through a link, or into what is another's.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import stat
@@ -16,11 +20,16 @@ from typing import Final, TextIO
 KEPT: Final = 3
 """Old logs: `jobd.log.1` is the latest of them."""
 _STREAMS: Final = (1, 2)
+_FLAGS: Final = (
+    os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)
+_NO_FILE: Final = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+"""What open(2) says of a link, of a FIFO that nobody reads, of a directory."""
 
 
 def reopen(path: str, streams: tuple[int, ...] = _STREAMS) -> None:
     """From now on what this process writes to its standard streams goes there. Raises: OSError."""
-    descriptor = _open(path)
+    descriptor = open_log(path)
     try:
         for stream in streams:
             os.dup2(descriptor, stream)
@@ -74,7 +83,8 @@ class LogFile(logging.StreamHandler[TextIO]):
 
     def _writes_to(self, path: str) -> bool:
         try:
-            return os.path.samestat(os.fstat(self._streams[-1]), os.stat(path))
+            there = os.stat(path, follow_symlinks=False)
+            return os.path.samestat(os.fstat(self._streams[-1]), there)
         except OSError:
             return False
 
@@ -83,7 +93,9 @@ class LogFile(logging.StreamHandler[TextIO]):
             return  # in the foreground, or sent elsewhere
         fresh = f"{self._path}.new"
         try:
-            os.close(_open(fresh))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)  # of a rotation that was broken off, or no log of ours at all
+            os.close(os.open(fresh, _FLAGS | os.O_EXCL, 0o600))
             for number in range(KEPT, 1, -1):
                 if os.path.exists(f"{self._path}.{number - 1}"):
                     os.replace(f"{self._path}.{number - 1}", f"{self._path}.{number}")
@@ -111,5 +123,30 @@ def follow(path: str) -> None:
         return
 
 
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def open_log(path: str) -> int:
+    """A descriptor that appends to the log, which is made if it is not there (0600).
+
+    Where the file has a second name, this name is given to a new one: it is that of a rotation that
+    was broken off, or of somebody who wants our lines elsewhere.
+
+    Raises: OSError (PermissionError: what lies there is a link, no file, or another user's).
+    """
+    while True:
+        try:
+            descriptor = os.open(path, _FLAGS, 0o600)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise _not_ours(path) from error
+            raise
+        found = os.fstat(descriptor)
+        ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        if ours and found.st_nlink <= 1:
+            return descriptor
+        os.close(descriptor)
+        if not ours:
+            raise _not_ours(path)
+        os.unlink(path)
+
+
+def _not_ours(path: str) -> PermissionError:
+    return PermissionError(errno.EPERM, "it is no log of yours; move it away", path)

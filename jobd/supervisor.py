@@ -28,7 +28,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jobd import kernel, logfile
+from jobd import handover, kernel, logfile
 from jobd.crash import crash_point
 
 EXIT_CLEAN: Final = 0
@@ -149,15 +149,15 @@ class Supervisor:
 
     def _spawn_daemon(self, link: int, gate_r: int, gate_w: int) -> int:
         """Raises: OSError."""
-        plan = dict(self._plan, link=link, gate_r=gate_r, gate_w=gate_w)
-        inherited = [link, gate_r, gate_w, *_descriptors(self._plan)]
+        told = handover.opened(dict(self._plan, link=link, gate_r=gate_r, gate_w=gate_w))
+        inherited = [told, link, gate_r, gate_w, *_descriptors(self._plan)]
         for fd in inherited:
             os.set_inheritable(fd, True)
         crash_point("before-daemon")
         try:
             return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-P", "-m", "jobd.daemon", json.dumps(plan)],
+                [sys.executable, "-P", "-m", "jobd.daemon", str(told)],
                 os.environ,
                 setsid=True,
                 setsigmask=[signal.SIGTERM, signal.SIGINT],
@@ -167,6 +167,7 @@ class Supervisor:
             crash_point("after-daemon")
             for fd in inherited:
                 os.set_inheritable(fd, False)
+            os.close(told)
 
     def _serve(self) -> int:
         """Look after children and messages until the daemon has ended; its exit status."""
@@ -373,19 +374,40 @@ def _descriptors(plan: dict[str, Any]) -> list[int]:
 
 
 def become_supervisor(plan: dict[str, Any]) -> None:
-    """Exec this module in our place: children, lock and gate stay ours."""
-    for fd in _descriptors(plan):
-        os.set_inheritable(fd, True)
-    # Until the new program listens to them; mask and pending signals survive exec (execve(2)).
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
-    )
-    arguments = [sys.executable, "-P", "-m", "jobd.supervisor", json.dumps(plan)]
-    os.execve(sys.executable, arguments, os.environ)  # noqa: S606 - no shell is meant
+    """Exec this module in our place: children, lock and gate stay ours. Raises: OSError."""
+    told = handover.opened(plan)
+    try:
+        for fd in (told, *_descriptors(plan)):
+            os.set_inheritable(fd, True)
+        # Until the new program listens to them; mask and pending signals survive exec (execve(2)).
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+        )
+        arguments = [sys.executable, "-P", "-m", "jobd.supervisor", str(told)]
+        os.execve(sys.executable, arguments, os.environ)  # noqa: S606 - no shell is meant
+    finally:
+        # Only where that failed: what is started from here on holds none of them.
+        os.close(told)
+        for fd in _descriptors(plan):
+            os.set_inheritable(fd, False)
+
+
+def _plan() -> dict[str, Any]:
+    """What we were told. Where that is for everybody to read, as an older version tells it, we
+    take our own place once more and tell it ourselves.
+    """
+    plan = handover.read(sys.argv[1])
+    told = handover.descriptor_in(sys.argv[1])
+    if told is None:
+        with contextlib.suppress(OSError):
+            become_supervisor(plan)
+    else:
+        os.close(told)
+    return plan
 
 
 def main() -> int:
-    plan: dict[str, Any] = json.loads(sys.argv[1])
+    plan = _plan()
     for name in os.listdir("/proc/self/fd"):
         # Also what a shell has left open for us: no job may hold it.
         if int(name) > 2:

@@ -16,11 +16,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LEAVES = {"clock", "crash", "hub", "kernel", "logfile", "sparing", "timer"}
+LEAVES = {"clock", "crash", "handover", "hub", "kernel", "logfile", "sparing", "timer"}
 """Small tools on the standard library alone; all that does something may use them."""
 ROOMS: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
     "crash": {"kernel"},
+    "handover": {"kernel"},
     "contract": set(),
     "supervisor": LEAVES,
     "core": {"contract"},
@@ -65,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     | LEAVES,
     "access": {"contract"} | LEAVES,
     "footing": LEAVES,
+    "door": {"contract"} | LEAVES,
     "hosts": {"contract"},
     "listener": {"contract"},
     "logformat": {"contract"},
@@ -73,7 +75,7 @@ ROOMS: dict[str, set[str]] = {
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS)
-ROOMS["holders"] = LEAVES
+ROOMS["holders"] = {"contract"} | LEAVES
 ROOMS["lifecycle"] = {"contract", "supervisor", "holders"} | LEAVES
 ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from jobd.contract import durations, sizes
-from jobd.contract.errors import BadRequest, JobdError
+from jobd.contract.errors import BadRequest, JobdError, NotPermitted
 from jobd.contract.meant import closest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
-from jobd.contract.ownership import number_of
+from jobd.contract.ownership import NotOurs, number_of, open_owned
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -153,10 +154,16 @@ def load(path: Path, *, required: bool = False) -> Config:
     """Read the file; a missing one means the defaults, unless it was asked for by name.
 
     Raises: JobdError (unreadable, no TOML, unknown key or wrong type; names key and line),
-    BadRequest (the file that was asked for is not there).
+    BadRequest (the file that was asked for is not there), NotPermitted (somebody else could have
+    written it: it says who can be a viewer or an admin, and what runs every job).
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
+    except NotOurs as error:
+        raise NotPermitted(f"{error.message}; {_instead(path, required=required)}") from error
+    except _NoFileError:
+        kind, option = (BadRequest, "--config: ") if required else (JobdError, "")
+        raise kind(f"{option}{path} is no regular file; save the configuration in one") from None
     except (FileNotFoundError, NotADirectoryError) as error:
         if required:
             raise BadRequest(f"--config: {path} does not exist") from error
@@ -170,6 +177,30 @@ def load(path: Path, *, required: bool = False) -> Config:
     except msgspec.ValidationError as error:
         said = str(error)
         raise JobdError(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
+
+
+class _NoFileError(Exception):
+    """Something that might be read for ever."""
+
+
+def _text(path: Path) -> str:
+    """Of a regular file, or of the null device. Raises: NotOurs, _NoFileError, OSError."""
+    descriptor = open_owned(path)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) and found.st_rdev != os.stat(os.devnull).st_rdev:
+        os.close(descriptor)
+        raise _NoFileError
+    with open(descriptor, encoding="utf-8") as file:
+        return file.read()
+
+
+def _instead(path: Path, *, required: bool) -> str:
+    if required:
+        return "--config takes a file in a directory that only you can write: copy it to one"
+    return (
+        f"{path} is read only where nobody but you and root could have written it: set JOBD_HOME "
+        "(or XDG_CONFIG_HOME, or HOME) to a directory of your own"
+    )
 
 
 def _convert(tables: dict[str, Any]) -> Config:

@@ -13,6 +13,7 @@ import errno
 import grp
 import os
 import pwd
+import re
 import stat
 from collections import deque
 from contextlib import suppress
@@ -30,6 +31,11 @@ _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 class NotOurs(NotPermitted):
     """Something on the way belongs to somebody else, or others can change it."""
+
+    @property
+    def owner(self) -> int | None:
+        """The number of the user to whom it belongs; None: it is that others can change it."""
+        return self.args[1] if len(self.args) > 1 else None
 
 
 def login(uid: int) -> str:
@@ -65,6 +71,9 @@ def open_owned(
     try:
         # The same file once more, this time to read or write it: O_PATH could do neither.
         return os.open(f"/proc/self/fd/{found}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     finally:
         os.close(found)
 
@@ -123,9 +132,11 @@ def check_way(path: Path, *, owner: int | None = None) -> None:
 def refuse_strangers(found: os.stat_result, where: str, *owners: int) -> None:
     """Raises: NotOurs (it belongs to none of `owners` and not to root, or others can write it)."""
     if not belongs_to(found, *owners):
-        raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}")
+        raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}", found.st_uid)
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
+    if stat.S_ISCHR(found.st_mode):
+        return  # such as /dev/null: nothing that is written to it changes what is read from it
     if not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         raise NotOurs(f"not permitted: other users can write {where}; chmod go-w {where}")
 
@@ -160,25 +171,27 @@ def _walk(path: Path, *owners: int, make: bool = False) -> int:
     left = deque(part for part in Path(absolute).parts[1:] if part != ".")
     links, of_links = 0, len(left)
     here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    way = "/"
+    way, device = "/", os.fstat(here).st_dev
     try:
         refuse_strangers(os.fstat(here), way, *owners)
         while left:
             name = left.popleft()
             if make and len(left) < of_links:
                 _make_missing(here, name)
-            there = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
             where = os.path.normpath(os.path.join(way, name))
+            there = _step(here, name, where)
             found = os.fstat(there)
             try:
                 refuse_strangers(found, where, *owners)
+                if found.st_dev != device:
+                    _refuse_mount(found.st_dev, where, *owners)
                 target = os.readlink("", dir_fd=there) if stat.S_ISLNK(found.st_mode) else None
             except BaseException:
                 os.close(there)
                 raise
             if target is None:
                 os.close(here)
-                here, way = there, where
+                here, way, device = there, where, found.st_dev
                 continue
             os.close(there)
             links += 1
@@ -186,6 +199,7 @@ def _walk(path: Path, *owners: int, make: bool = False) -> int:
             if os.path.isabs(target):
                 os.close(here)
                 here, way = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "/"
+                device = os.fstat(here).st_dev
             of_links = min(of_links, len(left))
             left.extendleft(reversed([p for p in Path(target).parts if p not in ("/", ".")]))
     except BaseException:
@@ -213,6 +227,47 @@ def _make_missing(here: int, name: str) -> None:
             os.chmod(f"/proc/self/fd/{made}", 0o700)  # the umask took away what is ours
     finally:
         os.close(made)
+
+
+def _step(here: int, name: str, where: str) -> int:
+    """An O_PATH descriptor of what is there under this name. Raises: OSError (names `where`)."""
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            # As a directory first: only so is one mounted that is mounted at need (autofs(5)).
+            return os.open(name, flags | os.O_DIRECTORY, dir_fd=here)
+        except NotADirectoryError:
+            return os.open(name, flags, dir_fd=here)
+    except OSError as error:
+        error.filename = where
+        raise
+
+
+def _refuse_mount(device: int, where: str, *owners: int) -> None:
+    """Some file systems only claim that a file is root's. Raises: NotOurs, OSError.
+
+    What lies behind FUSE, the user who mounted it decides (mount.fuse(8), `user_id`); and the links
+    in /proc lead where a process stands, in its own world, whatever they say (proc_pid_root(5)).
+    """
+    kind, options = _mount(device)
+    if kind == "proc":
+        raise NotOurs(f"not permitted: {where} leads through /proc; name the file itself")
+    user = re.search(r"(?:^|,)user_id=(\d+)", options) if kind.startswith("fuse") else None
+    if user is not None and int(user[1]) not in {*owners, *_roots()}:
+        who = login(int(user[1]))
+        raise NotOurs(f"not permitted: {where} was mounted by user {who}", int(user[1]))
+
+
+def _mount(device: int) -> tuple[str, str]:
+    """Type and options of a file system that is mounted here (proc_pid_mountinfo(5))."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            mount, _, system = line.partition(" - ")
+            if mount.split()[2] == number:
+                kind, *_, options = system.rstrip("\n").split(" ")  # its source may be empty
+                return kind, options
+    return "", ""  # part of one, such as a subvolume of btrfs
 
 
 def _refuse_circles(links: int, path: Path) -> None:

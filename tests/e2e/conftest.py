@@ -33,3 +33,11 @@ def shared():
     yield made
     made.close()
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def roots():
+    """A directory of root's that everybody can reach."""
+    with tempfile.TemporaryDirectory(prefix="jr-", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)

@@ -206,8 +206,9 @@ def test_a_state_directory_without_permission(instance):
     assert str(instance.home) in done.stderr
     assert "JOBD_HOME" in done.stderr
     instance.home.mkdir()
-    done = as_nobody(instance, "jobd", "start", code=1)
-    assert "belongs to user 0" in done.stderr
+    done = as_nobody(instance, "jobd", "start", code=77)
+    assert f"{instance.home} belongs to user root" in done.stderr
+    assert "JOBD_HOME" in done.stderr
     instance.home.rmdir()
 
 

@@ -1,11 +1,13 @@
 """The configuration: sizes and durations in it, and errors that name key and line."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from jobd.contract import config, sizes
-from jobd.contract.errors import JobdError
+from jobd.contract.errors import JobdError, NotPermitted
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,33 @@ def test_a_mistyped_key_is_told_what_was_meant(tmp_path, text, said):
 def test_of_a_key_like_none_nothing_is_guessed(tmp_path):
     with pytest.raises(JobdError, match=r"unknown field `xyzzy`$"):
         read(tmp_path, "xyzzy = 1")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("what", ["FIFO", "directory"])
+def test_only_a_file_is_read(tmp_path, what, asked):
+    """A FIFO would be waited for, for ever."""
+    path = tmp_path / "config.toml"
+    os.mkfifo(path) if what == "FIFO" else path.mkdir()
+    with pytest.raises(JobdError, match="is no regular file; save the configuration in one") as it:
+        config.load(path, required=asked)
+    assert (it.value.message.startswith("--config: "), it.value.exit_code) == (asked, 1 + asked)
+
+
+def test_the_null_device_holds_no_settings():
+    assert config.load(Path(os.devnull), required=True) == config.Config()
+
+
+def test_what_a_process_has_open_is_no_place_for_settings(tmp_path):
+    """`--config /dev/stdin`, `--config <(...)`: where that leads nobody can tell beforehand."""
+    file = os.open(tmp_path / "config.toml", os.O_RDWR | os.O_CREAT)
+    os.write(file, b"[daemon]\nworkers = 9\n")
+    with pytest.raises(NotPermitted, match="leads through /proc; name the file itself; --config"):
+        config.load(Path(f"/dev/fd/{file}"), required=True)
+    os.close(file)
+
+
+def test_a_link_of_ones_own_is_followed(tmp_path):
+    (tmp_path / "dotfiles").write_text("[daemon]\nworkers = 9\n")
+    (tmp_path / "config.toml").symlink_to("dotfiles")
+    assert config.load(tmp_path / "config.toml").daemon.workers == 9

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from jobd.logfile import KEPT, LogFile
+from jobd.logfile import KEPT, LogFile, follow, open_log
 
 
 @pytest.fixture
@@ -123,3 +123,77 @@ def test_a_stream_that_was_never_the_log_stays_what_it_is(path, tmp_path):
     assert (os.read(reading, 9), elsewhere.read_text()) == (b"x\n", "x\n")
     for descriptor in (reading, writing, file):
         os.close(descriptor)
+
+
+def written(path):
+    descriptor = open_log(str(path))
+    os.write(descriptor, b"new\n")
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("what", ["link", "link to nothing", "FIFO", "directory"])
+def test_nothing_is_written_into_what_is_no_log(path, tmp_path, what):
+    other = tmp_path / "other"
+    if what.startswith("link"):
+        path.symlink_to(other)
+        if what == "link":
+            other.write_text("precious\n")
+    elif what == "FIFO":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(PermissionError, match=r"no log of yours; move it away.*jobd\.log"):
+        open_log(str(path))
+    assert (other.read_text() if what == "link" else other.exists()) in ("precious\n", False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_nothing_is_written_into_the_log_of_another(path):
+    path.write_text("theirs\n")
+    os.chown(path, 65534, 65534)
+    with pytest.raises(PermissionError, match="no log of yours"):
+        open_log(str(path))
+    assert path.read_text() == "theirs\n"
+
+
+def test_a_log_with_a_second_name_is_begun_anew(path):
+    """Of a rotation that was broken off, for one: the old lines stay under their other name."""
+    older = path.with_name("jobd.log.1")
+    older.write_text("old\n")
+    os.link(older, path)
+    written(path)
+    assert (older.read_text(), path.read_text()) == ("old\n", "new\n")
+    written(path)
+    assert path.read_text() == "new\nnew\n"
+
+
+@pytest.mark.parametrize("what", ["link", "FIFO", "second name", "left over"])
+def test_a_rotation_follows_nothing_that_lies_in_its_way(path, stream, tmp_path, what):
+    other, fresh = tmp_path / "other", path.with_name("jobd.log.new")
+    other.write_text("precious\n")
+    if what == "link":
+        fresh.symlink_to(other)
+    elif what == "FIFO":
+        os.mkfifo(fresh)
+    elif what == "second name":
+        os.link(other, fresh)
+    else:
+        fresh.write_text("left over\n")
+    say(handler(path, stream, 1), "a", "b")
+    assert (path.read_text(), other.read_text()) == ("b\n", "precious\n")
+    assert not fresh.exists()
+
+
+def test_a_log_that_becomes_a_link_is_not_followed(path, stream, tmp_path):
+    other, away = tmp_path / "other", tmp_path / "away"
+    other.write_text("precious\n")
+    made = handler(path, stream, 1000)
+    made.share(lambda _: None)
+    path.rename(away)
+    path.symlink_to(other)
+    made.look()
+    say(made, "said")
+    assert (other.read_text(), away.read_text()) == ("precious\n", "said\n")
+    before = os.fstat(2)
+    follow(str(path))
+    assert os.path.samestat(os.fstat(2), before)

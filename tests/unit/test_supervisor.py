@@ -1,12 +1,13 @@
 """What the supervisor does where the machine refuses: it never leaves jobs alone."""
 
 import errno
+import json
 import os
 import signal
 
 import pytest
 
-from jobd import daemon, kernel, supervisor
+from jobd import daemon, handover, kernel, supervisor
 from jobd.supervisor import EXIT_RENEW, Supervisor
 
 
@@ -103,3 +104,49 @@ def test_a_daemon_that_cannot_become_a_supervisor_stays_with_its_jobs(monkeypatc
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert len(tries) == 3
     assert caplog.text.count("cannot become a supervisor: No such file") == 2
+
+
+def test_what_could_not_be_handed_over_is_held_by_nobody(tmp_path, monkeypatch):
+    """The next daemon, and the jobs, inherit neither the lock nor what was told."""
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    told = []
+
+    def execve(_program, words, _environment):
+        told.append(json.loads(os.pread(int(words[-1]), 1000, 0)))
+        assert os.get_inheritable(lock)
+        assert os.get_inheritable(int(words[-1]))
+        refusal(errno.ENOENT)()
+
+    monkeypatch.setattr(os, "execve", execve)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    before = descriptors()
+    try:
+        with pytest.raises(FileNotFoundError):
+            supervisor.become_supervisor({"lock": lock, "state": "here"})
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert (told, descriptors()) == ([{"lock": lock, "state": "here"}], before)
+    assert not os.get_inheritable(lock)
+    os.close(lock)
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_what_is_told_travels_by_descriptor_whatever_its_size(size):
+    """As an argument more than 128 kB would be refused (execve(2), MAX_ARG_STRLEN)."""
+    plan = {"config": "x" * size, "pidfds": {}}
+    descriptor = handover.opened(plan)
+    try:
+        assert handover.read(str(descriptor)) == plan
+        assert handover.read(str(descriptor)) == plan
+        assert not os.get_inheritable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_an_older_version_tells_it_in_the_argument():
+    plan = {"state": "/somewhere", "config": {}}
+    assert handover.descriptor_in(json.dumps(plan)) is None
+    assert handover.read(json.dumps(plan)) == plan
+    for wrong in ("[]", "nonsense", "-1"):
+        with pytest.raises(ValueError, match=r"no plan|Expecting value"):
+            handover.read(wrong)
