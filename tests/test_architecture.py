@@ -64,9 +64,10 @@ ROOMS: dict[str, set[str]] = {
     "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
     | LEAVES,
     "access": {"contract"} | LEAVES,
+    "quota": {"contract", "access"},
     "footing": LEAVES,
     "hosts": {"contract"},
-    "service": {"contract", "manager", "queries", "access", "views"} | LEAVES,
+    "service": {"contract", "manager", "queries", "access", "quota", "views"} | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""
 ROOMS["daemon"] = set(ROOMS)
