@@ -240,7 +240,9 @@ class Arriving:
         try:
             data = self._sock.recv(count)
         except BlockingIOError:
-            raise FrameError(f"it sent nothing for {PAUSE_S:.0f} s in the midst of a frame") from None
+            raise FrameError(
+                f"it sent nothing for {PAUSE_S:.0f} s in the midst of a frame"
+            ) from None
         except OSError as error:
             raise EOFError(str(error)) from error
         if not data:
