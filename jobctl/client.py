@@ -12,6 +12,7 @@ daemon answers a repeated one with the first result instead of doing it twice.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,11 +27,10 @@ from rpyc.core.service import VoidService
 from rpyc.core.stream import SocketStream
 
 from jobctl.address import Address
-from jobd.contract import models, peers, wire
+from jobd.contract import frames, models, peers, wire
 from jobd.contract.errors import (
     BadRequest,
     Busy,
-    InternalError,
     JobdError,
     NotPermitted,
     NotRunning,
@@ -62,6 +62,8 @@ _SILENT_S: Final = 5.0
 """Seconds without an answer after which it is told that one goes on waiting."""
 _SILENT_WHILE_CHANGING_S: Final = 20.0
 """The same where a million jobs may have to be changed."""
+_CONFIG: Final = {"bind_threads": False}
+"""Of rpyc, which would take it from the environment, and then frames have another form."""
 
 
 class Client:
@@ -263,19 +265,25 @@ class Client:
             )
         raise self._address.gone()
 
-    def _exchange(self, payload: bytes, name: str, held_back: float) -> object:
+    def _exchange(self, payload: bytes, name: str, held_back: float) -> frames.Content:
         within = held_back + _ANSWER_WITHIN.get(name, 60.0)
         silent = _SILENT_WHILE_CHANGING_S if name in wire.CHANGING else _SILENT_S
         connection = self._connection or self._connect()
         try:
             result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
             self._listen(connection, result, held_back + silent)
-            answer = result.value
+            answer: frames.Content = result.value
         except AsyncResultTimeout as error:
             self.close()
             raise JobdError(
                 f"jobd has not answered for {within:.0f} s; its log: jobd log. "
                 "If it hangs: jobd restart"
+            ) from error
+        except frames.FrameError as error:
+            self.close()
+            raise JobdError(
+                f"what listens at {self._address.path} is no jobd, or one that hangs: {error}. "
+                "If it is yours, see its log (jobd log) and replace it: jobd restart"
             ) from error
         except BaseException:
             # Also after Ctrl-C: a late answer must not be taken for the next one's.
@@ -300,8 +308,7 @@ class Client:
         self._peer = peers.peer_of(sock)
         self._stream = _Stream(sock)
         self._connected_once = True
-        channel = Channel(self._stream, compress=False)
-        self._connection = _Connection(VoidService(), channel)
+        self._connection = _Connection(VoidService(), _Channel(self._stream), _CONFIG)
         return self._connection
 
     def _raise_if_refused(self, error: Exception) -> None:
@@ -315,10 +322,26 @@ class Client:
 
 
 class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types
-    def write(self, data: bytes) -> None:
-        """In one go: rpyc copies what is left of the message after every 64 KB."""
+    def __init__(self, sock: socket.socket) -> None:
+        frames.limit_pauses(sock)
+        super().__init__(sock)
+
+
+class _Channel(Channel):  # type: ignore[misc] # rpyc has no types
+    """Frames within the limits of the daemon's own. Raises: EOFError, FrameError."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__(stream, compress=False)
+
+    def recv(self) -> bytes | bytearray:
+        frame = frames.Arriving(self.stream.sock)
+        if frame.length > frames.MAX_FRAME:
+            raise frames.FrameError(f"it announced {frame.length:,} bytes at once")
+        return frame.message()
+
+    def send(self, data: bytes) -> None:
         try:
-            self.sock.sendall(data)
+            frames.send(self.stream.sock, data)
         except (BrokenPipeError, ConnectionResetError):
             return  # what the daemon said before it hung up is still to be read, and then its end
         except OSError as error:
@@ -327,37 +350,48 @@ class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types
 
 
 class _Connection(Connection):  # type: ignore[misc] # rpyc has no types
-    """Takes plain values only, and answers nothing that the other side could ask."""
+    """Takes answers to what it has asked, and answers nothing that the other side could ask."""
 
     @classmethod
     def _request_handlers(cls) -> dict[int, Any]:
-        return {consts.HANDLE_CLOSE: cls._handle_close}
+        return {}
 
-    def _unbox(self, package: tuple[int, Any]) -> Any:  # noqa: ANN401 # as rpyc has it
-        label, value = package
-        if label == consts.LABEL_VALUE:
-            return value
-        raise VersionMismatch("the daemon answered with something that is no plain value")
+    def _send(self, _: int, seq: int, args: tuple[int, tuple[int, tuple[bytes]]]) -> None:
+        _, (_, (content,)) = args
+        self._channel.send(frames.request(seq, content))
 
-    def _unbox_exc(self, raw: object) -> Exception:
-        """Errors come as data; an exception is a defect, and its class is not ours to make."""
-        return InternalError(f"the daemon failed: {str(raw)[:500]}")
+    def _dispatch(self, data: bytes | bytearray) -> None:
+        try:
+            number, content = frames.read_reply(data)
+            if content is not None:
+                self._hand_on(number, content)
+        finally:
+            self._recvlock.release()  # as rpyc does behind an answer
+        if content is None:
+            self.close()
+            raise EOFError("the daemon says goodbye")
+
+    def _hand_on(self, number: int, content: frames.Content) -> None:
+        if number not in self._request_callbacks:
+            raise frames.FrameError("it answered what nobody had asked")
+        self._seq_request_callback(consts.MSG_REPLY, number, False, content)  # noqa: FBT003 - rpyc's
+
+    def close(self) -> None:
+        """Without a farewell."""
+        if not self.closed:
+            self._cleanup(_anyway=True)
 
 
 def _encode(request: Record, name: str) -> bytes:
     payload = wire.encode_request(request, os.urandom(16) if name in wire.CHANGING else b"")
-    if len(payload) > wire.MAX_FRAME:
-        raise BadRequest(
-            f"{len(payload) >> 20} MB in one request, {wire.MAX_FRAME >> 20} MB is the most; "
-            "split the file and submit its parts"
-        )
+    if len(payload) > frames.MAX_CONTENT:
+        raise BadRequest(frames.too_long(len(payload)))
     return payload
 
 
-def _decode(answer: object, kind: type[V]) -> V:
+def _decode(answer: frames.Content, kind: type[V]) -> V:
     try:
-        if isinstance(answer, bytes):
-            return wire.decode_reply(answer, kind)
+        return wire.decode_reply(answer, kind)
     except VersionMismatch as error:
         hint = "" if "jobd restart" in error.message else "; replace the daemon: jobd restart"
         raise VersionMismatch(error.message + hint) from error
@@ -365,7 +399,6 @@ def _decode(answer: object, kind: type[V]) -> V:
         raise VersionMismatch(
             f"cannot read the daemon's answer ({error}); if it is an older one: jobd restart"
         ) from error
-    raise VersionMismatch("the daemon's answer is not of this protocol; try: jobd restart")
 
 
 def _pauses(name: str) -> Iterator[float]:

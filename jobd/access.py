@@ -14,9 +14,11 @@ import os
 import pwd
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, NoReturn
 
 from msgspec import Struct
 
@@ -27,10 +29,17 @@ from jobd.contract.peers import peer_of, stands_for_others
 
 SEEING: Final = frozenset({"list", "show", "output", "events", "wait", "status"})
 """Requests of a viewer, beside those that show workers and groups."""
+_SHOWING: Final = frozenset({"workers", "groups"})
+"""Requests that show something or change it."""
 _PEER_GROUPS: Final = 59
 """SO_PEERGROUPS of <asm-generic/socket.h>."""
 _BUFFER: Final = 1024
 """Bytes; the most that Python's getsockopt takes, which is room for 256 groups."""
+
+_REMEMBERED_S: Final = 60.0
+"""Seconds for which a user's login is not looked up again; that may be a call over a network."""
+_MANY: Final = 1024
+"""Users that are remembered."""
 
 
 class Role(StrEnum):
@@ -100,18 +109,31 @@ def _numbers(names: list[str]) -> _Numbers:
     return _Numbers(frozenset(uids), frozenset(gids))
 
 
+def check_name(caller: Caller, name: str) -> None:
+    """Before anything else of a request is looked at.
+
+    Raises: NotPermitted (it is one by which a viewer sees nothing).
+    """
+    if caller.role is Role.VIEWER and name not in SEEING | _SHOWING:
+        _only_for_admins(caller, name)
+
+
 def check(caller: Caller, name: str, request: Record) -> None:
     """Raises: NotPermitted (a viewer wants more than to see)."""
     if caller.role is Role.ADMIN:
         return
     if not _only_sees(name, request):
-        raise NotPermitted(
-            f"not permitted: {caller.user} is a viewer here, and may not change anything ({name})"
-        )
+        _only_for_admins(caller, name)
     if isinstance(request, Show) and request.environment:
         raise NotPermitted(
             f"not permitted: {caller.user} is a viewer here, and may not see environments"
         )
+
+
+def _only_for_admins(caller: Caller, name: str) -> NoReturn:
+    raise NotPermitted(
+        f"not permitted: {caller.user} is a viewer here, and may not change anything ({name})"
+    )
 
 
 def _only_sees(name: str, request: Record) -> bool:
@@ -123,10 +145,25 @@ def _only_sees(name: str, request: Record) -> bool:
 
 
 def login(uid: int) -> str:
+    """Of the last minute: whoever knocks again and again causes no look at the users each time."""
+    return _login(uid, _period())
+
+
+@lru_cache(_MANY)
+def _login(uid: int, _: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+@lru_cache(_MANY)
+def _listed_groups(uid: int, gid: int, _: int) -> Sequence[int]:
+    return os.getgrouplist(login(uid), gid)
+
+
+def _period() -> int:
+    return int(time.monotonic() / _REMEMBERED_S)
 
 
 def _groups(sock: socket.socket, uid: int, gid: int) -> Sequence[int]:
@@ -135,5 +172,5 @@ def _groups(sock: socket.socket, uid: int, gid: int) -> Sequence[int]:
         raw = sock.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, _BUFFER)
     except OSError:
         # An old kernel, or more groups than there is room for: what the database says.
-        return os.getgrouplist(login(uid), gid)
+        return _listed_groups(uid, gid, _period())
     return struct.unpack(f"{len(raw) // 4}I", raw)

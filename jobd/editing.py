@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +22,8 @@ from jobd.store.records import Parent, policy_encoder
 from jobd.store.store import Look
 
 Ranges = Sequence[tuple[int, int]]
+_MAX_TEXT: Final = 1000
+"""Characters of a list in the history."""
 
 
 class Editing:
@@ -174,5 +177,8 @@ def _given(value: float | msgspec.UnsetType) -> float | None:
 
 
 def _plain(value: object) -> object:
-    """What the data of an event may hold: no lists."""
-    return msgspec.json.encode(value).decode() if isinstance(value, list | tuple) else value
+    """What the data of an event may hold: no lists, and nothing that makes a history heavy."""
+    if not isinstance(value, list | tuple):
+        return value
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _MAX_TEXT else f"{len(value):,} of them"

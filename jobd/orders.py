@@ -12,6 +12,7 @@ from jobd.contract.errors import BadRequest
 from jobd.contract.meant import counted
 from jobd.contract.models import (
     DEFAULT_RETRY_DELAY,
+    MAX_COMMANDS,
     MAX_PARENTS,
     Command,
     Options,
@@ -22,7 +23,6 @@ from jobd.core.ready import Entry
 from jobd.core.rules import compile_rule
 from jobd.store.records import JobRow, Policy, Spec, Terms
 
-MAX_COMMANDS: Final = 1_000_000
 TOO_MANY_PARENTS: Final = (
     f"more than {MAX_PARENTS:,} jobs; let it wait for jobs that wait for a part of them each"
 )
@@ -30,6 +30,9 @@ _JUST_NOW_S: Final = 60.0
 """Seconds by which a time may be over that a person has written down to the minute."""
 _MAX_ARGUMENT: Final = 131_071
 """Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
+
+_MAX_ARGUMENTS: Final = 6 * 1024 * 1024
+"""Bytes of all arguments: three quarters of _STK_LIM, execve(2)."""
 
 
 # --- checks: each raises BadRequest, naming the field -----------------------------------------
@@ -115,6 +118,11 @@ def check_argv(argv: list[bytes], *, shell: bool) -> None:
                 f"command: argument {number} is longer than {_MAX_ARGUMENT:,} bytes, the most "
                 "that Linux passes to a program; put it into a file"
             )
+    if sum(map(len, argv)) > _MAX_ARGUMENTS:
+        raise BadRequest(
+            f"command: its arguments have more than {_MAX_ARGUMENTS:,} bytes in all, the most "
+            "that Linux passes to a program; put them into a file"
+        )
 
 
 # --- what is stored -----------------------------------------------------------------------------

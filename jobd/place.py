@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import List, State
+from jobd.contract.models import MAX_ID, List, State
 from jobd.store.pages import SECTIONS, Key
 
 
@@ -27,6 +27,8 @@ class Place(Struct, frozen=True):
             section, *numbers = cursor.split(":")
             SECTIONS.index(section)
             rank, job, given, within = map(int, numbers)
+            if max(map(abs, (rank, job, given, within))) > MAX_ID:
+                raise ValueError  # noqa: TRY301 - as if it were no number
         except ValueError:
             raise BadRequest(f"cursor: {cursor!r} is none of ours") from None
         return cls(section, (rank, job) if job else None, given, within)

@@ -55,6 +55,8 @@ _TOLD: Final = 1000
 """So many of them are in the answer to a wait."""
 _HISTORY: Final = 1000
 """Events of one job that are shown."""
+_LARGE: Final = 1024 * 1024
+"""Bytes of commands after which a page has no other section."""
 _UNFINISHED: Final = Filter(states=UNFINISHED)
 
 
@@ -65,6 +67,10 @@ def _section(
         return [], None
     chosen = replace(filter_of(selector), ranges=tuple(selector.ids))
     return page(place.section, chosen, place.behind, room)
+
+
+def _are_large(rows: Sequence[JobRow]) -> bool:
+    return sum(len(word) for row in rows for word in row.spec.argv) > _LARGE
 
 
 class Queries:
@@ -103,8 +109,8 @@ class Queries:
                 found, behind = _section(page, place, request.selector, room)
                 rows += found
                 place = place.after(len(found), behind)
-                if behind is not None and len(found) < room:
-                    break  # enough looked at for one page
+                if (behind is not None and len(found) < room) or _are_large(rows):
+                    break  # enough looked at, or shown, for one page
         return Page(
             jobs=self._shown(rows),
             next=None if place is None else place.cursor(),
@@ -304,7 +310,7 @@ class Queries:
 
     def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[Job]:
         found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
-        return self._jobs([job for job, _ in islice(found, _TOLD)])
+        return self._jobs(self._reader.fitting([job for job, _ in islice(found, _TOLD)]))
 
     def _jobs(self, ids: Sequence[int]) -> Sequence[Job]:
         return self._shown(self._reader.jobs(ids))

@@ -21,7 +21,7 @@ _PAGE: Final = 5000
 def filter_of(selector: Selector) -> Filter:
     """The filters of a selector; its ids are not among them."""
     return Filter(
-        states=tuple(selector.states),
+        states=tuple(dict.fromkeys(selector.states)),
         groups=tuple(selector.groups),
         tags=tuple(selector.tags),
         name=selector.name,

@@ -13,7 +13,6 @@ import re
 import resource
 import select
 import socket
-import struct
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,13 +22,12 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 import rpyc
-from rpyc.core import brine, consts
 from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
-from jobd.access import Access, Caller, Role, check, login
-from jobd.contract import wire
+from jobd.access import Access, Caller, Role, check, check_name, login
+from jobd.contract import frames, wire
 from jobd.contract.errors import (
     BadRequest,
     Busy,
@@ -45,6 +43,7 @@ from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.crash import crash_point
 from jobd.listener import Listener, make_room
+from jobd.quota import Account, Memory, Quota, place_shares
 from jobd.redaction import error_for_viewers
 from jobd.sparing import Sparing
 
@@ -58,74 +57,59 @@ _REFUSALS_TOLD: Final = 20
 """Lines in a minute on one user who wants one thing that is refused."""
 _TROUBLES_TOLD: Final = 20
 """Lines in a minute on one user who finds no place, or whose connection breaks."""
-_SEND_TIMEOUT_S: Final = 30
-"""A client that does not read for so long is let go."""
 
 _TOO_LONG: Final = re.compile(
-    r"Expected `(?:str|bytes)` of length <= (\d+) - at `\$\.(?:options\.)?([a-z_]+)`"
+    r"Expected `(str|bytes|array|object)` of length <= (\d+) - at `\$.*?([a-z_]+)[^a-z_]*`"
 )
+_UNITS: Final = {"str": "characters", "bytes": "bytes"}
+_BUSY: Final = "jobd has too many large requests and answers at hand just now; try again"
+
 Handler = Callable[[Any, str, bytes], View]
 """Takes the request, the caller's login and the request id."""
 
 
 class _Channel(Channel):  # type: ignore[misc]
-    """Frames with a limit that is known before they are read."""
+    """Frames that are as long as this client's may be, once there is memory for them."""
 
-    def recv(self) -> bytes:
-        header = self.stream.read(self.FRAME_HEADER.size)
-        length, compressed = self.FRAME_HEADER.unpack(header)
-        if compressed or length > wire.MAX_FRAME:
-            raise EOFError(f"refused a frame of {length} bytes, compressed: {bool(compressed)}")
-        data: bytes = self.stream.read(length + len(self.FLUSHER))
-        return data[: -len(self.FLUSHER)]
+    def __init__(self, sock: socket.socket, session: _Session) -> None:
+        super().__init__(SocketStream(sock), compress=False)
+        self._session = session
+
+    def recv(self) -> bytes | bytearray:
+        frame = frames.Arriving(self.stream.sock)
+        refusal = self._session.refusal(frame.length) if frame.length > frames.SMALL else None
+        if refusal is None:
+            return frame.message()
+        self.send(frames.reply(frames.number_of(frame.head()), wire.encode_error(refusal)))
+        raise EOFError(refusal.message)
+
+    def send(self, data: bytes) -> None:
+        try:
+            frames.send(self.stream.sock, data)
+        except OSError as error:
+            raise EOFError(str(error)) from error  # it has gone, and that is all
 
 
 class _Protocol(Connection):  # type: ignore[misc]
-    """What is left of rpyc's protocol: `HANDLE_CALL` with bytes, and closing."""
+    """What is left of rpyc's protocol: a call with bytes, and closing."""
 
     @classmethod
     def _request_handlers(cls) -> dict[int, Callable[..., Any]]:
-        return {consts.HANDLE_CALL: cls._answer, consts.HANDLE_CLOSE: cls._handle_close}
+        """Nothing of rpyc's own is reached."""
+        return {}
 
-    def _answer(self, *args: object) -> bytes:
-        (payload,) = args
-        if not isinstance(payload, bytes):
-            raise TypeError("one bytes is expected")
-        answer: bytes = self._local_root.answer(payload)
-        return answer
-
-    def _unbox(self, package: tuple[int, Any]) -> Any:  # noqa: ANN401
-        """Values and tuples of values only: a reference to an object is never followed."""
-        label, value = package
-        if label == consts.LABEL_VALUE:
-            return value
-        if label == consts.LABEL_TUPLE:
-            return tuple(self._unbox(item) for item in value)
-        raise ValueError("references are not accepted")
-
-    def _box(self, obj: object) -> tuple[int, object]:
-        if not brine.dumpable(obj):
-            raise TypeError("only values are sent")
-        return consts.LABEL_VALUE, obj
-
-    def _dispatch(self, data: bytes) -> None:
-        # A client has nothing to answer, since it is never asked anything.
-        if data[:1] != brine.I1.pack(consts.MSG_REQUEST):
-            raise ValueError("only requests are accepted")
-        super()._dispatch(data)
-        crash_point("after-reply")
+    def _dispatch(self, data: bytes | bytearray) -> None:
+        self._recvlock.release()  # as rpyc does before a request
+        request = frames.read_request(data)
+        if request.content is None:
+            raise EOFError("it says goodbye")
+        self._channel.send(frames.reply(request.number, self._local_root.answer(request.content)))
+        self._local_root.answered()
 
     def close(self) -> None:
         """Without the farewell that would wait for a client that is gone or does not read."""
         if not self.closed:
             self._cleanup(_anyway=True)
-
-    def _box_exc(self, kind: type, error: object, _traceback: object) -> Any:  # noqa: ANN401
-        """What is no request of ours: rpyc would send all that it finds in the exception, with the
-        addresses of objects.
-        """
-        self._local_root.unanswered(f"{kind.__name__}: {error}")
-        return ("builtins", "ValueError"), ("jobd answers to requests of jobctl alone",), (), ""
 
 
 class _User(int):
@@ -138,15 +122,29 @@ class _User(int):
 class _Session(rpyc.Service):  # type: ignore[misc]
     """One connected client."""
 
-    def __init__(self, service: Service, caller: Caller) -> None:
+    def __init__(self, service: Service, caller: Caller, memory: Memory) -> None:
         self._service = service
         self._caller = caller
+        self._memory = memory
 
-    def answer(self, payload: bytes) -> bytes:
-        return self._service.answer(payload, self._caller)
+    def refusal(self, length: int) -> JobdError | None:
+        """Why a request of so many bytes is not read. None: it is, and the memory for it taken."""
+        refusal = _too_long(self._caller, length)
+        if refusal is None and not self._memory.take(length):
+            refusal = Busy(_BUSY)
+        if refusal is not None:
+            self._service.note_refusal(self._caller, refusal)
+        return refusal
 
-    def unanswered(self, why: str) -> None:
-        self._service.note(self._caller, why)
+    def answer(self, payload: frames.Content) -> bytes:
+        answer = self._service.answer(payload, self._caller)
+        if not self._memory.take(len(answer)):
+            answer = wire.encode_error(Busy(_BUSY))
+        return answer
+
+    def answered(self) -> None:
+        self._memory.settle()
+        crash_point("after-reply")
 
 
 class Service:
@@ -169,10 +167,9 @@ class Service:
         self._for_viewers = for_viewers
         self._access = access
         self._shared = shared
-        places = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._slots = threading.BoundedSemaphore(places)
-        self._guests = threading.BoundedSemaphore(max(1, places // 2))
-        """Places of those who come through the second socket: they cannot keep the owner out."""
+        self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        """Clients at a time."""
+        self.places, self.memory = Quota(), Quota()
         self._knocks = Sparing(log, each=_KNOCKS_TOLD)
         self._refusals = Sparing(log, most=None, each=_REFUSALS_TOLD)
         self._crowding = Sparing(log, each=_TROUBLES_TOLD)
@@ -188,7 +185,7 @@ class Service:
 
     # --- one request ------------------------------------------------------------------------
 
-    def answer(self, payload: bytes, caller: Caller) -> bytes:
+    def answer(self, payload: frames.Content, caller: Caller) -> bytes:
         try:
             answer = wire.encode_reply(self._handle(payload, caller))
         except NotPermitted as error:
@@ -205,7 +202,11 @@ class Service:
         crash_point("before-reply")
         return answer
 
-    def _handle(self, payload: bytes, caller: Caller) -> View:
+    def note_refusal(self, caller: Caller, error: JobdError) -> None:
+        user = caller.user
+        self._refusals.warning("a request of %s was refused: %s", user, error.message, by=user)
+
+    def _handle(self, payload: frames.Content, caller: Caller) -> View:
         try:
             envelope = wire.decode_envelope(payload)
         except wire.UNREADABLE as error:
@@ -220,6 +221,7 @@ class Service:
         handler = self._handler(envelope.name, caller)
         if handler is None:
             raise _older(envelope) or BadRequest(f"unknown request {envelope.name[:40]!r}")
+        check_name(caller, envelope.name)
         request = _decode(envelope)
         check(caller, envelope.name, request)
         return handler(request, caller.user, envelope.id)
@@ -228,12 +230,6 @@ class Service:
         if caller.role is Role.VIEWER and name in self._for_viewers:
             return self._for_viewers[name]
         return self._handlers.get(name)
-
-    def note(self, caller: Caller, why: str) -> None:
-        """What went wrong with a message that is no request, for the owner."""
-        self._breaks.warning(
-            "a message of %s is no request: %.200s", caller.user, why, by=caller.user
-        )
 
     def _told(self, error: JobdError, caller: Caller) -> JobdError:
         """What a viewer is not told, the owner finds in the log."""
@@ -345,35 +341,25 @@ class Service:
 
     def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
         caller = self._caller(sock, shared=shared)
-        if caller is None or not self._take_place(caller, shared=shared):
-            if caller is not None:
-                _say_busy(sock)
+        if caller is None:
+            sock.close()
+            return
+        place = Account(self.places, place_shares(self.most, caller, shared=shared))
+        if not place.take(1):
+            user = caller.user
+            self._crowding.warning("too many clients: %s was turned away", user, by=user)
+            _say_busy(sock)
             sock.close()
             return
         try:
             threading.Thread(
-                target=self._serve, args=(sock, caller, shared), name="client", daemon=True
+                target=self._serve, args=(sock, caller, place), name="client", daemon=True
             ).start()
         except RuntimeError:
             self._crowding.warning("no thread for a client")
-            self._leave_place(shared=shared)
+            place.settle()
             _say_busy(sock)
             sock.close()
-
-    def _take_place(self, caller: Caller, *, shared: bool) -> bool:
-        if not shared or self._guests.acquire(blocking=False):
-            if self._slots.acquire(blocking=False):
-                return True
-            if shared:
-                self._guests.release()
-        user = caller.user
-        self._crowding.warning("too many clients: %s was turned away", user, by=user)
-        return False
-
-    def _leave_place(self, *, shared: bool) -> None:
-        self._slots.release()
-        if shared:
-            self._guests.release()
 
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
@@ -392,35 +378,42 @@ class Service:
                 _say_busy(sock)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
-    def _serve(self, sock: socket.socket, caller: Caller, shared: bool) -> None:  # noqa: FBT001 - a thread's
+    def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
+        memory = Memory(self.memory, caller)
         try:
             sock.setblocking(True)  # noqa: FBT003
-            sock.setsockopt(
-                socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0)
-            )
-            channel = _Channel(SocketStream(sock), compress=False)
-            connection = _Protocol(
-                _Session(self, caller),
-                channel,
-                {"include_local_traceback": False, "include_local_version": False},
-            )
-            connection.serve_all()
+            frames.limit_pauses(sock)
+            session = _Session(self, caller, memory)
+            # Nothing of it is left to the environment, as rpyc's defaults are.
+            config = {"bind_threads": False}
+            _Protocol(session, _Channel(sock, session), config).serve_all()
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
             user = caller.user
             self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)
         finally:
-            self._leave_place(shared=shared)
+            memory.settle()
+            place.settle()
             sock.close()
 
 
 def _say_busy(sock: socket.socket) -> None:
     """The answer to its first request, whatever that is: only strangers are let go unheard."""
     busy = wire.encode_error(Busy("jobd has no place for another client just now; try again"))
-    reply = brine.I1.pack(consts.MSG_REPLY) + brine.dump((0, (consts.LABEL_VALUE, busy)))
-    header = _Channel.FRAME_HEADER.pack(len(reply), 0)
-    with suppress(OSError):
+    with suppress(OSError, frames.FrameError):
         sock.setblocking(False)  # noqa: FBT003
-        sock.send(header + reply + _Channel.FLUSHER)
+        frames.send(sock, frames.reply(0, busy))
+
+
+def _too_long(caller: Caller, length: int) -> JobdError | None:
+    if caller.role is Role.VIEWER and length > frames.MAX_SEEING:
+        return NotPermitted(
+            f"not permitted: {caller.user} is a viewer here, whose requests have at most "
+            f"{frames.MAX_SEEING >> 10} kB, and this one has {length:,} bytes; name fewer jobs, "
+            "or ranges of them (3-900)"
+        )
+    if length > frames.MAX_FRAME:
+        return BadRequest(frames.too_long(length))
+    return None
 
 
 def _fall_silent() -> NoReturn:
@@ -441,7 +434,12 @@ def _decode(envelope: wire.Envelope) -> Record:
 def _plain(message: str) -> str:
     """What people may well do wrong is said in our own words."""
     long = _TOO_LONG.fullmatch(message)
-    return f"{long[2]}: more than {int(long[1]):,} characters" if long else message
+    if long is None:
+        return message
+    kind, most, field = long[1], f"more than {int(long[2]):,}", long[3]
+    if kind in _UNITS:
+        return f"{field}: {most} {_UNITS[kind]}"
+    return f"{field}: {most} in one request{'; name ranges (3-900)' if field == 'ids' else ''}"
 
 
 def _older(envelope: wire.Envelope) -> VersionMismatch | None:

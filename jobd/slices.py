@@ -24,6 +24,8 @@ from jobd.store.writer import NOTHING_CHANGED
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change."""
+_NOTES: Final = 250_000
+"""Jobs that one answer tells what was so already, or could not be done."""
 _PATIENCE_S: Final = 15.0
 """Seconds after which a client hears that there is more, long before it takes us for dead."""
 
@@ -86,8 +88,8 @@ class Tally:
 
     def acted(self, *, more: bool = False) -> Acted:
         return Acted(
-            done=self.done, notices=self.notices, errors=self.errors, attempts=self.attempts,
-            more=more, since=self.since,
+            done=self.done, notices=_told(self.notices), errors=_told(self.errors),
+            attempts=self.attempts, more=more, since=self.since,
         )  # fmt: skip
 
 
@@ -210,6 +212,14 @@ def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:
         return error
     said = f"Before that, {counted(len(done), 'job')} had been changed: {listed(done)}"
     return type(error)(error.message.replace(NOTHING_CHANGED, said))
+
+
+def _told(notes: list[Note]) -> list[Note]:
+    """An answer has its limit; the last one that is told says how many are not."""
+    if len(notes) <= _NOTES:
+        return notes
+    last, left = notes[_NOTES - 1], len(notes) - _NOTES
+    return [*notes[: _NOTES - 1], Note(id=last.id, text=f"{last.text} (and {left:,} more jobs)")]
 
 
 def _slice_key(request_id: bytes, number: int) -> bytes:

@@ -65,12 +65,14 @@ ROOMS: dict[str, set[str]] = {
     "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
     | LEAVES,
     "access": {"contract"} | LEAVES,
+    "quota": {"contract", "access"},
     "footing": LEAVES,
     "door": {"contract"} | LEAVES,
     "hosts": {"contract"},
     "listener": {"contract"},
     "logformat": {"contract"},
-    "service": {"contract", "manager", "queries", "access", "listener", "views", "redaction"}
+    "service": {"contract", "manager", "queries", "access", "listener", "quota", "views"}
+    | {"redaction"}
     | LEAVES,
 }
 """Each room of jobd, and the rooms that it may import beside itself."""

@@ -27,7 +27,8 @@ def circle(parents: Sequence[Sequence[int]]) -> list[int] | None:
 
 def _follow(parents: Sequence[Sequence[int]], waits: Sequence[int], start: int) -> list[int]:
     """Whoever is left waits for somebody who is left: go on until one comes again."""
-    way = [start]
-    while (following := next(p for p in parents[way[-1]] if waits[p])) not in way:
+    way, places = [start], {start: 0}
+    while (following := next(p for p in parents[way[-1]] if waits[p])) not in places:
+        places[following] = len(way)
         way.append(following)
-    return way[way.index(following) :]
+    return way[places[following] :]

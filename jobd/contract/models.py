@@ -27,6 +27,8 @@ DEFAULT_RETRY_DELAY: Final = 1.0
 MAX_RETRIES: Final = 10_000
 MAX_TIME: Final = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
+MAX_BYTES: Final = 2**62
+"""More than a file can have."""
 MAX_SCRIPT: Final = 1024 * 1024
 """Bytes of a script that is kept with its job."""
 MAX_ARRAY: Final = 1_000_000
@@ -35,6 +37,22 @@ MAX_NODES: Final = 100_000
 """Jobs of one graph."""
 MAX_PARENTS: Final = 10_000
 """Jobs that one job waits for."""
+MAX_COMMANDS: Final = 1_000_000
+"""Commands of one request."""
+MAX_RANGES: Final = 1_000_000
+"""Ranges of jobs in one request; a single job is one."""
+MAX_VALUES: Final = 1000
+"""Values of one filter, and tags."""
+MAX_WORDS: Final = 1_000_000
+"""Words of one command; of so many Linux has no room for the pointers (execve(2))."""
+MAX_VARIABLES: Final = 100_000
+"""Variables of one environment."""
+_MAX_CURSOR: Final = 200
+"""Characters; a few numbers stand in it."""
+_MAX_ACTED: Final = 10_000_000
+"""Jobs that one answer is about."""
+_MAX_SHOWN: Final = 100_000
+"""Jobs, events or groups that one answer describes."""
 
 
 class State(StrEnum):
@@ -61,6 +79,15 @@ Group = Annotated[
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
+Ranges = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_RANGES)]
+"""Of ids, both ends included."""
+Parents = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_NODES)]
+"""The same; that they are at most `MAX_PARENTS` jobs is seen where they are looked up."""
+Environment = Annotated[dict[bytes, bytes], Meta(max_length=MAX_VARIABLES)]
+Others = Annotated[list[int], Meta(max_length=_MAX_ACTED)]
+"""Other jobs."""
+Counts = Annotated[dict[State, int], Meta(max_length=len(State))]
+Words = Annotated[list[str], Meta(max_length=MAX_WORDS)]
 Place = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
@@ -91,7 +118,7 @@ class Job(View, frozen=True, kw_only=True):
     id: int
     name: str
     command: str
-    argv: list[str]
+    argv: Words
     shell: bool
     cwd: str
     state: State
@@ -99,7 +126,7 @@ class Job(View, frozen=True, kw_only=True):
     paused: bool = False
     priority: int = 0
     group: str = DEFAULT_GROUP
-    tags: list[str] = field(default_factory=list)
+    tags: Annotated[list[str], Meta(max_length=_MAX_SHOWN)] = field(default_factory=list)
     user: str = ""
     progress: float | None = None
     progress_message: str | None = None
@@ -116,8 +143,8 @@ class Job(View, frozen=True, kw_only=True):
     run_s: float | None = None
     cpu_s: float | None = None
     max_rss_kb: int | None = None
-    after: list[int] = field(default_factory=list)
-    after_any: list[int] = field(default_factory=list)
+    after: Others = field(default_factory=list)
+    after_any: Others = field(default_factory=list)
     time_limit_s: float | None = None
     retries: int = 0
     slots: int = 1
@@ -125,13 +152,13 @@ class Job(View, frozen=True, kw_only=True):
     array_index: int | None = None
     key: str | None = None
     output_path: str | None = None
-    waits_for: list[int] = field(default_factory=list)
+    waits_for: Others = field(default_factory=list)
     """Those of `after` and `after_any` that it still waits for."""
     not_before: Moment | None = None
     """A pending job does not start before then: it was asked for, or is that of a retry."""
     failures: int = 0
     """Attempts that have failed since it was submitted or restarted; `retries` allows so many."""
-    argv_b64: list[str] | None = None
+    argv_b64: Words | None = None
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
 
 
@@ -159,7 +186,9 @@ class Event(View, frozen=True, kw_only=True):
     job: int | None
     event: str
     user: str
-    data: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    data: Annotated[dict[str, str | int | float | bool | None], Meta(max_length=MAX_VALUES)] = (
+        field(default_factory=dict)
+    )
 
 
 class DaemonStatus(View, frozen=True, kw_only=True):
@@ -173,7 +202,7 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     busy: int = 0
     draining: bool = False
     ephemeral: bool = False
-    jobs: dict[State, int] = field(default_factory=dict)
+    jobs: Counts = field(default_factory=dict)
     socket: str = ""
     database: str = ""
     log: str = ""
@@ -198,11 +227,11 @@ class Selector(Record, frozen=True, kw_only=True):
     Values of one filter are alternatives; different filters all have to hold.
     """
 
-    ids: list[tuple[JobId, JobId]] = field(default_factory=list)
+    ids: Ranges = field(default_factory=list)
     """Inclusive ranges; a single id is (7, 7) and an error where it does not exist."""
-    states: list[State] = field(default_factory=list)
-    groups: list[Group] = field(default_factory=list)
-    tags: list[Tag] = field(default_factory=list)
+    states: Annotated[list[State], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    groups: Annotated[list[Group], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
@@ -227,7 +256,7 @@ class Selector(Record, frozen=True, kw_only=True):
 class Command(Record, frozen=True, kw_only=True):
     """An argv that is run exactly as given, or (`shell`) one line for `sh -c`."""
 
-    argv: Annotated[list[bytes], Meta(min_length=1)]
+    argv: Annotated[list[bytes], Meta(min_length=1, max_length=MAX_WORDS)]
     shell: bool = False
     script: Annotated[bytes, Meta(max_length=MAX_SCRIPT)] = b""
     """The content of a program: a copy of it runs in the place of what `argv[0]` names."""
@@ -243,9 +272,9 @@ class Options(Record, frozen=True, kw_only=True):
     slots: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
     gpus: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] = 0
     hold: bool = False
-    after: list[tuple[JobId, JobId]] = field(default_factory=list)
+    after: Parents = field(default_factory=list)
     """Ranges of jobs that must have completed."""
-    after_any: list[tuple[JobId, JobId]] = field(default_factory=list)
+    after_any: Parents = field(default_factory=list)
     """Ranges of jobs that must have finished, however."""
     delay: Seconds | None = None
     at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
@@ -266,19 +295,21 @@ class Options(Record, frozen=True, kw_only=True):
     """A file, its path absolute; empty: /dev/null."""
     progress: Annotated[str, Meta(max_length=1000)] = "auto"
     """`auto`, `none`, or a regular expression that finds the percentage in the output."""
-    max_output: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    max_output: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     """Bytes of output that are kept of each attempt."""
 
 
 class Submit(Record, frozen=True, kw_only=True):
     """Put commands into the queue, all or none. Reply: `Submitted`."""
 
-    commands: list[Command]
+    commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)]
     options: Options = field(default_factory=Options)
     cwd: bytes
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
-    environment: dict[bytes, bytes] = field(default_factory=dict)
-    array: list[tuple[ArrayIndex, ArrayIndex]] = field(default_factory=list)
+    environment: Environment = field(default_factory=dict)
+    array: Annotated[list[tuple[ArrayIndex, ArrayIndex]], Meta(max_length=MAX_ARRAY)] = field(
+        default_factory=list
+    )
     """Inclusive ranges of indexes; the one command is then run once for each of them."""
 
 
@@ -288,11 +319,11 @@ class Node(Record, frozen=True, kw_only=True):
     command: Command
     options: Options = field(default_factory=Options)
     cwd: bytes
-    variables: dict[bytes, bytes] = field(default_factory=dict)
+    variables: Environment = field(default_factory=dict)
     """Set in addition to the environment of the graph."""
-    parents: list[Place] = field(default_factory=list)
+    parents: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
     """Must have completed."""
-    parents_any: list[Place] = field(default_factory=list)
+    parents_any: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
     """Must have finished, however."""
 
 
@@ -304,7 +335,7 @@ class Graph(Record, frozen=True, kw_only=True):
 
     nodes: Annotated[list[Node], Meta(min_length=1, max_length=MAX_NODES)]
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
-    environment: dict[bytes, bytes] = field(default_factory=dict)
+    environment: Environment = field(default_factory=dict)
 
 
 class Submitted(View, frozen=True, kw_only=True):
@@ -332,18 +363,18 @@ class List(Record, frozen=True, kw_only=True):
     pending: int | None = None
     finished: int | None = None
     limit: int | None = None
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
 
 
 class Page(View, frozen=True, kw_only=True):
-    jobs: list[Job]
+    jobs: Annotated[list[Job], Meta(max_length=_MAX_SHOWN)]
     next: str | None = None
     """The cursor of the next page; None at the end."""
-    counts: dict[State, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     """How many jobs there are in each state, in all, whatever was selected."""
     busy: int | None = None
     """Workers that are occupied: a job may occupy several."""
-    missing: list[int] = field(default_factory=list)
+    missing: Annotated[list[int], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
     """Single ids that were asked for and do not exist."""
     seq: int | None = None
     """What has happened up to this event is in it. None: the daemon does not say."""
@@ -372,11 +403,11 @@ class Recipe(View, frozen=True, kw_only=True):
 
 class Shown(View, frozen=True, kw_only=True):
     job: Job
-    attempts: list[Attempt]
-    events: list[Event]
+    attempts: Annotated[list[Attempt], Meta(max_length=_MAX_ACTED)]
+    events: Annotated[list[Event], Meta(max_length=_MAX_SHOWN)]
     why: str | None = None
     """Why it is pending, in words."""
-    environment: dict[bytes, bytes] | None = None
+    environment: Environment | None = None
     recipe: Recipe | None = None
 
 
@@ -390,8 +421,8 @@ class Output(Record, frozen=True, kw_only=True):
 
     id: JobId | None = None
     attempt: Annotated[int, Meta(ge=1)] | None = None
-    offset: Annotated[int, Meta(ge=0)] = 0
-    tail: Annotated[int, Meta(ge=0)] | None = None
+    offset: Annotated[int, Meta(ge=0, le=MAX_BYTES)] = 0
+    tail: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     wait: Seconds = 0.0
 
 
@@ -427,7 +458,7 @@ class Events(Record, frozen=True, kw_only=True):
 
 
 class EventPage(View, frozen=True, kw_only=True):
-    events: list[Event]
+    events: Annotated[list[Event], Meta(max_length=_MAX_SHOWN)]
     next: int
     """Ask again with `after=next`."""
     unfinished: int = 0
@@ -450,17 +481,17 @@ class Wait(Record, frozen=True, kw_only=True):
 class Waited(View, frozen=True, kw_only=True):
     done: bool
     total: int
-    counts: dict[State, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     """The selected jobs by state."""
-    jobs: list[Job] = field(default_factory=list)
+    jobs: Annotated[list[Job], Meta(max_length=_MAX_SHOWN)] = field(default_factory=list)
     """Once done: those that did not complete (at most 1,000); the job itself where it is one, and
     with `any` those that have finished.
     """
-    last_lines: dict[int, str] = field(default_factory=dict)
+    last_lines: Annotated[dict[int, str], Meta(max_length=_MAX_SHOWN)] = field(default_factory=dict)
     """The last line of output of each of `jobs` that failed."""
-    ids: list[tuple[int, int]] = field(default_factory=list)
+    ids: Annotated[list[tuple[int, int]], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
     """The selection as ranges of ids: ask again with these, so that `--all` stays the same jobs."""
-    missing: list[int] = field(default_factory=list)
+    missing: Annotated[list[int], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
 
 
 class Start(Record, frozen=True, kw_only=True):
@@ -499,12 +530,12 @@ class Edit(Record, frozen=True, kw_only=True):
 
     id: JobId
     name: Name | UnsetType = UNSET
-    tags: list[Tag] | UnsetType = UNSET
+    tags: Annotated[list[Tag], Meta(max_length=100)] | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     group: Group | UnsetType = UNSET
-    after: list[tuple[JobId, JobId]] | UnsetType = UNSET
+    after: Parents | UnsetType = UNSET
     """In the place of all that it had to see completed; empty: nothing."""
-    after_any: list[tuple[JobId, JobId]] | UnsetType = UNSET
+    after_any: Parents | UnsetType = UNSET
     delay: Seconds | UnsetType = UNSET
     """From now on; 0 lets it start at once."""
     at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | UnsetType = UNSET
@@ -512,7 +543,7 @@ class Edit(Record, frozen=True, kw_only=True):
     """0: none."""
     retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
     retry_delay: Seconds | UnsetType = UNSET
-    retry_on: list[ExitCode] | UnsetType = UNSET
+    retry_on: Annotated[list[ExitCode], Meta(max_length=255)] | UnsetType = UNSET
 
 
 class Groups(Record, frozen=True, kw_only=True):
@@ -537,7 +568,7 @@ class GroupShare(View, frozen=True, kw_only=True):
 
 
 class GroupsReply(View, frozen=True, kw_only=True):
-    groups: list[GroupShare]
+    groups: Annotated[list[GroupShare], Meta(max_length=_MAX_SHOWN)]
 
 
 class Stop(Record, frozen=True, kw_only=True):
@@ -560,7 +591,7 @@ class Restart(Record, frozen=True, kw_only=True):
     """
 
     selector: Selector
-    environment: dict[bytes, bytes] | None = None
+    environment: Environment | None = None
 
 
 class Rm(Record, frozen=True, kw_only=True):
@@ -580,10 +611,10 @@ class Note(View, frozen=True, kw_only=True):
 class Acted(View, frozen=True, kw_only=True):
     """What a changing request did: ids, what was so already, and what could not be done."""
 
-    done: list[int]
-    notices: list[Note] = field(default_factory=list)
-    errors: list[Note] = field(default_factory=list)
-    attempts: dict[int, int] = field(default_factory=dict)
+    done: Annotated[list[int], Meta(max_length=_MAX_ACTED)]
+    notices: Annotated[list[Note], Meta(max_length=_MAX_ACTED)] = field(default_factory=list)
+    errors: Annotated[list[Note], Meta(max_length=_MAX_ACTED)] = field(default_factory=list)
+    attempts: Annotated[dict[int, int], Meta(max_length=_MAX_ACTED)] = field(default_factory=dict)
     """`Restart`: the number of the coming attempt of each job."""
     more: bool = False
     """Not all is done yet: ask again under the same request id, and it goes on."""
@@ -626,7 +657,7 @@ class Shutdown(Record, frozen=True, kw_only=True):
 
 
 class ShutdownReply(View, frozen=True, kw_only=True):
-    waiting_for: list[int]
+    waiting_for: Annotated[list[int], Meta(max_length=_MAX_ACTED)]
 
 
 class Renew(Record, frozen=True, kw_only=True):

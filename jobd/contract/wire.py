@@ -6,23 +6,24 @@ The name of a request is the name of its type in lower case: `Submit` is "submit
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from jobd.contract import models
-from jobd.contract.errors import BY_NAME, InternalError, JobdError
+from jobd.contract.errors import BY_NAME, InternalError, JobdError, Refused
+from jobd.contract.frames import MAX_CONTENT, Content
 from jobd.contract.meant import printable
 from jobd.contract.models import Record, View
 from jobd.contract.version import PROTOCOL, VERSION
 
 V = TypeVar("V", bound=View)
 
-MAX_FRAME: Final = 64 * 1024 * 1024
-"""Bytes of one message, either way; announced ones above it are refused unread."""
 MAX_MESSAGE: Final = 1000
 """Characters of an error."""
+MAX_REQUEST_ID: Final = 64
+"""Bytes; those of our client have 16."""
 MAX_WAIT: Final = 20.0
 """Seconds that a waiting request is held at most; the client then asks again."""
 
@@ -74,7 +75,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     version: str
     name: str
     body: Raw
-    id: bytes = b""
+    id: Annotated[bytes, Meta(max_length=MAX_REQUEST_ID)] = b""
     """Made by the client, unique for each changing request; the same one when it asks again."""
 
 
@@ -107,13 +108,20 @@ def encode_request(request: Record, request_id: bytes = b"") -> bytes:
     )
 
 
-def decode_envelope(data: bytes) -> Envelope:
+def decode_envelope(data: Content) -> Envelope:
     """Raises: what is in UNREADABLE."""
     return _envelope.decode(data)
 
 
 def encode_reply(body: View) -> bytes:
-    return _encoder.encode(Reply(version=VERSION, body=Raw(_encoder.encode(body))))
+    """Raises: Refused (no client would read so long an answer)."""
+    answer = _encoder.encode(Reply(version=VERSION, body=Raw(_encoder.encode(body))))
+    if len(answer) > MAX_CONTENT:
+        raise Refused(
+            f"the answer would have {len(answer):,} bytes, {MAX_CONTENT:,} are the most; "
+            "ask for fewer jobs at a time"
+        )
+    return answer
 
 
 def encode_error(error: JobdError) -> bytes:
@@ -127,7 +135,7 @@ def _fit(message: str) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
-def decode_reply(data: bytes, kind: type[V]) -> V:
+def decode_reply(data: Content, kind: type[V]) -> V:
     """The answer, or the error that it carries, raised.
 
     Raises: JobdError (whichever kind it names), and what is in UNREADABLE.

@@ -11,6 +11,8 @@ from jobd.store.records import Filter
 VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
 IN_RANGE: Final = "j.id BETWEEN json_extract(r.value, '$[0]') AND json_extract(r.value, '$[1]')"
 """Of a range `r` out of json_each; as one JSON value, since parameters are limited in number."""
+LISTED: Final = "(SELECT value FROM json_each(?))"
+"""The values of a list, as one JSON value for the same reason."""
 
 BY_STATE: Final = "j.id > 0"
 """Always so; what lets a statement use the index of all jobs by state and id."""
@@ -23,12 +25,11 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
     for column, wanted in (("j.state", states), ("j.group_name", chosen.groups)):
         if wanted:
             # The plus keeps an index from being chosen for it: others lead to fewer jobs.
-            where += f" AND +{column} IN ({','.join('?' * len(wanted))})"
-            values += map(str, wanted)
+            where += f" AND +{column} IN {LISTED}"
+            values.append(as_json(wanted))
     if chosen.tags:
-        marks = ",".join("?" * len(chosen.tags))
-        where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN ({marks}))"
-        values += chosen.tags
+        where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN {LISTED})"
+        values.append(as_json(chosen.tags))
     if chosen.name:
         where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
     if chosen.since is not None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from jobd.contract.models import FINISHED
 from jobd.core.ranges import Ranges, Within, merge_ranges, width
-from jobd.store.conditions import IN_RANGE, VISIBLE, as_json, condition
+from jobd.store.conditions import IN_RANGE, LISTED, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 
 SECTIONS: Final = ("running", "pending", "finished")
@@ -25,6 +25,11 @@ _STRIDE: Final = 500
 """Jobs that are held against a filter at a time."""
 _STRIDES: Final = NARROW // _STRIDE
 """For one page, at most."""
+
+PAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of what was submitted, in one page; the answer is several times as long, and has its limit."""
+SIZE: Final = "IFNULL(length(j.spec), 0) + IFNULL(length(r.spec), 0) + 64 * j.parents"
+"""Of a job (and its array `r`) in bytes, about; also what it waits for has to be shown."""
 
 Key = tuple[int, int]
 """Where in its section a job stands: a number to sort by, and its id or the opposite of it."""
@@ -105,21 +110,46 @@ def read_page(
 ) -> tuple[list[Row], Key | None]:
     """Its next jobs, `limit` at most (and at least 1), and the key behind which to go on.
 
-    `select` begins with the id and ends before WHERE. Key None: that was the last of them.
+    There are fewer of them where they are large: `PAGE_BYTES`. `select` begins with the id, has
+    `SIZE` as its last column, and ends before WHERE. Key None: that was the last of them.
     """
     chosen_ids = Within(chosen.ranges)
     rows: list[Row] = []
+    room = PAGE_BYTES
     for keys, following in _strides(database, section, chosen, behind, limit):
         meant = [abs(job) for _, job in keys if chosen_ids(abs(job))]
-        found = _rows(database, select, chosen, meant)
+        count, size, found = len(meant), *_rows(database, select, chosen, meant, room)
+        if size > room:
+            count = fitting(database, meant, room, least=0 if rows else 1)
+            size, found = _rows(database, select, chosen, meant[:count])
+        room -= size
         for key in keys:
+            if meant[count : count + 1] == [abs(key[1])]:
+                return rows, behind
             row = found.get(abs(key[1]))
             if row is not None:
                 rows.append(row)
                 if len(rows) == limit:
                     return rows, key
+            behind = key
         behind = following
     return rows, behind
+
+
+def fitting(database: sqlite3.Connection, ids: Sequence[int], room: int, *, least: int) -> int:
+    """For how many of these jobs, from the first on, there is room (in bytes)."""
+    sizes = dict(
+        database.execute(
+            f"SELECT j.id, {SIZE} FROM jobs AS j LEFT JOIN arrays AS r ON r.first = j.array"
+            f" WHERE j.id IN {LISTED}",
+            (as_json(ids),),
+        )
+    )
+    for number, job in enumerate(ids):
+        room -= sizes.get(job, 0)
+        if room < 0 and number >= least:
+            return number
+    return len(ids)
 
 
 def _strides(
@@ -175,11 +205,22 @@ def _looked_up(
 
 
 def _rows(
-    database: sqlite3.Connection, select: str, chosen: Filter, ids: list[int]
-) -> dict[int, Row]:
+    database: sqlite3.Connection,
+    select: str,
+    chosen: Filter,
+    ids: list[int],
+    room: int | None = None,
+) -> tuple[int, dict[int, Row]]:
+    """Their size, and those that the filter leaves; too large for the room, they end early."""
     where, values = condition(chosen)
-    rows = database.execute(
-        f"{select} WHERE j.id IN (SELECT value FROM json_each(?)) AND {where} AND {VISIBLE}",
+    found: dict[int, Row] = {}
+    size = 0
+    for row in database.execute(
+        f"{select} WHERE j.id IN {LISTED} AND {where} AND {VISIBLE}",
         (as_json(ids), *values),
-    )
-    return {row[0]: row for row in rows}
+    ):
+        found[row[0]] = row
+        size += row[-1]
+        if room is not None and size > room:
+            break
+    return size, found

@@ -17,10 +17,10 @@ from jobd.core.ranges import Ranges
 from jobd.core.ready import Entry
 from jobd.core.retention import Finished
 from jobd.store import lookups
-from jobd.store.conditions import BY_STATE, VISIBLE
+from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
 from jobd.store.history import read_events
-from jobd.store.pages import Key, read_page
+from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_page
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -50,6 +50,7 @@ FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> 'pending'
                LEFT JOIN arrays AS r ON r.first = j.array
 """
+_SIZED: Final = _JOB.replace("\nFROM jobs", f", {SIZE}\nFROM jobs", 1)
 
 
 class Reader:
@@ -97,11 +98,16 @@ class Reader:
 
     def jobs(self, ids: Sequence[int]) -> list[JobRow]:
         """In order of id; what does not exist is left out."""
-        marks = ",".join("?" * len(ids))
-        return [
-            _job(row)
-            for row in self._all(f"{_JOB} WHERE j.id IN ({marks}) AND {VISIBLE} ORDER BY j.id", ids)
-        ]
+        rows = self._all(
+            f"{_JOB} WHERE j.id IN {LISTED} AND {VISIBLE} ORDER BY j.id", (as_json(ids),)
+        )
+        return [_job(row) for row in rows]
+
+    def fitting(self, ids: Sequence[int]) -> Sequence[int]:
+        """The first of them: so many as one answer has room for, and one at least."""
+        with self._connection() as connection:
+            count = fitting(connection, ids, PAGE_BYTES, least=1)
+        return ids[:count]
 
     def select(self, chosen: Filter, limit: int) -> list[tuple[int, State]]:
         """The first ids, in order, that are meant. Of several ranges none should be wide."""
@@ -138,8 +144,8 @@ class Reader:
             def page(
                 section: str, chosen: Filter, behind: Key | None, limit: int
             ) -> tuple[list[JobRow], Key | None]:
-                rows, key = read_page(connection, _JOB, section, chosen, behind, limit)
-                return [_job(row) for row in rows], key
+                rows, key = read_page(connection, _SIZED, section, chosen, behind, limit)
+                return [_job(row[:-1]) for row in rows], key
 
             yield page
 
@@ -190,11 +196,10 @@ class Reader:
         ids = [row.id for row in rows if row.parents]
         found: dict[int, list[Parent]] = {}
         if ids:
-            marks = ",".join("?" * len(ids))
             for child, parent, finished, met in self._all(
                 "SELECT child, parent, finished, met FROM dependencies"
-                f" WHERE child IN ({marks}) ORDER BY child, parent",
-                ids,
+                f" WHERE child IN {LISTED} ORDER BY child, parent",
+                (as_json(ids),),
             ):
                 one = Parent(int(str(parent)), bool(finished), bool(met))
                 found.setdefault(int(str(child)), []).append(one)

@@ -14,7 +14,7 @@ import pytest
 from rpyc.core import brine, consts
 
 from jobctl.client import Client
-from jobd.contract import wire
+from jobd.contract import frames, wire
 from jobd.contract.errors import BadRequest, Busy, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import MAX_NAME, DaemonStatus, Selector, Status, View
 from jobd.contract.paths import ShortAddress
@@ -228,7 +228,7 @@ def test_who_says_goodbye_is_let_go(raw):
     [
         b"GET / HTTP/1.1\r\nHost: jobd\r\n\r\n",
         os.urandom(4096),
-        HEADER.pack(wire.MAX_FRAME + 1, 0),
+        HEADER.pack(frames.MAX_FRAME + 1, 0),
         HEADER.pack(0xFFFFFFFF, 0) + b"x" * 1000,
         HEADER.pack(1000, 1) + zlib.compress(b"\0" * 100_000).ljust(1000, b"\0") + b"\n",
         HEADER.pack(0, 0) + b"\n",
@@ -268,17 +268,16 @@ def test_who_does_not_read_disturbs_nobody(quiet):
 
 
 def test_more_clients_than_there_are_places(quiet, monkeypatch):
-    slots = quiet.daemon.service._slots
-    taken = 0
-    while slots.acquire(blocking=False):
-        taken += 1
+    service = quiet.daemon.service
+    whole = {"all": service.most}
+    taken = service.most - service.places.taken("all")
+    assert service.places.take(whole, taken)
     monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
     with quiet.connect() as refused, pytest.raises(Busy, match="no place for another client"):
         refused.status()
-    slots.release()
+    service.places.give_back(whole, 1)
     wait_until(lambda: quiet.connect().status().running)
-    for _ in range(taken - 1):
-        slots.release()
+    service.places.give_back(whole, taken - 1)
 
 
 @pytest.mark.parametrize(
@@ -296,10 +295,10 @@ def test_a_hundred_come_and_go(quiet):
     for each in raws:
         each.call(wire.encode_request(Status()))
     assert [each.answer()[0] for each in raws] == [consts.MSG_REPLY] * 100
-    free = quiet.daemon.service._slots._value
+    taken = quiet.daemon.service.places.taken("all")
     for each in raws:
         each.socket.close()
-    wait_until(lambda: quiet.daemon.service._slots._value == free + 100)
+    wait_until(lambda: quiet.daemon.service.places.taken("all") == taken - 100)
 
 
 @contextlib.contextmanager
@@ -393,8 +392,8 @@ def test_only_a_daemon_that_is_replaced_leaves_the_socket_for_others(open_to_oth
 
 def test_who_vanishes_while_waiting_leaves_no_thread(quiet):
     job = quiet.submit("true")
-    free = quiet.daemon.service._slots._value
+    taken = quiet.daemon.service.places.taken("all")
     with Raw(quiet.paths.socket) as vanishing:
         wait = {"selector": {"ids": [[job, job]]}, "wait": 0.3}
         vanishing.call(envelope(name="wait", body=body(wait)))
-    wait_until(lambda: quiet.daemon.service._slots._value == free)
+    wait_until(lambda: quiet.daemon.service.places.taken("all") == taken)

@@ -18,7 +18,7 @@ from rpyc.core.stream import SocketStream
 from jobctl import client as module
 from jobctl.client import Client
 from jobctl.follow import until_finished
-from jobd.contract import wire
+from jobd.contract import frames, wire
 from jobd.contract.errors import (
     BadRequest,
     JobdError,
@@ -265,7 +265,7 @@ def test_version_mismatch_says_what_to_do(serve, client):
 
 
 def test_too_large_a_request_is_not_sent(client):
-    huge = Submit(commands=[Command(argv=[b"x" * (wire.MAX_FRAME + 1)])], cwd=b"/")
+    huge = Submit(commands=[Command(argv=[b"x" * (frames.MAX_FRAME + 1)])], cwd=b"/")
     with pytest.raises(BadRequest, match="split the file"):
         client.submit(huge)
 
