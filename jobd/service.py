@@ -336,8 +336,8 @@ class Service:
         try:
             self._let_in(sock, shared=listener.path != self._paths.socket)
         except Exception:  # noqa: BLE001 - it concerns one who knocked; without us nobody is heard
-            sock.close()
             self._breaks.warning("a client could not be let in:\n%s", traceback.format_exc())
+            sock.close()
 
     def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
         caller = self._caller(sock, shared=shared)
