@@ -21,7 +21,8 @@ from jobd.contract.ownership import NotOurs, check_way, login, open_owned
 from jobd.contract.paths import HOME_VARIABLE, Paths
 from jobd.logfile import KEPT
 
-_TYPES: Final = {stat.S_IFREG: "regular file", stat.S_IFSOCK: "socket"}
+_PLAIN: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFSOCK)
+"""What leads nowhere else, and is not waited for when it is opened (inode(7))."""
 
 
 def enter(paths: Paths, command: str, environ: Mapping[str, str] | None = None) -> None:
@@ -31,8 +32,6 @@ def enter(paths: Paths, command: str, environ: Mapping[str, str] | None = None) 
     """
     try:
         _check_state(paths)
-        if paths.ephemeral:
-            check_way(paths.database)
     except NotOurs as error:
         out = _way_out(paths.state, error.owner, command, environ or os.environ)
         raise NotOurs(f"{error.message}. {out}", error.owner) from error
@@ -41,6 +40,8 @@ def enter(paths: Paths, command: str, environ: Mapping[str, str] | None = None) 
         if isinstance(error, PermissionError):
             raise NotPermitted(f"not permitted to {said}") from error
         raise JobdError(f"cannot {said}") from error
+    if paths.ephemeral:
+        check_way(paths.database)  # it lies where everybody may make a directory
 
 
 def _check_state(paths: Paths) -> None:
@@ -48,16 +49,15 @@ def _check_state(paths: Paths) -> None:
     try:
         state = open_owned(paths.state, os.O_PATH | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        return  # nothing to act on, and nobody else can put anything there
+        return  # nothing is there to act on
     try:
         whose = os.fstat(state).st_uid
         if whose != os.geteuid():
             raise NotOurs(f"not permitted: {paths.state} belongs to user {login(whose)}", whose)
         for path, found in _there(state, _files(paths)):
-            wanted = stat.S_IFSOCK if path == paths.socket else stat.S_IFREG
-            if stat.S_IFMT(found.st_mode) != wanted:
-                raise NotPermitted(f"not permitted: {path} is no {_TYPES[wanted]}; move it away")
-        for path, found in _there(state, _places(paths)):
+            if stat.S_IFMT(found.st_mode) not in _PLAIN:
+                raise NotPermitted(f"not permitted: {path} is no plain file; move it away")
+        for path, found in _there(state, _databases(paths)):
             if stat.S_ISLNK(found.st_mode):
                 _check_link(path)
     finally:
@@ -70,12 +70,12 @@ def _files(paths: Paths) -> list[Path]:
     return [paths.lock, paths.socket, *(Path(f"{paths.log}{suffix}") for suffix in logs)]
 
 
-def _places(paths: Paths) -> list[Path]:
-    """What may be a link that its owner has made, such as one to a larger disk."""
+def _databases(paths: Paths) -> list[Path]:
+    """What may be links that their owner has made. The directories are not looked at: a daemon does
+    that when it starts, and no other command may wait for one on a dead file server.
+    """
     usual = Paths(paths.state, paths.config)
-    databases = [Path(f"{usual.database}{suffix}") for suffix in ("", "-wal", "-shm")]
-    ephemeral = Paths(paths.state, paths.config, ephemeral=True).data
-    return [*databases, usual.board, usual.output, usual.progress, usual.scripts, ephemeral]
+    return [Path(f"{usual.database}{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
 def _there(state: int, paths: list[Path]) -> Iterator[tuple[Path, os.stat_result]]:

@@ -32,10 +32,10 @@ _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 class NotOurs(NotPermitted):
     """Something on the way belongs to somebody else, or others can change it."""
 
-    @property
-    def owner(self) -> int | None:
+    def __init__(self, message: str, owner: int | None = None) -> None:
+        super().__init__(message)
+        self.owner = owner
         """The number of the user to whom it belongs; None: it is that others can change it."""
-        return self.args[1] if len(self.args) > 1 else None
 
 
 def login(uid: int) -> str:

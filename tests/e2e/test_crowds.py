@@ -154,7 +154,7 @@ def test_two_viewers_leave_places_for_a_third(users, share):
         with shared.crowd(users.stranger, 600):
             wait_until(lambda: shared.open() < 400, PATIENCE)
             # Root is no viewer here.
-            with Client(shared.socket) as admin:
+            with Client(shared.socket, owner=users.owner.uid) as admin:
                 assert admin.status().running
 
 
@@ -192,7 +192,7 @@ def test_strangers_who_knock_cost_less_than_a_user_who_asks(users, share):
     knocking = shared.processor() - before
     before = shared.processor()
     for _ in range(count):
-        with Client(shared.socket) as client:
+        with Client(shared.socket, owner=users.owner.uid) as client:
             client.status()
     assert knocking < shared.processor() - before
 

@@ -48,7 +48,7 @@ def test_what_is_no_file_of_ours_is_not_opened(users, command, what):
     assert snapshot(owner.home) == before
 
 
-@pytest.mark.parametrize("name", ["jobd.db", "jobd.log", "jobd.lock", "output", "running"])
+@pytest.mark.parametrize("name", ["jobd.db", "jobd.db-wal", "jobd.log", "jobd.lock"])
 def test_what_a_stranger_has_left_in_it_is_not_used(users, home, name):
     """Root's own directory was open to all for a while."""
     state = home / "state"

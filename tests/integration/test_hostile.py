@@ -372,7 +372,7 @@ def test_a_defect_with_one_who_knocks_makes_nobody_deaf(open_to_others, monkeypa
         broken.setattr("jobd.access.peer_of", lambda _sock: 1 / 0)
         with Raw(shared) as raw:
             assert raw.answer() is None
-    assert "could not be let in" in caplog.text
+    wait_until(lambda: "could not be let in" in caplog.text)  # written after it is let go
     with Client(shared) as client:
         assert client.status().running
 

@@ -15,11 +15,16 @@ SHOWN = "\\x1b]0;x\\x07\\n\\x9b1m\\u202e\ufffd"
 
 
 @pytest.mark.parametrize(
-    ("request_of", "said"),
+    ("request_of", "said", "to_all"),
     [
-        (lambda: Submit(commands=[Command(argv=[EVIL])], cwd=b"/"), f"{SHOWN}: not found"),
+        (
+            lambda: Submit(commands=[Command(argv=[EVIL])], cwd=b"/"),
+            f"{SHOWN}: not found",
+            f"{SHOWN}: not found",
+        ),
         (
             lambda: Submit(commands=[Command(argv=[b"true"])], cwd=b"/no/" + EVIL),
+            f"/no/{SHOWN}: directory: no such file or directory",
             f"/no/{SHOWN}: directory: no such file or directory",
         ),
         (
@@ -27,10 +32,12 @@ SHOWN = "\\x1b]0;x\\x07\\n\\x9b1m\\u202e\ufffd"
                 commands=[Command(argv=[b"true"])], cwd=b"/", options=Options(stdin=b"/no/" + EVIL)
             ),
             f"stdin: /no/{SHOWN}: no such file or directory",
+            "stdin: no such file or directory",
         ),
     ],
 )
-def test_why_a_job_could_not_start(daemon, request_of, said):
+def test_why_a_job_could_not_start(daemon, request_of, said, to_all):
+    """`to_all`: what viewers may know of it, who read the output as well."""
     job = daemon.client.submit(replace(request_of(), environment=ENVIRONMENT)).first
     waited = daemon.wait(job)
     reason = f"could not start: {said}"
@@ -38,8 +45,9 @@ def test_why_a_job_could_not_start(daemon, request_of, said):
     assert daemon.client.show(job).attempts[0].reason == reason
     assert daemon.client.show(job).events[-1].data["reason"] == reason
     # It is the last line of output, too, and goes to a terminal byte for byte.
-    assert daemon.output(job) == f"jobd: {reason}\n".encode()
-    assert waited.last_lines[job] == f"jobd: {reason}"[:200].rstrip()
+    line = f"jobd: could not start: {to_all}"
+    assert daemon.output(job) == f"{line}\n".encode()
+    assert waited.last_lines[job] == line[:200].rstrip()
 
 
 def test_what_a_job_says_of_its_progress(daemon, home):

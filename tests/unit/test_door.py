@@ -9,7 +9,7 @@ from jobd import door
 from jobd.contract import ownership
 from jobd.contract.errors import JobdError, NotPermitted
 from jobd.contract.ownership import NotOurs, check_way, open_owned
-from jobd.contract.paths import locate
+from jobd.contract.paths import Paths, locate
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -72,15 +72,29 @@ def test_what_others_can_write_is_mended_by_its_owner(home):
 
 
 @needs_root
-def test_a_place_of_ours_that_leads_to_a_strangers_is_named(home):
+def test_a_database_that_lies_with_a_stranger_is_named(home):
     state, disk = home / "state", home / "disk"
     state.mkdir()
     disk.mkdir()
-    (state / "output").symlink_to(disk)
+    (disk / "queue.db").touch()
+    (state / "jobd.db").symlink_to(disk / "queue.db")
     entered(state)
     os.chown(disk, 65534, 65534)
-    with pytest.raises(NotPermitted, match=r"disk belongs to user nobody; .*/output leads there"):
+    with pytest.raises(NotPermitted, match=r"disk belongs to user nobody; .*/jobd.db leads there"):
         entered(state)
+
+
+@needs_root
+def test_a_database_in_memory_is_looked_for_where_nobody_else_has_put_one(home, monkeypatch):
+    """`jobd check` and `backup`, in /dev/shm."""
+    paths = Paths(home / "state", home / "config.toml", ephemeral=True)
+    paths.state.mkdir()
+    monkeypatch.setattr(Paths, "memory", home / "memory")
+    (home / "memory").mkdir()
+    door.enter(paths, "jobd check")
+    os.chown(home / "memory", 65534, 65534)
+    with pytest.raises(NotOurs, match=r"memory belongs to user nobody$"):
+        door.enter(paths, "jobd check")
 
 
 def test_a_circle_of_links_is_an_error(home):

@@ -25,7 +25,7 @@ def place(home):
 @pytest.fixture
 def service(place):
     paths = Paths(place / "state", place / "config.toml")
-    made = Service(paths, {}, Access(AccessConfig()), place / "public/sock")
+    made = Service(paths, {}, {}, Access(AccessConfig()), place / "public/sock")
     yield made
     made.close()
 
