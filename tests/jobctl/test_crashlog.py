@@ -6,8 +6,7 @@ import tempfile
 
 import pytest
 
-from jobctl import cli
-from jobctl import crashlog
+from jobctl import cli, crashlog
 
 
 @pytest.fixture
