@@ -16,7 +16,7 @@ from jobd.contract.errors import JobdError
 from jobd.contract.version import VERSION
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 COMMANDS: Final = (
     "submit",
@@ -105,7 +105,7 @@ def _suggestion(args: list[str]) -> str:
     word, rest = args[0], args[1:]
     if word in MEANT:
         return f"; did you mean: {' '.join(['jobctl', MEANT[word], *rest])}"
-    from jobd.contract.meant import closest
+    from jobd.contract.wording import closest
 
     close = closest(word, COMMANDS)
     return f"; did you mean: jobctl {close}" if close else "; see: jobctl --help"
@@ -179,7 +179,7 @@ def _code_of(error: BaseException) -> int:
 
 
 def _usage(error: click.ClickException) -> int:
-    from jobctl.wrong import said
+    from jobctl.usage import said
 
     streams.error(said(error))
     ctx = error.ctx if isinstance(error, click.UsageError) else None
@@ -193,7 +193,7 @@ def _unforeseen(error: Exception) -> int:
         streams.error(f"cannot write: {error.strerror}")
         streams.abandon_stdout()
         return 1
-    from jobctl import crashlog
+    from jobctl import crash_report as crashlog
 
     report = crashlog.report(error)
     path = crashlog.write(report)

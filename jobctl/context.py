@@ -11,7 +11,7 @@ import click
 from jobd.contract.errors import BadRequest
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,8 +36,8 @@ def name_owner(ctx: click.Context, _param: click.Parameter, user: str | None) ->
 def current_client() -> Client:
     root = click.get_current_context().find_root()
     if root.obj is None:
-        from jobctl.client import Client
         from jobctl.render import notices
+        from jobd.client.client import Client
 
         root.obj = root.with_resource(Client(owner=root.meta.get(_OWNER)))
         root.obj.on_silence = notices.silent

@@ -28,8 +28,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jobd import handover, kernel, logfile
-from jobd.crash import crash_point
+from jobd.system import handover
+from jobd.system import linux as kernel
+from jobd.system import log_file as logfile
+from jobd.system.failpoints import crash_point
 
 EXIT_CLEAN: Final = 0
 EXIT_RENEW: Final = 3

@@ -1,7 +1,7 @@
 """Who may import whom, who may print, what a module may be called: the house rules, held.
 
-`contract ← core ← {store, engines} ← manager ← {scheduler, service} ← daemon ← cli`,
-and `jobctl → jobd.contract` alone.
+A folder says the process that a module runs in and, inside the daemon, its thread and its station
+on the way of the data. So the rules have a row a folder, and a new file needs none.
 """
 
 from __future__ import annotations
@@ -16,77 +16,46 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LEAVES = {"clock", "crash", "handover", "hub", "kernel", "logfile", "sparing", "timer"}
-"""Small tools on the standard library alone; all that does something may use them."""
+_BASE = {"jobd.contract", "jobd.system"}
+_DISK = _BASE | {"jobd.core", "jobd.store", "jobd.outputs"}
 ROOMS: dict[str, set[str]] = {
-    **{leaf: set() for leaf in LEAVES},
-    "crash": {"kernel"},
-    "handover": {"kernel"},
-    "contract": set(),
-    "supervisor": LEAVES,
-    "core": {"contract"},
-    "store": {"contract", "core"} | LEAVES,
-    "engines": {"contract", "core"} | LEAVES,
-    "cuts": {"contract"} | LEAVES,
-    "outputs": {"contract", "core", "cuts"},
-    "selection": {"contract", "core", "store"},
-    "courier": {"engines"} | LEAVES,
-    "brake": LEAVES,
-    "runs": {"contract", "core", "courier", "store", "engines"} | LEAVES,
-    "orders": {"contract", "core", "store"},
-    "agenda": {"contract", "core", "store"} | LEAVES,
-    "waiting": {"core", "store", "agenda"},
-    "dependants": {"contract", "core", "store", "waiting"} | LEAVES,
-    "books": {"core", "store", "waiting", "dependants"},
-    "repeats": {"contract", "store"} | LEAVES,
-    "slices": {"contract", "store", "selection", "repeats"},
-    "newcomers": {"contract", "core", "store", "orders", "books"} | LEAVES,
-    "intake": {"contract", "store", "orders", "books", "repeats", "newcomers"} | LEAVES,
-    "graphs": {"contract", "store", "orders", "books", "repeats", "newcomers"} | LEAVES,
-    "editing": {"contract", "core", "store", "orders", "books", "repeats"} | LEAVES,
-    "shares": {"contract", "core", "books", "repeats"} | LEAVES,
-    "halting": {"contract", "store", "books", "repeats", "runs", "shares", "slices"} | LEAVES,
-    "observer": {"contract", "core", "cuts", "outputs", "runs"} | LEAVES,
-    "views": {"contract", "core", "store", "orders"},
-    "redaction": {"contract", "core", "store", "views"},
-    "manager": {"contract", "core", "store", "engines", "runs", "books", "repeats"}
-    | {"cuts", "slices"}
-    | LEAVES,
-    "why": {"contract", "core"},
-    "inquiry": {"contract", "core", "store", "why"},
-    "place": {"contract", "store"},
-    "queries": {"contract", "core", "store", "outputs", "place", "selection", "views", "inquiry"}
-    | LEAVES,
-    "checking": {"contract", "store", "engines"},
-    "retention": {"contract", "core", "store", "books", "manager"} | LEAVES,
-    "scheduler": {"contract", "core", "store", "engines", "observer", "runs", "agenda"}
-    | {"books", "brake", "dependants"}
-    | LEAVES,
-    "recovery": {"contract", "core", "store", "engines", "runs", "scheduler", "books", "dependants"}
-    | LEAVES,
-    "access": {"contract"} | LEAVES,
-    "quota": {"contract", "access"},
-    "footing": LEAVES,
-    "door": {"contract"} | LEAVES,
-    "hosts": {"contract"},
-    "listener": {"contract"},
-    "logformat": {"contract"},
-    "service": {"contract", "manager", "queries", "access", "listener", "quota", "views"}
-    | {"redaction"}
-    | LEAVES,
+    # What everything stands on.
+    "jobd.contract": set(),
+    "jobd.system": set(),
+    # The parts of the daemon's process that know nothing of each other.
+    "jobd.core": {"jobd.contract"},
+    "jobd.client": {"jobd.contract"},
+    "jobd.store": _BASE | {"jobd.core"},
+    "jobd.engines": _BASE | {"jobd.core"},
+    "jobd.outputs": _BASE | {"jobd.core"},
+    # The daemon: clients' threads, the writer's transaction, workers, and what asks of them.
+    "jobd.daemon.rpc": _BASE,
+    "jobd.daemon.jobs": _BASE | {"jobd.core", "jobd.store"},
+    "jobd.daemon.execution": _DISK | {"jobd.engines", "jobd.daemon.jobs"},
+    "jobd.daemon.commands": _DISK | {"jobd.daemon.jobs", "jobd.daemon.execution"},
+    "jobd.daemon.queries": _DISK | {"jobd.daemon.jobs"},
+    "jobd.daemon": _DISK
+    | {"jobd.engines", "jobd.supervisor"}
+    | {f"jobd.daemon.{room}" for room in ("rpc", "jobs", "execution", "commands", "queries")},
+    # The other two processes of jobd.
+    "jobd.supervisor": {"jobd.system"},
+    "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
+    # The command jobctl.
+    "jobctl.parsing": {"jobd.contract", "jobctl.actions"},
+    "jobctl.actions": {"jobd.contract", "jobd.client", "jobctl.parsing", "jobctl.render"},
+    "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing", "jobctl.render"}
+    | {"jobctl"},
+    "jobctl.render": {"jobd.contract", "jobctl.actions"},
+    "jobctl": {"jobd.contract", "jobd.client", "jobctl.render"},
+    "jobctl.commands": {"jobd.contract", "jobd.client", "jobctl"}
+    | {f"jobctl.{room}" for room in ("parsing", "actions", "submission", "render")},
 }
-"""Each room of jobd, and the rooms that it may import beside itself."""
-ROOMS["daemon"] = set(ROOMS)
-ROOMS["holders"] = {"contract"} | LEAVES
-ROOMS["lifecycle"] = {"contract", "supervisor", "holders"} | LEAVES
-ROOMS["cli"] = set(ROOMS)
-ROOMS["__main__"] = {"cli"}
+"""Each folder, and the folders that it may import beside itself."""
 
-CLIENT = "jobctl.client"
-"""The one thing of jobctl that jobd uses: `jobd stop` talks to the daemon like any client."""
-STANDARD_LIBRARY_ONLY = LEAVES | {"supervisor"}
-RPYC = {"jobd.service", "jobctl.client"}
-PRINTERS = {"jobd.cli", "jobctl.render.streams"}
+STANDARD_LIBRARY_ONLY = ("jobd", "jobd.system", "jobd.supervisor")
+RPYC = ("jobd.daemon.rpc", "jobd.client")
+SQL = ("jobd.store",)
+PRINTERS = {"jobd.admin.cli", "jobctl.render.streams"}
 """Here what is printed is made fit for a terminal; whoever prints past them prints what is not."""
 PRINTING = {"print", "click.echo", "click.secho"} | {
     f"sys.{stream}.{way}"
@@ -102,13 +71,20 @@ class Module(NamedTuple):
     source: str
 
     @property
-    def package(self) -> str:
-        return self.name.partition(".")[0]
+    def room(self) -> str | None:
+        return room_of(self.name)
 
-    @property
-    def room(self) -> str:
-        """`store` for jobd.store.writer; empty for the package itself."""
-        return [*self.name.split("."), ""][1]
+
+def room_of(name: str) -> str | None:
+    """The folder that a module, or a name in it, lies in; None where it is none of ours.
+
+    `jobd` itself is no room: all may import it.
+    """
+    parts = name.split(".")
+    if parts[0] not in {"jobd", "jobctl"} or name == "jobd":
+        return None
+    around = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((room for room in around if room in ROOMS), ".".join(parts[:2]))
 
 
 def modules_of(root: Path) -> list[Module]:
@@ -125,15 +101,17 @@ def _name(file: Path) -> str:
 def imports(module: Module) -> Iterator[str]:
     """Dotted names that the module imports, wherever in it, also for types only.
 
-    `from jobd import crash` gives both `jobd` and `jobd.crash`: which of them is a module only
-    the file system knows, and a rule that holds for both need not.
+    `from jobd.system import linux` gives both `jobd.system` and `jobd.system.linux`: which of them
+    is a module only the file system knows, and a rule that holds for both need not.
     """
     for node in ast.walk(ast.parse(module.source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(module, node)
-            yield base
+            # From the package itself come its rooms, as it were: `from jobd.daemon import rpc`.
+            if base not in {"jobd", "jobd.daemon", "jobctl"}:
+                yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
@@ -145,39 +123,31 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
 
 
 def violations(modules: list[Module]) -> list[str]:
-    rules = (_direction, _libraries, _supervisor, _printing, _naming)
+    rules = (_direction, _libraries, _standard_library, _printing, _naming)
     return sorted({wrong for module in modules for rule in rules for wrong in rule(module)})
 
 
 def _direction(module: Module) -> Iterator[str]:
+    if module.room is not None and module.room not in ROOMS:
+        yield f"{module.name}: lies loose; put it into a folder that says its process and thread"
+        return
     for name in imports(module):
-        package, _, rest = name.partition(".")
-        room = rest.partition(".")[0]
-        if module.package == "jobctl":
-            wrong = package == "jobd" and room not in {"", "contract"}
-        elif package == "jobctl":
-            wrong = not (module.room == "lifecycle" and f"{name}.".startswith(f"{CLIENT}."))
-        elif module.room and module.room not in ROOMS:
-            yield f"{module.name}: no rule says whom it may import; add it to ROOMS"
-            return
-        else:
-            allowed = ROOMS.get(module.room, set()) | {module.room}
-            wrong = package == "jobd" and room in ROOMS and room not in allowed
-        if wrong:
-            yield f"{module.name} must not import {package}.{room}".rstrip(".")
+        room = room_of(name)
+        if room not in {None, module.room, *ROOMS.get(module.room or "", set())}:
+            yield f"{module.name} must not import {room}"
 
 
 def _libraries(module: Module) -> Iterator[str]:
     tops = {name.partition(".")[0] for name in imports(module)}
-    if "sqlite3" in tops and not (module.package == "jobd" and module.room == "store"):
-        yield f"{module.name} must not import sqlite3: SQL lives in jobd.store"
-    if "rpyc" in tops and module.name not in RPYC:
-        yield f"{module.name} must not import rpyc: only {' and '.join(sorted(RPYC))} may"
+    if "sqlite3" in tops and module.room not in SQL:
+        yield f"{module.name} must not import sqlite3: only {' and '.join(SQL)} may"
+    if "rpyc" in tops and module.room not in RPYC:
+        yield f"{module.name} must not import rpyc: only {' and '.join(RPYC)} may"
 
 
-def _supervisor(module: Module) -> Iterator[str]:
+def _standard_library(module: Module) -> Iterator[str]:
     """The supervisor, and all of ours that it may import, can fail in as few ways as possible."""
-    if module.package != "jobd" or module.room not in {"", *STANDARD_LIBRARY_ONLY}:
+    if module.name != "jobd" and module.room not in STANDARD_LIBRARY_ONLY:
         return
     for name in imports(module):
         top = name.partition(".")[0]
@@ -210,43 +180,60 @@ def test_every_module_is_seen() -> None:
     assert {"jobd", "jobctl", "jobd.contract.models", "jobd.contract"} <= names
 
 
+def test_every_permission_is_used() -> None:
+    """One that nobody needs any more would let a wrong arrow in unseen."""
+    used: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for module in modules_of(ROOT):
+        found = {room_of(name) for name in imports(module)}
+        used.get(module.room or "", set()).update(room for room in found if room)
+    unused = {room: allowed - used[room] for room, allowed in ROOMS.items()}
+    assert {room: names for room, names in unused.items() if names} == {}
+
+
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("jobd.contract.models", "import jobd.core.states"),
-        ("jobd.contract.models", "from jobd.core import states"),
-        ("jobd.contract.models", "from ..core import states"),
-        ("jobd.core.states", "from jobd.store.store import Store"),
-        ("jobd.core.states", "def f():\n    import jobd.manager"),
-        ("jobd.store.store", "from jobd.engines.local import LocalEngine"),
-        ("jobd.engines.local", "from jobd.store import store"),
-        ("jobd.manager", "from jobd import scheduler"),
-        ("jobd.manager", "if TYPE_CHECKING:\n    from jobd.service import Service"),
-        ("jobd.scheduler", "import jobd.service"),
-        ("jobd.service", "import jobd.scheduler"),
-        ("jobd.daemon", "from jobd.cli import main"),
-        ("jobd.cli", "import jobctl"),
-        ("jobd.cli", "from jobctl.client import Client"),
-        ("jobd.lifecycle", "from jobctl.options import SELECTOR"),
+        ("jobd.contract.models", "import jobd.core.transitions"),
+        ("jobd.contract.models", "from jobd.core import transitions"),
+        ("jobd.contract.models", "from ..core import transitions"),
+        ("jobd.contract.models", "from jobd.system import linux"),
+        ("jobd.core.transitions", "from jobd.store.store import Store"),
+        ("jobd.core.transitions", "def f():\n    import jobd.daemon.commands.stop"),
+        ("jobd.store.store", "from jobd.engines.local.engine import LocalEngine"),
+        ("jobd.engines.local.engine", "from jobd.store import store"),
+        ("jobd.daemon.jobs.moves", "from jobd.daemon.execution import runs"),
+        ("jobd.daemon.jobs.moves", "from jobd.daemon import execution"),
+        ("jobd.daemon.commands.stop", "if TYPE_CHECKING:\n    from jobd.daemon.rpc import server"),
+        ("jobd.daemon.execution.runs", "import jobd.daemon.commands.stop"),
+        ("jobd.daemon.queries.show", "from jobd.daemon.execution.runs import Runs"),
+        ("jobd.daemon.queries.show", "from jobd.daemon.instance import Daemon"),
+        ("jobd.daemon.rpc.server", "import jobd.daemon.commands.stop"),
+        ("jobd.daemon.rpc.server", "from jobd.store.store import Store"),
+        ("jobd.daemon.instance", "from jobd.admin.cli import main"),
+        ("jobd.admin.cli", "import jobctl"),
+        ("jobd.admin.cli", "from jobd.daemon.instance import Daemon"),
+        ("jobd.client.client", "import jobctl.cli"),
         ("jobd.supervisor", "import msgspec"),
         ("jobd.supervisor", "from jobd.contract.paths import locate"),
-        ("jobd.kernel", "import psutil"),
+        ("jobd.system.linux", "import psutil"),
         ("jobd", "import click"),
         ("jobd.attic", "import os"),
-        ("jobd.manager", "import sqlite3"),
-        ("jobctl.client", "import sqlite3"),
-        ("jobctl.store.x", "import sqlite3"),
-        ("jobd.daemon", "from rpyc.core import stream"),
+        ("jobd.attic.trunk", "import os"),
+        ("jobd.daemon.commands.stop", "import sqlite3"),
+        ("jobd.client.client", "import sqlite3"),
+        ("jobctl.commands.ls", "import sqlite3"),
+        ("jobd.daemon.instance", "from rpyc.core import stream"),
         ("jobctl.commands.ls", "import rpyc"),
-        ("jobctl.client", "from jobd import crash"),
-        ("jobctl.commands.ls", "from jobd.core.states import table"),
+        ("jobd.client.client", "from jobd.system import failpoints"),
+        ("jobctl.commands.ls", "from jobd.core.transitions import verdict"),
         ("jobctl.commands.ls", "print('x')"),
-        ("jobctl.client", "click.echo('x')"),
-        ("jobd.manager", "def f():\n    sys.stdout.write('x')"),
+        ("jobd.client.client", "click.echo('x')"),
+        ("jobd.daemon.commands.stop", "def f():\n    sys.stdout.write('x')"),
         ("jobctl.render.table", "print('x')"),
         ("jobctl.render.data", "sys.stdout.buffer.write(b'x')"),
         ("jobd.core.queue", ""),
         ("jobctl.render.json", ""),
+        ("jobctl.signal", ""),
     ],
 )
 def test_a_violation_is_found(name: str, source: str) -> None:
@@ -256,16 +243,16 @@ def test_a_violation_is_found(name: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("jobd.store.writer", "import sqlite3\nfrom jobd.core.states import table"),
-        ("jobd.service", "import rpyc\nfrom jobd import access, manager, crash"),
-        ("jobd.manager", "from jobd.store.store import Store\nfrom jobd.contract import models"),
-        ("jobd.daemon", "from jobd import service, scheduler, manager"),
-        ("jobd.supervisor", "import os, signal\nfrom jobd import kernel"),
-        ("jobd.lifecycle", "from jobctl.client import Client"),
-        ("jobd.cli", "import click\nclick.echo('x')\nprint('y')"),
-        ("jobctl.client", "import rpyc\nfrom jobd.contract.wire import encode"),
+        ("jobd.store.writer", "import sqlite3\nfrom jobd.core.transitions import verdict"),
+        ("jobd.daemon.rpc.server", "import rpyc\nfrom jobd.system import failpoints"),
+        ("jobd.daemon.commands.stop", "from jobd.store.store import Store\nimport jobd"),
+        ("jobd.daemon.wiring", "from jobd.daemon.rpc import server\nfrom jobd.daemon import jobs"),
+        ("jobd.supervisor", "import os, signal\nfrom jobd.system import linux"),
+        ("jobd.admin.control", "from jobd.client.client import Client"),
+        ("jobd.admin.cli", "import click\nclick.echo('x')\nprint('y')"),
+        ("jobd.client.client", "import rpyc\nfrom jobd.contract.wire import encode"),
         ("jobctl.render.streams", "sys.stderr.write('x')"),
-        ("jobctl.commands.ls", "from jobctl.render import table"),
+        ("jobctl.commands.ls", "from jobctl.render import table\nfrom jobctl import context"),
     ],
 )
 def test_what_is_allowed_is_not_reported(name: str, source: str) -> None:

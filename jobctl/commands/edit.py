@@ -9,8 +9,7 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.moments import parse_at
-from jobctl.options import (
+from jobctl.parsing.param_types import (
     DURATION,
     GROUP,
     JOB,
@@ -22,12 +21,13 @@ from jobctl.options import (
     parse_ids,
     parse_tag,
 )
+from jobctl.parsing.times import parse_at
 from jobctl.render import notices
 from jobd.contract import durations
 from jobd.contract.models import MAX_RETRIES, Edit
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 _PARENTS: Final = Word("selector", or_none(lambda text: parse_ids([text]), []))
 _SPAN: Final = Word("duration", or_none(durations.parse, 0.0))

@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import Number, as_json
+from jobctl.parsing.param_types import Number, as_json
+from jobctl.parsing.selector_options import selects
 from jobctl.render import data, live, notices
-from jobctl.selecting import selects
 from jobd.contract.models import List, Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -51,7 +51,7 @@ def command(
         raise click.UsageError("--from and -n exclude each other")
     if selector is None:
         return notices.nothing_selected()
-    from jobctl import follow as following
+    from jobd.client import follow as following
 
     chosen = following.settled(client, selector)
     if chosen is None:

@@ -8,10 +8,11 @@ import click
 
 from jobctl.context import current_client
 from jobctl.examples import example
-from jobctl.options import ALL, GROUP, SHARE, as_json, limit_of
-from jobctl.render import data, shares
-from jobd.contract.meant import closest
+from jobctl.parsing.param_types import ALL, GROUP, SHARE, as_json, limit_of
+from jobctl.render import data
+from jobctl.render import groups as shares
 from jobd.contract.models import Groups, GroupsReply
+from jobd.contract.wording import closest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import dry_run
+from jobctl.parsing.param_types import dry_run
+from jobctl.parsing.selector_options import must_name, narrowed, selects
 from jobctl.render import notices
-from jobctl.selecting import must_name, narrowed, selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -30,7 +30,7 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     held already, or has finished, is a notice, not an error; one that runs is halted with
     jobctl pause.
     """
-    from jobctl.acting import HOLDABLE, pretend
+    from jobctl.actions.bulk import HOLDABLE, pretend
 
     selector = must_name(selector)
     if selector is None:

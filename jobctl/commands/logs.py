@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import JOB, Number
+from jobctl.parsing.param_types import JOB, Number
 from jobctl.render import data, notices, streams
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Output, State
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -47,7 +47,7 @@ def command(  # one an option
     request = Output(id=job, attempt=attempt, tail=lines)
     if path:
         return _print_path(client, request)
-    from jobctl import follow as following
+    from jobd.client import follow as following
 
     said = False
     for piece in following.output(client, request, follow=follow):

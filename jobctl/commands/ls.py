@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobctl import listing
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import Number, Word, as_json
+from jobctl.parsing import columns as listing
+from jobctl.parsing.param_types import Number, Word, as_json
+from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
-from jobctl.selecting import selects
 from jobd.contract.models import List, Page, Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 _PENDING: Final = 10
 _FINISHED: Final = 20
@@ -96,7 +96,7 @@ def _pages(
     *,
     short: bool,
 ) -> Iterable[Page]:
-    from jobctl import follow
+    from jobd.client import follow
 
     if selector is None:
         return [Page(jobs=[])]

@@ -8,12 +8,12 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import GROUP, dry_run
-from jobctl.selecting import selects
+from jobctl.parsing.param_types import GROUP, dry_run
+from jobctl.parsing.selector_options import selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -37,7 +37,7 @@ def command(
     runs goes on unless --running is given. Prints the ids of what was halted, one a line. That
     a job is paused already is a notice, not an error.
     """
-    from jobctl.pausing import Asked, change
+    from jobctl.actions.pause import Asked, change
 
     asked = Asked(selector=selector, group=group, running=running, dry_run=dry_run)
     return change(client, "pause", asked)

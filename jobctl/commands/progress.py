@@ -9,11 +9,11 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import JOB, PERCENT
+from jobctl.parsing.param_types import JOB, PERCENT
 from jobctl.render import notices
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command("progress", epilog=example("jobctl progress 40 -m 'epoch 4 of 10'"))

@@ -10,14 +10,14 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import dry_run
+from jobctl.parsing.param_types import dry_run
+from jobctl.parsing.selector_options import must_name, narrowed, only, selects
 from jobctl.render import notices, streams
-from jobctl.selecting import must_name, narrowed, only, selects
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Selector, State
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -41,8 +41,8 @@ def command(
     The output of earlier attempts stays readable (jobctl logs --attempt). Prints the ids of
     what was restarted, one a line.
     """
-    from jobctl.acting import RESTARTABLE, pretend
-    from jobctl.surroundings import environment
+    from jobctl.actions.bulk import RESTARTABLE, pretend
+    from jobctl.submission.environment import environment
 
     if failed:
         selector = only(selector, "--failed", [State.FAILED])

@@ -8,12 +8,12 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import GROUP, dry_run
-from jobctl.selecting import selects
+from jobctl.parsing.param_types import GROUP, dry_run
+from jobctl.parsing.selector_options import selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -35,7 +35,7 @@ def command(
     With --group the group starts jobs again; --running lets its halted jobs go on, too.
     Prints the ids of what goes on, one a line. That a job is not paused is a notice.
     """
-    from jobctl.pausing import Asked, change
+    from jobctl.actions.pause import Asked, change
 
     asked = Asked(selector=selector, group=group, running=running, dry_run=dry_run)
     return change(client, "resume", asked)

@@ -10,13 +10,13 @@ import msgspec
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, dry_run, once
+from jobctl.parsing.param_types import DURATION, dry_run, once
+from jobctl.parsing.selector_options import must_name, only, selects
 from jobctl.render import notices
-from jobctl.selecting import must_name, only, selects
 from jobd.contract.models import FINISHED, Selector, State
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -69,7 +69,7 @@ def _finished_before(selector: Selector, moment: float) -> Selector:
 
 
 def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
-    from jobctl.acting import RESTARTABLE, pretend
+    from jobctl.actions.bulk import RESTARTABLE, pretend
 
     return pretend(client, selector, list(State) if force else RESTARTABLE)
 
@@ -77,7 +77,7 @@ def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: F
 def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
     if not force:
         return notices.acted(client.rm(selector))
-    from jobctl.acting import stop_and_remove
+    from jobctl.actions.bulk import stop_and_remove
 
     acted = stop_and_remove(client, selector)
     return notices.nothing_selected() if acted is None else notices.acted(acted)

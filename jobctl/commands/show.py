@@ -8,11 +8,11 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import JOB, as_json
+from jobctl.parsing.param_types import JOB, as_json
 from jobctl.render import data, table
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(

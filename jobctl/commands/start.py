@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import dry_run
+from jobctl.parsing.param_types import dry_run
+from jobctl.parsing.selector_options import must_name, selects
 from jobctl.render import notices
-from jobctl.selecting import must_name, selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command("start", epilog=example("jobctl start 7", "jobctl start --state stopped --since 1h"))
@@ -27,7 +27,7 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     Prints the ids of what was started, one a line. That a job waits or runs already is a
     notice, not an error; a failed or completed one is restarted (jobctl restart).
     """
-    from jobctl import acting
+    from jobctl.actions import bulk as acting
 
     selector = must_name(selector)
     if selector is None:

@@ -8,11 +8,11 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json
+from jobctl.parsing.param_types import as_json
 from jobctl.render import data, summary
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command("status", epilog=example("jobctl status", "jobctl status --json | jq .jobs.failed"))
@@ -28,7 +28,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     """
     if words:
         raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {' '.join(words)}")
-    from jobctl import stuck
+    from jobctl.actions import diagnosis as stuck
 
     status = client.status(sizes=as_json)
     found = stuck.find(client, status)

@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, SIGNAL, dry_run
+from jobctl.parsing.param_types import DURATION, SIGNAL, dry_run
+from jobctl.parsing.selector_options import must_name, narrowed, selects
 from jobctl.render import notices
-from jobctl.selecting import must_name, narrowed, selects
 from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -42,7 +42,7 @@ def command(
     KILL after the grace. Prints the ids of what was stopped, one a line. That a job has
     finished already is a notice, not an error.
     """
-    from jobctl.acting import STOPPABLE, pretend, stop_and_wait
+    from jobctl.actions.bulk import STOPPABLE, pretend, stop_and_wait
 
     selector = must_name(selector)
     if selector is None:

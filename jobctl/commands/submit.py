@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobctl import joboptions
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.joboptions import Asked, Option
-from jobctl.options import as_json
+from jobctl.parsing.param_types import as_json
 from jobctl.render import data, notices, streams
-from jobctl.surroundings import (
-    clean,
-    environment,
-    missing_of,
-    umask,
-    working_directory,
-)
+from jobctl.submission import job_options as joboptions
+from jobctl.submission.environment import clean, environment, missing_of, umask, working_directory
+from jobctl.submission.job_options import Asked, Option
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Command, List, Options, Selector, Submit, Submitted
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 _WITH_MANIFEST: Final = frozenset(
@@ -119,7 +113,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
         if request.options.at is not None:
             notices.not_before(request.options.at)
     if given["wait"]:
-        from jobctl.awaiting import wait_for
+        from jobctl.actions.wait import wait_for
 
         if not many and request.options.hold:
             notices.held(submitted)
@@ -144,7 +138,7 @@ def _submit_manifest(
     client: Client, ctx: click.Context, given: dict[str, Any]
 ) -> tuple[Submitted, Sequence[str]]:
     """What was submitted, and what the file calls it."""
-    from jobctl import graphing
+    from jobctl.submission import manifest_submit as graphing
 
     for param in ctx.command.params:
         written = joboptions.is_written(ctx, str(param.name))
@@ -210,7 +204,7 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if ways > 1:
         raise click.UsageError("give one of: a command, -c LINE, --file FILE, --script FILE")
     if script is not None:
-        from jobctl import scripts
+        from jobctl.submission import script as scripts
 
         command, asked = scripts.read(script, words)
         return [command], asked
@@ -284,7 +278,7 @@ def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:
     if not many:
         data.job(client.show(submitted.first).job)
         return 0
-    from jobctl.follow import pages
+    from jobd.client.follow import pages
 
     chosen = Selector(ids=[(submitted.first, submitted.last)])
     return notices.missing(data.array(pages(client, List(selector=chosen))))

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl import outcome
+from jobctl.actions import exit_codes as outcome
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import DURATION, as_json
+from jobctl.parsing.param_types import DURATION, as_json
+from jobctl.parsing.selector_options import must_name, selects
 from jobctl.render import data, notices
-from jobctl.selecting import must_name, selects
 from jobd.contract.errors import JobdError
 from jobd.contract.models import UNFINISHED, List, Selector, Waited
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -47,7 +47,7 @@ def command(
     --all means all that have not finished now; a filter all that it matches now, also what has
     finished before (wait --tag nightly --since 1h). Goes on when the daemon restarts.
     """
-    from jobctl import follow
+    from jobd.client import follow
 
     selector = must_name(selector)
     chosen = None if selector is None else follow.settled(client, selector)

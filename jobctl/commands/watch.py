@@ -8,13 +8,13 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import as_json
+from jobctl.parsing.param_types import as_json
+from jobctl.parsing.selector_options import selects
 from jobctl.render import data, live, notices, streams
-from jobctl.selecting import selects
 from jobd.contract.models import Events, List, Page, Selector
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(
@@ -47,7 +47,7 @@ def command(client: Client, selector: Selector | None, *, as_json: bool) -> int:
 
 
 def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
-    from jobctl import follow
+    from jobd.client import follow
 
     # The cursor first: what happens from here on is seen, if not as standing then as change.
     after = client.events(Events(selector=selector, after=None, wait=0)).next
@@ -66,8 +66,8 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
 
 
 def _redraw(client: Client, selector: Selector, after: int) -> None:
+    from jobctl.actions.watch import Watching
     from jobctl.render.screen import LiveScreen
-    from jobctl.watching import Watching
 
     with LiveScreen() as screen:
         Watching(client, selector, after, screen).run()
@@ -76,7 +76,7 @@ def _redraw(client: Client, selector: Selector, after: int) -> None:
 def _print_lines(
     client: Client, selector: Selector, after: int, standing: Page, *, as_json: bool
 ) -> None:
-    from jobctl import follow
+    from jobd.client import follow
 
     silent = not standing.missing
     for job in () if as_json else standing.jobs:

@@ -8,13 +8,14 @@ import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.options import GROUP, SHARE, as_json, limit_of
-from jobctl.render import data, notices, shares
+from jobctl.parsing.param_types import GROUP, SHARE, as_json, limit_of
+from jobctl.render import data, notices
+from jobctl.render import groups as shares
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Groups
 
 if TYPE_CHECKING:
-    from jobctl.client import Client
+    from jobd.client.client import Client
 
 
 @click.command(

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from jobctl.render import streams
-from jobd.contract.meant import printable
 from jobd.contract.models import DaemonStatus, Job, Page, Shown, Waited
+from jobd.contract.wording import printable
 
 _encoder = msgspec.json.Encoder(order=None)
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from jobctl.outcome import finished
+from jobctl.actions.exit_codes import finished
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
-from jobd.contract.meant import counted, printable
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
+from jobd.contract.wording import counted, printable
 
 _VERDICTS: Final = 20
 """Failed jobs that a verdict describes one by one."""

@@ -11,11 +11,11 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from jobctl.render import text, words
-from jobd.contract.meant import printable
 from jobd.contract.models import Job, State
+from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.watching import Picture
+    from jobctl.actions.watch import Picture
 
 _LEAVE: Final = "Ctrl-C leaves"
 _NAME: Final = 16

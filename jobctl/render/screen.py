@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.text import Text
 
 from jobctl.render import live, rows, streams
-from jobd.contract.meant import printable
 from jobd.contract.models import Event, State
+from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.watching import Picture
+    from jobctl.actions.watch import Picture
 
 _ENDS: Final = {"completed": "green", "failed": "red", "stopped": "yellow", "retrying": "yellow"}
 """Events that stay on the screen, and the colour of each."""

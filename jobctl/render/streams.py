@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TextIO
 
-from jobd.contract.meant import printable, printable_json
+from jobd.contract.wording import printable, printable_json
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
 

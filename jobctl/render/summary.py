@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from jobctl.render import streams, text
 from jobctl.render.streams import Painted
-from jobd.contract.meant import printable
 from jobd.contract.models import DaemonStatus, State
+from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.stuck import Stuck
+    from jobctl.actions.diagnosis import Stuck
 
 _HINT_COLUMN: Final = 50
 _IDS: Final = 10

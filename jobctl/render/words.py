@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from jobctl.render import text
-from jobd.contract.meant import counted
 from jobd.contract.models import Job, State
+from jobd.contract.wording import counted
 
 _SOON: Final = 60.0
 """Seconds up to which a start is told by the time left instead of by the clock."""

@@ -17,9 +17,9 @@ from msgspec import Meta, Struct, field
 
 from jobd.contract import durations, sizes
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted
-from jobd.contract.meant import closest
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
 from jobd.contract.ownership import NotOurs, number_of, open_owned
+from jobd.contract.wording import closest
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""

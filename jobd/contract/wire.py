@@ -14,9 +14,9 @@ from msgspec import Meta, Raw, Struct, field
 from jobd.contract import models
 from jobd.contract.errors import BY_NAME, InternalError, JobdError, Refused
 from jobd.contract.frames import MAX_CONTENT, Content
-from jobd.contract.meant import printable
 from jobd.contract.models import Record, View
 from jobd.contract.version import PROTOCOL, VERSION
+from jobd.contract.wording import printable
 
 V = TypeVar("V", bound=View)
 

@@ -12,9 +12,9 @@ from heapq import heapify, heappop, heappush
 from msgspec import Struct
 
 from jobd.contract.models import DEFAULT_GROUP, State
-from jobd.core.devices import Devices
-from jobd.core.ready import Entry, ReadyQueue
-from jobd.core.states import DRAINING, GROUP_FULL, GROUP_PAUSED, QUEUED, RESOURCES
+from jobd.core.gpus import Devices
+from jobd.core.ready_queue import Entry, ReadyQueue
+from jobd.core.transitions import DRAINING, GROUP_FULL, GROUP_PAUSED, QUEUED, RESOURCES
 from jobd.core.undo import Undo
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from jobd.core.states import Outcome
+from jobd.core.transitions import Outcome
 
 LONGEST_S: Final = 3600.0
 """Seconds between two attempts at most, unless more was asked for to begin with."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from jobd.core.states import Outcome
+from jobd.core.transitions import Outcome
 
 
 class CannotStart(Exception):  # noqa: N818 - named like the reason

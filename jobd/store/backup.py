@@ -14,7 +14,7 @@ from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.ownership import NotOurs, check_way
 from jobd.store.database import connect, is_full
 from jobd.store.inspection import Inspection
-from jobd.store.untouched import open_untouched
+from jobd.store.readonly import open_untouched
 
 _PIECE: Final = 1000
 """Pages that are copied between two looks at an interrupt."""

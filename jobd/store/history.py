@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
-from jobd.core.ranges import Ranges, Within, width
+from jobd.contract.ranges import Ranges, Within, width
 from jobd.store.records import EventRow
 
 _FEW: Final = 64

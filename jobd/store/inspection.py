@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from jobd.contract.meant import counted
 from jobd.contract.models import FINISHED, State
+from jobd.contract.wording import counted
 from jobd.store.database import known_version, version_of
 from jobd.store.records import policy_decoder, spec_decoder, stop_decoder
 

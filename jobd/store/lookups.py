@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jobd.contract.models import MAX_ID, State
-from jobd.core.ranges import Ranges
-from jobd.core.ready import Entry
+from jobd.contract.ranges import Ranges
+from jobd.core.ready_queue import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 

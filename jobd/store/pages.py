@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from jobd.contract.models import FINISHED
-from jobd.core.ranges import Ranges, Within, merge_ranges, width
+from jobd.contract.ranges import Ranges, Within, merge_ranges, width
 from jobd.store.conditions import IN_RANGE, LISTED, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 

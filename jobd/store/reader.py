@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from jobd.contract.models import State
-from jobd.core.ranges import Ranges
-from jobd.core.ready import Entry
+from jobd.contract.ranges import Ranges
+from jobd.core.ready_queue import Entry
 from jobd.core.retention import Finished
 from jobd.store import lookups
 from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json

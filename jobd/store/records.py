@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command, State
-from jobd.core.ready import Entry
+from jobd.core.ready_queue import Entry
 
 
 class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):

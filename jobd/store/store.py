@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.models import State
-from jobd.core.ready import Entry
-from jobd.core.states import Outcome, Verdict, could_not_start, waiting_reason
+from jobd.core.ready_queue import Entry
+from jobd.core.transitions import Outcome, Verdict, could_not_start, waiting_reason
 from jobd.store.conditions import condition
 from jobd.store.records import (
     Filter,

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
 from jobd.core.undo import Undo
-from jobd.crash import crash_point
+from jobd.system.failpoints import crash_point
 
 T = TypeVar("T")
 _MAX_BATCH: Final = 256

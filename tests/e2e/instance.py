@@ -10,11 +10,11 @@ import sys
 import uuid
 from pathlib import Path
 
-from jobctl import follow
-from jobctl.client import Client
-from jobd import kernel
+from jobd.client import follow
+from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
+from jobd.system import linux as kernel
 from tests.helpers import processes_with, wait_until
 
 BIN = Path(sys.executable).parent
@@ -132,7 +132,7 @@ class Instance:
         return process
 
     def start(self, *args, crash=None, code=0):
-        """`crash`: at which of the points of `jobd.crash` somebody is killed, once."""
+        """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
         return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
 
     def fuse(self, crash):

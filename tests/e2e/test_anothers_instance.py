@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from jobd.cli import main
+from jobd.admin.cli import main
 from tests.e2e.strangers import (
     COMMANDS,
     Trap,

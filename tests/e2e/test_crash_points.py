@@ -4,9 +4,9 @@ from itertools import groupby
 
 import pytest
 
-from jobctl import follow
-from jobd import crash
+from jobd.client import follow
 from jobd.contract.models import Acted, Events, List, Rm, Selector, State, Stop
+from jobd.system import failpoints as crash
 from tests.helpers import processes_with, wait_until
 
 pytestmark = pytest.mark.e2e

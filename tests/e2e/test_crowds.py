@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract.frames import MAX_SEEING, SMALL
 from jobd.contract.paths import locate
 from tests.helpers import wait_until

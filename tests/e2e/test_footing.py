@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract.errors import JobdError, StoreGone
 from jobd.contract.models import List
 from jobd.contract.paths import is_supervised

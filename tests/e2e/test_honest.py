@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from jobctl import follow
-from jobctl.client import Client
-from jobd import kernel
+from jobd.client import follow
+from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.engines.board import _HEADER, _LINE, _LINE_BYTES, Board
+from jobd.engines.local.run_table import _HEADER, _LINE, _LINE_BYTES, Board
+from jobd.system import linux as kernel
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd import kernel
+from jobd.system import linux as kernel
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import processes_with, wait_until
 
@@ -173,15 +173,15 @@ def test_a_home_that_is_a_file(instance):
 
 AS_NOBODY = """
 import os, sys, importlib
-import jobctl.cli, jobctl.follow, jobctl.client, jobctl.acting, jobctl.render.data
-import jobctl.render.notices, jobctl.render.table, jobctl.crashlog
-import jobd.cli, jobd.lifecycle, jobd.supervisor, difflib
+import jobctl.cli, jobd.client.follow, jobd.client.client, jobctl.actions.bulk, jobctl.render.data
+import jobctl.render.notices, jobctl.render.table, jobctl.crash_report
+import jobd.admin.cli, jobd.admin.control, jobd.supervisor, difflib
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 program, *args = sys.argv[1:]
 if program == "jobd":
-    jobd.cli.main(args)
+    jobd.admin.cli.main(args)
 sys.exit(jobctl.cli.run(args))
 """
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract import wire
 from jobd.contract.models import Status
 from jobd.contract.paths import locate

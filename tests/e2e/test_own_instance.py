@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.holders import holders
+from jobd.admin.lock_holders import holders
 from tests.e2e.instance import Instance
 from tests.e2e.strangers import (
     COMMANDS,

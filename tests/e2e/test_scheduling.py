@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from jobd import kernel
 from jobd.contract.models import Events
+from jobd.system import linux as kernel
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 

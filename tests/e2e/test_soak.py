@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd import crash
+from jobd.system import failpoints as crash
 from tests.soak import checks, trace
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Blow, Known, Model

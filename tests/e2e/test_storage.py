@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jobd import kernel
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Command, Options, State, Submit
+from jobd.system import linux as kernel
 from tests.e2e.instance import Instance
 from tests.helpers import wait_until
 

@@ -1,7 +1,8 @@
 """Real tools as jobs: `jobctl watch` shows how far they are, and nothing for what has no progress.
 
-All run at once, since each takes a few seconds: that is what a moving percentage is about. A tool
-that is not on this machine is skipped; what it prints is replayed in tests/core/test_tools.py.
+All run at once, since each takes a few seconds: that is what a moving percentage is about.
+A tool that is not on this machine is skipped; what it prints is replayed in
+tests/core/progress/test_tools.py.
 """
 
 import re
@@ -11,8 +12,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from jobd.core.progress import TOO_SLOW
-from tests.core.test_rules import BAD_LINE, BLOWS_UP
+from jobd.core.progress.recognition import TOO_SLOW
+from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 from tests.tools.place import WAV_SECONDS, lay_out_files, serve

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd import lifecycle
+from jobd.admin import control as lifecycle
 from tests.e2e.instance import Instance
 from tests.e2e.test_survival import REPLACE_A_DEAF_ONE
 from tests.helpers import wait_until

@@ -3,14 +3,14 @@
 import sqlite3
 from contextlib import closing
 
-from jobctl import follow
-from jobctl.client import Client
-from jobd.access import Caller, Role
+from jobd.client import follow
+from jobd.client.client import Client
 from jobd.contract import wire
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.models import Command, List, Options, Output, Selector, State, Submit
 from jobd.contract.paths import locate
-from jobd.daemon import Daemon, Setup
+from jobd.daemon.instance import Daemon, Setup
+from jobd.daemon.rpc.access import Caller, Role
 
 ME = Caller("me", Role.ADMIN)
 TABLES = [name for name in Config.__struct_fields__ if name != "daemon"]

@@ -7,12 +7,12 @@ import time
 import msgspec
 import pytest
 
-from jobctl import follow
+from jobd.client import follow
 from jobd.contract.errors import BadRequest, Refused, StoreFailed
 from jobd.contract.models import Edit, Graph, Groups, Selector, State
-from jobd.core.states import BY_USER
-from jobd.recovery import _put_back
-from jobd.runs import Run, note_unstarted
+from jobd.core.transitions import BY_USER
+from jobd.daemon.execution.recovery import _put_back
+from jobd.daemon.execution.runs import Run, note_unstarted
 from jobd.store.records import StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
@@ -344,7 +344,7 @@ def test_a_forced_removal_of_finished_jobs_stops_none_that_runs_again(daemon, mo
 def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     """Each gets a transaction of its own then, and whoever watches hears of those that held."""
     daemon, held = quiet.daemon, threading.Event()
-    monkeypatch.setattr("jobd.scheduler._RETRY_S", 0.01)
+    monkeypatch.setattr("jobd.daemon.execution.scheduler._RETRY_S", 0.01)
     before = daemon.hub.last_event
 
     def fail():
@@ -360,7 +360,7 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
 
 
 def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monkeypatch):
-    monkeypatch.setattr("jobd.slices.SLICE", 1)
+    monkeypatch.setattr("jobd.daemon.commands.bulk.SLICE", 1)
     daemon = make(workers=2)
     first = daemon.submit(*["echo here; exec sleep 100"] * 2)
     wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")

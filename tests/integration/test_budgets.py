@@ -7,12 +7,12 @@ import pytest
 from msgspec import inspect
 from rpyc.core import brine, consts
 
-from jobctl.client import Client
-from jobd import quota
-from jobd.access import Caller, Role
+from jobd.client.client import Client
 from jobd.contract import errors, frames, models, wire
 from jobd.contract.errors import BadRequest, Busy, NotFound, NotPermitted
 from jobd.contract.models import Command, List, Output, Selector, State, Status, View, Wait
+from jobd.daemon.rpc import quota
+from jobd.daemon.rpc.access import Caller, Role
 from jobd.store import pages
 from tests.helpers import wait_until
 from tests.integration.inside import ME, ids, submit_of
@@ -126,7 +126,7 @@ def a_script(size):
 
 def test_memory_for_large_requests_has_a_bound_for_each_user(quiet, monkeypatch):
     monkeypatch.setattr(quota, "_MEMORY_EACH", 1_000_000)
-    monkeypatch.setattr("jobctl.client._ASK_AGAIN_CHANGING", 0.1)
+    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_CHANGING", 0.1)
     service = quiet.daemon.service
     message = frames.request(1, wire.encode_request(a_script(600_000)))
     with Raw(quiet.paths.socket) as slow, quiet.connect() as other:
@@ -151,7 +151,7 @@ def test_memory_is_given_back_by_who_hangs_up(quiet):
 
 
 def test_answers_that_nobody_reads_have_a_bound(quiet, monkeypatch):
-    monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
     quiet.submit(*["x" * 1000] * 500)
     service, whole = quiet.daemon.service, {"all": quota.MEMORY}
     wait_until(lambda: service.memory.take(whole, quota.MEMORY))
@@ -392,7 +392,7 @@ def test_a_job_that_is_larger_than_a_page_is_one(quiet, monkeypatch):
 
 
 def test_a_page_has_no_other_section_behind_large_jobs(daemon, monkeypatch):
-    monkeypatch.setattr("jobd.queries._LARGE", 15_000)
+    monkeypatch.setattr("jobd.daemon.queries.queries._LARGE", 15_000)
     job = daemon.client.submit(large(2)).first
     daemon.wait(job, job + 1)
     daemon.client.workers(0)
@@ -419,7 +419,7 @@ def test_an_answer_that_no_client_would_read_is_an_error(quiet, monkeypatch):
 
 
 def test_what_was_so_already_is_told_of_so_many_jobs_and_the_rest_is_counted(quiet, monkeypatch):
-    monkeypatch.setattr("jobd.slices._NOTES", 5)
+    monkeypatch.setattr("jobd.daemon.commands.bulk._NOTES", 5)
     quiet.submit(*["true"] * 12)
     assert quiet.client.hold(Selector(all=True)).notices == []
     again = quiet.client.hold(Selector(all=True))

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from jobd.checking import check
+from jobd.admin.check import check
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.models import State
 from jobd.store.backup import backup

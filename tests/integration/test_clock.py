@@ -2,8 +2,8 @@
 
 import time
 
-from jobd import clock
 from jobd.contract.models import Events, Submitted
+from jobd.system import clock
 from tests.integration.inside import submit_of
 
 HOURS = (0, 5, -5, 2)

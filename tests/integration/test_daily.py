@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from jobctl import follow
-from jobd import queries
+from jobd.client import follow
 from jobd.contract.models import (
     Command,
     Edit,
@@ -16,6 +15,7 @@ from jobd.contract.models import (
     State,
     Submit,
 )
+from jobd.daemon.queries import queries
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 from tests.jobctl.fakes import jobctl

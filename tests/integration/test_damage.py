@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from jobctl import follow
-from jobd.checking import check
+from jobd.admin.check import check
+from jobd.client import follow
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import List
 from jobd.contract.paths import Paths
-from jobd.store import evidence
+from jobd.store import damage as evidence
 from jobd.store.inspection import Inspection
-from jobd.store.untouched import open_untouched
+from jobd.store.readonly import open_untouched
 from tests.helpers import wait_until
 from tests.integration.inside import Inside
 
@@ -259,7 +259,7 @@ def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
     monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
     assert started(place) == 60
     monkeypatch.setattr(
-        "jobd.daemon.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
+        "jobd.daemon.instance.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
     )
     daemon = Inside(place.state, workers=0)
     try:

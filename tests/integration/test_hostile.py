@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from rpyc.core import brine, consts
 
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract import frames, wire
 from jobd.contract.errors import BadRequest, Busy, InternalError, JobdError, VersionMismatch
 from jobd.contract.models import MAX_NAME, DaemonStatus, Selector, Status, View
@@ -272,7 +272,7 @@ def test_more_clients_than_there_are_places(quiet, monkeypatch):
     whole = {"all": service.most}
     taken = service.most - service.places.taken("all")
     assert service.places.take(whole, taken)
-    monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
     with quiet.connect() as refused, pytest.raises(Busy, match="no place for another client"):
         refused.status()
     service.places.give_back(whole, 1)
@@ -358,7 +358,7 @@ def test_without_a_thread_for_it_a_client_is_told_so(open_to_others, monkeypatch
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr("jobctl.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
     with Client(shared) as client, pytest.raises(Busy, match="no place for another client"):
         client.status()
     monkeypatch.undo()
@@ -369,7 +369,7 @@ def test_without_a_thread_for_it_a_client_is_told_so(open_to_others, monkeypatch
 def test_a_defect_with_one_who_knocks_makes_nobody_deaf(open_to_others, monkeypatch, caplog):
     _, shared = open_to_others
     with monkeypatch.context() as broken:
-        broken.setattr("jobd.access.peer_of", lambda _sock: 1 / 0)
+        broken.setattr("jobd.daemon.rpc.access.peer_of", lambda _sock: 1 / 0)
         with Raw(shared) as raw:
             assert raw.answer() is None
     wait_until(lambda: "could not be let in" in caplog.text)  # written after it is let go

@@ -5,10 +5,10 @@ import threading
 
 import msgspec
 
-from jobctl import follow
-from jobd import cuts
+from jobd.client import follow
 from jobd.contract.models import Output, Wait
-from jobd.cuts import note_of
+from jobd.outputs import limit as cuts
+from jobd.outputs.limit import note_of
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from jobctl.cli import group
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract.models import (
     FINISHED,
     UNFINISHED,

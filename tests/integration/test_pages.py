@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from jobd.contract.models import FINISHED, UNFINISHED, State
-from jobd.selection import EVERYTHING, Selection
+from jobd.daemon.jobs.selection import EVERYTHING, Selection
 from jobd.store.database import open_writer
 from jobd.store.reader import Reader
 from jobd.store.records import Filter

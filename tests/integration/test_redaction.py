@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from rpyc.core import consts
 
-from jobd.access import SEEING, Caller, Role, check
 from jobd.contract import models, wire
 from jobd.contract.errors import InternalError, JobdError, NotFound, NotPermitted, StoreFailed
 from jobd.contract.models import (
@@ -31,7 +30,8 @@ from jobd.contract.models import (
     Wait,
     Workers,
 )
-from jobd.core.states import without_paths
+from jobd.core.transitions import without_paths
+from jobd.daemon.rpc.access import SEEING, Caller, Role, check
 from tests.helpers import wait_until
 from tests.integration.inside import ME, ids
 from tests.integration.test_hostile import Raw, values

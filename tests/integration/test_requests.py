@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobctl import follow
+from jobd.client import follow
 from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
 from jobd.contract.models import (
     Acted,

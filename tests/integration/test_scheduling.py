@@ -8,9 +8,7 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from jobctl import acting
-from jobd import kernel, slices
-from jobd.clock import now_us
+from jobctl.actions import bulk as acting
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     Acted,
@@ -29,9 +27,12 @@ from jobd.contract.models import (
     Submit,
     Submitted,
 )
-from jobd.repeats import Repeats
-from jobd.selection import EVERYTHING, Selection
+from jobd.daemon.commands import bulk as slices
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.jobs.selection import EVERYTHING, Selection
 from jobd.store import lookups
+from jobd.system import linux as kernel
+from jobd.system.clock import now_us
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
 
@@ -207,7 +208,7 @@ def test_a_parent_that_others_wait_for_is_not_removed(quiet):
 
 
 def test_what_goes_together_is_removed_however_many_they_are(quiet, monkeypatch):
-    monkeypatch.setattr("jobd.slices.SLICE", 2)
+    monkeypatch.setattr("jobd.daemon.commands.bulk.SLICE", 2)
     chain = [submit(quiet, "true")]
     for _ in range(6):
         chain.append(submit(quiet, "true", after=after(chain[-1])))
@@ -369,9 +370,9 @@ def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
     span = submit(quiet, "true", delay=3600)
     fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
     hour = 3600 * 1_000_000
-    monkeypatch.setattr("jobd.agenda.now_us", lambda: now_us() + 2 * hour)
+    monkeypatch.setattr("jobd.daemon.jobs.delays.now_us", lambda: now_us() + 2 * hour)
     offset = int(quiet.sql("SELECT value FROM settings WHERE name = 'clock'")[0][0].split(":")[1])
-    monkeypatch.setattr("jobd.agenda.offset_us", lambda: offset + 2 * hour)
+    monkeypatch.setattr("jobd.daemon.jobs.delays.offset_us", lambda: offset + 2 * hour)
     agenda._clock_set()
     wait_until(lambda: quiet.job(fixed).reason == "queued")
     assert quiet.job(span).reason == "delayed"
@@ -763,7 +764,7 @@ def test_a_large_array_is_small_and_its_elements_are_ordinary_jobs(quiet):
 def test_a_change_of_very_many_is_answered_in_parts(quiet, monkeypatch):
     """Long before a client would take the daemon for dead; the client goes on by itself."""
     quiet.client.submit(request("true", array=[(1, 1700)]))
-    monkeypatch.setattr("jobd.slices._PATIENCE_S", 0)
+    monkeypatch.setattr("jobd.daemon.commands.bulk._PATIENCE_S", 0)
     stop = Stop(selector=Selector(all=True))
     assert quiet.ask(stop, b"stop", Acted).more
     assert quiet.ask(stop, b"stop", Acted).more
@@ -978,7 +979,7 @@ def test_what_is_asked_for_again_is_answered_as_before_however_late(daemon, monk
     due = now_us() / 1e6 - 30
     first = daemon.ask(request("true", at=due), b"once", Submitted)
     later = now_us() + 600_000_000
-    monkeypatch.setattr("jobd.newcomers.now_us", lambda: later)
+    monkeypatch.setattr("jobd.daemon.jobs.admission.now_us", lambda: later)
     assert daemon.ask(request("true", at=due), b"once", Submitted) == first
     with pytest.raises(BadRequest, match=r"^--at: .* is over"):
         daemon.ask(request("true", at=due), b"another", Submitted)

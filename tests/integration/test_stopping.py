@@ -2,9 +2,9 @@
 
 import signal
 
-from jobctl import follow
-from jobd import kernel
+from jobd.client import follow
 from jobd.contract.models import Selector, State
+from jobd.system import linux as kernel
 from tests.helpers import processes_with, wait_until
 from tests.integration.inside import ids
 

@@ -10,7 +10,7 @@ from jobd.contract.config import Config
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Events, Selector, State, Submitted, Wait
 from jobd.contract.paths import locate
-from jobd.daemon import Daemon, Setup
+from jobd.daemon.instance import Daemon, Setup
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -212,7 +212,7 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
 
 def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeypatch):
     """Set forward by a day, between two askings: nothing is done twice."""
-    monkeypatch.setattr("jobd.repeats.FORGET_REQUESTS_EVERY", 1)
+    monkeypatch.setattr("jobd.daemon.commands.idempotency.FORGET_REQUESTS_EVERY", 1)
     request = submit_of("true")
     first = quiet.ask(request, b"a" * 16, Submitted)
     now = time.time_ns()

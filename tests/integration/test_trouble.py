@@ -9,7 +9,7 @@ import pytest
 
 from jobd.contract.errors import StoreGone
 from jobd.contract.models import State
-from jobd.engines import spawn
+from jobd.engines.local import spawn
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 

@@ -1,7 +1,7 @@
 """What is said of a job that waits: its reason as it is now, and the words with their numbers."""
 
 from jobd.contract.models import Groups, List, Options, Pause, Selector, State, Submit
-from jobd.inquiry import Inquiry
+from jobd.daemon.queries.explain_facts import Inquiry
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -92,7 +92,7 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
     assert quiet.daemon.reader.ahead_of(entry, "other", 100) == (0, False)
     assert quiet.daemon.reader.ahead_of(entry, None, 2) == (1, False)
     assert quiet.daemon.reader.ahead_of(entry, None, 1) == (1, True)
-    monkeypatch.setattr("jobd.inquiry._LOOKED_AT", 1)
+    monkeypatch.setattr("jobd.daemon.queries.explain_facts._LOOKED_AT", 1)
     row = quiet.daemon.reader.job(last)
     facts = Inquiry(quiet.daemon.ledger, quiet.daemon.reader).facts(row, 0.0)
     assert (facts.ahead, facts.ahead_more) == (1, True)

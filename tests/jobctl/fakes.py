@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobctl.cli import run
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract.models import Job, State
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from msgspec import inspect
 from msgspec.structs import replace
 
-from jobctl import outcome, watching
+from jobctl.actions import exit_codes as outcome
+from jobctl.actions import watch as watching
 from jobctl.cli import COMMANDS
-from jobctl.client import _decode
 from jobctl.render import words
+from jobd.client.client import _decode
 from jobd.contract import wire
 from jobd.contract.errors import Refused, VersionMismatch
 from jobd.contract.models import Job, Page, State, View, WorkersReply

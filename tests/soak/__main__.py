@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from jobctl.client import Client
+from jobd.client.client import Client
 from jobd.contract.models import Selector, State, Wait
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until

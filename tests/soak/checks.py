@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from typing import NamedTuple
 
-from jobd import kernel
+from jobd.system import linux as kernel
 from tests.soak import trace
 
 

@@ -4,8 +4,8 @@ import os
 import random
 import threading
 
-from jobctl import follow
-from jobctl.client import Client
+from jobd.client import follow
+from jobd.client.client import Client
 from jobd.contract.errors import NotFound, NotRunning, ShuttingDown
 from jobd.contract.models import Command, Events, List, Options, Output, Selector, State, Submit
 from tests.soak import trace

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jobctl import follow
-from jobctl.client import Client
-from jobd import crash
+from jobd.client import follow
+from jobd.client.client import Client
 from jobd.contract.errors import JobdError, NotRunning
 from jobd.contract.models import Selector
 from jobd.contract.paths import is_supervised
+from jobd.system import failpoints as crash
 from tests.e2e.instance import PATIENCE, Instance
 from tests.helpers import wait_until
 from tests.soak import checks, trace

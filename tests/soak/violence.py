@@ -5,11 +5,12 @@ import os
 import signal
 import time
 
-import jobctl.client
-from jobctl.client import Client
-from jobd import kernel, lifecycle
+import jobd.client.client
+from jobd.admin import control as lifecycle
+from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import is_supervised
+from jobd.system import linux as kernel
 from tests.helpers import wait_until
 from tests.soak.model import Blow
 
@@ -36,7 +37,7 @@ class Violence:
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
             (self.reboot, 1), (self.shut_down, 1),
         ]  # fmt: skip
-        jobctl.client._ANSWER_WITHIN["status"] = _HANGS_AFTER
+        jobd.client.client._ANSWER_WITHIN["status"] = _HANGS_AFTER
 
     def strike(self):
         blows, weights = zip(*self._blows, strict=True)

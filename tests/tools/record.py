@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from jobd.core.progress import HEAD, WINDOW, from_output, wants_head
+from jobd.core.progress.recognition import HEAD, WINDOW, from_output, wants_head
 from tests.tools.captures import Capture, Sample
 from tests.tools.place import lay_out, serve
 from tests.tools.tools import TOOLS, Tool

@@ -1,0 +1,117 @@
+"""What the changing commands share: `--dry-run`, and waiting for what was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from jobctl.render import notices
+from jobd.client import follow
+from jobd.client.client import Client
+from jobd.contract.models import FINISHED, Acted, List, Note, Selector, State
+
+HOLDABLE = [State.PENDING]
+PAUSABLE = [State.RUNNING]
+STOPPABLE = follow.UNFINISHED
+_BY_ITSELF = [State.COMPLETED, State.FAILED]
+RESTARTABLE = [state for state in State if state in FINISHED]
+
+
+def pretend(client: Client, selector: Selector, states: Sequence[State]) -> int:
+    """Print the ids of those selected jobs that are in one of the states; change nothing."""
+    wanted = [state for state in selector.states or states if state in states]
+    if not wanted:
+        return notices.nothing_selected()
+    found, missing = follow.ids_of(client, msgspec.structs.replace(selector, states=wanted))
+    notices.ids(found)
+    return notices.missing(missing)
+
+
+def startable(selector: Selector) -> list[Selector]:
+    """Those of the selected jobs that are stopped, and those that are held."""
+    halves = [
+        msgspec.structs.replace(selector, states=[State.STOPPED]),
+        msgspec.structs.replace(selector, states=[State.PENDING], held=True),
+    ]
+    return [half for half in halves if not selector.states or half.states[0] in selector.states]
+
+
+def start(client: Client, selector: Selector) -> Acted:
+    """Jobs that were named one by one, or by wrong states alone, are told what is wrong with them;
+    others are passed over.
+    """
+    halves = startable(selector)
+    if selector.ids or not halves:
+        return client.start(selector)
+    found = [client.start(half) for half in halves]
+    return Acted(
+        done=sorted(job for acted in found for job in acted.done),
+        notices=[note for acted in found for note in acted.notices],
+        errors=[note for acted in found for note in acted.errors],
+    )
+
+
+def pretend_start(client: Client, selector: Selector) -> int:
+    """Print the ids of those selected jobs that would be started; change nothing."""
+    found: set[int] = set()
+    missing: set[int] = set()
+    halves = startable(selector)
+    if not halves:
+        return notices.nothing_selected()
+    for half in halves:
+        ids, absent = follow.ids_of(client, half)
+        found.update(ids)
+        missing.update(absent)
+    notices.ids(sorted(found))
+    return notices.missing(missing)
+
+
+def stop_and_wait(
+    client: Client, selector: Selector, *, grace: float | None, signal: int, removing: bool = False
+) -> Acted:
+    """Stop, show what was stopped, come back when it has ended."""
+    acted = client.stop(selector, grace=grace, signal=signal, removing=removing)
+    if not acted.done:
+        return acted
+    stopped = Selector(ids=follow.ranges(acted.done))
+    with notices.ending(acted.done):
+        waited = follow.until_finished(client, stopped)
+    if not any(waited.counts.get(state) for state in _BY_ITSELF):
+        return acted
+    return _without_those_that_ended(client, acted, stopped)
+
+
+def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -> Acted:
+    """A job may come to its own end in the very moment in which it is told to stop."""
+    request = List(selector=msgspec.structs.replace(stopped, states=_BY_ITSELF))
+    ended = {job.id: job.state for page in follow.pages(client, request) for job in page.jobs}
+    return msgspec.structs.replace(
+        acted,
+        done=[job for job in acted.done if job not in ended],
+        notices=acted.notices
+        + [Note(id=job, text=f"has already {ended[job]}") for job in acted.done if job in ended],
+    )
+
+
+def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
+    """Delete jobs, unfinished ones when they have been stopped. None: no job is selected."""
+    ended = selector.ended_before is not None
+    stopping = [s for s in STOPPABLE if not ended and (s in selector.states or not selector.states)]
+    if not stopping:
+        # One that has come back meanwhile is not what was asked for, and runs on.
+        return client.rm(selector)
+    chosen = selector
+    if selector.all or selector.filtered:
+        # As ids: stopping changes states.
+        ids, missing = follow.ids_of(client, selector)
+        chosen = Selector(ids=follow.ranges(ids) + [(job, job) for job in missing])
+    if not chosen.ids:
+        return None
+    unfinished = msgspec.structs.replace(chosen, states=stopping)
+    refused = stop_and_wait(client, unfinished, grace=None, signal=15, removing=True).errors
+    removed = client.rm(chosen)
+    # Why it was not even stopped says more than that it is unfinished.
+    known = {note.id for note in refused}
+    others = [note for note in removed.errors if note.id not in known]
+    return msgspec.structs.replace(removed, errors=refused + others)

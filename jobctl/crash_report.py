@@ -1,0 +1,58 @@
+"""Where the traceback of a defect goes, so that the screen stays readable."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from jobd.contract import paths
+from jobd.contract.ownership import NotOurs, open_owned
+from jobd.contract.version import PROTOCOL, VERSION
+from jobd.contract.wording import printable
+
+
+def write(report: Sequence[str]) -> str | None:
+    """Write its lines to a file of our own; give its path, None where no file can be written."""
+    text = "".join(f"{line}\n" for line in report)
+    name = f"jobctl-crash-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    for directory in (paths.locate().state, Path(tempfile.gettempdir())):
+        try:
+            _create(directory / name, text)
+        except (OSError, NotOurs):
+            continue
+        return str(directory / name)
+    return None
+
+
+def _create(path: Path, text: str) -> None:
+    """Raises: NotOurs (others can change the way to it: a link would lead elsewhere), OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    directory = open_owned(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path.name, flags, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)
+    with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+
+
+def report(error: BaseException) -> list[str]:
+    """Versions and traceback, line by line, as fit for a terminal as what is printed.
+
+    The arguments are left out: they may hold secrets.
+    """
+    text = (
+        f"jobctl {VERSION}, protocol {PROTOCOL}\n"
+        f"Python {sys.version}\n{platform.platform()}\n"
+        f"click {version('click')}, rpyc {version('rpyc')}, msgspec {version('msgspec')}\n"
+        f"command: {next(iter(sys.argv[1:]), '')}\n\n"
+        f"{''.join(traceback.format_exception(error)).rstrip()}"
+    )
+    return [printable(line) for line in text.split("\n")]

@@ -1,0 +1,65 @@
+"""What `ls` may be asked for: the columns, which are the JSON keys, and another order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
+from typing import Any, Final
+
+from msgspec import Struct
+
+from jobd.contract.models import Job, Page, State
+from jobd.contract.wording import closest
+
+KEYS: Final = Job.__struct_fields__
+_STATES: Final = list(State)
+
+
+class Order(Struct, frozen=True):
+    key: str
+    descending: bool = False
+
+
+def parse_columns(text: str) -> list[str]:
+    """JSON keys separated by commas, each once. Raises: ValueError."""
+    return list(dict.fromkeys(_key(word.strip()) for word in text.split(",")))
+
+
+def parse_order(text: str) -> Order:
+    """`KEY`, or `-KEY` for the largest first. Raises: ValueError."""
+    word = text.strip()
+    return Order(_key(word.removeprefix("-")), word.startswith("-"))
+
+
+def _key(word: str) -> str:
+    if word in KEYS:
+        return word
+    meant = closest(word.lower(), KEYS)
+    hint = f"did you mean: {meant}" if meant else f"they are {', '.join(KEYS)}"
+    raise ValueError(f"{word!r} is no key of a job; {hint}")
+
+
+def ordered(pages: Iterable[Page], order: Order, limit: int | None) -> Page:
+    """All pages as one, sorted; jobs without such a value come last, either way."""
+    every = list(pages)
+    jobs = list(chain.from_iterable(page.jobs for page in every))
+    value = partial(_value, order.key)
+    known = [job for job in jobs if value(job) is not None]
+    known.sort(key=value, reverse=order.descending)
+    unknown = [job for job in jobs if value(job) is None]
+    return Page(
+        jobs=[*known, *unknown][:limit],
+        counts=every[0].counts if every else {},
+        missing=[job for page in every for job in page.missing],
+    )
+
+
+def _value(key: str, job: Job) -> Any:  # noqa: ANN401 # whatever can be compared
+    value = getattr(job, key)
+    return _STATES.index(value) if isinstance(value, State) else value
+
+
+def counts(jobs: Iterable[Job]) -> dict[State, int]:
+    return dict(Counter(job.state for job in jobs))

@@ -1,0 +1,231 @@
+"""Shared options and parameter types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from jobctl.actions.exit_codes import signal_number
+from jobd.contract import durations
+from jobd.contract.models import (
+    MAX_ARRAY,
+    MAX_ID,
+    MAX_PRIORITY,
+    MAX_WORKERS,
+    PRIORITIES,
+    Group,
+    State,
+    Tag,
+)
+from jobd.contract.wording import closest
+
+R = TypeVar("R")
+
+ALL: Final = "all"
+"""As many workers as there are."""
+_ARRAY_PATTERN: Final = re.compile(r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?", re.ASCII)
+_SELECTOR_PATTERN: Final = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
+
+
+def parse_priority(text: str) -> int:
+    """The number behind `high`, `regular`, `normal`, `low`, or an integer. Raises: ValueError."""
+    if text.lower() in PRIORITIES:
+        return PRIORITIES[text.lower()]
+    if re.fullmatch(r"[+-]?\d{1,10}", text, re.ASCII) and abs(int(text)) <= MAX_PRIORITY:
+        return int(text)
+    raise ValueError(f"{text!r} is none of high, regular, low or an integer")
+
+
+def parse_states(text: str) -> list[State]:
+    """States separated by commas. Raises: ValueError."""
+    return [_state(word.strip().lower()) for word in text.split(",")]
+
+
+def _state(word: str) -> State:
+    try:
+        return State(word)
+    except ValueError as error:
+        names = [state.value for state in State]
+        meant = closest(word, names)
+        hint = f"did you mean: {meant}" if meant else f"they are {', '.join(names)}"
+        raise ValueError(f"{word!r} is no state; {hint}") from error
+
+
+def parse_percent(text: str) -> float:
+    """`40`, `12.5` or `40%`. Raises: ValueError."""
+    number = text.strip().removesuffix("%")
+    if re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) and float(number) <= 100:
+        return float(number)
+    raise ValueError(f"{text!r} is no percentage from 0 to 100")
+
+
+def parse_group(text: str) -> str:
+    """The name of a group. Raises: ValueError."""
+    try:
+        return msgspec.convert(text, Group)
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"{text!r} is no name of a group: letters, digits and _.- (64 at most)"
+        ) from None
+
+
+def parse_share(text: str) -> int | str:
+    """A number of workers, or `all`. Raises: ValueError."""
+    if text.lower() == ALL:
+        return ALL
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII) and int(text) <= MAX_WORKERS:
+        return int(text)
+    raise ValueError(f"{text!r} is no number of workers from 0 to {MAX_WORKERS}, nor all")
+
+
+def limit_of(share: int | str) -> int | None:
+    """A group's limit as the daemon takes it: None where there is none."""
+    return None if isinstance(share, str) else share
+
+
+def parse_tag(text: str) -> str:
+    """One tag. Raises: ValueError."""
+    try:
+        return msgspec.convert(text, Tag)
+    except msgspec.ValidationError:
+        raise ValueError(f"{text!r} is no tag: no blanks, no commas, 64 characters") from None
+
+
+def parse_codes(text: str) -> list[int]:
+    """Exit codes separated by commas. Raises: ValueError."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(
+        re.fullmatch(r"\d{1,3}", word, re.ASCII) and 1 <= int(word) <= 255 for word in words
+    ):
+        raise ValueError(f"{text!r} are no exit codes from 1 to 255, separated by commas")
+    return [int(word) for word in words]
+
+
+def parse_array(text: str) -> list[tuple[int, int]]:
+    """Inclusive ranges of `1-10`, `1,3,7-9` and `1-100:10`, in order. Raises: ValueError."""
+    if "%" in text:
+        raise ValueError("how many run at a time a group says: jobctl groups add G --workers N")
+    found = sorted(span for piece in text.split(",") for span in _indexes(piece.strip(), text))
+    merged: list[tuple[int, int]] = []
+    for first, last in found:
+        if merged and first <= merged[-1][1]:
+            raise ValueError(f"index {first} comes twice in {text!r}")
+        if merged and first == merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _indexes(piece: str, text: str) -> list[tuple[int, int]]:
+    match = _ARRAY_PATTERN.fullmatch(piece)
+    if not match:
+        raise ValueError(f"{text!r} are no indexes; write 1-10, 1,3,7-9 or 1-100:10")
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+    if not (first <= last < 2**31 and step):
+        raise ValueError(f"{piece!r} is no range of indexes; the lower one comes first")
+    if (last - first) // step >= MAX_ARRAY:
+        raise ValueError(f"{piece!r} are more than {MAX_ARRAY:,} indexes")
+    if step == 1:
+        return [(first, last)]
+    return [(index, index) for index in range(first, last + 1, step)]
+
+
+def parse_time_limit(text: str) -> float:
+    """A duration that is longer than nothing. Raises: ValueError."""
+    seconds = durations.parse(text)
+    if not seconds:
+        raise ValueError("a time limit is longer than nothing; leave it out for none")
+    return seconds
+
+
+def or_none(parse: Callable[[str], R], nothing: R) -> Callable[[str], R]:
+    """The same parser, but `none` and an empty word clear what was there."""
+
+    def parsed(text: str) -> R:
+        return nothing if text.strip().lower() in ("", "none") else parse(text)
+
+    return parsed
+
+
+def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
+    """Inclusive ranges of `7`, `3-9` and `1,4,8-10`; each once. Raises: ValueError."""
+    found: dict[tuple[int, int], None] = {}
+    for word in words:
+        for piece in word.split(","):
+            found[_range_of(piece.strip(), word)] = None
+    return list(found)
+
+
+def _range_of(piece: str, word: str) -> tuple[int, int]:
+    match = _SELECTOR_PATTERN.fullmatch(piece)
+    if not match:
+        raise ValueError(f"{word!r} selects no jobs; write 7, 3-9 or 1,4,8-10")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= MAX_ID:
+        raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
+    return first, last
+
+
+class Word(click.ParamType[Any]):
+    """A parameter type made of a parser that raises ValueError."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Number(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            bounds = f"from {self.min} on" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value!r} is no number {bounds}", param, ctx)
+
+
+def _parse_id(text: str) -> int:
+    (found, *more) = parse_ids([text])
+    if more or found[0] != found[1]:
+        raise ValueError(f"{text!r} is more than one job")
+    return found[0]
+
+
+DURATION = Word("duration", durations.parse)
+PRIORITY = Word("priority", parse_priority)
+STATES = Word("states", parse_states)
+SIGNAL = Word("signal", signal_number)
+PERCENT = Word("percent", parse_percent)
+JOB = Word("id", _parse_id)
+GROUP = Word("name", parse_group)
+SHARE = Word("workers", parse_share)
+
+
+def once(ctx: click.Context, param: click.Parameter, values: Sequence[R]) -> R | None:
+    """The value of an option that narrows: the first of two would not count, and nobody hear of it.
+
+    For an option that is `multiple`. Raises: click.UsageError.
+    """
+    if len(values) > 1:
+        raise click.UsageError(f"{param.opts[-1]} is there twice, and can only be meant once", ctx)
+    return values[0] if values else None
+
+
+dry_run = click.option("--dry-run", is_flag=True, help="Only print the ids that it would act on.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,188 @@
+"""Which jobs a command is for: its words and the filters, the same ones everywhere."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, Final, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse_states, parse_tag
+from jobctl.parsing.times import parse_since
+from jobd.contract.models import MAX_NAME, Selector, State
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _separated(parse: Callable[[str], R]) -> Callable[[str], list[R]]:
+    return lambda text: [parse(word.strip()) for word in text.split(",")]
+
+
+def _parse_pattern(text: str) -> str:
+    if not text or len(text) > MAX_NAME:
+        raise ValueError(f"a pattern has 1 to {MAX_NAME} characters, for example 'train*'")
+    return text
+
+
+class _Filter(msgspec.Struct, frozen=True):
+    """An option, and the field of `Selector` that it fills."""
+
+    field: str
+    name: str
+    kind: Word
+    metavar: str
+    help: str
+    several: bool = True
+
+    def option(self) -> Callable[[Any], Any]:
+        return click.option(
+            self.name,
+            f"only_{self.field}",
+            type=self.kind,
+            multiple=True,
+            callback=None if self.several else once,
+            metavar=self.metavar,
+            help=self.help,
+        )
+
+
+FILTERS: Final = (
+    _Filter(
+        "states",
+        "--state",
+        Word("states", parse_states),
+        "STATE,...",
+        "Only in one of these states.",
+    ),
+    _Filter(
+        "groups",
+        "--group",
+        Word("groups", _separated(parse_group)),
+        "G,...",
+        "Only of these groups.",
+    ),
+    _Filter(
+        "tags",
+        "--tag",
+        Word("tags", _separated(parse_tag)),
+        "TAG,...",
+        "Only with one of these tags.",
+    ),
+    _Filter(
+        "name",
+        "--name",
+        Word("pattern", _parse_pattern),
+        "GLOB",
+        "Only with such a name: 'train*'.",
+        several=False,
+    ),
+    _Filter(
+        "since",
+        "--since",
+        Word("time", parse_since),
+        "D",
+        "Only submitted in the last D (2h), or since a time (18:00, 2026-12-24T18:00).",
+        several=False,
+    ),
+)
+"""In the order of `--help`. Values of one are alternatives; different ones all have to hold."""
+
+
+def choose(
+    words: Sequence[str], filters: dict[str, Any], *, everything: bool = False
+) -> Selector | None:
+    """What the words and filters (fields of `Selector`) select; None where `-` gave nothing.
+
+    Raises: click.UsageError.
+    """
+    named = [piece for word in words for piece in (_stdin_words() if word == "-" else [word])]
+    if words and not named:
+        return None
+    try:
+        ids = parse_ids(named)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if ids and everything:
+        raise click.UsageError("--all and single jobs exclude each other")
+    return Selector(ids=ids, all=everything, **filters)
+
+
+def _stdin_words() -> list[str]:
+    return sys.stdin.read().replace(",", " ").split()
+
+
+def narrowed(selector: Selector, states: Iterable[State]) -> Selector:
+    """Only those in `states`, unless states or jobs were written.
+
+    What was named one by one stays, so that it is told what is wrong with it.
+    """
+    if selector.states or selector.ids:
+        return selector
+    return msgspec.structs.replace(selector, states=list(states))
+
+
+def only(selector: Selector | None, option: str, states: Sequence[State]) -> Selector | None:
+    """Of what is selected those in `states`: what an option such as `--failed` is short for.
+
+    Raises: click.UsageError (`--state` leaves none of them: an empty list would mean all).
+    """
+    if selector is None:
+        return None
+    left = [state for state in selector.states or states if state in states]
+    if not left:
+        written = ",".join(selector.states)
+        raise click.UsageError(f"{option} and --state {written} exclude each other: no job is both")
+    return msgspec.structs.replace(selector, states=left)
+
+
+def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:
+    """Nothing changes everything because nothing was named. Raises: click.UsageError."""
+    if selector is not None and not selector.named:
+        filters = ", ".join(found.name for found in FILTERS)
+        raise click.UsageError(f"name jobs (7, 3-9, -), or write {instead} or a filter ({filters})")
+    return selector
+
+
+def selects(
+    *, all_option: bool = False, without: str = ""
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command `selector` from its words, the filters and, where it changes, `--all`.
+
+    `without`: the field of a filter whose option means something else to this command.
+    """
+    filters = [found for found in FILTERS if found.field != without]
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **given: P.kwargs) -> R:
+            words: Any = given.pop("words")
+            everything = bool(given.pop("everything", False))
+            chosen = _taken(filters, given)
+            given["selector"] = choose(words, chosen, everything=everything)
+            return function(*args, **given)
+
+        result: Any = wrapped
+        for found in reversed(filters):
+            result = found.option()(result)
+        if all_option:
+            result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
+        return click.argument("words", nargs=-1, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _taken(filters: Iterable[_Filter], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields that were written; they leave what was given."""
+    found = {}
+    for entry in filters:
+        value = given.pop(f"only_{entry.field}")
+        if entry.several:
+            value = list(dict.fromkeys(chain.from_iterable(value)))
+        if value or value == 0.0:
+            found[entry.field] = value
+    return found

@@ -1,0 +1,245 @@
+"""What `submit` may be asked of a job: one table of options, in the sections of its `--help`.
+
+The command line and the `#JOBCTL` lines of a script are both read with it. An option whose name is
+that of a field of `Options` fills it; only what was written counts, so that what comes from a
+script, from another job or by default can stand in for the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+from msgspec import Struct
+
+from jobctl.parsing.param_types import (
+    DURATION,
+    GROUP,
+    JOB,
+    PRIORITY,
+    Number,
+    Word,
+    parse_array,
+    parse_codes,
+    parse_ids,
+    parse_tag,
+    parse_time_limit,
+)
+from jobctl.parsing.times import parse_at
+from jobctl.submission.environment import input_file, interpreter
+from jobd.contract import sizes
+from jobd.contract.models import MAX_RETRIES, MAX_WORKERS, Options
+
+COMMON: Final = "Common options"
+WHAT: Final = "What runs"
+WHERE: Final = "Where it runs"
+WHEN: Final = "When it starts"
+LONG: Final = "How long and how often"
+TRACK: Final = "Keeping track"
+SECTIONS: Final = (COMMON, WHAT, WHERE, WHEN, LONG, TRACK)
+"""In the order of `--help`."""
+
+
+class Option(click.Option):
+    """One that stands in a section of the help."""
+
+    def __init__(self, *names: str, section: str, **settings: Any) -> None:  # noqa: ANN401 # as click has it
+        super().__init__(names, **settings)
+        self.section = section
+
+
+def _parse_variables(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[bytes, bytes]:
+    del ctx, param
+    found = {}
+    for value in values:
+        key, equals, content = os.fsencode(value).partition(b"=")
+        if not key or not equals:
+            raise click.BadParameter(f"{value!r} is not K=V")
+        found[key] = content
+    return found
+
+
+def _joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
+    del ctx, param
+    return [item for value in values for item in value]
+
+
+_PARENTS: Final[dict[str, Any]] = {
+    "type": Word("selector", lambda text: parse_ids([text])),
+    "multiple": True,
+    "callback": _joined,
+    "metavar": "SELECTOR",
+}
+
+
+def of_job() -> list[Option]:
+    """What may also stand in a `#JOBCTL` line; click wants each command to have its own."""
+    return [
+        Option("-n", "--name", section=COMMON, help="A name to recognise it by."),
+        Option(
+            "-p", "--priority", section=COMMON, type=PRIORITY, metavar="P",
+            help="high, regular (the default), low or an integer; higher first.",
+        ),
+        Option("--after", section=COMMON, **_PARENTS, help="Start when all of these completed."),
+        Option(
+            "--array", section=WHAT, type=Word("indexes", parse_array), metavar="INDEXES",
+            help="Once for each index: 1-10, 1,3,7-9 or 1-100:10; $JOBD_ARRAY_INDEX has it.",
+        ),
+        Option(
+            "--stdin", section=WHAT, type=Word("file", input_file), metavar="FILE",
+            help="Its standard input (default: none).",
+        ),
+        Option(
+            "--shell", section=WHAT, type=Word("program", interpreter), metavar="PATH",
+            help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
+        ),
+        Option("-C", "--cwd", section=WHERE, metavar="DIR", help="In this directory, not here."),
+        Option(
+            "-e", "--env", section=WHERE, multiple=True, metavar="K=V", callback=_parse_variables,
+            help="Set a variable; repeatable.",
+        ),
+        Option(
+            "--clean-env", section=WHERE, is_flag=True,
+            help="Of this environment keep only HOME, LANG, LC_*, LOGNAME, PATH, SHELL, TZ, USER.",
+        ),
+        Option(
+            "--nice", section=WHERE, type=Number(-20, 19), metavar="N",
+            help="Its niceness, 19 the most; below 0 needs the permission.",
+        ),
+        Option(
+            "-g", "--group", section=WHERE, type=GROUP, metavar="G", help="In this group."
+        ),
+        Option(
+            "--slots", section=WHERE, type=Number(1, MAX_WORKERS), metavar="N",
+            help="It takes as much as N workers.",
+        ),
+        Option(
+            "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",
+            help="GPUs for it alone; $CUDA_VISIBLE_DEVICES names them.",
+        ),
+        Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
+        Option("--hold", section=WHEN, is_flag=True, help="Not before jobctl start ID."),
+        Option(
+            "--delay", section=WHEN, type=DURATION, metavar="D", help="Not before so long from now."
+        ),
+        Option(
+            "--at", section=WHEN, type=Word("time", parse_at), metavar="TIME",
+            help="Not before 2026-12-24T18:00, or 18:00 (the next one).",
+        ),
+        Option(
+            "--time-limit", section=LONG, type=Word("duration", parse_time_limit), metavar="D",
+            help="Of each attempt; then it is ended and has failed.",
+        ),
+        Option(
+            "--retries", section=LONG, type=Number(0, MAX_RETRIES), metavar="N",
+            help="Try so often again when it fails.",
+        ),
+        Option(
+            "--retry-delay", section=LONG, type=DURATION, metavar="D",
+            help="Before the first retry (1s); doubles each time.",
+        ),
+        Option(
+            "--retry-on", section=LONG, type=Word("codes", parse_codes), metavar="CODE,...",
+            help="Retry on these exit codes only.",
+        ),
+        Option(
+            "--requeue", section=LONG, is_flag=True,
+            help="Run again if it is interrupted or its end is lost.",
+        ),
+        Option(
+            "-t", "--tag", "tags", section=TRACK, multiple=True, type=Word("tag", parse_tag),
+            metavar="TAG", help="A word to select it by; repeatable.",
+        ),
+        Option(
+            "--key", section=TRACK, metavar="TEXT",
+            help="The same key and command again give the same job.",
+        ),
+        Option(
+            "--progress", section=TRACK, metavar="auto|none|REGEX",
+            help="Read it off the output: as tools print it (the default), not at all, or where"
+            " one group of REGEX finds a percentage, or two find n and m.",
+        ),
+        Option(
+            "--max-output", section=TRACK, type=Word("size", sizes.parse), metavar="SIZE",
+            help="Keep so much of each attempt's output (50MB): its begin and its end, half each;"
+            " 0: all.",
+        ),
+    ]  # fmt: skip
+
+
+def of_submit() -> list[Option]:
+    """All others but `--json`."""
+    return [
+        Option("-w", "--wait", section=COMMON, is_flag=True,
+            help="Show its output, exit with its exit code."),
+        Option("--file", section=COMMON, metavar="FILE",
+            help="One shell line a job; - is stdin. All or none."),
+        Option("-c", "line", section=WHAT, metavar="LINE", help="A shell line (sh -c)."),
+        Option("--script", section=WHAT, metavar="FILE",
+            help="A copy of FILE as it is now; the words behind are its arguments."),
+        Option("--manifest", section=WHAT, metavar="FILE",
+            help="Jobs that wait for each other; see above."),
+        Option("--like", section=WHAT, type=JOB, metavar="ID",
+            help="The command, directory and options of this job, where nothing else is said."),
+        Option("--stop-on-interrupt", section=TRACK, is_flag=True,
+            help="With --wait: Ctrl-C stops the job."),
+    ]  # fmt: skip
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What was written of a job, in one place."""
+
+    options: dict[str, Any] = {}
+    """Fields of `Options`."""
+    cwd: str | None = None
+    variables: dict[bytes, bytes] = {}
+    clean: bool = False
+    array: list[tuple[int, int]] = []
+
+    def over(self, below: Asked) -> Asked:
+        """What stands here wins over what stands below; variables add up."""
+        hidden = {"at", "delay"} if {"at", "delay"} & set(self.options) else set()
+        kept = {field: value for field, value in below.options.items() if field not in hidden}
+        return Asked(
+            options={**kept, **self.options},
+            cwd=below.cwd if self.cwd is None else self.cwd,
+            variables={**below.variables, **self.variables},
+            clean=self.clean or below.clean,
+            array=self.array or below.array,
+        )
+
+
+def asked(ctx: click.Context) -> Asked:
+    """What was written on the command line that this context has parsed."""
+    given = {name: value for name, value in ctx.params.items() if is_written(ctx, name)}
+    return Asked(
+        options={
+            field: _plain(given[field]) for field in Options.__struct_fields__ if field in given
+        },
+        cwd=given.get("cwd"),
+        variables=given.get("env", {}),
+        clean=given.get("clean_env", False),
+        array=given.get("array", []),
+    )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 # whatever the option is
+    return list(value) if isinstance(value, tuple) else value
+
+
+def is_written(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def parse(words: Sequence[str]) -> Asked:
+    """The options of a `#JOBCTL` line. Raises: click.UsageError."""
+    command = click.Command(
+        "#JOBCTL", params=list[click.Parameter](of_job()), add_help_option=False
+    )
+    with command.make_context("#JOBCTL", list(words)) as ctx:
+        return asked(ctx)

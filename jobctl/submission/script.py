@@ -1,0 +1,67 @@
+"""`submit --script`: a copy of the file, and the `#JOBCTL` lines at its head."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Final
+
+import click
+
+from jobctl.submission import job_options as joboptions
+from jobctl.submission.job_options import Asked
+from jobctl.usage import said
+from jobd.contract.errors import JobdError
+from jobd.contract.models import MAX_SCRIPT, Command
+
+MARK: Final = b"#JOBCTL"
+
+
+def read(file: str, arguments: Sequence[bytes]) -> tuple[Command, Asked]:
+    """The command that runs a copy of it, and what the script asks for itself.
+
+    Raises: JobdError (unreadable, empty, too large), click.UsageError (a wrong `#JOBCTL` line).
+    """
+    try:
+        with click.open_file(file, "rb") as stream:
+            content: bytes = stream.read(MAX_SCRIPT + 1)
+    except OSError as error:
+        raise JobdError(f"cannot read {file}: {error.strerror}") from error
+    if not content.strip():
+        raise JobdError(f"{file}: it is empty, nothing submitted")
+    if len(content) > MAX_SCRIPT:
+        raise JobdError(
+            f"{file}: larger than {MAX_SCRIPT >> 10:,} KiB; submit it as a command instead: "
+            f"jobctl submit -- {shlex.quote(file)}"
+        )
+    name = b"stdin" if file == "-" else os.fsencode(file)
+    return Command(argv=[name, *arguments], script=content), _asked(file, content)
+
+
+def _asked(file: str, content: bytes) -> Asked:
+    """Later lines win over earlier ones."""
+    found = [_parse(file, number, text) for number, text in _marked(content)]
+    return reduce(lambda below, above: above.over(below), found, Asked())
+
+
+def _marked(content: bytes) -> Iterator[tuple[int, str]]:
+    """What stands behind the mark, up to the first line that is neither blank nor a comment."""
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        line = raw.strip()
+        if line and not line.startswith(b"#"):
+            return
+        word, *rest = line.split(None, 1) or [b""]
+        if word == MARK:
+            yield number, os.fsdecode(b"".join(rest))
+
+
+def _parse(file: str, number: int, text: str) -> Asked:
+    where = f"{file}, line {number}"
+    try:
+        return joboptions.parse(shlex.split(text, comments=True))
+    except ValueError as error:
+        raise click.UsageError(f"{where}: {str(error).lower()}") from error
+    except click.UsageError as error:
+        raise click.UsageError(f"{where}: {said(error)}") from error

@@ -1,0 +1,229 @@
+"""Repeated requests as one thing: pages to the end, output as it grows, until it is done.
+
+Each round is a short call with a cursor, so all of them go on after the daemon restarts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from jobd.client.client import Client
+from jobd.contract.errors import NotFound
+from jobd.contract.models import (
+    FINISHED,
+    EventPage,
+    Events,
+    List,
+    Output,
+    Page,
+    Piece,
+    Selector,
+    State,
+    Wait,
+    Waited,
+)
+from jobd.contract.wire import MAX_WAIT
+
+UNFINISHED = [state for state in State if state not in FINISHED]
+
+
+def pages(client: Client, request: List) -> Iterator[Page]:
+    """Every page of a list; its limits are those of the whole.
+
+    Jobs move while one page after the other is asked for. None is given twice, and a job that
+    slipped from what was still to come into what was past comes at the end.
+    """
+    page = client.list(request)
+    yield page
+    if page.next is None:
+        return
+    began, moves, seen = page.seq, page.moves, {job.id for job in page.jobs}
+    rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
+    for page in rest:  # the last one says up to which event it is true
+        yield page
+    limits = (request.running, request.pending, request.finished, request.limit)
+    if began is None or page.seq is None or limits != (None,) * len(limits):
+        return
+    moved = _moved(client, request.selector, began, page.seq) - seen
+    if moved:
+        selector = msgspec.structs.replace(request.selector, ids=ranges(moved), all=False)
+        yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
+    if page.moves != moves:
+        # Its time has come, or what it waited for has: it stands further in front.
+        yield from _unseen(client, msgspec.structs.replace(request, running=0, finished=0), seen)
+
+
+def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
+    """Its pages, with those of the jobs alone that were not seen before."""
+    cursor = request.cursor
+    while True:
+        page = client.list(msgspec.structs.replace(request, cursor=cursor))
+        jobs = [job for job in page.jobs if job.id not in seen]
+        seen.update(job.id for job in jobs)
+        # What is gone by now was there when it was asked for.
+        yield msgspec.structs.replace(page, jobs=jobs, missing=[])
+        if (cursor := page.next) is None:
+            return
+
+
+def _moved(client: Client, selector: Selector, after: int, until: int) -> set[int]:
+    """All that something has happened to between these two events."""
+    found: set[int] = set()
+    request = Events(selector=Selector(ids=selector.ids), after=after)
+    while after < until and (page := client.events(request)).events:
+        found.update(event.job for event in page.events if event.job is not None)
+        after = page.next
+        request = msgspec.structs.replace(request, after=after)
+    return found
+
+
+def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:
+    """The ids of what is selected just now, and the single ones that do not exist."""
+    found: list[int] = []
+    missing: set[int] = set()
+    for page in pages(client, List(selector=selector)):
+        found += [job.id for job in page.jobs]
+        missing.update(page.missing)
+    return sorted(found), sorted(missing)
+
+
+def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """`[1, 2, 3, 7]` is `[(1, 3), (7, 7)]`."""
+    found: list[tuple[int, int]] = []
+    for job in sorted(ids):
+        if found and job <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], job)
+        else:
+            found.append((job, job))
+    return found
+
+
+def settled(client: Client, selector: Selector) -> Selector | None:
+    """A selector that goes on meaning the same jobs while their states change.
+
+    `--all` means what has not finished now, a filter what it matches now.
+    None: that is nothing.
+    """
+    if not selector.all and not selector.filtered:
+        return selector
+    now = client.wait(Wait(selector=selector, wait=0))
+    chosen = [*now.ids, *((job, job) for job in now.missing)]
+    return Selector(ids=chosen) if chosen else None
+
+
+def until_finished(
+    client: Client,
+    selector: Selector,
+    *,
+    any_of: bool = False,
+    timeout: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Waited:
+    """Wait for the jobs; `done` is False only where `timeout` (seconds) ran out."""
+    deadline = None if timeout is None else clock() + timeout
+    while True:
+        left = MAX_WAIT if deadline is None else max(0.0, deadline - clock())
+        waited = client.wait(Wait(selector=selector, any=any_of, wait=min(MAX_WAIT, left)))
+        if waited.done or (deadline is not None and clock() >= deadline):
+            return waited
+
+
+def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
+    """Pieces from `request.offset` or its tail on; `follow` goes on until the attempt ends."""
+    wait = MAX_WAIT if follow else 0.0
+    # What is written while one waits belongs behind the tail, not into it.
+    request = msgspec.structs.replace(request, wait=0.0 if request.tail is not None else wait)
+    while True:
+        piece = client.output(request)
+        yield piece
+        if piece.ended or not (piece.data or follow):
+            return
+        started = piece.state is not State.PENDING
+        request = msgspec.structs.replace(
+            request,
+            id=piece.id,
+            # From its start on the same attempt, whatever happens to the job.
+            attempt=piece.attempt if started else request.attempt,
+            offset=piece.behind,
+            tail=None,
+            wait=wait,
+        )
+
+
+def all_output(client: Client, job: int) -> Iterator[Piece]:
+    """The output of every attempt, in order and whole, until the job has finished.
+
+    An attempt is asked for by its number: "the latest" may be over before anybody asks for it.
+    """
+    attempt = 0
+    while (latest := _started_after(client, job, attempt)) is not None:
+        while attempt < latest:
+            attempt += 1
+            try:
+                yield from output(client, Output(id=job, attempt=attempt), follow=True)
+            except NotFound:
+                latest = client.show(job).job.attempt
+                # Taken back before its process came to be: the number comes again. Otherwise
+                # only its output is gone.
+                attempt = min(attempt, latest)
+
+
+def _started_after(client: Client, job: int, attempt: int) -> int | None:
+    """Wait until there is a later attempt: the latest one. None: the job finished without."""
+    chosen = Selector(ids=[(job, job)])
+    # The cursor first: what changes behind this look wakes us.
+    after = client.events(Events(after=None)).next
+    while True:
+        found = client.show(job).job
+        if found.attempt > attempt:
+            return found.attempt
+        if found.state in FINISHED:
+            return None
+        after = client.events(Events(selector=chosen, after=after, wait=MAX_WAIT)).next
+
+
+def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:
+    """Pages of events behind `after`, until all that is selected has finished."""
+    wait = 0.0
+    while True:
+        page = client.events(Events(selector=selector, after=after, wait=wait))
+        after = page.next
+        yield page
+        if not page.unfinished and not page.events:
+            return
+        # What finished last may have been counted before its event was read.
+        wait = MAX_WAIT if page.unfinished else 0.0
+
+
+def history(client: Client, selector: Selector, after: int, *, follow: bool) -> Iterator[EventPage]:
+    """Pages of events behind `after`, up to the newest one, or with `follow` without end."""
+    wait = MAX_WAIT if follow else 0.0
+    while True:
+        page = client.events(Events(selector=selector, after=after, wait=wait))
+        yield page
+        if not page.events and not follow:
+            return
+        after = page.next
+
+
+def before_last(client: Client, selector: Selector, count: int) -> int:
+    """Behind which event the last `count` ones begin. Those of single jobs are all read."""
+    newest = client.events(Events(after=None)).next
+    if not selector.ids:
+        return max(0, newest - count)
+    if count == 0:
+        return newest
+    last: deque[int] = deque(maxlen=count)
+    for page in history(client, selector, 0, follow=False):
+        last.extend(event.seq for event in page.events)
+    return last[0] - 1 if last else newest
+
+
+def existing(client: Client, selector: Selector) -> Selector | None:
+    """The same without the ids that do not exist; None if nothing is left."""
+    ids, _ = ids_of(client, selector)
+    return Selector(ids=ranges(ids)) if ids else None

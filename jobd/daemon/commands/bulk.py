@@ -1,0 +1,226 @@
+"""A change of many jobs, in slices: others get their turn in between."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from jobd.contract.errors import BadRequest, StoreFailed
+from jobd.contract.models import Acted, Note, Selector, State
+from jobd.contract.wording import counted, listed
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.store.reader import Reader
+from jobd.store.records import Filter
+from jobd.store.store import Look, Store
+from jobd.store.writer import NOTHING_CHANGED
+
+SLICE: Final = 500
+"""Jobs in one transaction of a mass change."""
+_NOTES: Final = 250_000
+"""Jobs that one answer tells what was so already, or could not be done."""
+_PATIENCE_S: Final = 15.0
+"""Seconds after which a client hears that there is more, long before it takes us for dead."""
+
+
+class Chosen:
+    """All jobs that a mass change is about, in order of id; a million of them cost no set."""
+
+    def __init__(self, ids: Sequence[int] = ()) -> None:
+        self._ids = ids
+        self.awaited: dict[int, list[int]] = {}
+        """Of those that were looked at: who waits for it and is to stay."""
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, job: int) -> bool:
+        place = bisect_left(self._ids, job)
+        return place < len(self._ids) and self._ids[place] == job
+
+
+class Tally:
+    """What a mass change did, job by job."""
+
+    def __init__(self, chosen: Chosen | None = None, since: int | None = None) -> None:
+        self.chosen = chosen or Chosen()
+        """All that are changed, this slice and the others."""
+        self.since = since
+        """The last event before the first slice."""
+        self.withdrawn: list[int] = []
+        """Pending jobs of the slice that are stopped together at its end."""
+        self.done: list[int] = []
+        self.notices: list[Note] = []
+        self.errors: list[Note] = []
+        self.attempts: dict[int, int] = {}
+
+    def notice(self, job: int, text: str) -> None:
+        self.notices.append(Note(id=job, text=text))
+
+    def error(self, job: int, text: str) -> None:
+        self.errors.append(Note(id=job, text=text))
+
+    def has_moved(self, job: Look) -> None:
+        """It was chosen by its state, and has another one by now."""
+        if job.state.finished:
+            self.has_finished(job)
+        else:
+            self.notice(job.job, f"is {job.state} by now")
+
+    def has_finished(self, job: Look) -> None:
+        """It is too late for what was asked, and nothing is wrong with that."""
+        how = "been stopped" if job.state is State.STOPPED else job.state
+        self.notice(job.job, f"has already {how}")
+
+    def add(self, other: Acted) -> None:
+        self.done += other.done
+        self.notices += other.notices
+        self.errors += other.errors
+        self.attempts |= other.attempts
+        self.since = other.since if self.since is None else self.since
+
+    def acted(self, *, more: bool = False) -> Acted:
+        return Acted(
+            done=self.done, notices=_told(self.notices), errors=_told(self.errors),
+            attempts=self.attempts, more=more, since=self.since,
+        )  # fmt: skip
+
+
+Each = Callable[[Look, Tally], object]
+
+
+class Slices:
+    def __init__(
+        self, store: Store, reader: Reader, selection: Selection, repeats: Repeats
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._selection = selection
+        self._repeats = repeats
+
+    def act(
+        self,
+        selector: Selector,
+        request_id: bytes,
+        each: Each,
+        at_end: Callable[[Tally], object] = lambda _: None,
+        committed: Callable[[list[int]], object] = lambda _: None,
+        *,
+        parents_first: bool = False,
+        as_chosen: bool = True,
+    ) -> Acted:
+        """A change of many jobs in slices; each slice's answer is remembered on its own.
+
+        `each` decides about one job; `at_end` does what a slice of them can do at once;
+        `committed` is told the jobs that were changed, as soon as their slice is on disk.
+        `parents_first`: a job has its turn behind those of them that it waits for.
+        `as_chosen`: one that was chosen by its state and has another by now is passed over; one
+        that another filter does not mean any more always is.
+
+        After some time it answers with what has been done so far, and `more`: asked again under
+        the same request id it goes on behind that.
+        """
+        if not selector.named:
+            raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
+        wanted = filter_of(selector)
+        if not as_chosen:
+            wanted = replace(wanted, states=())
+        tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
+        with self._repeats.one_at_a_time(request_id):
+            number, seen = self._resume(request_id, tally)
+            before = number
+            ids, missing = self._selection.resolve(selector)
+            for job in missing:
+                # Not what the first sending of this request has itself removed.
+                if job not in seen:
+                    tally.error(job, "does not exist")
+            chosen = Chosen(ids)
+            if parents_first:
+                ids = self._selection.parents_first(ids, chosen.__contains__)
+            left = (job for job in ids if job not in seen)
+            for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
+                # Never before something has been done: whoever asks again comes to an end.
+                if more := number > before and bool(request_id) and time.monotonic() > until:
+                    break
+                key = _slice_key(request_id, number)
+                number += 1
+                work = partial(self._slice, piece, chosen, each, at_end, wanted, tally.since)
+                try:
+                    acted = self._repeats.once(key, Acted, work)
+                except StoreFailed as error:
+                    raise _after(tally.done, error) from error
+                committed(acted.done)
+                tally.add(acted)
+        return tally.acted(more=more)
+
+    def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
+        """What an earlier sending of this request has done: slices and their jobs."""
+        seen: set[int] = set()
+        for number in itertools.count() if request_id else ():
+            key = _slice_key(request_id, number)
+            answer = self._reader.answer_to(key)
+            if answer is None:
+                return number, seen
+            known = msgspec.msgpack.decode(answer, type=Acted)
+            tally.add(known)
+            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
+        return 0, seen
+
+    def _slice(
+        self,
+        piece: list[int],
+        chosen: Chosen,
+        each: Each,
+        at_end: Callable[[Tally], object],
+        wanted: Filter,
+        since: int | None,
+    ) -> Acted:
+        tally = Tally(chosen, self._store.last_seq() if since is None else since)
+        looks = self._store.looks(piece)
+        changed = self._changed(piece, wanted)
+        for job in piece:
+            look = looks.get(job)
+            if look is None:
+                tally.error(job, "does not exist")
+            elif wanted.states and look.state not in wanted.states:
+                tally.has_moved(look)
+            elif job in changed:
+                tally.notice(job, "has been changed meanwhile, and is left as it is")
+            else:
+                each(look, tally)
+        at_end(tally)
+        return tally.acted()
+
+    def _changed(self, piece: Sequence[int], wanted: Filter) -> set[int]:
+        """Those that were chosen by a filter which does not mean them any more."""
+        filters = replace(wanted, states=(), held=False)
+        if filters == EVERYTHING:
+            return set()
+        return set(piece) - self._store.matching(piece, filters)
+
+
+def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:
+    """What earlier slices have changed stays so, and is said."""
+    if not done:
+        return error
+    said = f"Before that, {counted(len(done), 'job')} had been changed: {listed(done)}"
+    return type(error)(error.message.replace(NOTHING_CHANGED, said))
+
+
+def _told(notes: list[Note]) -> list[Note]:
+    """An answer has its limit; the last one that is told says how many are not."""
+    if len(notes) <= _NOTES:
+        return notes
+    last, left = notes[_NOTES - 1], len(notes) - _NOTES
+    return [*notes[: _NOTES - 1], Note(id=last.id, text=f"{last.text} (and {left:,} more jobs)")]
+
+
+def _slice_key(request_id: bytes, number: int) -> bytes:
+    return request_id + number.to_bytes(4, "big") if request_id else b""

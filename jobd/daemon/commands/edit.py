@@ -1,0 +1,184 @@
+"""Changing a pending job: what may be another than it was submitted with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
+from jobd.contract.wording import counted
+from jobd.core.ready_queue import Entry
+from jobd.core.transitions import dependency_failed
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
+from jobd.daemon.jobs.state import Books
+from jobd.store.records import Parent, policy_encoder
+from jobd.store.store import Look
+from jobd.system.clock import now_us
+
+Ranges = Sequence[tuple[int, int]]
+_MAX_TEXT: Final = 1000
+"""Characters of a list in the history."""
+
+
+class Editing:
+    def __init__(self, books: Books, repeats: Repeats) -> None:
+        self._repeats = repeats
+        self._ledger = books.ledger
+        self._store = books.store
+        self._dependencies = books.dependencies
+        self._waiting = books.waiting
+
+    def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
+        """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
+        return self._repeats.once(request_id, Acted, lambda: self._edit(request, user))
+
+    def _edit(self, request: Edit, user: str) -> Acted:
+        """In a transaction; all checks come before the first change."""
+        job = self._store.look(request.id)
+        if job is None:
+            raise NotFound(f"job {request.id} does not exist")
+        if job.state is not State.PENDING:
+            raise Refused(f"job {job.job} is {job.state}; only pending jobs can be edited")
+        columns = self._columns(request, job)
+        parents = self._parents(request, job)
+        if not columns and parents is None:
+            raise BadRequest("nothing to change; see: jobctl edit --help")
+        self._waiting.leave(job)
+        if columns:
+            self._store.edited(job.job, columns)
+        if parents is not None:
+            self._dependencies.forget(job.job)
+            self._dependencies.add([job.job], parents)
+            unmet = sum(not parent.met for parent in parents)
+            self._store.edited(job.job, {"parents": len(parents), "unmet": unmet})
+        self._enter_again(job.job)
+        data = {
+            name: _plain(value)
+            for name, value in msgspec.structs.asdict(request).items()
+            if name != "id" and value is not UNSET
+        }
+        self._store.event(job.job, "edited", user, now_us(), msgspec.json.encode(data))
+        return Acted(done=[job.job])
+
+    def _enter_again(self, job: int) -> None:
+        """As another kind of job, perhaps, and perhaps with other things to wait for."""
+        fresh = self._store.look(job)
+        assert fresh is not None
+        # Nothing that memory knows of it is true any more: its time, too, has to be noted.
+        unknown = replace(fresh, reason=None, due=None)
+        self._waiting.change(unknown, due=fresh.due or 0)
+
+    def _columns(self, request: Edit, job: Look) -> dict[str, object]:
+        columns: dict[str, object] = {}
+        if request.name is not UNSET:
+            check_text("--name", request.name)
+            columns["name"] = request.name
+        if request.tags is not UNSET:
+            check_tags(request.tags)
+            tags = list(dict.fromkeys(request.tags))
+            columns["tags"] = msgspec.json.encode(tags).decode() if tags else None
+        if request.priority is not UNSET:
+            columns["priority"] = request.priority
+        if request.group is not UNSET:
+            self._check_group(request.group, job.entry)
+            columns["group_name"] = request.group
+        return columns | self._times(request) | self._policy(request, job)
+
+    def _check_group(self, group: str, entry: Entry) -> None:
+        share = self._ledger.groups.get(group)
+        if share is None:
+            raise BadRequest(f"--group: there is no group {group!r}; see: jobctl groups")
+        if share.workers is not None and 1 < entry.slots > share.workers:
+            raise BadRequest(
+                f"--group: {group} has {counted(share.workers, 'worker')}, "
+                f"and job {entry.id} needs {entry.slots} slots"
+            )
+
+    def _times(self, request: Edit) -> dict[str, object]:
+        at, delay = _given(request.at), _given(request.delay)
+        if at is not None and delay is not None:
+            raise BadRequest("--at and --delay exclude each other")
+        if at is None and delay is None:
+            return {}
+        check_at(at, now_us())
+        return {"due": due_of(at, delay, now_us()), "due_fixed": at is not None}
+
+    def _policy(self, request: Edit, job: Look) -> dict[str, object]:
+        before = self._store.policy_of(job.job)
+        changed = {
+            name: value
+            for name in ("time_limit", "retries", "retry_delay", "retry_on")
+            if (value := getattr(request, name)) is not UNSET
+        }
+        if not changed:
+            return {}
+        if "time_limit" in changed:
+            changed["time_limit"] = changed["time_limit"] or None
+        if "retry_on" in changed:
+            changed["retry_on"] = tuple(changed["retry_on"])
+        return {"policy": policy_encoder.encode(replace(before, **changed))}
+
+    def _parents(self, request: Edit, job: Look) -> list[Parent] | None:
+        """All that it is to wait for; None: as it was."""
+        if request.after is UNSET and request.after_any is UNSET:
+            return None
+        options = (("--after-any", request.after_any, True), ("--after", request.after, False))
+        # What stays first: for a job that is among both, what was asked for now counts.
+        wanted = {
+            parent.job: parent.finished
+            for parent in self._dependencies.of(job.job)
+            if any(given is UNSET and parent.finished is finished for _, given, finished in options)
+        }
+        for option, given, finished in options:
+            if given is not UNSET:
+                wanted |= dict.fromkeys(self._jobs_in(option, given, job.job), finished)
+        way = self._dependencies.leads_to(job.job, list(wanted))
+        if way is not None:
+            circle = " → ".join(map(str, [job.job, *reversed(way)]))
+            option = "--after-any" if wanted[way[-1]] else "--after"
+            raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
+        return [
+            parent for one, finished in wanted.items() for parent in self._parent(one, finished)
+        ]
+
+    def _jobs_in(self, option: str, ranges: Ranges, child: int) -> list[int]:
+        found: list[int] = []
+        for first, last in ranges:
+            jobs = [one for one, _ in self._dependencies.states(first, last, MAX_PARENTS + 1)]
+            if not jobs:
+                what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
+                raise BadRequest(f"{option}: {what} not exist")
+            if jobs == [child]:
+                raise BadRequest(f"{option}: job {child} cannot wait for itself")
+            found += (one for one in jobs if one != child)
+        if len(found) > MAX_PARENTS:
+            raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
+        return found
+
+    def _parent(self, job: int, finished: bool) -> list[Parent]:  # noqa: FBT001 - as it is stored
+        """Raises: BadRequest (it has failed: nobody can wait for its completion)."""
+        found = []
+        for _, state in self._dependencies.states(job, job, 1):
+            met = state is State.COMPLETED or (finished and state.finished)
+            if state.finished and not met:
+                raise BadRequest(f"--after: {dependency_failed(job)}; jobctl restart {job} first")
+            found.append(Parent(job, finished, met))
+        return found
+
+
+def _given(value: float | msgspec.UnsetType) -> float | None:
+    return None if value is UNSET else value
+
+
+def _plain(value: object) -> object:
+    """What the data of an event may hold: no lists, and nothing that makes a history heavy."""
+    if not isinstance(value, list | tuple):
+        return value
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _MAX_TEXT else f"{len(value):,} of them"

@@ -1,0 +1,164 @@
+"""A graph of new jobs that wait for each other: all of it, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from jobd.contract.errors import BadRequest
+from jobd.contract.models import Graph, Node, Submitted
+from jobd.core.cycles import circle
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.jobs.admission import PIECE, Link, Newcomers
+from jobd.daemon.jobs.specs import check_argv, check_cwd, check_environment, check_options, spec_of
+from jobd.daemon.jobs.state import Books
+from jobd.store.records import Parent
+from jobd.store.writer import Writer
+from jobd.system.clock import now_us
+
+T = TypeVar("T")
+
+
+class Graphs:
+    def __init__(
+        self, newcomers: Newcomers, books: Books, writer: Writer, repeats: Repeats
+    ) -> None:
+        self._newcomers = newcomers
+        self._store = books.store
+        self._dependencies = books.dependencies
+        self._dependants = books.dependants
+        self._writer = writer
+        self._repeats = repeats
+
+    def submit(self, request: Graph, user: str, request_id: bytes) -> Submitted:
+        """Raises: BadRequest (names the node and the field), ShuttingDown, StoreFailed."""
+        check_graph(request)
+        with self._repeats.one_at_a_time(request_id):
+            known, graph = self._writer.call(lambda: self._begin(request, request_id))
+            if known is not None or graph is None:
+                assert known is not None
+                return known
+            with self._newcomers.whole(graph.first):
+                for at in range(0, len(request.nodes), PIECE):
+                    self._writer.call(
+                        lambda at=at: self._write_nodes(request, graph, at, user)  # type: ignore[misc]
+                    )
+                return self._repeats.once(
+                    request_id, Submitted, lambda: self._reveal(request, graph)
+                )
+
+    def _begin(self, request: Graph, request_id: bytes) -> tuple[Submitted | None, _Graph | None]:
+        known = self._repeats.answered(request_id, Submitted)
+        if known is not None:
+            return known, None
+        links = [
+            _of_node(place, lambda node=node: self._check_node(node))  # type: ignore[misc]
+            for place, node in enumerate(request.nodes)
+        ]
+        count = len(request.nodes)
+        first, environment = self._newcomers.reserve(count, request.environment)
+        self._store.stage(first, first + count - 1, environment)
+        return None, _Graph(first, count, environment, links)
+
+    def _check_node(self, node: Node) -> tuple[Link, ...]:
+        self._newcomers.check_place(node.options)
+        self._check_key(node)
+        return self._newcomers.links_of(node.options)
+
+    def _check_key(self, node: Node) -> None:
+        key = node.options.key
+        found = None if key is None else self._store.by_key(key)
+        if found is not None:
+            raise BadRequest(
+                f"--key: {key!r} is that of job {found[0]} already, and a graph has new jobs; "
+                f"take another key, or remove that job: jobctl rm {found[0]}"
+            )
+
+    def _write_nodes(self, request: Graph, graph: _Graph, at: int, user: str) -> None:
+        now, places = now_us(), range(at, min(at + PIECE, graph.count))
+        for place in places:
+            # Another may have taken it since the graph was begun.
+            _of_node(place, lambda node=request.nodes[place]: self._check_key(node))  # type: ignore[misc]
+        for place in places:
+            node, job = request.nodes[place], graph.first + place
+            environment = graph.environment
+            if node.variables:
+                # Counted for all of the graph at its beginning: this one uses another.
+                self._store.leave_environment(environment)
+                environment = self._store.use_environment(
+                    {**request.environment, **node.variables}, 1
+                )
+            inside = dict.fromkeys(node.parents_any, True) | dict.fromkeys(node.parents, False)
+            parents = self._newcomers.parents(graph.links[place])
+            parents += [
+                Parent(graph.first + parent, finished, met=False, failed=False)
+                for parent, finished in inside.items()
+            ]
+            terms = self._newcomers.terms(node.options, user, environment, parents, now)
+            spec = spec_of(node.command, node.options, cwd=node.cwd, umask=request.umask)
+            self._store.insert_jobs(job, [spec], terms, now)
+            self._dependencies.add([job], parents)
+            self._store.submitted_events(job, 1, user, now)
+            self._newcomers.note_failed(job, 1, terms, now)
+
+    def _reveal(self, request: Graph, graph: _Graph) -> Submitted:
+        for group in {node.options.group for node in request.nodes}:
+            self._newcomers.share_of(
+                group
+            )  # it may have been removed before its first job was written
+        last = graph.first + graph.count - 1
+        self._store.unstage(graph.first)
+        self._newcomers.show_each(graph.first, last)
+        for job in self._store.failed_in(graph.first, last):
+            # One of those that it waited for had failed before; the rest of the graph hears it.
+            self._dependants.changed(job)
+        return self._newcomers.submitted(graph.first, last)
+
+
+class _Graph(Struct, frozen=True):
+    """A graph that has begun to be written."""
+
+    first: int
+    count: int
+    environment: int
+    links: Sequence[tuple[Link, ...]]
+    """Of each node: the jobs outside the graph that it waits for."""
+
+
+def _of_node(place: int, action: Callable[[], T]) -> T:
+    """Errors say which node they are about."""
+    try:
+        return action()
+    except BadRequest as error:
+        raise BadRequest(f"job {place + 1} of the graph: {error.message}") from None
+
+
+def check_graph(request: Graph) -> None:
+    """Raises: BadRequest, naming node and field."""
+    count = len(request.nodes)
+    for place, node in enumerate(request.nodes):
+        _of_node(place, lambda node=node: _check_node_alone(node, count))  # type: ignore[misc]
+    taken: dict[str, int] = {}
+    for place, node in enumerate(request.nodes):
+        key = node.options.key
+        if key is not None and (other := taken.setdefault(key, place)) != place:
+            raise BadRequest(
+                f"job {place + 1} of the graph: --key: {key!r} is that of job {other + 1}, too"
+            )
+    check_environment(request.environment)
+    round_about = circle([[*node.parents, *node.parents_any] for node in request.nodes])
+    if round_about is not None:
+        way = " → ".join(str(place + 1) for place in [*round_about, round_about[0]])
+        raise BadRequest(f"the jobs of the graph wait for each other in a circle: {way}")
+
+
+def _check_node_alone(node: Node, count: int) -> None:
+    check_options(node.options)
+    check_cwd(node.cwd)
+    check_argv(node.command.argv, shell=node.command.shell)
+    check_environment(node.variables)
+    for parent in (*node.parents, *node.parents_any):
+        if parent >= count:
+            raise BadRequest(f"parents: there is no place {parent}")

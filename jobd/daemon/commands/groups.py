@@ -1,0 +1,110 @@
+"""Who may have how many workers: all of them together, and each group."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.models import (
+    DEFAULT_GROUP,
+    Groups,
+    GroupShare,
+    GroupsReply,
+    Workers,
+    WorkersReply,
+)
+from jobd.contract.wording import NAMED, listed
+from jobd.core.ledger import Share
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.jobs.state import Books
+from jobd.system.clock import now_us
+
+
+class Shares:
+    def __init__(self, books: Books, repeats: Repeats) -> None:
+        self._ledger = books.ledger
+        self._store = books.store
+        self._repeats = repeats
+
+    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
+        return self._repeats.once(request_id, WorkersReply, lambda: self._workers(request, user))
+
+    def _workers(self, request: Workers, user: str) -> WorkersReply:
+        ledger = self._ledger
+        if request.workers is not None and request.workers != ledger.workers:
+            ledger.set_workers(request.workers)
+            self._store.setting("workers", str(request.workers))
+            self._note_workers(user, {"workers": request.workers})
+        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
+
+    def groups(self, request: Groups, user: str, request_id: bytes) -> GroupsReply:
+        """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
+        if request.action == "list":
+            return self._list()
+        if request.name is None:
+            raise BadRequest("name the group")
+        return self._repeats.once(
+            request_id, GroupsReply, lambda: self._change_group(request, user)
+        )
+
+    def _change_group(self, request: Groups, user: str) -> GroupsReply:
+        name, known = request.name, request.name in self._ledger.groups
+        assert name is not None
+        if request.action == "rm":
+            self._remove_group(name, user)
+        elif request.action == "add" and known:
+            raise Refused(f"group {name} is there already; jobctl groups set {name} --workers N")
+        else:
+            share = Share() if request.action == "add" else self._share(name)
+            self._put_group(name, msgspec.structs.replace(share, workers=request.workers))
+            self._note_workers(user, {"group": name, "workers": request.workers})
+        return self._list()
+
+    def _remove_group(self, name: str, user: str) -> None:
+        self._share(name)
+        if name == DEFAULT_GROUP:
+            raise Refused(f"group {name} always stays: jobs without --group are in it")
+        jobs = self._store.unfinished_in(name, NAMED + 1)
+        if jobs:
+            raise Refused(
+                f"group {name} is not empty ({listed(jobs)}); move them: jobctl edit ID --group G"
+            )
+        self._store.remove_group(name)
+        self._ledger.set_group(name, None)
+        self._note_workers(user, {"group": name, "removed": True})
+
+    def pause(self, name: str, user: str, *, paused: bool) -> None:
+        """In a transaction: nothing of the group starts any more, or does again."""
+        share = self._share(name)
+        if share.paused != paused:
+            self._put_group(name, msgspec.structs.replace(share, paused=paused))
+            verb = "paused" if paused else "resumed"
+            self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
+
+    def _share(self, name: str) -> Share:
+        share = self._ledger.groups.get(name)
+        if share is None:
+            raise NotFound(f"there is no group {name!r}; see: jobctl groups")
+        return share
+
+    def _put_group(self, name: str, share: Share) -> None:
+        self._store.set_group(name, share.workers, paused=share.paused)
+        self._ledger.set_group(name, share)
+
+    def _note_workers(self, user: str, data: dict[str, object]) -> None:
+        self._store.event(None, "workers", user, now_us(), msgspec.json.encode(data))
+
+    def _list(self) -> GroupsReply:
+        ledger = self._ledger
+        return GroupsReply(
+            groups=[
+                GroupShare(
+                    name=name,
+                    workers=share.workers,
+                    paused=share.paused,
+                    busy=ledger.busy_in(name),
+                    pending=ledger.queue.waiting_in(name),
+                )
+                for name, share in sorted(ledger.groups.copy().items())
+            ]
+        )

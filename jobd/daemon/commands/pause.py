@@ -1,0 +1,87 @@
+"""Running jobs that stand still for a while, and groups that start nothing: pause and resume."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jobd.contract.errors import BadRequest
+from jobd.contract.models import Acted, Pause, Resume, Selector, State
+from jobd.daemon.commands.bulk import Slices, Tally
+from jobd.daemon.commands.groups import Shares
+from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.execution.runs import Runs
+from jobd.daemon.jobs.state import Books
+from jobd.store.store import Look
+from jobd.system.clock import now_us
+
+
+class Halting:
+    def __init__(
+        self, books: Books, runs: Runs, shares: Shares, slices: Slices, repeats: Repeats
+    ) -> None:
+        self._store = books.store
+        self._runs = runs
+        self._shares = shares
+        self._slices = slices
+        self._repeats = repeats
+
+    def pause(self, request: Pause, user: str, request_id: bytes) -> Acted:
+        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
+        return self._act(request, user, request_id, paused=True)
+
+    def resume(self, request: Resume, user: str, request_id: bytes) -> Acted:
+        """Raises: BadRequest (neither jobs nor a group, or no such group)."""
+        return self._act(request, user, request_id, paused=False)
+
+    def _act(self, request: Pause | Resume, user: str, request_id: bytes, *, paused: bool) -> Acted:
+        selector = request.selector
+        if request.group is None and request.running:
+            raise BadRequest("--running goes with --group")
+        if request.group is not None:
+            if selector.named:
+                raise BadRequest("--group pauses the group; name jobs or a group, not both")
+            self._act_on_group(request.group, user, request_id, paused=paused)
+            if not request.running:
+                return Acted(done=[])
+            selector = Selector(groups=[request.group], states=[State.RUNNING])
+        each = partial(self._pause if paused else self._resume, user=user)
+        return self._slices.act(selector, request_id, each, committed=self._carry_out)
+
+    def _carry_out(self, jobs: list[int]) -> None:
+        for job in jobs:
+            run = self._runs.get(job)
+            if run is not None:
+                self._runs.carry_out_pause(run)
+
+    def _act_on_group(self, name: str, user: str, request_id: bytes, *, paused: bool) -> None:
+        def act() -> Acted:
+            self._shares.pause(name, user, paused=paused)
+            return Acted(done=[])
+
+        key = request_id + b"group" if request_id else b""
+        self._repeats.once(key, Acted, act)
+
+    def _pause(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state is State.PENDING:
+            tally.error(job.job, f"is pending; to keep it from starting: jobctl hold {job.job}")
+        elif job.state is not State.RUNNING:
+            tally.has_finished(job)
+        elif job.paused:
+            tally.notice(job.job, "is already paused")
+        else:
+            self._halt(job.job, tally, user, paused=True)
+
+    def _resume(self, job: Look, tally: Tally, user: str) -> None:
+        if job.state.finished:
+            tally.has_finished(job)
+        elif not job.paused:
+            tally.notice(job.job, "is not paused")
+        else:
+            self._halt(job.job, tally, user, paused=False)
+
+    def _halt(self, job: int, tally: Tally, user: str, *, paused: bool) -> None:
+        now = now_us()
+        self._store.set_paused(job, paused=paused)
+        self._store.event(job, "paused" if paused else "resumed", user, now)
+        self._runs.halt(self._runs[job], now / 1e6, paused=paused)
+        tally.done.append(job)

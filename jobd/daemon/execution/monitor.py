@@ -1,0 +1,240 @@
+"""Watches what running jobs say of their progress; sleeps for good while none runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary, WeakSet
+
+from jobd.contract.paths import Paths, output_name
+from jobd.core.progress.recognition import (
+    HEAD,
+    TOO_SLOW,
+    Reading,
+    from_file,
+    from_output,
+    wants_head,
+)
+from jobd.core.progress.user_pattern import AUTO, NONE, PATIENCE, Rule, TooSlowError, compile_rule
+from jobd.daemon.execution.runs import Run, Runs
+from jobd.outputs.files import Growing, read_head
+from jobd.outputs.limit import NoHolesError, cut, kept_size
+
+_EVERY: Final = 0.5
+"""Seconds between two looks at running jobs."""
+_FREELY: Final = 200
+"""Reports of an attempt that are told as they come. One that has more, as for each of many files,
+is told of once in `_SPARSELY` seconds: each is an event in the history.
+"""
+_SPARSELY: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Observer:
+    def __init__(
+        self,
+        paths: Paths,
+        runs: Runs,
+        report: Callable[[Run, Reading], object],
+        max_output: int = 0,
+    ) -> None:
+        """`max_output`: the limit of jobs that have none of their own; 0 is none."""
+        # As text: these are put together for every job.
+        self._output = str(paths.output)
+        self._progress = str(paths.progress)
+        self._runs = runs
+        self._report = report
+        self._max_output = max_output
+        self._uncut: WeakSet[Run] = WeakSet()
+        """Those of which it was told that they cannot be cut."""
+        self._cuts = True
+        """Whether outputs can be cut where they lie."""
+        self._sights: WeakKeyDictionary[Run, _Sight] = WeakKeyDictionary()
+        self._something_runs = threading.Event()
+        self._closed = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="observer", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._something_runs.set()
+
+    def wake(self) -> None:
+        if not self._something_runs.is_set():
+            self._something_runs.set()
+
+    def file_of(self, run: Run) -> str:
+        """The `JOBD_PROGRESS` of an attempt."""
+        return f"{self._progress}/{run.job}.{run.attempt}"
+
+    def last_look(self, run: Run) -> Reading | None:
+        """What the job said since the last look, when it has ended."""
+        self._cut(run, final=True)
+        return self._look(run, anew=True)
+
+    def output_bytes(self, run: Run) -> int:
+        return kept_size(self._output_of(run))
+
+    def _output_of(self, run: Run) -> str:
+        return f"{self._output}/{output_name(run.job, run.attempt)}"
+
+    def _run(self) -> None:
+        while self._something_runs.wait() and not self._closed.wait(_EVERY):
+            if not self._runs:
+                self._something_runs.clear()
+                # A job that came between the look and the clearing.
+                if self._runs:
+                    self._something_runs.set()
+                continue
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        """A user's rule that overruns its time costs a round at most one such time: all others
+        that are users' wait for the next round, the rest does not wait.
+        """
+        overran = False
+        for run in self._runs.all():
+            try:
+                self._cut(run)
+                sight = self._sight_of(run)
+                if overran and sight.is_by_users_rule:
+                    continue
+                reading = self._look(run)
+            except Exception:
+                log.exception("job %d: its progress cannot be read", run.job)
+                continue
+            overran = overran or sight.overran
+            if reading is not None:
+                self._report(run, reading)
+
+    def _cut(self, run: Run, *, final: bool = False) -> None:
+        own = run.started.spec.max_output
+        limit = self._max_output if own is None else own
+        if not limit or not self._cuts:
+            return
+        try:
+            # At its end two of us come: the rounds of this thread and the run's own worker.
+            with run.cutting:
+                cut(self._output_of(run), limit, final=final)
+        except NoHolesError as error:
+            self._cuts = False
+            log.warning("%s: --max-output has no effect here: %s", self._output, error)
+        except OSError as error:
+            if run not in self._uncut:
+                log.warning("job %d: its output cannot be cut now: %s", run.job, error)
+            self._uncut.add(run)
+
+    def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
+        """What is new; whole percents are enough, so that an attempt has few such events."""
+        sight = self._sight_of(run)
+        # At its end two of us come; what the first one has given up the other does not try.
+        with sight.looking:
+            if anew:
+                sight.file.forget()
+                sight.output.forget()
+            reading = self._seen(run, sight) or sight.late
+            if reading is None or _alike(run.reading, reading, messages=sight.reports):
+                sight.late = None
+                return None
+            if not (sight.is_due() or anew):
+                sight.late = reading
+                return None
+            sight.told()
+            run.reading = reading
+            return reading
+
+    def _seen(self, run: Run, sight: _Sight) -> Reading | None:
+        try:
+            return sight.look()
+        except TooSlowError:
+            text = run.started.spec.progress
+            log.warning("job %d: --progress %r takes too long and is given up", run.job, text)
+            return Reading(None if run.reading is None else run.reading.percent, TOO_SLOW)
+
+    def _sight_of(self, run: Run) -> _Sight:
+        sight = self._sights.get(run)
+        if sight is None:
+            rule = _rule_of(run)
+            sight = self._sights[run] = _Sight(self.file_of(run), self._output_of(run), rule)
+        return sight
+
+
+class _Sight:
+    """What an attempt says, and where."""
+
+    def __init__(self, file: str, output: str, rule: Rule) -> None:
+        self.file = Growing(file)
+        self.output = Growing(output)
+        self.reports = False
+        """It has written into its `JOBD_PROGRESS`: from then on its output is not looked at."""
+        self.late: Reading | None = None
+        """What is to be told when it is due."""
+        self.overran = False
+        """The latest look was ended, since the rule had used up its time."""
+        self.looking = threading.Lock()
+        self._rule = rule
+        self._overrun = 0.0
+        """Seconds of computing in all looks that were ended."""
+        self._told = 0
+        self._told_at = 0.0
+
+    @property
+    def is_by_users_rule(self) -> bool:
+        return self._rule not in (AUTO, NONE)
+
+    def is_due(self) -> bool:
+        return self._told < _FREELY or time.monotonic() - self._told_at >= _SPARSELY
+
+    def told(self) -> None:
+        self._told += 1
+        self._told_at = time.monotonic()
+
+    def look(self) -> Reading | None:
+        """Raises: TooSlowError (once: the rule is given up)."""
+        self.overran = False
+        said = self.file.news()
+        if said:
+            self.reports = True
+            return from_file(said)
+        return None if self.reports or self._rule is NONE else self._read_output()
+
+    def _read_output(self) -> Reading | None:
+        tail = self.output.news()
+        if not tail:
+            return None
+        head = read_head(self.output.path, HEAD) if wants_head(tail) else b""
+        begin = time.thread_time()
+        try:
+            return from_output(tail, head, self._rule)
+        except TooSlowError:
+            self.overran = True
+            self._overrun += time.thread_time() - begin
+            if self._overrun >= PATIENCE / 2:
+                self._rule = NONE
+                raise
+        # Most of the time went to other threads: it gets another chance.
+        self.output.forget()
+        return None
+
+
+def _alike(told: Reading | None, reading: Reading, *, messages: bool) -> bool:
+    """`messages`: other words alone make a difference; a lost percentage always has some."""
+    if told is None or told.percent is None or reading.percent is None:
+        return told == reading
+    same_words = told.message == reading.message or not (messages or reading.message)
+    return int(told.percent) == int(reading.percent) and same_words
+
+
+def _rule_of(run: Run) -> Rule:
+    if run.reading is not None and run.reading.message == TOO_SLOW:
+        return NONE  # an earlier daemon has given it up
+    try:
+        return compile_rule(run.started.spec.progress)
+    except ValueError as error:  # another version of Python took it
+        log.warning("job %d: --progress: %s", run.job, error)
+        return NONE

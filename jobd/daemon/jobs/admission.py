@@ -1,0 +1,165 @@
+"""Jobs that come: whether they may, what they wait for, and how all of them become visible.
+
+What fits into one transaction is written in one. More is written in pieces, hidden behind an entry
+in `staged`, and becomes visible in one step; the ready queue gets it as one range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from msgspec.structs import replace
+
+from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
+from jobd.contract.models import MAX_PARENTS, Options, State, Submitted
+from jobd.core.ledger import Share
+from jobd.core.ready_queue import Entry
+from jobd.core.transitions import dependency_failed
+from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
+from jobd.daemon.jobs.state import Books
+from jobd.store.records import Parent, Terms
+from jobd.store.writer import Writer
+from jobd.system.clock import now_us
+
+PIECE: Final = 500
+"""Jobs with commands of their own that are written in one transaction."""
+Ranges = Sequence[tuple[int, int]]
+Link = tuple[int, bool]
+"""A job that is waited for, and whether its end is enough however it ends."""
+
+
+class Newcomers:
+    """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
+
+    def __init__(self, *, workers: int, books: Books, writer: Writer) -> None:
+        self._workers = workers
+        self._ledger = books.ledger
+        self._store = books.store
+        self._dependencies = books.dependencies
+        self._waiting = books.waiting
+        self._writer = writer
+
+    # --- may they come ----------------------------------------------------------------------
+
+    def links_of(self, options: Options) -> tuple[Link, ...]:
+        """The jobs that it waits for; where both are asked for, completion is what counts."""
+        wanted = dict.fromkeys(self._jobs_in("--after-any", options.after_any), True)
+        wanted |= dict.fromkeys(self._jobs_in("--after", options.after), False)
+        return tuple(wanted.items())
+
+    def check_place(self, options: Options) -> None:
+        ledger = self._ledger
+        if ledger.draining:
+            raise ShuttingDown("jobd is shutting down and takes no new jobs")
+        # Here, since what is asked for again is answered as before, however late it is.
+        check_at(options.at, now_us())
+        share = self.share_of(options.group)
+        fits(
+            options,
+            workers=max(ledger.workers, self._workers),
+            share=share.workers,
+            gpus=ledger.devices.count,
+        )
+
+    def share_of(self, group: str) -> Share:
+        """Raises: BadRequest (there is no such group)."""
+        share = self._ledger.groups.get(group)
+        if share is None:
+            raise BadRequest(
+                f"--group: there is no group {group!r}; "
+                f"make it: jobctl groups add {group} --workers N"
+            )
+        return share
+
+    def _jobs_in(self, option: str, ranges: Ranges) -> list[int]:
+        """The jobs of a selector. Raises: BadRequest (one, or all of a range, do not exist)."""
+        found: list[int] = []
+        for first, last in ranges:
+            jobs = self._dependencies.states(first, last, MAX_PARENTS + 1)
+            if not jobs:
+                what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
+                raise BadRequest(f"{option}: {what} not exist")
+            found += (job for job, _ in jobs)
+            if len(found) > MAX_PARENTS:
+                raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
+        return found
+
+    # --- what is written of them ----------------------------------------------------------------
+
+    def parents(self, links: Sequence[Link]) -> list[Parent]:
+        """As they are now; one that was removed meanwhile is not waited for."""
+        found = []
+        for job, finished in links:
+            for _, state in self._dependencies.states(job, job, 1):
+                met = state is State.COMPLETED or (finished and state.finished)
+                found.append(Parent(job, finished, met, failed=state.finished and not met))
+        return found
+
+    def terms(
+        self, options: Options, user: str, environment: int, parents: Sequence[Parent], now: int
+    ) -> Terms:
+        terms = terms_of(options, user, environment, now)
+        if not parents:
+            return terms
+        failed = next((parent.job for parent in parents if parent.failed), None)
+        return replace(
+            terms,
+            parents=len(parents),
+            unmet=sum(not parent.met for parent in parents),
+            failed=None if failed is None else dependency_failed(failed),
+        )
+
+    def note_failed(self, first: int, count: int, terms: Terms, now: int) -> None:
+        if terms.failed is not None:
+            for job in range(first, first + count):
+                self._store.failed_event(job, terms.failed, now)
+
+    def reserve(self, count: int, environment: dict[bytes, bytes]) -> tuple[int, int]:
+        """The first of so many ids, and what all of them share as their environment."""
+        return self._ledger.reserve_ids(count), self._store.use_environment(environment, count)
+
+    # --- becoming visible -------------------------------------------------------------------
+
+    @contextmanager
+    def whole(self, first: int) -> Iterator[None]:
+        """A batch that cannot be written to its end goes; what nobody sees keeps nobody waiting."""
+        try:
+            yield
+        except JobdError:
+            # What cannot even be deleted now, the next start of the daemon deletes.
+            with suppress(JobdError):
+                while not self._writer.call(lambda: self._store.drop_staged(first, PIECE)):
+                    pass
+            raise
+
+    def show_each(self, first: int, last: int) -> None:
+        """What each of them waits for is on disk; it may have changed since it was written."""
+        for state, jobs in self._store.counts_in(first, last).items():
+            self._ledger.count(None, state, jobs)
+        for entry, end in self._store.ready_in(first, last):
+            self._ledger.admit_range(entry, end)
+        self._waiting.note_due()
+
+    def submitted(
+        self, first: int, last: int, entry: Entry | None = None, *, existing: bool = False
+    ) -> Submitted:
+        """`entry`: the first of them, where it may start at the end of this very transaction."""
+        ledger = self._ledger
+        busy = ledger.busy
+        starts = False
+        if entry is not None:
+            free = max(ledger.free_workers, 0)
+            ahead = ledger.queue.ahead_of(entry, free)
+            room = min(free - ahead, ledger.free_in(entry.group))
+            starts = entry.slots <= room and entry.gpus <= ledger.free_gpus
+            busy = min(busy + ahead + (last - first + 1) * entry.slots, ledger.workers)
+        return Submitted(
+            first=first,
+            last=last,
+            starts_now=starts,
+            busy=busy,
+            workers=ledger.workers,
+            existing=existing,
+        )

@@ -1,0 +1,113 @@
+"""Jobs that wait for a time: woken when the next is due, however many there are.
+
+Only the next time is in memory; who is due then the store's index says. Times are those of the
+wall clock, but a *delay* is a span: when the clock is set, delays are moved with it, and times that
+were asked for as such (`--at`) are not. Whether it was set while no daemon lived is known as long
+as the machine has not been booted since.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from jobd.core.undo import Undo
+from jobd.store.store import Look, Store
+from jobd.store.writer import Writer
+from jobd.system import linux as kernel
+from jobd.system.clock import ClockWatch, now_us, offset_us
+from jobd.system.timer import Deadline, Timer
+
+log = logging.getLogger(__name__)
+_SLICE: Final = 500
+"""Jobs that become due in one transaction."""
+_LONGEST_S: Final = 86_400.0
+_RETRY_S: Final = 1.0
+_JUMP_US: Final = 500_000
+"""A smaller step of the wall clock is none: clocks are slewed, not set, for so little."""
+_OFFSET: Final = "clock"
+"""The setting that holds boot id and offset of the wall clock."""
+
+
+class Agenda:
+    def __init__(self, store: Store, undo: Undo, timer: Timer) -> None:
+        self._store = store
+        self._undo = undo
+        self._timer = timer
+        self._clock = ClockWatch(self._clock_set)
+        self._next: int | None = None
+        self._deadline: Deadline | None = None
+        self._come_due: Callable[[Look], object] = lambda _: None
+
+    def bind(self, writer: Writer, come_due: Callable[[Look], object]) -> None:
+        """`come_due` is called in a transaction for each job whose time has come."""
+        self._writer = writer
+        self._come_due = come_due
+
+    def note(self, due: int) -> None:
+        """In a transaction: a job waits until then."""
+        before = self._next
+        if before is None or due < before:
+            self._next = due
+            self._undo.add(lambda: setattr(self, "_next", before))
+
+    def arm(self) -> None:
+        """After a commit: wake up when the next job is due."""
+        due, deadline = self._next, self._deadline
+        if due is None or (deadline is not None and deadline.tag == due):
+            return
+        if deadline is not None:
+            deadline.cancel()
+        wait = min(max(0.0, (due - now_us()) / 1e6), _LONGEST_S)
+        self._deadline = self._timer.after(wait, self._wake, tag=due)
+
+    def begin(self) -> None:
+        """In a transaction of a starting daemon: what has happened to times meanwhile."""
+        self._follow_clock()
+        self._slice()
+
+    def start(self) -> None:
+        """Wake up for the next job from now on, and whenever the clock is set."""
+        self.arm()
+        self._clock.start()
+
+    def close(self) -> None:
+        self._clock.close()
+
+    # --- times that come --------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._writer.post(
+            self._slice,
+            lambda _: self.arm(),
+            lambda _: self._timer.after(_RETRY_S, self._wake),
+        )
+
+    def _slice(self) -> None:
+        for job in self._store.due(now_us(), _SLICE):
+            self._come_due(job)
+        before, self._next = self._next, self._store.next_due()
+        self._undo.add(lambda: setattr(self, "_next", before))
+        if self._deadline is not None:
+            # Armed anew after the commit, by the clock as it is then.
+            self._deadline.cancel()
+            self._deadline = None
+
+    # --- a clock that is set ------------------------------------------------------------------
+
+    def _clock_set(self) -> None:
+        self._writer.post(
+            self.begin,
+            lambda _: self.arm(),
+            lambda _: self._timer.after(_RETRY_S, self._clock_set),
+        )
+
+    def _follow_clock(self) -> None:
+        """Move the delays, and note how the clock stands, in one transaction: never twice."""
+        boot, _, known = (self._store.setting_of(_OFFSET) or "").partition(":")
+        offset, this_boot = offset_us(), kernel.boot_id()
+        if boot == this_boot and abs(jump := offset - int(known)) >= _JUMP_US:
+            log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
+            self._store.shift_delays(jump)
+        self._store.setting(_OFFSET, f"{this_boot}:{offset}")

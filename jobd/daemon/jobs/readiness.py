@@ -1,0 +1,64 @@
+"""Pending jobs and what they wait for: who enters the ready queue, and when.
+
+A pending job is held, or waits for others, or for its time, or for nothing but its turn; then, and
+only then, it is in the ready queue. Whatever changes one of these goes through here, inside a
+transaction of the writer.
+"""
+
+from __future__ import annotations
+
+from jobd.core.ledger import Ledger
+from jobd.core.transitions import QUEUED, waiting_reason
+from jobd.daemon.jobs.delays import Agenda
+from jobd.store.store import Look, Store
+
+
+class Waiting:
+    def __init__(self, ledger: Ledger, store: Store, agenda: Agenda) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._agenda = agenda
+
+    def change(
+        self,
+        job: Look,
+        *,
+        held: bool | None = None,
+        unmet: int | None = None,
+        due: int | None = None,
+    ) -> str:
+        """What is None stays; `due` 0 means that its time has come. Gives the new reason."""
+        before = job
+        held = before.held if held is None else held
+        unmet = before.unmet if unmet is None else unmet
+        when = before.due if due is None else due or None
+        reason = waiting_reason(held=held, unmet=unmet, due=when, failures=before.failures)
+        self._store.waits(before.job, held=held, unmet=unmet, due=when, reason=reason)
+        if before.reason is not None and (reason, when) != (before.reason, before.due):
+            # Without an event of its own; one that was edited has one.
+            self._ledger.moved()
+        if before.reason == QUEUED != reason:
+            self._ledger.withdraw(before.entry)
+        elif before.reason != QUEUED == reason and not self._store.is_staged(before.job):
+            self._ledger.admit(before.entry)
+        if when is not None and when != before.due:
+            self._agenda.note(when)
+        return reason
+
+    def leave(self, job: Look) -> None:
+        """It is pending no longer, or becomes another kind of job."""
+        if job.reason == QUEUED:
+            self._ledger.withdraw(job.entry)
+
+    def enter(self, job: Look) -> None:
+        """It is pending now; its row says what for."""
+        if job.reason == QUEUED:
+            self._ledger.admit(job.entry)
+        if job.due is not None:
+            self._agenda.note(job.due)
+
+    def note_due(self) -> None:
+        """Many may have come that wait for a time; the store knows the first of them."""
+        due = self._store.next_due()
+        if due is not None:
+            self._agenda.note(due)

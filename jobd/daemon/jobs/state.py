@@ -1,0 +1,23 @@
+"""All that a transaction may change: memory, disk, and what follows from a change."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobd.core.ledger import Ledger
+from jobd.core.undo import Undo
+from jobd.daemon.jobs.propagation import Dependants
+from jobd.daemon.jobs.readiness import Waiting
+from jobd.store.dependencies import Dependencies
+from jobd.store.store import Store
+
+
+class Books(Struct, frozen=True):
+    """Kept by the writer's thread alone."""
+
+    undo: Undo
+    ledger: Ledger
+    store: Store
+    dependencies: Dependencies
+    waiting: Waiting
+    dependants: Dependants

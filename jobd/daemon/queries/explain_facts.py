@@ -1,0 +1,83 @@
+"""What is known of a pending job and of what it waits for: the facts behind `why`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobd.contract.models import State
+from jobd.core.ledger import Ledger
+from jobd.core.transitions import DRAINING, GROUP_FULL, HELD, QUEUED
+from jobd.daemon.queries.explain import NAMED, Awaited, Facts, why
+from jobd.store.reader import Reader
+from jobd.store.records import JobRow
+
+_LOOKED_AT: Final = 10_000
+"""Pending jobs that are looked at to count those that come before one."""
+
+
+class Inquiry:
+    """Any thread may ask; numbers of the ledger are those of this moment."""
+
+    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+        self._ledger = ledger
+        self._reader = reader
+
+    def reason(self, row: JobRow) -> str | None:
+        """Why a job is as it is; one that waits for its turn alone: what keeps it from it."""
+        if row.state is not State.PENDING:
+            return row.reason
+        if row.reason == QUEUED:
+            return self._ledger.reason(row.entry)
+        return DRAINING if self._ledger.draining and row.reason != HELD else row.reason
+
+    def why(self, row: JobRow, now: float) -> str:
+        """In words. `now`: seconds since the epoch."""
+        return why(self.facts(row, now))
+
+    def facts(self, row: JobRow, now: float) -> Facts:
+        """Numbers that would need a scan of the whole queue are capped."""
+        ledger, entry = self._ledger, row.entry
+        reason = self.reason(row) or QUEUED
+        awaited, more = self._awaited(row)
+        ahead, uncounted = self._ahead(row, reason) if row.reason == QUEUED else (None, False)
+        return Facts(
+            job=row.id,
+            reason=reason,
+            now=now,
+            workers=ledger.workers,
+            busy=ledger.busy,
+            slots=entry.slots,
+            gpus=entry.gpus,
+            devices=ledger.gpus,
+            free_devices=ledger.free_gpus,
+            group=entry.group,
+            share=ledger.limit(entry.group),
+            busy_in_group=ledger.busy_in(entry.group),
+            awaited=awaited,
+            more_awaited=more,
+            due=None if row.due is None else row.due / 1e6,
+            failures=row.failures,
+            retries=row.policy.retries,
+            ahead=ahead,
+            ahead_more=uncounted,
+        )
+
+    def _awaited(self, row: JobRow) -> tuple[list[Awaited], int]:
+        """The first few that it still waits for, and how many there are besides."""
+        unmet = [one.job for one in self._reader.parents([row]).get(row.id, ()) if not one.met]
+        awaited = [
+            Awaited(
+                id=one.id,
+                state=one.state,
+                reason=one.reason,
+                progress=one.progress,
+                paused=one.paused,
+            )
+            for one in self._reader.jobs(unmet[:NAMED])
+        ]
+        return awaited, len(unmet) - len(awaited)
+
+    def _ahead(self, row: JobRow, reason: str) -> tuple[int, bool]:
+        """Those that wait for their turn as it does, of its group where that is what is full."""
+        group = row.group if reason == GROUP_FULL else None
+        return self._reader.ahead_of(row.entry, group, _LOOKED_AT)

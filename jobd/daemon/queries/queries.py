@@ -1,0 +1,323 @@
+"""The use cases that only look: list, show, output, events, wait, status."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import Final
+
+from msgspec.structs import replace
+
+from jobd.contract.errors import BadRequest, NotFound
+from jobd.contract.models import (
+    FINISHED,
+    MAX_ID,
+    UNFINISHED,
+    EventPage,
+    Events,
+    Job,
+    List,
+    Output,
+    Page,
+    Piece,
+    Selector,
+    Show,
+    Shown,
+    State,
+    Wait,
+    Waited,
+)
+from jobd.contract.paths import Paths
+from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
+from jobd.contract.wire import MAX_WAIT
+from jobd.core.ledger import Ledger
+from jobd.core.progress.recognition import last_line
+from jobd.daemon.jobs.notifier import Hub, Waiter
+from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.daemon.queries.cursor import Place
+from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.daemon.queries.views import Views, path_text
+from jobd.outputs.files import read_piece, read_tail
+from jobd.store.pages import Key
+from jobd.store.reader import GetPage, Reader
+from jobd.store.records import EventRow, Filter, JobRow
+from jobd.system.clock import now_us
+
+_PAGE: Final = 500
+"""Jobs in one reply."""
+_FOLLOW_EVERY: Final = 0.1
+"""Seconds between two looks at an output that somebody follows."""
+_UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
+_TOLD: Final = 1000
+"""So many of them are in the answer to a wait."""
+_HISTORY: Final = 1000
+"""Events of one job that are shown."""
+_LARGE: Final = 1024 * 1024
+"""Bytes of commands after which a page has no other section."""
+_UNFINISHED: Final = Filter(states=UNFINISHED)
+
+
+def _section(
+    page: GetPage, place: Place, selector: Selector, room: int
+) -> tuple[Sequence[JobRow], Key | None]:
+    if room <= 0 or not place.may_hold(selector.states):
+        return [], None
+    chosen = replace(filter_of(selector), ranges=tuple(selector.ids))
+    return page(place.section, chosen, place.behind, room)
+
+
+def _are_large(rows: Sequence[JobRow]) -> bool:
+    return sum(len(word) for row in rows for word in row.spec.argv) > _LARGE
+
+
+class Queries:
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        ledger: Ledger,
+        reader: Reader,
+        selection: Selection,
+        hub: Hub,
+        views: Views,
+        keeping: bool,
+    ) -> None:
+        """`keeping`: jobs that somebody waits for stay until it has been told how they ended."""
+        self._paths = paths
+        self._ledger = ledger
+        self._reader = reader
+        self._selection = selection
+        self._hub = hub
+        self._views = views
+        self._keeping = keeping
+        self._inquiry = Inquiry(ledger, reader)
+
+    # --- list -----------------------------------------------------------------------------
+
+    def list(self, request: List) -> Page:
+        rows: list[JobRow] = []
+        seq, moves = self._hub.last_event, self._ledger.moves
+        place: Place | None = Place.of(request.cursor)
+        # A job that starts or ends meanwhile must not slip from one section into one passed by.
+        with self._reader.pages() as page:
+            while place is not None and len(rows) < _PAGE:
+                left = place.room(request)
+                room = _PAGE - len(rows) if left is None else min(_PAGE - len(rows), left)
+                found, behind = _section(page, place, request.selector, room)
+                rows += found
+                place = place.after(len(found), behind)
+                if (behind is not None and len(found) < room) or _are_large(rows):
+                    break  # enough looked at, or shown, for one page
+        return Page(
+            jobs=self._shown(rows),
+            next=None if place is None else place.cursor(),
+            counts=dict(self._ledger.counts),
+            busy=self._ledger.busy,
+            missing=self._selection.missing(request.selector) if request.cursor is None else [],
+            seq=seq,
+            # The first page says how it was before, the others how it is behind them.
+            moves=moves if request.cursor is None else self._ledger.moves,
+        )
+
+    # --- show -----------------------------------------------------------------------------
+
+    def show(self, request: Show) -> Shown:
+        row = self._row(request.id)
+        events = self._reader.events_of(row.id, _HISTORY)
+        attempts = self._reader.attempts(row.id)
+        return Shown(
+            job=self._shown([row])[0],
+            attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
+            events=[self._views.event(found) for found in events],
+            why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
+            environment=self._reader.environment(row.environment) if request.environment else None,
+            recipe=self._views.recipe(row) if request.recipe else None,
+        )
+
+    def _row(self, job: int) -> JobRow:
+        row = self._reader.job(job)
+        if row is None:
+            raise NotFound(f"job {job} does not exist")
+        return row
+
+    # --- output ---------------------------------------------------------------------------
+
+    def output(self, request: Output) -> Piece:
+        """Raises: NotFound (no such job or attempt, or its output is gone)."""
+        job = self._reader.latest_started() if request.id is None else request.id
+        if job is None:
+            raise NotFound("no job has been started yet")
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        while True:
+            seen = self._hub.last_event
+            piece = self._piece(job, request)
+            left = until - time.monotonic()
+            if piece.data or piece.ended or left <= 0:
+                return piece
+            if piece.state is State.RUNNING:
+                time.sleep(min(_FOLLOW_EVERY, left))
+            else:
+                self._hub.wait_event(seen, left)
+
+    def _piece(self, job: int, request: Output) -> Piece:
+        # The state first: what the file then holds is all that a finished attempt ever wrote.
+        row = self._row(job)
+        attempt = request.attempt or row.attempt
+        if attempt > row.attempt:
+            raise NotFound(f"job {job} has no attempt {attempt}")
+        current = attempt == row.attempt and not row.state.finished
+        # A job that was restarted and waits: its coming attempt has no output yet.
+        if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
+            return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
+        path = self._paths.output_of(job, attempt)
+        over = not current or row.state is State.PENDING
+        missing_ok = not over or row.pid is None
+        found = read_piece(path, request.offset, request.tail, missing_ok=missing_ok)
+        return Piece(
+            id=job,
+            attempt=attempt,
+            data=found.data,
+            offset=found.offset,
+            ended=over and found.last,
+            state=row.state,
+            path=path_text(path),
+            next=found.next,
+        )
+
+    def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
+        path = path_text(self._paths.output_of(row.id, attempt)) if attempt else ""
+        return Piece(
+            id=row.id,
+            attempt=attempt,
+            data=b"",
+            offset=offset,
+            ended=row.state.finished,
+            state=row.state,
+            path=path,
+        )
+
+    # --- events ---------------------------------------------------------------------------
+
+    def events(self, request: Events) -> EventPage:
+        ranges = merge_ranges(request.selector.ids)
+        after = request.after
+        if after is None:
+            return EventPage(events=[], next=self._hub.last_event, unfinished=self._left(ranges))
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        while True:
+            newest = self._hub.last_event
+            rows = self._reader.events(after, ranges, request.limit) if newest > after else []
+            left = until - time.monotonic()
+            if rows or left <= 0:
+                return self._event_page(request, ranges, rows, max(after, newest))
+            after = max(after, newest)
+            self._hub.wait_event(after, left)
+
+    def _event_page(
+        self, request: Events, ranges: Ranges, rows: Sequence[EventRow], newest: int
+    ) -> EventPage:
+        """Once nothing is left to finish, the page holds all that led there."""
+        full = len(rows) >= request.limit
+        unfinished = 1 if full else self._left(ranges)
+        if not unfinished:
+            seen = rows[-1].seq if rows else newest
+            rows = [*rows, *self._reader.events(seen, ranges, request.limit)]
+        return EventPage(
+            events=[self._views.event(row) for row in rows],
+            next=rows[-1].seq if rows else newest,
+            unfinished=unfinished,
+            first=self._reader.first_event(),
+        )
+
+    def _left(self, ranges: Ranges) -> int:
+        """1 while one of these jobs has not finished. Memory is ahead of the disk: if it says
+        that one is left, so it is; that none is left only the disk can say.
+        """
+        ledger = self._ledger
+        if not ranges and ledger.counts[State.PENDING] + ledger.counts[State.RUNNING]:
+            return 1
+        if not ranges:
+            ranges = [(1, MAX_ID)]
+        return int(self._reader.one_of(UNFINISHED, ranges) is not None)
+
+    # --- wait -----------------------------------------------------------------------------
+
+    def wait(self, request: Wait) -> Waited:
+        """Raises: BadRequest (nothing was named)."""
+        if not request.selector.named:
+            raise BadRequest("name the jobs to wait for, or --all")
+        ranges = self._meant(request.selector)
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        look = self._until_one if request.any else self._until_all
+        # Those that finish meanwhile are kept until we have told how.
+        with self._hub.awaiting(Within(ranges)) if self._keeping else nullcontext():
+            while not (done := look(ranges, until)) and time.monotonic() < until:
+                pass
+            return self._waited(request, ranges, done=done)
+
+    def _meant(self, selector: Selector) -> Ranges:
+        """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""
+        chosen = filter_of(selector)
+        if selector.ids and chosen == EVERYTHING:
+            last = self._reader.last_id()
+            return merge_ranges((low, min(high, last)) for low, high in selector.ids)
+        if selector.all and not selector.ids and chosen == EVERYTHING:
+            chosen = _UNFINISHED
+        return ranges_of(job for job, _ in self._selection.jobs(selector.ids, chosen))
+
+    def _until_all(self, ranges: Ranges, until: float) -> bool:
+        """Wait for one of those that have not finished: while it has not, no look at the others
+        is needed. True: none is left.
+        """
+        job = self._reader.one_of(UNFINISHED, ranges)
+        if job is not None:
+            self._until_finished(self._hub.register(job), [(job, job)], until)
+        return job is None
+
+    def _until_one(self, ranges: Ranges, until: float) -> bool:
+        """Wait until one of them has finished. True: one has, or there is none to wait for."""
+        if not ranges:
+            return True
+        return self._until_finished(self._hub.register_any(Within(ranges)), ranges, until)
+
+    def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
+        try:
+            # Those that ended before the hub knew of us will not be told again.
+            if self._reader.one_of(FINISHED, ranges) is not None:
+                return True
+            return waiter.wait(until - time.monotonic())
+        finally:
+            self._hub.unregister(waiter)
+
+    def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
+        counts = self._reader.count_within(ranges)
+        total = sum(counts.values())
+        done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
+        states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
+        jobs = self._told(ranges, states) if done else []
+        return Waited(
+            done=done,
+            total=total,
+            counts=counts,
+            jobs=[*jobs],
+            last_lines={job.id: self._last_line(job) for job in jobs if job.state is State.FAILED},
+            missing=self._selection.missing(request.selector),
+            ids=[*ranges],
+        )
+
+    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[Job]:
+        found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
+        return self._jobs(self._reader.fitting([job for job, _ in islice(found, _TOLD)]))
+
+    def _jobs(self, ids: Sequence[int]) -> Sequence[Job]:
+        return self._shown(self._reader.jobs(ids))
+
+    def _shown(self, rows: Sequence[JobRow]) -> builtins.list[Job]:
+        now, reason, parents = now_us(), self._inquiry.reason, self._reader.parents(rows)
+        return [self._views.job(row, now, reason(row), parents.get(row.id, ())) for row in rows]
+
+    def _last_line(self, job: Job) -> str:
+        return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))

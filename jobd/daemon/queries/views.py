@@ -1,0 +1,151 @@
+"""Rows as clients see them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from jobd.contract.models import Attempt, Event, Job, Recipe, State
+from jobd.contract.paths import Paths
+from jobd.daemon.jobs.specs import recipe_of
+from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
+
+
+def moment(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else moment(us)
+
+
+def _seconds(us: int | None) -> float | None:
+    return None if us is None else us / 1e6
+
+
+def text(raw: bytes) -> str:
+    """What is not UTF-8 becomes U+FFFD."""
+    return raw.decode("utf-8", "replace")
+
+
+def path_text(path: Path) -> str:
+    return text(os.fsencode(path))
+
+
+def command_line(argv: list[bytes], *, shell: bool) -> str:
+    """As a person would type it."""
+    return text(argv[0]) if shell else shlex.join(text(word) for word in argv)
+
+
+class Views:
+    """What is not on disk before a job ends: `pid_of` it, and `left_of` it, in seconds."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        shell: str,
+        pid_of: Callable[[int], int | None],
+        left_of: Callable[[int], float | None],
+    ) -> None:
+        self._paths = paths
+        self._shell = shell
+        self._pid_of = pid_of
+        self._left_of = left_of
+
+    def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
+        """`reason`: as it is just now. `parents`: what it was told to wait for."""
+        spec = row.spec
+        shell = spec.interpreter or os.fsencode(self._shell)
+        argv = [shell, b"-c", *spec.argv] if spec.shell else spec.argv
+        running = row.state is State.RUNNING
+        started, end = row.started_at, row.finished_at or now
+        return Job(
+            id=row.id,
+            name=row.name,
+            command=command_line(spec.argv, shell=spec.shell),
+            argv=[text(word) for word in argv],
+            argv_b64=_exactly(argv),
+            shell=spec.shell,
+            cwd=text(spec.cwd),
+            state=row.state,
+            reason=reason,
+            paused=row.paused,
+            priority=row.priority,
+            group=row.group,
+            tags=row.tags,
+            user=row.user,
+            progress=row.progress,
+            progress_message=row.progress_message,
+            eta_s=self._left_of(row.id) if running and not row.paused else None,
+            attempt=row.attempt,
+            exit_code=row.exit_code,
+            signal=row.signal,
+            pid=self._pid_of(row.id) if running else row.pid,
+            host=row.host or "",
+            submitted_at=moment(row.submitted_at),
+            started_at=_moment(started),
+            finished_at=_moment(row.finished_at),
+            wait_s=_seconds(max(0, (started or end) - row.queued_at)),
+            run_s=_seconds(max(0, end - started)) if started else None,
+            cpu_s=_seconds(row.cpu_us),
+            max_rss_kb=row.max_rss_kb,
+            after=[parent.job for parent in parents if not parent.finished],
+            after_any=[parent.job for parent in parents if parent.finished],
+            waits_for=[parent.job for parent in parents if not parent.met]
+            if row.state is State.PENDING
+            else [],
+            not_before=_moment(row.due) if row.state is State.PENDING else None,
+            failures=row.failures,
+            time_limit_s=row.policy.time_limit,
+            retries=row.policy.retries,
+            slots=row.slots,
+            gpus=row.gpus,
+            array_index=row.array_index,
+            key=row.key,
+            output_path=path_text(self._paths.output_of(row.id, row.attempt))
+            if row.attempt
+            else None,
+        )
+
+    def attempt(self, job: int, row: AttemptRow) -> Attempt:
+        running = row.state is State.RUNNING
+        return Attempt(
+            attempt=row.attempt,
+            started_at=moment(row.started_at),
+            finished_at=_moment(row.finished_at),
+            state=row.state,
+            reason=row.reason,
+            exit_code=row.exit_code,
+            signal=row.signal,
+            pid=self._pid_of(job) if running else row.pid,
+            cpu_s=_seconds(row.cpu_us),
+            max_rss_kb=row.max_rss_kb,
+            output_path=self._output(job, row.attempt),
+        )
+
+    def _output(self, job: int, attempt: int) -> str:
+        return path_text(self._paths.output_of(job, attempt))
+
+    def event(self, row: EventRow) -> Event:
+        data = {} if row.data is None else msgspec.json.decode(row.data)
+        return Event(
+            seq=row.seq, at=moment(row.at), job=row.job, event=row.event, user=row.user, data=data
+        )
+
+    def recipe(self, row: JobRow) -> Recipe | None:
+        """How to submit such a job again; None: that is not for everybody to know."""
+        return recipe_of(row)
+
+
+def _exactly(argv: list[bytes]) -> list[str] | None:
+    try:
+        b"\0".join(argv).decode("utf-8")
+    except UnicodeDecodeError:
+        return [base64.b64encode(word).decode() for word in argv]
+    return None

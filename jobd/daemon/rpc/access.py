@@ -1,0 +1,176 @@
+"""Who may do what: the daemon's own user and root all, others what `[access]` says.
+
+The owner's socket lies in a private directory. Others come through a second socket, `[access]
+socket`, which everybody can reach; the kernel says who is at its other end (SO_PEERCRED and
+SO_PEERGROUPS of socket(7)), before a byte is read. An *admin* may do all that the owner may, and so
+can run commands as the daemon's user; a *viewer* sees jobs, output and history. Who may ask for
+what is decided here; what is left out of a viewer's answers, in `jobd.daemon.queries.redaction`.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+from jobd.contract.config import AccessConfig
+from jobd.contract.errors import NotPermitted
+from jobd.contract.models import Groups, Record, Show, Workers
+from jobd.contract.peers import peer_of, stands_for_others
+
+SEEING: Final = frozenset({"list", "show", "output", "events", "wait", "status"})
+"""Requests of a viewer, beside those that show workers and groups."""
+_SHOWING: Final = frozenset({"workers", "groups"})
+"""Requests that show something or change it."""
+_PEER_GROUPS: Final = 59
+"""SO_PEERGROUPS of <asm-generic/socket.h>."""
+_BUFFER: Final = 1024
+"""Bytes; the most that Python's getsockopt takes, which is room for 256 groups."""
+
+_REMEMBERED_S: Final = 60.0
+"""Seconds for which a user's login is not looked up again; that may be a call over a network."""
+_MANY: Final = 1024
+"""Users that are remembered."""
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    ADMIN = "admin"
+
+
+class Caller(Struct, frozen=True):
+    """Who is at the other end of a connection, and as what."""
+
+    user: str
+    """The login; the number where there is none."""
+    role: Role
+
+
+OWNER: Final = Role.ADMIN
+
+
+class Access:
+    def __init__(self, config: AccessConfig) -> None:
+        self._admins = _numbers(config.admins)
+        self._viewers = _numbers(config.viewers)
+
+    def caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
+        """Who it is, by the kernel's word; None: somebody who may not come in.
+
+        `shared`: through the second socket.
+        """
+        _, uid, gid = peer_of(sock)
+        if shared and stands_for_others(uid):
+            return None
+        role = self.role(uid, {gid, *_groups(sock, uid, gid)} if shared else None)
+        return None if role is None else Caller(login(uid), role)
+
+    def role(self, uid: int, gids: set[int] | None) -> Role | None:
+        """`gids` None: at the owner's own socket, where nobody else is let in."""
+        if uid in (0, os.geteuid()):
+            return OWNER
+        if gids is None:
+            return None
+        if self._admins.holds(uid, gids):
+            return Role.ADMIN
+        return Role.VIEWER if self._viewers.holds(uid, gids) else None
+
+
+class _Numbers(Struct, frozen=True):
+    """Users and groups, as the kernel knows them."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+    def holds(self, uid: int, gids: set[int]) -> bool:
+        return uid in self.uids or not self.gids.isdisjoint(gids)
+
+
+def _numbers(names: list[str]) -> _Numbers:
+    """Names were checked when the configuration was read; one that is gone since lets nobody in."""
+    uids, gids = set(), set()
+    for name in names:
+        try:
+            if name.startswith("@"):
+                gids.add(grp.getgrnam(name[1:]).gr_gid)
+            else:
+                uids.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            continue
+    return _Numbers(frozenset(uids), frozenset(gids))
+
+
+def check_name(caller: Caller, name: str) -> None:
+    """Before anything else of a request is looked at.
+
+    Raises: NotPermitted (it is one by which a viewer sees nothing).
+    """
+    if caller.role is Role.VIEWER and name not in SEEING | _SHOWING:
+        _only_for_admins(caller, name)
+
+
+def check(caller: Caller, name: str, request: Record) -> None:
+    """Raises: NotPermitted (a viewer wants more than to see)."""
+    if caller.role is Role.ADMIN:
+        return
+    if not _only_sees(name, request):
+        _only_for_admins(caller, name)
+    if isinstance(request, Show) and request.environment:
+        raise NotPermitted(
+            f"not permitted: {caller.user} is a viewer here, and may not see environments"
+        )
+
+
+def _only_for_admins(caller: Caller, name: str) -> NoReturn:
+    raise NotPermitted(
+        f"not permitted: {caller.user} is a viewer here, and may not change anything ({name})"
+    )
+
+
+def _only_sees(name: str, request: Record) -> bool:
+    if isinstance(request, Workers):
+        return request.workers is None
+    if isinstance(request, Groups):
+        return request.action == "list"
+    return name in SEEING
+
+
+def login(uid: int) -> str:
+    """Of the last minute: whoever knocks again and again causes no look at the users each time."""
+    return _login(uid, _period())
+
+
+@lru_cache(_MANY)
+def _login(uid: int, _: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@lru_cache(_MANY)
+def _listed_groups(uid: int, gid: int, _: int) -> Sequence[int]:
+    return os.getgrouplist(login(uid), gid)
+
+
+def _period() -> int:
+    return int(time.monotonic() / _REMEMBERED_S)
+
+
+def _groups(sock: socket.socket, uid: int, gid: int) -> Sequence[int]:
+    """The supplementary groups that the peer had when it connected."""
+    try:
+        raw = sock.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, _BUFFER)
+    except OSError:
+        # An old kernel, or more groups than there is room for: what the database says.
+        return _listed_groups(uid, gid, _period())
+    return struct.unpack(f"{len(raw) // 4}I", raw)

@@ -1,0 +1,99 @@
+"""Which processes belong to a job, and how to signal them without ever hitting another's.
+
+A job's processes are those of its session or its group, those that carry its token in their
+environment, and those that descend from such. One that sheds all of these before it was ever
+seen is not followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from jobd.engines.local.process_snapshot import Census, Survey
+from jobd.system import linux as kernel
+from jobd.system.linux import Stat
+
+_LONGEST_POLL_S: Final = 3600.0
+"""poll(2) takes its time in milliseconds, as an int."""
+_KILL_PATIENCE: Final = 10.0
+"""Seconds for killed processes to go away; one stuck in the kernel may never do."""
+_LOOK_AGAIN_S: Final = 0.5
+"""After a KILL, the longest time until the next look for what has come since."""
+
+
+class Family:
+    """The processes of one job; who has been seen as one stays one."""
+
+    def __init__(self, token: str, survey: Survey) -> None:
+        self.token = token
+        self._survey = survey
+        self._known: set[tuple[int, int]] = set()
+
+    def living(self, leader: int | None, census: Census | None = None) -> list[Stat]:
+        """`leader`: see `Census.members`; without a census one is taken now."""
+        found = (census or self._survey.take()).members(self.token, leader, tuple(self._known))
+        self._known.update((stat.pid, stat.start) for stat in found)
+        return found
+
+    def end(self, leader: int | None, deadline: float) -> list[Stat]:
+        """Wait for all of them to end, from `deadline` (monotonic) on with KILL.
+
+        What even KILL does not end within 10 s is returned.
+        """
+        while (left := self.living(leader)) and time.monotonic() < deadline:
+            wait_gone(left, deadline)
+        patience = time.monotonic() + _KILL_PATIENCE
+        while left and time.monotonic() < patience:
+            send(left, signal.SIGKILL)
+            wait_gone(left, min(patience, time.monotonic() + _LOOK_AGAIN_S))
+            left = self.living(leader)
+        return left
+
+
+def send(targets: Iterable[Stat], number: int) -> None:
+    """Signal each by pidfd: a pid that meanwhile is another's is left alone."""
+    for target in targets:
+        with contextlib.suppress(OSError), _handle(target) as pidfd:
+            signal.pidfd_send_signal(pidfd, number)
+
+
+@contextlib.contextmanager
+def _handle(target: Stat) -> Iterator[int]:
+    """Raises: ProcessLookupError (it is gone, also if its pid is used again), OSError."""
+    pidfd = os.pidfd_open(target.pid)
+    try:
+        now = kernel.stat_of(target.pid)
+        if now is None or now.start != target.start:
+            raise ProcessLookupError
+        yield pidfd
+    finally:
+        os.close(pidfd)
+
+
+def wait_gone(targets: Iterable[Stat], until: float) -> bool:
+    """Wait until all of them have ended or `until` (monotonic) has come; True: all have.
+
+    One after the other, so that it takes one descriptor however many they are.
+    """
+    return all(_gone(target, until) for target in targets)
+
+
+def _gone(target: Stat, until: float) -> bool:
+    while (left := until - time.monotonic()) > 0:
+        try:
+            with _handle(target) as pidfd:
+                poll = select.poll()
+                poll.register(pidfd, select.POLLIN)
+                if poll.poll(min(left, _LONGEST_POLL_S) * 1000):
+                    return True
+        except ProcessLookupError:
+            return True
+        except OSError:
+            time.sleep(min(left, _LOOK_AGAIN_S))  # no descriptor is left just now
+    return False

@@ -1,0 +1,196 @@
+"""Starting a program in a directory, with a umask and an environment, without holding others up.
+
+The calling thread gets a working directory and umask of its own (CLONE_FS), changes into the
+job's directory there, where a dead file server blocks this thread alone, and uses posix_spawn.
+Where a sandbox forbids unshare(2), `Popen` does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from jobd.engines.base import CannotStart, Launch, NoResources
+from jobd.system import linux as kernel
+
+_DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
+_PRIVATE: Final = 0o077
+_FOLDER_TRIES: Final = 5
+_own = threading.local()
+T = TypeVar("T")
+
+
+def has_own_directory() -> bool:
+    """Whether this thread's directory and umask are its own; made so at the first call."""
+    if not hasattr(_own, "yes"):
+        _own.yes = kernel.unshare_fs()
+    return bool(_own.yes)
+
+
+def find_program(name: bytes, environment: Mapping[bytes, bytes]) -> bytes:
+    """As execvp(3) would find it in the job's own PATH; the directory is already the job's.
+
+    Raises: CannotStart (not found, or not to be executed).
+    """
+    if b"/" in name:
+        _check_executable(name)
+        return name
+    denied = False
+    for directory in environment.get(b"PATH", _DEFAULT_PATH).split(b":"):
+        path = os.path.join(directory or b".", name)
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            denied = True
+    raise CannotStart(_about(name, "permission denied" if denied else "not found"))
+
+
+def _check_executable(path: bytes) -> None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise CannotStart(_about(path, "not found")) from None
+    except OSError as error:
+        raise CannotStart(_about(path, _reason(error))) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise CannotStart(_about(path, "is a directory"))
+    if not os.access(path, os.X_OK):
+        raise CannotStart(_about(path, "permission denied"))
+
+
+def _about(name: bytes, what: str) -> str:
+    return f"{name.decode('utf-8', 'replace')}: {what}"
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def enter(directory: bytes) -> None:
+    """Raises: CannotStart (no such directory, or not permitted)."""
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise CannotStart(_about(directory, f"directory: {_reason(error)}")) from None
+
+
+def open_output(path: str) -> int:
+    """A descriptor that appends; private whatever the umask of the last job was here.
+
+    Raises: OSError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    if has_own_directory():
+        os.umask(_PRIVATE)
+    for _ in range(_FOLDER_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, flags, 0o600)
+        # The first job of its folder; or the last one of it was deleted just now.
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(os.path.dirname(path), mode=0o700)
+    return os.open(path, flags, 0o600)
+
+
+def open_stdin(path: bytes) -> int:
+    """A file to read from. A pipe is refused: nobody could stop a job that waits for its writer.
+
+    Raises: CannotStart.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise CannotStart(f"stdin: {_about(path, _reason(error))}") from None
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        os.close(descriptor)
+        raise CannotStart(f"stdin: {_about(path, 'is no file')}")
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def write_program(path: str, content: bytes) -> None:
+    """Ours alone, to be executed. Raises: OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o700), "wb", buffering=0) as file:
+        file.write(content)
+
+
+def in_own_thread(action: Callable[[], T]) -> T:
+    """In a thread that ends with it: what it changes about itself, no other job inherits.
+
+    Raises: NoResources (the machine gives no thread), and what `action` raises.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="nice") as pool:
+        try:
+            future = pool.submit(action)
+        except RuntimeError as error:
+            raise NoResources(f"no thread for it: {error}") from error
+        return future.result()
+
+
+def _be_nice(nice: int) -> None:
+    """Of the calling thread (setpriority(2) on Linux) and what it spawns. Raises: CannotStart."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except OSError as error:
+        raise CannotStart(f"nice {nice}: {_reason(error)}") from None
+
+
+Spawn = Callable[[], int]
+
+
+def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
+    """All that may block or fail early; the answer then does the spawn itself and gives the pid.
+
+    `mark`: as for `kernel.spawn`.
+
+    Raises: CannotStart. The answer raises OSError and CannotStart.
+    """
+    if launch.nice:
+        _be_nice(launch.nice)
+    argv, environment = launch.argv, launch.environment
+    script = None if launch.script is None else os.fsencode(launch.script.path)
+    if not has_own_directory():
+        return lambda: _popen(launch, script, stdin, output, mark)
+    enter(launch.cwd)
+    os.umask(launch.umask)
+    program = script or find_program(argv[0], environment)
+
+    def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
+        try:
+            return kernel.spawn(program, argv, environment, stdin, output, mark)
+        except FileNotFoundError:
+            # It is there: it was found. What its first line names is not.
+            raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+        # A script without a first line that names its interpreter, as execvp(3) does it.
+        return spawn(b"/bin/sh", [b"/bin/sh", program, *argv[1:]])
+
+    return spawn
+
+
+def _popen(launch: Launch, script: bytes | None, stdin: int, output: int, mark: int) -> int:
+    # Too early, but never too late.
+    os.ftruncate(mark, 0)
+    # The daemon's threads have signals blocked, and the job would inherit that. Not for longer
+    # than it takes: a TERM for the daemon must find no thread that dies of it.
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        process = subprocess.Popen(
+            launch.argv, executable=script, env=launch.environment, cwd=launch.cwd,
+            umask=launch.umask, stdin=stdin, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process.returncode = 0  # its status is ours to take, not Popen's
+    return process.pid

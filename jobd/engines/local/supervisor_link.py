@@ -1,0 +1,139 @@
+"""The daemon's end of the socket to its supervisor: who ended, who may be reaped, is it there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobd.system import linux as kernel
+from jobd.system.linux import Exit
+
+log = logging.getLogger(__name__)
+
+
+class Link:
+    """Statuses of children that are not ours but our parent's."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        orphaned: Callable[[], object],
+        pidfds: dict[str, int] | None = None,
+        lock: int = -1,
+    ) -> None:
+        """`lock`: the descriptor of the open, locked file that the supervisor holds, too."""
+        self._socket = sock
+        self._held = lock
+        self.pidfds = pidfds or {}
+        """Handles of attempts whose parents have died, by token, from the daemon before.
+
+        Not by pid: that of one that has ended may be another's by now.
+        """
+        self.used: dict[str, tuple[float | None, int | None]] = {}
+        """What those had used when the daemon before looked last."""
+        self.last_daemon: tuple[int, int] | None = None
+        """The pid of the daemon before, and the tick (`kernel.ticks`) at which it was dead."""
+        self._orphaned = orphaned
+        self._lock = threading.Condition()
+        self._ended: dict[int, Exit] = {}
+        self._adopted: set[int] | None = None
+        self.synced = threading.Event()
+        """Set once all that ended before this daemon began has been announced."""
+
+    def start(self) -> None:
+        threading.Thread(target=self._listen, name="link", daemon=True).start()
+
+    def ended(self) -> dict[int, Exit]:
+        with self._lock:
+            return dict(self._ended)
+
+    def settle(self, adopted: set[int]) -> None:
+        """These belong to attempts; everybody else who ended, or will end, may be reaped."""
+        with self._lock:
+            self._adopted = adopted
+            strangers = [pid for pid in self._ended if pid not in adopted]
+        for pid in strangers:
+            self.reap(pid)
+
+    def wait(self, pid: int) -> Exit:
+        with self._lock:
+            self._lock.wait_for(lambda: pid in self._ended)
+            return self._ended[pid]
+
+    def reap(self, pid: int) -> None:
+        with self._lock:
+            self._ended.pop(pid, None)
+            if self._adopted is not None:
+                self._adopted.discard(pid)
+        self._say({"reap": pid})
+
+    def ready(self) -> None:
+        self._say({"ready": True})
+
+    def draining(self, until: int | None) -> None:
+        """The daemon that follows, should this one die or be replaced, goes on draining.
+
+        `until`: when it ends what still runs, microseconds since boot.
+        """
+        self._say({"draining": True, "until": until})
+
+    def failed(self, message: str) -> None:
+        self._say({"failed": message})
+
+    def log_moved(self, path: str) -> None:
+        """What the supervisor says belongs into the log that lies there now."""
+        self._say({"log": path})
+
+    def mend_lock(self, path: Path) -> bool:
+        """Where the file of the lock was deleted, make another, hold it, and let the supervisor.
+
+        False: it lies where it did. Raises: OSError (BlockingIOError: somebody else holds it).
+        """
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._held), os.stat(path)):
+                return False
+        made = kernel.open_lock(path)
+        try:
+            fcntl.flock(made, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.dup2(made, self._held, inheritable=False)
+            socket.send_fds(self._socket, [json.dumps({"lock": True}).encode()], [made])
+        finally:
+            os.close(made)
+        return True
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(json.dumps(message).encode())
+        except OSError:
+            log.warning("the supervisor does not listen")
+
+    def _listen(self) -> None:
+        while data := self._receive():
+            message = json.loads(data)
+            if "ended" in message:
+                self._note(Exit(**message["ended"]))
+            elif "synced" in message:
+                self.synced.set()
+        self._orphaned()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(65536)
+        except OSError:
+            return b""
+
+    def _note(self, ended: Exit) -> None:
+        with self._lock:
+            self._ended[ended.pid] = ended
+            stranger = self._adopted is not None and ended.pid not in self._adopted
+            self._lock.notify_all()
+        if stranger:
+            self.reap(ended.pid)

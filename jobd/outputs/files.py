@@ -1,0 +1,229 @@
+"""Output files: their end, or a piece, never the whole of them; and how much room all take."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jobd.contract.errors import NotFound
+from jobd.core.progress.recognition import WINDOW
+from jobd.outputs.limit import Cut, cut_of
+
+_HOLE: Final = bytes(256)
+_TICK_NS: Final = 20_000_000
+"""Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
+_COUNTED_FILES: Final = 20_000
+"""Files whose sizes are added up for `jobd status`; of more the size is not told."""
+_PATIENCE_S: Final = 0.5
+"""How long whoever asks for the size of all output waits for it."""
+PIECE: Final = 1024 * 1024
+"""Bytes of output in one reply."""
+
+
+def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
+    """The end of a file; b"" where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        end = os.fstat(descriptor).st_size
+        content = os.pread(descriptor, size, max(0, end - size)) if end else b""
+        # Of an output that was cut, what lies behind the hole; no text has so many zeros.
+        return content[content.rfind(_HOLE) + len(_HOLE) :] if _HOLE in content else content
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def read_head(path: Path | str, size: int) -> bytes:
+    """The begin of a file; b"" where there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+def highest_job(root: Path) -> int:
+    """The highest id that has left output; 0: none has. Of a thousand folders one is read."""
+    folders = [int(name) for name in _names(root) if name.isdecimal()]
+    for folder in sorted(folders, reverse=True):
+        jobs = [name.partition(".")[0] for name in _names(root / str(folder))]
+        if found := [int(job) for job in jobs if job.isdecimal()]:
+            return max(found)
+    return 0
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+class Usage:
+    """How much a directory holds, measured beside whoever asks: a file server may be dead."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._measuring: Future[int | None] | None = None
+
+    def measured(self) -> int | None:
+        """Bytes on disk; None: there are too many files to count them, or no answer comes."""
+        with self._lock:
+            if self._measuring is None:
+                self._measuring = Future()
+                try:
+                    threading.Thread(target=self._measure, name="usage", daemon=True).start()
+                except RuntimeError:
+                    self._measuring = None
+                    return None
+            measuring = self._measuring
+        try:
+            return measuring.result(_PATIENCE_S)
+        except TimeoutError:
+            return None
+
+    def _measure(self) -> None:
+        size = _tree_size(self._root)
+        with self._lock:
+            measured, self._measuring = self._measuring, None
+        assert measured is not None
+        measured.set_result(size)
+
+
+def _tree_size(root: Path) -> int | None:
+    total = count = 0
+    for folder, _, files in os.walk(root):
+        for name in files:
+            count += 1
+            if count > _COUNTED_FILES:
+                return None
+            with suppress(OSError):
+                found = os.stat(os.path.join(folder, name))
+                # What was cut out of an output takes no room (in units of 512 bytes: stat(2)).
+                total += min(found.st_size, found.st_blocks * 512)
+    return total
+
+
+class Growing:
+    """The end of a file that may be written to, read only when it has been."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._seen: tuple[int, int] | None = None
+
+    def news(self) -> bytes | None:
+        """Its end, or None if it is as it was."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        stamp = found.st_size, found.st_mtime_ns
+        if stamp == self._seen:
+            return None
+        # Within one tick of the kernel's clock it may change again without a trace.
+        settled = time.time_ns() - found.st_mtime_ns > _TICK_NS
+        self._seen = stamp if settled else None
+        return read_tail(self.path)
+
+    def forget(self) -> None:
+        """Whatever it is now is news."""
+        self._seen = None
+
+
+class Found(NamedTuple):
+    """A piece of an output."""
+
+    data: bytes
+    offset: int
+    """Where it begins."""
+    next: int
+    """Where the one behind it begins: further on than `data` is long where something was cut."""
+    last: bool
+    """There is nothing behind it, just now."""
+
+
+def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+    """A piece of the file: at `offset`, or from so many lines before the end on.
+
+    Raises: NotFound (there is no file; with `missing_ok` it counts as empty).
+    """
+    try:
+        # A pipe in the place of the file must not hold the reader.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        if missing_ok:
+            return Found(b"", offset, offset, last=True)
+        job, attempt, _ = path.name.split(".")
+        raise NotFound(f"the output of job {job} is gone (attempt {attempt})") from None
+    try:
+        cut = _cut_of(path, descriptor)
+        while True:
+            begin = offset if tail is None else _tail_offset(descriptor, tail, cut)
+            found = _read(descriptor, begin, cut)
+            # What is cut is noted before it goes: by the same note, all that was read was there.
+            again = _cut_of(path, descriptor)
+            if again == cut:
+                return found
+            cut = again
+    finally:
+        os.close(descriptor)
+
+
+def _cut_of(path: Path, descriptor: int) -> Cut | None:
+    cut = cut_of(path)
+    # A job may have made its output short again.
+    return None if cut is None or cut.end > os.fstat(descriptor).st_size else cut
+
+
+def _read(descriptor: int, offset: int, cut: Cut | None) -> Found:
+    if cut is None or offset >= cut.end:
+        data = os.pread(descriptor, PIECE, offset)
+        return Found(data, offset, offset + len(data), last=len(data) < PIECE)
+    data = os.pread(descriptor, min(PIECE, max(0, cut.start - offset)), offset)
+    if offset + len(data) < cut.start:
+        return Found(data, offset, offset + len(data), last=False)
+    # On a line of its own.
+    before = data[-1:] or (os.pread(descriptor, 1, offset - 1) if offset == cut.start else b"")
+    gap = b"" if before in (b"", b"\n") else b"\n"
+    mark = cut.mark(max(offset, cut.start))
+    return Found(data + gap + mark, offset, cut.end, last=False)
+
+
+def _tail_offset(descriptor: int, lines: int, cut: Cut | None = None) -> int:
+    """Where the last `lines` lines begin, found from the end, a block at a time."""
+    end = position = os.fstat(descriptor).st_size
+    if lines == 0 or end == 0:
+        return end
+    # A final line feed closes the last line; it does not begin another one.
+    wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
+    while position > 0:
+        if cut is not None and position == cut.end:
+            position = cut.start
+            continue
+        floor = cut.end if cut is not None and position > cut.end else 0
+        size = min(65536, position - floor)
+        position -= size
+        block = os.pread(descriptor, size, position)
+        count = block.count(b"\n")
+        if count >= wanted:
+            begin = position + _nth_from_end(block, wanted) + 1
+            return cut.end if cut is not None and begin == cut.start else begin
+        wanted -= count
+    return 0
+
+
+def _nth_from_end(block: bytes, wanted: int) -> int:
+    at = len(block)
+    for _ in range(wanted):
+        at = block.rindex(b"\n", 0, at)
+    return at

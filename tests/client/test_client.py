@@ -1,0 +1,307 @@
+"""The client against a small server of the same protocol, on a real socket."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import NamedTuple
+
+import pytest
+from rpyc.core import consts
+from rpyc.core.channel import Channel
+from rpyc.core.protocol import Connection
+from rpyc.core.service import VoidService
+from rpyc.core.stream import SocketStream
+
+from jobd.client import client as module
+from jobd.client.client import Client
+from jobd.client.follow import until_finished
+from jobd.contract import frames, wire
+from jobd.contract.errors import (
+    BadRequest,
+    JobdError,
+    NotFound,
+    NotPermitted,
+    NotRunning,
+    VersionMismatch,
+)
+from jobd.contract.models import (
+    Command,
+    List,
+    Selector,
+    State,
+    Submit,
+    Submitted,
+    View,
+    Wait,
+    Waited,
+    WorkersReply,
+)
+from tests.helpers import wait_until
+
+HANG_UP = object()
+
+
+class _Server(Connection):
+    answer = None
+
+    @classmethod
+    def _request_handlers(cls):
+        return {consts.HANDLE_CALL: cls._call, consts.HANDLE_CLOSE: cls._handle_close}
+
+    def _call(self, payload):
+        reply = self.answer(payload)
+        if reply is HANG_UP:
+            self._channel.close()
+            raise EOFError
+        return reply
+
+
+class Late(NamedTuple):
+    """A reply that is given once the gate is open."""
+
+    reply: View
+    gate: threading.Event
+
+
+class Server:
+    """Gives its scripted replies in order, over as many connections as it takes."""
+
+    def __init__(self, path, *replies):
+        self.envelopes = []
+        self._replies = list(replies)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while self._replies:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._replies[0] is None:
+                self._replies.pop(0)
+                sock.close()
+                continue
+            connection = _Server(VoidService(), Channel(SocketStream(sock), compress=False))
+            connection.answer = self._answer
+            connection.serve_all()
+
+    def _answer(self, payload):
+        self.envelopes.append(wire.decode_envelope(payload))
+        reply = self._replies.pop(0)
+        if isinstance(reply, Late):
+            assert reply.gate.wait(10)
+            reply = reply.reply
+        if isinstance(reply, bytes) or reply is HANG_UP:
+            return reply
+        if isinstance(reply, JobdError):
+            return wire.encode_error(reply)
+        return wire.encode_reply(reply)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            # Also wakes an `accept` that is under way.
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Seconds that the client would have slept."""
+    slept = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    return slept
+
+
+@pytest.fixture
+def path(home):
+    return home / "s"
+
+
+@pytest.fixture
+def client(path):
+    with Client(path) as found:
+        yield found
+
+
+@pytest.fixture
+def serve(path, client):
+    """A function that starts a server with these replies."""
+    servers = []
+
+    def start(*replies):
+        servers.append(Server(path, *replies))
+        return servers[-1]
+
+    yield start
+    client.close()
+    for server in servers:
+        server.close()
+
+
+SUBMIT = Submit(commands=[Command(argv=[b"x"])], cwd=b"/")
+
+
+def test_one_round_trip(serve, client):
+    server = serve(WorkersReply(workers=3, busy=1), WorkersReply(workers=5, busy=1))
+    assert client.workers() == WorkersReply(workers=3, busy=1)
+    assert client.workers(5).workers == 5
+    assert [envelope.name for envelope in server.envelopes] == ["workers", "workers"]
+
+
+def test_errors_come_as_themselves(serve, client):
+    serve(NotFound("job 7 does not exist"))
+    with pytest.raises(NotFound, match="job 7 does not exist"):
+        client.show(7)
+
+
+def test_nobody_there_is_said_at_once(client, pauses):
+    with pytest.raises(NotRunning, match="jobd start"):
+        client.submit(SUBMIT)
+    assert not pauses
+
+
+def test_a_stale_socket_is_nobody(serve, client, pauses):
+    serve().close()
+    with pytest.raises(NotRunning, match="jobd start"):
+        client.submit(SUBMIT)
+    assert not pauses
+
+
+def test_a_change_is_asked_again_under_the_same_id(serve, client, pauses):
+    server = serve(HANG_UP, HANG_UP, Submitted(first=1, last=1))
+    assert client.submit(SUBMIT).first == 1
+    ids = {envelope.id for envelope in server.envelopes}
+    assert len(server.envelopes) == 3
+    assert len(ids) == 1
+    assert len(ids.pop()) == 16
+    assert len(pauses) == 2
+
+
+def test_two_changes_have_two_ids(serve, client):
+    server = serve(Submitted(first=1, last=1), Submitted(first=2, last=2))
+    client.submit(SUBMIT)
+    client.submit(SUBMIT)
+    assert len({envelope.id for envelope in server.envelopes}) == 2
+
+
+@pytest.mark.parametrize(("asked", "bound"), [(SUBMIT, 10), (List(), 30)])
+def test_a_daemon_that_stays_away(asked, bound, serve, client, monkeypatch):
+    server, slept = serve(HANG_UP), []
+
+    def gone(seconds):
+        slept.append(seconds)
+        server.close()
+
+    monkeypatch.setattr(module.time, "sleep", gone)
+    with pytest.raises(NotRunning, match="jobd start"):
+        client.request(asked, Submitted)
+    assert bound <= sum(slept) < bound + 1
+
+
+def test_waiting_outlasts_a_restart_and_is_no_success(serve, client, pauses):
+    failed = Waited(done=True, total=2, counts={State.COMPLETED: 1, State.FAILED: 1})
+    serve(Waited(done=False, total=2), HANG_UP, None, failed)
+    assert until_finished(client, Selector(ids=[(1, 2)])) == failed
+
+
+MANY = 150
+"""Hang-ups whose pauses are longer than the patience with one daemon that stays away."""
+
+
+def test_a_wait_outlasts_any_number_of_daemons_that_served_it(serve, client, pauses, monkeypatch):
+    monkeypatch.setattr(module, "_SERVED_S", -1.0)
+    done = Waited(done=True, total=1, counts={State.COMPLETED: 1})
+    serve(*[HANG_UP] * MANY, done)
+    assert client.wait(Wait(selector=Selector(ids=[(1, 1)]))) == done
+    assert len(pauses) == MANY
+
+
+@pytest.mark.parametrize(
+    ("served", "asked"), [(60.0, Wait(selector=Selector(ids=[(1, 1)]))), (-1.0, List())]
+)
+def test_whoever_is_turned_away_gives_up(served, asked, serve, client, pauses, monkeypatch):
+    monkeypatch.setattr(module, "_SERVED_S", served)
+    server = serve(*[HANG_UP] * MANY)
+    with pytest.raises(JobdError):
+        client.request(asked, Waited)
+    assert len(server.envelopes) < MANY
+    assert 30 <= sum(pauses) < 31
+
+
+def test_a_shutdown_is_asked_once(serve, client, pauses):
+    serve(HANG_UP)
+    with pytest.raises(NotRunning):
+        client.shutdown()
+    assert sum(pauses) == 0
+
+
+def test_another_users_daemon_hangs_up_on_us(serve, client, pauses, monkeypatch):
+    serve(None)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(NotPermitted):
+        client.workers()
+    assert not pauses
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xc1", b"\x80", wire.encode(Wait(selector=Selector()))])
+def test_an_answer_that_cannot_be_read(serve, client, answer):
+    serve(answer)
+    with pytest.raises(VersionMismatch, match="jobd restart"):
+        client.workers()
+
+
+def test_version_mismatch_says_what_to_do(serve, client):
+    serve(VersionMismatch("jobctl 2 speaks protocol 2"))
+    with pytest.raises(VersionMismatch, match="protocol 2; replace the daemon: jobd restart"):
+        client.workers()
+
+
+def test_too_large_a_request_is_not_sent(client):
+    huge = Submit(commands=[Command(argv=[b"x" * (frames.MAX_FRAME + 1)])], cwd=b"/")
+    with pytest.raises(BadRequest, match="split the file"):
+        client.submit(huge)
+
+
+def test_importing_the_command_line_is_cheap():
+    code = "import jobctl.cli, sys; print(*{'rpyc', 'tabulate', 'rich'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert found.stdout.strip() == b""
+
+
+def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monkeypatch):
+    monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.05)
+    told = []
+    client.on_silence = told.append
+    answer = WorkersReply(workers=3, busy=1)
+    late = threading.Event()
+    serve(Late(answer, late), Late(answer, late))
+    threading.Thread(target=lambda: (wait_until(lambda: told), late.set())).start()
+    assert (client.workers(), client.workers()) == (answer, answer)
+    assert told == [0.05]
+
+
+def test_an_answer_that_is_under_way_when_patience_ends_is_not_dropped(serve, client, monkeypatch):
+    """Its first half comes before, its second half after."""
+    monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.1)
+    told, whole = [], threading.Event()
+    client.on_silence = told.append
+    read = module.SocketStream.read
+
+    def slowly(stream, count):
+        data = read(stream, count)
+        if threading.current_thread() is threading.main_thread() and not whole.is_set():
+            threading.Event().wait(0.2)  # past the patience, within one frame
+            whole.set()
+        return data
+
+    serve(WorkersReply(workers=3, busy=1))
+    monkeypatch.setattr(module.SocketStream, "read", slowly)
+    assert client.workers().workers == 3

@@ -1,0 +1,265 @@
+"""Looking at running jobs: what is read, and above all what is not."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from jobd.contract.paths import locate
+from jobd.core.progress.recognition import TOO_SLOW, Reading
+from jobd.core.progress.user_pattern import TooSlowError
+from jobd.daemon.execution import monitor as module
+from jobd.daemon.execution.monitor import Observer
+from jobd.daemon.execution.runs import Run
+from jobd.outputs import files as outputs
+from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
+
+PAST = 1_000_000_000_000_000_000
+"""Nanoseconds: a time at which no file of this test was written."""
+
+
+class Watching:
+    """An observer of runs that are not there, whose files the test writes."""
+
+    def __init__(self, home, monkeypatch):
+        paths = locate({"JOBD_HOME": str(home)})
+        paths.progress.mkdir(parents=True)
+        self.paths = paths
+        self.runs = {}
+        self.reads = []
+        self.observer = Observer(paths, SimpleNamespace(all=self.all), self.report)
+        self.reported = []
+        monkeypatch.setattr(outputs, "read_tail", self.read_tail)
+
+    def all(self):
+        return list(self.runs.values())
+
+    def report(self, run, reading):
+        self.reported.append((run.job, reading.percent))
+
+    def read_tail(self, path, size=outputs.WINDOW):
+        self.reads.append(os.path.basename(path))
+        with open(path, "rb") as file:
+            return file.read()[-size:]
+
+    def run(self, job, rule="auto"):
+        spec = SimpleNamespace(progress=rule, max_output=None)
+        self.runs[job] = Run(SimpleNamespace(job=job, attempt=1, spec=spec), 1)
+        return self.runs[job]
+
+    def prints(self, job, text, at=PAST):
+        """The whole output of a job, as written at that time."""
+        self._write(self.paths.output_of(job, 1), text, at)
+
+    def says(self, job, text, at=PAST):
+        self._write(self.observer.file_of(self.runs[job]), text, at)
+
+    def _write(self, path, text, at):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        if at is not None:
+            os.utime(path, ns=(at, at))
+
+    def look(self):
+        self.observer._look_at_all()
+
+
+@pytest.fixture
+def watching(jobd_home, monkeypatch):
+    return Watching(jobd_home, monkeypatch)
+
+
+def test_what_has_not_changed_is_not_read(watching):
+    for job in (1, 2, 3):
+        watching.run(job)
+        watching.prints(job, "10%\n")
+    for _ in range(5):
+        watching.look()
+    assert sorted(watching.reads) == ["1.1.log", "2.1.log", "3.1.log"]
+    watching.prints(2, "11%\n", PAST + 1)
+    watching.look()
+    assert watching.reads[3:] == ["2.1.log"]
+    assert watching.reported[3:] == [(2, 11)]
+
+
+def test_a_file_that_has_just_changed_is_read_again(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n", at=None)
+    watching.look()
+    # In the same tick of the clock, and of the same size: nothing tells it from what was seen.
+    stamp = os.stat(watching.paths.output_of(1, 1)).st_mtime_ns
+    watching.prints(1, "20%\n", stamp)
+    watching.look()
+    assert watching.reported == [(1, 10), (1, 20)]
+
+
+def test_a_job_that_says_nothing_is_not_read(watching):
+    watching.run(1)
+    watching.look()
+    assert watching.reads == []
+
+
+def test_none_leaves_the_output_alone(watching):
+    run = watching.run(1, "none")
+    watching.prints(1, "10%\n")
+    watching.look()
+    assert watching.observer.last_look(run) is None
+    assert watching.reads == []
+    watching.says(1, "40 by itself\n")
+    watching.look()
+    assert watching.reads == ["1.1"]
+    assert watching.reported == [(1, 40)]
+
+
+def test_once_a_job_has_spoken_its_output_does_not_count(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n")
+    watching.says(1, "40\n")
+    watching.look()
+    watching.prints(1, "50%\n", PAST + 1)
+    watching.look()
+    assert watching.reported == [(1, 40)]
+    assert watching.reads == ["1.1"]
+
+
+def test_whole_percents_are_enough(watching):
+    run = watching.run(1)
+    for number, text in enumerate(["step 100/1000", "step 101/1000", "step 109/1000", "done"]):
+        watching.prints(1, text, PAST + number)
+        watching.look()
+    assert watching.reported == [(1, 10)]
+    watching.prints(1, "step 110/1000", PAST + 9)
+    assert watching.observer.last_look(run) == Reading(11)
+
+
+def test_who_reports_without_end_is_told_of_now_and_then(watching, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    run = watching.run(1)
+    for number in range(2 * module._FREELY + 50):
+        watching.prints(1, f"{number % 100}%", PAST + number)
+        watching.look()
+    assert len(watching.reported) == module._FREELY
+    now = module._SPARSELY
+    watching.look()
+    assert watching.reported[module._FREELY :] == [(1, 49)], "the newest, though it was read before"
+    watching.prints(1, "7%", PAST)
+    watching.look()
+    assert len(watching.reported) == module._FREELY + 1
+    assert watching.observer.last_look(run) == Reading(7)
+
+
+def test_the_begin_is_read_where_it_tells_the_length(watching):
+    watching.run(1)
+    row = "size=  1kB time=00:00:01.00 bitrate= 1kbits/s speed=1x    \r"
+    watching.prints(
+        1, "  Duration: 00:01:40.00, start: 0.0\n" + row * 100 + row.replace("01.", "50.")
+    )
+    watching.look()
+    assert watching.reported == [(1, 50)]
+
+
+def test_a_rule_that_takes_too_long_is_given_up(watching, caplog):
+    run = watching.run(1, BLOWS_UP)
+    for number, text in enumerate(["x0\n", f"{BAD_LINE}\n", "0\n", f"{BAD_LINE} again\n"]):
+        watching.prints(1, text, PAST + number)
+        watching.look()
+    assert watching.reads == ["1.1.log"] * 2
+    assert watching.reported == [(1, 0), (1, 0)]
+    assert run.reading == Reading(0, TOO_SLOW)
+    assert watching.observer.last_look(run) is None
+    assert caplog.text.count("takes too long") == 1
+
+
+def test_what_a_job_says_itself_counts_after_that(watching):
+    run = watching.run(1, BLOWS_UP)
+    watching.prints(1, BAD_LINE)
+    watching.look()
+    assert run.reading == Reading(None, TOO_SLOW)
+    watching.says(1, "40\n")
+    watching.look()
+    assert watching.reported == [(1, None), (1, 40)]
+    assert run.reading == Reading(40)
+
+
+def test_a_rule_that_is_given_up_at_the_end_is_told_with_the_end(watching):
+    run = watching.run(1, BLOWS_UP)
+    watching.prints(1, BAD_LINE)
+    assert watching.observer.last_look(run) == Reading(None, TOO_SLOW)
+    assert watching.observer.last_look(run) is None
+
+
+def test_what_an_earlier_daemon_has_given_up_is_not_tried_again(watching):
+    watching.run(1, BLOWS_UP).reading = Reading(None, TOO_SLOW)
+    watching.prints(1, BAD_LINE)
+    watching.look()
+    assert watching.reads == watching.reported == []
+
+
+def test_one_slow_rule_a_round(watching):
+    for job, rule in enumerate([BLOWS_UP, BLOWS_UP, "at ([0-9]+)", "auto"], start=1):
+        watching.run(job, rule)
+        watching.prints(job, f"at 40%\n{BAD_LINE}" if job < 3 else "at 40\n40%")
+    watching.look()
+    assert watching.reported == [(1, None), (4, 40)]
+    watching.look()
+    assert watching.reported[2:] == [(2, None)]
+    watching.look()
+    assert watching.reported[3:] == [(3, 40)]
+
+
+def test_a_rule_whose_time_went_to_other_threads_gets_another_chance(watching, monkeypatch):
+    read, busy = module.from_output, [True, False, True]
+
+    def from_output(*args):
+        if busy.pop(0):
+            raise TooSlowError
+        return read(*args)
+
+    monkeypatch.setattr(module, "from_output", from_output)
+    run = watching.run(1, "at ([0-9]+)")
+    watching.prints(1, "at 40\n")
+    watching.look()
+    assert watching.reported == []
+    watching.look()
+    assert watching.reported == [(1, 40)]
+    watching.prints(1, "at 50\n", PAST + 1)
+    assert watching.observer.last_look(run) is None
+    assert run.reading == Reading(40), "it is not told to be slow"
+
+
+def test_chances_come_to_an_end(watching, monkeypatch):
+    now, looks = 0.0, []
+
+    def from_output(*args):
+        nonlocal now
+        now += module.PATIENCE / 10
+        looks.append(now)
+        raise TooSlowError
+
+    monkeypatch.setattr(module, "from_output", from_output)
+    monkeypatch.setattr(module.time, "thread_time", lambda: now)
+    watching.run(1, "at ([0-9]+)")
+    watching.prints(1, "at 40\n")
+    for _ in range(20):
+        watching.look()
+    assert len(looks) <= 6
+    assert watching.reported == [(1, None)]
+
+
+def test_a_rule_that_is_no_longer_taken_is_none(watching, caplog):
+    watching.run(1, "(")
+    watching.prints(1, "40%\n")
+    watching.look()
+    assert watching.reported == []
+    assert "job 1: --progress: not a regular expression" in caplog.text
+
+
+def test_nothing_of_a_run_is_kept(watching):
+    watching.run(1)
+    watching.prints(1, "10%\n")
+    watching.look()
+    assert len(watching.observer._sights) == 1
+    watching.runs.clear()
+    assert len(watching.observer._sights) == 0

@@ -1,0 +1,94 @@
+"""A running attempt in memory: what a transaction said of it, and that it can be taken back."""
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from jobd.core.eta import begun
+from jobd.core.ready_queue import Entry
+from jobd.core.transitions import BY_USER
+from jobd.core.undo import Undo
+from jobd.daemon.execution.runs import Run, Runs
+from jobd.store.records import Policy, Spec, StopOrder
+from jobd.store.store import Started
+
+
+@pytest.fixture
+def run():
+    spec = Spec(argv=[b"true"], shell=False, cwd=b"/", umask=0o022)
+    made = Run(Started(Entry(1), 1, "", spec, 1, 0, Policy(), 0, None), slot=1)
+    made.pace = begun(10.0, 100.0, 90.0)
+    return made
+
+
+@pytest.fixture
+def undo():
+    return Undo()
+
+
+@pytest.fixture
+def runs(undo):
+    return Runs(undo, None, None)
+
+
+def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
+    run.begun(object())
+    first = StopOrder(BY_USER, 15, 1.0, 0)
+    runs.order_stop(run, first)
+    assert run.take_order() is None
+    undo.play()
+    assert (run.order, run.take_order()) == (None, None)
+    runs.order_stop(run, first)
+    undo.clear()
+    assert run.take_order() is first
+    assert run.take_order() is None
+    # A second one that is not saved leaves the first.
+    runs.order_stop(run, StopOrder(BY_USER, 9, 0.0, 0))
+    undo.play()
+    undo.clear()
+    assert (run.order, run.take_order(), run.over()) == (first, None, first)
+
+
+def test_an_order_that_is_not_saved_cancels_nothing(run, runs, undo):
+    runs.order_stop(run, StopOrder(BY_USER, 15, 1.0, 0))
+    assert not run.cancelled()
+    undo.clear()
+    assert run.cancelled()
+
+
+def test_a_pause_that_is_not_saved_is_none(run, runs, undo):
+    runs.halt(run, 100.0, paused=True)
+    assert run.halted
+    undo.play()
+    assert not run.halted
+
+
+def test_a_resumption_that_is_not_saved_is_none(run, runs, undo):
+    runs.halt(run, 100.0, paused=True)
+    undo.clear()
+    pace = run.pace
+    runs.halt(run, 160.0, paused=False)
+    assert not run.halted
+    assert run.pace != pace
+    undo.play()
+    assert run.halted
+    assert run.pace == pace
+    # And once more, now for good: the same time is left as if nothing had been.
+    runs.halt(run, 160.0, paused=False)
+    assert run.pace != pace
+
+
+def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, undo):
+    """It began at the very moment when the pause was decided."""
+    posted = []
+    courier = SimpleNamespace(post=lambda _process, number, needed: posted.append((number, needed)))
+    runs = Runs(undo, None, courier)
+    run.begun(object())
+    runs.halt(run, 100.0, paused=True)
+    runs.carry_out_pause(run)
+    undo.play()
+    assert [(number, needed()) for number, needed in posted] == [
+        (signal.SIGSTOP, False),
+        (signal.SIGCONT, True),
+    ]

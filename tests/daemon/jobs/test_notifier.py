@@ -1,0 +1,98 @@
+"""Timer and hub: who sleeps is woken, once, in order, and for nothing else."""
+
+import threading
+import time
+
+import pytest
+
+from jobd.daemon.jobs.notifier import Hub
+from jobd.system.timer import Timer
+from tests.helpers import wait_until
+
+
+@pytest.fixture
+def timer():
+    made = Timer()
+    made.start()
+    yield made
+    made.close()
+
+
+def test_deadlines_come_in_their_order(timer):
+    now, came = time.monotonic(), []
+    for number in (3, 1, 2, 0):
+        timer.at(now + number / 100, lambda number=number: came.append(number))
+    wait_until(lambda: len(came) == 4)
+    assert came == [0, 1, 2, 3]
+    assert time.monotonic() >= now + 0.03
+
+
+def test_equal_deadlines_are_first_in_first_out(timer):
+    when, came = time.monotonic() + 0.01, []
+    for number in range(20):
+        timer.at(when, lambda number=number: came.append(number))
+    wait_until(lambda: len(came) == 20)
+    assert came == list(range(20))
+
+
+def test_one_that_breaks_does_not_stop_the_others(timer):
+    done = threading.Event()
+    timer.after(0, lambda: 1 / 0)
+    timer.after(0, done.set)
+    assert done.wait(10)
+
+
+def test_an_earlier_deadline_overtakes_the_one_that_is_slept_for(timer):
+    done = threading.Event()
+    timer.after(1000, lambda: None)
+    timer.after(0.01, done.set)
+    assert done.wait(10)
+
+
+def test_who_waits_is_woken_by_those_jobs_and_no_others():
+    hub = Hub()
+    one, some = hub.register(2), hub.register_any(range(1, 3).__contains__)
+    hub.finished(3)
+    assert not one.wait(0)
+    assert not some.wait(0)
+    hub.finished(1)
+    assert some.wait(0)
+    assert not one.wait(0)
+    hub.finished(2)
+    assert one.wait(0)
+
+
+def test_who_has_gone_costs_nothing():
+    hub = Hub()
+    waiters = [hub.register(1), hub.register(1), hub.register_any(lambda _: True)]
+    for waiter in waiters:
+        hub.unregister(waiter)
+    hub.finished(1)
+    assert not any(waiter.wait(0) for waiter in waiters)
+    assert (hub._single, hub._several) == ({}, set())
+
+
+def test_all_that_somebody_waits_for_is_awaited():
+    hub = Hub()
+    with hub.awaiting(range(1, 10).__contains__), hub.awaiting(lambda job: job == 20):
+        assert [job for job in range(30) if hub.awaited(job)] == [*range(1, 10), 20]
+    assert not hub.awaited(5)
+
+
+def test_whoever_waits_for_an_event_is_woken_by_it():
+    hub = Hub()
+    hub.published(5)
+    assert hub.wait_event(4, 0)
+    assert not hub.wait_event(5, 0.01)
+    threading.Timer(0.02, hub.published, [6]).start()
+    assert hub.wait_event(5, 10)
+    hub.published(3)
+    assert hub.last_event == 6
+
+
+def test_closing_lets_everybody_go():
+    hub = Hub()
+    threading.Timer(0.02, hub.close).start()
+    before = time.monotonic()
+    assert not hub.wait_event(0, 30)
+    assert time.monotonic() - before < 25

@@ -1,0 +1,117 @@
+"""The sockets that clients come in by, in the moment in which they are made and taken away."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+from jobd.contract.config import AccessConfig
+from jobd.contract.errors import JobdError
+from jobd.contract.paths import Paths
+from jobd.daemon.rpc.access import Access
+from jobd.daemon.rpc.server import Service
+from tests.helpers import wait_until
+
+
+@pytest.fixture
+def place(home):
+    """Directories for the owner's socket and for that for others."""
+    for name in ("state", "public"):
+        (home / name).mkdir(mode=0o755)
+    return home
+
+
+@pytest.fixture
+def service(place):
+    paths = Paths(place / "state", place / "config.toml")
+    made = Service(paths, {}, {}, Access(AccessConfig()), place / "public/sock")
+    yield made
+    made.close()
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def after_bind(monkeypatch, action):
+    """Do this whenever a socket has just been bound."""
+    bind = socket.socket.bind
+
+    def bind_and_more(sock, address):
+        bind(sock, address)
+        action(address)
+
+    monkeypatch.setattr(socket.socket, "bind", bind_and_more)
+
+
+def test_no_socket_is_ever_open_to_more_than_it_should_be(service, place, monkeypatch):
+    seen = []
+    after_bind(monkeypatch, lambda address: seen.append(stat.S_IMODE(os.stat(address).st_mode)))
+    before = os.umask(0)
+    try:
+        service.listen()
+    finally:
+        os.umask(before)
+    assert seen == [0o600, 0o600]
+    assert (mode_of(place / "state/jobd.sock"), mode_of(place / "public/sock")) == (0o600, 0o666)
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_takes_the_place_of_the_socket_keeps_its_mode(service, place, monkeypatch, kind):
+    """The mode is that of the socket, never that of what its path leads to by then."""
+    victim = place / ".profile"
+    victim.write_text("mine")
+    victim.chmod(0o600)
+    shared = place / "public/sock"
+
+    def swap(address):
+        if os.path.basename(address) == "sock":
+            shared.unlink()
+            if kind == "link":
+                shared.symlink_to(victim)
+            else:
+                victim.rename(shared)
+
+    after_bind(monkeypatch, swap)
+    with pytest.raises(JobdError, match="something else was put in the place of the socket"):
+        service.listen()
+    assert mode_of(shared if kind == "file" else victim) == 0o600
+    service.close()
+    assert shared.is_symlink() or shared.read_text() == "mine"
+
+
+def test_a_directory_that_is_not_there_is_named(service, place):
+    (place / "public").rmdir()
+    with pytest.raises(JobdError, match=rf"\[access\] socket = .*: there is no .*{place}/public"):
+        service.listen()
+
+
+def test_a_leftover_goes_and_who_listens_stays(service, place):
+    shared = place / "public/sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(shared))
+        other.listen(0)
+        with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+            # It accepts nobody any more, and whoever waited for it would wait for ever.
+            for client in (first, second):
+                client.setblocking(False)
+                client.connect_ex(str(shared))
+            with pytest.raises(JobdError, match="somebody listens there already"):
+                service.listen()
+    assert stat.S_ISSOCK(shared.lstat().st_mode)
+    service.listen()
+    assert mode_of(shared) == 0o666
+    service.close()
+    assert not shared.exists()
+
+
+def test_what_lies_in_its_place_by_the_end_is_not_taken_away(service, place):
+    service.listen()
+    shared = place / "public/sock"
+    shared.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(shared))
+        service.close()
+        assert shared.exists()
+    wait_until(lambda: not (place / "state/jobd.sock").exists())

@@ -1,0 +1,77 @@
+import signal
+
+import pytest
+
+from jobctl.actions.exit_codes import exit_code_of, exit_code_of_all, signal_number
+from jobd.contract.models import State, Waited
+from tests.jobctl.fakes import FakeClient, job, jobctl
+from tests.jobctl.hostile import SIGNALS
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"state": "completed"}, 0),
+        ({"state": "failed", "reason": "exit code 7", "exit_code": 7}, 7),
+        ({"state": "failed", "reason": "signal KILL", "signal": "KILL"}, 137),
+        ({"state": "failed", "reason": "time limit", "signal": "TERM"}, 143),
+        ({"state": "failed", "reason": "time limit", "exit_code": 0}, 1),
+        ({"state": "failed", "reason": "could not start: x: not found"}, 127),
+        ({"state": "failed", "reason": "could not start: x: Permission denied"}, 126),
+        ({"state": "failed", "reason": "dependency failed: 3"}, 1),
+        ({"state": "failed", "reason": "lost"}, 1),
+        ({"state": "stopped", "reason": "by user", "signal": "KILL"}, 143),
+        ({"state": "stopped", "reason": "shutdown", "exit_code": 0}, 143),
+    ],
+)
+def test_the_code_of_a_job(fields, code):
+    assert exit_code_of(job(1, **fields)) == code
+
+
+@pytest.mark.parametrize(
+    ("counts", "missing", "any_of", "code"),
+    [
+        ({State.COMPLETED: 3}, [], False, 0),
+        ({State.COMPLETED: 2, State.FAILED: 1}, [], False, 1),
+        ({State.COMPLETED: 2, State.STOPPED: 1}, [], False, 1),
+        ({State.COMPLETED: 3}, [9], False, 1),
+        ({State.COMPLETED: 1, State.RUNNING: 2}, [], True, 0),
+        ({State.FAILED: 1, State.RUNNING: 2}, [], True, 1),
+    ],
+)
+def test_the_code_of_several(counts, missing, any_of, code):
+    waited = Waited(done=True, total=3, counts=counts, missing=missing)
+    assert exit_code_of_all(waited, any_of=any_of) == code
+
+
+@pytest.mark.parametrize("name", ["TERM", "SIGTERM", "15", "term", "sigterm"])
+def test_signal_names(name):
+    assert signal_number(name) == 15
+
+
+def test_realtime_signals():
+    assert signal_number("RTMIN+2") == signal.SIGRTMIN + 2
+    assert signal_number("SIGRTMAX-1") == signal.SIGRTMAX - 1
+
+
+@pytest.mark.parametrize("name", ["", "NOPE", "0", "65", "-1", "_IGN", "RTMIN+99"])
+def test_no_signals(name):
+    with pytest.raises(ValueError, match="no such signal"):
+        signal_number(name)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_that_nobody_here_knows(name):
+    killed = job(1, "failed", reason=f"signal {name}", signal=name)
+    waited = Waited(done=True, total=1, counts={State.FAILED: 1}, jobs=[killed])
+    result = jobctl("wait", "1", client=FakeClient(wait=waited))
+    assert (result.code, result.stderr) == (
+        137 if name == "KILL" else 1,
+        f"job 1 failed (signal {name})\n",
+    )
+
+
+@pytest.mark.parametrize("code", [0, -1, 256, 2**40])
+def test_a_code_that_no_process_has_is_not_success(code):
+    waited = Waited(done=True, total=1, jobs=[job(1, "failed", exit_code=code)])
+    assert jobctl("wait", "1", client=FakeClient(wait=waited)).code == 1

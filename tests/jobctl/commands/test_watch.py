@@ -1,0 +1,429 @@
+"""`watch` on a terminal: what is asked, what is drawn, and what is left behind."""
+
+import re
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from wcwidth import wcswidth
+
+from jobctl.actions.tails import AT_ONCE, Tails, last_line
+from jobctl.actions.watch import Picture, Watching
+from jobctl.render import rows, screen
+from jobd.contract.errors import NotFound, NotRunning
+from jobd.contract.models import (
+    DaemonStatus,
+    Event,
+    EventPage,
+    Events,
+    List,
+    Output,
+    Page,
+    Piece,
+    Selector,
+    State,
+    Wait,
+    Waited,
+)
+from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
+
+LR3 = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0, attempt=1)
+COUNTS = {State.RUNNING: 1, State.PENDING: 1, State.FAILED: 1}
+DONE = {State.COMPLETED: 2, State.FAILED: 1}
+
+
+def event(seq, name, number=1, **data):
+    return Event(seq=seq, at=NOON, job=number, event=name, user="", data=data)
+
+
+def page(*events, unfinished=0, following=0):
+    return EventPage(events=list(events), next=following, unfinished=unfinished)
+
+
+def piece(data=b"", offset=0, number=1):
+    return Piece(
+        id=number, attempt=1, data=data, offset=offset, ended=False, state=State.RUNNING, path=""
+    )
+
+
+class Shown(str):
+    """What a terminal shows after all this was written to it: enough of one for `watch`."""
+
+    __slots__ = ()
+
+    def __new__(cls, written, width=80):
+        lines, row, column = [""], 0, 0
+        text = re.sub(r"\x1b\[[\d;]*m", "", written)
+        for match in re.finditer(r"\x1b\[(\d*)([A-Z])|\r|\n|[^\x1b\r\n]+", text):
+            count, control = match[1], match[2]
+            if control == "A":
+                row = max(0, row - int(count))
+            elif control == "K":
+                lines[row] = lines[row][:column]
+            elif control == "J":
+                lines[row:] = [lines[row][:column]]
+            elif match[0] == "\r":
+                column = 0
+            elif match[0] == "\n":
+                row, column = row + 1, 0
+                lines += [""] * (row + 1 - len(lines))
+            else:
+                assert not control, match[0]
+                assert wcswidth(match[0]) < width
+                before, after = lines[row][:column], lines[row][column + len(match[0]) :]
+                lines[row] = f"{before:<{column}}{match[0]}{after}"
+                column += len(match[0])
+        return super().__new__(cls, "\n".join(lines).rstrip("\n"))
+
+
+# --- the whole command --------------------------------------------------------------------
+
+
+def client(**replies):
+    given = {
+        "events": [
+            page(following=10),
+            page(unfinished=2, following=10),
+            page(event(11, "completed"), event(12, "failed", 2, reason="exit code 2")),
+            page(),
+        ],
+        "list": [Page(jobs=[LR3], counts=COUNTS)] * 3 + [Page(jobs=[], counts=DONE)],
+        "status": DaemonStatus(workers=3),
+        "output": piece(b"epoch 1\nepoch 4/10 loss 0.31"),
+    }
+    return FakeClient(**{**given, **replies})
+
+
+@pytest.fixture(autouse=True)
+def nobody_sleeps(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def test_a_row_per_running_job_and_the_counts():
+    fake = client(events=[page(following=10), KeyboardInterrupt()])
+    result = jobctl("watch", client=fake, terminal=True)
+    assert result.code == 0
+    first, _, last = result.out.partition("\x1b[J")
+    assert Shown(first).splitlines() == [
+        "  1 lr3  ━━━━━━━━━━━━╺━━━━━━━━━━━━━━━━━  40%  3m left  epoch 4/10 loss 0.31",
+        "1 of 3 workers busy · 1 pending · 1 failed                        Ctrl-C leaves",
+    ]
+    assert Shown(first + last) == "1 of 3 workers busy · 1 pending · 1 failed"
+
+
+def test_a_job_of_three_slots_makes_three_workers_busy():
+    heavy = Page(jobs=[LR3], counts=COUNTS, busy=3)
+    fake = client(events=[page(following=10), KeyboardInterrupt()], list=heavy)
+    assert "3 of 3 workers busy" in jobctl("watch", client=fake, terminal=True).out
+
+
+def test_what_has_ended_stays_and_the_rows_go():
+    result = jobctl("watch", client=client(), terminal=True)
+    assert (result.code, result.stderr) == (0, "")
+    assert Shown(result.out).splitlines() == [
+        "job 1 completed  lr3",
+        "job 2 failed (exit code 2)",
+        "0 of 3 workers busy · 2 completed · 1 failed",
+    ]
+
+
+def test_nothing_of_the_terminal_is_changed():
+    """No cursor hidden, no alternate screen, no mode: there is nothing to put back."""
+    before = signal.getsignal(signal.SIGWINCH)
+    for end in (KeyboardInterrupt(), NotRunning("gone"), page()):
+        fake = client(events=[page(following=10), page(unfinished=1), end])
+        out = jobctl("watch", client=fake, terminal=True).out
+        assert not re.search(r"\x1b(?!\[[\d;]*[mKJA])", out)
+        assert out.endswith("\x1b[J")
+        assert signal.getsignal(signal.SIGWINCH) == before
+
+
+def test_a_daemon_that_stays_away_is_said():
+    fake = client(events=[page(following=10), NotRunning("jobd is not running any more")])
+    result = jobctl("watch", "--color", "never", client=fake, terminal=True)
+    assert (result.code, result.stderr) == (69, "jobctl: jobd is not running any more\n")
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TERM", "")])
+def test_a_dumb_terminal_gets_a_line_per_change(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    out = jobctl("watch", client=client(), terminal=True).out
+    assert out == "job 1 running: 40%, 3m left\njob 1 completed\njob 2 failed (exit code 2)\n"
+
+
+def test_json_is_for_programs_also_on_a_terminal():
+    out = jobctl("watch", "--json", client=client(), terminal=True).out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 2
+
+
+def test_colour_as_asked(monkeypatch):
+    def colours(*args):
+        return "\x1b[3" in jobctl(*args, "watch", client=client(), terminal=True).out
+
+    assert colours()
+    assert not colours("--color", "never")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colours()
+    assert colours("--color", "always")
+
+
+def test_an_idle_queue_ends_at_once():
+    fake = client(events=page(), list=Page(jobs=[], counts=DONE))
+    assert jobctl("watch", client=fake, terminal=True).code == 0
+    assert all(request.wait == 0 for request in fake.of(Events))
+    fake = client(events=page(), list=Page(jobs=[], counts=DONE))
+    assert jobctl("watch", client=fake).code == 0
+    assert all(request.wait == 0 for request in fake.of(Events))
+
+
+# --- what is asked ------------------------------------------------------------------------
+
+
+class Quiet:
+    """A screen that shows nothing, and the time, which passes as one sleeps."""
+
+    def __init__(self, room=20):
+        self.shown = []
+        self.now = 0.0
+        self._room = room
+
+    def room(self):
+        return self._room
+
+    def show(self, picture, said):
+        self.shown.append((picture, said))
+
+    def resizable(self):
+        pass
+
+    def busy(self):
+        pass
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def watch(fake, selector=None, room=20):
+    quiet = Quiet(room)
+    chosen = selector or Selector()
+    Watching(fake, chosen, 10, quiet, clock=lambda: quiet.now, sleep=quiet.sleep).run()
+    return quiet
+
+
+def test_it_asks_for_as_many_rows_as_fit():
+    fake = client(events=page(), list=Page(jobs=[LR3] * 5, counts={State.RUNNING: 900}))
+    quiet = watch(fake, room=5)
+    assert {(r.running, r.pending, r.finished) for r in fake.of(List)} == {(5, 0, 0)}
+    assert quiet.shown[0][0].more == 895
+
+
+def test_events_are_drained_before_a_redraw():
+    many = [event(seq, "completed", seq) for seq in range(1000)]
+    fake = client(events=[page(*many), page(*many), page(event(1, "failed")), page()])
+    quiet = watch(fake)
+    assert [len(said) for _, said in quiet.shown] == [0, 2001]
+
+
+def test_redraws_are_at_most_seven_a_second():
+    busy = [page(event(seq, "progress"), unfinished=1) for seq in range(50)]
+    quiet = watch(client(events=[*busy, page()]))
+    assert len(quiet.shown) <= 52
+    assert quiet.now >= 50 * 0.14
+
+
+@pytest.mark.parametrize(("jobs", "wait"), [([LR3], 1.0), ([], 20.0)])
+def test_it_is_woken_but_for_the_times(jobs, wait):
+    fake = client(
+        events=[page(unfinished=1), page(unfinished=1), page(unfinished=0), page()],
+        list=Page(jobs=jobs, counts=COUNTS),
+    )
+    watch(fake)
+    assert [request.wait for request in fake.of(Events)] == [0, wait, wait, 0]
+
+
+def test_a_selection_is_counted_apart():
+    waited = Waited(done=False, total=3, counts={State.RUNNING: 2, State.PENDING: 1})
+    fake = client(events=page(), wait=waited)
+    quiet = watch(fake, Selector(ids=[(1, 9)]))
+    picture = quiet.shown[0][0]
+    assert (picture.workers, picture.counts, picture.more) == (None, waited.counts, 1)
+    assert all(request.wait == 0 for request in fake.of(Wait))
+
+
+def test_workers_that_change_are_asked_again():
+    fake = client(
+        events=[page(event(11, "workers", None, workers=5)), page()],
+        status=[DaemonStatus(workers=3), DaemonStatus(workers=5)],
+    )
+    assert [picture.workers for picture, _ in watch(fake).shown] == [3, 5]
+
+
+# --- the last lines -----------------------------------------------------------------------
+
+
+def test_output_is_read_on_from_where_it_was():
+    fake = FakeClient(output=[piece(b"one\ntw", 100), piece(b"o\nthr", 106), piece(b"", 111)])
+    now = [0.0]
+    tails = Tails(fake, lambda: now[0])
+    seen = []
+    for _ in range(4):
+        seen.append(tails.of([LR3])[1])
+        now[0] += 0.3
+    assert seen == ["tw", "tw", "thr", "thr"]
+    asked = [(request.tail, request.offset) for request in fake.of(Output)]
+    assert asked == [(1, 0), (None, 106)]
+
+
+def test_a_flood_of_output_is_not_read_whole():
+    fake = FakeClient(output=piece(b"x\n" * 50_000, 0))
+    now = [0.0]
+    tails = Tails(fake, lambda: now[0])
+    for _ in range(3):
+        tails.of([LR3])
+        now[0] += 1
+    assert [request.tail for request in fake.of(Output)] == [1, 1, 1]
+
+
+def test_many_outputs_take_turns():
+    jobs = [job(number, "running", attempt=1) for number in range(1, 51)]
+    fake = FakeClient(output=lambda request: piece(b"x", number=request.id))
+    now = [0.0]
+    tails = Tails(fake, lambda: now[0])
+    for _ in range(3):
+        tails.of(jobs)
+        now[0] += 1
+    asked = [request.id for request in fake.of(Output)]
+    assert len(asked) == 3 * AT_ONCE
+    assert set(asked) == set(range(1, 51))
+
+
+def test_a_new_attempt_has_a_new_output():
+    fake = FakeClient(output=[piece(b"old"), NotFound("gone")])
+    now = [0.0]
+    tails = Tails(fake, lambda: now[0])
+    assert tails.of([LR3]) == {1: "old"}
+    now[0] += 1
+    assert tails.of([job(1, "running", attempt=2)]) == {1: ""}
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (b"", ""),
+        (b"one\ntwo\n", "two"),
+        (b"one\n\n \n", "one"),
+        (b" 10%\r 20%\r 30%\r", "30%"),
+        (b"\x1b[32mok\x1b[0m \x1b]0;title\x07done\x1b[K\n", "ok done"),
+        ("é".encode()[1:] + b"x", "\ufffdx"),
+        (b"a\tb", "a       b"),
+    ],
+)
+def test_the_last_line_as_a_terminal_shows_it(output, line):
+    assert last_line(output) == line
+
+
+# --- what is drawn ------------------------------------------------------------------------
+
+
+def lines(width, *running, counts=COUNTS, said=None, more=0, workers=3):
+    picture = Picture(
+        running=running, more=more, lines=said or {}, counts=counts, workers=workers, busy=1
+    )
+    return [line.plain for line in rows.lines(picture, Console(width=width, color_system=None))]
+
+
+def test_a_narrow_terminal():
+    drawn = lines(40, LR3, said={1: "epoch 4/10"})
+    assert drawn[0].endswith("40%  3m left")
+    assert drawn[1] == "1 of 3 workers busy · 1 pending · 1 fa…"
+
+
+def test_unknown_progress_shows_how_long_it_runs():
+    drawn = lines(80, job(2, "running", run_s=130.0), said={2: "line 7"})
+    assert drawn[0] == "  2 make data  2m10s  line 7"
+
+
+def test_paused_more_and_selection():
+    drawn = lines(80, job(2, "running", paused=True), more=12, workers=None)
+    assert "paused" in drawn[0]
+    assert drawn[1] == "    and 12 more running"
+    assert drawn[2].startswith("1 running · 1 pending · 1 failed  ")
+
+
+def test_what_jobs_say_does_not_drive_the_terminal():
+    drawn = lines(200, job(2, "running", name="\x1b[31m"), said={2: "\x9b31m\u202e"})
+    assert all(line.isprintable() for line in drawn)
+
+
+@given(
+    width=st.integers(1, 200),
+    names=st.lists(st.text(max_size=60), max_size=4),
+    said=st.text(max_size=300),
+    progress=st.none() | st.floats(0, 100),
+)
+def test_no_line_reaches_the_last_column(width, names, said, progress):
+    running = [
+        job(10**number, "running", name=name, progress=progress, eta_s=progress)
+        for number, name in enumerate(names)
+    ]
+    drawn = lines(width, *running, said={1: said})
+    assert len(drawn) == len(names) + 1
+    assert all(wcswidth(line) <= max(1, width - 1) for line in drawn)
+
+
+class _Written:
+    def __init__(self, monkeypatch):
+        self.parts = []
+        monkeypatch.setattr(screen.streams, "now", self.parts.append)
+
+
+def picture(*running):
+    return Picture(running=running, more=0, lines={}, counts=COUNTS, workers=3, busy=1)
+
+
+def test_nothing_is_written_where_nothing_changed(monkeypatch):
+    written = _Written(monkeypatch).parts
+    with screen.LiveScreen() as live:
+        live.show(picture(LR3), [])
+        live.show(picture(LR3), [])
+        assert len(written) == 1
+
+
+def test_a_narrower_terminal_has_broken_the_lines(monkeypatch):
+    written = _Written(monkeypatch).parts
+    with screen.LiveScreen() as live:
+        live.show(picture(LR3), [])
+        live.resizable()
+        monkeypatch.setenv("COLUMNS", "40")
+        signal.raise_signal(signal.SIGWINCH)
+        assert len(written) == 2
+        assert written[1].startswith("\x1b[4A\r")
+        live.busy()
+        signal.raise_signal(signal.SIGWINCH)
+        assert len(written) == 2
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 5])
+def test_a_low_terminal_does_not_scroll(height, monkeypatch):
+    monkeypatch.setenv("LINES", str(height))
+    written = _Written(monkeypatch).parts
+    with screen.LiveScreen() as live:
+        running = [job(number, "running") for number in range(1, live.room() + 1)]
+        live.show(picture(*running), [])
+        assert written[0].count("\n") <= max(1, height - 1)
+        assert "workers busy" in written[0]
+
+
+def test_a_flood_of_ends_is_told_in_short(monkeypatch):
+    written = _Written(monkeypatch).parts
+    said = [event(seq, "completed", seq) for seq in range(500)]
+    said += [event(seq, "failed", seq, reason="exit code 1") for seq in range(500, 515)]
+    with screen.LiveScreen() as live:
+        live.show(picture(), said)
+    shown = Shown("".join(written)).splitlines()
+    assert len(shown) == 12
+    assert shown[0] == "job 500 failed (exit code 1)"
+    assert shown[10] == "5 more failed"

@@ -1,0 +1,172 @@
+from datetime import datetime, timedelta
+
+import pytest
+
+from jobctl.parsing.times import is_time_of_day, parse_at, parse_since
+from jobd.contract.models import Acted, Hold, List, Page, Rm, Start, State, Waited
+from tests.jobctl.fakes import FakeClient, job, jobctl
+
+NOW = datetime(2026, 11, 24, 14, 2).astimezone()
+FILTERED = ["ls", "watch", "events", "wait", "stop", "start", "hold", "restart", "rm"]
+
+
+def sent(*args, stdin=b"", **replies):
+    """The selector of the first request that a command line sends."""
+    answer = Acted(done=[])
+    client = FakeClient(
+        list=Page(jobs=[]), wait=Waited(done=True, total=0),
+        **dict.fromkeys(["stop", "start", "hold", "restart", "rm"], answer), **replies,
+    )  # fmt: skip
+    result = jobctl(*args, client=client, stdin=stdin)
+    assert result.code == 0, result.stderr
+    return client.sent[0].selector
+
+
+def test_all_filters_travel():
+    chosen = sent(
+        "ls", "3-9", "--state", "failed,stopped", "--state", "running", "--group", "gpu,cpu",
+        "--tag", "a", "--tag", "b", "--name", "train*", "--since", "1970-01-02T00:00Z",
+    )  # fmt: skip
+    assert chosen.ids == [(3, 9)]
+    assert chosen.states == [State.FAILED, State.STOPPED, State.RUNNING]
+    assert chosen.groups == ["gpu", "cpu"]
+    assert chosen.tags == ["a", "b"]
+    assert chosen.name == "train*"
+    assert chosen.since == 86400
+
+
+@pytest.mark.parametrize("command", [c for c in FILTERED if c not in ("watch", "events", "start")])
+def test_a_filter_alone_names_jobs(command):
+    chosen = sent(command, "--tag", "nightly")
+    assert chosen.tags == ["nightly"]
+    assert not chosen.all
+
+
+@pytest.mark.parametrize("command", FILTERED)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--group", "no group"),
+        ("--tag", "a b"),
+        ("--tag", ""),
+        ("--name", ""),
+        ("--since", "yesterday"),
+        ("--state", "dead"),
+    ],
+)
+def test_a_wrong_filter_is_wrong_usage(command, option, value):
+    client = FakeClient()
+    result = jobctl(command, option, value, client=client)
+    assert result.code == 2
+    assert option in result.stderr
+    assert not client.sent
+
+
+@pytest.mark.parametrize("command", ["wait", "stop", "start", "hold", "restart", "rm"])
+def test_nothing_named_is_wrong_usage(command):
+    result = jobctl(command)
+    assert result.code == 2
+    assert "name jobs (7, 3-9, -)" in result.stderr
+    assert "--since" in result.stderr
+
+
+def test_jobs_of_a_filter_are_passed_over_where_they_cannot_be_acted_on():
+    assert sent("stop", "--tag", "x").states == [State.PENDING, State.RUNNING]
+    assert sent("hold", "--all").states == [State.PENDING]
+    assert not sent("stop", "7").states
+
+
+def test_wait_for_a_group_settles_on_its_jobs():
+    now = Waited(done=False, total=2, ids=[(3, 4)])
+    client = FakeClient(wait=[now, Waited(done=True, total=2, counts={State.COMPLETED: 2})])
+    assert jobctl("wait", "--group", "gpu", client=client).code == 0
+    assert [request.selector.ids for request in client.sent] == [[], [(3, 4)]]
+    assert client.sent[0].selector.groups == ["gpu"]
+    assert not client.sent[1].selector.groups
+
+
+def test_hold():
+    client = FakeClient(hold=Acted(done=[7, 8]))
+    assert jobctl("hold", "7-8", client=client).out == "7\n8\n"
+    assert isinstance(client.sent[0], Hold)
+
+
+def test_hold_only_pretends():
+    client = FakeClient(list=Page(jobs=[job(7, "pending")]))
+    assert jobctl("hold", "--dry-run", "7-8", client=client).out == "7\n"
+    assert client.sent[0].selector.states == [State.PENDING]
+
+
+def test_start_lets_held_and_stopped_jobs_go_and_no_others():
+    client = FakeClient(start=[Acted(done=[9]), Acted(done=[3])])
+    assert jobctl("start", "--all", client=client).out == "3\n9\n"
+    stopped, held = (request.selector for request in client.of(Start))
+    assert (stopped.states, stopped.held) == ([State.STOPPED], False)
+    assert (held.states, held.held) == ([State.PENDING], True)
+
+
+def test_start_of_single_jobs_asks_for_just_these():
+    client = FakeClient(start=Acted(done=[7]))
+    assert jobctl("start", "7", client=client).out == "7\n"
+    assert client.sent[0].selector.states == []
+
+
+def test_start_only_pretends():
+    client = FakeClient(list=[Page(jobs=[job(9, "stopped")], missing=[5]), Page(jobs=[job(3)])])
+    result = jobctl("start", "--dry-run", "5", "3-9", client=client)
+    assert (result.code, result.out) == (1, "3\n9\n")
+    assert all(isinstance(request, List) for request in client.sent)
+
+
+def test_rm_of_what_finished_long_ago(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    client = FakeClient(rm=Acted(done=[1]))
+    assert jobctl("rm", "--finished", "--older-than", "1h", client=client).code == 0
+    (request,) = client.of(Rm)
+    assert request.selector.ended_before == 1_000_000 - 3600
+    assert request.selector.states == [State.COMPLETED, State.FAILED, State.STOPPED]
+
+
+def test_older_than_alone_names_nothing():
+    assert jobctl("rm", "--older-than", "1h").code == 2
+
+
+# --- times --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "clock"),
+    [("18:00", 24, "18:00"), ("14:03", 24, "14:03"), ("14:02", 25, "14:02"), ("9:30", 25, "09:30")],
+)
+def test_the_next_time_of_day(text, day, clock):
+    found = datetime.fromtimestamp(parse_at(text, NOW)).astimezone()
+    assert (found.day, found.strftime("%H:%M")) == (day, clock)
+    assert is_time_of_day(text)
+
+
+def test_iso_times():
+    assert parse_at("2026-12-24T18:00Z") == 1_798_135_200
+    assert parse_at("2026-12-24T18:00") == datetime(2026, 12, 24, 18).astimezone().timestamp()
+    assert parse_at("2026-12-24") == datetime(2026, 12, 24).astimezone().timestamp()
+    assert not is_time_of_day("2026-12-24T18:00")
+
+
+@pytest.mark.parametrize("text", ["", "24:00", "18", "tomorrow", "18:60", "0001-01-01", "1:2:3:4"])
+def test_no_time(text):
+    with pytest.raises(ValueError):
+        parse_at(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90", timedelta(seconds=90)),
+        ("2h", timedelta(hours=2)),
+        ("14:00", timedelta(minutes=2)),
+        ("14:03", timedelta(hours=23, minutes=59)),
+        ("1:30:00", timedelta(hours=1, minutes=30)),
+        ("2026-11-24T14:00", timedelta(minutes=2)),
+    ],
+)
+def test_since(text, ago):
+    assert parse_since(text, NOW) == (NOW - ago).timestamp()

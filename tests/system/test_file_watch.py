@@ -1,0 +1,82 @@
+"""The watch over files, with a kernel that says what the test wants."""
+
+import os
+import threading
+
+import pytest
+
+from jobd.system import linux as kernel
+from jobd.system.file_watch import Footing
+from tests.helpers import wait_until
+
+
+@pytest.fixture
+def place(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def started(files):
+    footing = Footing(files)
+    footing.start()
+    return footing
+
+
+def test_each_file_is_seen_to_by_its_own_however_its_directory_is_written(place):
+    (place / "link").symlink_to(place / "here")
+    told = []
+    files = [place / "here" / "a", place / "link" / "b", place / "there" / "a"]
+    for file in files:
+        file.touch()
+    (place / "here" / "other").touch()
+    footing = started({file: lambda file=file: told.append(file) for file in files})
+    (place / "here" / "other").unlink()
+    for file in files:
+        file.unlink()
+    wait_until(lambda: len(told) == 3)
+    footing.close()
+    assert sorted(told) == sorted(files)
+
+
+def test_after_an_overflow_all_is_looked_at(place, monkeypatch):
+    told = threading.Event()
+    read = kernel.Watch.read
+    monkeypatch.setattr(
+        kernel.Watch, "read", lambda watch: (read(watch), [(kernel.OVERFLOW, b"")])[1]
+    )
+    footing = started({place / "here" / "a": told.set})
+    (place / "here" / "b").touch()
+    (place / "here" / "b").unlink()
+    assert told.wait(10)
+    footing.close()
+
+
+def test_without_inotify_and_with_a_broken_helper_it_goes_on(place, monkeypatch, caplog):
+    def broken():
+        raise ValueError("broken")
+
+    told = []
+    file, other = place / "here" / "a", place / "here" / "b"
+    footing = started({file: broken, other: lambda: told.append(1)})
+    for each in (file, other):
+        each.touch()
+        each.unlink()
+    wait_until(lambda: told)
+    footing.close()
+    monkeypatch.setattr(kernel._libc, "inotify_init1", lambda _flags: -1)
+    footing = started({file: broken})
+    footing.close()
+    assert "will go unnoticed" in caplog.text
+
+
+def test_nothing_stays_open(place, monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    footing = started({place / "here" / "a": lambda: None})
+    footing.close()
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel._libc, "inotify_init1", lambda _flags: -1)
+        footing = started({place / "here" / "a": lambda: None})
+    footing.close()
+    assert len(os.listdir("/proc/self/fd")) <= before

@@ -1,0 +1,155 @@
+"""What the supervisor does where the machine refuses: it never leaves jobs alone."""
+
+import errno
+import json
+import os
+import signal
+
+import pytest
+
+from jobd import supervisor
+from jobd.daemon import instance as daemon
+from jobd.supervisor import EXIT_RENEW, Supervisor
+from jobd.system import handover
+from jobd.system import linux as kernel
+
+
+@pytest.fixture
+def made(tmp_path):
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    one = Supervisor({"lock": lock})
+    yield one
+    for descriptor in (lock, one._wake_r, one._wake_w):
+        os.close(descriptor)
+
+
+def refusal(code):
+    def refuse(*_args, **_options):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def descriptors():
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("what", ["posix_spawn", "pipe2"])
+def test_a_daemon_that_cannot_be_started_is_one_that_died_quickly(made, monkeypatch, capfd, what):
+    before = descriptors()
+    monkeypatch.setattr(os, what, refusal(errno.EAGAIN))
+    assert made._start_daemon() is False
+    assert descriptors() == before
+    assert (made._daemon, made._gate, made._link) == (0, None, None)
+    assert "cannot start a daemon just now: Resource temporarily" in capfd.readouterr().err
+    assert not made._was_ready
+
+
+def test_it_is_tried_again_for_as_long_as_a_job_lives(made, monkeypatch):
+    monkeypatch.setattr(os, "posix_spawn", refusal(errno.EAGAIN))
+    job = kernel.Stat(pid=7, state="S", ppid=1, pgrp=7, session=7, start=1)
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [job])
+    assert not any(made._hopeless(1) for _ in range(20))
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    assert made._hopeless(1)
+
+
+def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
+    tries = []
+
+    def look(_pid):
+        tries.append(1)
+        if len(tries) < 3:
+            refusal(errno.EMFILE)()
+        return []
+
+    monkeypatch.setattr(supervisor, "_RETRY_S", 0.001)
+    monkeypatch.setattr(kernel, "children_of", look)
+    assert made._children() == []
+    assert len(tries) == 3
+
+
+def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
+    """`jobd restart` after the environment was deleted: the jobs keep their parent."""
+    monkeypatch.setattr(os, "execve", refusal(errno.ENOENT))
+    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        made._renew()
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert "cannot renew the supervisor: No such file" in capfd.readouterr().err
+    made._was_ready = True
+    assert not made._hopeless(EXIT_RENEW)
+
+
+def test_a_daemon_that_cannot_become_a_supervisor_stays_with_its_jobs(monkeypatch, caplog):
+    """Its supervisor has died while the interpreter was replaced by another version."""
+    tries = []
+
+    class ItsPlaceIsTakenError(Exception):
+        pass
+
+    def execve(*_):
+        tries.append(1)
+        if len(tries) < 3:
+            refusal(errno.ENOENT)()
+        raise ItsPlaceIsTakenError
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(daemon, "_RETRY_S", 0.001)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        with pytest.raises(ItsPlaceIsTakenError):
+            daemon._become_supervisor(dict)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert len(tries) == 3
+    assert caplog.text.count("cannot become a supervisor: No such file") == 2
+
+
+def test_what_could_not_be_handed_over_is_held_by_nobody(tmp_path, monkeypatch):
+    """The next daemon, and the jobs, inherit neither the lock nor what was told."""
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    told = []
+
+    def execve(_program, words, _environment):
+        told.append(json.loads(os.pread(int(words[-1]), 1000, 0)))
+        assert os.get_inheritable(lock)
+        assert os.get_inheritable(int(words[-1]))
+        refusal(errno.ENOENT)()
+
+    monkeypatch.setattr(os, "execve", execve)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    before = descriptors()
+    try:
+        with pytest.raises(FileNotFoundError):
+            supervisor.become_supervisor({"lock": lock, "state": "here"})
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert (told, descriptors()) == ([{"lock": lock, "state": "here"}], before)
+    assert not os.get_inheritable(lock)
+    os.close(lock)
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_what_is_told_travels_by_descriptor_whatever_its_size(size):
+    """As an argument more than 128 kB would be refused (execve(2), MAX_ARG_STRLEN)."""
+    plan = {"config": "x" * size, "pidfds": {}}
+    descriptor = handover.opened(plan)
+    try:
+        assert handover.read(str(descriptor)) == plan
+        assert handover.read(str(descriptor)) == plan
+        assert not os.get_inheritable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_an_older_version_tells_it_in_the_argument():
+    plan = {"state": "/somewhere", "config": {}}
+    assert handover.descriptor_in(json.dumps(plan)) is None
+    assert handover.read(json.dumps(plan)) == plan
+    for wrong in ("[]", "nonsense", "-1"):
+        with pytest.raises(ValueError, match=r"no plan|Expecting value"):
+            handover.read(wrong)
