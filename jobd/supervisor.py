@@ -28,10 +28,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jobd.system import handover
-from jobd.system import linux as kernel
-from jobd.system import log_file as logfile
-from jobd.system.failpoints import crash_point
+from jobd.system import handover, linux, log_file
+from jobd.system.failpoints import failpoint
 
 EXIT_CLEAN: Final = 0
 EXIT_RENEW: Final = 3
@@ -72,18 +70,18 @@ class Supervisor:
 
     def run(self) -> int:
         """Prepare → (start a daemon → serve it until it dies)* → leave."""
-        kernel.set_child_subreaper()
+        linux.set_child_subreaper()
         self._note_pid()
         self._catch_signals()
         if self._gate is not None:
-            crash_point("after-exec")
+            failpoint("after-exec")
         while True:
             self._pass_gate()
             status = self._serve() if self._start_daemon() else 1
             if status < 0:
                 _say(f"the daemon, pid {self._daemon}, was ended by signal {-status}")
             self._daemon = 0
-            crash_point("daemon-died")
+            failpoint("daemon-died")
             if status == EXIT_RENEW:
                 self._renew()
             if status == EXIT_CLEAN or self._hopeless(status):
@@ -115,7 +113,7 @@ class Supervisor:
         """Wait until no process is left that could still become a job of the old daemon."""
         if self._gate is None:
             return
-        crash_point("before-gate")
+        failpoint("before-gate")
         while True:
             ready, _, _ = select.select([self._gate, self._wake_r], [], [])
             if self._gate in ready and not os.read(self._gate, 1):
@@ -123,7 +121,7 @@ class Supervisor:
             self._drain_wakeups()
         os.close(self._gate)
         self._gate = None
-        crash_point("after-gate")
+        failpoint("after-gate")
 
     # --- the daemon -------------------------------------------------------------------------
 
@@ -155,7 +153,7 @@ class Supervisor:
         inherited = [told, link, gate_r, gate_w, *_descriptors(self._plan)]
         for fd in inherited:
             os.set_inheritable(fd, True)
-        crash_point("before-daemon")
+        failpoint("before-daemon")
         try:
             return os.posix_spawn(
                 sys.executable,
@@ -166,7 +164,7 @@ class Supervisor:
                 setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
             )
         finally:
-            crash_point("after-daemon")
+            failpoint("after-daemon")
             for fd in inherited:
                 os.set_inheritable(fd, False)
             os.close(told)
@@ -201,16 +199,16 @@ class Supervisor:
                 _, status = os.waitpid(child.pid, 0)
                 self._note_death(child.pid)
             elif child.session != child.pid:
-                kernel.reap(child.pid)
+                linux.reap(child.pid)
             elif child.pid not in self._announced and not self._congested:
                 self._announce(child.pid)
         return status if status is None else os.waitstatus_to_exitcode(status)
 
-    def _children(self) -> list[kernel.Stat]:
+    def _children(self) -> list[linux.Stat]:
         """Looked for as long as it takes: without a descriptor to look with, nobody is given up."""
         while True:
             try:
-                return kernel.children_of(os.getpid())
+                return linux.children_of(os.getpid())
             except OSError as error:
                 _say(f"cannot look after the jobs just now: {error.strerror}")
                 time.sleep(_RETRY_S)
@@ -220,14 +218,14 @@ class Supervisor:
         what is half-way on the board is, as a rule, from one that was.
         """
         if self._was_ready:
-            self._plan["last_daemon"] = (pid, kernel.ticks())
+            self._plan["last_daemon"] = (pid, linux.ticks())
 
     def _announce(self, pid: int) -> None:
-        ended = kernel.look(pid, block=False)
-        crash_point("before-announce")
+        ended = linux.look(pid, block=False)
+        failpoint("before-announce")
         if ended is not None and self._send({"ended": ended._asdict()}):
             self._announced.add(pid)
-            crash_point("after-announce")
+            failpoint("after-announce")
 
     def _send(self, message: dict[str, Any]) -> bool:
         if self._link is None:
@@ -261,14 +259,14 @@ class Supervisor:
 
     def _hear(self, message: dict[str, Any], beside: Sequence[tuple[int, int, bytes]] = ()) -> None:
         if "reap" in message:
-            crash_point("before-let-go")
-            kernel.reap(message["reap"])
-            crash_point("after-let-go")
+            failpoint("before-let-go")
+            linux.reap(message["reap"])
+            failpoint("after-let-go")
             self._announced.discard(message["reap"])
         elif "ready" in message:
             self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
-            crash_point("ready")
+            failpoint("ready")
             self._tell(f"ready {self._daemon}")
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
@@ -281,7 +279,7 @@ class Supervisor:
                 os.close(lock)
             self._note_pid()
         elif "log" in message:
-            logfile.follow(message["log"])
+            log_file.follow(message["log"])
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
 
@@ -328,7 +326,7 @@ class Supervisor:
 
     def _renew(self) -> None:
         plan = dict(self._plan, gate=self._gate)
-        crash_point("before-renew")
+        failpoint("before-renew")
         try:
             become_supervisor(plan)
         except OSError as error:
@@ -418,7 +416,7 @@ def main() -> int:
     supervisor = Supervisor(plan)
     try:
         if "lock" not in plan:
-            plan["lock"] = kernel.open_lock(plan["lock_path"])
+            plan["lock"] = linux.open_lock(plan["lock_path"])
         fcntl.flock(plan["lock"], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says

@@ -10,8 +10,7 @@ import pytest
 from jobd import supervisor
 from jobd.daemon import instance as daemon
 from jobd.supervisor import EXIT_RENEW, Supervisor
-from jobd.system import handover
-from jobd.system import linux as kernel
+from jobd.system import handover, linux
 
 
 @pytest.fixture
@@ -47,10 +46,10 @@ def test_a_daemon_that_cannot_be_started_is_one_that_died_quickly(made, monkeypa
 
 def test_it_is_tried_again_for_as_long_as_a_job_lives(made, monkeypatch):
     monkeypatch.setattr(os, "posix_spawn", refusal(errno.EAGAIN))
-    job = kernel.Stat(pid=7, state="S", ppid=1, pgrp=7, session=7, start=1)
-    monkeypatch.setattr(kernel, "children_of", lambda _pid: [job])
+    job = linux.Stat(pid=7, state="S", ppid=1, pgrp=7, session=7, start=1)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [job])
     assert not any(made._hopeless(1) for _ in range(20))
-    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
     assert made._hopeless(1)
 
 
@@ -64,7 +63,7 @@ def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
         return []
 
     monkeypatch.setattr(supervisor, "_RETRY_S", 0.001)
-    monkeypatch.setattr(kernel, "children_of", look)
+    monkeypatch.setattr(linux, "children_of", look)
     assert made._children() == []
     assert len(tries) == 3
 
@@ -72,7 +71,7 @@ def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
 def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
     """`jobd restart` after the environment was deleted: the jobs keep their parent."""
     monkeypatch.setattr(os, "execve", refusal(errno.ENOENT))
-    monkeypatch.setattr(kernel, "children_of", lambda _pid: [])
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         made._renew()

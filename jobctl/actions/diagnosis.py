@@ -56,7 +56,7 @@ def find(client: Client, status: DaemonStatus) -> Found:
     left = [job for job in jobs if job.id not in told and job.id not in never]
     stuck += _pending(left, more=more)
     moving = [job for job in left if job.reason in _MOVES]
-    return Found(stuck=stuck, waiting=list(_waiting(client, moving, more=more)))
+    return Found(stuck=stuck, waiting=list(_readiness(client, moving, more=more)))
 
 
 def _queue(status: DaemonStatus) -> Iterator[Stuck]:
@@ -132,7 +132,7 @@ def _of(jobs: list[Job], why: str, command: str, *, more: bool = False) -> Itera
         yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {ids[0]}")
 
 
-def _waiting(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
+def _readiness(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
     """A question for each kind that there is, not for each job."""
     by_kind: dict[tuple[object, ...], list[int]] = {}
     for job in jobs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from jobctl.actions import exit_codes as outcome
+from jobctl.actions import exit_codes
 from jobctl.actions.bulk import stop_and_wait
 from jobctl.render import notices, streams
 from jobd.client import follow
@@ -26,7 +26,7 @@ def wait_for(client: Client, submitted: Submitted, *, stop: bool = False) -> int
     except KeyboardInterrupt:
         if not stop:
             notices.goes_on(submitted)
-            return outcome.INTERRUPTED
+            return exit_codes.INTERRUPTED
     return _stop(client, submitted)
 
 
@@ -35,10 +35,10 @@ def _stop(client: Client, submitted: Submitted) -> int:
     chosen = Selector(ids=[(submitted.first, submitted.last)])
     try:
         stop_and_wait(client, chosen, grace=None, signal=signal.SIGINT)
-        return _verdict(client, submitted) and outcome.INTERRUPTED
+        return _verdict(client, submitted) and exit_codes.INTERRUPTED
     except KeyboardInterrupt:
         notices.goes_on(submitted)
-        return outcome.INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
 def _stream(client: Client, job: int) -> None:
@@ -70,4 +70,4 @@ def _verdict(client: Client, submitted: Submitted) -> int:
     if not waited.total:
         # Somebody removed it; how it ended nobody knows any more.
         return notices.missing([submitted.first])
-    return outcome.exit_code_of_all(waited, any_of=False)
+    return exit_codes.exit_code_of_all(waited, any_of=False)

@@ -9,8 +9,7 @@ import click
 from jobctl.context import current_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import ALL, GROUP, SHARE, as_json, limit_of
-from jobctl.render import data
-from jobctl.render import groups as shares
+from jobctl.render import data, groups
 from jobd.contract.models import Groups, GroupsReply
 from jobd.contract.wording import closest
 
@@ -74,7 +73,7 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
 
 def _listed(*, as_json: bool) -> int:
     reply = current_client().groups()
-    (data.document if as_json else shares.table)(reply.groups)
+    (data.document if as_json else groups.table)(reply.groups)
     return 0
 
 
@@ -138,5 +137,5 @@ def _changed(request: Groups, *, as_json: bool) -> int:
     if as_json:
         data.document(reply.groups)
     else:
-        shares.one(reply.groups, str(request.name))
+        groups.one(reply.groups, str(request.name))
     return 0

@@ -27,11 +27,11 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     Prints the ids of what was started, one a line. That a job waits or runs already is a
     notice, not an error; a failed or completed one is restarted (jobctl restart).
     """
-    from jobctl.actions import bulk as acting
+    from jobctl.actions import bulk
 
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
     if dry_run:
-        return acting.pretend_start(client, selector)
-    return notices.acted(acting.start(client, selector))
+        return bulk.pretend_start(client, selector)
+    return notices.acted(bulk.start(client, selector))

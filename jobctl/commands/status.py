@@ -28,10 +28,10 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     """
     if words:
         raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {' '.join(words)}")
-    from jobctl.actions import diagnosis as stuck
+    from jobctl.actions import diagnosis
 
     status = client.status(sizes=as_json)
-    found = stuck.find(client, status)
+    found = diagnosis.find(client, status)
     if as_json:
         data.status(status, found.stuck, found.waiting)
     else:

@@ -12,7 +12,7 @@ from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
 from jobctl.render import data, notices, streams
-from jobctl.submission import job_options as joboptions
+from jobctl.submission import job_options
 from jobctl.submission.environment import clean, environment, missing_of, umask, working_directory
 from jobctl.submission.job_options import Asked, Option
 from jobd.contract.errors import JobdError
@@ -45,9 +45,9 @@ class _Submit(click.Command):
         for param in self.get_params(ctx):
             record = None if param.name == "words" else param.get_help_record(ctx)
             if record is not None:
-                name = param.section if isinstance(param, Option) else joboptions.TRACK
+                name = param.section if isinstance(param, Option) else job_options.TRACK
                 sections.setdefault(name, []).append(record)
-        for name in joboptions.SECTIONS:
+        for name in job_options.SECTIONS:
             with formatter.section(name):
                 formatter.write_dl(sections[name])
 
@@ -64,7 +64,7 @@ class _Submit(click.Command):
         "jobctl submit --array 1-10 'train --fold $JOBD_ARRAY_INDEX'",
     ),
     cls=_Submit,
-    params=[*joboptions.of_job(), *joboptions.of_submit()],
+    params=[*job_options.of_job(), *job_options.of_submit()],
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND [ARG]...")
@@ -138,18 +138,18 @@ def _submit_manifest(
     client: Client, ctx: click.Context, given: dict[str, Any]
 ) -> tuple[Submitted, Sequence[str]]:
     """What was submitted, and what the file calls it."""
-    from jobctl.submission import manifest_submit as graphing
+    from jobctl.submission import manifest_submit
 
     for param in ctx.command.params:
-        written = joboptions.is_written(ctx, str(param.name))
+        written = job_options.is_written(ctx, str(param.name))
         if written and param.name == "words":
             raise click.UsageError("give either a command or --manifest FILE")
         if written and param.name not in _WITH_MANIFEST:
             name = param.opts[-1]
-            where = graphing.place_of(name.removeprefix("--"))
+            where = manifest_submit.place_of(name.removeprefix("--"))
             raise click.UsageError(f"{name} does not go with --manifest; {where}")
-    found = graphing.read(given["manifest"], working_directory(os.environb, given["cwd"]))
-    return graphing.submit(client, found, _environment(joboptions.asked(ctx))), found.names
+    found = manifest_submit.read(given["manifest"], working_directory(os.environb, given["cwd"]))
+    return manifest_submit.submit(client, found, _environment(job_options.asked(ctx))), found.names
 
 
 # --- one command, or many -----------------------------------------------------------------
@@ -157,7 +157,7 @@ def _submit_manifest(
 
 def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submit:
     """The command line over the script over the job that it is to be like."""
-    asked = joboptions.asked(ctx)
+    asked = job_options.asked(ctx)
     commands, from_script = _commands(given, argv=ctx.meta["argv"])
     if from_script is not None:
         asked = asked.over(from_script)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.actions import exit_codes as outcome
+from jobctl.actions import exit_codes
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, as_json
@@ -73,8 +73,8 @@ def _nothing(*, as_json: bool) -> int:
 
 def _exit_code(waited: Waited, *, any_of: bool) -> int:
     if not waited.done:
-        return outcome.TIMED_OUT
-    return outcome.exit_code_of_all(waited, any_of=any_of)
+        return exit_codes.TIMED_OUT
+    return exit_codes.exit_code_of_all(waited, any_of=any_of)
 
 
 def _unfinished(client: Client, waited: Waited) -> list[int]:

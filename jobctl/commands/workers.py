@@ -9,8 +9,7 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import GROUP, SHARE, as_json, limit_of
-from jobctl.render import data, notices
-from jobctl.render import groups as shares
+from jobctl.render import data, groups, notices
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Groups
 
@@ -55,5 +54,5 @@ def _of_group(client: Client, group: str, count: int | str | None, *, as_json: b
     if as_json:
         data.document(found[0])
     else:
-        shares.one(found, group)
+        groups.one(found, group)
     return 0

@@ -25,15 +25,14 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl.parsing.param_types import parse_ids
-from jobctl.submission import manifest_lines as places
-from jobctl.submission import manifest_values as values
+from jobctl.submission import manifest_lines, manifest_values
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
 from jobd.contract.wording import closest
 
 _TOP: Final = ("jobs", "defaults")
 _NEVER_DEFAULT: Final = frozenset({"command", "name", "key", "after", "after-any"})
-_KEYS: Final = ["command", "after", "after-any", "cwd", "env", *values.OPTIONS]
+_KEYS: Final = ["command", "after", "after-any", "cwd", "env", *manifest_values.OPTIONS]
 _DEFAULTS: Final = [key for key in _KEYS if key not in _NEVER_DEFAULT]
 _NUMBERS: Final = re.compile(r"[\d,\s-]+")
 
@@ -73,7 +72,7 @@ class Source(Struct, frozen=True):
 
     def error(self, path: Sequence[str], what: str, *, last: bool = False) -> BadRequest:
         """`FILE, line 7: job build: priority: …`."""
-        find = places.json_line if self.is_json else places.toml_line
+        find = manifest_lines.json_line if self.is_json else manifest_lines.toml_line
         line = find(self.text, path, last=last)
         where = f"{self.name}, line {line}" if line else self.name
         kind = f"job {path[1]}: " if path[:1] == ("jobs",) and path[1:] else ""
@@ -89,7 +88,7 @@ class Source(Struct, frozen=True):
             at = f"line {error.lineno}, column {error.colno}"
             raise BadRequest(f"{self.name}: no JSON: {error.msg} (at {at})") from None
         except _TwiceError:
-            path = places.json_twice(self.text)
+            path = manifest_lines.json_twice(self.text)
             raise self.error(path, "it comes twice", last=True) from None
         except RecursionError:
             raise BadRequest(f"{self.name}: nested too deeply") from None
@@ -165,9 +164,9 @@ class _Reader:
             return found
         table: dict[str, Any] = {}
         for key, value in found.items():
-            name = values.long_name(key)
+            name = manifest_values.long_name(key)
             if name not in known:
-                raise self._source.error((*path, key), values.unknown(key, known))
+                raise self._source.error((*path, key), manifest_values.unknown(key, known))
             if name in table:
                 raise self._source.error((*path, key), "it comes twice")
             table[name] = value
@@ -185,7 +184,7 @@ class _Reader:
         cwd, variables, options = self._fields(path, table)
         parents = {"after": ids, "after_any": ids_any}
         node = Node(
-            command=self._convert(path, table, "command", values.command),
+            command=self._convert(path, table, "command", manifest_values.command),
             options=Options(**{"name": name, **options, **parents}),
             cwd=cwd,
             variables=variables,
@@ -216,15 +215,17 @@ class _Reader:
         convert = partial(self._convert, path, table)
         return (
             convert("cwd", self._cwd) if "cwd" in table else self._directory,
-            convert("env", values.variables) if "env" in table else {},
+            convert("env", manifest_values.variables) if "env" in table else {},
             {
                 field: convert(key, read)
-                for key, (field, read) in values.OPTIONS.items()
+                for key, (field, read) in manifest_values.OPTIONS.items()
                 if key in table
             },
         )
 
-    def _convert(self, path: tuple[str, ...], table: Table, key: str, read: values.Value) -> Any:  # noqa: ANN401 # whatever the key is
+    def _convert(
+        self, path: tuple[str, ...], table: Table, key: str, read: manifest_values.Value
+    ) -> Any:  # noqa: ANN401 # whatever the key is
         try:
             return read(table[key])
         except ValueError as error:
@@ -232,8 +233,8 @@ class _Reader:
 
     def _cwd(self, value: object) -> bytes:
         if not isinstance(value, str) or not value:
-            raise ValueError(f"a directory is needed, not {values.shown(value)}")
-        return os.path.normpath(os.path.join(self._directory, values.as_bytes(value)))
+            raise ValueError(f"a directory is needed, not {manifest_values.shown(value)}")
+        return os.path.normpath(os.path.join(self._directory, manifest_values.as_bytes(value)))
 
     def _parents(
         self, path: tuple[str, ...], key: str, table: Table
@@ -241,7 +242,7 @@ class _Reader:
         """Names in this file, and ids."""
         names: dict[str, None] = {}
         ids: list[tuple[int, int]] = []
-        for item in values.listed(table.get(key, [])):
+        for item in manifest_values.listed(table.get(key, [])):
             try:
                 if isinstance(item, str) and item in self._jobs:
                     names[item] = None
@@ -253,12 +254,12 @@ class _Reader:
 
     def _ids(self, item: object) -> list[tuple[int, int]]:
         if isinstance(item, bool) or not isinstance(item, int | str):
-            raise ValueError(f"names and ids of jobs are needed, not {values.shown(item)}")  # noqa: TRY004 # told to the user
+            raise ValueError(f"names and ids of jobs are needed, not {manifest_values.shown(item)}")  # noqa: TRY004 # told to the user
         if isinstance(item, int) or _NUMBERS.fullmatch(item):
             return parse_ids([str(item)])
         meant = closest(item, self._jobs)
         hint = f"did you mean: {meant}" if meant else "a job that exists is named by its id"
-        raise ValueError(f"there is no job {values.shown(item)} in this file; {hint}")
+        raise ValueError(f"there is no job {manifest_values.shown(item)} in this file; {hint}")
 
 
 def _over(defaults: Table, given: Table) -> Table:

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from jobctl.submission import job_options as joboptions
+from jobctl.submission import job_options
 from jobctl.submission.job_options import Asked
 from jobctl.usage import said
 from jobd.contract.errors import JobdError
@@ -60,7 +60,7 @@ def _marked(content: bytes) -> Iterator[tuple[int, str]]:
 def _parse(file: str, number: int, text: str) -> Asked:
     where = f"{file}, line {number}"
     try:
-        return joboptions.parse(shlex.split(text, comments=True))
+        return job_options.parse(shlex.split(text, comments=True))
     except ValueError as error:
         raise click.UsageError(f"{where}: {str(error).lower()}") from error
     except click.UsageError as error:

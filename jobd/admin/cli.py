@@ -175,16 +175,16 @@ def start(
     Example:
         jobd start --workers 4
     """
-    from jobd.admin import control as lifecycle
+    from jobd.admin import control
 
-    options = lifecycle.StartOptions(
+    options = control.StartOptions(
         workers=workers, engine=engine, config=config, ephemeral=ephemeral
     )
     if foreground:
-        found = lifecycle.start_foreground(_instance(), options)
+        found = control.start_foreground(_instance(), options)
         already = found is not None
     else:
-        started = lifecycle.start(_instance(), options, _tell)
+        started = control.start(_instance(), options, _tell)
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
@@ -192,7 +192,7 @@ def start(
         _say(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
     if found is not None and found.draining:
         _tell("it is shutting down and takes no new jobs; start it again once it is down")
-    elif already and options != lifecycle.StartOptions():
+    elif already and options != control.StartOptions():
         _tell("its options stay as they were; workers: jobctl workers N")
 
 
@@ -206,10 +206,10 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     Example:
         jobd stop --timeout 15m
     """
-    from jobd.admin import control as lifecycle
+    from jobd.admin import control
 
     paths = _instance()
-    waiting = lifecycle.stop(paths, _tell, now=now, timeout=_seconds(timeout))
+    waiting = control.stop(paths, _tell, now=now, timeout=_seconds(timeout))
     if waiting is None:
         _say("jobd is not running")
         return
@@ -218,7 +218,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
         _tell(f"waiting for {names}; new jobs are refused")
         _tell("Ctrl-C leaves it draining; jobd stop --now ends them")
     try:
-        lifecycle.wait_gone(paths, _tell_trouble)
+        control.wait_gone(paths, _tell_trouble)
     except KeyboardInterrupt:
         _tell("")  # behind the ^C
         _tell("jobd goes on draining; jobd stop --now ends the running jobs")
@@ -257,9 +257,9 @@ def restart() -> None:
     Example:
         pip install --upgrade jobctl && jobd restart
     """
-    from jobd.admin import control as lifecycle
+    from jobd.admin import control
 
-    found = lifecycle.restart(_instance(), _tell)
+    found = control.restart(_instance(), _tell)
     went_on = f"{counted(found.busy, 'job')} running on"
     _say(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
@@ -275,10 +275,10 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     Example:
         jobd status --json | jq .jobs.pending
     """
-    from jobd.admin import control as lifecycle
+    from jobd.admin import control
 
     paths = _instance()
-    found = lifecycle.running(paths, sizes=True) or DaemonStatus(
+    found = control.running(paths, sizes=True) or DaemonStatus(
         running=False,
         socket=_text(paths.socket),
         database=_text(paths.database),
@@ -450,11 +450,11 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 
 def _paths_in_use() -> Paths:
     """Where the running instance has its files: one in memory has them elsewhere."""
-    from jobd.admin import control as lifecycle
+    from jobd.admin import control
 
     paths, found = _instance(), None
     with contextlib.suppress(JobdError):
-        found = lifecycle.running(paths)
+        found = control.running(paths)
     if found is None or not found.ephemeral:
         return paths
     return _checked(Paths(paths.state, paths.config, ephemeral=True))
@@ -466,7 +466,7 @@ def _instance() -> Paths:
 
 
 def _checked(paths: Paths) -> Paths:
-    from jobd.admin import own_instance as door
+    from jobd.admin import own_instance
 
-    door.enter(paths, f"jobd {click.get_current_context().info_name}")
+    own_instance.enter(paths, f"jobd {click.get_current_context().info_name}")
     return paths

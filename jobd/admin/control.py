@@ -31,8 +31,7 @@ from jobd.contract.errors import (
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
-from jobd.system import handover
-from jobd.system import log_file as logfile
+from jobd.system import handover, log_file
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
@@ -179,7 +178,7 @@ def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _open_log(path: Path) -> Iterator[int]:
-    descriptor = logfile.open_log(str(path))
+    descriptor = log_file.open_log(str(path))
     try:
         yield descriptor
     finally:

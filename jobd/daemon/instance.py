@@ -41,31 +41,31 @@ from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger, Share
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
-from jobd.daemon.commands.bulk import Slices
+from jobd.daemon.commands.bulk import Bulk
 from jobd.daemon.commands.edit import Editing
 from jobd.daemon.commands.graph import Graphs
 from jobd.daemon.commands.groups import Shares
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.commands.manager import Manager
 from jobd.daemon.commands.pause import Halting
 from jobd.daemon.commands.submit import Intake
 from jobd.daemon.execution.recovery import recover
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.scheduler import Scheduler
-from jobd.daemon.execution.signaller import Courier
+from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.host_check import check_file_system, check_host, this_host
-from jobd.daemon.jobs.admission import Newcomers
-from jobd.daemon.jobs.delays import Agenda
-from jobd.daemon.jobs.notifier import Hub
-from jobd.daemon.jobs.propagation import Dependants
-from jobd.daemon.jobs.readiness import Waiting
+from jobd.daemon.jobs.admission import Admission
+from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.jobs.propagation import Propagation
+from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.jobs.state import Books
 from jobd.daemon.log_format import LogFormat
 from jobd.daemon.queries.queries import Queries
 from jobd.daemon.queries.redaction import RedactedViews, status_for_viewers
 from jobd.daemon.queries.views import Views, path_text
-from jobd.daemon.retention import Keeper
+from jobd.daemon.retention import Pruner
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.server import Handler, Service
 from jobd.engines.base import Engine
@@ -79,11 +79,10 @@ from jobd.store.reader import Reader
 from jobd.store.retention import Retained
 from jobd.store.store import Store
 from jobd.store.writer import Writer
-from jobd.system import handover
-from jobd.system import linux as kernel
+from jobd.system import handover, linux
 from jobd.system.clock import boot_us, now_us
-from jobd.system.failpoints import crash_point
-from jobd.system.file_watch import Footing
+from jobd.system.failpoints import failpoint
+from jobd.system.file_watch import FileWatch
 from jobd.system.log_file import LogFile
 from jobd.system.timer import Timer
 
@@ -155,55 +154,56 @@ class Daemon:
         self.reader = Reader(paths.database)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
-        self.hub, self.timer = Hub(), Timer()
+        self.notifier, self.timer = Notifier(), Timer()
         gpus = setup.config.gpus
         self.ledger = Ledger(
             undo, workers=self._workers(), next_id=self._last_id() + 1,
             devices=Devices(gpus.devices, gpus.per_device), moves=boot_us(),
         )  # fmt: skip
-        self.agenda = Agenda(self._store, undo, self.timer)
-        waiting = Waiting(self.ledger, self._store, self.agenda)
+        self.delays = Delays(self._store, undo, self.timer)
+        waiting = Readiness(self.ledger, self._store, self.delays)
         dependencies = Dependencies(connection)
         self.books = books = Books(
             undo, self.ledger, self._store, dependencies, waiting,
-            Dependants(self.ledger, self._store, dependencies, waiting, undo),
+            Propagation(self.ledger, self._store, dependencies, waiting, undo),
         )  # fmt: skip
         self.engine = _engine(config.engine, paths, link)
-        self.courier = Courier(self.engine.signal, self.timer)
-        self.runs = runs = Runs(undo, self.timer, self.courier)
+        self.signaller = Signaller(self.engine.signal, self.timer)
+        self.runs = runs = Runs(undo, self.timer, self.signaller)
         self.scheduler = Scheduler(
             paths=paths, config=config, host=socket.gethostname(), books=books,
             runs=runs, reader=self.reader, engine=self.engine,
-            hub=self.hub, timer=self.timer, agenda=self.agenda,
+            notifier=self.notifier, timer=self.timer, delays=self.delays,
         )  # fmt: skip
         self.writer = Writer(connection, undo, self.scheduler.fill, self._anchor.check)
         self.scheduler.bind(self.writer)
-        self.agenda.bind(self.writer, lambda job: waiting.change(job, due=0))
+        self.delays.bind(self.writer, lambda job: waiting.change(job, due=0))
         selection = Selection(self.reader)
-        repeats = Repeats(self._store, self.writer)
-        newcomers = Newcomers(workers=config.workers, books=books, writer=self.writer)
-        self.intake = Intake(newcomers, books, self.writer, repeats)
-        self.graphs = Graphs(newcomers, books, self.writer, repeats)
-        slices = Slices(self._store, self.reader, selection, repeats)
+        idempotency = Idempotency(self._store, self.writer)
+        admission = Admission(workers=config.workers, books=books, writer=self.writer)
+        self.intake = Intake(admission, books, self.writer, idempotency)
+        self.graphs = Graphs(admission, books, self.writer, idempotency)
+        bulk = Bulk(self._store, self.reader, selection, idempotency)
         self.manager = Manager(
             paths=paths, grace=float(config.grace), books=books, reader=self.reader,
-            writer=self.writer, repeats=repeats, slices=slices, runs=runs, hub=self.hub,
+            writer=self.writer, idempotency=idempotency, bulk=bulk, runs=runs,
+            notifier=self.notifier,
         )  # fmt: skip
         shown = paths, config.shell, self._pid_of, self._left_of
         queries = partial(
             Queries, paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
-            hub=self.hub,
+            notifier=self.notifier,
         )  # fmt: skip
         self.queries = queries(views=Views(*shown), keeping=True)
         self._retained = Retained(connection)
         retention = setup.config.retention
         self._policy = policy_of(retention)
-        self._keeper = Keeper(
-            paths=paths, policy=self._policy, events=retention.events, hub=self.hub,
+        self._pruner = Pruner(
+            paths=paths, policy=self._policy, events=retention.events, notifier=self.notifier,
             manager=self.manager, books=books, retained=self._retained, reader=self.reader,
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
-        handlers = self._handlers() | _more_handlers(books, runs, slices, repeats)
+        handlers = self._handlers() | _more_handlers(books, runs, bulk, idempotency)
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         for_viewers = _seeing(
             queries(views=RedactedViews(*shown), keeping=False),
@@ -212,7 +212,7 @@ class Daemon:
         self.service = Service(
             paths, handlers, for_viewers, Access(setup.config.access), _shared(setup.config)
         )
-        self._footing = Footing(
+        self._file_watch = FileWatch(
             {
                 **{
                     path: partial(self._soon, partial(self.service.mend, path))
@@ -305,19 +305,19 @@ class Daemon:
     def start(self) -> None:
         """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
-        self.courier.start()
-        self.scheduler.brake.halt()
+        self.signaller.start()
+        self.scheduler.breaker.halt()
         if self._policy:
             self._retained.watch()
         self.writer.start()
         recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
-        crash_point("recovered")
+        failpoint("recovered")
         self.writer.call(self._note_start)
-        self.agenda.start()
-        self.hub.published(self.reader.last_event())
-        self.scheduler.observer.start()
+        self.delays.start()
+        self.notifier.published(self.reader.last_event())
+        self.scheduler.monitor.start()
         # What is deleted from here on is seen, and what was before is looked for.
-        self._footing.start()
+        self._file_watch.start()
         self.service.listen()
         self._mend(self._mend_lock)
         self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
@@ -325,7 +325,7 @@ class Daemon:
         if self._setup.draining:
             self._begin_drain(self._setup.drain_until)
             self._end_in_time()
-        self.scheduler.brake.resume()
+        self.scheduler.breaker.resume()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def _sweep(self) -> None:
@@ -335,7 +335,7 @@ class Daemon:
             self.scheduler.delete_scripts()
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
-        self._keeper.start()
+        self._pruner.start()
         self._look_through()
 
     def _look_through(self) -> None:
@@ -349,7 +349,7 @@ class Daemon:
 
     def _note_start(self) -> None:
         self._load_groups()
-        self.agenda.begin()
+        self.delays.begin()
         self._store.setting("host", this_host())
         self._store.event(
             None, "daemon started", "", now_us(), b'{"version":"%s"}' % VERSION.encode()
@@ -463,11 +463,11 @@ class Daemon:
 
     def close(self, *, clean: bool) -> None:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
-        self._footing.close()
+        self._file_watch.close()
         self.service.close(replaced=not clean)
-        self.hub.close()
-        self._keeper.close()
-        self.scheduler.brake.halt()
+        self.notifier.close()
+        self._pruner.close()
+        self.scheduler.breaker.halt()
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
@@ -481,8 +481,8 @@ class Daemon:
         self._anchor.close()
         self.scheduler.close()
         self.timer.close()
-        self.courier.close()
-        self.agenda.close()
+        self.signaller.close()
+        self.delays.close()
         if clean and self.paths.ephemeral and ours:
             with contextlib.suppress(JobdError, OSError):
                 self._delete_ephemeral()
@@ -551,7 +551,7 @@ class Daemon:
         )
 
     def _start_trouble(self) -> str | None:
-        trouble = self.scheduler.brake.trouble
+        trouble = self.scheduler.breaker.trouble
         return None if trouble is None else f"no job can be started: {trouble}"
 
     def _shutdown(self, request: Shutdown) -> ShutdownReply:
@@ -580,11 +580,11 @@ def _seeing(queries: Queries, status: Callable[[Status], DaemonStatus]) -> dict[
 
 
 def _more_handlers(
-    books: Books, runs: Runs, slices: Slices, repeats: Repeats
+    books: Books, runs: Runs, bulk: Bulk, idempotency: Idempotency
 ) -> dict[str, Handler]:
     """Those of rooms that nobody else needs."""
-    shares, editing = Shares(books, repeats), Editing(books, repeats)
-    halting = Halting(books, runs, shares, slices, repeats)
+    shares, editing = Shares(books, idempotency), Editing(books, idempotency)
+    halting = Halting(books, runs, shares, bulk, idempotency)
     return {
         "pause": halting.pause,
         "resume": halting.resume,
@@ -720,12 +720,12 @@ def _await_signals(daemon: Daemon) -> None:
 def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
     if news is News.ORPHANED:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
-        crash_point("orphaned")
+        failpoint("orphaned")
         daemon.engine.freeze()
-        crash_point("before-exec")
+        failpoint("before-exec")
         _become_supervisor(lambda: _heritage(daemon, plan))
     daemon.close(clean=news is News.IDLE)
-    crash_point("closed")
+    failpoint("closed")
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 
@@ -736,7 +736,7 @@ def _heritage(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: plan[key] for key in ("lock", *supervisor.HERITAGE)},
         "established": True,
-        "last_daemon": (os.getpid(), kernel.ticks()),
+        "last_daemon": (os.getpid(), linux.ticks()),
         "draining": daemon.ledger.draining,
         "drain_until": daemon.drain_until,
         "gate": plan["gate_r"],

@@ -21,7 +21,7 @@ from jobd.contract.models import State
 from jobd.contract.paths import Paths
 from jobd.core.retention import Finished, Kept, Policy
 from jobd.daemon.commands.manager import Manager
-from jobd.daemon.jobs.notifier import Hub
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.state import Books
 from jobd.store.database import checkpoint
 from jobd.store.reader import Reader
@@ -54,7 +54,7 @@ _REASON: Final = b'{"reason":"retention"}'
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Pruner:
     """`events`: how many events are kept; 0: all."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Keeper:
         paths: Paths,
         policy: Policy,
         events: int,
-        hub: Hub,
+        notifier: Notifier,
         manager: Manager,
         books: Books,
         retained: Retained,
@@ -74,7 +74,7 @@ class Keeper:
         self._paths = paths
         self._policy = policy
         self._events = events
-        self._hub = hub
+        self._notifier = notifier
         self._manager = manager
         self._store = books.store
         self._dependencies = books.dependencies
@@ -93,8 +93,8 @@ class Keeper:
         """The writer and the reader are at work."""
         self._first_event = self._reader.first_event()
         if self._policy:
-            self._hub.on_finish = self._wake
-        self._hub.on_events = self._look_at_history
+            self._notifier.on_finish = self._wake
+        self._notifier.on_events = self._look_at_history
         self._manager.after_rm = self._wake
         self._wake()
         self._thread.start()
@@ -174,7 +174,7 @@ class Keeper:
         limit = _JOBS
         while True:
             found = self._reader.oldest_finished(state, limit)
-            free = [job for job in found if not self._hub.awaited(job.id)]
+            free = [job for job in found if not self._notifier.awaited(job.id)]
             if len(free) >= _JOBS or len(found) < limit:
                 return free[:_JOBS]
             limit *= 4
@@ -208,7 +208,7 @@ class Keeper:
     def _forget_events(self) -> bool:
         """Some slices: each job that came and went has left several."""
         for _ in range(_SLICES):
-            over = self._hub.last_event - self._first_event + 1 - self._events
+            over = self._notifier.last_event - self._first_event + 1 - self._events
             if over <= 0 or self._closed.is_set():
                 return False
             before = self._first_event + min(over, _EVENTS)

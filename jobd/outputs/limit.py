@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract import sizes
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 _SLACK: Final = 8
 """While it grows, an output is cut once it is over its limit by one in so many."""
@@ -114,7 +114,7 @@ def _punch(descriptor: int, wanted: Cut, before: Cut | None) -> None:
         # What was punched before need not be again, but for the block that held its end.
         begin = max(begin, before.end - before.end % _BLOCK)
     try:
-        kernel.punch_hole(descriptor, begin, wanted.end - begin)
+        linux.punch_hole(descriptor, begin, wanted.end - begin)
     except OSError as error:
         if error.errno in _NO_HOLES:
             raise NoHolesError(os.strerror(error.errno)) from error

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
 from jobd.core.undo import Undo
-from jobd.system.failpoints import crash_point
+from jobd.system.failpoints import failpoint
 
 T = TypeVar("T")
 _MAX_BATCH: Final = 256
@@ -162,12 +162,12 @@ class Writer:
             for item in batch:
                 item.run()
             afterwards = self._finally_do()
-            crash_point("before-commit")
+            failpoint("before-commit")
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, memory must be true again
             self._take_back(error)
             return False
-        crash_point("after-commit")
+        failpoint("after-commit")
         self._undo.clear()
         self.trouble = None
         for item in batch:

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Final
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 VARIABLE: Final = "JOBD_CRASH_AT"
 POINTS: Final = {
@@ -71,7 +71,7 @@ _at: Final = _read()[0]
 _lock: Final = threading.Lock()
 
 
-def crash_point(name: str) -> None:
+def failpoint(name: str) -> None:
     if _at == name:
         _count_down()
 
@@ -91,11 +91,11 @@ def _count_down() -> None:
 def _kill(who: str) -> None:
     """Oneself last. Parent and children are looked at closely: nobody else is ever hit."""
     me = os.getpid()
-    near = [os.getppid(), *(child.pid for child in kernel.children_of(me))]
+    near = [os.getppid(), *(child.pid for child in linux.children_of(me))]
     others = [pid for pid in near if _role(pid) and (who == "both" or _role(pid) == who)]
     for pid in others:
         os.kill(pid, signal.SIGKILL)
-        while (stat := kernel.stat_of(pid)) is not None and stat.state not in "ZX":
+        while (stat := linux.stat_of(pid)) is not None and stat.state not in "ZX":
             time.sleep(0.001)
     if who in ("", "both") or _role(me) == who:
         os.kill(me, signal.SIGKILL)

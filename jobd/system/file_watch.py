@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 SeeTo = Callable[[], object]
 """Looks whether a file is still there, and does what has to be done where it is not."""
@@ -21,7 +21,7 @@ SeeTo = Callable[[], object]
 log = logging.getLogger(__name__)
 
 
-class Footing:
+class FileWatch:
     def __init__(self, files: Mapping[Path, SeeTo]) -> None:
         """By path, what sees to each when it may have been taken away."""
         self._files = files
@@ -31,7 +31,7 @@ class Footing:
     def start(self) -> None:
         """Where the kernel has no inotify left to give, what is deleted goes unnoticed."""
         try:
-            watch = kernel.Watch()
+            watch = linux.Watch()
         except OSError as error:
             log.warning("files that are deleted will go unnoticed: %s", error)
             return
@@ -56,13 +56,13 @@ class Footing:
         else:
             os.eventfd_write(self._end, 1)
 
-    def _run(self, watch: kernel.Watch, watched: dict[tuple[int, bytes], SeeTo]) -> None:
+    def _run(self, watch: linux.Watch, watched: dict[tuple[int, bytes], SeeTo]) -> None:
         poll = select.poll()
         for number in (watch.descriptor, self._end):
             poll.register(number, select.POLLIN)
         while all(number != self._end for number, _ in poll.poll()):
             for number, name in watch.read():
-                if number == kernel.OVERFLOW:
+                if number == linux.OVERFLOW:
                     for see_to in watched.values():
                         _try(see_to)
                 elif (number, name) in watched:

@@ -14,7 +14,7 @@ import json
 import os
 from typing import Any, Final
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 Plan = dict[str, Any]
 _NAME: Final = b"jobd.plan"
@@ -22,7 +22,7 @@ _NAME: Final = b"jobd.plan"
 
 def opened(plan: Plan) -> int:
     """A descriptor to hand over, close-on-exec; the caller closes it. Raises: OSError."""
-    return kernel.memory_file(_NAME, json.dumps(plan).encode())
+    return linux.memory_file(_NAME, json.dumps(plan).encode())
 
 
 def descriptor_in(word: str) -> int | None:

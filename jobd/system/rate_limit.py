@@ -19,7 +19,7 @@ _USERS: Final = 1000
 """Those who have a budget of their own in one period; all others share one more."""
 
 
-class Sparing:
+class RateLimit:
     """One kind of warning. Any thread may call.
 
     `most`: lines in a minute, None for no limit but the `each`; `each`: those by the same user.

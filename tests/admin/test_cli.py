@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jobd.admin import control as lifecycle
+from jobd.admin import control
 from jobd.admin.check import Finding, Report
 from jobd.admin.cli import MEANT, main
 from jobd.contract.errors import JobdError
@@ -139,7 +139,7 @@ def evil_status(**fields):
 @pytest.mark.parametrize("uptime", [1.0, float("inf"), float("nan"), -1.0])
 def test_whatever_a_daemon_says_of_itself_drives_no_terminal(words, uptime, monkeypatch, jobd_home):
     found = evil_status(uptime_s=uptime)
-    monkeypatch.setattr(lifecycle, "running", lambda *_, **__: found)
+    monkeypatch.setattr(control, "running", lambda *_, **__: found)
     result = jobd(*words)
     assert result.exit_code == 0
     assert "\\x9b1m" in result.output or "\\u009b1m" in result.output
@@ -152,7 +152,7 @@ def test_an_error_drives_no_terminal(words, monkeypatch, jobd_home):
         raise JobdError(f"no: {EVIL}")
 
     for name in ("start", "stop", "restart", "running"):
-        monkeypatch.setattr(lifecycle, name, fail)
+        monkeypatch.setattr(control, name, fail)
     monkeypatch.setattr("jobd.admin.check.check", fail)
     monkeypatch.setattr("jobd.store.backup.backup", fail)
     result = jobd(*words)
@@ -165,7 +165,7 @@ def test_the_end_of_a_log_stands_below_its_error(monkeypatch, jobd_home):
     def fail(*_, **__):
         raise JobdError("it does not answer. The end of its log:\none\ntwo\x1b[2J")
 
-    monkeypatch.setattr(lifecycle, "restart", fail)
+    monkeypatch.setattr(control, "restart", fail)
     assert jobd("restart").output == (
         "jobd: it does not answer. The end of its log:\n    one\n    two\\x1b[2J\n"
     )

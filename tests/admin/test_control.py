@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobd.admin import control as lifecycle
+from jobd.admin import control
 from jobd.client.client import Client
 from jobd.contract.errors import Busy, NotRunning
 from jobd.contract.models import ShutdownReply
@@ -33,19 +33,19 @@ def test_a_stop_is_asked_for_until_it_is_heard(reached, answers, said, home, mon
             raise answer
         return answer
 
-    monkeypatch.setattr(lifecycle, "_reach", lambda *_: left.pop(0))
+    monkeypatch.setattr(control, "_reach", lambda *_: left.pop(0))
     monkeypatch.setattr(Client, "shutdown", shutdown)
     paths = locate({"JOBD_HOME": str(home)})
-    assert lifecycle.stop(paths, now=True, timeout=None) == said
+    assert control.stop(paths, now=True, timeout=None) == said
     assert (left, given) == ([], [])
 
 
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda paths: lifecycle.stop(paths, now=True, timeout=None),
-        lifecycle.restart,
-        lambda paths: lifecycle.start(paths, lifecycle.StartOptions()),
+        lambda paths: control.stop(paths, now=True, timeout=None),
+        control.restart,
+        lambda paths: control.start(paths, control.StartOptions()),
     ],
 )
 def test_a_daemon_that_has_no_place_left_does_not_hang(ask, home, monkeypatch):
@@ -53,9 +53,9 @@ def test_a_daemon_that_has_no_place_left_does_not_hang(ask, home, monkeypatch):
         raise Busy("no place")
 
     replaced = []
-    monkeypatch.setattr(lifecycle, "status", full)
-    monkeypatch.setattr(lifecycle, "is_supervised", lambda _socket: True)
-    monkeypatch.setattr(lifecycle, "_replace_hanging", lambda *given: replaced.append(given))
+    monkeypatch.setattr(control, "status", full)
+    monkeypatch.setattr(control, "is_supervised", lambda _socket: True)
+    monkeypatch.setattr(control, "_replace_hanging", lambda *given: replaced.append(given))
     with pytest.raises(Busy):
         ask(locate({"JOBD_HOME": str(home)}))
     assert replaced == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.admin import own_instance as door
+from jobd.admin import own_instance
 from jobd.contract import ownership
 from jobd.contract.errors import JobdError, NotPermitted
 from jobd.contract.ownership import NotOurs, check_way, open_owned
@@ -17,7 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 def entered(directory, command="jobd stop", **environment):
     """`directory` goes to JOBD_HOME unless a variable leads there."""
     environ = environment or {"JOBD_HOME": str(directory)}
-    door.enter(locate({"JOBD_HOME": str(directory)}), command, environ)
+    own_instance.enter(locate({"JOBD_HOME": str(directory)}), command, environ)
 
 
 def test_what_is_not_there_yet_is_entered(home):
@@ -91,10 +91,10 @@ def test_a_database_in_memory_is_looked_for_where_nobody_else_has_put_one(home, 
     paths.state.mkdir()
     monkeypatch.setattr(Paths, "memory", home / "memory")
     (home / "memory").mkdir()
-    door.enter(paths, "jobd check")
+    own_instance.enter(paths, "jobd check")
     os.chown(home / "memory", 65534, 65534)
     with pytest.raises(NotOurs, match=r"memory belongs to user nobody$"):
-        door.enter(paths, "jobd check")
+        own_instance.enter(paths, "jobd check")
 
 
 def test_a_circle_of_links_is_an_error(home):

@@ -7,7 +7,7 @@ import pytest
 
 from jobd.contract.errors import Refused
 from jobd.contract.models import State
-from jobd.core import transitions as states
+from jobd.core import transitions
 from jobd.core.transitions import MOVES, Move, Outcome, after, verdict
 
 P, R, C, F, S = State
@@ -65,7 +65,7 @@ def test_only_finished_jobs_restart():
     ],
 )
 def test_names_of_signals(number, name):
-    assert states.signal_name(number) == name
+    assert transitions.signal_name(number) == name
 
 
 EXIT_0 = Outcome(exit_code=0)

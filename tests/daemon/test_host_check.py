@@ -3,7 +3,7 @@
 import pytest
 
 from jobd.contract.errors import JobdError
-from jobd.daemon import host_check as hosts
+from jobd.daemon import host_check
 
 MOUNTS = r"""
 21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
@@ -27,25 +27,25 @@ broken
     ],
 )
 def test_the_longest_mount_point_counts_and_of_several_the_last(path, kind):
-    assert hosts.kind_of(path, MOUNTS) == kind
+    assert host_check.kind_of(path, MOUNTS) == kind
 
 
 def test_a_directory_of_this_machine_is_fine(tmp_path):
-    hosts.check_file_system(tmp_path)
-    hosts.check_host(tmp_path, None)
-    hosts.check_host(tmp_path, hosts.this_host())
+    host_check.check_file_system(tmp_path)
+    host_check.check_host(tmp_path, None)
+    host_check.check_host(tmp_path, host_check.this_host())
 
 
 def test_another_name_is_no_other_host(tmp_path):
-    hosts.check_host(tmp_path, f"{hosts.host_id()} another-name")
+    host_check.check_host(tmp_path, f"{host_check.host_id()} another-name")
 
 
 def test_a_network_file_system_is_refused_with_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(hosts, "kind_of", lambda *_: "nfs4")
+    monkeypatch.setattr(host_check, "kind_of", lambda *_: "nfs4")
     with pytest.raises(JobdError, match=r"network file system \(nfs4\).*state_is_private = true"):
-        hosts.check_file_system(tmp_path)
+        host_check.check_file_system(tmp_path)
 
 
 def test_another_host_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(JobdError, match=r"another host, old\. Set JOBD_HOME.*state_is_private"):
-        hosts.check_host(tmp_path, "0123 old")
+        host_check.check_host(tmp_path, "0123 old")

@@ -14,7 +14,7 @@ from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 
 BIN = Path(sys.executable).parent
@@ -230,12 +230,12 @@ class Instance:
 
     def kill(self, pid):
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: (stat := kernel.stat_of(pid)) is None or stat.state in "ZX", PATIENCE)
+        wait_until(lambda: (stat := linux.stat_of(pid)) is None or stat.state in "ZX", PATIENCE)
 
     def halt(self, pid):
         os.kill(pid, signal.SIGSTOP)
         self._halted.append(pid)
-        wait_until(lambda: kernel.stat_of(pid).state == "T", PATIENCE)
+        wait_until(lambda: linux.stat_of(pid).state == "T", PATIENCE)
 
     def go_on(self, pid):
         self._halted.remove(pid)

@@ -6,7 +6,7 @@ import pytest
 
 from jobd.client import follow
 from jobd.contract.models import Acted, Events, List, Rm, Selector, State, Stop
-from jobd.system import failpoints as crash
+from jobd.system import failpoints
 from tests.helpers import processes_with, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +37,7 @@ def was_killed(instance):
 
 
 def test_every_point_has_its_test():
-    assert set(PLACES) <= set(crash.POINTS["daemon"])
+    assert set(PLACES) <= set(failpoints.POINTS["daemon"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.engines.local.run_table import _HEADER, _LINE, _LINE_BYTES, Board
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -76,9 +76,9 @@ def test_a_pid_that_is_used_again_is_nobodys_job(instance, foreigner, ordered):
         wait_until(lambda: _order_of(instance, job), 60)
     kill_all(instance, job)
     before = line_of(instance, 1)
-    wait_until(lambda: kernel.ticks() > before.latest + 1)
+    wait_until(lambda: linux.ticks() > before.latest + 1)
     other = foreigner()
-    assert kernel.stat_of(other.pid).start > before.latest
+    assert linux.stat_of(other.pid).start > before.latest
     rewrite(instance, 1, pid=other.pid)
     instance.start("--workers", "1")
     found = instance.wait(job)[job]
@@ -107,7 +107,7 @@ def test_after_another_boot_nothing_of_the_board_counts(instance, foreigner):
     instance.kill(pid)
     other = foreigner()
     for slot in (1, 2):
-        start = kernel.stat_of(other.pid).start
+        start = linux.stat_of(other.pid).start
         rewrite(
             instance, slot, boot=b"another boot", pid=other.pid, earliest=start - 1,
             latest=start + 1,

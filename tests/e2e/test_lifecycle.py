@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import processes_with, wait_until
 
@@ -29,7 +29,7 @@ def test_start_says_what_runs_and_status_agrees(instance):
     assert found["output_bytes"] == 0
     assert f"started: pid {found['pid']}, 2 workers" in said
     assert (found["running"], found["workers"], found["busy"]) == (True, 2, 0)
-    assert found["supervisor_pid"] == kernel.stat_of(found["pid"]).ppid
+    assert found["supervisor_pid"] == linux.stat_of(found["pid"]).ppid
     assert {"version", "uptime_s", "engine", "draining", "jobs", "socket", "database", "log"} <= (
         found.keys()
     )
@@ -82,7 +82,7 @@ def test_start_holds_nothing_of_who_started_it(instance):
     for pid in (found.pid, found.supervisor_pid):
         assert os.readlink(f"/proc/{pid}/cwd") == "/"
         assert not [path for path in held_by(pid) if path.startswith(("/dev/pts", "/dev/tty"))]
-        assert kernel.stat_of(pid).session == pid
+        assert linux.stat_of(pid).session == pid
 
 
 def test_a_stale_socket_is_replaced(running):
@@ -154,7 +154,7 @@ def test_a_long_log_begins_anew_for_supervisor_and_daemon(instance):
         wait_until(
             lambda: all(
                 os.path.samefile(f"/proc/{pid}/fd/2", instance.paths.log)
-                for pid in (second.pid, kernel.stat_of(second.pid).ppid)
+                for pid in (second.pid, linux.stat_of(second.pid).ppid)
             )
         )
         assert instance.paths.log.stat().st_mode & 0o777 == 0o600
@@ -400,7 +400,7 @@ def test_orphans_of_jobs_are_reaped(running):
     found = running.status()
 
     def zombies():
-        children = [*kernel.children_of(found.pid), *kernel.children_of(found.supervisor_pid)]
+        children = [*linux.children_of(found.pid), *linux.children_of(found.supervisor_pid)]
         return [child for child in children if child.state in "ZX"]
 
     wait_until(lambda: not zombies(), 30)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from jobd.contract.models import Events
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 
@@ -293,13 +293,13 @@ def test_a_paused_job_stands_still_until_it_is_resumed(running):
     job = running.submit("echo $$ >>ran; while :; do :; done")
     pid = int(running.await_lines("ran", 1)[0])
     assert running.jobctl("pause", str(job)).stdout == f"{job}\n"
-    wait_until(lambda: kernel.stat_of(pid).state == "T", PATIENCE)
+    wait_until(lambda: linux.stat_of(pid).state == "T", PATIENCE)
     assert f"job {job} is already paused" in running.jobctl("pause", str(job)).stderr
     found = running.job(job)
     assert (found.state, found.paused) == ("running", True)
     assert f"{job}: paused" in running.jobctl("status").stdout
     assert running.jobctl("resume", "--all").stdout == f"{job}\n"
-    wait_until(lambda: kernel.stat_of(pid).state in "RS", PATIENCE)
+    wait_until(lambda: linux.stat_of(pid).state in "RS", PATIENCE)
     assert f"job {job} is not paused" in running.jobctl("resume", str(job)).stderr
     running.jobctl("pause", str(job))
     # What is halted can be stopped all the same.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.system import failpoints as crash
+from jobd.system import failpoints
 from tests.soak import checks, trace
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Blow, Known, Model
@@ -55,7 +55,9 @@ def test_the_daemon_dies_while_it_becomes_a_supervisor(instance):
 
 
 def test_every_point_is_in_the_table():
-    assert {point for point, _ in PLACES} == {p for points in crash.POINTS.values() for p in points}
+    assert {point for point, _ in PLACES} == {
+        p for points in failpoints.POINTS.values() for p in points
+    }
     assert len(PLACES) == len(set(PLACES))
 
 

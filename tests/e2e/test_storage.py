@@ -15,7 +15,7 @@ import pytest
 
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Command, Options, State, Submit
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.e2e.instance import Instance
 from tests.helpers import wait_until
 
@@ -160,7 +160,7 @@ def test_ends_that_come_while_the_disk_is_full_are_recorded_afterwards(cramped):
     pids = [cramped.job(job).pid for job in jobs]
     gate.open(2)
     wait_until(
-        lambda: all((stat := kernel.stat_of(pid)) is None or stat.state == "Z" for pid in pids)
+        lambda: all((stat := linux.stat_of(pid)) is None or stat.state == "Z" for pid in pids)
     )
     ballast.unlink()
     cramped.jobctl("wait", *map(str, jobs), code=1)
@@ -178,7 +178,7 @@ def test_stop_now_on_a_full_disk_says_why_it_waits_and_loses_nothing(cramped):
     stop = cramped.begin("jobd", "stop", "--now")
     said = stop.stderr.readline().decode()
     assert said.startswith("jobd cannot end yet: no space left")
-    stat = kernel.stat_of(pid)
+    stat = linux.stat_of(pid)
     assert stat is None or stat.state == "Z"  # it was ended all the same
     ballast.unlink()
     assert stop.wait(60) == 0

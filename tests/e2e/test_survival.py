@@ -10,10 +10,10 @@ from collections import Counter
 import pytest
 
 import jobd.client.client
-from jobd.admin import control as lifecycle
+from jobd.admin import control
 from jobd.admin.lock_holders import Holder
 from jobd.contract.errors import StoreGone
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +49,7 @@ class Three:
     def ended(self, code):
         """Wait until it is a zombie: nobody has taken its status yet, or it has gone."""
         pid = self.pids[code]
-        wait_until(lambda: (stat := kernel.stat_of(pid)) is None or stat.state in "ZX", 60)
+        wait_until(lambda: (stat := linux.stat_of(pid)) is None or stat.state in "ZX", 60)
 
     def check(self):
         """Exit codes arrive where they were waited for; each ran once, whole, and accounted."""
@@ -194,7 +194,7 @@ def test_a_hanging_daemon_is_replaced(running, monkeypatch):
     running.await_lines("ran", 1)
     old = running.status()
     running.halt(old.pid)
-    assert lifecycle.restart(running.paths).pid != old.pid
+    assert control.restart(running.paths).pid != old.pid
     running._halted.remove(old.pid)
     gate.open()
     assert running.wait(1)[1].exit_code == 3
@@ -210,7 +210,7 @@ def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypat
     running.halt(old.pid)
     running.kill(old.supervisor_pid)
     told = []
-    assert lifecycle.start(running.paths, lifecycle.StartOptions(), told.append).already
+    assert control.start(running.paths, control.StartOptions(), told.append).already
     assert [line.partition(", pid")[0] for line in told] == [
         "jobd had been halted (SIGSTOP); it goes on"
     ]
@@ -267,12 +267,12 @@ def test_a_pid_in_the_lock_file_is_never_signalled(running, monkeypatch):
     """It may be another's by now; who holds the lock the kernel says."""
     monkeypatch.setitem(jobd.client.client._ANSWER_WITHIN, "status", 1.0)
     monkeypatch.setattr(Holder, "send", _without_wake(Holder.send))
-    monkeypatch.setattr(lifecycle, "_WAKE_WITHIN", 0.1)
+    monkeypatch.setattr(control, "_WAKE_WITHIN", 0.1)
     other = running.begin("python3", "-c", "input()", stdin=subprocess.PIPE)
     old = running.status()
     running.paths.lock.write_text(f"{other.pid}\n")
     running.halt(old.pid)
-    assert lifecycle.restart(running.paths).pid != old.pid
+    assert control.restart(running.paths).pid != old.pid
     running._halted.remove(old.pid)
     assert other.poll() is None
     other.communicate(b"\n", timeout=60)

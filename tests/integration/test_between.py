@@ -42,11 +42,11 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.intake._newcomers, "whole", action)
+    meanwhile(monkeypatch, inside.daemon.intake._admission, "whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.intake._repeats, "once", action)
+    meanwhile(monkeypatch, inside.daemon.intake._idempotency, "once", action)
 
 
 def agrees(inside):
@@ -259,7 +259,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
 
 def before_the_first_slice(inside, monkeypatch, action):
     """Which jobs are meant has been read, and nothing is decided yet."""
-    meanwhile(monkeypatch, inside.daemon.manager._slices._repeats, "once", action)
+    meanwhile(monkeypatch, inside.daemon.manager._bulk._idempotency, "once", action)
 
 
 def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):
@@ -345,7 +345,7 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     """Each gets a transaction of its own then, and whoever watches hears of those that held."""
     daemon, held = quiet.daemon, threading.Event()
     monkeypatch.setattr("jobd.daemon.execution.scheduler._RETRY_S", 0.01)
-    before = daemon.hub.last_event
+    before = daemon.notifier.last_event
 
     def fail():
         daemon._store.event(None, "spoilt", "", 1)
@@ -355,7 +355,7 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     daemon.writer.post(lambda: daemon._store.event(None, "kept", "", 1))
     daemon.writer.post(fail)
     held.set()
-    wait_until(lambda: daemon.hub.last_event == before + 1)
+    wait_until(lambda: daemon.notifier.last_event == before + 1)
     assert quiet.sql("SELECT event FROM events WHERE seq > ?", before) == [("kept",)]
 
 

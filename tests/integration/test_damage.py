@@ -14,7 +14,7 @@ from jobd.client import follow
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import List
 from jobd.contract.paths import Paths
-from jobd.store import damage as evidence
+from jobd.store import damage
 from jobd.store.inspection import Inspection
 from jobd.store.readonly import open_untouched
 from tests.helpers import wait_until
@@ -101,7 +101,7 @@ def opened(paths):
     """The same of the database alone: a daemon takes longer to start."""
     before, jobs = hashes(paths), None
     with suppress(StoreFailed):
-        evidence.refuse_damaged(paths.database, output=True, same_boot=True)
+        damage.refuse_damaged(paths.database, output=True, same_boot=True)
         with open_untouched(paths.database, running=False) as connection:
             jobs = Inspection(connection).jobs()
     assert hashes(paths) == before
@@ -159,7 +159,7 @@ def log_sizes(source):
 
 def test_a_log_that_was_cut_off_is_refused(killed, home):
     source = killed / "late"
-    index = evidence._index_of(source / "jobd.db")
+    index = damage._index_of(source / "jobd.db")
     needed = 32 + index.frames * (24 + index.page)
     assert index.frames > index.copied
     for size in log_sizes(source):
@@ -256,7 +256,7 @@ def test_a_log_whose_header_is_damaged_is_refused_where_frames_follow(place, ind
 
 
 def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
-    monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
+    monkeypatch.setattr(damage, "_AT_ONCE", 1000)
     assert started(place) == 60
     monkeypatch.setattr(
         "jobd.daemon.instance.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
@@ -272,7 +272,7 @@ def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
 
 def test_looking_through_a_large_database_keeps_its_locks(place, monkeypatch):
     """Closing any descriptor of a file gives up all of a process's locks on it (fcntl(2))."""
-    monkeypatch.setattr(evidence, "_AT_ONCE", 1000)
+    monkeypatch.setattr(damage, "_AT_ONCE", 1000)
     daemon = Inside(place.state, workers=0)
     try:
         wait_until(lambda: _locks_on(daemon.paths.database))

@@ -247,8 +247,8 @@ class Queue:
     def _rehearse(self):
         """What is decided about a slice of jobs is noted, and neither saved nor carried out."""
         daemon = self.inside.daemon
-        slices = daemon.manager._slices
-        decide, act = slices._slice, slices.act
+        bulk = daemon.manager._bulk
+        decide, act = bulk._slice, bulk.act
 
         def rehearsed(*arguments):
             daemon._connection.execute("SAVEPOINT rehearsal")
@@ -264,7 +264,7 @@ class Queue:
             del committed
             return act(selector, request_id, each, at_end, **how)
 
-        slices._slice, slices.act = rehearsed, acted
+        bulk._slice, bulk.act = rehearsed, acted
 
     def on_disk(self):
         return self.inside.sql("SELECT id, state, held, paused, attempt FROM jobs ORDER BY id")

@@ -306,8 +306,8 @@ def test_what_a_viewer_waits_for_is_not_kept(make):
         target=lambda: answers.append(asked(inside, request)[1]), daemon=True
     )
     waiting.start()
-    wait_until(lambda: inside.daemon.hub._single)
-    assert not inside.daemon.hub.awaited(running)
+    wait_until(lambda: inside.daemon.notifier._single)
+    assert not inside.daemon.notifier.awaited(running)
     inside.client.workers(2)
     wait_until(lambda: sorted(inside.listed()) == [running, done[-1]])
     assert waiting.is_alive()

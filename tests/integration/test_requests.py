@@ -377,7 +377,7 @@ def test_any_of_a_range_is_enough_and_others_do_not_count(make):
     with ThreadPoolExecutor() as pool:
         chosen = Selector(ids=[(job, job + 1)])
         waiting = pool.submit(inside.client.wait, Wait(selector=chosen, any=True, wait=20))
-        wait_until(lambda: inside.daemon.hub._several)
+        wait_until(lambda: inside.daemon.notifier._several)
         with inside.connect() as other:
             other.stop(ids(job + 2))
             assert not waiting.done()

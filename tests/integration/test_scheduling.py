@@ -8,7 +8,7 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from jobctl.actions import bulk as acting
+from jobctl.actions import bulk as client_bulk
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     Acted,
@@ -27,11 +27,11 @@ from jobd.contract.models import (
     Submit,
     Submitted,
 )
-from jobd.daemon.commands import bulk as slices
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands import bulk
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection
 from jobd.store import lookups
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.clock import now_us
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
@@ -229,7 +229,7 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     settled(quiet)
     assert quiet.client.status().jobs[State.PENDING] == 10_001
     quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
-    quiet.daemon.writer.call(lambda: quiet.daemon.books.dependants.changed(parent))
+    quiet.daemon.writer.call(lambda: quiet.daemon.books.propagation.changed(parent))
     settled(quiet)
     assert len(ready(quiet)) == 10_001
     assert quiet.job(batch.last).reason == "queued"
@@ -366,14 +366,14 @@ def test_a_delayed_job_waits_without_holding_a_worker(make):
 
 
 def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
-    agenda = quiet.daemon.agenda
+    delays = quiet.daemon.delays
     span = submit(quiet, "true", delay=3600)
     fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
     hour = 3600 * 1_000_000
     monkeypatch.setattr("jobd.daemon.jobs.delays.now_us", lambda: now_us() + 2 * hour)
     offset = int(quiet.sql("SELECT value FROM settings WHERE name = 'clock'")[0][0].split(":")[1])
     monkeypatch.setattr("jobd.daemon.jobs.delays.offset_us", lambda: offset + 2 * hour)
-    agenda._clock_set()
+    delays._clock_set()
     wait_until(lambda: quiet.job(fixed).reason == "queued")
     assert quiet.job(span).reason == "delayed"
     ((due,),) = quiet.sql("SELECT due FROM jobs WHERE id = ?", span)
@@ -467,7 +467,7 @@ def test_a_paused_job_has_no_time_left(daemon):
 
 def is_halted(session):
     """A shell that waits in vfork for a child that is halted is itself in state D."""
-    states = {stat.state for stat in kernel.processes() if stat.session == session}
+    states = {stat.state for stat in linux.processes() if stat.session == session}
     return "T" in states and states <= {"T", "D"}
 
 
@@ -504,9 +504,9 @@ def test_a_job_that_is_paused_while_it_begins_is_halted(daemon, tmp_path, monkey
     assert daemon.client.pause(Pause(selector=ids(job))).done == [job]
     told.set()
     pid = wait_until(lambda: daemon.job(job).pid)
-    wait_until(lambda: kernel.stat_of(pid).state == "T")
+    wait_until(lambda: linux.stat_of(pid).state == "T")
     daemon.client.resume(Resume(selector=ids(job)))
-    wait_until(lambda: kernel.stat_of(pid).state != "T")
+    wait_until(lambda: linux.stat_of(pid).state != "T")
     daemon.client.stop(ids(job))
     daemon.wait(job)
 
@@ -614,8 +614,8 @@ def waiting_for_a_later_one(daemon):
 
 def each_slice_waits(daemon, monkeypatch, states_of):
     """Slices of one job; behind each it is waited until the jobs are in these states."""
-    monkeypatch.setattr(slices, "SLICE", 1)
-    once = Repeats.once
+    monkeypatch.setattr(bulk, "SLICE", 1)
+    once = Idempotency.once
 
     def then_wait(self, request_id, kind, action):
         answer = once(self, request_id, kind, action)
@@ -623,7 +623,7 @@ def each_slice_waits(daemon, monkeypatch, states_of):
         wait_until(lambda: dict(daemon.sql("SELECT id, state FROM jobs")).items() >= states_of)
         return answer
 
-    monkeypatch.setattr(Repeats, "once", then_wait)
+    monkeypatch.setattr(Idempotency, "once", then_wait)
 
 
 def test_one_that_several_wait_for_has_one_turn(daemon, monkeypatch):
@@ -648,7 +648,7 @@ def test_a_dependant_of_another_slice_is_not_restarted_twice(
     child = submit(daemon, "true", after=after(parent))
     daemon.wait(child)
     switch.touch()
-    monkeypatch.setattr(slices, "_PATIENCE_S", patience)
+    monkeypatch.setattr(bulk, "_PATIENCE_S", patience)
     each_slice_waits(daemon, monkeypatch, {child: "completed"}.items())
     acted = daemon.client.restart(ids(parent, child))
     assert (acted.done, acted.errors) == ([parent, child], [])
@@ -886,14 +886,14 @@ def test_what_waits_for_a_job_that_stays_keeps_it_from_being_removed(quiet):
     first = submit(quiet, "true")
     second = submit(quiet, "true", after=after(first))
     last = submit(quiet, "true", after_any=after(second))
-    acted = acting.stop_and_remove(quiet.client, ids(first, second))
+    acted = client_bulk.stop_and_remove(quiet.client, ids(first, second))
     assert acted.done == []
     assert [note.text for note in acted.errors] == [
         f"cannot be removed: {second} waits for it, and cannot be removed either",
         f"cannot be removed: {last} waits for it; remove that with it",
     ]
     assert [state for state, _ in states(quiet, first, second, last)] == ["pending"] * 3
-    assert acting.stop_and_remove(quiet.client, ids(first, second, last)).errors == []
+    assert client_bulk.stop_and_remove(quiet.client, ids(first, second, last)).errors == []
 
 
 def test_a_stopped_job_keeps_its_time_but_not_that_of_a_retry(daemon):
@@ -938,7 +938,7 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
 ):
     monkeypatch.setattr(lookups, "_PIECE", piece)
     daemon = make(workers=2, groups={"g": {"workers": 2}})
-    daemon.daemon.scheduler.brake.halt()
+    daemon.daemon.scheduler.breaker.halt()
     for _ in range(12):
         submit(daemon, "true")
     submit(daemon, "true", hold=True)

@@ -4,7 +4,7 @@ import signal
 
 from jobd.client import follow
 from jobd.contract.models import Selector, State
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 from tests.integration.inside import ids
 
@@ -22,8 +22,8 @@ def test_a_scan_serves_many_jobs(make, tmp_path, monkeypatch):
     first = daemon.submit(*[STUBBORN.format(up=up)] * JOBS)
     wait_until(lambda: up.exists() and len(up.read_text()) == 2 * JOBS, 60)
     scans = []
-    fine = kernel.processes
-    monkeypatch.setattr(kernel, "processes", lambda: scans.append(None) or fine())
+    fine = linux.processes
+    monkeypatch.setattr(linux, "processes", lambda: scans.append(None) or fine())
     chosen = Selector(ids=[(first, first + JOBS - 1)])
     assert len(daemon.client.stop(chosen, grace=0.3).done) == JOBS
     waited = follow.until_finished(daemon.client, chosen, timeout=60)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 from msgspec.structs import replace
 
-from jobctl.actions import exit_codes as outcome
+from jobctl.actions import exit_codes
 from jobctl.actions import watch as watching
 from jobctl.cli import COMMANDS
 from jobctl.render import words
@@ -114,7 +114,7 @@ def test_any_state_with_any_reason(state, reason):
     for _ in range(40):
         made = replace(daemon.value(inspect.type_info(Job)), state=state, reason=reason)
         assert isinstance(words.detail(made), str)
-        code = outcome.exit_code_of(made)
+        code = exit_codes.exit_code_of(made)
         assert 0 <= code <= 255
         assert (code == 0) == (state is State.COMPLETED)
 

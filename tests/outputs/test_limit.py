@@ -7,7 +7,7 @@ import pytest
 
 from jobd.outputs.files import PIECE, read_piece, read_tail
 from jobd.outputs.limit import Cut, NoHolesError, cut, cut_of, kept_size, note_of
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 LIMIT = 400_000
 MARK = b"[jobd: %s cut here, --max-output 400 kB]\n"
@@ -126,7 +126,7 @@ def test_a_file_system_without_holes_keeps_all(path, monkeypatch):
         raise OSError(errno.EOPNOTSUPP, "no")
 
     fill(path, 0, 200_000)
-    monkeypatch.setattr(kernel, "punch_hole", fails)
+    monkeypatch.setattr(linux, "punch_hole", fails)
     with pytest.raises(NoHolesError):
         cut(str(path), LIMIT, final=True)
     assert not os.path.exists(note_of(path))

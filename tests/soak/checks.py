@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from typing import NamedTuple
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.soak import trace
 
 
@@ -254,6 +254,6 @@ def nobody_is_left(instance):
         if pid not in (status.pid, status.supervisor_pid):
             yield f"process {pid} is left: {command[:100]}"
     for pid in (status.pid, status.supervisor_pid):
-        for child in kernel.children_of(pid):
+        for child in linux.children_of(pid):
             if child.pid != status.pid:
                 yield f"process {child.pid} (state {child.state}) is left, a child of {pid}"

@@ -17,7 +17,7 @@ from jobd.client.client import Client
 from jobd.contract.errors import JobdError, NotRunning
 from jobd.contract.models import Selector
 from jobd.contract.paths import is_supervised
-from jobd.system import failpoints as crash
+from jobd.system import failpoints
 from tests.e2e.instance import PATIENCE, Instance
 from tests.helpers import wait_until
 from tests.soak import checks, trace
@@ -42,7 +42,7 @@ SCENES = {
     "orphaned": "orphan", "before-exec": "orphan",
 }  # fmt: skip
 """All others are passed by jobs that just run."""
-PLACES = [(point, owner) for owner, points in crash.POINTS.items() for point in points]
+PLACES = [(point, owner) for owner, points in failpoints.POINTS.items() for point in points]
 """Every point with whose code it stands in."""
 COUNTS = {
     "before-commit": 9, "after-commit": 9, "before-reply": 3, "after-reply": 3,
@@ -186,11 +186,11 @@ def _chosen(known):
 
 def table():
     """Play all of them and print a row per point. True: all held."""
-    print(f"{'point':16} {'in':11}" + "".join(f"{who:>14}" for who in crash.WHO))
+    print(f"{'point':16} {'in':11}" + "".join(f"{who:>14}" for who in failpoints.WHO))
     held = True
     for point, owner in PLACES:
         words = []
-        for who in crash.WHO:
+        for who in failpoints.WHO:
             word, good = _one(point, who)
             held = held and good
             words.append(word)

@@ -6,11 +6,11 @@ import signal
 import time
 
 import jobd.client.client
-from jobd.admin import control as lifecycle
+from jobd.admin import control
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import is_supervised
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import wait_until
 from tests.soak.model import Blow
 
@@ -74,7 +74,7 @@ class Violence:
         old = self._status()
         self._kill(old.pid)
         time.sleep(self._dice.random() * 0.4)
-        for child in kernel.children_of(old.supervisor_pid):
+        for child in linux.children_of(old.supervisor_pid):
             if child.pid != old.pid and _runs(child.pid, b"jobd.daemon"):
                 self._kill(child.pid)
         self._time("daemon, twice", old)
@@ -98,7 +98,7 @@ class Violence:
 
     def renew(self):
         began = time.monotonic()
-        lifecycle.restart(self._instance.paths)
+        control.restart(self._instance.paths)
         self._model.answered_after.append(("jobd restart", time.monotonic() - began))
 
     def renew_and_kill(self):
@@ -118,7 +118,7 @@ class Violence:
         old = self._status()
         os.kill(old.pid, signal.SIGSTOP)
         began = time.monotonic()
-        found = lifecycle.restart(self._instance.paths)
+        found = control.restart(self._instance.paths)
         self.kills += 1
         if found.pid == old.pid:
             self._model.report("a daemon that hangs was not replaced")
@@ -167,7 +167,7 @@ class Violence:
         """Until nobody holds the lock: whichever has become supervisor meanwhile."""
 
         def gone():
-            for stat in kernel.processes():
+            for stat in linux.processes():
                 if self._ours(stat.pid):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(stat.pid, signal.SIGKILL)
@@ -195,7 +195,7 @@ class Violence:
 
     def check_alive(self, what):
         found = self._status()
-        if kernel.stat_of(found.supervisor_pid) is None:
+        if linux.stat_of(found.supervisor_pid) is None:
             self._model.report(f"after {what}: no supervisor")
 
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from jobd.system import linux as kernel
-from jobd.system.file_watch import Footing
+from jobd.system import linux
+from jobd.system.file_watch import FileWatch
 from tests.helpers import wait_until
 
 
@@ -18,7 +18,7 @@ def place(tmp_path):
 
 
 def started(files):
-    footing = Footing(files)
+    footing = FileWatch(files)
     footing.start()
     return footing
 
@@ -41,9 +41,9 @@ def test_each_file_is_seen_to_by_its_own_however_its_directory_is_written(place)
 
 def test_after_an_overflow_all_is_looked_at(place, monkeypatch):
     told = threading.Event()
-    read = kernel.Watch.read
+    read = linux.Watch.read
     monkeypatch.setattr(
-        kernel.Watch, "read", lambda watch: (read(watch), [(kernel.OVERFLOW, b"")])[1]
+        linux.Watch, "read", lambda watch: (read(watch), [(linux.OVERFLOW, b"")])[1]
     )
     footing = started({place / "here" / "a": told.set})
     (place / "here" / "b").touch()
@@ -64,7 +64,7 @@ def test_without_inotify_and_with_a_broken_helper_it_goes_on(place, monkeypatch,
         each.unlink()
     wait_until(lambda: told)
     footing.close()
-    monkeypatch.setattr(kernel._libc, "inotify_init1", lambda _flags: -1)
+    monkeypatch.setattr(linux._libc, "inotify_init1", lambda _flags: -1)
     footing = started({file: broken})
     footing.close()
     assert "will go unnoticed" in caplog.text
@@ -76,7 +76,7 @@ def test_nothing_stays_open(place, monkeypatch):
     footing.close()
     wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     with monkeypatch.context() as patch:
-        patch.setattr(kernel._libc, "inotify_init1", lambda _flags: -1)
+        patch.setattr(linux._libc, "inotify_init1", lambda _flags: -1)
         footing = started({place / "here" / "a": lambda: None})
     footing.close()
     assert len(os.listdir("/proc/self/fd")) <= before

@@ -5,14 +5,14 @@ import resource
 
 import pytest
 
-from jobd.daemon.rpc import server as service
-from jobd.system import rate_limit as sparing
+from jobd.daemon.rpc import server
+from jobd.system import rate_limit
 
 
 def test_of_many_lines_a_hundred_a_minute_are_written_and_the_rest_is_counted(monkeypatch, caplog):
     now = [1000.0]
-    monkeypatch.setattr(sparing.time, "monotonic", lambda: now[0])
-    few = sparing.Sparing(logging.getLogger("test"))
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now[0])
+    few = rate_limit.RateLimit(logging.getLogger("test"))
     for number in range(250):
         few.warning("user %s was refused", number)
     assert len(caplog.messages) == 100
@@ -26,7 +26,7 @@ def test_of_many_lines_a_hundred_a_minute_are_written_and_the_rest_is_counted(mo
 
 
 def test_a_flood_of_one_user_leaves_the_lines_of_the_others(caplog):
-    few = sparing.Sparing(logging.getLogger("test"), each=3)
+    few = rate_limit.RateLimit(logging.getLogger("test"), each=3)
     for _ in range(1000):
         few.warning("user %s was refused", 7, by=7)
     few.warning("user %s was refused", 8, by=8)
@@ -34,12 +34,12 @@ def test_a_flood_of_one_user_leaves_the_lines_of_the_others(caplog):
 
 
 def test_without_a_limit_for_all_each_user_has_lines_and_memory_has_a_bound(caplog):
-    few = sparing.Sparing(logging.getLogger("test"), most=None, each=2)
+    few = rate_limit.RateLimit(logging.getLogger("test"), most=None, each=2)
     for user in range(10_000):
         few.warning("user %s", user, by=user)
         few.warning("user %s", user, by=user)
-    assert len(caplog.messages) == (sparing._USERS + 1) * 2
-    assert len(few._said) == sparing._USERS + 1
+    assert len(caplog.messages) == (rate_limit._USERS + 1) * 2
+    assert len(few._said) == rate_limit._USERS + 1
 
 
 def test_what_is_not_said_is_not_made_into_text():
@@ -50,7 +50,7 @@ def test_what_is_not_said_is_not_made_into_text():
             Costly.looks += 1
             return "anna"
 
-    few = sparing.Sparing(logging.getLogger("test"), each=1)
+    few = rate_limit.RateLimit(logging.getLogger("test"), each=1)
     few.warning("user %s was refused", Costly())
     told = Costly.looks
     for _ in range(100):
@@ -60,8 +60,8 @@ def test_what_is_not_said_is_not_made_into_text():
 
 @pytest.mark.parametrize(("uid", "shown"), [(0, "root"), (4_000_000_000, "4000000000")])
 def test_a_user_is_shown_by_login_or_by_number(uid, shown):
-    assert f"{service._User(uid)}" == shown
-    assert str(service._User(uid)) == shown
+    assert f"{server._User(uid)}" == shown
+    assert str(server._User(uid)) == shown
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_a_user_is_shown_by_login_or_by_number(uid, shown):
     ],
 )  # fmt: skip
 def test_clients_leave_descriptors_to_the_store_and_to_jobs(descriptors, places):
-    assert service._places(descriptors) == places
+    assert server._places(descriptors) == places

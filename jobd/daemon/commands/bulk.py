@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector, State
 from jobd.contract.wording import counted, listed
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.store.reader import Reader
 from jobd.store.records import Filter
@@ -96,14 +96,14 @@ class Tally:
 Each = Callable[[Look, Tally], object]
 
 
-class Slices:
+class Bulk:
     def __init__(
-        self, store: Store, reader: Reader, selection: Selection, repeats: Repeats
+        self, store: Store, reader: Reader, selection: Selection, idempotency: Idempotency
     ) -> None:
         self._store = store
         self._reader = reader
         self._selection = selection
-        self._repeats = repeats
+        self._idempotency = idempotency
 
     def act(
         self,
@@ -133,7 +133,7 @@ class Slices:
         if not as_chosen:
             wanted = replace(wanted, states=())
         tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
-        with self._repeats.one_at_a_time(request_id):
+        with self._idempotency.one_at_a_time(request_id):
             number, seen = self._resume(request_id, tally)
             before = number
             ids, missing = self._selection.resolve(selector)
@@ -153,7 +153,7 @@ class Slices:
                 number += 1
                 work = partial(self._slice, piece, chosen, each, at_end, wanted, tally.since)
                 try:
-                    acted = self._repeats.once(key, Acted, work)
+                    acted = self._idempotency.once(key, Acted, work)
                 except StoreFailed as error:
                     raise _after(tally.done, error) from error
                 committed(acted.done)

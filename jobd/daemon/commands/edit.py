@@ -14,7 +14,7 @@ from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
 from jobd.contract.wording import counted
 from jobd.core.ready_queue import Entry
 from jobd.core.transitions import dependency_failed
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
 from jobd.daemon.jobs.state import Books
 from jobd.store.records import Parent, policy_encoder
@@ -27,16 +27,16 @@ _MAX_TEXT: Final = 1000
 
 
 class Editing:
-    def __init__(self, books: Books, repeats: Repeats) -> None:
-        self._repeats = repeats
+    def __init__(self, books: Books, idempotency: Idempotency) -> None:
+        self._idempotency = idempotency
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._waiting = books.waiting
+        self._readiness = books.waiting
 
     def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
         """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
-        return self._repeats.once(request_id, Acted, lambda: self._edit(request, user))
+        return self._idempotency.once(request_id, Acted, lambda: self._edit(request, user))
 
     def _edit(self, request: Edit, user: str) -> Acted:
         """In a transaction; all checks come before the first change."""
@@ -49,7 +49,7 @@ class Editing:
         parents = self._parents(request, job)
         if not columns and parents is None:
             raise BadRequest("nothing to change; see: jobctl edit --help")
-        self._waiting.leave(job)
+        self._readiness.leave(job)
         if columns:
             self._store.edited(job.job, columns)
         if parents is not None:
@@ -72,7 +72,7 @@ class Editing:
         assert fresh is not None
         # Nothing that memory knows of it is true any more: its time, too, has to be noted.
         unknown = replace(fresh, reason=None, due=None)
-        self._waiting.change(unknown, due=fresh.due or 0)
+        self._readiness.change(unknown, due=fresh.due or 0)
 
     def _columns(self, request: Edit, job: Look) -> dict[str, object]:
         columns: dict[str, object] = {}

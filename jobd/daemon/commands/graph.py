@@ -10,8 +10,8 @@ from msgspec import Struct
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Graph, Node, Submitted
 from jobd.core.cycles import circle
-from jobd.daemon.commands.idempotency import Repeats
-from jobd.daemon.jobs.admission import PIECE, Link, Newcomers
+from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.jobs.admission import PIECE, Admission, Link
 from jobd.daemon.jobs.specs import check_argv, check_cwd, check_environment, check_options, spec_of
 from jobd.daemon.jobs.state import Books
 from jobd.store.records import Parent
@@ -23,34 +23,34 @@ T = TypeVar("T")
 
 class Graphs:
     def __init__(
-        self, newcomers: Newcomers, books: Books, writer: Writer, repeats: Repeats
+        self, admission: Admission, books: Books, writer: Writer, idempotency: Idempotency
     ) -> None:
-        self._newcomers = newcomers
+        self._admission = admission
         self._store = books.store
         self._dependencies = books.dependencies
-        self._dependants = books.dependants
+        self._propagation = books.propagation
         self._writer = writer
-        self._repeats = repeats
+        self._idempotency = idempotency
 
     def submit(self, request: Graph, user: str, request_id: bytes) -> Submitted:
         """Raises: BadRequest (names the node and the field), ShuttingDown, StoreFailed."""
         check_graph(request)
-        with self._repeats.one_at_a_time(request_id):
+        with self._idempotency.one_at_a_time(request_id):
             known, graph = self._writer.call(lambda: self._begin(request, request_id))
             if known is not None or graph is None:
                 assert known is not None
                 return known
-            with self._newcomers.whole(graph.first):
+            with self._admission.whole(graph.first):
                 for at in range(0, len(request.nodes), PIECE):
                     self._writer.call(
                         lambda at=at: self._write_nodes(request, graph, at, user)  # type: ignore[misc]
                     )
-                return self._repeats.once(
+                return self._idempotency.once(
                     request_id, Submitted, lambda: self._reveal(request, graph)
                 )
 
     def _begin(self, request: Graph, request_id: bytes) -> tuple[Submitted | None, _Graph | None]:
-        known = self._repeats.answered(request_id, Submitted)
+        known = self._idempotency.answered(request_id, Submitted)
         if known is not None:
             return known, None
         links = [
@@ -58,14 +58,14 @@ class Graphs:
             for place, node in enumerate(request.nodes)
         ]
         count = len(request.nodes)
-        first, environment = self._newcomers.reserve(count, request.environment)
+        first, environment = self._admission.reserve(count, request.environment)
         self._store.stage(first, first + count - 1, environment)
         return None, _Graph(first, count, environment, links)
 
     def _check_node(self, node: Node) -> tuple[Link, ...]:
-        self._newcomers.check_place(node.options)
+        self._admission.check_place(node.options)
         self._check_key(node)
-        return self._newcomers.links_of(node.options)
+        return self._admission.links_of(node.options)
 
     def _check_key(self, node: Node) -> None:
         key = node.options.key
@@ -91,30 +91,30 @@ class Graphs:
                     {**request.environment, **node.variables}, 1
                 )
             inside = dict.fromkeys(node.parents_any, True) | dict.fromkeys(node.parents, False)
-            parents = self._newcomers.parents(graph.links[place])
+            parents = self._admission.parents(graph.links[place])
             parents += [
                 Parent(graph.first + parent, finished, met=False, failed=False)
                 for parent, finished in inside.items()
             ]
-            terms = self._newcomers.terms(node.options, user, environment, parents, now)
+            terms = self._admission.terms(node.options, user, environment, parents, now)
             spec = spec_of(node.command, node.options, cwd=node.cwd, umask=request.umask)
             self._store.insert_jobs(job, [spec], terms, now)
             self._dependencies.add([job], parents)
             self._store.submitted_events(job, 1, user, now)
-            self._newcomers.note_failed(job, 1, terms, now)
+            self._admission.note_failed(job, 1, terms, now)
 
     def _reveal(self, request: Graph, graph: _Graph) -> Submitted:
         for group in {node.options.group for node in request.nodes}:
-            self._newcomers.share_of(
+            self._admission.share_of(
                 group
             )  # it may have been removed before its first job was written
         last = graph.first + graph.count - 1
         self._store.unstage(graph.first)
-        self._newcomers.show_each(graph.first, last)
+        self._admission.show_each(graph.first, last)
         for job in self._store.failed_in(graph.first, last):
             # One of those that it waited for had failed before; the rest of the graph hears it.
-            self._dependants.changed(job)
-        return self._newcomers.submitted(graph.first, last)
+            self._propagation.changed(job)
+        return self._admission.submitted(graph.first, last)
 
 
 class _Graph(Struct, frozen=True):

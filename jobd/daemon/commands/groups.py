@@ -15,19 +15,21 @@ from jobd.contract.models import (
 )
 from jobd.contract.wording import NAMED, listed
 from jobd.core.ledger import Share
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.state import Books
 from jobd.system.clock import now_us
 
 
 class Shares:
-    def __init__(self, books: Books, repeats: Repeats) -> None:
+    def __init__(self, books: Books, idempotency: Idempotency) -> None:
         self._ledger = books.ledger
         self._store = books.store
-        self._repeats = repeats
+        self._idempotency = idempotency
 
     def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
-        return self._repeats.once(request_id, WorkersReply, lambda: self._workers(request, user))
+        return self._idempotency.once(
+            request_id, WorkersReply, lambda: self._workers(request, user)
+        )
 
     def _workers(self, request: Workers, user: str) -> WorkersReply:
         ledger = self._ledger
@@ -43,7 +45,7 @@ class Shares:
             return self._list()
         if request.name is None:
             raise BadRequest("name the group")
-        return self._repeats.once(
+        return self._idempotency.once(
             request_id, GroupsReply, lambda: self._change_group(request, user)
         )
 

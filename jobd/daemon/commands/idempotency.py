@@ -21,7 +21,7 @@ from jobd.store.writer import Writer
 V = TypeVar("V", bound=View)
 
 
-class Repeats:
+class Idempotency:
     def __init__(self, store: Store, writer: Writer) -> None:
         self._store = store
         self._writer = writer

@@ -28,10 +28,10 @@ from jobd.contract.paths import Paths
 from jobd.contract.wording import NAMED, listed
 from jobd.core.progress.recognition import Reading, message_of
 from jobd.core.transitions import BY_USER, SHUTDOWN, Move, after
-from jobd.daemon.commands.bulk import SLICE, Chosen, Slices, Tally
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Run, Runs, note_progress
-from jobd.daemon.jobs.notifier import Hub
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.state import Books
 from jobd.outputs.limit import note_of
 from jobd.store.reader import Reader
@@ -52,31 +52,31 @@ class Manager:
         books: Books,
         reader: Reader,
         writer: Writer,
-        repeats: Repeats,
-        slices: Slices,
+        idempotency: Idempotency,
+        bulk: Bulk,
         runs: Runs,
-        hub: Hub,
+        notifier: Notifier,
     ) -> None:
         self._paths = paths
         self._grace = grace
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._waiting = books.waiting
-        self._dependants = books.dependants
+        self._readiness = books.waiting
+        self._propagation = books.propagation
         self._reader = reader
         self._writer = writer
-        self._repeats = repeats
-        self._slices = slices
+        self._idempotency = idempotency
+        self._bulk = bulk
         self._runs = runs
-        self._hub = hub
+        self._notifier = notifier
         self.after_rm: Callable[[], object] = lambda: None
         """Called when jobs have been removed, and there may be room to give back."""
 
     # --- into the queue -----------------------------------------------------------------------
 
     def start(self, request: Start, user: str, request_id: bytes) -> Acted:
-        return self._slices.act(
+        return self._bulk.act(
             request.selector,
             request_id,
             lambda job, t: self._start(job, t, user),
@@ -85,7 +85,7 @@ class Manager:
 
     def _start(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.PENDING and job.held:
-            self._waiting.change(job, held=False)
+            self._readiness.change(job, held=False)
             self._store.event(job.job, "edited", user, now_us(), b'{"held":false}')
             tally.done.append(job.job)
         elif job.state in (State.PENDING, State.RUNNING):
@@ -96,9 +96,7 @@ class Manager:
             self._requeue(job, Move.RELEASE, user, tally)
 
     def hold(self, request: Hold, user: str, request_id: bytes) -> Acted:
-        return self._slices.act(
-            request.selector, request_id, lambda job, t: self._hold(job, t, user)
-        )
+        return self._bulk.act(request.selector, request_id, lambda job, t: self._hold(job, t, user))
 
     def _hold(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.RUNNING:
@@ -108,7 +106,7 @@ class Manager:
         elif job.held:
             tally.notice(job.job, "is already held")
         else:
-            self._waiting.change(job, held=True)
+            self._readiness.change(job, held=True)
             self._store.event(job.job, "held", user, now_us())
             tally.done.append(job.job)
 
@@ -124,7 +122,7 @@ class Manager:
                 new = self._store.use_environment(environment, 1)
                 self._store.renew_environment(job.job, job.environment, new)
 
-        return self._slices.act(
+        return self._bulk.act(
             request.selector, request_id, restart, parents_first=True, as_chosen=False
         )
 
@@ -176,8 +174,8 @@ class Manager:
         self._ledger.count(job.state, state)
         fresh = self._store.look(job.job)
         if fresh is not None:
-            self._waiting.enter(fresh)
-        self._dependants.changed(job.job)
+            self._readiness.enter(fresh)
+        self._propagation.changed(job.job)
         tally.done.append(job.job)
         tally.attempts[job.job] = job.attempt + 1
         return True
@@ -187,7 +185,7 @@ class Manager:
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
         grace = self._grace if request.grace is None else request.grace
         order = StopOrder(BY_USER, request.signal, grace, boot_us())
-        return self._slices.act(
+        return self._bulk.act(
             request.selector,
             request_id,
             lambda job, t: self._stop(job, t, order, removing=request.removing),
@@ -200,7 +198,7 @@ class Manager:
         for job in jobs:
             run = self._runs.get(job)
             if run is None:
-                self._hub.finished(job)
+                self._notifier.finished(job)
             else:
                 self._runs.carry_out_stop(run)
 
@@ -211,7 +209,7 @@ class Manager:
             self._order_stop(self._runs[job.job], order)
             tally.done.append(job.job)
         elif job.state is State.PENDING:
-            self._waiting.leave(job)
+            self._readiness.leave(job)
             tally.withdrawn.append(job.job)
             tally.done.append(job.job)
         else:
@@ -223,7 +221,7 @@ class Manager:
             self._store.stopped_together(jobs, BY_USER, user, now_us())
             self._ledger.count(State.PENDING, after(State.PENDING, Move.STOP), len(jobs))
             for parent in self._dependencies.awaited(jobs):
-                self._dependants.changed(parent)
+                self._propagation.changed(parent)
 
     def _order_all(self, order: StopOrder) -> None:
         for run in self._runs.all():
@@ -239,9 +237,7 @@ class Manager:
         self._runs.order_stop(run, order)
 
     def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
-        acted = self._slices.act(
-            request.selector, request_id, lambda job, t: self._rm(job, t, user)
-        )
+        acted = self._bulk.act(request.selector, request_id, lambda job, t: self._rm(job, t, user))
         self.delete_outputs()
         self.after_rm()
         return acted
@@ -304,7 +300,7 @@ class Manager:
 
     def progress(self, request: Progress, user: str, request_id: bytes) -> Acted:
         """Raises: NotFound, Refused (it does not run)."""
-        return self._repeats.once(request_id, Acted, lambda: self._progress(request, user))
+        return self._idempotency.once(request_id, Acted, lambda: self._progress(request, user))
 
     def _progress(self, request: Progress, user: str) -> Acted:
         look = self._store.look(request.id)

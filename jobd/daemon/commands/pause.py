@@ -6,9 +6,9 @@ from functools import partial
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Acted, Pause, Resume, Selector, State
-from jobd.daemon.commands.bulk import Slices, Tally
+from jobd.daemon.commands.bulk import Bulk, Tally
 from jobd.daemon.commands.groups import Shares
-from jobd.daemon.commands.idempotency import Repeats
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.jobs.state import Books
 from jobd.store.store import Look
@@ -17,13 +17,13 @@ from jobd.system.clock import now_us
 
 class Halting:
     def __init__(
-        self, books: Books, runs: Runs, shares: Shares, slices: Slices, repeats: Repeats
+        self, books: Books, runs: Runs, shares: Shares, bulk: Bulk, idempotency: Idempotency
     ) -> None:
         self._store = books.store
         self._runs = runs
         self._shares = shares
-        self._slices = slices
-        self._repeats = repeats
+        self._bulk = bulk
+        self._idempotency = idempotency
 
     def pause(self, request: Pause, user: str, request_id: bytes) -> Acted:
         """Raises: BadRequest (neither jobs nor a group, or no such group)."""
@@ -45,7 +45,7 @@ class Halting:
                 return Acted(done=[])
             selector = Selector(groups=[request.group], states=[State.RUNNING])
         each = partial(self._pause if paused else self._resume, user=user)
-        return self._slices.act(selector, request_id, each, committed=self._carry_out)
+        return self._bulk.act(selector, request_id, each, committed=self._carry_out)
 
     def _carry_out(self, jobs: list[int]) -> None:
         for job in jobs:
@@ -59,7 +59,7 @@ class Halting:
             return Acted(done=[])
 
         key = request_id + b"group" if request_id else b""
-        self._repeats.once(key, Acted, act)
+        self._idempotency.once(key, Acted, act)
 
     def _pause(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.PENDING:

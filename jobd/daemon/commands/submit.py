@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import MAX_ARRAY, Options, State, Submit, Submitted
-from jobd.daemon.commands.idempotency import Repeats
-from jobd.daemon.jobs.admission import PIECE, Link, Newcomers, Ranges
+from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.jobs.admission import PIECE, Admission, Link, Ranges
 from jobd.daemon.jobs.specs import check_submit, entry_of, same_submit, spec_of
 from jobd.daemon.jobs.state import Books
 from jobd.store.writer import Writer
@@ -51,22 +51,22 @@ class _Batch(Struct, frozen=True):
 
 class Intake:
     def __init__(
-        self, newcomers: Newcomers, books: Books, writer: Writer, repeats: Repeats
+        self, admission: Admission, books: Books, writer: Writer, idempotency: Idempotency
     ) -> None:
-        self._newcomers = newcomers
+        self._admission = admission
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
         self._writer = writer
-        self._repeats = repeats
+        self._idempotency = idempotency
 
     def submit(self, request: Submit, user: str, request_id: bytes) -> Submitted:
         """Raises: BadRequest, Refused (the key is another job's), ShuttingDown, StoreFailed."""
         check_submit(request)
         count = _count(request)
-        with self._repeats.one_at_a_time(request_id):
+        with self._idempotency.one_at_a_time(request_id):
             if count <= PIECE and not request.array:
-                return self._repeats.once(
+                return self._idempotency.once(
                     request_id, Submitted, lambda: self._submit_now(request, user)
                 )
             return self._submit_in_pieces(request, count, user, request_id)
@@ -97,7 +97,7 @@ class Intake:
                 f"--key: {key!r} belongs to job {job}, which is another command or has another "
                 f"directory; take another key, or remove that job: jobctl rm {job}"
             )
-        return self._newcomers.submitted(job, job, existing=True)
+        return self._admission.submitted(job, job, existing=True)
 
     def _submit_in_pieces(
         self, request: Submit, count: int, user: str, request_id: bytes
@@ -107,7 +107,7 @@ class Intake:
         if known is not None or batch is None:
             assert known is not None
             return known
-        with self._newcomers.whole(batch.first):
+        with self._admission.whole(batch.first):
             if request.array:
                 self._write_array(batch, request, user)
             else:
@@ -115,14 +115,14 @@ class Intake:
                     self._writer.call(
                         lambda at=at: self._write_commands(batch, request, at, user)  # type: ignore[misc]
                     )
-            return self._repeats.once(
+            return self._idempotency.once(
                 request_id, Submitted, lambda: self._reveal(batch, request.options)
             )
 
     def _begin_hidden(
         self, request: Submit, count: int, request_id: bytes
     ) -> tuple[Submitted | None, _Batch | None]:
-        known = self._repeats.answered(request_id, Submitted)
+        known = self._idempotency.answered(request_id, Submitted)
         if known is not None:
             return known, None
         batch = self._begin(request, count)
@@ -131,14 +131,14 @@ class Intake:
 
     def _begin(self, request: Submit, count: int) -> _Batch:
         """All checks that look at the queue, and only then the first write."""
-        self._newcomers.check_place(request.options)
-        links = self._newcomers.links_of(request.options)
+        self._admission.check_place(request.options)
+        links = self._admission.links_of(request.options)
         if len(links) * count > _MAX_LINKS:
             raise BadRequest(
                 f"--after: {count:,} jobs that wait for {len(links):,} each are more than "
                 f"{_MAX_LINKS:,} dependencies; let one job wait for all of them and the rest for it"
             )
-        first, environment = self._newcomers.reserve(count, request.environment)
+        first, environment = self._admission.reserve(count, request.environment)
         return _Batch(first, count, environment, links)
 
     # --- writing --------------------------------------------------------------------------
@@ -148,12 +148,12 @@ class Intake:
         commands, now = request.commands[at : at + batch.piece], now_us()
         options, first = request.options, batch.first + at
         specs = [spec_of(c, options, cwd=request.cwd, umask=request.umask) for c in commands]
-        parents = self._newcomers.parents(batch.links)
-        terms = self._newcomers.terms(options, user, batch.environment, parents, now)
+        parents = self._admission.parents(batch.links)
+        terms = self._admission.terms(options, user, batch.environment, parents, now)
         self._store.insert_jobs(first, specs, terms, now)
         self._dependencies.add(range(first, first + len(specs)), parents)
         self._store.submitted_events(first, len(specs), user, now)
-        self._newcomers.note_failed(first, len(specs), terms, now)
+        self._admission.note_failed(first, len(specs), terms, now)
 
     def _write_array(self, batch: _Batch, request: Submit, user: str) -> None:
         options = request.options
@@ -173,16 +173,16 @@ class Intake:
     def _write_elements(
         self, batch: _Batch, options: Options, first: int, indexes: range, user: str
     ) -> None:
-        now, parents = now_us(), self._newcomers.parents(batch.links)
-        terms = self._newcomers.terms(options, user, batch.environment, parents, now)
+        now, parents = now_us(), self._admission.parents(batch.links)
+        terms = self._admission.terms(options, user, batch.environment, parents, now)
         self._store.insert_elements(batch.first, first, indexes, terms, now)
         self._dependencies.add(range(first, first + len(indexes)), parents)
-        self._newcomers.note_failed(first, len(indexes), terms, now)
+        self._admission.note_failed(first, len(indexes), terms, now)
 
     # --- becoming visible -------------------------------------------------------------------
 
     def _reveal(self, batch: _Batch, options: Options) -> Submitted:
-        self._newcomers.share_of(
+        self._admission.share_of(
             options.group
         )  # it may have been removed before the first job was written
         self._store.unstage(batch.first)
@@ -192,9 +192,9 @@ class Intake:
         """Count them, and let those that wait for nothing into the ready queue."""
         entry = entry_of(batch.first, options)
         if batch.links or options.hold or options.at is not None or options.delay:
-            self._newcomers.show_each(batch.first, batch.last)
-            return self._newcomers.submitted(batch.first, batch.last)
-        answer = self._newcomers.submitted(batch.first, batch.last, entry)
+            self._admission.show_each(batch.first, batch.last)
+            return self._admission.submitted(batch.first, batch.last)
+        answer = self._admission.submitted(batch.first, batch.last, entry)
         self._ledger.count(None, State.PENDING, batch.count)
         self._ledger.admit_range(entry, batch.last)
         return answer

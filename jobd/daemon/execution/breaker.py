@@ -17,7 +17,7 @@ _LONGEST_S: Final = 30.0
 """Seconds until the next job is tried."""
 
 
-class Brake:
+class Breaker:
     def __init__(self, timer: Timer) -> None:
         self._timer = timer
         self._halted = False

@@ -34,7 +34,7 @@ _SPARSELY: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-class Observer:
+class Monitor:
     def __init__(
         self,
         paths: Paths,

@@ -20,7 +20,7 @@ from jobd.store.records import JobRow
 from jobd.store.store import Started
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
-from jobd.system.failpoints import crash_point
+from jobd.system.failpoints import failpoint
 
 log = logging.getLogger(__name__)
 _SLICE = 1000
@@ -40,7 +40,7 @@ def recover(
             pass
     rows = reader.running()
     found = engine.recover({row.token: row.slot for row in rows if row.token and row.slot})
-    crash_point("recovering")
+    failpoint("recovering")
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
     never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
     unstarted = [_run(row, found) for row in rows if row.token in never]
@@ -90,7 +90,7 @@ def _enter(runs: list[Run], reader: Reader, books: Books, scheduler: Scheduler) 
     """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
     ledger = books.ledger
     ledger.load(reader.ready(), reader.counts())
-    books.dependants.look_again()
+    books.propagation.look_again()
     for run in runs:
         ledger.occupy(run.started.entry, run.slot, run.gpus)
         scheduler.runs.enter(run)

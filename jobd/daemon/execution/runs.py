@@ -16,7 +16,7 @@ from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
 from jobd.core.transitions import BY_USER, SHUTDOWN
 from jobd.core.undo import Undo
-from jobd.daemon.execution.signaller import Courier
+from jobd.daemon.execution.signaller import Signaller
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
 from jobd.store.store import Started, Store
@@ -130,10 +130,10 @@ class Run:
 class Runs:
     """By job. Entered and left by the writer's thread alone, inside its transaction."""
 
-    def __init__(self, undo: Undo, timer: Timer, courier: Courier) -> None:
+    def __init__(self, undo: Undo, timer: Timer, signaller: Signaller) -> None:
         self._undo = undo
         self._timer = timer
-        self._courier = courier
+        self._signaller = signaller
         self._runs: dict[int, Run] = {}
 
     def __len__(self) -> int:
@@ -183,9 +183,9 @@ class Runs:
         """The order is on disk: signal now, KILL when the grace is over."""
         order, process = run.take_order(), run.process
         if order is not None and process is not None:
-            self._courier.post(process, order.signal)
+            self._signaller.post(process, order.signal)
             # Once the leader has ended, whoever waited for it sees to the rest.
-            kill = partial(self._courier.post, process, signal.SIGKILL, run.lives)
+            kill = partial(self._signaller.post, process, signal.SIGKILL, run.lives)
             self._timer.at(deadline(order), kill)
 
     def carry_out_pause(self, run: Run) -> None:
@@ -196,7 +196,7 @@ class Runs:
         if run.process is not None:
             number = signal.SIGSTOP if run.halted else signal.SIGCONT
             still_so = partial(_is_still, run, halted=run.halted)
-            self._courier.post(run.process, number, still_so)
+            self._signaller.post(run.process, number, still_so)
 
 
 def _is_still(run: Run, *, halted: bool) -> bool:

@@ -39,11 +39,11 @@ from jobd.core.transitions import (
     verdict,
     waiting_reason,
 )
-from jobd.daemon.execution.breaker import Brake
-from jobd.daemon.execution.monitor import Observer
+from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run, Runs, deadline, note_progress, note_unstarted
-from jobd.daemon.jobs.delays import Agenda
-from jobd.daemon.jobs.notifier import Hub
+from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Told
 from jobd.daemon.jobs.state import Books
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources, Script
@@ -51,9 +51,9 @@ from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
 from jobd.store.store import DAMAGED
 from jobd.store.writer import Writer
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.clock import boot_us, now_us
-from jobd.system.failpoints import crash_point
+from jobd.system.failpoints import failpoint
 from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ class Scheduler:
         runs: Runs,
         reader: Reader,
         engine: Engine,
-        hub: Hub,
+        notifier: Notifier,
         timer: Timer,
-        agenda: Agenda,
+        delays: Delays,
     ) -> None:
         self._paths = paths
         self._shell = os.fsencode(config.shell)
@@ -86,16 +86,16 @@ class Scheduler:
         self._store = books.store
         self._reader = reader
         self._engine = engine
-        self._hub = hub
+        self._notifier = notifier
         self._timer = timer
-        self._agenda = agenda
+        self._delays = delays
         self._grace = float(config.grace)
         self._environments: dict[int, dict[bytes, bytes]] = {}
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
         self._nudge_due = False
-        self.brake = Brake(timer)
+        self.breaker = Breaker(timer)
         self.runs = runs
-        self.observer = Observer(paths, self.runs, self._progressed, config.max_output)
+        self.monitor = Monitor(paths, self.runs, self._progressed, config.max_output)
         self.idle: Callable[[], object] = lambda: None
         """Called after a commit that left nothing running."""
         self.store_gone: Callable[[], object] = lambda: None
@@ -104,7 +104,7 @@ class Scheduler:
     def bind(self, writer: Writer) -> None:
         self._writer = writer
         writer.in_trouble = self._in_trouble
-        self.brake.released = writer.nudge
+        self.breaker.released = writer.nudge
 
     # --- dispatch (in the writer's transaction) -------------------------------------------------
 
@@ -113,9 +113,9 @@ class Scheduler:
 
         What is returned starts them.
         """
-        told = self._books.dependants.tell()
+        told = self._books.propagation.tell()
         runs: list[Run] = []
-        while self.brake.allows(len(runs)) and (taken := self._ledger.take()) is not None:
+        while self.breaker.allows(len(runs)) and (taken := self._ledger.take()) is not None:
             run = self._claim(taken)
             if run is not None:
                 runs.append(run)
@@ -131,7 +131,7 @@ class Scheduler:
             self._ledger.count(State.PENDING, State.FAILED)
             data = msgspec.json.encode({"reason": DAMAGED})
             self._store.event(job, "failed", "", now, data)
-            self._books.dependants.changed(job)
+            self._books.propagation.changed(job)
             return None
         self._store.event(job, "started", "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
@@ -143,14 +143,14 @@ class Scheduler:
         for run in runs:
             self._hand_over(run)
         for job in told.ended:
-            self._hub.finished(job)
+            self._notifier.finished(job)
         if told.more:
             self._writer.nudge()
-        self._agenda.arm()
+        self._delays.arm()
         if runs:
-            self.observer.wake()
+            self.monitor.wake()
         if last_event is not None:
-            self._hub.published(last_event)
+            self._notifier.published(last_event)
         if not self.runs:
             self.idle()
 
@@ -175,7 +175,7 @@ class Scheduler:
     def adopt(self, run: Run) -> None:
         """Look after an attempt that an earlier daemon started."""
         self._hand_over(run)
-        self.observer.wake()
+        self.monitor.wake()
 
     def _hand_over(self, run: Run) -> None:
         turn = iter([run])
@@ -218,9 +218,9 @@ class Scheduler:
             try:
                 run.begun(self._engine.start(self._launch(run)))
             except CannotStart as error:
-                self.brake.started()
+                self.breaker.started()
                 return Outcome(error=str(error))
-            self.brake.started()
+            self.breaker.started()
         while True:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
@@ -253,7 +253,7 @@ class Scheduler:
         seconds = run.started.policy.time_limit
         if seconds is None or run.pid is None:
             return None
-        spent = kernel.age_of(run.pid) or 0.0
+        spent = linux.age_of(run.pid) or 0.0
         return self._timer.after(max(0.0, seconds - spent), lambda: self._time_is_up(run))
 
     def _time_is_up(self, run: Run) -> None:
@@ -309,7 +309,7 @@ class Scheduler:
         environment[b"JOBD_ATTEMPT"] = b"%d" % run.attempt
         environment[b"JOBD_GROUP"] = run.started.entry.group.encode()
         environment[b"JOBD_SLOT"] = b"%d" % run.slot
-        environment[b"JOBD_PROGRESS"] = os.fsencode(self.observer.file_of(run))
+        environment[b"JOBD_PROGRESS"] = os.fsencode(self.monitor.file_of(run))
         environment[b"JOBD_RUN"] = run.started.token.encode()
         environment[b"JOBD_SOCKET"] = os.fsencode(self._paths.socket)
         if run.started.array_index is not None:
@@ -331,9 +331,9 @@ class Scheduler:
 
     def finish(self, run: Run, outcome: Outcome) -> None:
         """Record it, as often as it takes: until then the status stays in the kernel."""
-        crash_point("before-finish")
-        reading = self.observer.last_look(run)
-        run.output_bytes = self.observer.output_bytes(run)
+        failpoint("before-finish")
+        reading = self.monitor.last_look(run)
+        run.output_bytes = self.monitor.output_bytes(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda state: self._recorded(run, state),
@@ -375,7 +375,7 @@ class Scheduler:
         if what.state is State.PENDING:
             self._again(run, what, now)
         else:
-            self._books.dependants.changed(run.job)
+            self._books.propagation.changed(run.job)
         return what.state
 
     def _again(self, run: Run, what: Verdict, now: int) -> None:
@@ -390,24 +390,24 @@ class Scheduler:
         if due is None:
             self._ledger.admit(run.started.entry)
         else:
-            self._agenda.note(due)
+            self._delays.note(due)
 
     def _leave(self, run: Run) -> None:
         self._ledger.release(run.job)
         self.runs.leave(run)
 
     def _recorded(self, run: Run, state: State) -> None:
-        crash_point("before-reap")
+        failpoint("before-reap")
         self._let_go(run)
         if state.finished:
-            self._hub.finished(run.job)
+            self._notifier.finished(run.job)
 
     def _let_go(self, run: Run) -> None:
         if run.process is not None:
             run.process.reap()
-        crash_point("after-reap")
+        failpoint("after-reap")
         with contextlib.suppress(OSError):
-            os.unlink(self.observer.file_of(run))
+            os.unlink(self.monitor.file_of(run))
         if run.started.spec.packed_script:
             with contextlib.suppress(OSError):
                 self._script_of(run).unlink()
@@ -415,10 +415,10 @@ class Scheduler:
     def _put_back(self, run: Run, error: Exception) -> None:
         """The machine has no room for another process just now: nothing has started."""
         log.warning("job %d waits: %s", run.job, error)
-        self.brake.refused(str(error))
+        self.breaker.refused(str(error))
         self._writer.post(
             lambda: self._unstart(run),
-            lambda state: self._hub.finished(run.job) if state.finished else None,
+            lambda state: self._notifier.finished(run.job) if state.finished else None,
             failed=lambda _: self._timer.after(_RETRY_S, lambda: self._put_back(run, error)),
         )
 
@@ -429,7 +429,7 @@ class Scheduler:
         if state is State.PENDING:
             self._ledger.admit(run.started.entry)
         else:
-            self._books.dependants.changed(run.job)
+            self._books.propagation.changed(run.job)
         return state
 
     # --- progress -----------------------------------------------------------------------------
@@ -442,7 +442,7 @@ class Scheduler:
             note_progress(self._store, run, reading, "", now_us())
 
     def close(self) -> None:
-        self.observer.close()
+        self.monitor.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

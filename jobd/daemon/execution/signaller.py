@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from jobd.engines.base import Process
-from jobd.system.failpoints import crash_point
+from jobd.system.failpoints import failpoint
 from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class _Letter(NamedTuple):
     needed: Callable[[], bool]
 
 
-class Courier:
+class Signaller:
     def __init__(self, deliver: Deliver, timer: Timer) -> None:
         """`deliver`: as `Engine.signal`."""
         self._deliver = deliver
@@ -67,9 +67,9 @@ class Courier:
 
     def _carry(self, letters: list[_Letter]) -> None:
         try:
-            crash_point("before-signal")
+            failpoint("before-signal")
             self._deliver([(letter.process, letter.number) for letter in letters])
-            crash_point("after-signal")
+            failpoint("after-signal")
         except OSError as error:
             # No descriptor left to look for their processes with, for example.
             log.warning("%d signals could not be sent just now: %s", len(letters), error)

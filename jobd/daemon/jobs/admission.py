@@ -30,7 +30,7 @@ Link = tuple[int, bool]
 """A job that is waited for, and whether its end is enough however it ends."""
 
 
-class Newcomers:
+class Admission:
     """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
 
     def __init__(self, *, workers: int, books: Books, writer: Writer) -> None:
@@ -38,7 +38,7 @@ class Newcomers:
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._waiting = books.waiting
+        self._readiness = books.waiting
         self._writer = writer
 
     # --- may they come ----------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Newcomers:
             self._ledger.count(None, state, jobs)
         for entry, end in self._store.ready_in(first, last):
             self._ledger.admit_range(entry, end)
-        self._waiting.note_due()
+        self._readiness.note_due()
 
     def submitted(
         self, first: int, last: int, entry: Entry | None = None, *, existing: bool = False

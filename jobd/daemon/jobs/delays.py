@@ -15,7 +15,7 @@ from typing import Final
 from jobd.core.undo import Undo
 from jobd.store.store import Look, Store
 from jobd.store.writer import Writer
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.clock import ClockWatch, now_us, offset_us
 from jobd.system.timer import Deadline, Timer
 
@@ -30,7 +30,7 @@ _OFFSET: Final = "clock"
 """The setting that holds boot id and offset of the wall clock."""
 
 
-class Agenda:
+class Delays:
     def __init__(self, store: Store, undo: Undo, timer: Timer) -> None:
         self._store = store
         self._undo = undo
@@ -106,7 +106,7 @@ class Agenda:
     def _follow_clock(self) -> None:
         """Move the delays, and note how the clock stands, in one transaction: never twice."""
         boot, _, known = (self._store.setting_of(_OFFSET) or "").partition(":")
-        offset, this_boot = offset_us(), kernel.boot_id()
+        offset, this_boot = offset_us(), linux.boot_id()
         if boot == this_boot and abs(jump := offset - int(known)) >= _JUMP_US:
             log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
             self._store.shift_delays(jump)

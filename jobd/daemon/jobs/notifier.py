@@ -23,7 +23,7 @@ class Waiter:
         return self._done.wait(seconds)
 
 
-class Hub:
+class Notifier:
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._single: dict[int, set[Waiter]] = {}

@@ -19,7 +19,7 @@ from jobd.contract.models import State
 from jobd.core.ledger import Ledger
 from jobd.core.transitions import Move, after, dependency_failed
 from jobd.core.undo import Undo
-from jobd.daemon.jobs.readiness import Waiting
+from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Look, Store
 from jobd.system.clock import now_us
@@ -37,19 +37,19 @@ class Told(Struct, frozen=True):
     """Jobs that have failed without having run."""
 
 
-class Dependants:
+class Propagation:
     def __init__(
         self,
         ledger: Ledger,
         store: Store,
         dependencies: Dependencies,
-        waiting: Waiting,
+        waiting: Readiness,
         undo: Undo,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._dependencies = dependencies
-        self._waiting = waiting
+        self._readiness = waiting
         self._undo = undo
         self._ended: list[int] = []
         self._some = False
@@ -94,7 +94,7 @@ class Dependants:
         if state is State.COMPLETED or (any_end and state.finished):
             self._dependencies.meet(job.job, parent)
             if job.state is State.PENDING:
-                self._waiting.change(job, unmet=job.unmet - 1)
+                self._readiness.change(job, unmet=job.unmet - 1)
             elif because_of_it:
                 self._revive(job)
         elif state.finished:
@@ -105,7 +105,7 @@ class Dependants:
 
     def _fail(self, job: Look, reason: str) -> None:
         now = now_us()
-        self._waiting.leave(job)
+        self._readiness.leave(job)
         self._store.failed_pending(job.job, reason, now)
         self._store.failed_event(job.job, reason, now)
         if not self._store.is_staged(job.job):
@@ -131,5 +131,5 @@ class Dependants:
             self._ledger.count(job.state, state)
         fresh = self._store.look(job.job)
         if fresh is not None:
-            self._waiting.enter(fresh)
+            self._readiness.enter(fresh)
         self.changed(job.job)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from jobd.core.ledger import Ledger
 from jobd.core.transitions import QUEUED, waiting_reason
-from jobd.daemon.jobs.delays import Agenda
+from jobd.daemon.jobs.delays import Delays
 from jobd.store.store import Look, Store
 
 
-class Waiting:
-    def __init__(self, ledger: Ledger, store: Store, agenda: Agenda) -> None:
+class Readiness:
+    def __init__(self, ledger: Ledger, store: Store, delays: Delays) -> None:
         self._ledger = ledger
         self._store = store
-        self._agenda = agenda
+        self._delays = delays
 
     def change(
         self,
@@ -42,7 +42,7 @@ class Waiting:
         elif before.reason != QUEUED == reason and not self._store.is_staged(before.job):
             self._ledger.admit(before.entry)
         if when is not None and when != before.due:
-            self._agenda.note(when)
+            self._delays.note(when)
         return reason
 
     def leave(self, job: Look) -> None:
@@ -55,10 +55,10 @@ class Waiting:
         if job.reason == QUEUED:
             self._ledger.admit(job.entry)
         if job.due is not None:
-            self._agenda.note(job.due)
+            self._delays.note(job.due)
 
     def note_due(self) -> None:
         """Many may have come that wait for a time; the store knows the first of them."""
         due = self._store.next_due()
         if due is not None:
-            self._agenda.note(due)
+            self._delays.note(due)

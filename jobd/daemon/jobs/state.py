@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
-from jobd.daemon.jobs.propagation import Dependants
-from jobd.daemon.jobs.readiness import Waiting
+from jobd.daemon.jobs.propagation import Propagation
+from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Store
 
@@ -19,5 +19,5 @@ class Books(Struct, frozen=True):
     ledger: Ledger
     store: Store
     dependencies: Dependencies
-    waiting: Waiting
-    dependants: Dependants
+    waiting: Readiness
+    propagation: Propagation

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from jobd.contract import durations
 from jobd.contract.models import State
-from jobd.core import transitions as states
+from jobd.core import transitions
 
 COUNTED: Final = 1000
 """Jobs before it that are counted; more are "more than"."""
@@ -111,7 +111,7 @@ def _parent(parent: Awaited) -> str:
         words.append("paused")
     if parent.state is State.RUNNING and parent.progress is not None:
         words.append(f"{round(parent.progress, 1):g}%")
-    elif parent.reason and parent.reason != states.QUEUED:
+    elif parent.reason and parent.reason != transitions.QUEUED:
         words.append(parent.reason)
     return f"{parent.id} ({', '.join(words)})"
 
@@ -136,7 +136,7 @@ def _room(facts: Facts) -> str:
     if facts.slots > facts.share or not facts.share:
         have = f"group {group} has {facts.share} worker{_s(facts.share)}"
         return f"{needs}{have}; raise it: jobctl workers N --group {group}"
-    if facts.reason == states.GROUP_FULL:
+    if facts.reason == transitions.GROUP_FULL:
         return f"{needs}{facts.busy_in_group} of {facts.share} workers of group {group} busy"
     return f"{needs}{facts.busy} of {facts.workers} workers busy"
 
@@ -168,12 +168,12 @@ def _clock(facts: Facts) -> str:
 
 
 _WORDS: Final[dict[str, Callable[[Facts], str]]] = {
-    states.HELD: _held,
-    states.DEPENDENCY: _awaits,
-    states.DELAYED: _delayed,
-    states.RETRY_BACKOFF: _retry,
-    states.DRAINING: _draining,
-    states.GROUP_PAUSED: _group_paused,
-    states.RESOURCES: _resources,
+    transitions.HELD: _held,
+    transitions.DEPENDENCY: _awaits,
+    transitions.DELAYED: _delayed,
+    transitions.RETRY_BACKOFF: _retry,
+    transitions.DRAINING: _draining,
+    transitions.GROUP_PAUSED: _group_paused,
+    transitions.RESOURCES: _resources,
 }
 """For all other reasons it is a matter of its turn."""

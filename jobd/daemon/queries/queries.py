@@ -35,7 +35,7 @@ from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import last_line
-from jobd.daemon.jobs.notifier import Hub, Waiter
+from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
@@ -81,7 +81,7 @@ class Queries:
         ledger: Ledger,
         reader: Reader,
         selection: Selection,
-        hub: Hub,
+        notifier: Notifier,
         views: Views,
         keeping: bool,
     ) -> None:
@@ -90,7 +90,7 @@ class Queries:
         self._ledger = ledger
         self._reader = reader
         self._selection = selection
-        self._hub = hub
+        self._notifier = notifier
         self._views = views
         self._keeping = keeping
         self._inquiry = Inquiry(ledger, reader)
@@ -99,7 +99,7 @@ class Queries:
 
     def list(self, request: List) -> Page:
         rows: list[JobRow] = []
-        seq, moves = self._hub.last_event, self._ledger.moves
+        seq, moves = self._notifier.last_event, self._ledger.moves
         place: Place | None = Place.of(request.cursor)
         # A job that starts or ends meanwhile must not slip from one section into one passed by.
         with self._reader.pages() as page:
@@ -152,7 +152,7 @@ class Queries:
             raise NotFound("no job has been started yet")
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         while True:
-            seen = self._hub.last_event
+            seen = self._notifier.last_event
             piece = self._piece(job, request)
             left = until - time.monotonic()
             if piece.data or piece.ended or left <= 0:
@@ -160,7 +160,7 @@ class Queries:
             if piece.state is State.RUNNING:
                 time.sleep(min(_FOLLOW_EVERY, left))
             else:
-                self._hub.wait_event(seen, left)
+                self._notifier.wait_event(seen, left)
 
     def _piece(self, job: int, request: Output) -> Piece:
         # The state first: what the file then holds is all that a finished attempt ever wrote.
@@ -205,16 +205,18 @@ class Queries:
         ranges = merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
-            return EventPage(events=[], next=self._hub.last_event, unfinished=self._left(ranges))
+            return EventPage(
+                events=[], next=self._notifier.last_event, unfinished=self._left(ranges)
+            )
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         while True:
-            newest = self._hub.last_event
+            newest = self._notifier.last_event
             rows = self._reader.events(after, ranges, request.limit) if newest > after else []
             left = until - time.monotonic()
             if rows or left <= 0:
                 return self._event_page(request, ranges, rows, max(after, newest))
             after = max(after, newest)
-            self._hub.wait_event(after, left)
+            self._notifier.wait_event(after, left)
 
     def _event_page(
         self, request: Events, ranges: Ranges, rows: Sequence[EventRow], newest: int
@@ -253,7 +255,7 @@ class Queries:
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         look = self._until_one if request.any else self._until_all
         # Those that finish meanwhile are kept until we have told how.
-        with self._hub.awaiting(Within(ranges)) if self._keeping else nullcontext():
+        with self._notifier.awaiting(Within(ranges)) if self._keeping else nullcontext():
             while not (done := look(ranges, until)) and time.monotonic() < until:
                 pass
             return self._waited(request, ranges, done=done)
@@ -274,14 +276,14 @@ class Queries:
         """
         job = self._reader.one_of(UNFINISHED, ranges)
         if job is not None:
-            self._until_finished(self._hub.register(job), [(job, job)], until)
+            self._until_finished(self._notifier.register(job), [(job, job)], until)
         return job is None
 
     def _until_one(self, ranges: Ranges, until: float) -> bool:
         """Wait until one of them has finished. True: one has, or there is none to wait for."""
         if not ranges:
             return True
-        return self._until_finished(self._hub.register_any(Within(ranges)), ranges, until)
+        return self._until_finished(self._notifier.register_any(Within(ranges)), ranges, until)
 
     def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
         try:
@@ -290,7 +292,7 @@ class Queries:
                 return True
             return waiter.wait(until - time.monotonic())
         finally:
-            self._hub.unregister(waiter)
+            self._notifier.unregister(waiter)
 
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
         counts = self._reader.count_within(ranges)

@@ -44,8 +44,8 @@ from jobd.daemon.rpc.access import Access, Caller, Role, check, check_name, logi
 from jobd.daemon.rpc.listener import Listener, make_room
 from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
 from jobd.daemon.rpc.redaction import error_for_viewers
-from jobd.system.failpoints import crash_point
-from jobd.system.rate_limit import Sparing
+from jobd.system.failpoints import failpoint
+from jobd.system.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
@@ -144,7 +144,7 @@ class _Session(rpyc.Service):  # type: ignore[misc]
 
     def answered(self) -> None:
         self._memory.settle()
-        crash_point("after-reply")
+        failpoint("after-reply")
 
 
 class Service:
@@ -170,11 +170,11 @@ class Service:
         self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         """Clients at a time."""
         self.places, self.memory = Quota(), Quota()
-        self._knocks = Sparing(log, each=_KNOCKS_TOLD)
-        self._refusals = Sparing(log, most=None, each=_REFUSALS_TOLD)
-        self._crowding = Sparing(log, each=_TROUBLES_TOLD)
-        self._breaks = Sparing(log, each=_TROUBLES_TOLD)
-        self._faults = Sparing(log, each=_TROUBLES_TOLD)
+        self._knocks = RateLimit(log, each=_KNOCKS_TOLD)
+        self._refusals = RateLimit(log, most=None, each=_REFUSALS_TOLD)
+        self._crowding = RateLimit(log, each=_TROUBLES_TOLD)
+        self._breaks = RateLimit(log, each=_TROUBLES_TOLD)
+        self._faults = RateLimit(log, each=_TROUBLES_TOLD)
         """Each kind of warning is spared by itself, so that none hides another."""
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
@@ -199,7 +199,7 @@ class Service:
             self._fall_silent_if_closed(error)
             log.exception("a request of %s failed", caller.user)
             answer = wire.encode_error(InternalError("internal error in the daemon; see: jobd log"))
-        crash_point("before-reply")
+        failpoint("before-reply")
         return answer
 
     def note_refusal(self, caller: Caller, error: JobdError) -> None:

@@ -20,8 +20,8 @@ from jobd.engines.local.process_snapshot import Census, Survey, token_of
 from jobd.engines.local.process_tree import Family, send
 from jobd.engines.local.run_table import Board, Line
 from jobd.engines.local.supervisor_link import Link
-from jobd.system import linux as kernel
-from jobd.system.failpoints import crash_point
+from jobd.system import linux
+from jobd.system.failpoints import failpoint
 from jobd.system.linux import Exit, Stat
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _pidfd(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
     except OSError as error:
-        if error.errno in kernel.SHORTAGES:
+        if error.errno in linux.SHORTAGES:
             raise
         return None
 
@@ -152,12 +152,12 @@ class Child(_LocalProcess):
     """Started by this daemon."""
 
     def wait(self) -> Outcome:
-        ended = kernel.look(self.pid, block=True)
+        ended = linux.look(self.pid, block=True)
         assert ended is not None
         return outcome_of(ended)
 
     def _release(self) -> None:
-        kernel.reap(self.pid)
+        linux.reap(self.pid)
 
 
 class _Stranger(_LocalProcess):
@@ -173,7 +173,7 @@ class _Stranger(_LocalProcess):
 
     def sample(self) -> Used:
         """CPU seconds and peak memory (KiB), as far as it could be seen while it lived."""
-        found = kernel.usage_of(self.pid)
+        found = linux.usage_of(self.pid)
         # Asked afterwards: if it is not reaped now, it was not when it was looked at.
         if found is not None and not (self.pidfd is not None and _is_reaped(self.pidfd)):
             self._used = (found[0], found[1] or self._used[1])
@@ -224,7 +224,7 @@ class Found(_Stranger):
         poll = select.poll()
         poll.register(self.pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
-        ended = kernel.exit_of(self.pidfd)
+        ended = linux.exit_of(self.pidfd)
         return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
 
     def signal_all(self, number: int, census: Census) -> None:
@@ -306,18 +306,18 @@ class LocalEngine:
                 self._board.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
                 raise NoResources(f"the board: {(error.strerror or str(error)).lower()}") from error
-            crash_point("before-spawn")
+            failpoint("before-spawn")
             try:
                 pid = go()
             except (OSError, ValueError, CannotStart) as error:
                 # Or it would be looked for among the children that others leave.
                 self._board.withdraw(launch.slot)
                 raise _not_spawned(launch, error) from error
-            crash_point("after-spawn")
+            failpoint("after-spawn")
             self._board.spawned(launch.slot, pid)
-        crash_point("after-board")
+        failpoint("after-board")
         if launch.nice:
-            kernel.nice_session(pid, launch.nice)
+            linux.nice_session(pid, launch.nice)
         return pid
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
@@ -361,7 +361,7 @@ class LocalEngine:
         pidfds = {} if self._link is None else self._link.pidfds
         if (pidfd := pidfds.pop(line.token, None)) is not None:
             return self._watch(line.pid, line.token, pidfd)
-        stat = kernel.stat_of(line.pid)
+        stat = linux.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
             return Fate.LOST
         return self._take(stat, line.token)
@@ -383,7 +383,7 @@ class LocalEngine:
             return self._found_by_token(line.token)
         children = [
             stat
-            for stat in kernel.children_of(self._supervisor)
+            for stat in linux.children_of(self._supervisor)
             if stat.session == stat.pid and self._may_be_of(line, stat)
         ]
         tokens = {stat.pid: token_of(stat.pid) for stat in children}

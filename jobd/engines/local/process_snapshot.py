@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.linux import Stat
 
 Known = Collection[tuple[int, int]]
@@ -30,7 +30,7 @@ def _environment(pid: int) -> bytes | None:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
             return file.readall()
     except OSError as error:
-        if error.errno in kernel.SHORTAGES:
+        if error.errno in linux.SHORTAGES:
             raise
         return None
 
@@ -117,5 +117,5 @@ class Survey:
             if mine.census is None:
                 # Who asks from here on might not be in this one.
                 self._coming = _Round()
-                mine.census = Census(kernel.processes())
+                mine.census = Census(linux.processes())
         return mine.census

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from jobd.engines.local.process_snapshot import Census, Survey
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.linux import Stat
 
 _LONGEST_POLL_S: Final = 3600.0
@@ -68,7 +68,7 @@ def _handle(target: Stat) -> Iterator[int]:
     """Raises: ProcessLookupError (it is gone, also if its pid is used again), OSError."""
     pidfd = os.pidfd_open(target.pid)
     try:
-        now = kernel.stat_of(target.pid)
+        now = linux.stat_of(target.pid)
         if now is None or now.start != target.start:
             raise ProcessLookupError
         yield pidfd

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobd.contract.models import MAX_WORKERS
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 _HEADER: Final = struct.Struct("8s56s")
 _LINE: Final = struct.Struct("32sIIIxxxxqq")
@@ -49,7 +49,7 @@ def is_of_this_boot(path: Path) -> bool:
             magic, boot = _HEADER.unpack(file.read(_HEADER.size))
     except (OSError, struct.error):
         return False
-    return bool(magic == _MAGIC and boot.rstrip(b"\0") == kernel.boot_id().encode())
+    return bool(magic == _MAGIC and boot.rstrip(b"\0") == linux.boot_id().encode())
 
 
 class Board:
@@ -63,7 +63,7 @@ class Board:
         finally:
             os.close(descriptor)
         self.mark = os.open(f"{path}.mark", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._boot = kernel.boot_id().encode()
+        self._boot = linux.boot_id().encode()
         magic, boot = _HEADER.unpack_from(self._map)
         self.trusted = magic == _MAGIC and boot.rstrip(b"\0") == self._boot
         """Whether the lines are of this boot; if not, they say nothing."""
@@ -85,7 +85,7 @@ class Board:
         """Raises: OSError (of the mark)."""
         self.withdraw(slot)
         os.ftruncate(self.mark, 1)
-        self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, kernel.ticks() - 1, 0))
+        self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, linux.ticks() - 1, 0))
         self._write_token(slot, token)
 
     def withdraw(self, slot: int) -> None:
@@ -99,14 +99,14 @@ class Board:
 
     def spawned(self, slot: int, pid: int) -> None:
         line = self._read(slot)
-        self._write_numbers(slot, line._replace(pid=pid, latest=kernel.ticks() + 1))
+        self._write_numbers(slot, line._replace(pid=pid, latest=linux.ticks() + 1))
 
     def settle(self, slot: int, token: str, pid: int | None, supervisor: int) -> None:
         """What became of an attempt: its process, or None where its outcome is lost.
 
         So whoever asks again, should this daemon die now, comes to the same answer.
         """
-        stat = None if pid is None else kernel.stat_of(pid)
+        stat = None if pid is None else linux.stat_of(pid)
         start = 0 if stat is None else stat.start
         line = Line(token, pid or _NOBODY, os.getpid(), supervisor, start, start)
         if self._read(slot).token != token:

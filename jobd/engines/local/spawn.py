@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from jobd.engines.base import CannotStart, Launch, NoResources
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
@@ -31,7 +31,7 @@ T = TypeVar("T")
 def has_own_directory() -> bool:
     """Whether this thread's directory and umask are its own; made so at the first call."""
     if not hasattr(_own, "yes"):
-        _own.yes = kernel.unshare_fs()
+        _own.yes = linux.unshare_fs()
     return bool(_own.yes)
 
 
@@ -166,7 +166,7 @@ def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
 
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
-            return kernel.spawn(program, argv, environment, stdin, output, mark)
+            return linux.spawn(program, argv, environment, stdin, output, mark)
         except FileNotFoundError:
             # It is there: it was found. What its first line names is not.
             raise CannotStart(_about(argv[0], "its interpreter was not found")) from None

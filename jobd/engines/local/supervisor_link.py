@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.linux import Exit
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Link:
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(self._held), os.stat(path)):
                 return False
-        made = kernel.open_lock(path)
+        made = linux.open_lock(path)
         try:
             fcntl.flock(made, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.dup2(made, self._held, inheritable=False)

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from jobd.core.progress import patterns as forms
+from jobd.core.progress import patterns
 
-TABLES = {name: getattr(forms, name) for name in ("SURE", "LIKELY", "COUNTERS", "ALONE")}
+TABLES = {name: getattr(patterns, name) for name in ("SURE", "LIKELY", "COUNTERS", "ALONE")}
 FORMS = {form.name: form for table in TABLES.values() for form in table}
 EXAMPLES = {
     "tqdm": (" 45%|####5     | 45/100 [00:04<00:05, 10.00it/s]", 45),
@@ -53,8 +53,8 @@ def test_every_form_has_an_example():
 def test_a_form_finds_its_example_by_itself(name, monkeypatch):
     line, percent = EXAMPLES[name]
     for table, rows in TABLES.items():
-        monkeypatch.setattr(forms, table, tuple(row for row in rows if row.name == name))
-    assert forms.percent_in(line.strip()) == percent
+        monkeypatch.setattr(patterns, table, tuple(row for row in rows if row.name == name))
+    assert patterns.percent_in(line.strip()) == percent
 
 
 def test_no_line_takes_long():
@@ -92,5 +92,5 @@ def test_no_line_takes_long():
     lines = [("".join(luck.choices(pieces, k=3)) * 400)[:400] for _ in range(1000)]
     begin = time.thread_time()
     for line in lines:
-        forms.percent_in(line)
+        patterns.percent_in(line)
     assert (time.thread_time() - begin) / len(lines) < 0.003, "seconds a line"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobd.daemon.execution.breaker import Brake
+from jobd.daemon.execution.breaker import Breaker
 
 
 class FakeTimer:
@@ -26,52 +26,52 @@ def timer():
 
 
 @pytest.fixture
-def brake(timer):
-    made = Brake(timer)
+def breaker(timer):
+    made = Breaker(timer)
     made.calls = []
     made.released = lambda: made.calls.append(None)
     return made
 
 
-def test_all_may_start_while_all_is_well(brake):
-    assert brake.allows(0)
-    assert brake.allows(100)
-    brake.started()
-    assert (brake.trouble, brake.calls) == (None, [])
+def test_all_may_start_while_all_is_well(breaker):
+    assert breaker.allows(0)
+    assert breaker.allows(100)
+    breaker.started()
+    assert (breaker.trouble, breaker.calls) == (None, [])
 
 
-def test_nothing_starts_while_it_is_halted(brake):
-    brake.halt()
-    assert not brake.allows(0)
-    brake.resume()
-    assert brake.allows(0)
-    assert len(brake.calls) == 1
+def test_nothing_starts_while_it_is_halted(breaker):
+    breaker.halt()
+    assert not breaker.allows(0)
+    breaker.resume()
+    assert breaker.allows(0)
+    assert len(breaker.calls) == 1
 
 
-def test_pauses_grow_and_one_job_is_tried_after_each(brake, timer):
+def test_pauses_grow_and_one_job_is_tried_after_each(breaker, timer):
     pauses = []
     for _ in range(7):
-        brake.refused("disk full")
-        brake.refused("disk full")
-        assert (brake.allows(0), brake.trouble) == (False, "disk full")
+        breaker.refused("disk full")
+        breaker.refused("disk full")
+        assert (breaker.allows(0), breaker.trouble) == (False, "disk full")
         pauses += timer.ring()
-        assert (brake.allows(0), brake.allows(1)) == (True, False)
+        assert (breaker.allows(0), breaker.allows(1)) == (True, False)
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
-    assert len(brake.calls) == 7
+    assert len(breaker.calls) == 7
 
 
-def test_the_first_success_lets_all_go_on(brake, timer):
-    brake.refused("disk full")
-    brake.refused("disk full")
+def test_the_first_success_lets_all_go_on(breaker, timer):
+    breaker.refused("disk full")
+    breaker.refused("disk full")
     timer.ring()
-    brake.started()
-    assert (brake.trouble, brake.allows(5), len(brake.calls)) == (None, True, 2)
-    brake.refused("again")
+    breaker.started()
+    assert (breaker.trouble, breaker.allows(5), len(breaker.calls)) == (None, True, 2)
+    breaker.refused("again")
     assert timer.ring() == [1]
 
 
-def test_a_pause_that_ends_does_not_lift_a_halt(brake, timer):
-    brake.refused("disk full")
-    brake.halt()
+def test_a_pause_that_ends_does_not_lift_a_halt(breaker, timer):
+    breaker.refused("disk full")
+    breaker.halt()
     timer.ring()
-    assert not brake.allows(0)
+    assert not breaker.allows(0)

@@ -9,9 +9,9 @@ from jobd.contract.paths import locate
 from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.progress.user_pattern import TooSlowError
 from jobd.daemon.execution import monitor as module
-from jobd.daemon.execution.monitor import Observer
+from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
-from jobd.outputs import files as outputs
+from jobd.outputs import files
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
@@ -27,9 +27,9 @@ class Watching:
         self.paths = paths
         self.runs = {}
         self.reads = []
-        self.observer = Observer(paths, SimpleNamespace(all=self.all), self.report)
+        self.monitor = Monitor(paths, SimpleNamespace(all=self.all), self.report)
         self.reported = []
-        monkeypatch.setattr(outputs, "read_tail", self.read_tail)
+        monkeypatch.setattr(files, "read_tail", self.read_tail)
 
     def all(self):
         return list(self.runs.values())
@@ -37,7 +37,7 @@ class Watching:
     def report(self, run, reading):
         self.reported.append((run.job, reading.percent))
 
-    def read_tail(self, path, size=outputs.WINDOW):
+    def read_tail(self, path, size=files.WINDOW):
         self.reads.append(os.path.basename(path))
         with open(path, "rb") as file:
             return file.read()[-size:]
@@ -52,7 +52,7 @@ class Watching:
         self._write(self.paths.output_of(job, 1), text, at)
 
     def says(self, job, text, at=PAST):
-        self._write(self.observer.file_of(self.runs[job]), text, at)
+        self._write(self.monitor.file_of(self.runs[job]), text, at)
 
     def _write(self, path, text, at):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -62,7 +62,7 @@ class Watching:
             os.utime(path, ns=(at, at))
 
     def look(self):
-        self.observer._look_at_all()
+        self.monitor._look_at_all()
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_none_leaves_the_output_alone(watching):
     run = watching.run(1, "none")
     watching.prints(1, "10%\n")
     watching.look()
-    assert watching.observer.last_look(run) is None
+    assert watching.monitor.last_look(run) is None
     assert watching.reads == []
     watching.says(1, "40 by itself\n")
     watching.look()
@@ -130,7 +130,7 @@ def test_whole_percents_are_enough(watching):
         watching.look()
     assert watching.reported == [(1, 10)]
     watching.prints(1, "step 110/1000", PAST + 9)
-    assert watching.observer.last_look(run) == Reading(11)
+    assert watching.monitor.last_look(run) == Reading(11)
 
 
 def test_who_reports_without_end_is_told_of_now_and_then(watching, monkeypatch):
@@ -147,7 +147,7 @@ def test_who_reports_without_end_is_told_of_now_and_then(watching, monkeypatch):
     watching.prints(1, "7%", PAST)
     watching.look()
     assert len(watching.reported) == module._FREELY + 1
-    assert watching.observer.last_look(run) == Reading(7)
+    assert watching.monitor.last_look(run) == Reading(7)
 
 
 def test_the_begin_is_read_where_it_tells_the_length(watching):
@@ -168,7 +168,7 @@ def test_a_rule_that_takes_too_long_is_given_up(watching, caplog):
     assert watching.reads == ["1.1.log"] * 2
     assert watching.reported == [(1, 0), (1, 0)]
     assert run.reading == Reading(0, TOO_SLOW)
-    assert watching.observer.last_look(run) is None
+    assert watching.monitor.last_look(run) is None
     assert caplog.text.count("takes too long") == 1
 
 
@@ -186,8 +186,8 @@ def test_what_a_job_says_itself_counts_after_that(watching):
 def test_a_rule_that_is_given_up_at_the_end_is_told_with_the_end(watching):
     run = watching.run(1, BLOWS_UP)
     watching.prints(1, BAD_LINE)
-    assert watching.observer.last_look(run) == Reading(None, TOO_SLOW)
-    assert watching.observer.last_look(run) is None
+    assert watching.monitor.last_look(run) == Reading(None, TOO_SLOW)
+    assert watching.monitor.last_look(run) is None
 
 
 def test_what_an_earlier_daemon_has_given_up_is_not_tried_again(watching):
@@ -225,7 +225,7 @@ def test_a_rule_whose_time_went_to_other_threads_gets_another_chance(watching, m
     watching.look()
     assert watching.reported == [(1, 40)]
     watching.prints(1, "at 50\n", PAST + 1)
-    assert watching.observer.last_look(run) is None
+    assert watching.monitor.last_look(run) is None
     assert run.reading == Reading(40), "it is not told to be slow"
 
 
@@ -260,6 +260,6 @@ def test_nothing_of_a_run_is_kept(watching):
     watching.run(1)
     watching.prints(1, "10%\n")
     watching.look()
-    assert len(watching.observer._sights) == 1
+    assert len(watching.monitor._sights) == 1
     watching.runs.clear()
-    assert len(watching.observer._sights) == 0
+    assert len(watching.monitor._sights) == 0

@@ -82,8 +82,10 @@ def test_a_resumption_that_is_not_saved_is_none(run, runs, undo):
 def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, undo):
     """It began at the very moment when the pause was decided."""
     posted = []
-    courier = SimpleNamespace(post=lambda _process, number, needed: posted.append((number, needed)))
-    runs = Runs(undo, None, courier)
+    signaller = SimpleNamespace(
+        post=lambda _process, number, needed: posted.append((number, needed))
+    )
+    runs = Runs(undo, None, signaller)
     run.begun(object())
     runs.halt(run, 100.0, paused=True)
     runs.carry_out_pause(run)

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobd.daemon.execution.signaller import Courier
+from jobd.daemon.execution.signaller import Signaller
 from jobd.engines.local.engine import Child, LocalEngine
 from jobd.engines.local.process_snapshot import Survey
-from jobd.system import linux as kernel
+from jobd.system import linux
 from jobd.system.timer import Timer
 from tests.helpers import wait_until
 
@@ -25,8 +25,8 @@ class Scans:
         self.count = 0
         self.free = threading.Event()
         self.free.set()
-        self._processes = kernel.processes
-        monkeypatch.setattr(kernel, "processes", self._scan)
+        self._processes = linux.processes
+        monkeypatch.setattr(linux, "processes", self._scan)
 
     def _scan(self):
         self.count += 1
@@ -81,11 +81,11 @@ def test_a_census_begins_after_it_was_asked_for(scans):
 
 
 def test_a_scan_that_fails_is_the_next_ones_to_do(scans, monkeypatch):
-    survey, fine = Survey(), kernel.processes
-    monkeypatch.setattr(kernel, "processes", lambda: os.listdir("/nowhere"))
+    survey, fine = Survey(), linux.processes
+    monkeypatch.setattr(linux, "processes", lambda: os.listdir("/nowhere"))
     with pytest.raises(FileNotFoundError):
         survey.take()
-    monkeypatch.setattr(kernel, "processes", fine)
+    monkeypatch.setattr(linux, "processes", fine)
     assert survey.take().members("", os.getsid(0))
 
 
@@ -121,24 +121,24 @@ def couriers():
     def make(deliver):
         timer = Timer()
         timer.start()
-        made.append((courier := Courier(deliver, timer), timer))
-        courier.start()
-        return courier
+        made.append((signaller := Signaller(deliver, timer), timer))
+        signaller.start()
+        return signaller
 
     yield make
-    for courier, timer in made:
-        courier.close()
+    for signaller, timer in made:
+        signaller.close()
         timer.close()
 
 
 def test_what_waits_during_a_delivery_goes_together(couriers):
     deliveries = Deliveries()
-    courier = couriers(deliveries)
-    courier.post("first", 15)
+    signaller = couriers(deliveries)
+    signaller.post("first", 15)
     wait_until(lambda: deliveries.lists)
     for number in range(MANY):
-        courier.post(number, 9)
-    courier.post("no more", 9, lambda: False)
+        signaller.post(number, 9)
+    signaller.post("no more", 9, lambda: False)
     deliveries.free.set()
     wait_until(lambda: len(deliveries.lists) == 2)
     assert deliveries.lists == [[("first", 15)], [(number, 9) for number in range(MANY)]]

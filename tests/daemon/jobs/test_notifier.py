@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jobd.daemon.jobs.notifier import Hub
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.system.timer import Timer
 from tests.helpers import wait_until
 
@@ -50,49 +50,49 @@ def test_an_earlier_deadline_overtakes_the_one_that_is_slept_for(timer):
 
 
 def test_who_waits_is_woken_by_those_jobs_and_no_others():
-    hub = Hub()
-    one, some = hub.register(2), hub.register_any(range(1, 3).__contains__)
-    hub.finished(3)
+    notifier = Notifier()
+    one, some = notifier.register(2), notifier.register_any(range(1, 3).__contains__)
+    notifier.finished(3)
     assert not one.wait(0)
     assert not some.wait(0)
-    hub.finished(1)
+    notifier.finished(1)
     assert some.wait(0)
     assert not one.wait(0)
-    hub.finished(2)
+    notifier.finished(2)
     assert one.wait(0)
 
 
 def test_who_has_gone_costs_nothing():
-    hub = Hub()
-    waiters = [hub.register(1), hub.register(1), hub.register_any(lambda _: True)]
+    notifier = Notifier()
+    waiters = [notifier.register(1), notifier.register(1), notifier.register_any(lambda _: True)]
     for waiter in waiters:
-        hub.unregister(waiter)
-    hub.finished(1)
+        notifier.unregister(waiter)
+    notifier.finished(1)
     assert not any(waiter.wait(0) for waiter in waiters)
-    assert (hub._single, hub._several) == ({}, set())
+    assert (notifier._single, notifier._several) == ({}, set())
 
 
 def test_all_that_somebody_waits_for_is_awaited():
-    hub = Hub()
-    with hub.awaiting(range(1, 10).__contains__), hub.awaiting(lambda job: job == 20):
-        assert [job for job in range(30) if hub.awaited(job)] == [*range(1, 10), 20]
-    assert not hub.awaited(5)
+    notifier = Notifier()
+    with notifier.awaiting(range(1, 10).__contains__), notifier.awaiting(lambda job: job == 20):
+        assert [job for job in range(30) if notifier.awaited(job)] == [*range(1, 10), 20]
+    assert not notifier.awaited(5)
 
 
 def test_whoever_waits_for_an_event_is_woken_by_it():
-    hub = Hub()
-    hub.published(5)
-    assert hub.wait_event(4, 0)
-    assert not hub.wait_event(5, 0.01)
-    threading.Timer(0.02, hub.published, [6]).start()
-    assert hub.wait_event(5, 10)
-    hub.published(3)
-    assert hub.last_event == 6
+    notifier = Notifier()
+    notifier.published(5)
+    assert notifier.wait_event(4, 0)
+    assert not notifier.wait_event(5, 0.01)
+    threading.Timer(0.02, notifier.published, [6]).start()
+    assert notifier.wait_event(5, 10)
+    notifier.published(3)
+    assert notifier.last_event == 6
 
 
 def test_closing_lets_everybody_go():
-    hub = Hub()
-    threading.Timer(0.02, hub.close).start()
+    notifier = Notifier()
+    threading.Timer(0.02, notifier.close).start()
     before = time.monotonic()
-    assert not hub.wait_event(0, 30)
+    assert not notifier.wait_event(0, 30)
     assert time.monotonic() - before < 25

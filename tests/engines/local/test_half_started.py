@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from jobd.engines.base import Fate
-from jobd.engines.local import run_table as board
+from jobd.engines.local import run_table
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import token_of
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import wait_until
 
 TOKEN = "0123456789abcdef" * 2
@@ -64,13 +64,13 @@ def _is_itself(process):
 
 def ended(pid):
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: kernel.stat_of(pid).state == "Z")
+    wait_until(lambda: linux.stat_of(pid).state == "Z")
     return pid
 
 
 def next_tick():
-    now = kernel.ticks()
-    wait_until(lambda: kernel.ticks() > now)
+    now = linux.ticks()
+    wait_until(lambda: linux.ticks() > now)
 
 
 def recovered(engine):
@@ -93,14 +93,14 @@ def test_it_never_began_whoever_else_is_there(engine, spawn, parents_live):
 def test_it_bears_its_token(engine, spawn):
     spawn()
     mine = spawn(token=TOKEN)
-    wait_until(lambda: kernel.stat_of(mine).session == mine)
+    wait_until(lambda: linux.stat_of(mine).session == mine)
     assert recovered(engine).pid == mine
 
 
 @pytest.mark.parametrize("lives", [True, False])
 def test_it_shows_no_token(engine, spawn, lives):
     other, mine = spawn(token="f" * 32), spawn()
-    assert kernel.stat_of(other).session == other
+    assert linux.stat_of(other).session == other
     if not lives:
         ended(mine)
     assert recovered(engine).pid == mine
@@ -114,7 +114,7 @@ def test_two_that_it_could_be(engine, spawn):
 
 @pytest.mark.parametrize("lives", [True, False])
 def test_who_began_after_the_death_of_the_daemon_is_a_stranger(engine, spawn, lives):
-    engine._link.last_daemon = (os.getpid(), kernel.ticks())
+    engine._link.last_daemon = (os.getpid(), linux.ticks())
     next_tick()
     stranger = spawn()
     if not lives:
@@ -123,7 +123,7 @@ def test_who_began_after_the_death_of_the_daemon_is_a_stranger(engine, spawn, li
 
 
 def test_the_death_of_another_daemon_says_nothing(engine, spawn):
-    engine._link.last_daemon = (os.getppid(), kernel.ticks())
+    engine._link.last_daemon = (os.getppid(), linux.ticks())
     next_tick()
     mine = ended(spawn())
     assert recovered(engine).pid == mine
@@ -151,13 +151,13 @@ def stores(monkeypatch):
             self.layout.pack_into(*args)
 
     for name in ("_TOKEN", "_PID", "_REST"):
-        monkeypatch.setattr(board, name, Store(getattr(board, name).format))
+        monkeypatch.setattr(run_table, name, Store(getattr(run_table, name).format))
     return Store
 
 
 @pytest.mark.parametrize("after", range(6))
 def test_a_line_is_never_half_that_of_another_attempt(tmp_path, stores, after):
-    made = board.Board(tmp_path / "board")
+    made = run_table.Board(tmp_path / "board")
     made.begin()
     old, new = "0" * 32, "f" * 32
     made.intend(SLOT, old, 42)
@@ -177,7 +177,7 @@ def test_a_line_is_never_half_that_of_another_attempt(tmp_path, stores, after):
 
 @pytest.mark.parametrize("after", range(3))
 def test_a_pid_stands_on_the_board_with_its_time(tmp_path, stores, after):
-    made = board.Board(tmp_path / "board")
+    made = run_table.Board(tmp_path / "board")
     made.begin()
     made.intend(SLOT, TOKEN, 42)
     stores.left = after
@@ -194,7 +194,7 @@ def test_a_pid_stands_on_the_board_with_its_time(tmp_path, stores, after):
 
 @pytest.mark.parametrize("after", range(3))
 def test_what_is_settled_is_never_taken_for_one_that_never_started(tmp_path, stores, after):
-    made = board.Board(tmp_path / "board")
+    made = run_table.Board(tmp_path / "board")
     made.begin()
     made.intend(SLOT, TOKEN, 42)
     stores.left = after
@@ -202,7 +202,7 @@ def test_what_is_settled_is_never_taken_for_one_that_never_started(tmp_path, sto
         made.settle(SLOT, TOKEN, os.getpid(), 42)
     except TornError:
         stores.left = 1000
-    found, start = made.find(SLOT, TOKEN), kernel.stat_of(os.getpid()).start
+    found, start = made.find(SLOT, TOKEN), linux.stat_of(os.getpid()).start
     assert found.pid in (0, os.getpid())
     assert not found.pid or found.earliest == found.latest == start
     made.close()

@@ -13,13 +13,12 @@ from types import SimpleNamespace
 import pytest
 
 from jobd.contract.models import MAX_WORKERS
-from jobd.engines.local import process_snapshot as census
-from jobd.engines.local import process_tree as members
+from jobd.engines.local import process_snapshot, process_tree
 from jobd.engines.local.engine import Adopted
 from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.process_tree import Family
 from jobd.engines.local.run_table import Board
-from jobd.system import linux as kernel
+from jobd.system import linux
 from tests.helpers import wait_until
 
 TOKEN = uuid.uuid4().hex
@@ -56,7 +55,7 @@ def test_the_next_daemon_reads_what_the_last_one_wrote(board, tmp_path):
 
 def test_after_a_reboot_it_says_nothing(board, tmp_path, monkeypatch):
     board.intend(1, TOKEN, 42)
-    monkeypatch.setattr(kernel, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(linux, "boot_id", lambda: "another boot")
     again = Board(tmp_path / "running")
     assert not again.trusted
     assert again.find(1, TOKEN) is None
@@ -79,8 +78,8 @@ def test_a_process_began_between_its_ticks(board):
     board.intend(1, TOKEN, 42)
     with subprocess.Popen(["sleep", "100"]) as process:
         board.spawned(1, process.pid)
-        line, stat = board.find(1, TOKEN), kernel.stat_of(process.pid)
-        assert line.earliest <= stat.start <= line.latest <= kernel.ticks() + 1
+        line, stat = board.find(1, TOKEN), linux.stat_of(process.pid)
+        assert line.earliest <= stat.start <= line.latest <= linux.ticks() + 1
         process.kill()
 
 
@@ -102,7 +101,7 @@ def family():
     everybody = relatives(process.pid)
     yield process
     # Once its parent is gone, nothing leads to the one that has shed the token.
-    members.send(everybody, signal.SIGKILL)
+    process_tree.send(everybody, signal.SIGKILL)
     process.communicate()
 
 
@@ -118,7 +117,7 @@ def relatives(leader):
 def test_all_of_a_job_are_found_and_nobody_else(family):
     found = relatives(family.pid)
     assert os.getpid() not in {stat.pid for stat in found}
-    names = {kernel.stat_of(stat.pid).session == family.pid for stat in found}
+    names = {linux.stat_of(stat.pid).session == family.pid for stat in found}
     assert names == {True, False}
     assert Survey().take().members("f" * 32, None) == []
     assert token_of(family.pid) == TOKEN.encode()
@@ -148,8 +147,8 @@ def test_whoever_seems_to_have_no_environment_is_looked_at_again(family, monkeyp
         seen.append(pid)
         return b"" if seen.count(pid) == 1 else kept(pid)
 
-    kept = census._environment
-    monkeypatch.setattr(census, "_environment", late)
+    kept = process_snapshot._environment
+    monkeypatch.setattr(process_snapshot, "_environment", late)
     assert family.pid in {stat.pid for stat in relatives(None)}
 
 
@@ -160,7 +159,7 @@ def test_ending_all_leaves_nobody(family):
 
 
 def lives(stat):
-    now = kernel.stat_of(stat.pid)
+    now = linux.stat_of(stat.pid)
     return now is not None and now.start == stat.start and now.state not in "ZX"
 
 
@@ -172,7 +171,7 @@ def test_who_was_seen_once_is_a_member_for_good(family):
     everybody = {stat.pid for stat in seen.living(family.pid)}
     family.kill()
     family.wait()
-    members.send(relatives(None), signal.SIGKILL)
+    process_tree.send(relatives(None), signal.SIGKILL)
     (last,) = wait_until(lambda: len(left := seen.living(None)) == 1 and left)
     assert last.pid in everybody
     assert relatives(None) == []
@@ -188,30 +187,30 @@ def test_a_process_whose_first_thread_has_ended_lives():
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         wait_until(lambda: b") Z" in _name(process.pid))
-        stat = kernel.stat_of(process.pid)
+        stat = linux.stat_of(process.pid)
         assert stat.state == "S"
-        members.send([stat], signal.SIGKILL)
-        assert members.wait_gone([stat], time.monotonic() + 30)
-        assert kernel.stat_of(process.pid).state == "Z"
+        process_tree.send([stat], signal.SIGKILL)
+        assert process_tree.wait_gone([stat], time.monotonic() + 30)
+        assert linux.stat_of(process.pid).state == "Z"
 
 
 def test_a_pid_that_is_anothers_by_now_is_left_alone(family):
-    stat = kernel.stat_of(family.pid)
-    members.send([stat._replace(start=stat.start - 1)], signal.SIGKILL)
-    members.send([stat._replace(pid=1 << 22)], signal.SIGKILL)
+    stat = linux.stat_of(family.pid)
+    process_tree.send([stat._replace(start=stat.start - 1)], signal.SIGKILL)
+    process_tree.send([stat._replace(pid=1 << 22)], signal.SIGKILL)
     assert family.poll() is None
-    assert members.wait_gone([stat._replace(start=stat.start - 1)], time.monotonic() + 30)
-    members.send([stat], signal.SIGKILL)
+    assert process_tree.wait_gone([stat._replace(start=stat.start - 1)], time.monotonic() + 30)
+    process_tree.send([stat], signal.SIGKILL)
     assert family.wait(10) == -signal.SIGKILL
 
 
 def test_waiting_ends_with_the_last_that_goes():
     with subprocess.Popen(["sleep", "0.05"]) as short, subprocess.Popen(["sleep", "100"]) as long:
-        both = [kernel.stat_of(process.pid) for process in (short, long)]
-        assert members.wait_gone(both[:1], time.monotonic() + 30)
-        assert not members.wait_gone(both, time.monotonic() + 0.01)
+        both = [linux.stat_of(process.pid) for process in (short, long)]
+        assert process_tree.wait_gone(both[:1], time.monotonic() + 30)
+        assert not process_tree.wait_gone(both, time.monotonic() + 0.01)
         long.kill()
-        assert members.wait_gone(both, time.monotonic() + 30)
+        assert process_tree.wait_gone(both, time.monotonic() + 30)
 
 
 def test_waiting_outlasts_a_lack_of_descriptors(monkeypatch):
@@ -225,21 +224,21 @@ def test_waiting_outlasts_a_lack_of_descriptors(monkeypatch):
     kept = os.pidfd_open
     monkeypatch.setattr(os, "pidfd_open", scarce)
     with subprocess.Popen(["sleep", "0.05"]) as short:
-        assert members.wait_gone([kernel.stat_of(short.pid)], time.monotonic() + 30)
+        assert process_tree.wait_gone([linux.stat_of(short.pid)], time.monotonic() + 30)
     assert errors == []
 
 
 def test_how_a_child_ended_stays_in_the_kernel_until_it_is_reaped():
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 7"], {})
-    ended = kernel.look(pid, block=True)
+    ended = linux.look(pid, block=True)
     assert (ended.exit_code, ended.signal) == (7, None)
     assert ended.max_rss_kb > 0
-    assert kernel.look(pid, block=False) == ended
-    assert kernel.stat_of(pid).state == "Z"
-    kernel.reap(pid)
-    assert kernel.stat_of(pid) is None
+    assert linux.look(pid, block=False) == ended
+    assert linux.stat_of(pid).state == "Z"
+    linux.reap(pid)
+    assert linux.stat_of(pid) is None
     with pytest.raises(ChildProcessError):
-        kernel.look(pid, block=True)
+        linux.look(pid, block=True)
 
 
 def test_a_name_full_of_parentheses_is_no_trouble(tmp_path):
@@ -247,7 +246,7 @@ def test_a_name_full_of_parentheses_is_no_trouble(tmp_path):
     os.symlink("/bin/sleep", odd)
     with subprocess.Popen([odd, "100"]) as process:
         wait_until(lambda: b") Z 1" in _name(process.pid))
-        stat = kernel.stat_of(process.pid)
+        stat = linux.stat_of(process.pid)
         assert (stat.ppid, stat.state in "SR") == (os.getpid(), True)
         process.kill()
 
@@ -268,9 +267,9 @@ def test_a_group_is_not_signalled_once_others_have_reaped_its_leader():
     try:
         # Who is halted keeps what it gets, so it can be seen.
         other.send_signal(signal.SIGSTOP)
-        wait_until(lambda: kernel.stat_of(other.pid).state == "T")
+        wait_until(lambda: linux.stat_of(other.pid).state == "T")
         adopted.signal_all(signal.SIGTERM, survey.take())
-        assert kernel.stat_of(other.pid).state == "T"
+        assert linux.stat_of(other.pid).state == "T"
         status = Path(f"/proc/{other.pid}/status").read_text()
         assert int(status.partition("ShdPnd:")[2].split()[0], 16) == 0
         living = Adopted(other.pid, "f" * 32, survey, os.pidfd_open(other.pid), SimpleNamespace())
@@ -288,9 +287,9 @@ def test_one_that_cannot_be_looked_at_just_now_is_not_gone(monkeypatch, code):
     def refuse(*_args, **_options):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(kernel, "open", refuse, raising=False)
+    monkeypatch.setattr(linux, "open", refuse, raising=False)
     if code == errno.EMFILE:
         with pytest.raises(OSError, match="Too many open files"):
-            kernel.age_of(os.getpid())
+            linux.age_of(os.getpid())
     else:
-        assert kernel.age_of(os.getpid()) is None
+        assert linux.age_of(os.getpid()) is None

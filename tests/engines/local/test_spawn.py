@@ -13,7 +13,7 @@ from jobd.engines.base import CannotStart, Launch, NoResources
 from jobd.engines.local import spawn
 from jobd.engines.local.engine import Found, LocalEngine
 from jobd.engines.local.process_snapshot import Survey
-from jobd.system import linux as kernel
+from jobd.system import linux
 
 
 def launch_of(line, output):
@@ -30,7 +30,7 @@ def in_thread(action):
 
 def test_without_unshare_a_worker_keeps_its_signals_blocked(monkeypatch, tmp_path):
     """Or a TERM that is meant for the daemon would find it, and end the daemon."""
-    monkeypatch.setattr(kernel, "unshare_fs", lambda: False)
+    monkeypatch.setattr(linux, "unshare_fs", lambda: False)
     output, mark, null = tmp_path / "output", tmp_path / "mark", Path("/dev/null")
 
     def work():
@@ -86,7 +86,7 @@ def test_what_a_living_or_ended_process_uses_is_seen():
 def test_a_new_process_says_that_it_was_there(monkeypatch, tmp_path, unshared):
     """Its mark is emptied, though the file has lost its name; it keeps no descriptor of it."""
     if not unshared:
-        monkeypatch.setattr(kernel, "unshare_fs", lambda: False)
+        monkeypatch.setattr(linux, "unshare_fs", lambda: False)
     output, mark, null = tmp_path / "output", tmp_path / "mark", Path("/dev/null")
     mark.write_bytes(b"x")
 
@@ -111,7 +111,7 @@ def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch
     launch = launch_of(b"true", tmp_path / "output")
     for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
         error = OSError(code, os.strerror(code))
-        monkeypatch.setattr(kernel, "spawn", lambda *_a, error=error: raises(error))
+        monkeypatch.setattr(linux, "spawn", lambda *_a, error=error: raises(error))
         with pytest.raises(kind):
             in_thread(lambda: engine.start(launch))
         assert engine._board.find(launch.slot, launch.token) is None

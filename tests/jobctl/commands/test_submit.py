@@ -223,7 +223,7 @@ def _shown(ended):
     return Shown(job=ended, attempts=[], events=[])
 
 
-def _waiting(ended, *data):
+def _readiness(ended, *data):
     waited = Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended])
     return FakeClient(
         submit=ONE, output=list(_pieces(*data)), wait=waited, show=_shown(ended), events=EVENTS
@@ -284,7 +284,7 @@ def test_wait_goes_on_where_an_attempt_was_taken_back_or_its_output_is_gone():
 
 def test_wait_gives_output_and_exit_code():
     failed = job(12, "failed", reason="exit code 2", attempt=1, exit_code=2, run_s=41)
-    client = _waiting(failed, b"a\xff", b"", b"b\n")
+    client = _readiness(failed, b"a\xff", b"", b"b\n")
     result = jobctl("submit", "-w", "true", client=client)
     assert (result.code, result.stdout) == (2, b"a\xffb\n")
     assert result.stderr == (
@@ -310,7 +310,7 @@ def test_wait_gives_the_exit_code_also_when_nobody_reads(monkeypatch):
     monkeypatch.setattr("jobctl.render.streams.raw", broken)
     monkeypatch.setattr("jobctl.render.streams.abandon_stdout", lambda: None)
     failed = job(12, "failed", reason="exit code 3", attempt=1, exit_code=3)
-    assert jobctl("submit", "-w", "true", client=_waiting(failed, b"x")).code == 3
+    assert jobctl("submit", "-w", "true", client=_readiness(failed, b"x")).code == 3
 
 
 # --- surroundings -------------------------------------------------------------------------

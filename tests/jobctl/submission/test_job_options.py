@@ -4,7 +4,7 @@ from datetime import datetime
 import pytest
 
 from jobctl.parsing.param_types import parse_array
-from jobctl.submission import job_options as joboptions
+from jobctl.submission import job_options
 from jobd.contract.models import (
     Acted,
     Command,
@@ -24,7 +24,7 @@ from tests.jobctl.fakes import FakeClient, job, jobctl
 
 def test_every_field_of_the_options_is_an_option_and_the_other_way_round():
     others = {"cwd", "env", "clean_env", "array"}
-    names = {option.name for option in joboptions.of_job()}
+    names = {option.name for option in job_options.of_job()}
     assert names - others == set(Options.__struct_fields__)
 
 
@@ -268,7 +268,7 @@ def test_stop_on_interrupt():
 def test_help_shows_the_common_options_first():
     text = jobctl("submit", "--help").out
     sections = [line for line in text.splitlines() if line.endswith(":") and line[:1].isalpha()]
-    assert sections[-6:] == [f"{name}:" for name in joboptions.SECTIONS]
+    assert sections[-6:] == [f"{name}:" for name in job_options.SECTIONS]
     common = text.split("Common options:")[1].split("What runs:")[0]
     assert [word for word in common.split() if word.startswith("--")] == [
         "--name", "--priority", "--after", "--wait", "--file",

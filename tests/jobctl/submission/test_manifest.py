@@ -5,8 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from jobctl.submission import manifest
-from jobctl.submission import manifest_lines as places
+from jobctl.submission import manifest, manifest_lines
 from jobd.contract.errors import BadRequest, ShuttingDown
 from jobd.contract.models import Command, Graph, Options, Page, Submitted
 from tests.jobctl.fakes import FakeClient, job, jobctl
@@ -252,13 +251,13 @@ def test_text_that_is_none():
 
 def test_a_key_within_a_long_text_is_none():
     text = 'x = """\n[jobs.a]\nhold = 3\n"""\n[jobs.a]\ncommand = "x"\nhold = 4\n'
-    assert places.toml_line(text, ("jobs", "a", "hold")) == 7
-    assert places.toml_line(text, ("jobs", "a")) == 5
+    assert manifest_lines.toml_line(text, ("jobs", "a", "hold")) == 7
+    assert manifest_lines.toml_line(text, ("jobs", "a")) == 5
 
 
 def test_a_long_word_that_is_no_key_costs_no_time():
     text = f'x = """\n{"a" * 10_000}\n{"a-" * 5000} . b\n{"." * 5000}\n"""\na . "b c" = 1\n'
-    assert places.toml_line(text, ("a", "b c")) == 6
+    assert manifest_lines.toml_line(text, ("a", "b c")) == 6
 
 
 # --- submit -------------------------------------------------------------------------------
