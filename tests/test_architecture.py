@@ -7,12 +7,23 @@ on the way of the data. So the rules have a row a folder, and a new file needs n
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from jobd.contract.states import (
+    EventName,
+    Reason,
+    State,
+    could_not_start,
+    dependency_failed,
+    exit_code_reason,
+    signal_reason,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +73,16 @@ PRINTING = {"print", "click.echo", "click.secho"} | {
     for stream in ("stdout", "stderr")
     for way in ("write", "writelines", "buffer.write")
 }
+SPELLING = "jobd.contract.states"
+"""Where the words of the contract stand; others take them from there."""
+
+WORDS = frozenset(word.value for kind in (State, Reason, EventName) for word in kind)
+BEGINNINGS = (could_not_start(""), dependency_failed(0)[:-1], exit_code_reason(0)[:-1])
+BEGINNINGS += (signal_reason(""), could_not_start("").removesuffix(": "))
+"""What reasons with a value begin with."""
+NAMED = frozenset({"state", "reason", "event", "why"})
+"""Names of variables, attributes, arguments and keys that hold such a word."""
+IN_SQL = re.compile("'(" + "|".join(map(re.escape, sorted(WORDS))) + ")'")
 
 
 class Module(NamedTuple):
@@ -123,7 +144,7 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
 
 
 def violations(modules: list[Module]) -> list[str]:
-    rules = (_direction, _libraries, _standard_library, _printing, _naming)
+    rules = (_direction, _libraries, _standard_library, _printing, _naming, _spelling)
     return sorted({wrong for module in modules for rule in rules for wrong in rule(module)})
 
 
@@ -169,6 +190,80 @@ def _naming(module: Module) -> Iterator[str]:
     name = module.name.rpartition(".")[2]
     if name in sys.stdlib_module_names and not name.startswith("__"):
         yield f"{module.name} is named after a module of the standard library"
+
+
+def _spelling(module: Module) -> Iterator[str]:
+    """A state, a reason or the name of an event, written out a second time.
+
+    Most of these words mean other things, too (`workers` is an option, `progress` a command): one
+    is wrong only where its neighbours say that it is meant so.
+    """
+    if module.name == SPELLING:
+        return
+    for node in ast.walk(ast.parse(module.source)):
+        for word in _spelled(node, sql=module.room in SQL):
+            yield f"{module.name}: {word!r} is spelled in {SPELLING} alone"
+
+
+def _spelled(node: ast.AST, *, sql: bool) -> Iterator[str]:
+    yield from _words_in(*_meant(node))
+    match node:
+        case ast.Call(func=ast.Attribute(attr="startswith", value=called)) if _names_one(called):
+            yield from (text for text in _texts(*node.args) if text in BEGINNINGS)
+        case ast.Set() | ast.Dict():
+            yield from _all_words(node)
+        case ast.JoinedStr(values=[ast.Constant(value=str(begin)), _, *_]) if begin in BEGINNINGS:
+            yield begin
+        case ast.Constant(value=str(text)) if sql:
+            yield from IN_SQL.findall(text)
+
+
+def _meant(node: ast.AST) -> list[ast.expr]:
+    """What stands there for a state, a reason or an event, as its neighbours say."""
+    match node:
+        case ast.Compare() if any(map(_names_one, [node.left, *node.comparators])):
+            return [node.left, *node.comparators]
+        case ast.Call(func=ast.Attribute(attr="event" | "_event")):
+            return node.args
+        case ast.keyword(arg=name) if name in NAMED:
+            return [node.value]
+        case ast.Assign(targets=[target]) if _names_one(target):
+            return [node.value]
+        case ast.Dict() if NAMED.intersection(_texts(*filter(None, node.keys))):
+            return node.values
+    return []
+
+
+def _names_one(node: ast.AST) -> bool:
+    """Whether a state, a reason or an event stands in it."""
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name.lstrip("_") in NAMED
+
+
+def _texts(*nodes: ast.AST) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _words_in(*nodes: ast.AST) -> Iterator[str]:
+    """Words among these, also in a choice or a collection."""
+    for node in nodes:
+        match node:
+            case ast.IfExp():
+                yield from _words_in(node.body, node.orelse)
+            case ast.Set() | ast.List() | ast.Tuple():
+                yield from _words_in(*node.elts)
+            case _:
+                yield from (text for text in _texts(node) if text in WORDS)
+
+
+def _all_words(node: ast.Set | ast.Dict) -> Iterator[str]:
+    """A collection of several that holds nothing else."""
+    members = node.keys if isinstance(node, ast.Dict) else node.elts
+    texts = list(_texts(*filter(None, members)))
+    if len(texts) == len(members) > 1 and WORDS.issuperset(texts):
+        yield texts[0]
 
 
 def test_the_house_rules_hold() -> None:
@@ -234,6 +329,19 @@ def test_every_permission_is_used() -> None:
         ("jobd.core.queue", ""),
         ("jobctl.render.json", ""),
         ("jobctl.signal", ""),
+        ("jobctl.render.words", "if job.reason == 'dependency': pass"),
+        ("jobctl.render.words", "if 'held' != job.reason: pass"),
+        ("jobctl.render.live", "if value.event in ('started', last): pass"),
+        ("jobctl.render.live", "COLOURS = {'completed': 'green', 'failed': 'red'}"),
+        ("jobctl.actions.wait", "if reason.startswith('could not start'): pass"),
+        ("jobctl.actions.diagnosis", "MOVES = frozenset({'queued', 'group full'})"),
+        ("jobd.daemon.commands.pause", "store.event(1, 'paused' if paused else other, user)"),
+        ("jobd.daemon.jobs.moves", "encode({'reason': 'retention'})"),
+        ("jobd.daemon.jobs.moves", "fail(job, reason='lost')"),
+        ("jobd.daemon.jobs.moves", "state = 'pending'"),
+        ("jobd.core.transitions", "def f(code): return f'exit code {code}'"),
+        ("jobd.store.jobs", "db.execute(\"UPDATE jobs SET state = 'running'\")"),
+        ("jobd.store.jobs", "db.execute(f\"UPDATE {table} SET state = 'running'\")"),
     ],
 )
 def test_a_violation_is_found(name: str, source: str) -> None:
@@ -253,6 +361,13 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.client.client", "import rpyc\nfrom jobd.contract.wire import encode"),
         ("jobctl.render.streams", "sys.stderr.write('x')"),
         ("jobctl.commands.ls", "from jobctl.render import table\nfrom jobctl import context"),
+        ("jobd.contract.states", "QUEUED, HELD = 'queued', 'held'"),
+        ("jobd.contract.wire", "CHANGING = {'submit', 'progress', 'workers'}"),
+        ("jobctl.commands.workers", "option('workers', help='How many.')"),
+        ("jobctl.render.table", "FACTS = [('progress', percent), ('time limit', duration)]"),
+        ("jobctl.render.rows", "def f(job): return 'paused' if job.paused else ''"),
+        ("jobd.daemon.commands.groups", "store.setting('workers', '3')"),
+        ("jobd.store.jobs", "db.execute(f\"SET state = '{State.RUNNING}'\")"),
     ],
 )
 def test_what_is_allowed_is_not_reported(name: str, source: str) -> None:

@@ -10,15 +10,24 @@ from msgspec import Struct
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
 from jobd.contract.models import DaemonStatus, GroupShare, Job, List, Selector, State
+from jobd.contract.states import Reason
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200
 """Jobs of a state that are looked at: of the pending ones those that would start first."""
 _MOVES: Final = frozenset(
-    {"queued", "delayed", "dependency", "group full", "resources", "retry backoff", "draining"}
+    {
+        Reason.QUEUED,
+        Reason.DELAYED,
+        Reason.DEPENDENCY,
+        Reason.GROUP_FULL,
+        Reason.RESOURCES,
+        Reason.RETRY_BACKOFF,
+        Reason.DRAINING,
+    }
 )
 """Reasons for which a pending job starts by itself, sooner or later."""
-_TURN: Final = frozenset({"queued", "group full", "group paused", "resources"})
+_TURN: Final = frozenset({Reason.QUEUED, Reason.GROUP_FULL, Reason.GROUP_PAUSED, Reason.RESOURCES})
 """Reasons of those that wait for nothing but a place."""
 
 
@@ -119,10 +128,10 @@ def _too_large(never: dict[int, _Never]) -> Iterator[Stuck]:
 def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
     by_reason: dict[str, list[Job]] = {}
     for job in jobs:
-        if job.reason and job.reason not in _MOVES and job.reason != "group paused":
+        if job.reason and job.reason not in _MOVES and job.reason != Reason.GROUP_PAUSED:
             by_reason.setdefault(job.reason, []).append(job)
     for reason, held in by_reason.items():
-        command = "jobctl start" if reason == "held" else "jobctl show"
+        command = "jobctl start" if reason == Reason.HELD else "jobctl show"
         yield from _of(held, reason, command, more=more)
 
 
@@ -136,7 +145,7 @@ def _readiness(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[S
     """A question for each kind that there is, not for each job."""
     by_kind: dict[tuple[object, ...], list[int]] = {}
     for job in jobs:
-        group = job.group if job.reason == "group full" else ""
+        group = job.group if job.reason == Reason.GROUP_FULL else ""
         by_kind.setdefault((job.reason, group, job.slots, job.gpus), []).append(job.id)
     for (reason, *_), ids in by_kind.items():
         yield Stuck(why=_words(client, ids[0]) or str(reason), jobs=ids, more=more)

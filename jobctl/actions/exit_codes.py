@@ -6,6 +6,7 @@ import re
 import signal
 
 from jobd.contract.models import FINISHED, Job, State, Waited
+from jobd.contract.states import is_failed_start
 
 STOPPED = 143
 """As a shell gives it for TERM."""
@@ -22,7 +23,7 @@ def exit_code_of(job: Job) -> int:
     if job.state is State.STOPPED:
         return STOPPED
     reason = job.reason or ""
-    if reason.startswith("could not start"):
+    if is_failed_start(reason):
         return 127 if "not found" in reason.lower() else 126
     if job.signal:
         return _killed_by(job.signal)

@@ -15,6 +15,7 @@ from jobctl.parsing.selector_options import must_name, narrowed, only, selects
 from jobctl.render import notices, streams
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Selector, State
+from jobd.contract.states import EventName
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -68,5 +69,5 @@ def _captured_at(client: Client, job: int) -> datetime | None:
         shown = client.show(job)
     except JobdError:
         return None
-    restarts = sum(event.event == "restarted" for event in shown.events)
+    restarts = sum(event.event == EventName.RESTARTED for event in shown.events)
     return shown.job.submitted_at if restarts <= 1 else None

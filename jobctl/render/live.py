@@ -9,6 +9,7 @@ import msgspec
 
 from jobctl.render import streams, text, words
 from jobd.contract.models import Event, Job
+from jobd.contract.states import EventName
 
 
 def event(value: Event) -> None:
@@ -46,17 +47,17 @@ def standing(job: Job) -> None:
 def change(value: Event) -> str:
     """What happened, without whose it is."""
     data = value.data
-    if value.event == "progress":
+    if value.event == EventName.PROGRESS:
         return f"progress: {_progress(value)}"
-    if value.event in ("started", "restarted"):
+    if value.event in (EventName.STARTED, EventName.RESTARTED):
         number = data.get("attempt")
         return f"{value.event} (attempt {number})" if _repeated(number) else value.event
-    if value.event == "workers":
+    if value.event == EventName.WORKERS:
         return _workers(value)
-    if value.event == "edited":
+    if value.event == EventName.EDITED:
         edits = ", ".join(_edits(value))
         return f"edited ({edits})" if edits else "edited"
-    if value.event == "submitted" and "last" in data:
+    if value.event == EventName.SUBMITTED and "last" in data:
         return f"submitted (an array, up to job {data['last']})"
     reason = data.get("reason")
     return f"{value.event} ({reason})" if reason else value.event

@@ -12,6 +12,7 @@ from jobctl.actions.exit_codes import finished
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
+from jobd.contract.states import Reason, could_not_start
 from jobd.contract.wording import counted, printable
 
 _VERDICTS: Final = 20
@@ -21,7 +22,7 @@ _NOTICES: Final = 20
 """Jobs of which it is told one by one that nothing had to be done."""
 LISTED: Final = 20
 """Jobs that have not finished whose ids are told."""
-_NOT_STARTED: Final = "could not start: "
+_NOT_STARTED: Final = could_not_start("")
 _NAMES: Final = 20
 """Jobs of a manifest whose ids are told one by one."""
 
@@ -166,9 +167,9 @@ def prospect(result: Submitted, job: Job | None) -> None:
 
 def _waits(job: Job) -> str:
     """Where it waits for something else than its turn."""
-    if job.state is not State.PENDING or job.reason in (None, "queued"):
+    if job.state is not State.PENDING or job.reason in (None, Reason.QUEUED):
         return ""
-    if job.reason == "held":
+    if job.reason == Reason.HELD:
         return _held(job.id)
     return words.waiting(job)
 

@@ -19,13 +19,19 @@ from rich.console import Console
 from rich.text import Text
 
 from jobctl.render import live, rows, streams
-from jobd.contract.models import Event, State
+from jobd.contract.models import Event
+from jobd.contract.states import EventName
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
     from jobctl.actions.watch import Picture
 
-_ENDS: Final = {"completed": "green", "failed": "red", "stopped": "yellow", "retrying": "yellow"}
+_ENDS: Final[dict[str, str]] = {
+    EventName.COMPLETED: "green",
+    EventName.FAILED: "red",
+    EventName.STOPPED: "yellow",
+    EventName.RETRYING: "yellow",
+}
 """Events that stay on the screen, and the colour of each."""
 _ALONE: Final = 10
 """Ends that come at one time and are told one by one; beyond, the completed ones only count."""
@@ -143,7 +149,7 @@ def _ends(said: Sequence[Event]) -> list[Event]:
     ends = [event for event in said if event.event in _ENDS]
     if len(ends) <= _ALONE:
         return ends
-    return [event for event in ends if event.event != State.COMPLETED][:_ALONE]
+    return [event for event in ends if event.event != EventName.COMPLETED][:_ALONE]
 
 
 def _summary(said: Sequence[Event]) -> list[Text]:
@@ -152,7 +158,7 @@ def _summary(said: Sequence[Event]) -> list[Text]:
     rest = [
         f"{ends[name] - alone[name]:,} more {name}"
         for name in _ENDS
-        if name != State.COMPLETED and ends[name] > alone[name]
+        if name != EventName.COMPLETED and ends[name] > alone[name]
     ]
     return [Text(", ".join(rest))] if rest else []
 

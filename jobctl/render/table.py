@@ -16,6 +16,7 @@ from jobctl.render import streams, text, words
 from jobctl.render.streams import Painted
 from jobd.contract import sizes
 from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown, State
+from jobd.contract.states import EventName
 from jobd.contract.wording import printable
 
 _COLOURS: Final = {
@@ -277,10 +278,10 @@ def _history(value: Shown) -> None:
     """Progress is left out: there may be thousands, and the last one stands above."""
     from jobctl.render.live import change
 
-    events = [event for event in value.events if event.event != "progress"]
+    events = [event for event in value.events if event.event != EventName.PROGRESS]
     if events:
         streams.line("history")
-    if value.job.array_index is not None and events and events[0].event != "submitted":
+    if value.job.array_index is not None and events and events[0].event != EventName.SUBMITTED:
         # The event is that of the array's first one.
         streams.line(f"  {text.moment(value.job.submitted_at)}  submitted (with its array)")
     if len(events) > _HISTORY:

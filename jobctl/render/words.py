@@ -6,6 +6,7 @@ from typing import Final
 
 from jobctl.render import text
 from jobd.contract.models import Job, State
+from jobd.contract.states import Reason
 from jobd.contract.wording import counted
 
 _SOON: Final = 60.0
@@ -29,17 +30,17 @@ def detail(job: Job) -> str:
 def waiting(job: Job) -> str:
     """`waits for 1,2`, `starts at 14:00`, `retry 2 of 5 in 38s`, or the bare reason."""
     parents = job.waits_for or [*job.after, *job.after_any]
-    if job.reason == "dependency" and parents:
+    if job.reason == Reason.DEPENDENCY and parents:
         return f"waits for {text.selector(parents)}"
-    if job.reason == "delayed" and job.not_before:
+    if job.reason == Reason.DELAYED and job.not_before:
         left = text.seconds_until(job.not_before)
         if left < _SOON:
             return f"starts in {text.duration(left)}"
         return f"starts at {text.clock(job.not_before)}"
-    if job.reason == "retry backoff" and job.not_before:
+    if job.reason == Reason.RETRY_BACKOFF and job.not_before:
         left = text.seconds_until(job.not_before)
         return f"retry {job.failures} of {max(job.retries, job.failures)} in {text.duration(left)}"
-    if job.reason == "resources":
+    if job.reason == Reason.RESOURCES:
         wanted = counted(job.gpus, "GPU") if job.gpus else f"{job.slots} workers"
         return f"waits for {wanted}"
     return job.reason or ""

@@ -7,10 +7,13 @@ JSON (they are only ever added). Arguments, directories and environments are byt
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from jobd.contract.states import FINISHED as FINISHED  # noqa: PLC0414 - also found here
+from jobd.contract.states import UNFINISHED as UNFINISHED  # noqa: PLC0414 - also found here
+from jobd.contract.states import State as State  # noqa: PLC0414 - also found here
 
 MAX_NAME: Final = 255
 """Characters in a job's name."""
@@ -54,23 +57,6 @@ _MAX_ACTED: Final = 10_000_000
 _MAX_SHOWN: Final = 100_000
 """Jobs, events or groups that one answer describes."""
 
-
-class State(StrEnum):
-    """The five states of a job; the value is the one in JSON."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-    @property
-    def finished(self) -> bool:
-        return self in FINISHED
-
-
-UNFINISHED: Final = (State.PENDING, State.RUNNING)
-FINISHED: Final = (State.COMPLETED, State.FAILED, State.STOPPED)
 
 JobId = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]

@@ -11,10 +11,10 @@ from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
-from jobd.contract.models import DEFAULT_GROUP, State
+from jobd.contract.models import DEFAULT_GROUP
+from jobd.contract.states import Reason, State
 from jobd.core.gpus import Devices
 from jobd.core.ready_queue import Entry, ReadyQueue
-from jobd.core.transitions import DRAINING, GROUP_FULL, GROUP_PAUSED, QUEUED, RESOURCES
 from jobd.core.undo import Undo
 
 
@@ -102,15 +102,15 @@ class Ledger:
     def reason(self, entry: Entry) -> str:
         """Why a job that waits for its turn has not started."""
         if self.draining:
-            return DRAINING
+            return Reason.DRAINING
         if self.groups.get(entry.group, Share()).paused:
-            return GROUP_PAUSED
+            return Reason.GROUP_PAUSED
         # With no workers at all nothing is too large: everything waits for them.
         if entry.gpus > self.free_gpus or entry.slots > max(self.workers, 1):
-            return RESOURCES
+            return Reason.RESOURCES
         if entry.slots > self.free_in(entry.group) and self.limit(entry.group) < self.workers:
-            return GROUP_FULL
-        return QUEUED
+            return Reason.GROUP_FULL
+        return Reason.QUEUED
 
     # --- waiting --------------------------------------------------------------------------
 

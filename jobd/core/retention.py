@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.config import Retention
-from jobd.contract.models import FINISHED, State
+from jobd.contract.states import FINISHED, State
 
 _STATES: Final = sorted(FINISHED)
 

@@ -28,8 +28,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.errors import Refused
-from jobd.contract.models import State
-from jobd.contract.wording import printable
+from jobd.contract.states import Reason, State, could_not_start, exit_code_reason, signal_reason
 
 
 class Move(StrEnum):
@@ -83,54 +82,22 @@ def after(state: State, move: Move) -> State:
         raise Refused(f"a {state} job cannot {_CANNOT[move]}") from None
 
 
-# --- reasons: the finer truth beside the state, worded as the contract has them -----------------
-
-QUEUED: Final = "queued"
-HELD: Final = "held"
-DEPENDENCY: Final = "dependency"
-DELAYED: Final = "delayed"
-RETRY_BACKOFF: Final = "retry backoff"
-GROUP_FULL: Final = "group full"
-GROUP_PAUSED: Final = "group paused"
-RESOURCES: Final = "resources"
-DRAINING: Final = "draining"
-BY_USER: Final = "by user"
-SHUTDOWN: Final = "shutdown"
-LOST: Final = "lost"
-TIME_LIMIT: Final = "time limit"
+# --- reasons ------------------------------------------------------------------------------------
 
 
-def waiting_reason(*, held: bool, unmet: int, due: int | None, failures: int) -> str:
+def waiting_reason(*, held: bool, unmet: int, due: int | None, failures: int) -> Reason:
     """Why a pending job is not ready, or `queued`: then it only waits for its turn.
 
     `unmet`: parents that it waits for; `due`: it is not to start before then; `failures`:
     attempts that failed, so that the time it waits for is that of a retry.
     """
     if held:
-        return HELD
+        return Reason.HELD
     if unmet:
-        return DEPENDENCY
+        return Reason.DEPENDENCY
     if due is not None:
-        return RETRY_BACKOFF if failures else DELAYED
-    return QUEUED
-
-
-def dependency_failed(parent: int) -> str:
-    return f"dependency failed: {parent}"
-
-
-def exit_code_reason(code: int) -> str:
-    return f"exit code {code}"
-
-
-def signal_reason(name: str) -> str:
-    """`name` without SIG, as `signal_name` gives it."""
-    return f"signal {name}"
-
-
-def could_not_start(why: str) -> str:
-    """`why` names a program or a directory: it is made `printable`."""
-    return f"could not start: {printable(why)}"
+        return Reason.RETRY_BACKOFF if failures else Reason.DELAYED
+    return Reason.QUEUED
 
 
 def signal_name(number: int) -> str:
@@ -189,17 +156,19 @@ def verdict(
     """
     move, why = _end(outcome, stop_reason)
     ended = after(State.RUNNING, move)
-    interrupted = stop_reason == SHUTDOWN or (stop_reason is None and _unknown(outcome))
+    interrupted = stop_reason == Reason.SHUTDOWN or (stop_reason is None and _unknown(outcome))
     if interrupted and requeue:
-        return Verdict(after(State.RUNNING, Move.RETRY), QUEUED, Move.RETRY, ended, why)
+        return Verdict(after(State.RUNNING, Move.RETRY), Reason.QUEUED, Move.RETRY, ended, why)
     if retry and move is Move.FAIL:
-        return Verdict(after(State.RUNNING, Move.RETRY), RETRY_BACKOFF, Move.RETRY, ended, why)
+        return Verdict(
+            after(State.RUNNING, Move.RETRY), Reason.RETRY_BACKOFF, Move.RETRY, ended, why
+        )
     return Verdict(ended, why, move, ended, why)
 
 
 def _end(outcome: Outcome, stop_reason: str | None) -> tuple[Move, str | None]:
-    if stop_reason == TIME_LIMIT:
-        return Move.FAIL, TIME_LIMIT
+    if stop_reason == Reason.TIME_LIMIT:
+        return Move.FAIL, Reason.TIME_LIMIT
     if stop_reason is not None:
         return Move.STOP, stop_reason
     if outcome.exit_code == 0 and not outcome.lost:
@@ -215,7 +184,7 @@ def _failure(outcome: Outcome) -> str:
     if outcome.error is not None:
         return could_not_start(outcome.error)
     if _unknown(outcome):
-        return LOST
+        return Reason.LOST
     if outcome.signal is not None:
         return signal_reason(outcome.signal)
     assert outcome.exit_code is not None
@@ -224,7 +193,7 @@ def _failure(outcome: Outcome) -> str:
 
 # --- a reason for those who may not know all of it ----------------------------------------------
 
-_NOT_STARTED: Final = re.compile(r"(could not start: (?:stdin: )?)(?:.*: )?([^:]+)", re.DOTALL)
+_NOT_STARTED: Final = re.compile(rf"({could_not_start('')}(?:stdin: )?)(?:.*: )?([^:]+)", re.DOTALL)
 """What is wrong comes last, behind the program, the directory or the input that it is about."""
 
 

@@ -34,6 +34,7 @@ from jobd.contract.models import (
 )
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
 from jobd.contract.paths import JOB_VARIABLES, Paths, identity, make_private
+from jobd.contract.states import EventName
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
 from jobd.core.eta import seconds_left
@@ -352,7 +353,7 @@ class Daemon:
         self.delays.begin()
         self._store.setting("host", this_host())
         self._store.event(
-            None, "daemon started", "", now_us(), b'{"version":"%s"}' % VERSION.encode()
+            None, EventName.DAEMON_STARTED, "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )
         if self._setup.fresh:
             self._store.setting("workers", str(self.ledger.workers))
@@ -470,7 +471,9 @@ class Daemon:
         self.scheduler.breaker.halt()
         with contextlib.suppress(JobdError):
             if clean:
-                self.writer.call(lambda: self._store.event(None, "daemon stopped", "", now_us()))
+                self.writer.call(
+                    lambda: self._store.event(None, EventName.DAEMON_STOPPED, "", now_us())
+                )
         self.reader.close()
         self.writer.close()
         if not self._anchor.has_log():

@@ -16,9 +16,11 @@ import threading
 import time
 from typing import Final
 
+import msgspec
+
 from jobd.contract.errors import JobdError
-from jobd.contract.models import State
 from jobd.contract.paths import Paths
+from jobd.contract.states import Reason, State
 from jobd.core.retention import Finished, Kept, Policy
 from jobd.daemon.commands.manager import Manager
 from jobd.daemon.jobs.notifier import Notifier
@@ -49,7 +51,7 @@ _PAGES: Final = 128
 """Pages given back in one transaction."""
 _FREE_PAGES: Final = 1024
 """So many free pages are left for what comes next, or a quarter of all if that is more."""
-_REASON: Final = b'{"reason":"retention"}'
+_REASON: Final = msgspec.json.encode({"reason": Reason.RETENTION})
 
 log = logging.getLogger(__name__)
 

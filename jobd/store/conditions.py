@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from jobd.contract.states import State
 from jobd.store.records import Filter
 
 VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
@@ -39,6 +41,11 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
     if chosen.held:
         where = f"{where} AND j.held = 1"
     return where, values
+
+
+def names(states: Iterable[State]) -> str:
+    """States as SQL has them, for `IN (…)`."""
+    return ", ".join(f"'{state.value}'" for state in states)
 
 
 def as_json(value: object) -> str:

@@ -8,10 +8,12 @@ from typing import Final
 
 import msgspec
 
-from jobd.contract.models import State
+from jobd.contract.states import UNFINISHED, State
+from jobd.store.conditions import names
 from jobd.store.records import Parent
 
-_FAILING: Final = "finished = 0 AND j.state IN ('failed', 'stopped')"
+_FAILED: Final = names([State.FAILED, State.STOPPED])
+_FAILING: Final = f"finished = 0 AND j.state IN ({_FAILED})"
 """What a parent `j` is that can no longer be what its dependant waits for."""
 
 
@@ -34,7 +36,7 @@ class Dependencies:
     def add(self, children: Iterable[int], parents: Sequence[Parent]) -> None:
         self._db.executemany(
             "INSERT INTO dependencies VALUES (?, ?, ?, ?)",
-            [(child, p.job, p.finished, p.met) for child in children for p in parents],
+            [(child, p.id, p.any_end, p.met) for child in children for p in parents],
         )
 
     def forget(self, child: int) -> None:
@@ -48,7 +50,7 @@ class Dependencies:
         """
         self._db.execute(
             "UPDATE dependencies SET met = 0 WHERE child = ? AND met = 1 AND EXISTS"
-            " (SELECT 1 FROM jobs AS j WHERE j.id = parent AND j.state IN ('pending', 'running'))",
+            f" (SELECT 1 FROM jobs AS j WHERE j.id = parent AND j.state IN ({names(UNFINISHED)}))",
             (child,),
         )
         self._db.execute(
@@ -58,8 +60,8 @@ class Dependencies:
         )
         self._db.execute(
             "UPDATE dependencies SET met = 1 WHERE child = ? AND met = 0 AND EXISTS"
-            " (SELECT 1 FROM jobs AS j WHERE j.id = parent AND (j.state = 'completed'"
-            "  OR (finished = 1 AND j.state IN ('failed', 'stopped'))))",
+            f" (SELECT 1 FROM jobs AS j WHERE j.id = parent AND (j.state = '{State.COMPLETED}'"
+            f"  OR (finished = 1 AND j.state IN ({_FAILED}))))",
             (child,),
         )
         (unmet,) = self._db.execute(
@@ -81,7 +83,7 @@ class Dependencies:
             "SELECT parent, finished, met FROM dependencies WHERE child = ? ORDER BY parent",
             (child,),
         )
-        return [Parent(job, bool(finished), bool(met)) for job, finished, met in rows]
+        return [Parent(parent, bool(any_end), bool(met)) for parent, any_end, met in rows]
 
     def leads_to(self, child: int, parents: Sequence[int]) -> list[int] | None:
         """The way from one of the parents up to the child, if waiting for it were a circle.
@@ -122,7 +124,7 @@ class Dependencies:
         """Pending jobs that wait for this one."""
         rows = self._db.execute(
             "SELECT child FROM dependencies JOIN jobs AS j ON j.id = child"
-            " WHERE parent = ? AND met = 0 AND j.state = 'pending' ORDER BY child LIMIT ?",
+            f" WHERE parent = ? AND met = 0 AND j.state = '{State.PENDING}' ORDER BY child LIMIT ?",
             (parent, limit),
         )
         return [child for (child,) in rows]
@@ -164,7 +166,7 @@ class Dependencies:
             " WHERE parent = ? AND child > ? AND met = 0 ORDER BY child LIMIT ?",
             (parent, behind, limit),
         )
-        return [(child, bool(finished)) for child, finished in rows]
+        return [(child, bool(any_end)) for child, any_end in rows]
 
     def told(self, parent: int, behind: int | None) -> None:
         """Up to this dependant; None: all of them."""

@@ -11,12 +11,13 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from jobd.contract.models import FINISHED, State
+from jobd.contract.states import FINISHED, Reason, State
 from jobd.contract.wording import counted
+from jobd.store.conditions import names
 from jobd.store.database import known_version, version_of
 from jobd.store.records import policy_decoder, spec_decoder, stop_decoder
 
@@ -45,40 +46,37 @@ class Question(NamedTuple):
     sql: str
 
 
-def _names(states: Any) -> str:  # noqa: ANN401 - any iterable of states
-    return ", ".join(f"'{state.value}'" for state in states)
-
-
-_ENDED: Final = _names(sorted(FINISHED))
+_ENDED: Final = names(sorted(FINISHED))
 _WAITS_FOR: Final = (
-    "CASE WHEN held THEN 'held' WHEN unmet > 0 THEN 'dependency'"
-    " WHEN due IS NOT NULL THEN IIF(failures > 0, 'retry backoff', 'delayed') ELSE 'queued' END"
+    f"CASE WHEN held THEN '{Reason.HELD}' WHEN unmet > 0 THEN '{Reason.DEPENDENCY}'"
+    f" WHEN due IS NOT NULL THEN IIF(failures > 0, '{Reason.RETRY_BACKOFF}', '{Reason.DELAYED}')"
+    f" ELSE '{Reason.QUEUED}' END"
 )
-"""As `core.states.waiting_reason` has it."""
+"""As `core.transitions.waiting_reason` has it."""
 _STAGED: Final = "EXISTS (SELECT 1 FROM staged AS s WHERE {} BETWEEN s.first AND s.last)"
 
 QUESTIONS: Final = (
     Question(
         "job {0} has the state {1!r}, which does not exist", RESTORE,
-        f"SELECT id, state FROM jobs WHERE state NOT IN ({_names(State)})",
+        f"SELECT id, state FROM jobs WHERE state NOT IN ({names(State)})",
     ),
     Question(
         "job {0} runs, and its attempt {1} does not", RESTORE,
         "SELECT j.id, j.attempt FROM jobs AS j LEFT JOIN attempts AS a"
         " ON a.job = j.id AND a.attempt = j.attempt"
-        " WHERE j.state = 'running' AND a.state IS NOT 'running'",
+        f" WHERE j.state = '{State.RUNNING}' AND a.state IS NOT '{State.RUNNING}'",
     ),
     Question(
         "attempt {1} of job {0} runs, and the job does not", RESTORE,
         "SELECT a.job, a.attempt FROM attempts AS a LEFT JOIN jobs AS j"
         " ON j.id = a.job AND j.attempt = a.attempt"
-        " WHERE a.state = 'running' AND j.state IS NOT 'running'",
+        f" WHERE a.state = '{State.RUNNING}' AND j.state IS NOT '{State.RUNNING}'",
     ),
     Question(
         "job {0} is completed, and its attempt {1} is not", RESTORE,
         "SELECT j.id, j.attempt FROM jobs AS j LEFT JOIN attempts AS a"
         " ON a.job = j.id AND a.attempt = j.attempt"
-        " WHERE j.state = 'completed' AND a.state IS NOT 'completed'",
+        f" WHERE j.state = '{State.COMPLETED}' AND a.state IS NOT '{State.COMPLETED}'",
     ),
     Question(
         "attempt {1} belongs to job {0}, which is missing", RESTORE,
@@ -99,13 +97,13 @@ QUESTIONS: Final = (
         "job {0} is pending ({1}), and it should be: {2}",
         "pass it by the queue once more: jobctl hold {0} && jobctl start {0}",
         f"SELECT id, reason, {_WAITS_FOR} AS why FROM jobs"
-        " WHERE state = 'pending' AND reason IS NOT why",
+        f" WHERE state = '{State.PENDING}' AND reason IS NOT why",
     ),
     Question(
         "of jobs that job {0} waits for, {1} by its own count, {2} on record",
         "set anew what it waits for: jobctl edit {0} --after ...",
         "SELECT j.id, j.unmet, COUNT(d.parent) AS n FROM jobs AS j LEFT JOIN dependencies AS d"
-        " ON d.child = j.id AND d.met = 0 WHERE j.state = 'pending'"
+        f" ON d.child = j.id AND d.met = 0 WHERE j.state = '{State.PENDING}'"
         " GROUP BY j.id HAVING n <> j.unmet",
     ),
     Question(
@@ -113,7 +111,7 @@ QUESTIONS: Final = (
         "set anew what it waits for: jobctl edit {0} --after ...",
         "SELECT d.child, d.parent, IIF(p.id IS NULL, 'gone', 'ended') FROM dependencies AS d"
         " JOIN jobs AS c ON c.id = d.child LEFT JOIN jobs AS p ON p.id = d.parent"
-        " WHERE d.met = 0 AND c.state = 'pending'"
+        f" WHERE d.met = 0 AND c.state = '{State.PENDING}'"
         f" AND (p.id IS NULL OR p.state IN ({_ENDED}))"
         " AND NOT EXISTS (SELECT 1 FROM settling AS s WHERE s.parent = d.parent)",
     ),
@@ -161,7 +159,7 @@ LEFTOVERS: Final = (
     (
         "on record as running, and the next daemon finds out what became of it: {}",
         "job",
-        "jobs WHERE state = 'running'",
+        f"jobs WHERE state = '{State.RUNNING}'",
     ),
 )
 """What a daemon that was killed leaves, and the next one puts right by itself."""
@@ -239,7 +237,8 @@ class Inspection:
         """In order of job and attempt."""
         behind = (0, 0)
         while rows := self._db.execute(
-            "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL, a.state <> 'running'"
+            "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL,"
+            f" a.state <> '{State.RUNNING}'"
             " FROM attempts AS a JOIN jobs AS j ON j.id = a.job"
             " WHERE (a.job, a.attempt) > (?, ?) ORDER BY a.job, a.attempt LIMIT ?",
             (*behind, _PIECE),

@@ -6,15 +6,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jobd.contract.models import MAX_ID, State
+from jobd.contract.models import MAX_ID
 from jobd.contract.ranges import Ranges
+from jobd.contract.states import Reason, State
 from jobd.core.ready_queue import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 
 _PIECE: Final = 10_000
 """Ids of which a starting daemon asks at a time whether their jobs are all alike."""
-_READY: Final = f"j.state = 'pending' AND j.reason = 'queued' AND {BY_STATE} AND {VISIBLE}"
+_READY: Final = (
+    f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE} AND {VISIBLE}"
+)
 
 
 def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[tuple[int, State]]:

@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from jobd.contract.models import FINISHED
 from jobd.contract.ranges import Ranges, Within, merge_ranges, width
+from jobd.contract.states import FINISHED, State
 from jobd.store.conditions import IN_RANGE, LISTED, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 
@@ -55,14 +55,14 @@ class _Section(NamedTuple):
 
 
 def _running(_: Filter, behind: Key | None) -> list[_Walk]:
-    state = "j.state = 'running'"
+    state = f"j.state = '{State.RUNNING}'"
     if behind is None:
         return [_Walk(state, ())]
     return [_Walk(f"{state} AND (j.started_at, j.id) > (?, ?)", behind)]
 
 
 def _pending(_: Filter, behind: Key | None) -> list[_Walk]:
-    state = "j.state = 'pending'"
+    state = f"j.state = '{State.PENDING}'"
     if behind is None:
         return [_Walk(state, ())]
     # Two, since SQLite does not find the place of a pair whose one half is generated.
@@ -85,9 +85,9 @@ def _finished(chosen: Filter, behind: Key | None) -> list[_Walk]:
 
 _SECTION: Final = {
     "running": _Section(
-        "j.state = 'running'", "j.started_at, j.id", "j.started_at, j.id", _running
+        f"j.state = '{State.RUNNING}'", "j.started_at, j.id", "j.started_at, j.id", _running
     ),
-    "pending": _Section("j.state = 'pending'", "j.turn, j.id", "j.turn, j.id", _pending),
+    "pending": _Section(f"j.state = '{State.PENDING}'", "j.turn, j.id", "j.turn, j.id", _pending),
     "finished": _Section(
         "j.finished_at IS NOT NULL",
         "-j.finished_at, -j.id",

@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from jobd.contract.models import State
 from jobd.contract.ranges import Ranges
+from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
 from jobd.core.retention import Finished
 from jobd.store import lookups
@@ -40,14 +40,14 @@ GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | Non
 """Section, filter, behind, limit."""
 _IDLE_CONNECTIONS: Final = 4
 
-_JOB: Final = """
+_JOB: Final = f"""
 SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
        j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
        j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
        a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
        j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, r.spec
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
-                                      AND j.state <> 'pending'
+                                      AND j.state <> '{State.PENDING}'
                LEFT JOIN arrays AS r ON r.first = j.array
 """
 _SIZED: Final = _JOB.replace("\nFROM jobs", f", {SIZE}\nFROM jobs", 1)
@@ -151,7 +151,7 @@ class Reader:
 
     def running(self) -> list[JobRow]:
         """All that run."""
-        rows = self._all(f"{_JOB} WHERE j.state = 'running' ORDER BY j.started_at, j.id")
+        rows = self._all(f"{_JOB} WHERE j.state = '{State.RUNNING}' ORDER BY j.started_at, j.id")
         return [_job(row) for row in rows]
 
     def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
@@ -160,7 +160,7 @@ class Reader:
         At most `look` of them are looked at; the second says whether there are more.
         """
         turn = -entry.priority
-        pending = "SELECT j.id, j.group_name FROM jobs AS j WHERE j.state = 'pending'"
+        pending = f"SELECT j.id, j.group_name FROM jobs AS j WHERE j.state = '{State.PENDING}'"
         # In two walks along the index: one condition for both would look at all that come after.
         rows = self._all(
             f"SELECT COUNT(*), SUM((? IS NULL OR j.group_name = ?) AND {VISIBLE})"
@@ -175,7 +175,7 @@ class Reader:
         """By the history, in which those that are left are found near the end."""
         rows = self._all(
             "SELECT e.job FROM events AS e JOIN jobs AS j ON j.id = e.job"
-            " WHERE e.event = 'started' ORDER BY e.seq DESC LIMIT 1"
+            f" WHERE e.event = '{EventName.STARTED}' ORDER BY e.seq DESC LIMIT 1"
         )
         # The history may have been cut off behind them; the last attempt written down began last.
         rows = rows or self._all(
@@ -196,12 +196,12 @@ class Reader:
         ids = [row.id for row in rows if row.parents]
         found: dict[int, list[Parent]] = {}
         if ids:
-            for child, parent, finished, met in self._all(
+            for child, parent, any_end, met in self._all(
                 "SELECT child, parent, finished, met FROM dependencies"
                 f" WHERE child IN {LISTED} ORDER BY child, parent",
                 (as_json(ids),),
             ):
-                one = Parent(int(str(parent)), bool(finished), bool(met))
+                one = Parent(int(str(parent)), bool(any_end), bool(met))
                 found.setdefault(int(str(child)), []).append(one)
         return found
 
@@ -269,7 +269,7 @@ class Reader:
             "SELECT id, state, finished_at, output_bytes FROM jobs AS j INDEXED BY jobs_kept"
             " WHERE state = ? AND finished_at > 0 AND NOT EXISTS (SELECT 1 FROM dependencies"
             " AS d JOIN jobs AS c ON c.id = d.child WHERE d.parent = j.id AND d.met = 0"
-            " AND c.state = 'pending') ORDER BY finished_at LIMIT ?",
+            f" AND c.state = '{State.PENDING}') ORDER BY finished_at LIMIT ?",
             (state.value, limit),
         )
         return [Finished(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command, State
+from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command
+from jobd.contract.states import State
 from jobd.core.ready_queue import Entry
 
 
@@ -77,8 +78,8 @@ class Terms(Struct, frozen=True, kw_only=True):
 class Parent(Struct, frozen=True):
     """A job that another one waits for."""
 
-    job: int
-    finished: bool
+    id: int
+    any_end: bool
     """Its end is enough, however it ends."""
     met: bool
     failed: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from jobd.contract.models import FINISHED, State
+from jobd.contract.states import FINISHED, State
 from jobd.core.retention import Finished, Kept
 
 _WATCH: Final = """

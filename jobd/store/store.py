@@ -17,10 +17,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from jobd.contract.models import State
+from jobd.contract.states import UNFINISHED, EventName, Reason, State, could_not_start
 from jobd.core.ready_queue import Entry
-from jobd.core.transitions import Outcome, Verdict, could_not_start, waiting_reason
-from jobd.store.conditions import condition
+from jobd.core.transitions import Outcome, Verdict, waiting_reason
+from jobd.store.conditions import condition, names
 from jobd.store.records import (
     Filter,
     Policy,
@@ -68,7 +68,7 @@ class Started(Struct, frozen=True):
     array_index: int | None
 
     @property
-    def job(self) -> int:
+    def id(self) -> int:
         return self.entry.id
 
 
@@ -88,7 +88,7 @@ class Look(Struct, frozen=True):
     failures: int
 
     @property
-    def job(self) -> int:
+    def id(self) -> int:
         return self.entry.id
 
     def due_after(self, now: int) -> int | None:
@@ -100,12 +100,12 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     """In the order of `_SHARED`."""
     tags = msgspec.json.encode(terms.tags).decode() if terms.tags else None
     policy = None if terms.policy == Policy() else policy_encoder.encode(terms.policy)
-    state, end = ("pending", None) if terms.failed is None else ("failed", now)
+    state, end = (State.PENDING, None) if terms.failed is None else (State.FAILED, now)
     reason = terms.failed or waiting_reason(
         held=terms.held, unmet=terms.unmet, due=terms.due, failures=0
     )
     return (
-        state, reason, terms.priority, terms.name, terms.user, terms.environment, terms.group,
+        state.value, reason, terms.priority, terms.name, terms.user, terms.environment, terms.group,
         terms.slots, terms.gpus, tags, terms.held, terms.parents, terms.unmet,
         terms.due, terms.due_fixed, policy, terms.key, now, now, end,
     )  # fmt: skip
@@ -126,7 +126,9 @@ def _json(jobs: Sequence[int]) -> str:
     return msgspec.json.encode(jobs).decode()
 
 
-_DUE: Final = "state = 'pending' AND due IS NOT NULL"
+_STOPPED: Final = f"state = '{State.STOPPED}', reason = ?, finished_at = ?, {_KEPT}"
+_QUEUED: Final = f"state = '{State.PENDING}' AND reason = '{Reason.QUEUED}'"
+_DUE: Final = f"state = '{State.PENDING}' AND due IS NOT NULL"
 _SEEN: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE jobs.id BETWEEN first AND last)"
 
 
@@ -244,7 +246,7 @@ class Store:
     ) -> Started | None:
         """The next attempt of a pending job begins; None: its record is damaged, it has failed."""
         row = self._db.execute(
-            "UPDATE jobs SET state = 'running', reason = NULL, attempt = attempt + 1,"
+            f"UPDATE jobs SET state = '{State.RUNNING}', reason = NULL, attempt = attempt + 1,"
             " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
             f" RETURNING {_ENTRY}, attempt, spec, environment, policy, failures, array_index,"
             " array",
@@ -261,7 +263,7 @@ class Store:
             return None
         self._db.execute(
             "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at, gpus)"
-            " VALUES (?, ?, ?, ?, ?, 'running', ?, ?)",
+            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?)",
             (job, attempt, token, slot, host, now, ",".join(map(str, gpus)) or None),
         )
         return Started(entry, attempt, token, spec, environment, now, rules, failures, array_index)
@@ -273,7 +275,7 @@ class Store:
     def _damaged(self, job: int, now: int) -> None:
         """One unreadable record must not stop the others."""
         self._db.execute(
-            "UPDATE jobs SET state = 'failed', reason = ?, attempt = attempt - 1,"
+            f"UPDATE jobs SET state = '{State.FAILED}', reason = ?, attempt = attempt - 1,"
             " started_at = NULL, finished_at = ? WHERE id = ?",
             (DAMAGED, now, job),
         )
@@ -289,7 +291,7 @@ class Store:
         rows = self._db.execute(
             f"{_LOOK} WHERE id IN (SELECT value FROM json_each(?)) AND {_SEEN}", (_json(jobs),)
         )
-        return {look.job: look for look in map(_look, rows)}
+        return {look.id: look for look in map(_look, rows)}
 
     def matching(self, jobs: Sequence[int], chosen: Filter) -> set[int]:
         """Those of them that these filters mean as they are now, whatever their state."""
@@ -328,7 +330,7 @@ class Store:
         """Those of a range that wait for nothing but their turn: the first and the last id of
         each row of one kind.
         """
-        ready = "FROM jobs WHERE id BETWEEN ? AND ? AND state = 'pending' AND reason = 'queued'"
+        ready = f"FROM jobs WHERE id BETWEEN ? AND ? AND {_QUEUED}"
         least = "MIN(id), MIN(priority), MIN(group_name), MIN(slots), MIN(gpus)"
         row = self._db.execute(
             f"SELECT COUNT(*), {least}, {least.replace('MIN', 'MAX')} {ready}", (first, last)
@@ -345,7 +347,8 @@ class Store:
 
     def failed_in(self, first: int, last: int) -> list[int]:
         rows = self._db.execute(
-            "SELECT id FROM jobs WHERE id BETWEEN ? AND ? AND state = 'failed'", (first, last)
+            f"SELECT id FROM jobs WHERE id BETWEEN ? AND ? AND state = '{State.FAILED}'",
+            (first, last),
         )
         return [job for (job,) in rows]
 
@@ -379,7 +382,7 @@ class Store:
     def failed_pending(self, job: int, reason: str, now: int) -> None:
         """It never ran; what it would have waited for, its time too, stays on record."""
         self._db.execute(
-            "UPDATE jobs SET state = 'failed', reason = ?, finished_at = ? WHERE id = ?",
+            f"UPDATE jobs SET state = '{State.FAILED}', reason = ?, finished_at = ? WHERE id = ?",
             (reason, now, job),
         )
 
@@ -419,7 +422,7 @@ class Store:
     def unfinished_in(self, group: str, limit: int) -> list[int]:
         """Jobs of the group that run or wait."""
         rows = self._db.execute(
-            "SELECT id FROM jobs WHERE state IN ('pending', 'running') AND group_name = ?"
+            f"SELECT id FROM jobs WHERE state IN ({names(UNFINISHED)}) AND group_name = ?"
             " ORDER BY id LIMIT ?",
             (group, limit),
         )
@@ -431,8 +434,8 @@ class Store:
         """The attempt was on disk and its process never came to be: as if not taken."""
         self._db.execute("DELETE FROM attempts WHERE job = ? AND attempt = ?", (job, attempt))
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = 'queued', stop = NULL, paused = 0,"
-            " attempt = ?, started_at = NULL WHERE id = ?",
+            f"UPDATE jobs SET state = '{State.PENDING}', reason = '{Reason.QUEUED}', stop = NULL,"
+            " paused = 0, attempt = ?, started_at = NULL WHERE id = ?",
             (attempt - 1, job),
         )
 
@@ -465,7 +468,7 @@ class Store:
     def again(self, job: int, reason: str | None, now: int, due: int | None, failures: int) -> None:
         """The daemon's own way back into the queue: at once, or not before `due`."""
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, paused = 0,"
+            f"UPDATE jobs SET state = '{State.PENDING}', reason = ?, stop = NULL, paused = 0,"
             " progress = NULL, progress_message = NULL, queued_at = ?, started_at = NULL,"
             " due = ?, due_fixed = 0, failures = ? WHERE id = ?",
             (reason, now, due, failures, job),
@@ -477,7 +480,7 @@ class Store:
         """The user's way back into the queue; the attempts so far and their output stay."""
         reason = waiting_reason(held=held, unmet=unmet, due=due, failures=0)
         self._db.execute(
-            "UPDATE jobs SET state = 'pending', reason = ?, stop = NULL, progress = NULL,"
+            f"UPDATE jobs SET state = '{State.PENDING}', reason = ?, stop = NULL, progress = NULL,"
             " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL,"
             " held = ?, unmet = ?, due = ?, failures = 0 WHERE id = ?",
             (reason, now, held, unmet, due, job),
@@ -489,7 +492,7 @@ class Store:
 
     def stopped_pending(self, job: int, reason: str, now: int) -> None:
         self._db.execute(
-            f"UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, {_KEPT} WHERE id = ?",
+            f"UPDATE jobs SET {_STOPPED} WHERE id = ?",
             (reason, now, job),
         )
 
@@ -497,13 +500,12 @@ class Store:
         """Pending jobs, each with its event, in two statements however many they are."""
         these = _json(jobs)
         self._db.execute(
-            f"UPDATE jobs SET state = 'stopped', reason = ?, finished_at = ?, {_KEPT}"
-            " WHERE id IN (SELECT value FROM json_each(?))",
+            f"UPDATE jobs SET {_STOPPED} WHERE id IN (SELECT value FROM json_each(?))",
             (reason, now, these),
         )
         self._db.execute(
             "INSERT INTO events (at, job, event, user, data)"
-            " SELECT ?, value, 'stopped', ?, ? FROM json_each(?)",
+            f" SELECT ?, value, '{EventName.STOPPED}', ?, ? FROM json_each(?)",
             (now, user, msgspec.json.encode({"reason": reason}), these),
         )
         (self._last_event,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
@@ -542,7 +544,7 @@ class Store:
     # --- history --------------------------------------------------------------------------
 
     def event(
-        self, job: int | None, event: str, user: str, now: int, data: bytes | None = None
+        self, job: int | None, event: EventName, user: str, now: int, data: bytes | None = None
     ) -> None:
         """`data` is JSON."""
         self._last_event = self._db.execute(
@@ -564,7 +566,7 @@ class Store:
         """Whether it pended again by itself after this event, with a job that it waits for."""
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM events WHERE job = ? AND seq > ?"
-            " AND event = 'restarted' AND user = '')",
+            f" AND event = '{EventName.RESTARTED}' AND user = '')",
             (job, since),
         ).fetchone()
         return bool(row[0])
@@ -576,15 +578,15 @@ class Store:
 
     def failed_event(self, job: int, reason: str, now: int) -> None:
         """Of a job that never ran."""
-        self.event(job, "failed", "", now, msgspec.json.encode({"reason": reason}))
+        self.event(job, EventName.FAILED, "", now, msgspec.json.encode({"reason": reason}))
 
     def array_event(self, first: int, last: int, user: str, now: int) -> None:
         """One event for all the elements."""
-        self.event(first, "submitted", user, now, msgspec.json.encode({"last": last}))
+        self.event(first, EventName.SUBMITTED, user, now, msgspec.json.encode({"last": last}))
 
     def submitted_events(self, first: int, count: int, user: str, now: int) -> None:
         self._db.executemany(
-            "INSERT INTO events (at, job, event, user) VALUES (?, ?, 'submitted', ?)",
+            f"INSERT INTO events (at, job, event, user) VALUES (?, ?, '{EventName.SUBMITTED}', ?)",
             [(now, first + number, user) for number in range(count)],
         )
         (self._last_event,) = self._db.execute("SELECT last_insert_rowid()").fetchone()

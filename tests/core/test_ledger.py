@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry

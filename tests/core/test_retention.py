@@ -3,7 +3,7 @@
 import pytest
 
 from jobd.contract.config import Duration, Limits, Retention, Size
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.core.retention import Finished, Kept, policy_of
 
 C, F, S = State.COMPLETED, State.FAILED, State.STOPPED

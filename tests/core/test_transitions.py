@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from jobd.contract.errors import Refused
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.core import transitions
 from jobd.core.transitions import MOVES, Move, Outcome, after, verdict
 

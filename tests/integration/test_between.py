@@ -9,8 +9,8 @@ import pytest
 
 from jobd.client import follow
 from jobd.contract.errors import BadRequest, Refused, StoreFailed
-from jobd.contract.models import Edit, Graph, Groups, Selector, State
-from jobd.core.transitions import BY_USER
+from jobd.contract.models import Edit, Graph, Groups, Selector
+from jobd.contract.states import Reason, State
 from jobd.daemon.execution.recovery import _put_back
 from jobd.daemon.execution.runs import Run, note_unstarted
 from jobd.store.records import StopOrder
@@ -87,7 +87,7 @@ def test_what_a_user_has_stopped_is_not_tried_again(daemon, monkeypatch):
 
     def stop_first(run, outcome):
         with daemon.connect() as other:
-            assert other.stop(ids(run.job)).done == [run.job]
+            assert other.stop(ids(run.id)).done == [run.id]
         finish(run, outcome)
 
     monkeypatch.setattr(scheduler, "finish", stop_first)
@@ -102,7 +102,7 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     submit(quiet, "true", after=after(parent))
     books, writer = quiet.daemon.books, quiet.daemon.writer
     run = begun(quiet, parent)
-    run.ordered(StopOrder(BY_USER, 15, 1.0, 0))
+    run.ordered(StopOrder(Reason.BY_USER, 15, 1.0, 0))
     writer.call(lambda: _put_back(books, [run]))
     assert quiet.sql("SELECT parent FROM settling") == [(parent,)]
 

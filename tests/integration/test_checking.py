@@ -10,7 +10,7 @@ import pytest
 
 from jobd.admin.check import check
 from jobd.contract.errors import JobdError, StoreFailed
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.store.backup import backup
 from jobd.store.inspection import QUESTIONS
 from tests.helpers import wait_until

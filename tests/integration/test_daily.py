@@ -4,17 +4,8 @@ import msgspec
 import pytest
 
 from jobd.client import follow
-from jobd.contract.models import (
-    Command,
-    Edit,
-    List,
-    Options,
-    Output,
-    Pause,
-    Selector,
-    State,
-    Submit,
-)
+from jobd.contract.models import Command, Edit, List, Options, Output, Pause, Selector, Submit
+from jobd.contract.states import State
 from jobd.daemon.queries import queries
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of

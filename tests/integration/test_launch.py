@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from jobd.contract.models import Command, Options, Selector, State, Submit
+from jobd.contract.models import Command, Options, Selector, Submit
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

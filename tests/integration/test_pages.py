@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from jobd.contract.models import FINISHED, UNFINISHED, State
+from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.daemon.jobs.selection import EVERYTHING, Selection
 from jobd.store.database import open_writer
 from jobd.store.reader import Reader

@@ -20,7 +20,6 @@ from jobd.contract.models import (
     Restart,
     Rm,
     Selector,
-    State,
     Stop,
     Submit,
     Submitted,
@@ -28,6 +27,7 @@ from jobd.contract.models import (
     Workers,
     WorkersReply,
 )
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from jobd.contract.models import Events, Selector, State, Wait
+from jobd.contract.models import Events, Selector, Wait
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 

@@ -22,11 +22,11 @@ from jobd.contract.models import (
     Pause,
     Resume,
     Selector,
-    State,
     Stop,
     Submit,
     Submitted,
 )
+from jobd.contract.states import State
 from jobd.daemon.commands import bulk
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection

@@ -3,7 +3,8 @@
 import signal
 
 from jobd.client import follow
-from jobd.contract.models import Selector, State
+from jobd.contract.models import Selector
+from jobd.contract.states import State
 from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 from tests.integration.inside import ids

@@ -8,8 +8,9 @@ import pytest
 
 from jobd.contract.config import Config
 from jobd.contract.errors import StoreFailed
-from jobd.contract.models import Events, Selector, State, Submitted, Wait
+from jobd.contract.models import Events, Selector, Submitted, Wait
 from jobd.contract.paths import locate
+from jobd.contract.states import State
 from jobd.daemon.instance import Daemon, Setup
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from jobd.contract.errors import StoreGone
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.engines.local import spawn
 from tests.helpers import wait_until
 from tests.integration.inside import ids

@@ -1,6 +1,7 @@
 """What is said of a job that waits: its reason as it is now, and the words with their numbers."""
 
-from jobd.contract.models import Groups, List, Options, Pause, Selector, State, Submit
+from jobd.contract.models import Groups, List, Options, Pause, Selector, Submit
+from jobd.contract.states import State
 from jobd.daemon.queries.explain_facts import Inquiry
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of

@@ -13,7 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, StoreFailed
-from jobd.contract.models import Acted, Note, Selector, State
+from jobd.contract.models import Acted, Note, Selector
+from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
@@ -72,12 +73,12 @@ class Tally:
         if job.state.finished:
             self.has_finished(job)
         else:
-            self.notice(job.job, f"is {job.state} by now")
+            self.notice(job.id, f"is {job.state} by now")
 
     def has_finished(self, job: Look) -> None:
         """It is too late for what was asked, and nothing is wrong with that."""
         how = "been stopped" if job.state is State.STOPPED else job.state
-        self.notice(job.job, f"has already {how}")
+        self.notice(job.id, f"has already {how}")
 
     def add(self, other: Acted) -> None:
         self.done += other.done

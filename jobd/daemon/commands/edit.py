@@ -10,10 +10,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, NotFound, Refused
-from jobd.contract.models import MAX_PARENTS, Acted, Edit, State
+from jobd.contract.models import MAX_PARENTS, Acted, Edit
+from jobd.contract.states import EventName, State, dependency_failed
 from jobd.contract.wording import counted
 from jobd.core.ready_queue import Entry
-from jobd.core.transitions import dependency_failed
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
 from jobd.daemon.jobs.state import Books
@@ -44,27 +44,27 @@ class Editing:
         if job is None:
             raise NotFound(f"job {request.id} does not exist")
         if job.state is not State.PENDING:
-            raise Refused(f"job {job.job} is {job.state}; only pending jobs can be edited")
+            raise Refused(f"job {job.id} is {job.state}; only pending jobs can be edited")
         columns = self._columns(request, job)
         parents = self._parents(request, job)
         if not columns and parents is None:
             raise BadRequest("nothing to change; see: jobctl edit --help")
         self._readiness.leave(job)
         if columns:
-            self._store.edited(job.job, columns)
+            self._store.edited(job.id, columns)
         if parents is not None:
-            self._dependencies.forget(job.job)
-            self._dependencies.add([job.job], parents)
+            self._dependencies.forget(job.id)
+            self._dependencies.add([job.id], parents)
             unmet = sum(not parent.met for parent in parents)
-            self._store.edited(job.job, {"parents": len(parents), "unmet": unmet})
-        self._enter_again(job.job)
+            self._store.edited(job.id, {"parents": len(parents), "unmet": unmet})
+        self._enter_again(job.id)
         data = {
             name: _plain(value)
             for name, value in msgspec.structs.asdict(request).items()
             if name != "id" and value is not UNSET
         }
-        self._store.event(job.job, "edited", user, now_us(), msgspec.json.encode(data))
-        return Acted(done=[job.job])
+        self._store.event(job.id, EventName.EDITED, user, now_us(), msgspec.json.encode(data))
+        return Acted(done=[job.id])
 
     def _enter_again(self, job: int) -> None:
         """As another kind of job, perhaps, and perhaps with other things to wait for."""
@@ -110,7 +110,7 @@ class Editing:
         return {"due": due_of(at, delay, now_us()), "due_fixed": at is not None}
 
     def _policy(self, request: Edit, job: Look) -> dict[str, object]:
-        before = self._store.policy_of(job.job)
+        before = self._store.policy_of(job.id)
         changed = {
             name: value
             for name in ("time_limit", "retries", "retry_delay", "retry_on")
@@ -131,21 +131,19 @@ class Editing:
         options = (("--after-any", request.after_any, True), ("--after", request.after, False))
         # What stays first: for a job that is among both, what was asked for now counts.
         wanted = {
-            parent.job: parent.finished
-            for parent in self._dependencies.of(job.job)
-            if any(given is UNSET and parent.finished is finished for _, given, finished in options)
+            parent.id: parent.any_end
+            for parent in self._dependencies.of(job.id)
+            if any(given is UNSET and parent.any_end is any_end for _, given, any_end in options)
         }
-        for option, given, finished in options:
+        for option, given, any_end in options:
             if given is not UNSET:
-                wanted |= dict.fromkeys(self._jobs_in(option, given, job.job), finished)
-        way = self._dependencies.leads_to(job.job, list(wanted))
+                wanted |= dict.fromkeys(self._jobs_in(option, given, job.id), any_end)
+        way = self._dependencies.leads_to(job.id, list(wanted))
         if way is not None:
-            circle = " → ".join(map(str, [job.job, *reversed(way)]))
+            circle = " → ".join(map(str, [job.id, *reversed(way)]))
             option = "--after-any" if wanted[way[-1]] else "--after"
             raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
-        return [
-            parent for one, finished in wanted.items() for parent in self._parent(one, finished)
-        ]
+        return [parent for one, any_end in wanted.items() for parent in self._parent(one, any_end)]
 
     def _jobs_in(self, option: str, ranges: Ranges, child: int) -> list[int]:
         found: list[int] = []
@@ -161,14 +159,14 @@ class Editing:
             raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
         return found
 
-    def _parent(self, job: int, finished: bool) -> list[Parent]:  # noqa: FBT001 - as it is stored
+    def _parent(self, job: int, any_end: bool) -> list[Parent]:  # noqa: FBT001 - as it is stored
         """Raises: BadRequest (it has failed: nobody can wait for its completion)."""
         found = []
         for _, state in self._dependencies.states(job, job, 1):
-            met = state is State.COMPLETED or (finished and state.finished)
+            met = state is State.COMPLETED or (any_end and state.finished)
             if state.finished and not met:
                 raise BadRequest(f"--after: {dependency_failed(job)}; jobctl restart {job} first")
-            found.append(Parent(job, finished, met))
+            found.append(Parent(job, any_end, met))
         return found
 
 

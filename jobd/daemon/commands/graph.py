@@ -93,8 +93,8 @@ class Graphs:
             inside = dict.fromkeys(node.parents_any, True) | dict.fromkeys(node.parents, False)
             parents = self._admission.parents(graph.links[place])
             parents += [
-                Parent(graph.first + parent, finished, met=False, failed=False)
-                for parent, finished in inside.items()
+                Parent(graph.first + parent, any_end, met=False, failed=False)
+                for parent, any_end in inside.items()
             ]
             terms = self._admission.terms(node.options, user, environment, parents, now)
             spec = spec_of(node.command, node.options, cwd=node.cwd, umask=request.umask)

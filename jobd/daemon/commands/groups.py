@@ -13,6 +13,7 @@ from jobd.contract.models import (
     Workers,
     WorkersReply,
 )
+from jobd.contract.states import EventName
 from jobd.contract.wording import NAMED, listed
 from jobd.core.ledger import Share
 from jobd.daemon.commands.idempotency import Idempotency
@@ -80,7 +81,7 @@ class Shares:
         share = self._share(name)
         if share.paused != paused:
             self._put_group(name, msgspec.structs.replace(share, paused=paused))
-            verb = "paused" if paused else "resumed"
+            verb = EventName.PAUSED if paused else EventName.RESUMED
             self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
 
     def _share(self, name: str) -> Share:
@@ -94,7 +95,7 @@ class Shares:
         self._ledger.set_group(name, share)
 
     def _note_workers(self, user: str, data: dict[str, object]) -> None:
-        self._store.event(None, "workers", user, now_us(), msgspec.json.encode(data))
+        self._store.event(None, EventName.WORKERS, user, now_us(), msgspec.json.encode(data))
 
     def _list(self) -> GroupsReply:
         ledger = self._ledger

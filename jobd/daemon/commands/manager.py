@@ -14,20 +14,12 @@ from pathlib import Path
 import msgspec
 
 from jobd.contract.errors import NotFound, Refused, StoreFailed
-from jobd.contract.models import (
-    Acted,
-    Hold,
-    Progress,
-    Restart,
-    Rm,
-    Start,
-    State,
-    Stop,
-)
+from jobd.contract.models import Acted, Hold, Progress, Restart, Rm, Start, Stop
 from jobd.contract.paths import Paths
+from jobd.contract.states import EventName, Reason, State
 from jobd.contract.wording import NAMED, listed
 from jobd.core.progress.recognition import Reading, message_of
-from jobd.core.transitions import BY_USER, SHUTDOWN, Move, after
+from jobd.core.transitions import Move, after
 from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Run, Runs, note_progress
@@ -86,12 +78,12 @@ class Manager:
     def _start(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.PENDING and job.held:
             self._readiness.change(job, held=False)
-            self._store.event(job.job, "edited", user, now_us(), b'{"held":false}')
-            tally.done.append(job.job)
+            self._store.event(job.id, EventName.EDITED, user, now_us(), b'{"held":false}')
+            tally.done.append(job.id)
         elif job.state in (State.PENDING, State.RUNNING):
-            tally.notice(job.job, f"is already {job.state}")
+            tally.notice(job.id, f"is already {job.state}")
         elif job.state is not State.STOPPED:
-            tally.error(job.job, f"has {job.state}; to run it again: jobctl restart {job.job}")
+            tally.error(job.id, f"has {job.state}; to run it again: jobctl restart {job.id}")
         else:
             self._requeue(job, Move.RELEASE, user, tally)
 
@@ -100,27 +92,27 @@ class Manager:
 
     def _hold(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.RUNNING:
-            tally.error(job.job, f"is running; to halt it: jobctl pause {job.job}")
+            tally.error(job.id, f"is running; to halt it: jobctl pause {job.id}")
         elif job.state is not State.PENDING:
             tally.has_finished(job)
         elif job.held:
-            tally.notice(job.job, "is already held")
+            tally.notice(job.id, "is already held")
         else:
             self._readiness.change(job, held=True)
-            self._store.event(job.job, "held", user, now_us())
-            tally.done.append(job.job)
+            self._store.event(job.id, EventName.HELD, user, now_us())
+            tally.done.append(job.id)
 
     def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
         environment = request.environment
 
         def restart(job: Look, tally: Tally) -> None:
-            if job.parents and self._store.came_back(job.job, tally.since or 0):
+            if job.parents and self._store.came_back(job.id, tally.since or 0):
                 done = self._came_back(job, tally)
             else:
                 done = self._restart(job, tally, user, request.selector.states)
             if done and environment is not None:
                 new = self._store.use_environment(environment, 1)
-                self._store.renew_environment(job.job, job.environment, new)
+                self._store.renew_environment(job.id, job.environment, new)
 
         return self._bulk.act(
             request.selector, request_id, restart, parents_first=True, as_chosen=False
@@ -132,8 +124,8 @@ class Manager:
         Whether it still waits.
         """
         waits = job.state is State.PENDING
-        tally.done.append(job.job)
-        tally.attempts[job.job] = job.attempt + waits
+        tally.done.append(job.id)
+        tally.attempts[job.id] = job.attempt + waits
         return waits
 
     def _restart(self, job: Look, tally: Tally, user: str, states: Sequence[State]) -> bool:
@@ -141,11 +133,11 @@ class Manager:
         since.
         """
         if job.state is State.PENDING:
-            tally.notice(job.job, "is already pending")
+            tally.notice(job.id, "is already pending")
         elif job.state is State.RUNNING and states:
-            tally.notice(job.job, "is already running")
+            tally.notice(job.id, "is already running")
         elif job.state is State.RUNNING:
-            tally.error(job.job, f"is running; stop it first: jobctl stop {job.job}")
+            tally.error(job.id, f"is running; stop it first: jobctl stop {job.id}")
         elif states and job.state not in states:
             tally.has_moved(job)
         else:
@@ -154,37 +146,37 @@ class Manager:
 
     def _requeue(self, job: Look, move: Move, user: str, tally: Tally) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""
-        unmet, failing = self._dependencies.refresh(job.job) if job.parents else (0, None)
+        unmet, failing = self._dependencies.refresh(job.id) if job.parents else (0, None)
         if failing is not None:
             tally.error(
-                job.job, f"waits for job {failing}, which has failed; jobctl restart {failing}"
+                job.id, f"waits for job {failing}, which has failed; jobctl restart {failing}"
             )
             return False
         group = job.entry.group
         if group not in self._ledger.groups:
             tally.error(
-                job.job,
+                job.id,
                 f"is of group {group}, which was removed; jobctl groups add {group} --workers N",
             )
             return False
         state, now = after(job.state, move), now_us()
-        self._store.requeued(job.job, now, unmet=unmet, due=job.due_after(now))
+        self._store.requeued(job.id, now, unmet=unmet, due=job.due_after(now))
         data = b'{"attempt":%d}' % (job.attempt + 1)
-        self._store.event(job.job, "restarted", user, now, data)
+        self._store.event(job.id, EventName.RESTARTED, user, now, data)
         self._ledger.count(job.state, state)
-        fresh = self._store.look(job.job)
+        fresh = self._store.look(job.id)
         if fresh is not None:
             self._readiness.enter(fresh)
-        self._propagation.changed(job.job)
-        tally.done.append(job.job)
-        tally.attempts[job.job] = job.attempt + 1
+        self._propagation.changed(job.id)
+        tally.done.append(job.id)
+        tally.attempts[job.id] = job.attempt + 1
         return True
 
     # --- out of it ----------------------------------------------------------------------------
 
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
         grace = self._grace if request.grace is None else request.grace
-        order = StopOrder(BY_USER, request.signal, grace, boot_us())
+        order = StopOrder(Reason.BY_USER, request.signal, grace, boot_us())
         return self._bulk.act(
             request.selector,
             request_id,
@@ -203,22 +195,22 @@ class Manager:
                 self._runs.carry_out_stop(run)
 
     def _stop(self, job: Look, tally: Tally, order: StopOrder, *, removing: bool) -> None:
-        if removing and self._is_waited_for(job.job, tally):
+        if removing and self._is_waited_for(job.id, tally):
             return
         if job.state is State.RUNNING:
-            self._order_stop(self._runs[job.job], order)
-            tally.done.append(job.job)
+            self._order_stop(self._runs[job.id], order)
+            tally.done.append(job.id)
         elif job.state is State.PENDING:
             self._readiness.leave(job)
-            tally.withdrawn.append(job.job)
-            tally.done.append(job.job)
+            tally.withdrawn.append(job.id)
+            tally.done.append(job.id)
         else:
             tally.has_finished(job)
 
     def _stop_withdrawn(self, jobs: list[int], user: str) -> None:
         """Pending jobs that have left the queue, all of a slice at once."""
         if jobs:
-            self._store.stopped_together(jobs, BY_USER, user, now_us())
+            self._store.stopped_together(jobs, Reason.BY_USER, user, now_us())
             self._ledger.count(State.PENDING, after(State.PENDING, Move.STOP), len(jobs))
             for parent in self._dependencies.awaited(jobs):
                 self._propagation.changed(parent)
@@ -233,7 +225,7 @@ class Manager:
                 self._order_stop(run, msgspec.structs.replace(order, reason=before.reason))
 
     def _order_stop(self, run: Run, order: StopOrder) -> None:
-        self._store.stop_ordered(run.job, order)
+        self._store.stop_ordered(run.id, order)
         self._runs.order_stop(run, order)
 
     def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
@@ -244,17 +236,17 @@ class Manager:
 
     def _rm(self, job: Look, tally: Tally, user: str) -> None:
         if not job.state.finished:
-            tally.error(job.job, f"is {job.state}; stop it first, or use rm --force")
+            tally.error(job.id, f"is {job.state}; stop it first, or use rm --force")
             return
-        if self._is_waited_for(job.job, tally):
+        if self._is_waited_for(job.id, tally):
             return
         self.remove(job, user)
-        tally.done.append(job.job)
+        tally.done.append(job.id)
 
     def remove(self, job: Look, user: str, data: bytes | None = None) -> None:
         """In the writer's transaction; its output is deleted by `delete_outputs`, afterwards."""
-        self._store.removed(job.job, job.attempt, job.environment)
-        self._store.event(job.job, "removed", user, now_us(), data)
+        self._store.removed(job.id, job.attempt, job.environment)
+        self._store.event(job.id, EventName.REMOVED, user, now_us(), data)
         self._ledger.count(job.state, None)
 
     def _is_waited_for(self, job: int, tally: Tally) -> bool:
@@ -318,11 +310,11 @@ class Manager:
         """Start nothing more and take nothing more; the jobs that still run."""
         self._ledger.draining = True
         self._writer.nudge()
-        return sorted(run.job for run in self._runs.all())
+        return sorted(run.id for run in self._runs.all())
 
     def end_running(self) -> None:
         """For `stop --now`: every running job is told to end."""
-        order = StopOrder(SHUTDOWN, 15, self._grace, boot_us())
+        order = StopOrder(Reason.SHUTDOWN, 15, self._grace, boot_us())
         try:
             self._writer.call(lambda: self._order_all(order))
         except StoreFailed as error:

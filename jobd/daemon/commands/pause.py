@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import Acted, Pause, Resume, Selector, State
+from jobd.contract.models import Acted, Pause, Resume, Selector
+from jobd.contract.states import EventName, State
 from jobd.daemon.commands.bulk import Bulk, Tally
 from jobd.daemon.commands.groups import Shares
 from jobd.daemon.commands.idempotency import Idempotency
@@ -63,25 +64,25 @@ class Halting:
 
     def _pause(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.PENDING:
-            tally.error(job.job, f"is pending; to keep it from starting: jobctl hold {job.job}")
+            tally.error(job.id, f"is pending; to keep it from starting: jobctl hold {job.id}")
         elif job.state is not State.RUNNING:
             tally.has_finished(job)
         elif job.paused:
-            tally.notice(job.job, "is already paused")
+            tally.notice(job.id, "is already paused")
         else:
-            self._halt(job.job, tally, user, paused=True)
+            self._halt(job.id, tally, user, paused=True)
 
     def _resume(self, job: Look, tally: Tally, user: str) -> None:
         if job.state.finished:
             tally.has_finished(job)
         elif not job.paused:
-            tally.notice(job.job, "is not paused")
+            tally.notice(job.id, "is not paused")
         else:
-            self._halt(job.job, tally, user, paused=False)
+            self._halt(job.id, tally, user, paused=False)
 
     def _halt(self, job: int, tally: Tally, user: str, *, paused: bool) -> None:
         now = now_us()
         self._store.set_paused(job, paused=paused)
-        self._store.event(job, "paused" if paused else "resumed", user, now)
+        self._store.event(job, EventName.PAUSED if paused else EventName.RESUMED, user, now)
         self._runs.halt(self._runs[job], now / 1e6, paused=paused)
         tally.done.append(job)

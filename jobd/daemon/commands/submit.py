@@ -9,7 +9,8 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.errors import BadRequest, Refused
-from jobd.contract.models import MAX_ARRAY, Options, State, Submit, Submitted
+from jobd.contract.models import MAX_ARRAY, Options, Submit, Submitted
+from jobd.contract.states import State
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link, Ranges
 from jobd.daemon.jobs.specs import check_submit, entry_of, same_submit, spec_of

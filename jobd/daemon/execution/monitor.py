@@ -70,7 +70,7 @@ class Monitor:
 
     def file_of(self, run: Run) -> str:
         """The `JOBD_PROGRESS` of an attempt."""
-        return f"{self._progress}/{run.job}.{run.attempt}"
+        return f"{self._progress}/{run.id}.{run.attempt}"
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
@@ -81,7 +81,7 @@ class Monitor:
         return kept_size(self._output_of(run))
 
     def _output_of(self, run: Run) -> str:
-        return f"{self._output}/{output_name(run.job, run.attempt)}"
+        return f"{self._output}/{output_name(run.id, run.attempt)}"
 
     def _run(self) -> None:
         while self._something_runs.wait() and not self._closed.wait(_EVERY):
@@ -106,7 +106,7 @@ class Monitor:
                     continue
                 reading = self._look(run)
             except Exception:
-                log.exception("job %d: its progress cannot be read", run.job)
+                log.exception("job %d: its progress cannot be read", run.id)
                 continue
             overran = overran or sight.overran
             if reading is not None:
@@ -126,7 +126,7 @@ class Monitor:
             log.warning("%s: --max-output has no effect here: %s", self._output, error)
         except OSError as error:
             if run not in self._uncut:
-                log.warning("job %d: its output cannot be cut now: %s", run.job, error)
+                log.warning("job %d: its output cannot be cut now: %s", run.id, error)
             self._uncut.add(run)
 
     def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
@@ -153,7 +153,7 @@ class Monitor:
             return sight.look()
         except TooSlowError:
             text = run.started.spec.progress
-            log.warning("job %d: --progress %r takes too long and is given up", run.job, text)
+            log.warning("job %d: --progress %r takes too long and is given up", run.id, text)
             return Reading(None if run.reading is None else run.reading.percent, TOO_SLOW)
 
     def _sight_of(self, run: Run) -> _Sight:
@@ -236,5 +236,5 @@ def _rule_of(run: Run) -> Rule:
     try:
         return compile_rule(run.started.spec.progress)
     except ValueError as error:  # another version of Python took it
-        log.warning("job %d: --progress: %s", run.job, error)
+        log.warning("job %d: --progress: %s", run.id, error)
         return NONE

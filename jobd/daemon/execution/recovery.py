@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.transitions import Outcome
 from jobd.daemon.execution.runs import Run, note_unstarted
@@ -50,10 +50,10 @@ def recover(
     paused = {row.id for row in rows if row.paused}
     for run in runs:
         if run.process is None:
-            log.warning("job %d: the outcome of attempt %d is lost", run.job, run.attempt)
+            log.warning("job %d: the outcome of attempt %d is lost", run.id, run.attempt)
             scheduler.finish(run, Outcome(lost=True))
         else:
-            if run.job in paused:
+            if run.id in paused:
                 # The order may have come to the disk and not to the process.
                 run.halt(now_us() / 1e6, paused=True)
             scheduler.adopt(run)
@@ -69,7 +69,7 @@ def _put_back(books: Books, unstarted: list[Run]) -> None:
     now = now_us()
     for run in unstarted:
         if note_unstarted(books.store, run, now) is State.STOPPED:
-            books.dependencies.note_change(run.job)
+            books.dependencies.note_change(run.id)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:

@@ -7,14 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 import msgspec
 
-from jobd.contract.models import State
+from jobd.contract.states import EventName, Reason, State
 from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
-from jobd.core.transitions import BY_USER, SHUTDOWN
 from jobd.core.undo import Undo
 from jobd.daemon.execution.signaller import Signaller
 from jobd.engines.base import Process
@@ -34,7 +32,7 @@ class Run:
         gpus: tuple[int, ...] = (),
         process: Process | None = None,
     ) -> None:
-        self.job = started.job
+        self.id = started.id
         self.attempt = started.attempt
         self.started = started
         self.slot = slot
@@ -91,7 +89,7 @@ class Run:
     @property
     def stopped_by_user(self) -> bool:
         """Whether a user has been told that it will end."""
-        return self.order is not None and self.order.reason == BY_USER
+        return self.order is not None and self.order.reason == Reason.BY_USER
 
     @property
     def halted(self) -> bool:
@@ -152,16 +150,16 @@ class Runs:
         return list(self._runs.values())
 
     def enter(self, run: Run) -> None:
-        self._runs[run.job] = run
-        self._undo.add(lambda: self._runs.pop(run.job))
+        self._runs[run.id] = run
+        self._undo.add(lambda: self._runs.pop(run.id))
 
     def leave(self, run: Run) -> None:
-        del self._runs[run.job]
-        self._undo.add(lambda: self._runs.__setitem__(run.job, run))
+        del self._runs[run.id]
+        self._undo.add(lambda: self._runs.__setitem__(run.id, run))
 
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
-        self._runs.pop(run.job, None)
+        self._runs.pop(run.id, None)
 
     def order_stop(self, run: Run, order: StopOrder) -> None:
         """In the writer's transaction: it is to end. Carried out by `carry_out_stop`."""
@@ -205,29 +203,28 @@ def _is_still(run: Run, *, halted: bool) -> bool:
 
 def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
     """In the writer's transaction: the job shows it, and whoever watches hears it."""
-    store.progressed(run.job, reading.percent, reading.message)
+    store.progressed(run.id, reading.percent, reading.message)
     if reading.percent is not None and run.pace is None:
         run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
     elif reading.percent is not None and run.pace is not None:
         run.pace = reported(run.pace, reading.percent, now / 1e6)
     left = seconds_left(run.pace, now / 1e6)
     data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
-    store.event(run.job, "progress", user, now, msgspec.json.encode(data))
-
-
-NOT_STARTED: Final = "it could not be started yet"
+    store.event(run.id, EventName.PROGRESS, user, now, msgspec.json.encode(data))
 
 
 def note_unstarted(store: Store, run: Run, now: int) -> State:
     """In the writer's transaction: its process never came to be. It waits again, or is stopped."""
-    store.never_started(run.job, run.attempt)
+    store.never_started(run.id, run.attempt)
     order = run.order
-    if order is None or (order.reason == SHUTDOWN and run.started.spec.requeue):
+    if order is None or (order.reason == Reason.SHUTDOWN and run.started.spec.requeue):
         # Whoever follows the history has read that it had started.
-        store.event(run.job, "retrying", "", now, msgspec.json.encode({"reason": NOT_STARTED}))
+        store.event(
+            run.id, EventName.RETRYING, "", now, msgspec.json.encode({"reason": Reason.NOT_STARTED})
+        )
         return State.PENDING
-    store.stopped_pending(run.job, order.reason, now)
-    store.event(run.job, "stopped", "", now, msgspec.json.encode({"reason": order.reason}))
+    store.stopped_pending(run.id, order.reason, now)
+    store.event(run.id, EventName.STOPPED, "", now, msgspec.json.encode({"reason": order.reason}))
     return State.STOPPED
 
 

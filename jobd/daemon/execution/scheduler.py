@@ -26,19 +26,13 @@ from msgspec import Struct
 
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
-from jobd.contract.models import MAX_WORKERS, State
+from jobd.contract.models import MAX_WORKERS
 from jobd.contract.paths import Paths
+from jobd.contract.states import EventName, Reason, State
 from jobd.core.ledger import Holding
 from jobd.core.progress.recognition import Reading
 from jobd.core.retry import delay, may_retry
-from jobd.core.transitions import (
-    RETRY_BACKOFF,
-    TIME_LIMIT,
-    Outcome,
-    Verdict,
-    verdict,
-    waiting_reason,
-)
+from jobd.core.transitions import Outcome, Verdict, verdict, waiting_reason
 from jobd.daemon.execution.breaker import Breaker
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run, Runs, deadline, note_progress, note_unstarted
@@ -130,10 +124,10 @@ class Scheduler:
             self._ledger.release(job)
             self._ledger.count(State.PENDING, State.FAILED)
             data = msgspec.json.encode({"reason": DAMAGED})
-            self._store.event(job, "failed", "", now, data)
+            self._store.event(job, EventName.FAILED, "", now, data)
             self._books.propagation.changed(job)
             return None
-        self._store.event(job, "started", "", now, b'{"attempt":%d}' % started.attempt)
+        self._store.event(job, EventName.STARTED, "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
         run = Run(started, holding.slot, holding.gpus)
         self.runs.enter(run)
@@ -187,7 +181,7 @@ class Scheduler:
             if run.process is None and next(turn, None) is not None:
                 self._put_back(run, NoResources(f"no thread for it: {error}"))
                 return
-            log.warning("job %d waits for a thread: %s", run.job, error)
+            log.warning("job %d waits for a thread: %s", run.id, error)
             self._timer.after(_RETRY_S, self._ask_for_thread)
 
     def _ask_for_thread(self) -> None:
@@ -207,7 +201,7 @@ class Scheduler:
             self._put_back(run, error)
             return
         except Exception:
-            log.exception("job %d: attempt %d broke down", run.job, run.attempt)
+            log.exception("job %d: attempt %d broke down", run.id, run.attempt)
             outcome = Outcome(error="internal error, see jobd log")
         self.finish(run, outcome)
 
@@ -226,7 +220,7 @@ class Scheduler:
             try:
                 return self._see_through(run)
             except Exception:
-                log.exception("job %d: cannot look after attempt %d just now", run.job, run.attempt)
+                log.exception("job %d: cannot look after attempt %d just now", run.id, run.attempt)
                 time.sleep(_RETRY_S)
 
     def _see_through(self, run: Run) -> Outcome:
@@ -257,7 +251,7 @@ class Scheduler:
         return self._timer.after(max(0.0, seconds - spent), lambda: self._time_is_up(run))
 
     def _time_is_up(self, run: Run) -> None:
-        order = StopOrder(TIME_LIMIT, signal.SIGTERM, self._grace, boot_us())
+        order = StopOrder(Reason.TIME_LIMIT, signal.SIGTERM, self._grace, boot_us())
         self._writer.post(
             lambda: self._order_end(run, order),
             lambda _: self.runs.carry_out_stop(run),
@@ -265,8 +259,8 @@ class Scheduler:
         )
 
     def _order_end(self, run: Run, order: StopOrder) -> None:
-        if self.runs.get(run.job) is run and run.order is None:
-            self._store.stop_ordered(run.job, order)
+        if self.runs.get(run.id) is run and run.order is None:
+            self._store.stop_ordered(run.id, order)
             self.runs.order_stop(run, order)
 
     # --- what a job is started with -----------------------------------------------------------
@@ -277,7 +271,7 @@ class Scheduler:
         shell = spec.interpreter or self._shell
         argv = [shell, b"-c", spec.argv[0]] if spec.shell else spec.argv
         return Launch(
-            job=run.job,
+            job=run.id,
             attempt=run.attempt,
             slot=run.slot,
             token=started.token,
@@ -285,14 +279,14 @@ class Scheduler:
             cwd=spec.cwd,
             umask=spec.umask,
             environment=self._job_environment(run),
-            output=self._paths.output_of(run.job, run.attempt),
+            output=self._paths.output_of(run.id, run.attempt),
             nice=spec.nice,
             stdin=spec.stdin,
             script=Script(self._script_of(run), spec.script) if spec.packed_script else None,
         )
 
     def _script_of(self, run: Run) -> Path:
-        return self._paths.script_of(run.job, run.started.spec.argv[0])
+        return self._paths.script_of(run.id, run.started.spec.argv[0])
 
     def delete_scripts(self) -> None:
         """What no running job needs: a daemon was killed between an end and its tidying up."""
@@ -305,7 +299,7 @@ class Scheduler:
         environment = self._environment(run.started.environment).copy()
         environment.setdefault(b"PYTHONUNBUFFERED", b"1")
         environment[b"PWD"] = run.started.spec.cwd
-        environment[b"JOBD_JOB_ID"] = b"%d" % run.job
+        environment[b"JOBD_JOB_ID"] = b"%d" % run.id
         environment[b"JOBD_ATTEMPT"] = b"%d" % run.attempt
         environment[b"JOBD_GROUP"] = run.started.entry.group.encode()
         environment[b"JOBD_SLOT"] = b"%d" % run.slot
@@ -343,9 +337,7 @@ class Scheduler:
     def _unrecorded(self, run: Run, outcome: Outcome, error: JobdError) -> None:
         if isinstance(error, StoreGone) and self._ledger.draining:
             # There is nowhere to record it, and whoever shuts down need not wait for that.
-            log.critical(
-                "job %d ended, and it cannot be recorded (%s): %s", run.job, outcome, error
-            )
+            log.critical("job %d ended, and it cannot be recorded (%s): %s", run.id, outcome, error)
             self.runs.forget(run)
             self._let_go(run)
             if not self.runs:
@@ -367,40 +359,40 @@ class Scheduler:
         if reading is not None:
             note_progress(self._store, run, reading, "", now)
         if run.output_bytes:
-            self._store.output_grew(run.job, run.output_bytes)
-        self._store.ended(run.job, run.attempt, run.pid, outcome, what, now)
-        self._store.event(run.job, *_event(what, outcome, now))
+            self._store.output_grew(run.id, run.output_bytes)
+        self._store.ended(run.id, run.attempt, run.pid, outcome, what, now)
+        self._store.event(run.id, *_event(what, outcome, now))
         self._leave(run)
         self._ledger.count(State.RUNNING, what.state)
         if what.state is State.PENDING:
             self._again(run, what, now)
         else:
-            self._books.propagation.changed(run.job)
+            self._books.propagation.changed(run.id)
         return what.state
 
     def _again(self, run: Run, what: Verdict, now: int) -> None:
         """Back into the queue: at once where it was interrupted, later where it failed."""
         failures, due, reason = run.started.failures, None, what.reason
-        if what.reason == RETRY_BACKOFF:
+        if what.reason == Reason.RETRY_BACKOFF:
             failures += 1
             wait = delay(run.started.policy.retry_delay, failures, random.random())  # noqa: S311
             due = now + int(wait * 1e6) if wait else None
             reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
-        self._store.again(run.job, reason, now, due, failures)
+        self._store.again(run.id, reason, now, due, failures)
         if due is None:
             self._ledger.admit(run.started.entry)
         else:
             self._delays.note(due)
 
     def _leave(self, run: Run) -> None:
-        self._ledger.release(run.job)
+        self._ledger.release(run.id)
         self.runs.leave(run)
 
     def _recorded(self, run: Run, state: State) -> None:
         failpoint("before-reap")
         self._let_go(run)
         if state.finished:
-            self._notifier.finished(run.job)
+            self._notifier.finished(run.id)
 
     def _let_go(self, run: Run) -> None:
         if run.process is not None:
@@ -414,11 +406,11 @@ class Scheduler:
 
     def _put_back(self, run: Run, error: Exception) -> None:
         """The machine has no room for another process just now: nothing has started."""
-        log.warning("job %d waits: %s", run.job, error)
+        log.warning("job %d waits: %s", run.id, error)
         self.breaker.refused(str(error))
         self._writer.post(
             lambda: self._unstart(run),
-            lambda state: self._notifier.finished(run.job) if state.finished else None,
+            lambda state: self._notifier.finished(run.id) if state.finished else None,
             failed=lambda _: self._timer.after(_RETRY_S, lambda: self._put_back(run, error)),
         )
 
@@ -429,7 +421,7 @@ class Scheduler:
         if state is State.PENDING:
             self._ledger.admit(run.started.entry)
         else:
-            self._books.propagation.changed(run.job)
+            self._books.propagation.changed(run.id)
         return state
 
     # --- progress -----------------------------------------------------------------------------
@@ -438,7 +430,7 @@ class Scheduler:
         self._writer.post(lambda: self._note_progress(run, reading))
 
     def _note_progress(self, run: Run, reading: Reading) -> None:
-        if self.runs.get(run.job) is run:
+        if self.runs.get(run.id) is run:
             note_progress(self._store, run, reading, "", now_us())
 
     def close(self) -> None:
@@ -452,9 +444,9 @@ class _End(Struct, frozen=True, omit_defaults=True):
     signal: str | None = None
 
 
-def _event(what: Verdict, outcome: Outcome, now: int) -> tuple[str, str, int, bytes | None]:
+def _event(what: Verdict, outcome: Outcome, now: int) -> tuple[EventName, str, int, bytes | None]:
     """The event of an end: its name, nobody's user, its time, its data."""
-    name = "retrying" if what.state is State.PENDING else what.state.value
+    name = EventName.RETRYING if what.state is State.PENDING else EventName(what.state.value)
     end = _End(what.why, outcome.exit_code, outcome.signal)
     data = None if what.state is State.COMPLETED else msgspec.json.encode(end)
     return name, "", now, data

@@ -13,10 +13,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
-from jobd.contract.models import MAX_PARENTS, Options, State, Submitted
+from jobd.contract.models import MAX_PARENTS, Options, Submitted
+from jobd.contract.states import State, dependency_failed
 from jobd.core.ledger import Share
 from jobd.core.ready_queue import Entry
-from jobd.core.transitions import dependency_failed
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
 from jobd.daemon.jobs.state import Books
 from jobd.store.records import Parent, Terms
@@ -91,10 +91,10 @@ class Admission:
     def parents(self, links: Sequence[Link]) -> list[Parent]:
         """As they are now; one that was removed meanwhile is not waited for."""
         found = []
-        for job, finished in links:
+        for job, any_end in links:
             for _, state in self._dependencies.states(job, job, 1):
-                met = state is State.COMPLETED or (finished and state.finished)
-                found.append(Parent(job, finished, met, failed=state.finished and not met))
+                met = state is State.COMPLETED or (any_end and state.finished)
+                found.append(Parent(job, any_end, met, failed=state.finished and not met))
         return found
 
     def terms(
@@ -103,7 +103,7 @@ class Admission:
         terms = terms_of(options, user, environment, now)
         if not parents:
             return terms
-        failed = next((parent.job for parent in parents if parent.failed), None)
+        failed = next((parent.id for parent in parents if parent.failed), None)
         return replace(
             terms,
             parents=len(parents),

@@ -15,9 +15,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.models import State
+from jobd.contract.states import EventName, State, dependency_failed
 from jobd.core.ledger import Ledger
-from jobd.core.transitions import Move, after, dependency_failed
+from jobd.core.transitions import Move, after
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
@@ -78,10 +78,10 @@ class Propagation:
 
     def _tell(self, parent: int, behind: int, state: State | None, limit: int) -> int:
         children = self._dependencies.children(parent, behind, limit)
-        for child, finished in children:
+        for child, any_end in children:
             job = self._store.look(child, staged=True)
             if job is not None:
-                self._tell_one(job, parent, state, any_end=finished)
+                self._tell_one(job, parent, state, any_end=any_end)
         whole = len(children) < limit
         self._dependencies.told(parent, None if whole else children[-1][0])
         return len(children) + 1
@@ -92,7 +92,7 @@ class Propagation:
             return
         because_of_it = job.state is State.FAILED and job.reason == dependency_failed(parent)
         if state is State.COMPLETED or (any_end and state.finished):
-            self._dependencies.meet(job.job, parent)
+            self._dependencies.meet(job.id, parent)
             if job.state is State.PENDING:
                 self._readiness.change(job, unmet=job.unmet - 1)
             elif because_of_it:
@@ -106,18 +106,18 @@ class Propagation:
     def _fail(self, job: Look, reason: str) -> None:
         now = now_us()
         self._readiness.leave(job)
-        self._store.failed_pending(job.job, reason, now)
-        self._store.failed_event(job.job, reason, now)
-        if not self._store.is_staged(job.job):
+        self._store.failed_pending(job.id, reason, now)
+        self._store.failed_event(job.id, reason, now)
+        if not self._store.is_staged(job.id):
             self._ledger.count(job.state, after(job.state, Move.FAIL))
-        self._ended.append(job.job)
-        self.changed(job.job)
+        self._ended.append(job.id)
+        self.changed(job.id)
 
     def _revive(self, job: Look) -> None:
         """Unless another of those that it waits for has failed, too, or its group is gone."""
-        unmet, failing = self._dependencies.refresh(job.job)
+        unmet, failing = self._dependencies.refresh(job.id)
         if failing is not None:
-            self._store.fails_for(job.job, dependency_failed(failing))
+            self._store.fails_for(job.id, dependency_failed(failing))
             return
         if job.entry.group not in self._ledger.groups:
             # It stays as it is; `restart` of it says what to do.
@@ -125,11 +125,13 @@ class Propagation:
         now = now_us()
         state = after(job.state, Move.RESTART)
         # Nobody has let it go: one that was held stays so.
-        self._store.requeued(job.job, now, unmet=unmet, held=job.held, due=job.due_after(now))
-        self._store.event(job.job, "restarted", "", now, b'{"attempt":%d}' % (job.attempt + 1))
-        if not self._store.is_staged(job.job):
+        self._store.requeued(job.id, now, unmet=unmet, held=job.held, due=job.due_after(now))
+        self._store.event(
+            job.id, EventName.RESTARTED, "", now, b'{"attempt":%d}' % (job.attempt + 1)
+        )
+        if not self._store.is_staged(job.id):
             self._ledger.count(job.state, state)
-        fresh = self._store.look(job.job)
+        fresh = self._store.look(job.id)
         if fresh is not None:
             self._readiness.enter(fresh)
-        self.changed(job.job)
+        self.changed(job.id)

@@ -7,8 +7,9 @@ transaction of the writer.
 
 from __future__ import annotations
 
+from jobd.contract.states import Reason
 from jobd.core.ledger import Ledger
-from jobd.core.transitions import QUEUED, waiting_reason
+from jobd.core.transitions import waiting_reason
 from jobd.daemon.jobs.delays import Delays
 from jobd.store.store import Look, Store
 
@@ -33,13 +34,13 @@ class Readiness:
         unmet = before.unmet if unmet is None else unmet
         when = before.due if due is None else due or None
         reason = waiting_reason(held=held, unmet=unmet, due=when, failures=before.failures)
-        self._store.waits(before.job, held=held, unmet=unmet, due=when, reason=reason)
+        self._store.waits(before.id, held=held, unmet=unmet, due=when, reason=reason)
         if before.reason is not None and (reason, when) != (before.reason, before.due):
             # Without an event of its own; one that was edited has one.
             self._ledger.moved()
-        if before.reason == QUEUED != reason:
+        if before.reason == Reason.QUEUED != reason:
             self._ledger.withdraw(before.entry)
-        elif before.reason != QUEUED == reason and not self._store.is_staged(before.job):
+        elif before.reason != Reason.QUEUED == reason and not self._store.is_staged(before.id):
             self._ledger.admit(before.entry)
         if when is not None and when != before.due:
             self._delays.note(when)
@@ -47,12 +48,12 @@ class Readiness:
 
     def leave(self, job: Look) -> None:
         """It is pending no longer, or becomes another kind of job."""
-        if job.reason == QUEUED:
+        if job.reason == Reason.QUEUED:
             self._ledger.withdraw(job.entry)
 
     def enter(self, job: Look) -> None:
         """It is pending now; its row says what for."""
-        if job.reason == QUEUED:
+        if job.reason == Reason.QUEUED:
             self._ledger.admit(job.entry)
         if job.due is not None:
             self._delays.note(job.due)

@@ -8,8 +8,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobd.contract.models import MAX_ID, Selector, State
+from jobd.contract.models import MAX_ID, Selector
 from jobd.contract.ranges import merge_ranges
+from jobd.contract.states import State
 from jobd.store.reader import Reader
 from jobd.store.records import Filter
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import MAX_ID, List, State
+from jobd.contract.models import MAX_ID, List
+from jobd.contract.states import State
 from jobd.store.pages import SECTIONS, Key
 
 

@@ -9,8 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract import durations
-from jobd.contract.models import State
-from jobd.core import transitions
+from jobd.contract.states import Reason, State
 
 COUNTED: Final = 1000
 """Jobs before it that are counted; more are "more than"."""
@@ -111,7 +110,7 @@ def _parent(parent: Awaited) -> str:
         words.append("paused")
     if parent.state is State.RUNNING and parent.progress is not None:
         words.append(f"{round(parent.progress, 1):g}%")
-    elif parent.reason and parent.reason != transitions.QUEUED:
+    elif parent.reason and parent.reason != Reason.QUEUED:
         words.append(parent.reason)
     return f"{parent.id} ({', '.join(words)})"
 
@@ -136,7 +135,7 @@ def _room(facts: Facts) -> str:
     if facts.slots > facts.share or not facts.share:
         have = f"group {group} has {facts.share} worker{_s(facts.share)}"
         return f"{needs}{have}; raise it: jobctl workers N --group {group}"
-    if facts.reason == transitions.GROUP_FULL:
+    if facts.reason == Reason.GROUP_FULL:
         return f"{needs}{facts.busy_in_group} of {facts.share} workers of group {group} busy"
     return f"{needs}{facts.busy} of {facts.workers} workers busy"
 
@@ -168,12 +167,12 @@ def _clock(facts: Facts) -> str:
 
 
 _WORDS: Final[dict[str, Callable[[Facts], str]]] = {
-    transitions.HELD: _held,
-    transitions.DEPENDENCY: _awaits,
-    transitions.DELAYED: _delayed,
-    transitions.RETRY_BACKOFF: _retry,
-    transitions.DRAINING: _draining,
-    transitions.GROUP_PAUSED: _group_paused,
-    transitions.RESOURCES: _resources,
+    Reason.HELD: _held,
+    Reason.DEPENDENCY: _awaits,
+    Reason.DELAYED: _delayed,
+    Reason.RETRY_BACKOFF: _retry,
+    Reason.DRAINING: _draining,
+    Reason.GROUP_PAUSED: _group_paused,
+    Reason.RESOURCES: _resources,
 }
 """For all other reasons it is a matter of its turn."""

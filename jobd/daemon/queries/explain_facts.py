@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobd.contract.models import State
+from jobd.contract.states import Reason, State
 from jobd.core.ledger import Ledger
-from jobd.core.transitions import DRAINING, GROUP_FULL, HELD, QUEUED
 from jobd.daemon.queries.explain import NAMED, Awaited, Facts, why
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
@@ -26,9 +25,11 @@ class Inquiry:
         """Why a job is as it is; one that waits for its turn alone: what keeps it from it."""
         if row.state is not State.PENDING:
             return row.reason
-        if row.reason == QUEUED:
+        if row.reason == Reason.QUEUED:
             return self._ledger.reason(row.entry)
-        return DRAINING if self._ledger.draining and row.reason != HELD else row.reason
+        return (
+            Reason.DRAINING if self._ledger.draining and row.reason != Reason.HELD else row.reason
+        )
 
     def why(self, row: JobRow, now: float) -> str:
         """In words. `now`: seconds since the epoch."""
@@ -37,9 +38,11 @@ class Inquiry:
     def facts(self, row: JobRow, now: float) -> Facts:
         """Numbers that would need a scan of the whole queue are capped."""
         ledger, entry = self._ledger, row.entry
-        reason = self.reason(row) or QUEUED
+        reason = self.reason(row) or Reason.QUEUED
         awaited, more = self._awaited(row)
-        ahead, uncounted = self._ahead(row, reason) if row.reason == QUEUED else (None, False)
+        ahead, uncounted = (
+            self._ahead(row, reason) if row.reason == Reason.QUEUED else (None, False)
+        )
         return Facts(
             job=row.id,
             reason=reason,
@@ -64,7 +67,7 @@ class Inquiry:
 
     def _awaited(self, row: JobRow) -> tuple[list[Awaited], int]:
         """The first few that it still waits for, and how many there are besides."""
-        unmet = [one.job for one in self._reader.parents([row]).get(row.id, ()) if not one.met]
+        unmet = [one.id for one in self._reader.parents([row]).get(row.id, ()) if not one.met]
         awaited = [
             Awaited(
                 id=one.id,
@@ -79,5 +82,5 @@ class Inquiry:
 
     def _ahead(self, row: JobRow, reason: str) -> tuple[int, bool]:
         """Those that wait for their turn as it does, of its group where that is what is full."""
-        group = row.group if reason == GROUP_FULL else None
+        group = row.group if reason == Reason.GROUP_FULL else None
         return self._reader.ahead_of(row.entry, group, _LOOKED_AT)

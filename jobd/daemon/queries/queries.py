@@ -13,9 +13,7 @@ from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import (
-    FINISHED,
     MAX_ID,
-    UNFINISHED,
     EventPage,
     Events,
     Job,
@@ -26,12 +24,12 @@ from jobd.contract.models import (
     Selector,
     Show,
     Shown,
-    State,
     Wait,
     Waited,
 )
 from jobd.contract.paths import Paths
 from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
+from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import last_line

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from jobd.contract.models import Attempt, Event, Job, Recipe, State
+from jobd.contract.models import Attempt, Event, Job, Recipe
 from jobd.contract.paths import Paths
+from jobd.contract.states import State
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
 
@@ -95,9 +96,9 @@ class Views:
             run_s=_seconds(max(0, end - started)) if started else None,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            after=[parent.job for parent in parents if not parent.finished],
-            after_any=[parent.job for parent in parents if parent.finished],
-            waits_for=[parent.job for parent in parents if not parent.met]
+            after=[parent.id for parent in parents if not parent.any_end],
+            after_any=[parent.id for parent in parents if parent.any_end],
+            waits_for=[parent.id for parent in parents if not parent.met]
             if row.state is State.PENDING
             else [],
             not_before=_moment(row.due) if row.state is State.PENDING else None,

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from jobd.core.transitions import Outcome, could_not_start, signal_name, without_paths
+from jobd.contract.states import could_not_start
+from jobd.core.transitions import Outcome, signal_name, without_paths
 from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process, Script
 from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Census, Survey, token_of

@@ -35,7 +35,7 @@ class Watching:
         return list(self.runs.values())
 
     def report(self, run, reading):
-        self.reported.append((run.job, reading.percent))
+        self.reported.append((run.id, reading.percent))
 
     def read_tail(self, path, size=files.WINDOW):
         self.reads.append(os.path.basename(path))
@@ -44,7 +44,7 @@ class Watching:
 
     def run(self, job, rule="auto"):
         spec = SimpleNamespace(progress=rule, max_output=None)
-        self.runs[job] = Run(SimpleNamespace(job=job, attempt=1, spec=spec), 1)
+        self.runs[job] = Run(SimpleNamespace(id=job, attempt=1, spec=spec), 1)
         return self.runs[job]
 
     def prints(self, job, text, at=PAST):

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobd.contract.states import Reason
 from jobd.core.eta import begun
 from jobd.core.ready_queue import Entry
-from jobd.core.transitions import BY_USER
 from jobd.core.undo import Undo
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.store.records import Policy, Spec, StopOrder
@@ -34,7 +34,7 @@ def runs(undo):
 
 def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
     run.begun(object())
-    first = StopOrder(BY_USER, 15, 1.0, 0)
+    first = StopOrder(Reason.BY_USER, 15, 1.0, 0)
     runs.order_stop(run, first)
     assert run.take_order() is None
     undo.play()
@@ -44,14 +44,14 @@ def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
     assert run.take_order() is first
     assert run.take_order() is None
     # A second one that is not saved leaves the first.
-    runs.order_stop(run, StopOrder(BY_USER, 9, 0.0, 0))
+    runs.order_stop(run, StopOrder(Reason.BY_USER, 9, 0.0, 0))
     undo.play()
     undo.clear()
     assert (run.order, run.take_order(), run.over()) == (first, None, first)
 
 
 def test_an_order_that_is_not_saved_cancels_nothing(run, runs, undo):
-    runs.order_stop(run, StopOrder(BY_USER, 15, 1.0, 0))
+    runs.order_stop(run, StopOrder(Reason.BY_USER, 15, 1.0, 0))
     assert not run.cancelled()
     undo.clear()
     assert run.cancelled()

@@ -3,7 +3,8 @@
 import pytest
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import List, State
+from jobd.contract.models import List
+from jobd.contract.states import State
 from jobd.daemon.queries.cursor import Place
 
 

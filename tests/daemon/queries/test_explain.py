@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from jobd.contract.models import State
+from jobd.contract.states import State
 from jobd.daemon.queries.explain import Awaited, Facts, why
 
 NOON = datetime(2026, 11, 24, 12).astimezone().timestamp()

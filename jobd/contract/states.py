@@ -1,0 +1,105 @@
+"""The words that the daemon, the database and its clients share: states, reasons, event names.
+
+Each stands here once and is public: it is in JSON, in the database and in what scripts compare.
+None of them ever changes; new ones may come. What leads from one state to another is no word but a
+rule, and stands in `jobd.core.transitions`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from jobd.contract.wording import printable
+
+
+class State(StrEnum):
+    """The five states of a job; the value is the one in JSON."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def finished(self) -> bool:
+        """Whether a job in this state has ended."""
+        return self in FINISHED
+
+
+UNFINISHED: Final = (State.PENDING, State.RUNNING)
+FINISHED: Final = (State.COMPLETED, State.FAILED, State.STOPPED)
+
+
+class Reason(StrEnum):
+    """The finer truth beside a state or an event; those that name a value are made below."""
+
+    # Why a pending job does not run yet.
+    QUEUED = "queued"
+    """It waits for nothing but its turn."""
+    HELD = "held"
+    DEPENDENCY = "dependency"
+    DELAYED = "delayed"
+    RETRY_BACKOFF = "retry backoff"
+    GROUP_FULL = "group full"
+    GROUP_PAUSED = "group paused"
+    RESOURCES = "resources"
+    DRAINING = "draining"
+    # Why a job ended so.
+    BY_USER = "by user"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+    TIME_LIMIT = "time limit"
+    # Why something happened to it; these are seen in events alone.
+    NOT_STARTED = "it could not be started yet"
+    RETENTION = "retention"
+
+
+def dependency_failed(parent: int) -> str:
+    """`parent`: the id of the job that has not ended as it was waited for."""
+    return f"dependency failed: {parent}"
+
+
+def exit_code_reason(code: int) -> str:
+    return f"exit code {code}"
+
+
+def signal_reason(name: str) -> str:
+    """`name` without SIG, as `signal_name` gives it."""
+    return f"signal {name}"
+
+
+_COULD_NOT_START: Final = "could not start"
+
+
+def could_not_start(why: str) -> str:
+    """`why` names a program or a directory: it is made `printable`."""
+    return f"{_COULD_NOT_START}: {printable(why)}"
+
+
+def is_failed_start(reason: str) -> bool:
+    """Whether the job could not be started: the reason is one that `could_not_start` has made."""
+    return reason.startswith(_COULD_NOT_START)
+
+
+class EventName(StrEnum):
+    """What can happen, as the history tells it."""
+
+    SUBMITTED = "submitted"
+    STARTED = "started"
+    PROGRESS = "progress"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    COMPLETED = State.COMPLETED.value
+    FAILED = State.FAILED.value
+    STOPPED = State.STOPPED.value
+    RETRYING = "retrying"
+    RESTARTED = "restarted"
+    EDITED = "edited"
+    HELD = Reason.HELD.value
+    REMOVED = "removed"
+    WORKERS = "workers"
+    """The workers of the daemon or of a group have changed."""
+    DAEMON_STARTED = "daemon started"
+    DAEMON_STOPPED = "daemon stopped"
