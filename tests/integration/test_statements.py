@@ -1,0 +1,168 @@
+"""What a job costs the database: the statements of each of its moves are counted.
+
+The numbers are ceilings. Whoever needs more statements for a move makes every job dearer.
+"""
+
+from contextlib import contextmanager
+
+import pytest
+
+from jobd.engines.base import NoResources
+from tests.helpers import wait_until
+from tests.integration.inside import ids
+from tests.integration.test_scheduling import after, settled, states, submit
+
+SUBMIT = 6
+START = 3
+END = 4
+START_THAT_IS_REFUSED = 6
+"""And the job is put back."""
+STOP_PENDING = 8
+STOP_MANY = 8
+"""However many they are."""
+STOP_RUNNING = 5
+RESTART = 8
+RESTART_MANY = 44
+"""Ten of them."""
+RM = 13
+RM_MANY = 94
+"""Ten of them, each with an attempt."""
+FAIL_A_DEPENDANT = 11
+"""Beside what its parent costs; so below."""
+REVIVE_A_DEPENDANT = 16
+REVEAL_AN_ARRAY = 9
+
+
+@pytest.fixture
+def statements(quiet):
+    """A context that gives the statements which the writer runs meanwhile."""
+    quiet.client.stop(ids(submit(quiet, "true")))  # what is done once is done
+
+    @contextmanager
+    def counted():
+        settled(quiet)
+        found = []
+        connection = quiet.daemon.writer._db
+        connection.set_trace_callback(found.append)
+        try:
+            yield found
+            settled(quiet)
+        finally:
+            connection.set_trace_callback(None)
+        found[:] = [text for text in found if text not in {"BEGIN IMMEDIATE", "COMMIT"}]
+
+    return counted
+
+
+def listed(found):
+    return "\n".join([str(len(found)), *found])
+
+
+def let_start(inside, workers=1):
+    """Slots are free from now on; this alone writes nothing."""
+    inside.daemon.writer.call(lambda: inside.daemon.ledger.set_workers(workers))
+
+
+def runs(inside, job):
+    wait_until(lambda: inside.job(job).pid is not None)
+
+
+def test_one_submit(quiet, statements):
+    with statements() as found:
+        submit(quiet, "true")
+    assert len(found) <= SUBMIT, listed(found)
+
+
+def test_one_start_and_one_end(quiet, statements, tmp_path):
+    job = submit(quiet, f"until test -e {tmp_path}/go; do sleep 0.05; done")
+    with statements() as found:
+        let_start(quiet)
+        runs(quiet, job)
+    assert len(found) <= START, listed(found)
+    with statements() as found:
+        (tmp_path / "go").touch()
+        quiet.wait(job)
+    assert len(found) <= END, listed(found)
+
+
+def test_a_start_that_the_machine_refuses(quiet, statements, monkeypatch):
+    engine = quiet.daemon.engine
+    original, refused = engine.start, []
+
+    def refuse(launch):
+        if refused:
+            return original(launch)
+        refused.append(launch)
+        quiet.daemon.writer.call(lambda: quiet.daemon.ledger.set_workers(0))
+        raise NoResources("no process left")
+
+    monkeypatch.setattr(engine, "start", refuse)
+    job = submit(quiet, "true")
+    with statements() as found:
+        let_start(quiet)
+        wait_until(lambda: refused and states(quiet, job) == [("pending", "queued")])
+    assert len(found) <= START_THAT_IS_REFUSED, listed(found)
+
+
+def test_a_stop_of_pending_jobs(quiet, statements):
+    job = submit(quiet, "true")
+    with statements() as found:
+        quiet.client.stop(ids(job))
+    assert len(found) <= STOP_PENDING, listed(found)
+    first = submit(quiet, *["true"] * 10)
+    with statements() as found:
+        quiet.client.stop(ids(*range(first, first + 10)))
+    assert len(found) <= STOP_MANY, listed(found)
+
+
+def test_a_stop_of_a_running_job(quiet, statements):
+    job = submit(quiet, "trap '' TERM; while :; do sleep 100; done")
+    let_start(quiet)
+    runs(quiet, job)
+    with statements() as found:
+        quiet.client.stop(ids(job), grace=60)
+    assert len(found) <= STOP_RUNNING, listed(found)
+    quiet.client.stop(ids(job), grace=0)
+    quiet.wait(job)
+
+
+def test_a_restart(quiet, statements):
+    first = submit(quiet, *["true"] * 11)
+    quiet.client.stop(ids(*range(first, first + 11)))
+    with statements() as found:
+        quiet.client.restart(ids(first))
+    assert len(found) <= RESTART, listed(found)
+    with statements() as found:
+        quiet.client.restart(ids(*range(first + 1, first + 11)))
+    assert len(found) <= RESTART_MANY, listed(found)
+
+
+def test_an_rm(quiet, statements):
+    first = submit(quiet, *["true"] * 11)
+    let_start(quiet, 3)
+    quiet.wait(*range(first, first + 11))
+    with statements() as found:
+        quiet.client.rm(ids(first))
+    assert len(found) <= RM, listed(found)
+    with statements() as found:
+        quiet.client.rm(ids(*range(first + 1, first + 11)))
+    assert len(found) <= RM_MANY, listed(found)
+
+
+def test_an_end_that_another_waits_for(quiet, statements):
+    parent = submit(quiet, "true")
+    child = submit(quiet, "true", after=after(parent))
+    with statements() as found:
+        quiet.client.stop(ids(parent))
+        wait_until(lambda: states(quiet, child)[0][0] == "failed")
+    assert len(found) <= STOP_PENDING + FAIL_A_DEPENDANT, listed(found)
+    with statements() as found:
+        quiet.client.restart(ids(parent))
+        wait_until(lambda: states(quiet, child)[0][0] == "pending")
+    assert len(found) <= RESTART + REVIVE_A_DEPENDANT, listed(found)
+
+
+def test_an_array_that_becomes_visible(quiet, statements):
+    with statements() as found:
+        submit(quiet, "true", array=[(1, 1000)])
+    assert len(found) <= REVEAL_AN_ARRAY, listed(found)
