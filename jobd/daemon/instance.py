@@ -57,6 +57,7 @@ from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.host_check import check_file_system, check_host, this_host
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.moves import Moves, Unsettled
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
@@ -147,7 +148,6 @@ class Daemon:
         config = setup.config.daemon
         if not config.state_is_private:
             check_file_system(paths.state)
-        undo = Undo()
         self._anchor = self._take_database()
         self._usage = Usage(paths.output)
         self._connection = connection = self._open_database()
@@ -155,7 +155,7 @@ class Daemon:
         self.reader = Reader(paths.database)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
-        self.notifier, self.timer = Notifier(), Timer()
+        self.notifier, self.timer, undo = Notifier(), Timer(), Undo()
         gpus = setup.config.gpus
         self.ledger = Ledger(
             undo, workers=self._workers(), next_id=self._last_id() + 1,
@@ -164,9 +164,11 @@ class Daemon:
         self.delays = Delays(self._store, undo, self.timer)
         waiting = Readiness(self.ledger, self._store, self.delays)
         dependencies = Dependencies(connection)
+        unsettled = Unsettled(dependencies, undo)
+        moves = Moves(self.ledger, self._store, dependencies, waiting, unsettled)
         self.books = books = Books(
-            undo, self.ledger, self._store, dependencies, waiting,
-            Propagation(self.ledger, self._store, dependencies, waiting, undo),
+            undo, self.ledger, self._store, dependencies, waiting, unsettled, moves,
+            Propagation(self.ledger, self._store, dependencies, waiting, moves, unsettled),
         )  # fmt: skip
         self.engine = _engine(config.engine, paths, link)
         self.signaller = Signaller(self.engine.signal, self.timer)
@@ -204,15 +206,15 @@ class Daemon:
             manager=self.manager, books=books, retained=self._retained, reader=self.reader,
             writer=self.writer, timer=self.timer,
         )  # fmt: skip
-        handlers = self._handlers() | _more_handlers(books, runs, bulk, idempotency)
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         for_viewers = _seeing(
             queries(views=RedactedViews(*shown), keeping=False),
             lambda request: status_for_viewers(self._status(request)),
         )
         self.service = Service(
-            paths, handlers, for_viewers, Access(setup.config.access), _shared(setup.config)
-        )
+            paths, self._handlers() | _more_handlers(books, runs, bulk, idempotency), for_viewers,
+            Access(setup.config.access), _shared(setup.config),
+        )  # fmt: skip
         self._file_watch = FileWatch(
             {
                 **{

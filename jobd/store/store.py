@@ -475,10 +475,9 @@ class Store:
         )
 
     def requeued(
-        self, job: int, now: int, *, unmet: int = 0, held: bool = False, due: int | None = None
+        self, job: int, reason: str, now: int, *, held: bool, unmet: int, due: int | None
     ) -> None:
         """The user's way back into the queue; the attempts so far and their output stay."""
-        reason = waiting_reason(held=held, unmet=unmet, due=due, failures=0)
         self._db.execute(
             f"UPDATE jobs SET state = '{State.PENDING}', reason = ?, stop = NULL, progress = NULL,"
             " progress_message = NULL, queued_at = ?, started_at = NULL, finished_at = NULL,"

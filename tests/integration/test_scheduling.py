@@ -229,7 +229,7 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     settled(quiet)
     assert quiet.client.status().jobs[State.PENDING] == 10_001
     quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
-    quiet.daemon.writer.call(lambda: quiet.daemon.books.propagation.changed(parent))
+    quiet.daemon.writer.call(lambda: quiet.daemon.books.unsettled.note(parent))
     settled(quiet)
     assert len(ready(quiet)) == 10_001
     assert quiet.job(batch.last).reason == "queued"

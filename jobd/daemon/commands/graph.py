@@ -28,7 +28,7 @@ class Graphs:
         self._admission = admission
         self._store = books.store
         self._dependencies = books.dependencies
-        self._propagation = books.propagation
+        self._unsettled = books.unsettled
         self._writer = writer
         self._idempotency = idempotency
 
@@ -113,7 +113,7 @@ class Graphs:
         self._admission.show_each(graph.first, last)
         for job in self._store.failed_in(graph.first, last):
             # One of those that it waited for had failed before; the rest of the graph hears it.
-            self._propagation.changed(job)
+            self._unsettled.note(job)
         return self._admission.submitted(graph.first, last)
 
 

@@ -23,6 +23,7 @@ from jobd.core.transitions import Move, after
 from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Run, Runs, note_progress
+from jobd.daemon.jobs.moves import Obstacle
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.state import Books
 from jobd.outputs.limit import note_of
@@ -55,7 +56,8 @@ class Manager:
         self._store = books.store
         self._dependencies = books.dependencies
         self._readiness = books.waiting
-        self._propagation = books.propagation
+        self._moves = books.moves
+        self._unsettled = books.unsettled
         self._reader = reader
         self._writer = writer
         self._idempotency = idempotency
@@ -146,28 +148,10 @@ class Manager:
 
     def _requeue(self, job: Look, move: Move, user: str, tally: Tally) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""
-        unmet, failing = self._dependencies.refresh(job.id) if job.parents else (0, None)
-        if failing is not None:
-            tally.error(
-                job.id, f"waits for job {failing}, which has failed; jobctl restart {failing}"
-            )
+        obstacle = self._moves.requeued(job, move, user)
+        if obstacle is not None:
+            tally.error(job.id, _in_words(obstacle))
             return False
-        group = job.entry.group
-        if group not in self._ledger.groups:
-            tally.error(
-                job.id,
-                f"is of group {group}, which was removed; jobctl groups add {group} --workers N",
-            )
-            return False
-        state, now = after(job.state, move), now_us()
-        self._store.requeued(job.id, now, unmet=unmet, due=job.due_after(now))
-        data = b'{"attempt":%d}' % (job.attempt + 1)
-        self._store.event(job.id, EventName.RESTARTED, user, now, data)
-        self._ledger.count(job.state, state)
-        fresh = self._store.look(job.id)
-        if fresh is not None:
-            self._readiness.enter(fresh)
-        self._propagation.changed(job.id)
         tally.done.append(job.id)
         tally.attempts[job.id] = job.attempt + 1
         return True
@@ -213,7 +197,7 @@ class Manager:
             self._store.stopped_together(jobs, Reason.BY_USER, user, now_us())
             self._ledger.count(State.PENDING, after(State.PENDING, Move.STOP), len(jobs))
             for parent in self._dependencies.awaited(jobs):
-                self._propagation.changed(parent)
+                self._unsettled.note(parent)
 
     def _order_all(self, order: StopOrder) -> None:
         for run in self._runs.all():
@@ -324,6 +308,13 @@ class Manager:
                 run.ordered(run.order or order)
         for run in self._runs.all():
             self._runs.carry_out_stop(run)
+
+
+def _in_words(obstacle: Obstacle) -> str:
+    parent, group = obstacle.failed_parent, obstacle.missing_group
+    if parent is not None:
+        return f"waits for job {parent}, which has failed; jobctl restart {parent}"
+    return f"is of group {group}, which was removed; jobctl groups add {group} --workers N"
 
 
 def _delete(path: Path) -> None:

@@ -90,7 +90,7 @@ def _enter(runs: list[Run], reader: Reader, books: Books, scheduler: Scheduler) 
     """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
     ledger = books.ledger
     ledger.load(reader.ready(), reader.counts())
-    books.propagation.look_again()
+    books.unsettled.look_again()
     for run in runs:
         ledger.occupy(run.started.entry, run.slot, run.gpus)
         scheduler.runs.enter(run)

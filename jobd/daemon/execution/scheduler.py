@@ -125,7 +125,7 @@ class Scheduler:
             self._ledger.count(State.PENDING, State.FAILED)
             data = msgspec.json.encode({"reason": DAMAGED})
             self._store.event(job, EventName.FAILED, "", now, data)
-            self._books.propagation.changed(job)
+            self._books.unsettled.note(job)
             return None
         self._store.event(job, EventName.STARTED, "", now, b'{"attempt":%d}' % started.attempt)
         self._ledger.count(State.PENDING, State.RUNNING)
@@ -367,7 +367,7 @@ class Scheduler:
         if what.state is State.PENDING:
             self._again(run, what, now)
         else:
-            self._books.propagation.changed(run.id)
+            self._books.unsettled.note(run.id)
         return what.state
 
     def _again(self, run: Run, what: Verdict, now: int) -> None:
@@ -421,7 +421,7 @@ class Scheduler:
         if state is State.PENDING:
             self._ledger.admit(run.started.entry)
         else:
-            self._books.propagation.changed(run.id)
+            self._books.unsettled.note(run.id)
         return state
 
     # --- progress -----------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.states import EventName, State, dependency_failed
+from jobd.contract.states import State, dependency_failed
 from jobd.core.ledger import Ledger
 from jobd.core.transitions import Move, after
-from jobd.core.undo import Undo
+from jobd.daemon.jobs.moves import Moves, Unsettled
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Look, Store
@@ -44,37 +44,27 @@ class Propagation:
         store: Store,
         dependencies: Dependencies,
         waiting: Readiness,
-        undo: Undo,
+        moves: Moves,
+        unsettled: Unsettled,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._dependencies = dependencies
         self._readiness = waiting
-        self._undo = undo
+        self._moves = moves
+        self._unsettled = unsettled
         self._ended: list[int] = []
-        self._some = False
-        """Whether somebody may have to be told; from `look_again` on never falsely False."""
-
-    def changed(self, parent: int) -> None:
-        """It has finished, or pends again."""
-        if self._dependencies.note_change(parent):
-            self._some = True
 
     def tell(self) -> Told:
         """Tell a slice of those that have to be told."""
         left, self._ended = _SLICE, []
-        while self._some and left > 0:
+        while self._unsettled.some and left > 0:
             change = self._dependencies.next_change()
             if change is None:
-                self._some = False
-                self._undo.add(self.look_again)
+                self._unsettled.none_left()
                 break
             left -= self._tell(*change, left)
-        return Told(self._some, self._ended)
-
-    def look_again(self) -> None:
-        """There may be some on disk: at the start, or because a transaction was taken back."""
-        self._some = True
+        return Told(self._unsettled.some, self._ended)
 
     def _tell(self, parent: int, behind: int, state: State | None, limit: int) -> int:
         children = self._dependencies.children(parent, behind, limit)
@@ -111,27 +101,12 @@ class Propagation:
         if not self._store.is_staged(job.id):
             self._ledger.count(job.state, after(job.state, Move.FAIL))
         self._ended.append(job.id)
-        self.changed(job.id)
+        self._unsettled.note(job.id)
 
     def _revive(self, job: Look) -> None:
         """Unless another of those that it waits for has failed, too, or its group is gone."""
-        unmet, failing = self._dependencies.refresh(job.id)
-        if failing is not None:
-            self._store.fails_for(job.id, dependency_failed(failing))
-            return
-        if job.entry.group not in self._ledger.groups:
-            # It stays as it is; `restart` of it says what to do.
-            return
-        now = now_us()
-        state = after(job.state, Move.RESTART)
         # Nobody has let it go: one that was held stays so.
-        self._store.requeued(job.id, now, unmet=unmet, held=job.held, due=job.due_after(now))
-        self._store.event(
-            job.id, EventName.RESTARTED, "", now, b'{"attempt":%d}' % (job.attempt + 1)
-        )
-        if not self._store.is_staged(job.id):
-            self._ledger.count(job.state, state)
-        fresh = self._store.look(job.id)
-        if fresh is not None:
-            self._readiness.enter(fresh)
-        self.changed(job.id)
+        obstacle = self._moves.requeued(job, Move.RESTART, held=job.held, staged=True)
+        if obstacle is not None and obstacle.failed_parent is not None:
+            self._moves.fails_for(job, obstacle.failed_parent)
+        # Where its group is gone it stays as it is; `restart` of it says what to do.

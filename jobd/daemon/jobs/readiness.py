@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from jobd.contract.states import Reason
 from jobd.core.ledger import Ledger
+from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
 from jobd.daemon.jobs.delays import Delays
 from jobd.store.store import Look, Store
@@ -51,12 +52,12 @@ class Readiness:
         if job.reason == Reason.QUEUED:
             self._ledger.withdraw(job.entry)
 
-    def enter(self, job: Look) -> None:
-        """It is pending now; its row says what for."""
-        if job.reason == Reason.QUEUED:
-            self._ledger.admit(job.entry)
-        if job.due is not None:
-            self._delays.note(job.due)
+    def enter(self, entry: Entry, reason: str, due: int | None) -> None:
+        """A job that everybody can see is pending now, for this reason and until this time."""
+        if reason == Reason.QUEUED:
+            self._ledger.admit(entry)
+        if due is not None:
+            self._delays.note(due)
 
     def note_due(self) -> None:
         """Many may have come that wait for a time; the store knows the first of them."""

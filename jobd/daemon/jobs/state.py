@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
+from jobd.daemon.jobs.moves import Moves, Unsettled
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
@@ -20,4 +21,6 @@ class Books(Struct, frozen=True):
     store: Store
     dependencies: Dependencies
     waiting: Readiness
+    unsettled: Unsettled
+    moves: Moves
     propagation: Propagation

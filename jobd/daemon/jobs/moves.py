@@ -1,0 +1,119 @@
+"""Every move of a job, with all that follows from it.
+
+    the table is asked → its row → its event → the counts → the ready queue and its time
+    → those that wait for it
+
+For one job or for many. Nobody else writes a state or an event of a job.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from jobd.contract.states import EventName, dependency_failed
+from jobd.core.ledger import Ledger
+from jobd.core.transitions import Move, after, waiting_reason
+from jobd.core.undo import Undo
+from jobd.daemon.jobs.readiness import Readiness
+from jobd.store.dependencies import Dependencies
+from jobd.store.store import Look, Store
+from jobd.system.clock import now_us
+
+
+class Obstacle(Struct, frozen=True):
+    """What keeps a job from pending again: one of the two."""
+
+    failed_parent: int | None = None
+    """A job that it waits for and that has failed."""
+    missing_group: str | None = None
+    """Its group, which was removed."""
+
+
+class Unsettled:
+    """Jobs whose move is still to be passed on to those that wait for them.
+
+    Which they are is on disk; whether there are any is known here. Kept by the writer's thread.
+    """
+
+    def __init__(self, dependencies: Dependencies, undo: Undo) -> None:
+        self._dependencies = dependencies
+        self._undo = undo
+        self.some = False
+        """Whether there may be some; from `look_again` on never falsely False."""
+
+    def note(self, job: int) -> None:
+        """In a transaction: the job has finished, or pends again."""
+        if self._dependencies.note_change(job):
+            self.some = True
+
+    def none_left(self) -> None:
+        """In a transaction: all has been passed on."""
+        self.some = False
+        self._undo.add(self.look_again)
+
+    def look_again(self) -> None:
+        """There may be some on disk: at the start, or because a transaction was taken back."""
+        self.some = True
+
+
+class Moves:
+    """Called by the writer's thread alone, inside its transaction.
+
+    What a method says has happened is on disk and in memory when the transaction is committed, and
+    in neither when it is taken back. No method looks whether its move is wanted, or allowed to
+    whoever asks for it: that is for the caller, before.
+
+    Each raises Refused where the table of `transitions` has no such move; nothing has changed then.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        dependencies: Dependencies,
+        readiness: Readiness,
+        unsettled: Unsettled,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._dependencies = dependencies
+        self._readiness = readiness
+        self._unsettled = unsettled
+
+    # --- into the queue again ---------------------------------------------------------------
+
+    def requeued(
+        self, job: Look, move: Move, user: str = "", *, held: bool = False, staged: bool = False
+    ) -> Obstacle | None:
+        """A finished job pends again, unless something keeps it from that: then it stays as it is.
+
+        `staged`: it may be of a batch that is not visible yet.
+        """
+        state = after(job.state, move)
+        unmet, failing = self._dependencies.refresh(job.id) if job.parents else (0, None)
+        if failing is not None:
+            return Obstacle(failed_parent=failing)
+        if job.entry.group not in self._ledger.groups:
+            return Obstacle(missing_group=job.entry.group)
+        now = now_us()
+        due = job.due_after(now)
+        reason = waiting_reason(held=held, unmet=unmet, due=due, failures=0)
+        self._store.requeued(job.id, reason, now, held=held, unmet=unmet, due=due)
+        self._event(job.id, EventName.RESTARTED, user, now, {"attempt": job.attempt + 1})
+        if not (staged and self._store.is_staged(job.id)):
+            self._ledger.count(job.state, state)
+            self._readiness.enter(job.entry, reason, due)
+        self._unsettled.note(job.id)
+        return None
+
+    def fails_for(self, job: Look, parent: int) -> None:
+        """One that has failed because of another job would fail because of this one now."""
+        self._store.fails_for(job.id, dependency_failed(parent))
+
+    # --- pieces -------------------------------------------------------------------------------
+
+    def _event(
+        self, job: int, event: EventName, user: str, now: int, data: dict[str, object] | None = None
+    ) -> None:
+        self._store.event(job, event, user, now, msgspec.json.encode(data) if data else None)
