@@ -168,7 +168,7 @@ class Daemon:
         moves = Moves(self.ledger, self._store, dependencies, waiting, unsettled)
         self.books = books = Books(
             undo, self.ledger, self._store, dependencies, waiting, unsettled, moves,
-            Propagation(self.ledger, self._store, dependencies, waiting, moves, unsettled),
+            Propagation(self._store, dependencies, waiting, moves, unsettled),
         )  # fmt: skip
         self.engine = _engine(config.engine, paths, link)
         self.signaller = Signaller(self.engine.signal, self.timer)

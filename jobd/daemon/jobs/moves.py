@@ -111,6 +111,18 @@ class Moves:
         """One that has failed because of another job would fail because of this one now."""
         self._store.fails_for(job.id, dependency_failed(parent))
 
+    # --- out of it, without having run --------------------------------------------------------
+
+    def failed(self, job: Look, reason: str) -> None:
+        """A pending job, perhaps of a batch that is not visible yet, fails."""
+        state, now = after(job.state, Move.FAIL), now_us()
+        self._readiness.leave(job)
+        self._store.failed_pending(job.id, reason, now)
+        self._store.failed_event(job.id, reason, now)
+        if not self._store.is_staged(job.id):
+            self._ledger.count(job.state, state)
+        self._unsettled.note(job.id)
+
     # --- pieces -------------------------------------------------------------------------------
 
     def _event(

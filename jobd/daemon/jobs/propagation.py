@@ -16,13 +16,11 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.states import State, dependency_failed
-from jobd.core.ledger import Ledger
-from jobd.core.transitions import Move, after
+from jobd.core.transitions import Move
 from jobd.daemon.jobs.moves import Moves, Unsettled
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Look, Store
-from jobd.system.clock import now_us
 
 _SLICE: Final = 500
 """Dependants that are told in one transaction."""
@@ -40,14 +38,12 @@ class Told(Struct, frozen=True):
 class Propagation:
     def __init__(
         self,
-        ledger: Ledger,
         store: Store,
         dependencies: Dependencies,
         waiting: Readiness,
         moves: Moves,
         unsettled: Unsettled,
     ) -> None:
-        self._ledger = ledger
         self._store = store
         self._dependencies = dependencies
         self._readiness = waiting
@@ -89,19 +85,10 @@ class Propagation:
                 self._revive(job)
         elif state.finished:
             if job.state is State.PENDING:
-                self._fail(job, dependency_failed(parent))
+                self._moves.failed(job, dependency_failed(parent))
+                self._ended.append(job.id)
         elif because_of_it:
             self._revive(job)
-
-    def _fail(self, job: Look, reason: str) -> None:
-        now = now_us()
-        self._readiness.leave(job)
-        self._store.failed_pending(job.id, reason, now)
-        self._store.failed_event(job.id, reason, now)
-        if not self._store.is_staged(job.id):
-            self._ledger.count(job.state, after(job.state, Move.FAIL))
-        self._ended.append(job.id)
-        self._unsettled.note(job.id)
 
     def _revive(self, job: Look) -> None:
         """Unless another of those that it waits for has failed, too, or its group is gone."""
