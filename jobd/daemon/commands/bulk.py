@@ -55,7 +55,7 @@ class Tally:
         """All that are changed, this slice and the others."""
         self.since = since
         """The last event before the first slice."""
-        self.withdrawn: list[int] = []
+        self.withdrawn: list[Look] = []
         """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
         self.notices: list[Note] = []

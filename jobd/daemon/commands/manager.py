@@ -19,7 +19,7 @@ from jobd.contract.paths import Paths
 from jobd.contract.states import EventName, Reason, State
 from jobd.contract.wording import NAMED, listed
 from jobd.core.progress.recognition import Reading, message_of
-from jobd.core.transitions import Move, after
+from jobd.core.transitions import Move
 from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Run, Runs, note_progress
@@ -57,7 +57,6 @@ class Manager:
         self._dependencies = books.dependencies
         self._readiness = books.waiting
         self._moves = books.moves
-        self._unsettled = books.unsettled
         self._reader = reader
         self._writer = writer
         self._idempotency = idempotency
@@ -165,7 +164,7 @@ class Manager:
             request.selector,
             request_id,
             lambda job, t: self._stop(job, t, order, removing=request.removing),
-            lambda tally: self._stop_withdrawn(tally.withdrawn, user),
+            lambda tally: self._moves.withdrawn(tally.withdrawn, user),
             self._carry_out,
         )
 
@@ -185,19 +184,10 @@ class Manager:
             self._order_stop(self._runs[job.id], order)
             tally.done.append(job.id)
         elif job.state is State.PENDING:
-            self._readiness.leave(job)
-            tally.withdrawn.append(job.id)
+            tally.withdrawn.append(job)
             tally.done.append(job.id)
         else:
             tally.has_finished(job)
-
-    def _stop_withdrawn(self, jobs: list[int], user: str) -> None:
-        """Pending jobs that have left the queue, all of a slice at once."""
-        if jobs:
-            self._store.stopped_together(jobs, Reason.BY_USER, user, now_us())
-            self._ledger.count(State.PENDING, after(State.PENDING, Move.STOP), len(jobs))
-            for parent in self._dependencies.awaited(jobs):
-                self._unsettled.note(parent)
 
     def _order_all(self, order: StopOrder) -> None:
         for run in self._runs.all():

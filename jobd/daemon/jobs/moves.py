@@ -8,10 +8,12 @@ For one job or for many. Nobody else writes a state or an event of a job.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
-from jobd.contract.states import EventName, dependency_failed
+from jobd.contract.states import EventName, Reason, State, dependency_failed
 from jobd.core.ledger import Ledger
 from jobd.core.transitions import Move, after, waiting_reason
 from jobd.core.undo import Undo
@@ -122,6 +124,18 @@ class Moves:
         if not self._store.is_staged(job.id):
             self._ledger.count(job.state, state)
         self._unsettled.note(job.id)
+
+    def withdrawn(self, jobs: Sequence[Look], user: str) -> None:
+        """Pending jobs are stopped by a user: in a few statements, however many they are."""
+        if not jobs:
+            return
+        state, ids = after(State.PENDING, Move.STOP), [job.id for job in jobs]
+        for job in jobs:
+            self._readiness.leave(job)
+        self._store.stopped_together(ids, Reason.BY_USER, user, now_us())
+        self._ledger.count(State.PENDING, state, len(ids))
+        for parent in self._dependencies.awaited(ids):
+            self._unsettled.note(parent)
 
     # --- pieces -------------------------------------------------------------------------------
 
