@@ -16,8 +16,6 @@ import threading
 import time
 from typing import Final
 
-import msgspec
-
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import Paths
 from jobd.contract.states import Reason, State
@@ -51,7 +49,6 @@ _PAGES: Final = 128
 """Pages given back in one transaction."""
 _FREE_PAGES: Final = 1024
 """So many free pages are left for what comes next, or a quarter of all if that is more."""
-_REASON: Final = msgspec.json.encode({"reason": Reason.RETENTION})
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +76,7 @@ class Pruner:
         self._notifier = notifier
         self._manager = manager
         self._store = books.store
+        self._moves = books.moves
         self._dependencies = books.dependencies
         self._retained = retained
         self._reader = reader
@@ -187,7 +185,7 @@ class Pruner:
         for job in chosen:
             look = self._store.look(job.id)
             if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
-                self._manager.remove(look, "", _REASON)
+                self._moves.removed(look, "", Reason.RETENTION)
                 kept.lose(job)
         return kept
 

@@ -214,14 +214,8 @@ class Manager:
             return
         if self._is_waited_for(job.id, tally):
             return
-        self.remove(job, user)
+        self._moves.removed(job, user)
         tally.done.append(job.id)
-
-    def remove(self, job: Look, user: str, data: bytes | None = None) -> None:
-        """In the writer's transaction; its output is deleted by `delete_outputs`, afterwards."""
-        self._store.removed(job.id, job.attempt, job.environment)
-        self._store.event(job.id, EventName.REMOVED, user, now_us(), data)
-        self._ledger.count(job.state, None)
 
     def _is_waited_for(self, job: int, tally: Tally) -> bool:
         """Whether others wait for it that stay: they are not to be removed, or cannot be."""

@@ -8,7 +8,7 @@ For one job or for many. Nobody else writes a state or an event of a job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -137,9 +137,22 @@ class Moves:
         for parent in self._dependencies.awaited(ids):
             self._unsettled.note(parent)
 
+    def removed(self, job: Look, user: str, why: Reason | None = None) -> None:
+        """A finished job is gone; the files of its output are not yet."""
+        assert job.state.finished
+        data = None if why is None else {"reason": why}
+        self._store.removed(job.id, job.attempt, job.environment)
+        self._event(job.id, EventName.REMOVED, user, now_us(), data)
+        self._ledger.count(job.state, None)
+
     # --- pieces -------------------------------------------------------------------------------
 
     def _event(
-        self, job: int, event: EventName, user: str, now: int, data: dict[str, object] | None = None
+        self,
+        job: int,
+        event: EventName,
+        user: str,
+        now: int,
+        data: Mapping[str, object] | None = None,
     ) -> None:
         self._store.event(job, event, user, now, msgspec.json.encode(data) if data else None)
