@@ -439,10 +439,10 @@ class Store:
             (attempt - 1, job),
         )
 
-    def ended(
+    def attempt_ended(
         self, job: int, attempt: int, pid: int | None, outcome: Outcome, verdict: Verdict, now: int
     ) -> None:
-        """The attempt is over; the job, too, unless the verdict lets it pend again."""
+        """How it ended; what becomes of its job is said by `finished` or `again`."""
         cpu = None if outcome.cpu_s is None else round(outcome.cpu_s * 1e6)
         self._db.execute(
             "UPDATE attempts SET state = ?, reason = ?, finished_at = ?, exit_code = ?,"
@@ -452,12 +452,14 @@ class Store:
                 outcome.max_rss_kb, job, attempt,
             ),
         )  # fmt: skip
-        if verdict.state.finished:
-            self._db.execute(
-                "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL, paused = 0"
-                " WHERE id = ?",
-                (verdict.state.value, verdict.reason, now, job),
-            )
+
+    def finished(self, job: int, state: State, reason: str | None, now: int) -> None:
+        """The job that ran is over."""
+        self._db.execute(
+            "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL, paused = 0"
+            " WHERE id = ?",
+            (state.value, reason, now, job),
+        )
 
     def output_grew(self, job: int, size: int) -> None:
         """An attempt has left so many bytes of output."""

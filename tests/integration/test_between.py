@@ -12,7 +12,7 @@ from jobd.contract.errors import BadRequest, Refused, StoreFailed
 from jobd.contract.models import Edit, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.recovery import _put_back
-from jobd.daemon.execution.runs import Run, note_unstarted
+from jobd.daemon.execution.runs import Run
 from jobd.store.records import StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
@@ -103,24 +103,37 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     books, writer = quiet.daemon.books, quiet.daemon.writer
     run = begun(quiet, parent)
     run.ordered(StopOrder(Reason.BY_USER, 15, 1.0, 0))
-    writer.call(lambda: _put_back(books, [run]))
-    assert quiet.sql("SELECT parent FROM settling") == [(parent,)]
+    settling = []
+
+    def put_back():
+        _put_back(books, [run])
+        settling.extend(books.store._db.execute("SELECT parent FROM settling"))
+
+    writer.call(put_back)
+    assert settling == [(parent,)]
 
 
 def test_an_attempt_that_never_began_is_not_paused(quiet):
     job = submit(quiet, "true")
-    store, writer = quiet.daemon.books.store, quiet.daemon.writer
+    books, writer = quiet.daemon.books, quiet.daemon.writer
     run = begun(quiet, job)
-    writer.call(lambda: store.set_paused(job, paused=True))
-    writer.call(lambda: note_unstarted(store, run, 0))
+    writer.call(lambda: books.store.set_paused(job, paused=True))
+    writer.call(lambda: books.moves.unstarted(run.started, None))
     assert quiet.sql("SELECT state, paused FROM jobs") == [("pending", 0)]
 
 
 def begun(inside, job):
-    """An attempt that is on disk, and nowhere else."""
-    store = inside.daemon.books.store
-    started = inside.daemon.writer.call(lambda: store.started(job, "token", 1, (), "host", 0))
-    return Run(started, 1)
+    """An attempt that is on disk, as a starting daemon finds it, and nothing knows it runs."""
+    books = inside.daemon.books
+
+    def begin():
+        started = books.store.started(job, "token", 1, (), "host", 0)
+        books.ledger.withdraw(started.entry)
+        books.ledger.occupy(started.entry, 1, ())
+        books.ledger.count(State.PENDING, State.RUNNING)
+        return Run(started, 1)
+
+    return inside.daemon.writer.call(begin)
 
 
 # --- batches and graphs that are being written ----------------------------------------------------

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from jobd.contract.states import State
 from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.transitions import Outcome
-from jobd.daemon.execution.runs import Run, note_unstarted
+from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.scheduler import Scheduler
 from jobd.daemon.jobs.state import Books
 from jobd.engines.base import Engine, Fate, Process
@@ -44,9 +43,9 @@ def recover(
     lost = [row for row in rows if found.get(row.token or "", Fate.LOST) is Fate.LOST]
     never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
     unstarted = [_run(row, found) for row in rows if row.token in never]
-    writer.call(lambda: _put_back(books, unstarted))
     runs = [_run(row, found) for row in rows if row.token not in never]
-    writer.call(lambda: _enter(runs, reader, books, scheduler))
+    writer.call(lambda: _enter(runs, unstarted, reader, books, scheduler))
+    writer.call(lambda: _put_back(books, unstarted))
     paused = {row.id for row in rows if row.paused}
     for run in runs:
         if run.process is None:
@@ -65,11 +64,9 @@ def recover(
 
 
 def _put_back(books: Books, unstarted: list[Run]) -> None:
-    """Those that were to be stopped are now; who waits for them is told once memory is there."""
-    now = now_us()
+    """Those that were to be stopped are now."""
     for run in unstarted:
-        if note_unstarted(books.store, run, now) is State.STOPPED:
-            books.dependencies.note_change(run.id)
+        books.moves.unstarted(run.started, run.order)
 
 
 def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
@@ -86,11 +83,14 @@ def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
     return run
 
 
-def _enter(runs: list[Run], reader: Reader, books: Books, scheduler: Scheduler) -> None:
+def _enter(
+    runs: list[Run], unstarted: list[Run], reader: Reader, books: Books, scheduler: Scheduler
+) -> None:
     """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
     ledger = books.ledger
     ledger.load(reader.ready(), reader.counts())
     books.unsettled.look_again()
-    for run in runs:
+    for run in (*runs, *unstarted):
         ledger.occupy(run.started.entry, run.slot, run.gpus)
+    for run in runs:
         scheduler.runs.enter(run)

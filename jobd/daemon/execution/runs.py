@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from jobd.contract.states import EventName, Reason, State
+from jobd.contract.states import EventName, Reason
 from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
 from jobd.core.undo import Undo
@@ -211,21 +211,6 @@ def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int)
     left = seconds_left(run.pace, now / 1e6)
     data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
     store.event(run.id, EventName.PROGRESS, user, now, msgspec.json.encode(data))
-
-
-def note_unstarted(store: Store, run: Run, now: int) -> State:
-    """In the writer's transaction: its process never came to be. It waits again, or is stopped."""
-    store.never_started(run.id, run.attempt)
-    order = run.order
-    if order is None or (order.reason == Reason.SHUTDOWN and run.started.spec.requeue):
-        # Whoever follows the history has read that it had started.
-        store.event(
-            run.id, EventName.RETRYING, "", now, msgspec.json.encode({"reason": Reason.NOT_STARTED})
-        )
-        return State.PENDING
-    store.stopped_pending(run.id, order.reason, now)
-    store.event(run.id, EventName.STOPPED, "", now, msgspec.json.encode({"reason": order.reason}))
-    return State.STOPPED
 
 
 def deadline(order: StopOrder) -> float:

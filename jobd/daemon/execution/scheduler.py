@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
@@ -31,11 +29,11 @@ from jobd.contract.paths import Paths
 from jobd.contract.states import EventName, Reason, State
 from jobd.core.ledger import Holding
 from jobd.core.progress.recognition import Reading
-from jobd.core.retry import delay, may_retry
-from jobd.core.transitions import Outcome, Verdict, verdict, waiting_reason
+from jobd.core.retry import may_retry
+from jobd.core.transitions import Outcome, verdict
 from jobd.daemon.execution.breaker import Breaker
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Run, Runs, deadline, note_progress, note_unstarted
+from jobd.daemon.execution.runs import Run, Runs, deadline, note_progress
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Told
@@ -77,6 +75,7 @@ class Scheduler:
         self._host = host
         self._books = books
         self._ledger = books.ledger
+        self._moves = books.moves
         self._store = books.store
         self._reader = reader
         self._engine = engine
@@ -360,33 +359,10 @@ class Scheduler:
             note_progress(self._store, run, reading, "", now)
         if run.output_bytes:
             self._store.output_grew(run.id, run.output_bytes)
-        self._store.ended(run.id, run.attempt, run.pid, outcome, what, now)
-        self._store.event(run.id, *_event(what, outcome, now))
-        self._leave(run)
-        self._ledger.count(State.RUNNING, what.state)
-        if what.state is State.PENDING:
-            self._again(run, what, now)
-        else:
-            self._books.unsettled.note(run.id)
-        return what.state
-
-    def _again(self, run: Run, what: Verdict, now: int) -> None:
-        """Back into the queue: at once where it was interrupted, later where it failed."""
-        failures, due, reason = run.started.failures, None, what.reason
-        if what.reason == Reason.RETRY_BACKOFF:
-            failures += 1
-            wait = delay(run.started.policy.retry_delay, failures, random.random())  # noqa: S311
-            due = now + int(wait * 1e6) if wait else None
-            reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
-        self._store.again(run.id, reason, now, due, failures)
-        if due is None:
-            self._ledger.admit(run.started.entry)
-        else:
-            self._delays.note(due)
-
-    def _leave(self, run: Run) -> None:
-        self._ledger.release(run.id)
+        move = self._moves.ended if what.state.finished else self._moves.again
+        move(started, run.pid, outcome, what)
         self.runs.leave(run)
+        return what.state
 
     def _recorded(self, run: Run, state: State) -> None:
         failpoint("before-reap")
@@ -415,13 +391,8 @@ class Scheduler:
         )
 
     def _unstart(self, run: Run) -> State:
-        state = note_unstarted(self._store, run, now_us())
-        self._leave(run)
-        self._ledger.count(State.RUNNING, state)
-        if state is State.PENDING:
-            self._ledger.admit(run.started.entry)
-        else:
-            self._books.unsettled.note(run.id)
+        state = self._moves.unstarted(run.started, run.order)
+        self.runs.leave(run)
         return state
 
     # --- progress -----------------------------------------------------------------------------
@@ -436,17 +407,3 @@ class Scheduler:
     def close(self) -> None:
         self.monitor.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-class _End(Struct, frozen=True, omit_defaults=True):
-    reason: str | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-
-
-def _event(what: Verdict, outcome: Outcome, now: int) -> tuple[EventName, str, int, bytes | None]:
-    """The event of an end: its name, nobody's user, its time, its data."""
-    name = EventName.RETRYING if what.state is State.PENDING else EventName(what.state.value)
-    end = _End(what.why, outcome.exit_code, outcome.signal)
-    data = None if what.state is State.COMPLETED else msgspec.json.encode(end)
-    return name, "", now, data

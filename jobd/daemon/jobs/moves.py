@@ -8,6 +8,7 @@ For one job or for many. Nobody else writes a state or an event of a job.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -15,12 +16,17 @@ from msgspec import Struct
 
 from jobd.contract.states import EventName, Reason, State, dependency_failed
 from jobd.core.ledger import Ledger
-from jobd.core.transitions import Move, after, waiting_reason
+from jobd.core.retry import delay
+from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
-from jobd.store.store import Look, Store
+from jobd.store.records import StopOrder
+from jobd.store.store import Look, Started, Store
 from jobd.system.clock import now_us
+
+Data = Mapping[str, object]
+"""What an event says beside its name."""
 
 
 class Obstacle(Struct, frozen=True):
@@ -113,6 +119,61 @@ class Moves:
         """One that has failed because of another job would fail because of this one now."""
         self._store.fails_for(job.id, dependency_failed(parent))
 
+    # --- the end of an attempt ------------------------------------------------------------------
+
+    def ended(self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict) -> None:
+        """A running job is over, as the verdict has it, and what it had is free."""
+        now = now_us()
+        self._leave(attempt, pid, outcome, what, now)
+        self._store.finished(attempt.id, what.state, what.reason, now)
+        end = None if what.state is State.COMPLETED else _end_of(what, outcome)
+        self._event(attempt.id, EventName(what.state.value), "", now, end)
+        self._unsettled.note(attempt.id)
+
+    def again(self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict) -> None:
+        """A running job pends again: at once where it was interrupted, later where it failed."""
+        now = now_us()
+        failures, due, reason = attempt.failures, None, what.reason or Reason.QUEUED
+        if reason == Reason.RETRY_BACKOFF:
+            failures += 1
+            wait = delay(attempt.policy.retry_delay, failures, random.random())  # noqa: S311
+            due = now + int(wait * 1e6) if wait else None
+            reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
+        self._leave(attempt, pid, outcome, what, now)
+        self._store.again(attempt.id, reason, now, due, failures)
+        self._event(attempt.id, EventName.RETRYING, "", now, _end_of(what, outcome))
+        self._readiness.enter(attempt.entry, reason, due)
+
+    def _leave(
+        self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict, now: int
+    ) -> None:
+        self._store.attempt_ended(attempt.id, attempt.attempt, pid, outcome, what, now)
+        self._ledger.release(attempt.id)
+        self._ledger.count(State.RUNNING, what.state)
+
+    def unstarted(self, attempt: Started, order: StopOrder | None) -> State:
+        """The process of an attempt never came to be. The job waits again, or is stopped.
+
+        `order`: that it was to end. Gives the state that it comes to.
+        """
+        now, job = now_us(), attempt.id
+        move, reason = Move.RETRY, str(Reason.NOT_STARTED)
+        if order is not None and not (order.reason == Reason.SHUTDOWN and attempt.spec.requeue):
+            move, reason = Move.STOP, order.reason
+        state = after(State.RUNNING, move)
+        self._store.never_started(job, attempt.attempt)
+        self._ledger.release(job)
+        self._ledger.count(State.RUNNING, state)
+        if state is State.PENDING:
+            # Whoever follows the history has read that it had started.
+            self._event(job, EventName.RETRYING, "", now, {"reason": reason})
+            self._readiness.enter(attempt.entry, Reason.QUEUED, None)
+        else:
+            self._store.stopped_pending(job, reason, now)
+            self._event(job, EventName.STOPPED, "", now, {"reason": reason})
+            self._unsettled.note(job)
+        return state
+
     # --- out of it, without having run --------------------------------------------------------
 
     def failed(self, job: Look, reason: str) -> None:
@@ -148,11 +209,12 @@ class Moves:
     # --- pieces -------------------------------------------------------------------------------
 
     def _event(
-        self,
-        job: int,
-        event: EventName,
-        user: str,
-        now: int,
-        data: Mapping[str, object] | None = None,
+        self, job: int, event: EventName, user: str, now: int, data: Data | None = None
     ) -> None:
-        self._store.event(job, event, user, now, msgspec.json.encode(data) if data else None)
+        said = None if data is None else msgspec.json.encode(data)
+        self._store.event(job, event, user, now, said)
+
+
+def _end_of(what: Verdict, outcome: Outcome) -> Data:
+    end = {"reason": what.why, "exit_code": outcome.exit_code, "signal": outcome.signal}
+    return {name: value for name, value in end.items() if value is not None}
