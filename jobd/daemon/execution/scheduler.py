@@ -20,13 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from jobd.contract.config import DaemonConfig
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
 from jobd.contract.models import MAX_WORKERS
 from jobd.contract.paths import Paths
-from jobd.contract.states import EventName, Reason, State
+from jobd.contract.states import Reason, State
 from jobd.core.ledger import Holding
 from jobd.core.progress.recognition import Reading
 from jobd.core.retry import may_retry
@@ -41,7 +39,6 @@ from jobd.daemon.jobs.state import Books
 from jobd.engines.base import CannotStart, Engine, Launch, NoResources, Script
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
-from jobd.store.store import DAMAGED
 from jobd.store.writer import Writer
 from jobd.system import linux
 from jobd.system.clock import boot_us, now_us
@@ -116,18 +113,9 @@ class Scheduler:
         return lambda: self._after_commit(runs, last_event, told)
 
     def _claim(self, holding: Holding) -> Run | None:
-        now, job = now_us(), holding.entry.id
-        token = os.urandom(16).hex()
-        started = self._store.started(job, token, holding.slot, holding.gpus, self._host, now)
+        started = self._moves.started(holding, os.urandom(16).hex(), self._host)
         if started is None:
-            self._ledger.release(job)
-            self._ledger.count(State.PENDING, State.FAILED)
-            data = msgspec.json.encode({"reason": DAMAGED})
-            self._store.event(job, EventName.FAILED, "", now, data)
-            self._books.unsettled.note(job)
             return None
-        self._store.event(job, EventName.STARTED, "", now, b'{"attempt":%d}' % started.attempt)
-        self._ledger.count(State.PENDING, State.RUNNING)
         run = Run(started, holding.slot, holding.gpus)
         self.runs.enter(run)
         return run

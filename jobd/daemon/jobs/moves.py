@@ -15,14 +15,14 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.states import EventName, Reason, State, dependency_failed
-from jobd.core.ledger import Ledger
+from jobd.core.ledger import Holding, Ledger
 from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
 from jobd.store.records import StopOrder
-from jobd.store.store import Look, Started, Store
+from jobd.store.store import DAMAGED, Look, Started, Store
 from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
@@ -118,6 +118,26 @@ class Moves:
     def fails_for(self, job: Look, parent: int) -> None:
         """One that has failed because of another job would fail because of this one now."""
         self._store.fails_for(job.id, dependency_failed(parent))
+
+    # --- an attempt begins ------------------------------------------------------------------
+
+    def started(self, holding: Holding, token: str, host: str) -> Started | None:
+        """The next attempt of a job that `Ledger.take` has given; None: its record is damaged.
+
+        Such a job has failed; it must not keep the others from running.
+        """
+        job, now = holding.entry.id, now_us()
+        state = after(State.PENDING, Move.START)
+        attempt = self._store.started(job, token, holding.slot, holding.gpus, host, now)
+        if attempt is None:
+            self._ledger.release(job)
+            self._ledger.count(State.PENDING, after(State.PENDING, Move.FAIL))
+            self._event(job, EventName.FAILED, "", now, {"reason": DAMAGED})
+            self._unsettled.note(job)
+            return None
+        self._event(job, EventName.STARTED, "", now, {"attempt": attempt.attempt})
+        self._ledger.count(State.PENDING, state)
+        return attempt
 
     # --- the end of an attempt ------------------------------------------------------------------
 
