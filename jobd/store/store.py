@@ -577,14 +577,6 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             (self._last_event,) = self._db.execute("SELECT MAX(seq) FROM events").fetchone()
 
-    def failed_event(self, job: int, reason: str, now: int) -> None:
-        """Of a job that never ran."""
-        self.event(job, EventName.FAILED, "", now, msgspec.json.encode({"reason": reason}))
-
-    def array_event(self, first: int, last: int, user: str, now: int) -> None:
-        """One event for all the elements."""
-        self.event(first, EventName.SUBMITTED, user, now, msgspec.json.encode({"last": last}))
-
     def submitted_events(self, first: int, count: int, user: str, now: int) -> None:
         self._db.executemany(
             f"INSERT INTO events (at, job, event, user) VALUES (?, ?, '{EventName.SUBMITTED}', ?)",

@@ -27,8 +27,7 @@ class Graphs:
     ) -> None:
         self._admission = admission
         self._store = books.store
-        self._dependencies = books.dependencies
-        self._unsettled = books.unsettled
+        self._moves = books.moves
         self._writer = writer
         self._idempotency = idempotency
 
@@ -98,10 +97,7 @@ class Graphs:
             ]
             terms = self._admission.terms(node.options, user, environment, parents, now)
             spec = spec_of(node.command, node.options, cwd=node.cwd, umask=request.umask)
-            self._store.insert_jobs(job, [spec], terms, now)
-            self._dependencies.add([job], parents)
-            self._store.submitted_events(job, 1, user, now)
-            self._admission.note_failed(job, 1, terms, now)
+            self._moves.added(job, [spec], terms, parents, now)
 
     def _reveal(self, request: Graph, graph: _Graph) -> Submitted:
         for group in {node.options.group for node in request.nodes}:
@@ -110,10 +106,7 @@ class Graphs:
             )  # it may have been removed before its first job was written
         last = graph.first + graph.count - 1
         self._store.unstage(graph.first)
-        self._admission.show_each(graph.first, last)
-        for job in self._store.failed_in(graph.first, last):
-            # One of those that it waited for had failed before; the rest of the graph hears it.
-            self._unsettled.note(job)
+        self._moves.revealed(graph.first, last, linked=True)
         return self._admission.submitted(graph.first, last)
 
 

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import MAX_ARRAY, Options, Submit, Submitted
-from jobd.contract.states import State
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link, Ranges
 from jobd.daemon.jobs.specs import check_submit, entry_of, same_submit, spec_of
@@ -55,9 +54,8 @@ class Intake:
         self, admission: Admission, books: Books, writer: Writer, idempotency: Idempotency
     ) -> None:
         self._admission = admission
-        self._ledger = books.ledger
         self._store = books.store
-        self._dependencies = books.dependencies
+        self._moves = books.moves
         self._writer = writer
         self._idempotency = idempotency
 
@@ -151,10 +149,7 @@ class Intake:
         specs = [spec_of(c, options, cwd=request.cwd, umask=request.umask) for c in commands]
         parents = self._admission.parents(batch.links)
         terms = self._admission.terms(options, user, batch.environment, parents, now)
-        self._store.insert_jobs(first, specs, terms, now)
-        self._dependencies.add(range(first, first + len(specs)), parents)
-        self._store.submitted_events(first, len(specs), user, now)
-        self._admission.note_failed(first, len(specs), terms, now)
+        self._moves.added(first, specs, terms, parents, now)
 
     def _write_array(self, batch: _Batch, request: Submit, user: str) -> None:
         options = request.options
@@ -169,16 +164,14 @@ class Intake:
                 )
             )
             first += len(indexes)
-        self._writer.call(lambda: self._store.array_event(batch.first, batch.last, user, now_us()))
+        self._writer.call(lambda: self._moves.added_array(batch.first, batch.last, user))
 
     def _write_elements(
         self, batch: _Batch, options: Options, first: int, indexes: range, user: str
     ) -> None:
         now, parents = now_us(), self._admission.parents(batch.links)
         terms = self._admission.terms(options, user, batch.environment, parents, now)
-        self._store.insert_elements(batch.first, first, indexes, terms, now)
-        self._dependencies.add(range(first, first + len(indexes)), parents)
-        self._admission.note_failed(first, len(indexes), terms, now)
+        self._moves.added_elements(batch.first, first, indexes, terms, parents, now=now)
 
     # --- becoming visible -------------------------------------------------------------------
 
@@ -193,11 +186,10 @@ class Intake:
         """Count them, and let those that wait for nothing into the ready queue."""
         entry = entry_of(batch.first, options)
         if batch.links or options.hold or options.at is not None or options.delay:
-            self._admission.show_each(batch.first, batch.last)
+            self._moves.revealed(batch.first, batch.last)
             return self._admission.submitted(batch.first, batch.last)
         answer = self._admission.submitted(batch.first, batch.last, entry)
-        self._ledger.count(None, State.PENDING, batch.count)
-        self._ledger.admit_range(entry, batch.last)
+        self._moves.revealed(batch.first, batch.last, entry)
         return answer
 
 

@@ -38,7 +38,6 @@ class Admission:
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._readiness = books.waiting
         self._writer = writer
 
     # --- may they come ----------------------------------------------------------------------
@@ -111,11 +110,6 @@ class Admission:
             failed=None if failed is None else dependency_failed(failed),
         )
 
-    def note_failed(self, first: int, count: int, terms: Terms, now: int) -> None:
-        if terms.failed is not None:
-            for job in range(first, first + count):
-                self._store.failed_event(job, terms.failed, now)
-
     def reserve(self, count: int, environment: dict[bytes, bytes]) -> tuple[int, int]:
         """The first of so many ids, and what all of them share as their environment."""
         return self._ledger.reserve_ids(count), self._store.use_environment(environment, count)
@@ -133,14 +127,6 @@ class Admission:
                 while not self._writer.call(lambda: self._store.drop_staged(first, PIECE)):
                     pass
             raise
-
-    def show_each(self, first: int, last: int) -> None:
-        """What each of them waits for is on disk; it may have changed since it was written."""
-        for state, jobs in self._store.counts_in(first, last).items():
-            self._ledger.count(None, state, jobs)
-        for entry, end in self._store.ready_in(first, last):
-            self._ledger.admit_range(entry, end)
-        self._readiness.note_due()
 
     def submitted(
         self, first: int, last: int, entry: Entry | None = None, *, existing: bool = False

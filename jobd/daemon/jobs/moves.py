@@ -16,12 +16,13 @@ from msgspec import Struct
 
 from jobd.contract.states import EventName, Reason, State, dependency_failed
 from jobd.core.ledger import Holding, Ledger
+from jobd.core.ready_queue import Entry
 from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.store.dependencies import Dependencies
-from jobd.store.records import StopOrder
+from jobd.store.records import Parent, Spec, StopOrder, Terms
 from jobd.store.store import DAMAGED, Look, Started, Store
 from jobd.system.clock import now_us
 
@@ -119,6 +120,69 @@ class Moves:
         """One that has failed because of another job would fail because of this one now."""
         self._store.fails_for(job.id, dependency_failed(parent))
 
+    # --- new jobs -----------------------------------------------------------------------------
+
+    def added(
+        self, first: int, specs: Sequence[Spec], terms: Terms, parents: Sequence[Parent], now: int
+    ) -> None:
+        """New jobs with consecutive ids from `first` on; nobody sees them before `revealed`.
+
+        `now`: microseconds since the epoch, as the terms have it.
+        """
+        count = len(specs)
+        self._store.insert_jobs(first, specs, terms, now)
+        self._dependencies.add(range(first, first + count), parents)
+        self._store.submitted_events(first, count, terms.user, now)
+        self._fail_at_once(first, count, terms, now)
+
+    def added_elements(
+        self,
+        array: int,
+        first: int,
+        indexes: range,
+        terms: Terms,
+        parents: Sequence[Parent],
+        *,
+        now: int,
+    ) -> None:
+        """The same of some elements of an array, which have one event together."""
+        count = len(indexes)
+        self._store.insert_elements(array, first, indexes, terms, now)
+        self._dependencies.add(range(first, first + count), parents)
+        self._fail_at_once(first, count, terms, now)
+
+    def added_array(self, first: int, last: int, user: str) -> None:
+        """All elements of the array are there."""
+        self._event(first, EventName.SUBMITTED, user, now_us(), {"last": last})
+
+    def _fail_at_once(self, first: int, count: int, terms: Terms, now: int) -> None:
+        """They are written as failed where a job that they wait for has failed already."""
+        if terms.failed is not None:
+            for job in range(first, first + count):
+                self._event(job, EventName.FAILED, "", now, {"reason": terms.failed})
+
+    def revealed(
+        self, first: int, last: int, alike: Entry | None = None, *, linked: bool = False
+    ) -> None:
+        """New jobs become visible: they count, and those that wait for nothing get their turn.
+
+        `alike`: the first of them, where all pend and wait for nothing but their turn.
+        `linked`: some of them may wait for others of them.
+        """
+        if alike is not None:
+            self._ledger.count(None, State.PENDING, last - first + 1)
+            self._ledger.admit_range(alike, last)
+            return
+        # What each of them waits for is on disk, and may have changed since it was written.
+        for state, jobs in self._store.counts_in(first, last).items():
+            self._ledger.count(None, state, jobs)
+        for entry, end in self._store.ready_in(first, last):
+            self._ledger.admit_range(entry, end)
+        self._readiness.note_due()
+        for job in self._store.failed_in(first, last) if linked else ():
+            # One of those that it waited for had failed before; the rest hears it.
+            self._unsettled.note(job)
+
     # --- an attempt begins ------------------------------------------------------------------
 
     def started(self, holding: Holding, token: str, host: str) -> Started | None:
@@ -201,7 +265,7 @@ class Moves:
         state, now = after(job.state, Move.FAIL), now_us()
         self._readiness.leave(job)
         self._store.failed_pending(job.id, reason, now)
-        self._store.failed_event(job.id, reason, now)
+        self._event(job.id, EventName.FAILED, "", now, {"reason": reason})
         if not self._store.is_staged(job.id):
             self._ledger.count(job.state, state)
         self._unsettled.note(job.id)
