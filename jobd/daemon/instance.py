@@ -57,12 +57,13 @@ from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.host_check import check_file_system, check_host, this_host
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.delays import Delays
-from jobd.daemon.jobs.moves import Moves, Unsettled
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.jobs.state import Books
+from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.log_format import LogFormat
 from jobd.daemon.queries.queries import Queries
 from jobd.daemon.queries.redaction import RedactedViews, status_for_viewers

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import MAX_PARENTS, Acted, Edit
-from jobd.contract.states import EventName, State, dependency_failed
+from jobd.contract.states import State, dependency_failed
 from jobd.contract.wording import counted
 from jobd.core.ready_queue import Entry
 from jobd.daemon.commands.idempotency import Idempotency
@@ -32,7 +32,7 @@ class Editing:
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._readiness = books.waiting
+        self._moves = books.moves
 
     def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
         """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
@@ -49,30 +49,13 @@ class Editing:
         parents = self._parents(request, job)
         if not columns and parents is None:
             raise BadRequest("nothing to change; see: jobctl edit --help")
-        self._readiness.leave(job)
-        if columns:
-            self._store.edited(job.id, columns)
-        if parents is not None:
-            self._dependencies.forget(job.id)
-            self._dependencies.add([job.id], parents)
-            unmet = sum(not parent.met for parent in parents)
-            self._store.edited(job.id, {"parents": len(parents), "unmet": unmet})
-        self._enter_again(job.id)
         data = {
             name: _plain(value)
             for name, value in msgspec.structs.asdict(request).items()
             if name != "id" and value is not UNSET
         }
-        self._store.event(job.id, EventName.EDITED, user, now_us(), msgspec.json.encode(data))
+        self._moves.edited(job, columns, parents, user, data)
         return Acted(done=[job.id])
-
-    def _enter_again(self, job: int) -> None:
-        """As another kind of job, perhaps, and perhaps with other things to wait for."""
-        fresh = self._store.look(job)
-        assert fresh is not None
-        # Nothing that memory knows of it is true any more: its time, too, has to be noted.
-        unknown = replace(fresh, reason=None, due=None)
-        self._readiness.change(unknown, due=fresh.due or 0)
 
     def _columns(self, request: Edit, job: Look) -> dict[str, object]:
         columns: dict[str, object] = {}

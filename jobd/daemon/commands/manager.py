@@ -16,7 +16,7 @@ import msgspec
 from jobd.contract.errors import NotFound, Refused, StoreFailed
 from jobd.contract.models import Acted, Hold, Progress, Restart, Rm, Start, Stop
 from jobd.contract.paths import Paths
-from jobd.contract.states import EventName, Reason, State
+from jobd.contract.states import Reason, State
 from jobd.contract.wording import NAMED, listed
 from jobd.core.progress.recognition import Reading, message_of
 from jobd.core.transitions import Move
@@ -55,7 +55,6 @@ class Manager:
         self._ledger = books.ledger
         self._store = books.store
         self._dependencies = books.dependencies
-        self._readiness = books.waiting
         self._moves = books.moves
         self._reader = reader
         self._writer = writer
@@ -78,8 +77,7 @@ class Manager:
 
     def _start(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.PENDING and job.held:
-            self._readiness.change(job, held=False)
-            self._store.event(job.id, EventName.EDITED, user, now_us(), b'{"held":false}')
+            self._moves.released(job, user)
             tally.done.append(job.id)
         elif job.state in (State.PENDING, State.RUNNING):
             tally.notice(job.id, f"is already {job.state}")
@@ -99,8 +97,7 @@ class Manager:
         elif job.held:
             tally.notice(job.id, "is already held")
         else:
-            self._readiness.change(job, held=True)
-            self._store.event(job.id, EventName.HELD, user, now_us())
+            self._moves.held(job, user)
             tally.done.append(job.id)
 
     def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
@@ -269,7 +266,7 @@ class Manager:
         if look.state is not State.RUNNING:
             raise Refused(f"job {request.id} is {look.state}, not running")
         reading = Reading(request.percent, message_of(request.message or ""))
-        note_progress(self._store, self._runs[request.id], reading, user, now_us())
+        note_progress(self._moves, self._runs[request.id], reading, user, now_us())
         return Acted(done=[request.id])
 
     # --- shutting down --------------------------------------------------------------------------

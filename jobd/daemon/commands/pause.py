@@ -6,7 +6,7 @@ from functools import partial
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Acted, Pause, Resume, Selector
-from jobd.contract.states import EventName, State
+from jobd.contract.states import State
 from jobd.daemon.commands.bulk import Bulk, Tally
 from jobd.daemon.commands.groups import Shares
 from jobd.daemon.commands.idempotency import Idempotency
@@ -20,7 +20,7 @@ class Halting:
     def __init__(
         self, books: Books, runs: Runs, shares: Shares, bulk: Bulk, idempotency: Idempotency
     ) -> None:
-        self._store = books.store
+        self._moves = books.moves
         self._runs = runs
         self._shares = shares
         self._bulk = bulk
@@ -82,7 +82,6 @@ class Halting:
 
     def _halt(self, job: int, tally: Tally, user: str, *, paused: bool) -> None:
         now = now_us()
-        self._store.set_paused(job, paused=paused)
-        self._store.event(job, EventName.PAUSED if paused else EventName.RESUMED, user, now)
+        self._moves.paused(job, user, now, paused=paused)
         self._runs.halt(self._runs[job], now / 1e6, paused=paused)
         tally.done.append(job)

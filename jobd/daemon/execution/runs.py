@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-
-from jobd.contract.states import EventName, Reason
+from jobd.contract.states import Reason
 from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
 from jobd.core.undo import Undo
 from jobd.daemon.execution.signaller import Signaller
+from jobd.daemon.jobs.moves import Moves, Progress
 from jobd.engines.base import Process
 from jobd.store.records import StopOrder
-from jobd.store.store import Started, Store
+from jobd.store.store import Started
 from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
 
@@ -201,16 +200,14 @@ def _is_still(run: Run, *, halted: bool) -> bool:
     return run.lives() and run.halted == halted
 
 
-def note_progress(store: Store, run: Run, reading: Reading, user: str, now: int) -> None:
+def note_progress(moves: Moves, run: Run, reading: Reading, user: str, now: int) -> None:
     """In the writer's transaction: the job shows it, and whoever watches hears it."""
-    store.progressed(run.id, reading.percent, reading.message)
     if reading.percent is not None and run.pace is None:
         run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
     elif reading.percent is not None and run.pace is not None:
         run.pace = reported(run.pace, reading.percent, now / 1e6)
     left = seconds_left(run.pace, now / 1e6)
-    data = {"percent": reading.percent, "message": reading.message, "eta_s": left}
-    store.event(run.id, EventName.PROGRESS, user, now, msgspec.json.encode(data))
+    moves.progressed(run.id, Progress(reading.percent, reading.message, left), user, now)
 
 
 def deadline(order: StopOrder) -> float:

@@ -344,7 +344,7 @@ class Scheduler:
         requeue = started.spec.requeue and not run.stopped_by_user
         what = verdict(outcome, order.reason if order else None, requeue=requeue, retry=retry)
         if reading is not None:
-            note_progress(self._store, run, reading, "", now)
+            note_progress(self._moves, run, reading, "", now)
         if run.output_bytes:
             self._store.output_grew(run.id, run.output_bytes)
         move = self._moves.ended if what.state.finished else self._moves.again
@@ -390,7 +390,7 @@ class Scheduler:
 
     def _note_progress(self, run: Run, reading: Reading) -> None:
         if self.runs.get(run.id) is run:
-            note_progress(self._store, run, reading, "", now_us())
+            note_progress(self._moves, run, reading, "", now_us())
 
     def close(self) -> None:
         self.monitor.close()

@@ -19,8 +19,8 @@ from jobd.core.ledger import Holding, Ledger
 from jobd.core.ready_queue import Entry
 from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
-from jobd.core.undo import Undo
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.dependencies import Dependencies
 from jobd.store.records import Parent, Spec, StopOrder, Terms
 from jobd.store.store import DAMAGED, Look, Started, Store
@@ -39,31 +39,13 @@ class Obstacle(Struct, frozen=True):
     """Its group, which was removed."""
 
 
-class Unsettled:
-    """Jobs whose move is still to be passed on to those that wait for them.
+class Progress(Struct, frozen=True):
+    """How far a running job is; as the event of it has it."""
 
-    Which they are is on disk; whether there are any is known here. Kept by the writer's thread.
-    """
-
-    def __init__(self, dependencies: Dependencies, undo: Undo) -> None:
-        self._dependencies = dependencies
-        self._undo = undo
-        self.some = False
-        """Whether there may be some; from `look_again` on never falsely False."""
-
-    def note(self, job: int) -> None:
-        """In a transaction: the job has finished, or pends again."""
-        if self._dependencies.note_change(job):
-            self.some = True
-
-    def none_left(self) -> None:
-        """In a transaction: all has been passed on."""
-        self.some = False
-        self._undo.add(self.look_again)
-
-    def look_again(self) -> None:
-        """There may be some on disk: at the start, or because a transaction was taken back."""
-        self.some = True
+    percent: float | None
+    """From 0 to 100; None: it is not known, and the message says why."""
+    message: str | None
+    eta_s: float | None
 
 
 class Moves:
@@ -289,6 +271,56 @@ class Moves:
         self._store.removed(job.id, job.attempt, job.environment)
         self._event(job.id, EventName.REMOVED, user, now_us(), data)
         self._ledger.count(job.state, None)
+
+    # --- what leaves a job in its state -----------------------------------------------------------
+
+    def held(self, job: Look, user: str) -> None:
+        """A pending job does not start before `released`."""
+        self._readiness.change(job, held=True)
+        self._event(job.id, EventName.HELD, user, now_us())
+
+    def released(self, job: Look, user: str) -> None:
+        """A held job waits for its turn, or for whatever else it has to wait for."""
+        self._readiness.change(job, held=False)
+        self._event(job.id, EventName.EDITED, user, now_us(), {"held": False})
+
+    def edited(
+        self,
+        job: Look,
+        columns: Mapping[str, object],
+        parents: Sequence[Parent] | None,
+        user: str,
+        said: Data,
+    ) -> None:
+        """A pending job is another one from now on.
+
+        `columns`: those of its row that change. `parents`: all that it waits for; None: as before.
+        `said`: what the event says of it.
+        """
+        self._readiness.leave(job)
+        if columns:
+            self._store.edited(job.id, columns)
+        if parents is not None:
+            unmet = sum(not parent.met for parent in parents)
+            self._dependencies.forget(job.id)
+            self._dependencies.add([job.id], parents)
+            self._store.edited(job.id, {"parents": len(parents), "unmet": unmet})
+        fresh = self._store.look(job.id)
+        assert fresh is not None
+        # Nothing that memory knows of it is true any more: its time, too, has to be noted.
+        unknown = msgspec.structs.replace(fresh, reason=None, due=None)
+        self._readiness.change(unknown, due=fresh.due or 0)
+        self._event(job.id, EventName.EDITED, user, now_us(), said)
+
+    def paused(self, job: int, user: str, now: int, *, paused: bool) -> None:
+        """A running job is to stand still, or to go on."""
+        self._store.set_paused(job, paused=paused)
+        self._event(job, EventName.PAUSED if paused else EventName.RESUMED, user, now)
+
+    def progressed(self, job: int, progress: Progress, user: str, now: int) -> None:
+        """A running job has got so far."""
+        self._store.progressed(job, progress.percent, progress.message)
+        self._event(job, EventName.PROGRESS, user, now, msgspec.structs.asdict(progress))
 
     # --- pieces -------------------------------------------------------------------------------
 

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from jobd.contract.states import State, dependency_failed
 from jobd.core.transitions import Move
-from jobd.daemon.jobs.moves import Moves, Unsettled
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Look, Store
 

@@ -6,9 +6,10 @@ from msgspec import Struct
 
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
-from jobd.daemon.jobs.moves import Moves, Unsettled
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.dependencies import Dependencies
 from jobd.store.store import Store
 
