@@ -49,28 +49,20 @@ from jobd.daemon.commands.groups import Shares
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.commands.manager import Manager
 from jobd.daemon.commands.pause import Halting
+from jobd.daemon.commands.progress import ReportProgress
 from jobd.daemon.commands.submit import Intake
-from jobd.daemon.execution.recovery import recover
-from jobd.daemon.execution.runs import Runs
-from jobd.daemon.execution.scheduler import Scheduler
-from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.host_check import check_file_system, check_host, this_host
 from jobd.daemon.jobs.admission import Admission
-from jobd.daemon.jobs.delays import Delays
-from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.daemon.jobs.propagation import Propagation
-from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.selection import Selection
-from jobd.daemon.jobs.state import Books
-from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.log_format import LogFormat
 from jobd.daemon.queries.queries import Queries
 from jobd.daemon.queries.redaction import RedactedViews, status_for_viewers
 from jobd.daemon.queries.views import Views, path_text
-from jobd.daemon.retention import Pruner
+from jobd.daemon.retention import Pruner, Surplus
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.server import Handler, Service
+from jobd.daemon.wiring import Execution, Ground, Jobs, build_execution, build_jobs, start_writer
 from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.engines.local.supervisor_link import Link
@@ -138,8 +130,13 @@ class Daemon:
         setup: Setup,
         link: Link | None = None,
         log_moved: Callable[[], object] = lambda: None,
+        broken: Callable[[], object] = lambda: None,
     ) -> None:
-        """`log_moved`: sees to the log when somebody has moved or deleted it."""
+        """`log_moved`: sees to the log when somebody has moved or deleted it.
+
+        `broken`: called when nothing can be written any more, and memory may be untrue.
+        """
+        self._broken = broken
         self._setup = setup
         self.paths = paths = setup.paths
         self._link = link
@@ -156,42 +153,37 @@ class Daemon:
         self.reader = Reader(paths.database)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
-        self.notifier, self.timer, undo = Notifier(), Timer(), Undo()
+        undo = Undo()
+        self.notifier, self.timer = Notifier(), Timer()
         gpus = setup.config.gpus
         self.ledger = Ledger(
             undo, workers=self._workers(), next_id=self._last_id() + 1,
             devices=Devices(gpus.devices, gpus.per_device), moves=boot_us(),
         )  # fmt: skip
-        self.delays = Delays(self._store, undo, self.timer)
-        waiting = Readiness(self.ledger, self._store, self.delays)
         dependencies = Dependencies(connection)
-        unsettled = Unsettled(dependencies, undo)
-        moves = Moves(self.ledger, self._store, dependencies, waiting, unsettled)
-        self.books = books = Books(
-            undo, self.ledger, self._store, dependencies, waiting, unsettled, moves,
-            Propagation(self._store, dependencies, waiting, moves, unsettled),
-        )  # fmt: skip
         self.engine = _engine(config.engine, paths, link)
-        self.signaller = Signaller(self.engine.signal, self.timer)
-        self.runs = runs = Runs(undo, self.timer, self.signaller)
-        self.scheduler = Scheduler(
-            paths=paths, config=config, host=socket.gethostname(), books=books,
-            runs=runs, reader=self.reader, engine=self.engine,
-            notifier=self.notifier, timer=self.timer, delays=self.delays,
+        self.writer = Writer(connection, undo, self._anchor.check)
+        self._ground = ground = Ground(
+            paths=paths, config=config, undo=undo, ledger=self.ledger, store=self._store,
+            dependencies=dependencies, reader=self.reader, writer=self.writer, timer=self.timer,
+            notifier=self.notifier, engine=self.engine,
         )  # fmt: skip
-        self.writer = Writer(connection, undo, self.scheduler.fill, self._anchor.check)
-        self.scheduler.bind(self.writer)
-        self.delays.bind(self.writer, lambda job: waiting.change(job, due=0))
+        self.jobs = build_jobs(ground)
+        self.execution = build_execution(ground, self.jobs, lambda: self._inbox.put(News.IDLE))
+        self.runs = self.execution.runs
+        moves = self.jobs.moves
         selection = Selection(self.reader)
         idempotency = Idempotency(self._store, self.writer)
-        admission = Admission(workers=config.workers, books=books, writer=self.writer)
-        self.intake = Intake(admission, books, self.writer, idempotency)
-        self.graphs = Graphs(admission, books, self.writer, idempotency)
+        admission = Admission(
+            self.ledger, self._store, dependencies, self.writer, workers=config.workers
+        )
+        self.intake = Intake(admission, self._store, moves, self.writer, idempotency)
+        self.graphs = Graphs(admission, self._store, moves, self.writer, idempotency)
         bulk = Bulk(self._store, self.reader, selection, idempotency)
         self.manager = Manager(
-            paths=paths, grace=float(config.grace), books=books, reader=self.reader,
-            writer=self.writer, idempotency=idempotency, bulk=bulk, runs=runs,
-            notifier=self.notifier,
+            paths=paths, store=self._store, dependencies=dependencies, moves=moves,
+            reader=self.reader, writer=self.writer, bulk=bulk, runs=self.runs,
+            stop_orders=self.execution.stop_orders, notifier=self.notifier,
         )  # fmt: skip
         shown = paths, config.shell, self._pid_of, self._left_of
         queries = partial(
@@ -202,19 +194,24 @@ class Daemon:
         self._retained = Retained(connection)
         retention = setup.config.retention
         self._policy = policy_of(retention)
-        self._pruner = Pruner(
-            paths=paths, policy=self._policy, events=retention.events, notifier=self.notifier,
-            manager=self.manager, books=books, retained=self._retained, reader=self.reader,
-            writer=self.writer, timer=self.timer,
+        surplus = Surplus(
+            policy=self._policy, store=self._store, dependencies=dependencies, moves=moves,
+            retained=self._retained, reader=self.reader, notifier=self.notifier,
         )  # fmt: skip
+        self._pruner = Pruner(
+            paths=paths, policy=self._policy, surplus=surplus, events=retention.events,
+            notifier=self.notifier, manager=self.manager, retained=self._retained,
+            reader=self.reader, writer=self.writer, timer=self.timer,
+        )  # fmt: skip
+        more = _more_handlers(ground, self.jobs, self.execution, bulk, idempotency)
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         for_viewers = _seeing(
             queries(views=RedactedViews(*shown), keeping=False),
             lambda request: status_for_viewers(self._status(request)),
         )
         self.service = Service(
-            paths, self._handlers() | _more_handlers(books, runs, bulk, idempotency), for_viewers,
-            Access(setup.config.access), _shared(setup.config),
+            paths, self._handlers() | more, for_viewers, Access(setup.config.access),
+            _shared(setup.config),
         )  # fmt: skip
         self._file_watch = FileWatch(
             {
@@ -309,34 +306,32 @@ class Daemon:
     def start(self) -> None:
         """Store → recovery → dispatch → service; when this returns, clients are answered."""
         self.timer.start()
-        self.signaller.start()
-        self.scheduler.breaker.halt()
+        self.execution.signaller.start()
+        self.execution.breaker.halt()
         if self._policy:
             self._retained.watch()
-        self.writer.start()
-        recover(self.reader, self.writer, self.books, self.scheduler, self.engine)
+        start_writer(self._ground, self.execution, self._store_gone, self._broken)
+        self.execution.recovery.recover()
         failpoint("recovered")
         self.writer.call(self._note_start)
-        self.delays.start()
+        self.jobs.delays.start()
         self.notifier.published(self.reader.last_event())
-        self.scheduler.monitor.start()
+        self.execution.monitor.start()
         # What is deleted from here on is seen, and what was before is looked for.
         self._file_watch.start()
         self.service.listen()
         self._mend(self._mend_lock)
-        self.scheduler.idle = lambda: self._inbox.put(News.IDLE)
-        self.scheduler.store_gone = self._store_gone
         if self._setup.draining:
             self._begin_drain(self._setup.drain_until)
             self._end_in_time()
-        self.scheduler.breaker.resume()
+        self.execution.breaker.resume()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def _sweep(self) -> None:
         """Delete what a crash has left over: the output of removed jobs, scripts."""
         try:
             self.manager.delete_outputs()
-            self.scheduler.delete_scripts()
+            self.execution.launcher.delete_scripts(self.runs)
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
         self._pruner.start()
@@ -353,7 +348,7 @@ class Daemon:
 
     def _note_start(self) -> None:
         self._load_groups()
-        self.delays.begin()
+        self.jobs.delays.begin()
         self._store.setting("host", this_host())
         self._store.event(
             None, EventName.DAEMON_STARTED, "", now_us(), b'{"version":"%s"}' % VERSION.encode()
@@ -439,7 +434,7 @@ class Daemon:
             self._drain()
         elif news is News.NOW:
             self._begin_drain(boot_us())
-            self.manager.end_running()
+            self.execution.stop_orders.end_all()
         elif news is News.GONE:
             self._begin_drain()
 
@@ -448,7 +443,7 @@ class Daemon:
         again = self.ledger.draining
         self._begin_drain(boot_us() if again else None)
         if again:
-            self.manager.end_running()
+            self.execution.stop_orders.end_all()
 
     def _begin_drain(self, until: int | None = None) -> list[int]:
         """The jobs that it now waits for; `until`: when to end them, microseconds since boot."""
@@ -456,7 +451,7 @@ class Daemon:
         self.drain_until = min(known, default=None)
         if self._link is not None:
             self._link.draining(self.drain_until)
-        return self.manager.drain()
+        return self.execution.drain.begin()
 
     def _end_in_time(self) -> None:
         if self.drain_until is not None:
@@ -471,7 +466,7 @@ class Daemon:
         self.service.close(replaced=not clean)
         self.notifier.close()
         self._pruner.close()
-        self.scheduler.breaker.halt()
+        self.execution.breaker.halt()
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(
@@ -485,10 +480,10 @@ class Daemon:
         self._connection.close()
         ours = self._anchor.holds()
         self._anchor.close()
-        self.scheduler.close()
+        self.execution.workers.close()
         self.timer.close()
-        self.signaller.close()
-        self.delays.close()
+        self.execution.signaller.close()
+        self.jobs.delays.close()
         if clean and self.paths.ephemeral and ours:
             with contextlib.suppress(JobdError, OSError):
                 self._delete_ephemeral()
@@ -513,7 +508,6 @@ class Daemon:
             "stop": manager.stop,
             "restart": manager.restart,
             "rm": manager.rm,
-            "progress": manager.progress,
             **_seeing(self.queries, self._status),
             "shutdown": _looking(self._shutdown),
             "renew": _looking(self._renew),
@@ -557,7 +551,7 @@ class Daemon:
         )
 
     def _start_trouble(self) -> str | None:
-        trouble = self.scheduler.breaker.trouble
+        trouble = self.execution.breaker.trouble
         return None if trouble is None else f"no job can be started: {trouble}"
 
     def _shutdown(self, request: Shutdown) -> ShutdownReply:
@@ -586,12 +580,19 @@ def _seeing(queries: Queries, status: Callable[[Status], DaemonStatus]) -> dict[
 
 
 def _more_handlers(
-    books: Books, runs: Runs, bulk: Bulk, idempotency: Idempotency
+    ground: Ground, jobs: Jobs, execution: Execution, bulk: Bulk, idempotency: Idempotency
 ) -> dict[str, Handler]:
     """Those of rooms that nobody else needs."""
-    shares, editing = Shares(books, idempotency), Editing(books, idempotency)
-    halting = Halting(books, runs, shares, bulk, idempotency)
+    ledger, store, runs = ground.ledger, ground.store, execution.runs
+    shares = Shares(ledger, store, idempotency)
+    editing = Editing(ledger, store, ground.dependencies, jobs.moves, idempotency)
+    halting = Halting(
+        moves=jobs.moves, runs=runs, pauses=execution.pauses, shares=shares, bulk=bulk,
+        idempotency=idempotency,
+    )  # fmt: skip
+    reporting = ReportProgress(store, runs, execution.reports, idempotency)
     return {
+        "progress": reporting.progress,
         "pause": halting.pause,
         "resume": halting.resume,
         "edit": editing.edit,
@@ -685,7 +686,8 @@ def main() -> NoReturn:
     link.synced.wait()
     # Never by way of sys.exit: it would join worker threads, and they wait for their jobs.
     try:
-        daemon = Daemon(setup, link, file.look)
+        # When the writer breaks down, the next daemon reads from the disk what is true.
+        daemon = Daemon(setup, link, file.look, lambda: _exit(1))
         daemon.start()
     except (JobdError, OSError) as error:
         log.critical("cannot start: %s", error)
@@ -695,8 +697,6 @@ def main() -> NoReturn:
     except Exception:
         log.exception("cannot start")
         _exit(1)
-    # The next one reads from the disk what is true.
-    daemon.writer.broken = lambda: _exit(1)
     threading.Thread(target=_await_signals, args=[daemon], name="signals", daemon=True).start()
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError
@@ -21,11 +22,13 @@ from jobd.contract.paths import Paths
 from jobd.contract.states import Reason, State
 from jobd.core.retention import Finished, Kept, Policy
 from jobd.daemon.commands.manager import Manager
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.daemon.jobs.state import Books
 from jobd.store.database import checkpoint
+from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.retention import Retained
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.timer import Timer
@@ -53,18 +56,69 @@ _FREE_PAGES: Final = 1024
 log = logging.getLogger(__name__)
 
 
+class Surplus:
+    """Finished jobs that nobody wants any more: found beside the writer, removed by it."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        store: Store,
+        dependencies: Dependencies,
+        moves: Moves,
+        retained: Retained,
+        reader: Reader,
+        notifier: Notifier,
+    ) -> None:
+        self._policy = policy
+        self._store = store
+        self._dependencies = dependencies
+        self._moves = moves
+        self._retained = retained
+        self._reader = reader
+        self._notifier = notifier
+
+    def oldest(self, kept: Kept) -> list[Finished]:
+        """A slice of each state of which there are too many. Any thread may ask."""
+        return [job for state in self._policy.states(kept) for job in self._oldest(state)]
+
+    def _oldest(self, state: State) -> list[Finished]:
+        """A slice, without those that somebody waits for."""
+        limit = _JOBS
+        while True:
+            found = self._reader.oldest_finished(state, limit)
+            free = [job for job in found if not self._notifier.awaited(job.id)]
+            if len(free) >= _JOBS or len(found) < limit:
+                return free[:_JOBS]
+            limit *= 4
+
+    def remove(self, chosen: list[Finished]) -> Kept:
+        """In a transaction: those that are still unwanted. Gives what is kept then."""
+        kept, now = self._retained.kept(), now_us()
+        for job in chosen:
+            look = self._store.look(job.id)
+            if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
+                self._moves.removed(look, "", Reason.RETENTION)
+                kept.lose(job)
+        return kept
+
+    def _may_go(self, job: Finished) -> bool:
+        """It is as it was found, and no pending job has come to wait for it."""
+        return self._retained.still(job) and not self._dependencies.waiting(job.id, 1)
+
+
 class Pruner:
-    """`events`: how many events are kept; 0: all."""
+    """A thread of its own. `events`: how many events are kept; 0: all."""
 
     def __init__(
         self,
         *,
         paths: Paths,
         policy: Policy,
+        surplus: Surplus,
         events: int,
         notifier: Notifier,
         manager: Manager,
-        books: Books,
         retained: Retained,
         reader: Reader,
         writer: Writer,
@@ -72,12 +126,10 @@ class Pruner:
     ) -> None:
         self._paths = paths
         self._policy = policy
+        self._surplus = surplus
         self._events = events
         self._notifier = notifier
         self._manager = manager
-        self._store = books.store
-        self._moves = books.moves
-        self._dependencies = books.dependencies
         self._retained = retained
         self._reader = reader
         self._writer = writer
@@ -153,7 +205,7 @@ class Pruner:
         for _ in range(_SLICES):
             chosen = self._choose(kept)
             if chosen:
-                kept = self._writer.call(lambda chosen=chosen: self._remove(chosen))  # type: ignore[misc]
+                kept = self._writer.call(partial(self._surplus.remove, chosen))
             if len(chosen) < _JOBS or self._closed.wait(_BREATH_S):
                 # Those that finish meanwhile are the next round's.
                 break
@@ -162,36 +214,12 @@ class Pruner:
 
     def _choose(self, kept: Kept) -> list[Finished]:
         """The next slice of unwanted jobs. Behind the last one the timer is set for the next."""
-        oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
+        oldest = self._surplus.oldest(kept)
         chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
         if len(chosen) < _JOBS:
             # This was the last slice of the round.
             self._set_alarm(self._policy.next_expiry(job for job in oldest if job not in chosen))
         return chosen
-
-    def _oldest(self, state: State) -> list[Finished]:
-        """A slice, without those that somebody waits for."""
-        limit = _JOBS
-        while True:
-            found = self._reader.oldest_finished(state, limit)
-            free = [job for job in found if not self._notifier.awaited(job.id)]
-            if len(free) >= _JOBS or len(found) < limit:
-                return free[:_JOBS]
-            limit *= 4
-
-    def _remove(self, chosen: list[Finished]) -> Kept:
-        """In the writer's transaction."""
-        kept, now = self._retained.kept(), now_us()
-        for job in chosen:
-            look = self._store.look(job.id)
-            if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
-                self._moves.removed(look, "", Reason.RETENTION)
-                kept.lose(job)
-        return kept
-
-    def _may_go(self, job: Finished) -> bool:
-        """It is as it was found, and no pending job has come to wait for it."""
-        return self._retained.still(job) and not self._dependencies.waiting(job.id, 1)
 
     def _set_alarm(self, at: int | None) -> None:
         """One timer at a time: a later one is not needed while an earlier one is still to come."""
@@ -212,7 +240,7 @@ class Pruner:
             if over <= 0 or self._closed.is_set():
                 return False
             before = self._first_event + min(over, _EVENTS)
-            self._writer.call(lambda before=before: self._retained.forget_events(before))  # type: ignore[misc]
+            self._writer.call(partial(self._retained.forget_events, before))
             self._first_event = before
         return True
 

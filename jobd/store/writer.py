@@ -71,35 +71,41 @@ class Writer:
         self,
         connection: sqlite3.Connection,
         undo: Undo,
-        finally_do: Callable[[], Callable[[], object]],
         check: Callable[[], object] = lambda: None,
     ) -> None:
-        """`finally_do` runs inside each transaction; what it returns runs after the commit.
-
-        `check` runs before each, and raises StoreGone where nothing can be saved any more.
-        """
+        """`check` runs before each transaction; raises StoreGone where nothing can be saved."""
         self._db = connection
         self._undo = undo
-        self._finally_do = finally_do
         self._check = check
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread: threading.Thread | None = None
         self._closed = threading.Event()
-        self.in_trouble: Callable[[Exception], object] = lambda _: None
-        """Called when a transaction has failed, so that what must not be dropped is tried again."""
-        self.broken: Callable[[], object] = lambda: None
-        """Called when this thread cannot go on: memory may be untrue from then on."""
         self.trouble: str | None = None
         """Why the last transaction failed; None while all is well."""
 
-    def start(self) -> None:
+    def start(
+        self,
+        finally_do: Callable[[], Callable[[], object]],
+        in_trouble: Callable[[Exception], object] = lambda _: None,
+        broken: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write from now on. Last of all, since what is called here may need all the others.
+
+        `finally_do` runs inside each transaction; what it returns runs after the commit.
+        `in_trouble`: called when a transaction has failed, so that what must not be dropped is
+        tried again. `broken`: called when the thread cannot go on: memory may be untrue from then.
+        """
+        self._finally_do = finally_do
+        self._in_trouble = in_trouble
+        self._broken = broken
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Commit what waits and end; later calls fail."""
         self._closed.set()
         self._queue.put(None)
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def post(
@@ -116,7 +122,7 @@ class Writer:
 
         Raises: JobdError (refused by the action, or StoreFailed).
         """
-        if self._closed.is_set() or not self._thread.is_alive():
+        if self._closed.is_set() or self._thread is None or not self._thread.is_alive():
             raise StoreFailed("the daemon has closed its database; ask again")
         future: Future[T] = Future()
         self.post(action, future.set_result, future.set_exception)
@@ -131,7 +137,7 @@ class Writer:
             self._serve()
         except Exception:
             log.critical("the writer broke down", exc_info=True)
-            self.broken()
+            self._broken()
 
     def _serve(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -209,7 +215,7 @@ class Writer:
         self._undo.play()
         if self._db.in_transaction:
             raise error
-        self.in_trouble(error)
+        self._in_trouble(error)
 
 
 def _words(error: Exception) -> str:

@@ -53,9 +53,9 @@ class Inside:
         if not self._open:
             return
         self._open = False
-        self.daemon.manager.drain()
+        self.daemon.execution.drain.begin()
         if self.daemon.runs:
-            self.daemon.manager.end_running()
+            self.daemon.execution.stop_orders.end_all()
             running = follow.settled(self.client, Selector(states=[State.RUNNING]))
             # They may have ended just now.
             if running is not None:

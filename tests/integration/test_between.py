@@ -11,7 +11,6 @@ from jobd.client import follow
 from jobd.contract.errors import BadRequest, Refused, StoreFailed
 from jobd.contract.models import Edit, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
-from jobd.daemon.execution.recovery import _put_back
 from jobd.daemon.execution.runs import Run
 from jobd.store.records import StopOrder
 from tests.helpers import wait_until
@@ -82,15 +81,15 @@ def test_a_held_dependant_that_comes_back_is_still_held(quiet):
 
 def test_what_a_user_has_stopped_is_not_tried_again(daemon, monkeypatch):
     """The attempt had failed by itself a moment before, and that was not yet on disk."""
-    scheduler = daemon.daemon.scheduler
-    finish = scheduler.finish
+    endings = daemon.daemon.execution.endings
+    finish = endings.finish
 
     def stop_first(run, outcome):
         with daemon.connect() as other:
             assert other.stop(ids(run.id)).done == [run.id]
         finish(run, outcome)
 
-    monkeypatch.setattr(scheduler, "finish", stop_first)
+    monkeypatch.setattr(endings, "finish", stop_first)
     job = submit(daemon, "exit 3", retries=3, retry_delay=1000)
     daemon.wait(job)
     assert states(daemon, job) == [("failed", "exit code 3")]
@@ -100,37 +99,37 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     """The daemon may die right behind the transaction that stops it."""
     parent = submit(quiet, "true")
     submit(quiet, "true", after=after(parent))
-    books, writer = quiet.daemon.books, quiet.daemon.writer
+    daemon = quiet.daemon
     run = begun(quiet, parent)
     run.ordered(StopOrder(Reason.BY_USER, 15, 1.0, 0))
     settling = []
 
     def put_back():
-        _put_back(books, [run])
-        settling.extend(books.store._db.execute("SELECT parent FROM settling"))
+        daemon.execution.recovery._put_back([run])
+        settling.extend(daemon._store._db.execute("SELECT parent FROM settling"))
 
-    writer.call(put_back)
+    daemon.writer.call(put_back)
     assert settling == [(parent,)]
 
 
 def test_an_attempt_that_never_began_is_not_paused(quiet):
     job = submit(quiet, "true")
-    books, writer = quiet.daemon.books, quiet.daemon.writer
+    daemon = quiet.daemon
     run = begun(quiet, job)
-    writer.call(lambda: books.store.set_paused(job, paused=True))
-    writer.call(lambda: books.moves.unstarted(run.started, None))
+    daemon.writer.call(lambda: daemon._store.set_paused(job, paused=True))
+    daemon.writer.call(lambda: daemon.jobs.moves.unstarted(run.started, None))
     assert quiet.sql("SELECT state, paused FROM jobs") == [("pending", 0)]
 
 
 def begun(inside, job):
     """An attempt that is on disk, as a starting daemon finds it, and nothing knows it runs."""
-    books = inside.daemon.books
+    store, ledger = inside.daemon._store, inside.daemon.ledger
 
     def begin():
-        started = books.store.started(job, "token", 1, (), "host", 0)
-        books.ledger.withdraw(started.entry)
-        books.ledger.occupy(started.entry, 1, ())
-        books.ledger.count(State.PENDING, State.RUNNING)
+        started = store.started(job, "token", 1, (), "host", 0)
+        ledger.withdraw(started.entry)
+        ledger.occupy(started.entry, 1, ())
+        ledger.count(State.PENDING, State.RUNNING)
         return Run(started, 1)
 
     return inside.daemon.writer.call(begin)
@@ -357,7 +356,7 @@ def test_a_forced_removal_of_finished_jobs_stops_none_that_runs_again(daemon, mo
 def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     """Each gets a transaction of its own then, and whoever watches hears of those that held."""
     daemon, held = quiet.daemon, threading.Event()
-    monkeypatch.setattr("jobd.daemon.execution.scheduler._RETRY_S", 0.01)
+    monkeypatch.setattr("jobd.daemon.execution.dispatcher._RETRY_S", 0.01)
     before = daemon.notifier.last_event
 
     def fail():

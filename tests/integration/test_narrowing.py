@@ -255,8 +255,8 @@ class Queue:
             acted = decide(*arguments)
             daemon._connection.execute("ROLLBACK TO rehearsal")
             daemon._connection.execute("RELEASE rehearsal")
-            daemon.books.undo.play()
-            daemon.books.store.recall_last_event()
+            daemon._ground.undo.play()
+            daemon._store.recall_last_event()
             self.acted += acted.done
             return acted
 

@@ -229,7 +229,7 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     settled(quiet)
     assert quiet.client.status().jobs[State.PENDING] == 10_001
     quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
-    quiet.daemon.writer.call(lambda: quiet.daemon.books.unsettled.note(parent))
+    quiet.daemon.writer.call(lambda: quiet.daemon.jobs.unsettled.note(parent))
     settled(quiet)
     assert len(ready(quiet)) == 10_001
     assert quiet.job(batch.last).reason == "queued"
@@ -366,7 +366,7 @@ def test_a_delayed_job_waits_without_holding_a_worker(make):
 
 
 def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
-    delays = quiet.daemon.delays
+    delays = quiet.daemon.jobs.delays
     span = submit(quiet, "true", delay=3600)
     fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
     hour = 3600 * 1_000_000
@@ -938,7 +938,7 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
 ):
     monkeypatch.setattr(lookups, "_PIECE", piece)
     daemon = make(workers=2, groups={"g": {"workers": 2}})
-    daemon.daemon.scheduler.breaker.halt()
+    daemon.daemon.execution.breaker.halt()
     for _ in range(12):
         submit(daemon, "true")
     submit(daemon, "true", hold=True)

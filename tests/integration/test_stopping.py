@@ -42,7 +42,7 @@ def test_shutting_down_lengthens_no_grace(make):
     wait_until(lambda: all(daemon.output(job) == b"up\n" for job in jobs), 30)
     daemon.client.stop(ids(jobs[0]), grace=0.5)
     order = daemon.daemon.runs[jobs[0]].order
-    daemon.daemon.manager.end_running()
+    daemon.daemon.execution.stop_orders.end_all()
     assert daemon.daemon.runs[jobs[0]].order is order
     assert daemon.daemon.runs[jobs[1]].order.reason == "shutdown"
     daemon.wait(jobs[0])

@@ -20,8 +20,8 @@ def database(tmp_path):
 
 @pytest.fixture
 def writer(database):
-    made = Writer(database, Undo(), lambda: lambda: None)
-    made.start()
+    made = Writer(database, Undo())
+    made.start(lambda: lambda: None)
     yield made
     made.close()
 
@@ -75,8 +75,8 @@ def test_one_that_breaks_is_taken_back_alone(writer, database):
 
 def test_memory_is_undone_with_the_transaction(database):
     undo, seen = Undo(), []
-    writer = Writer(database, undo, lambda: lambda: None)
-    writer.start()
+    writer = Writer(database, undo)
+    writer.start(lambda: lambda: None)
 
     def change():
         seen.append("done")
@@ -98,9 +98,9 @@ def test_a_caller_that_breaks_when_told_harms_nobody(writer, database):
 
 
 def test_what_waits_at_the_end_is_committed_and_nothing_comes_after_it(database):
-    writer = Writer(database, Undo(), lambda: lambda: None)
+    writer = Writer(database, Undo())
     held = threading.Event()
-    writer.start()
+    writer.start(lambda: lambda: None)
     writer.post(held.wait)
     for name in "abc":
         writer.post(lambda name=name: insert(database, name))
@@ -121,9 +121,8 @@ def test_many_callers_are_served_in_order(writer):
 
 def test_memory_that_cannot_be_made_true_again_ends_the_writer(database):
     undo, broken = Undo(), threading.Event()
-    writer = Writer(database, undo, lambda: lambda: None)
-    writer.broken = broken.set
-    writer.start()
+    writer = Writer(database, undo)
+    writer.start(lambda: lambda: None, broken=broken.set)
 
     def change():
         undo.add(lambda: 1 / 0)
@@ -147,9 +146,8 @@ def test_a_transaction_that_cannot_be_rolled_back_ends_the_writer():
                 raise sqlite3.OperationalError("disk I/O error")
 
     broken = threading.Event()
-    writer = Writer(Stuck(), Undo(), lambda: lambda: None)
-    writer.broken = broken.set
-    writer.start()
+    writer = Writer(Stuck(), Undo())
+    writer.start(lambda: lambda: None, broken=broken.set)
     writer.nudge()
     assert broken.wait(10)
     writer.close()

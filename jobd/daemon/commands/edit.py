@@ -13,12 +13,14 @@ from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import MAX_PARENTS, Acted, Edit
 from jobd.contract.states import State, dependency_failed
 from jobd.contract.wording import counted
+from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
-from jobd.daemon.jobs.state import Books
+from jobd.store.dependencies import Dependencies
 from jobd.store.records import Parent, policy_encoder
-from jobd.store.store import Look
+from jobd.store.store import Look, Store
 from jobd.system.clock import now_us
 
 Ranges = Sequence[tuple[int, int]]
@@ -27,12 +29,19 @@ _MAX_TEXT: Final = 1000
 
 
 class Editing:
-    def __init__(self, books: Books, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        dependencies: Dependencies,
+        moves: Moves,
+        idempotency: Idempotency,
+    ) -> None:
         self._idempotency = idempotency
-        self._ledger = books.ledger
-        self._store = books.store
-        self._dependencies = books.dependencies
-        self._moves = books.moves
+        self._ledger = ledger
+        self._store = store
+        self._dependencies = dependencies
+        self._moves = moves
 
     def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
         """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""

@@ -12,9 +12,10 @@ from jobd.contract.models import Graph, Node, Submitted
 from jobd.core.cycles import circle
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import check_argv, check_cwd, check_environment, check_options, spec_of
-from jobd.daemon.jobs.state import Books
 from jobd.store.records import Parent
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -23,11 +24,16 @@ T = TypeVar("T")
 
 class Graphs:
     def __init__(
-        self, admission: Admission, books: Books, writer: Writer, idempotency: Idempotency
+        self,
+        admission: Admission,
+        store: Store,
+        moves: Moves,
+        writer: Writer,
+        idempotency: Idempotency,
     ) -> None:
         self._admission = admission
-        self._store = books.store
-        self._moves = books.moves
+        self._store = store
+        self._moves = moves
         self._writer = writer
         self._idempotency = idempotency
 

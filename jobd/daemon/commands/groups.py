@@ -15,16 +15,16 @@ from jobd.contract.models import (
 )
 from jobd.contract.states import EventName
 from jobd.contract.wording import NAMED, listed
-from jobd.core.ledger import Share
+from jobd.core.ledger import Ledger, Share
 from jobd.daemon.commands.idempotency import Idempotency
-from jobd.daemon.jobs.state import Books
+from jobd.store.store import Store
 from jobd.system.clock import now_us
 
 
 class Shares:
-    def __init__(self, books: Books, idempotency: Idempotency) -> None:
-        self._ledger = books.ledger
-        self._store = books.store
+    def __init__(self, ledger: Ledger, store: Store, idempotency: Idempotency) -> None:
+        self._ledger = ledger
+        self._store = store
         self._idempotency = idempotency
 
     def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:

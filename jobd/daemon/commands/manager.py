@@ -1,4 +1,4 @@
-"""The use cases that change jobs: start, hold, stop, restart, rm; and the end of all of them.
+"""The use cases that change jobs: start, hold, stop, restart, rm.
 
 Each checks what it is given, decides inside a transaction of the writer, where nothing else can
 move, and answers when that is on disk.
@@ -11,27 +11,22 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from jobd.contract.errors import NotFound, Refused, StoreFailed
-from jobd.contract.models import Acted, Hold, Progress, Restart, Rm, Start, Stop
+from jobd.contract.models import Acted, Hold, Restart, Rm, Start, Stop
 from jobd.contract.paths import Paths
-from jobd.contract.states import Reason, State
+from jobd.contract.states import State
 from jobd.contract.wording import NAMED, listed
-from jobd.core.progress.recognition import Reading, message_of
 from jobd.core.transitions import Move
 from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
-from jobd.daemon.commands.idempotency import Idempotency
-from jobd.daemon.execution.runs import Run, Runs, note_progress
-from jobd.daemon.jobs.moves import Obstacle
+from jobd.daemon.execution.runs import Runs
+from jobd.daemon.execution.stop_orders import StopOrders
+from jobd.daemon.jobs.moves import Moves, Obstacle
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.daemon.jobs.state import Books
 from jobd.outputs.limit import note_of
+from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
-from jobd.store.store import Look
+from jobd.store.store import Look, Store
 from jobd.store.writer import Writer
-from jobd.system.clock import boot_us, now_us
 
 log = logging.getLogger(__name__)
 
@@ -41,26 +36,25 @@ class Manager:
         self,
         *,
         paths: Paths,
-        grace: float,
-        books: Books,
+        store: Store,
+        dependencies: Dependencies,
+        moves: Moves,
         reader: Reader,
         writer: Writer,
-        idempotency: Idempotency,
         bulk: Bulk,
         runs: Runs,
+        stop_orders: StopOrders,
         notifier: Notifier,
     ) -> None:
         self._paths = paths
-        self._grace = grace
-        self._ledger = books.ledger
-        self._store = books.store
-        self._dependencies = books.dependencies
-        self._moves = books.moves
+        self._store = store
+        self._dependencies = dependencies
+        self._moves = moves
         self._reader = reader
         self._writer = writer
-        self._idempotency = idempotency
         self._bulk = bulk
         self._runs = runs
+        self._stop_orders = stop_orders
         self._notifier = notifier
         self.after_rm: Callable[[], object] = lambda: None
         """Called when jobs have been removed, and there may be room to give back."""
@@ -155,8 +149,7 @@ class Manager:
     # --- out of it ----------------------------------------------------------------------------
 
     def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
-        grace = self._grace if request.grace is None else request.grace
-        order = StopOrder(Reason.BY_USER, request.signal, grace, boot_us())
+        order = self._stop_orders.by_user(request.signal, request.grace)
         return self._bulk.act(
             request.selector,
             request_id,
@@ -172,32 +165,19 @@ class Manager:
             if run is None:
                 self._notifier.finished(job)
             else:
-                self._runs.carry_out_stop(run)
+                self._stop_orders.carry_out(run)
 
     def _stop(self, job: Look, tally: Tally, order: StopOrder, *, removing: bool) -> None:
         if removing and self._is_waited_for(job.id, tally):
             return
         if job.state is State.RUNNING:
-            self._order_stop(self._runs[job.id], order)
+            self._stop_orders.give(self._runs[job.id], order)
             tally.done.append(job.id)
         elif job.state is State.PENDING:
             tally.withdrawn.append(job)
             tally.done.append(job.id)
         else:
             tally.has_finished(job)
-
-    def _order_all(self, order: StopOrder) -> None:
-        for run in self._runs.all():
-            before = run.order
-            if before is None:
-                self._order_stop(run, order)
-            elif order.due < before.due:
-                # What a user has stopped stays stopped by the user.
-                self._order_stop(run, msgspec.structs.replace(order, reason=before.reason))
-
-    def _order_stop(self, run: Run, order: StopOrder) -> None:
-        self._store.stop_ordered(run.id, order)
-        self._runs.order_stop(run, order)
 
     def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
         acted = self._bulk.act(request.selector, request_id, lambda job, t: self._rm(job, t, user))
@@ -252,43 +232,6 @@ class Manager:
                     _delete(Path(note_of(output)))
             _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
             self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
-
-    # --- progress -----------------------------------------------------------------------------
-
-    def progress(self, request: Progress, user: str, request_id: bytes) -> Acted:
-        """Raises: NotFound, Refused (it does not run)."""
-        return self._idempotency.once(request_id, Acted, lambda: self._progress(request, user))
-
-    def _progress(self, request: Progress, user: str) -> Acted:
-        look = self._store.look(request.id)
-        if look is None:
-            raise NotFound(f"job {request.id} does not exist")
-        if look.state is not State.RUNNING:
-            raise Refused(f"job {request.id} is {look.state}, not running")
-        reading = Reading(request.percent, message_of(request.message or ""))
-        note_progress(self._moves, self._runs[request.id], reading, user, now_us())
-        return Acted(done=[request.id])
-
-    # --- shutting down --------------------------------------------------------------------------
-
-    def drain(self) -> list[int]:
-        """Start nothing more and take nothing more; the jobs that still run."""
-        self._ledger.draining = True
-        self._writer.nudge()
-        return sorted(run.id for run in self._runs.all())
-
-    def end_running(self) -> None:
-        """For `stop --now`: every running job is told to end."""
-        order = StopOrder(Reason.SHUTDOWN, 15, self._grace, boot_us())
-        try:
-            self._writer.call(lambda: self._order_all(order))
-        except StoreFailed as error:
-            # A full disk must not keep a machine from being shut down.
-            log.warning("the order to end all jobs %s", error)
-            for run in self._runs.all():
-                run.ordered(run.order or order)
-        for run in self._runs.all():
-            self._runs.carry_out_stop(run)
 
 
 def _in_words(obstacle: Obstacle) -> str:

@@ -11,17 +11,26 @@ from jobd.daemon.commands.bulk import Bulk, Tally
 from jobd.daemon.commands.groups import Shares
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Runs
-from jobd.daemon.jobs.state import Books
+from jobd.daemon.execution.stop_orders import Pauses
+from jobd.daemon.jobs.moves import Moves
 from jobd.store.store import Look
 from jobd.system.clock import now_us
 
 
 class Halting:
     def __init__(
-        self, books: Books, runs: Runs, shares: Shares, bulk: Bulk, idempotency: Idempotency
+        self,
+        *,
+        moves: Moves,
+        runs: Runs,
+        pauses: Pauses,
+        shares: Shares,
+        bulk: Bulk,
+        idempotency: Idempotency,
     ) -> None:
-        self._moves = books.moves
+        self._moves = moves
         self._runs = runs
+        self._pauses = pauses
         self._shares = shares
         self._bulk = bulk
         self._idempotency = idempotency
@@ -52,7 +61,7 @@ class Halting:
         for job in jobs:
             run = self._runs.get(job)
             if run is not None:
-                self._runs.carry_out_pause(run)
+                self._pauses.carry_out(run)
 
     def _act_on_group(self, name: str, user: str, request_id: bytes, *, paused: bool) -> None:
         def act() -> Acted:
@@ -83,5 +92,5 @@ class Halting:
     def _halt(self, job: int, tally: Tally, user: str, *, paused: bool) -> None:
         now = now_us()
         self._moves.paused(job, user, now, paused=paused)
-        self._runs.halt(self._runs[job], now / 1e6, paused=paused)
+        self._pauses.give(self._runs[job], now / 1e6, paused=paused)
         tally.done.append(job)

@@ -12,8 +12,9 @@ from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import MAX_ARRAY, Options, Submit, Submitted
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link, Ranges
+from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import check_submit, entry_of, same_submit, spec_of
-from jobd.daemon.jobs.state import Books
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -51,11 +52,16 @@ class _Batch(Struct, frozen=True):
 
 class Intake:
     def __init__(
-        self, admission: Admission, books: Books, writer: Writer, idempotency: Idempotency
+        self,
+        admission: Admission,
+        store: Store,
+        moves: Moves,
+        writer: Writer,
+        idempotency: Idempotency,
     ) -> None:
         self._admission = admission
-        self._store = books.store
-        self._moves = books.moves
+        self._store = store
+        self._moves = moves
         self._writer = writer
         self._idempotency = idempotency
 

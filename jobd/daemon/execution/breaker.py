@@ -18,15 +18,17 @@ _LONGEST_S: Final = 30.0
 
 
 class Breaker:
-    def __init__(self, timer: Timer) -> None:
+    """Any thread may call; `allows` is the writer's."""
+
+    def __init__(self, timer: Timer, released: Callable[[], object]) -> None:
+        """`released`: called when jobs may be started again."""
         self._timer = timer
+        self._released = released
         self._halted = False
         self._pausing = False
         self._pause_s = _FIRST_S
         self.trouble: str | None = None
         """Why the last job could not be started; None while all is well."""
-        self.released: Callable[[], object] = lambda: None
-        """Called when jobs may be started again."""
 
     def allows(self, already: int) -> bool:
         """Whether one more may be started beside so many in this transaction."""
@@ -38,7 +40,7 @@ class Breaker:
 
     def resume(self) -> None:
         self._halted = False
-        self.released()
+        self._released()
 
     def refused(self, why: str) -> None:
         """The machine has refused to start a job."""
@@ -50,11 +52,11 @@ class Breaker:
 
     def _try_again(self) -> None:
         self._pausing = False
-        self.released()
+        self._released()
 
     def started(self) -> None:
         """A job was started, or it was its own fault that it was not."""
         if self.trouble is not None:
             self.trouble = None
             self._pause_s = _FIRST_S
-            self.released()
+            self._released()

@@ -113,7 +113,7 @@ class Monitor:
                 self._report(run, reading)
 
     def _cut(self, run: Run, *, final: bool = False) -> None:
-        own = run.started.spec.max_output
+        own = run.spec.max_output
         limit = self._max_output if own is None else own
         if not limit or not self._cuts:
             return
@@ -152,7 +152,7 @@ class Monitor:
         try:
             return sight.look()
         except TooSlowError:
-            text = run.started.spec.progress
+            text = run.spec.progress
             log.warning("job %d: --progress %r takes too long and is given up", run.id, text)
             return Reading(None if run.reading is None else run.reading.percent, TOO_SLOW)
 
@@ -234,7 +234,7 @@ def _rule_of(run: Run) -> Rule:
     if run.reading is not None and run.reading.message == TOO_SLOW:
         return NONE  # an earlier daemon has given it up
     try:
-        return compile_rule(run.started.spec.progress)
+        return compile_rule(run.spec.progress)
     except ValueError as error:  # another version of Python took it
         log.warning("job %d: --progress: %s", run.id, error)
         return NONE

@@ -1,28 +1,29 @@
-"""The attempts that run now, and how an order to stop reaches them."""
+"""The attempts that run now."""
 
 from __future__ import annotations
 
-import signal
 import threading
-import time
 from collections.abc import Callable
-from functools import partial
 
 from jobd.contract.states import Reason
 from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
+from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
-from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.jobs.moves import Moves, Progress
 from jobd.engines.base import Process
-from jobd.store.records import StopOrder
+from jobd.store.records import Policy, Spec, StopOrder
 from jobd.store.store import Started
-from jobd.system.clock import boot_us
-from jobd.system.timer import Timer
+from jobd.store.writer import Writer
+from jobd.system.clock import now_us
 
 
 class Run:
-    """A running attempt, from its claim to the commit of its end."""
+    """A running attempt, from its claim to the commit of its end.
+
+    A worker's thread carries it out, the writer's thread records what becomes of it, and orders
+    come from any thread; where one of them alone may set something, that is said.
+    """
 
     def __init__(
         self,
@@ -31,9 +32,8 @@ class Run:
         gpus: tuple[int, ...] = (),
         process: Process | None = None,
     ) -> None:
-        self.id = started.id
-        self.attempt = started.attempt
         self.started = started
+        """As it was written down."""
         self.slot = slot
         self.gpus = gpus
         self.process = process
@@ -43,52 +43,85 @@ class Run:
         """The progress seen last."""
         self.pace: Pace | None = None
         """How fast it goes; set by the writer's thread."""
-        self._paused_at: float | None = None
         self.output_bytes = 0
         """What its output takes, known at its end."""
         self.cutting = threading.Lock()
         """Held while its output is cut: what is noted as cut is so when it is released."""
-        self._lock = threading.Lock()
-        self._saved: StopOrder | None = None
-        """The order that is on disk and may be carried out."""
-        self._taken: StopOrder | None = None
-        """The order that has been carried out: the one that the job ends by."""
-        self._over = False
+        self._paused_at: float | None = None
+        self._stop = _Stop()
+
+    @property
+    def id(self) -> int:
+        """The number of its job."""
+        return self.started.id
+
+    @property
+    def attempt(self) -> int:
+        return self.started.attempt
+
+    @property
+    def entry(self) -> Entry:
+        return self.started.entry
+
+    @property
+    def spec(self) -> Spec:
+        return self.started.spec
+
+    @property
+    def policy(self) -> Policy:
+        return self.started.policy
 
     @property
     def pid(self) -> int | None:
         return None if self.process is None else self.process.pid
 
+    # --- to end ---------------------------------------------------------------------------------
+
     def begun(self, process: Process) -> None:
-        with self._lock:
+        with self._stop.lock:
             self.process = process
 
     def ordered(self, order: StopOrder | None) -> None:
         """It holds: it is on disk, or (a shutdown) nothing can be saved any more."""
-        with self._lock:
-            self.order = self._saved = order
+        self.order = order
+        self.saved(order)
 
-    def saved(self, order: StopOrder) -> None:
-        with self._lock:
-            self._saved = order
+    def saved(self, order: StopOrder | None) -> None:
+        with self._stop.lock:
+            self._stop.saved = order
 
     def take_order(self) -> StopOrder | None:
         """An order that is still to be carried out on the living process; once for each order."""
-        with self._lock:
-            if self._over or self.process is None or self._taken is self._saved:
+        stop = self._stop
+        with stop.lock:
+            if stop.over or self.process is None or stop.taken is stop.saved:
                 return None
-            self._taken = self._saved
-            return self._saved
+            stop.taken = stop.saved
+            return stop.saved
 
     def lives(self) -> bool:
         """Whether its leader has not ended yet."""
-        with self._lock:
-            return not self._over
+        with self._stop.lock:
+            return not self._stop.over
 
     @property
     def stopped_by_user(self) -> bool:
         """Whether a user has been told that it will end."""
         return self.order is not None and self.order.reason == Reason.BY_USER
+
+    def cancelled(self) -> bool:
+        """Whether it was told to stop before it began; then it must not begin."""
+        with self._stop.lock:
+            self._stop.taken = self._stop.saved
+            return self._stop.saved is not None
+
+    def over(self) -> StopOrder | None:
+        """Its leader has ended; the order that made it end, if one did."""
+        with self._stop.lock:
+            self._stop.over = True
+            return self._stop.taken
+
+    # --- to stand still -------------------------------------------------------------------------
 
     @property
     def halted(self) -> bool:
@@ -111,26 +144,27 @@ class Run:
             self._paused_at = None
         return undo
 
-    def cancelled(self) -> bool:
-        """Whether it was told to stop before it began; then it must not begin."""
-        with self._lock:
-            self._taken = self._saved
-            return self._saved is not None
 
-    def over(self) -> StopOrder | None:
-        """Its leader has ended; the order that made it end, if one did."""
-        with self._lock:
-            self._over = True
-            return self._taken
+class _Stop:
+    """What became of orders to end; under its lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.saved: StopOrder | None = None
+        """The order that is on disk and may be carried out."""
+        self.taken: StopOrder | None = None
+        """The order that has been carried out: the one that the job ends by."""
+        self.over = False
 
 
 class Runs:
-    """By job. Entered and left by the writer's thread alone, inside its transaction."""
+    """By the number of their job. Any thread may look.
 
-    def __init__(self, undo: Undo, timer: Timer, signaller: Signaller) -> None:
+    Entered and left by the writer's thread alone, inside its transaction.
+    """
+
+    def __init__(self, undo: Undo) -> None:
         self._undo = undo
-        self._timer = timer
-        self._signaller = signaller
         self._runs: dict[int, Run] = {}
 
     def __len__(self) -> int:
@@ -160,58 +194,32 @@ class Runs:
         """Outside of any transaction: its end cannot be recorded."""
         self._runs.pop(run.id, None)
 
-    def order_stop(self, run: Run, order: StopOrder) -> None:
-        """In the writer's transaction: it is to end. Carried out by `carry_out_stop`."""
-        before, run.order = run.order, order
-        self._undo.add(lambda: setattr(run, "order", before), lambda: run.saved(order))
 
-    def halt(self, run: Run, at: float, *, paused: bool) -> None:
-        """In the writer's transaction: it is to stand still, or to go on."""
-        undo = run.halt(at, paused=paused)
+class Reports:
+    """What running jobs say of their progress, or somebody says for them."""
 
-        def take_back() -> None:
-            undo()
-            # A process that began just now may have been told already.
-            self.carry_out_pause(run)
+    def __init__(self, moves: Moves, runs: Runs, writer: Writer) -> None:
+        self._moves = moves
+        self._runs = runs
+        self._writer = writer
 
-        self._undo.add(take_back)
+    def post(self, run: Run, reading: Reading) -> None:
+        """From any thread: it is noted soon, if the job still runs then."""
+        self._writer.post(lambda: self._note_if_running(run, reading))
 
-    def carry_out_stop(self, run: Run) -> None:
-        """The order is on disk: signal now, KILL when the grace is over."""
-        order, process = run.take_order(), run.process
-        if order is not None and process is not None:
-            self._signaller.post(process, order.signal)
-            # Once the leader has ended, whoever waited for it sees to the rest.
-            kill = partial(self._signaller.post, process, signal.SIGKILL, run.lives)
-            self._timer.at(deadline(order), kill)
+    def _note_if_running(self, run: Run, reading: Reading) -> None:
+        if self._runs.get(run.id) is run:
+            self.note(run, reading, "", now_us())
 
-    def carry_out_pause(self, run: Run) -> None:
-        """Let all of its processes stand still, or go on, whichever was said last.
+    def note(self, run: Run, reading: Reading, user: str, now: int) -> None:
+        """In a transaction: the job shows it, and whoever watches hears it.
 
-        Called when that was said, and when a process has begun that knows nothing of it.
+        `now`: microseconds since the epoch.
         """
-        if run.process is not None:
-            number = signal.SIGSTOP if run.halted else signal.SIGCONT
-            still_so = partial(_is_still, run, halted=run.halted)
-            self._signaller.post(run.process, number, still_so)
-
-
-def _is_still(run: Run, *, halted: bool) -> bool:
-    return run.lives() and run.halted == halted
-
-
-def note_progress(moves: Moves, run: Run, reading: Reading, user: str, now: int) -> None:
-    """In the writer's transaction: the job shows it, and whoever watches hears it."""
-    if reading.percent is not None and run.pace is None:
-        run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
-    elif reading.percent is not None and run.pace is not None:
-        run.pace = reported(run.pace, reading.percent, now / 1e6)
-    left = seconds_left(run.pace, now / 1e6)
-    moves.progressed(run.id, Progress(reading.percent, reading.message, left), user, now)
-
-
-def deadline(order: StopOrder) -> float:
-    """When KILL is due, on the monotonic clock; an order of an earlier daemon keeps its time."""
-    now = boot_us()
-    # One from the future is of another boot, or of a version that had another clock.
-    return time.monotonic() + max(0.0, (order.due - max(now, order.at)) / 1e6)
+        if reading.percent is not None and run.pace is None:
+            run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
+        elif reading.percent is not None and run.pace is not None:
+            run.pace = reported(run.pace, reading.percent, now / 1e6)
+        left = seconds_left(run.pace, now / 1e6)
+        progress = Progress(reading.percent, reading.message, left)
+        self._moves.progressed(run.id, progress, user, now)

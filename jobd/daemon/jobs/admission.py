@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
 from jobd.contract.models import MAX_PARENTS, Options, Submitted
 from jobd.contract.states import State, dependency_failed
-from jobd.core.ledger import Share
+from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
-from jobd.daemon.jobs.state import Books
+from jobd.store.dependencies import Dependencies
 from jobd.store.records import Parent, Terms
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -33,12 +34,20 @@ Link = tuple[int, bool]
 class Admission:
     """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
 
-    def __init__(self, *, workers: int, books: Books, writer: Writer) -> None:
-        self._workers = workers
-        self._ledger = books.ledger
-        self._store = books.store
-        self._dependencies = books.dependencies
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        dependencies: Dependencies,
+        writer: Writer,
+        *,
+        workers: int,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._dependencies = dependencies
         self._writer = writer
+        self._workers = workers
 
     # --- may they come ----------------------------------------------------------------------
 

@@ -1,19 +1,18 @@
 """Jobs that wait for a time: woken when the next is due, however many there are.
 
-Only the next time is in memory; who is due then the store's index says. Times are those of the
-wall clock, but a *delay* is a span: when the clock is set, delays are moved with it, and times that
-were asked for as such (`--at`) are not. Whether it was set while no daemon lived is known as long
-as the machine has not been booted since.
+Only the next time is in memory, in `Readiness`; who is due then the store's index says. Times are
+those of the wall clock, but a *delay* is a span: when the clock is set, delays are moved with it,
+and times that were asked for as such (`--at`) are not. Whether it was set while no daemon lived is
+known as long as the machine has not been booted since.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
-from jobd.core.undo import Undo
-from jobd.store.store import Look, Store
+from jobd.daemon.jobs.readiness import Readiness
+from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system import linux
 from jobd.system.clock import ClockWatch, now_us, offset_us
@@ -31,30 +30,19 @@ _OFFSET: Final = "clock"
 
 
 class Delays:
-    def __init__(self, store: Store, undo: Undo, timer: Timer) -> None:
+    """The writer's thread calls `arm` and `begin`; whoever starts the daemon the rest."""
+
+    def __init__(self, store: Store, readiness: Readiness, writer: Writer, timer: Timer) -> None:
         self._store = store
-        self._undo = undo
+        self._readiness = readiness
+        self._writer = writer
         self._timer = timer
         self._clock = ClockWatch(self._clock_set)
-        self._next: int | None = None
         self._deadline: Deadline | None = None
-        self._come_due: Callable[[Look], object] = lambda _: None
-
-    def bind(self, writer: Writer, come_due: Callable[[Look], object]) -> None:
-        """`come_due` is called in a transaction for each job whose time has come."""
-        self._writer = writer
-        self._come_due = come_due
-
-    def note(self, due: int) -> None:
-        """In a transaction: a job waits until then."""
-        before = self._next
-        if before is None or due < before:
-            self._next = due
-            self._undo.add(lambda: setattr(self, "_next", before))
 
     def arm(self) -> None:
         """After a commit: wake up when the next job is due."""
-        due, deadline = self._next, self._deadline
+        due, deadline = self._readiness.next_due, self._deadline
         if due is None or (deadline is not None and deadline.tag == due):
             return
         if deadline is not None:
@@ -85,10 +73,7 @@ class Delays:
         )
 
     def _slice(self) -> None:
-        for job in self._store.due(now_us(), _SLICE):
-            self._come_due(job)
-        before, self._next = self._next, self._store.next_due()
-        self._undo.add(lambda: setattr(self, "_next", before))
+        self._readiness.come_due(now_us(), _SLICE)
         if self._deadline is not None:
             # Armed anew after the commit, by the clock as it is then.
             self._deadline.cancel()

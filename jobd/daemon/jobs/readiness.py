@@ -11,15 +11,22 @@ from jobd.contract.states import Reason
 from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
-from jobd.daemon.jobs.delays import Delays
+from jobd.core.undo import Undo
 from jobd.store.store import Look, Store
 
 
 class Readiness:
-    def __init__(self, ledger: Ledger, store: Store, delays: Delays) -> None:
+    """Called by the writer's thread alone, inside its transaction; `next_due` by any.
+
+    Promises that the ready queue holds just those pending jobs whose reason is `queued`.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, undo: Undo) -> None:
         self._ledger = ledger
         self._store = store
-        self._delays = delays
+        self._undo = undo
+        self.next_due: int | None = None
+        """When the first of those that wait for a time is due, microseconds since the epoch."""
 
     def change(
         self,
@@ -44,7 +51,7 @@ class Readiness:
         elif before.reason != Reason.QUEUED == reason and not self._store.is_staged(before.id):
             self._ledger.admit(before.entry)
         if when is not None and when != before.due:
-            self._delays.note(when)
+            self._note(when)
         return reason
 
     def leave(self, job: Look) -> None:
@@ -57,10 +64,24 @@ class Readiness:
         if reason == Reason.QUEUED:
             self._ledger.admit(entry)
         if due is not None:
-            self._delays.note(due)
+            self._note(due)
 
     def note_due(self) -> None:
         """Many may have come that wait for a time; the store knows the first of them."""
         due = self._store.next_due()
         if due is not None:
-            self._delays.note(due)
+            self._note(due)
+
+    def come_due(self, now: int, limit: int) -> None:
+        """Jobs whose time has come, the first `limit` of them, wait for it no longer."""
+        for job in self._store.due(now, limit):
+            self.change(job, due=0)
+        self._set_next(self._store.next_due())
+
+    def _note(self, due: int) -> None:
+        if self.next_due is None or due < self.next_due:
+            self._set_next(due)
+
+    def _set_next(self, due: int | None) -> None:
+        before, self.next_due = self.next_due, due
+        self._undo.add(lambda: setattr(self, "next_due", before))

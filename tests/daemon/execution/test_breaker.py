@@ -27,9 +27,9 @@ def timer():
 
 @pytest.fixture
 def breaker(timer):
-    made = Breaker(timer)
-    made.calls = []
-    made.released = lambda: made.calls.append(None)
+    calls = []
+    made = Breaker(timer, lambda: calls.append(None))
+    made.calls = calls
     return made
 
 

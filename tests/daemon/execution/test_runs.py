@@ -9,7 +9,8 @@ from jobd.contract.states import Reason
 from jobd.core.eta import begun
 from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.store.records import Policy, Spec, StopOrder
 from jobd.store.store import Started
 
@@ -28,54 +29,60 @@ def undo():
 
 
 @pytest.fixture
-def runs(undo):
-    return Runs(undo, None, None)
+def orders(undo):
+    store = SimpleNamespace(stop_ordered=lambda _job, _order: None)
+    return StopOrders(store, None, undo, None, None, timer=None, grace=10.0)
 
 
-def test_an_order_is_carried_out_only_once_it_is_on_disk(run, runs, undo):
+@pytest.fixture
+def pauses(undo):
+    return Pauses(undo, SimpleNamespace(post=lambda *_: None))
+
+
+def test_an_order_is_carried_out_only_once_it_is_on_disk(run, orders, undo):
     run.begun(object())
     first = StopOrder(Reason.BY_USER, 15, 1.0, 0)
-    runs.order_stop(run, first)
+    orders.give(run, first)
     assert run.take_order() is None
     undo.play()
     assert (run.order, run.take_order()) == (None, None)
-    runs.order_stop(run, first)
+    orders.give(run, first)
     undo.clear()
     assert run.take_order() is first
     assert run.take_order() is None
     # A second one that is not saved leaves the first.
-    runs.order_stop(run, StopOrder(Reason.BY_USER, 9, 0.0, 0))
+    orders.give(run, StopOrder(Reason.BY_USER, 9, 0.0, 0))
     undo.play()
     undo.clear()
     assert (run.order, run.take_order(), run.over()) == (first, None, first)
 
 
-def test_an_order_that_is_not_saved_cancels_nothing(run, runs, undo):
-    runs.order_stop(run, StopOrder(Reason.BY_USER, 15, 1.0, 0))
+def test_an_order_that_is_not_saved_cancels_nothing(run, orders, undo):
+    orders.give(run, StopOrder(Reason.BY_USER, 15, 1.0, 0))
     assert not run.cancelled()
     undo.clear()
     assert run.cancelled()
 
 
-def test_a_pause_that_is_not_saved_is_none(run, runs, undo):
-    runs.halt(run, 100.0, paused=True)
+def test_a_pause_that_is_not_saved_is_none(run, pauses, undo):
+    pauses.give(run, 100.0, paused=True)
     assert run.halted
     undo.play()
     assert not run.halted
 
 
-def test_a_resumption_that_is_not_saved_is_none(run, runs, undo):
-    runs.halt(run, 100.0, paused=True)
+def test_a_resumption_that_is_not_saved_is_none(run, pauses, undo):
+    pauses.give(run, 100.0, paused=True)
     undo.clear()
     pace = run.pace
-    runs.halt(run, 160.0, paused=False)
+    pauses.give(run, 160.0, paused=False)
     assert not run.halted
     assert run.pace != pace
     undo.play()
     assert run.halted
     assert run.pace == pace
     # And once more, now for good: the same time is left as if nothing had been.
-    runs.halt(run, 160.0, paused=False)
+    pauses.give(run, 160.0, paused=False)
     assert run.pace != pace
 
 
@@ -85,10 +92,10 @@ def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, un
     signaller = SimpleNamespace(
         post=lambda _process, number, needed: posted.append((number, needed))
     )
-    runs = Runs(undo, None, signaller)
+    pauses = Pauses(undo, signaller)
     run.begun(object())
-    runs.halt(run, 100.0, paused=True)
-    runs.carry_out_pause(run)
+    pauses.give(run, 100.0, paused=True)
+    pauses.carry_out(run)
     undo.play()
     assert [(number, needed()) for number, needed in posted] == [
         (signal.SIGSTOP, False),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jobd.daemon.execution.runs import deadline
+from jobd.daemon.execution.stop_orders import deadline
 from jobd.store.records import StopOrder
 from jobd.system import clock
 from jobd.system.clock import boot_us

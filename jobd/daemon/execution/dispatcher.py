@@ -1,0 +1,138 @@
+"""Dispatch: which job starts next. It happens in the transaction that made room for it.
+
+There is no dispatch loop to wake: every transaction ends with `fill`, which gives each free slot
+the best job that may run. So whatever made a job ready or freed a slot (a submit, an end, more
+workers) starts the next one in its own commit. After that commit a worker's thread takes over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from jobd.contract.errors import StoreGone
+from jobd.core.ledger import Holding, Ledger
+from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.drain import Drain
+from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.worker import Workers
+from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.moves import Moves
+from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.jobs.propagation import Propagation, Told
+from jobd.store.store import Store
+from jobd.store.writer import Writer
+from jobd.system.timer import Timer
+
+_RETRY_S: Final = 1.0
+"""Seconds after a transaction that failed until another one is made."""
+
+
+class Dispatcher:
+    """Called by the writer's thread, at the end of each of its transactions."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        moves: Moves,
+        propagation: Propagation,
+        runs: Runs,
+        breaker: Breaker,
+        commits: Commits,
+        host: str,
+    ) -> None:
+        """`host`: the name of this machine, written down with each attempt."""
+        self._store = store
+        self._ledger = ledger
+        self._moves = moves
+        self._propagation = propagation
+        self._runs = runs
+        self._breaker = breaker
+        self._commits = commits
+        self._host = host
+
+    def fill(self) -> Callable[[], object]:
+        """Tell dependants, then give every free slot the best job that may run.
+
+        What is returned starts them, after the commit.
+        """
+        told = self._propagation.tell()
+        runs: list[Run] = []
+        while self._breaker.allows(len(runs)) and (taken := self._ledger.take()) is not None:
+            run = self._claim(taken)
+            if run is not None:
+                runs.append(run)
+        last_event = self._store.take_last_event()
+        return lambda: self._commits.follow(runs, last_event, told)
+
+    def _claim(self, holding: Holding) -> Run | None:
+        started = self._moves.started(holding, os.urandom(16).hex(), self._host)
+        if started is None:
+            return None
+        run = Run(started, holding.slot, holding.gpus)
+        self._runs.enter(run)
+        return run
+
+
+class Commits:
+    """What follows a commit. Called by the writer's thread, between two of its transactions."""
+
+    def __init__(
+        self, workers: Workers, notifier: Notifier, writer: Writer, delays: Delays, drain: Drain
+    ) -> None:
+        self._workers = workers
+        self._notifier = notifier
+        self._writer = writer
+        self._delays = delays
+        self._drain = drain
+
+    def follow(self, runs: list[Run], last_event: int | None, told: Told) -> None:
+        """Start what was claimed, wake whoever waits for what has happened."""
+        for run in runs:
+            self._workers.hand_over(run)
+        for job in told.ended:
+            self._notifier.finished(job)
+        if told.more:
+            self._writer.nudge()
+        self._delays.arm()
+        if last_event is not None:
+            self._notifier.published(last_event)
+        self._drain.look()
+
+
+class Trouble:
+    """What follows a transaction that failed. Called by the writer's thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        timer: Timer,
+        drain: Drain,
+        store_gone: Callable[[], object],
+    ) -> None:
+        """`store_gone`: called when nothing can be saved since the database is not there."""
+        self._store = store
+        self._writer = writer
+        self._timer = timer
+        self._drain = drain
+        self._store_gone = store_gone
+        self._nudge_due = False
+
+    def hear(self, error: Exception) -> None:
+        """What should have been started or recorded is tried again."""
+        self._store.recall_last_event()
+        if isinstance(error, StoreGone):
+            self._store_gone()
+            # No commit will ever tell it.
+            self._drain.look()
+        if not self._nudge_due:
+            self._nudge_due = True
+            self._timer.after(_RETRY_S, self._nudge)
+
+    def _nudge(self) -> None:
+        self._nudge_due = False
+        self._writer.nudge()

@@ -1,0 +1,150 @@
+"""The threads that carry attempts out, one for each job that runs.
+
+engine.start → process.wait → [end what is left] → its end is recorded
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from jobd.contract.errors import StoreFailed
+from jobd.contract.models import MAX_WORKERS
+from jobd.core.transitions import Outcome
+from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.endings import Endings
+from jobd.daemon.execution.launch import Launcher
+from jobd.daemon.execution.monitor import Monitor
+from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.stop_orders import Pauses, StopOrders, deadline
+from jobd.engines.base import CannotStart, Engine, NoResources
+from jobd.system import linux
+from jobd.system.timer import Deadline, Timer
+
+log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+"""Seconds until what the machine refused (a thread, a look at a process) is tried again."""
+
+
+class Workers:
+    """A pool of threads; `hand_over` may be called by any other.
+
+    Promises that what has begun is seen through to its end: an outcome is never made up.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        launcher: Launcher,
+        stop_orders: StopOrders,
+        pauses: Pauses,
+        endings: Endings,
+        breaker: Breaker,
+        monitor: Monitor,
+        timer: Timer,
+    ) -> None:
+        self._engine = engine
+        self._launcher = launcher
+        self._stop_orders = stop_orders
+        self._pauses = pauses
+        self._endings = endings
+        self._breaker = breaker
+        self._monitor = monitor
+        self._timer = timer
+        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
+
+    def hand_over(self, run: Run) -> None:
+        """Carry out an attempt that is on disk as running, or see to one that runs already."""
+        turn = iter([run])
+        try:
+            self._pool.submit(self._work, turn)
+        except RuntimeError as error:
+            # The machine gives no thread. The pool has the work all the same, and does it as
+            # soon as one of its own is free: what has not begun is taken out of its hands.
+            if run.process is None and next(turn, None) is not None:
+                self._put_back(run, NoResources(f"no thread for it: {error}"))
+                return
+            log.warning("job %d waits for a thread: %s", run.id, error)
+            self._timer.after(_RETRY_S, self._ask_for_thread)
+        self._monitor.wake()
+
+    def close(self) -> None:
+        """Nobody is waited for: their jobs may run on."""
+        self._monitor.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask_for_thread(self) -> None:
+        try:
+            self._pool.submit(int)
+        except RuntimeError:
+            self._timer.after(_RETRY_S, self._ask_for_thread)
+
+    def _work(self, turn: Iterator[Run]) -> None:
+        """`turn` gives the run to whoever asks first."""
+        run = next(turn, None)
+        if run is None:
+            return
+        try:
+            outcome = self._carry_out(run)
+        except (NoResources, StoreFailed) as error:
+            self._put_back(run, error)
+            return
+        except Exception:
+            log.exception("job %d: attempt %d broke down", run.id, run.attempt)
+            outcome = Outcome(error="internal error, see jobd log")
+        self._endings.finish(run, outcome)
+
+    def _put_back(self, run: Run, error: Exception) -> None:
+        """The machine has no room for another process just now: nothing has started."""
+        log.warning("job %d waits: %s", run.id, error)
+        self._breaker.refused(str(error))
+        self._endings.put_back(run)
+
+    def _carry_out(self, run: Run) -> Outcome:
+        if run.process is None:
+            if run.cancelled():
+                return Outcome()
+            try:
+                run.begun(self._engine.start(self._launcher.launch_of(run)))
+            except CannotStart as error:
+                self._breaker.started()
+                return Outcome(error=str(error))
+            self._breaker.started()
+        while True:
+            # What has begun is seen through to its end: an outcome is never made up.
+            try:
+                return self._see_through(run)
+            except Exception:
+                log.exception("job %d: cannot look after attempt %d just now", run.id, run.attempt)
+                time.sleep(_RETRY_S)
+
+    def _see_through(self, run: Run) -> Outcome:
+        self._stop_orders.carry_out(run)
+        if run.halted:
+            self._pauses.carry_out(run)
+        process = run.process
+        assert process is not None
+        limit = self._watch_time(run)
+        try:
+            outcome = process.wait()
+        finally:
+            if limit is not None:
+                limit.cancel()
+        order = run.over()
+        if order is not None:
+            process.end(deadline(order))
+        return outcome
+
+    def _watch_time(self, run: Run) -> Deadline | None:
+        """The limit counts from the start of the process, whichever daemon started it."""
+        seconds = run.policy.time_limit
+        if seconds is None or run.pid is None:
+            return None
+        spent = linux.age_of(run.pid) or 0.0
+        left = max(0.0, seconds - spent)
+        return self._timer.after(left, partial(self._stop_orders.time_is_up, run))
