@@ -311,7 +311,7 @@ class Daemon:
         if self._policy:
             self._retained.watch()
         start_writer(self._ground, self.execution, self._store_gone, self._broken)
-        self.execution.recovery.recover()
+        self.execution.recovery.recover(self._load_groups)
         failpoint("recovered")
         self.writer.call(self._note_start)
         self.jobs.delays.start()
@@ -347,7 +347,6 @@ class Daemon:
                 log.critical("%s", self._damage)
 
     def _note_start(self) -> None:
-        self._load_groups()
         self.jobs.delays.begin()
         self._store.setting("host", this_host())
         self._store.event(

@@ -235,6 +235,25 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     assert quiet.job(batch.last).reason == "queued"
 
 
+def test_who_comes_back_at_the_start_may_be_of_any_group(make):
+    """The groups are known before anybody is told of what an earlier daemon left."""
+    inside = make(workers=0)
+    inside.client.groups(Groups(action="add", name="g", workers=1))
+    parent = submit(inside, "true")
+    child = submit(inside, "true", after=after(parent), group="g")
+    inside.client.stop(ids(parent))
+    settled(inside)
+    inside.close()
+    inside.sql(
+        "UPDATE jobs SET state = 'pending', reason = 'queued', finished_at = NULL WHERE id = ?",
+        parent,
+    )
+    inside.sql("INSERT INTO settling (parent) VALUES (?)", parent)
+    inside = make(workers=0)
+    settled(inside)
+    assert states(inside, child) == [("pending", "dependency")]
+
+
 def test_what_has_to_be_told_survives_the_daemon(make):
     inside = make(workers=0)
     parent = submit(inside, "true")

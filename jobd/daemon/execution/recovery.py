@@ -7,6 +7,7 @@ and pends again, or (both parents died) lives on and is watched, or is lost.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -62,8 +63,11 @@ class Recovery:
         self._workers = workers
         self._endings = endings
 
-    def recover(self) -> None:
-        """Unfinished batches → the queue → running attempts. Raises: JobdError."""
+    def recover(self, load_groups: Callable[[], object] = lambda: None) -> None:
+        """Unfinished batches → the queue → running attempts. Raises: JobdError.
+
+        `load_groups`: called in a transaction, before anybody can come back into one of them.
+        """
         self._drop_unfinished()
         rows = self._reader.running()
         found = self._engine.recover(
@@ -73,7 +77,7 @@ class Recovery:
         never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
         unstarted = [_run(row, found) for row in rows if row.token in never]
         runs = [_run(row, found) for row in rows if row.token not in never]
-        self._writer.call(lambda: self._enter(runs, unstarted))
+        self._writer.call(lambda: self._enter(runs, unstarted, load_groups))
         self._writer.call(lambda: self._put_back(unstarted))
         paused = {row.id for row in rows if row.paused}
         for run in runs:
@@ -90,8 +94,11 @@ class Recovery:
             while not self._writer.call(partial(self._store.drop_staged, first, _SLICE)):
                 pass
 
-    def _enter(self, runs: list[Run], unstarted: list[Run]) -> None:
+    def _enter(
+        self, runs: list[Run], unstarted: list[Run], load_groups: Callable[[], object]
+    ) -> None:
         """Memory becomes what the disk says; from here on dependants may enter the ready queue."""
+        load_groups()
         self._ledger.load(self._reader.ready(), self._reader.counts())
         self._unsettled.look_again()
         for run in (*runs, *unstarted):
