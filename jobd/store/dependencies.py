@@ -18,6 +18,8 @@ _FAILING: Final = f"finished = 0 AND j.state IN ({_FAILED})"
 
 
 class Dependencies:
+    """Which job waits for which, and whose end is still to be passed on."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 

@@ -140,6 +140,8 @@ def _look(row: tuple[Any, ...]) -> Look:
 
 
 class Store:
+    """A method a change. Which follow from each other is the business of `jobs.moves`."""
+
     def __init__(self, connection: sqlite3.Connection, env_exclude: Sequence[str] = ()) -> None:
         self._db = connection
         self._excluded = [os.fsencode(pattern) for pattern in env_exclude]

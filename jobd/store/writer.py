@@ -67,6 +67,11 @@ class _Item:
 
 
 class Writer:
+    """Any thread may call `post` and `call`; all actions are run by one thread of its own.
+
+    Promises that who is told of an action's result is told after its commit.
+    """
+
     def __init__(
         self,
         connection: sqlite3.Connection,

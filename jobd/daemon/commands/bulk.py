@@ -98,6 +98,8 @@ Each = Callable[[Look, Tally], object]
 
 
 class Bulk:
+    """Called by clients' threads; each slice is a transaction, and is answered once."""
+
     def __init__(
         self, store: Store, reader: Reader, selection: Selection, idempotency: Idempotency
     ) -> None:

@@ -29,6 +29,8 @@ _MAX_TEXT: Final = 1000
 
 
 class Editing:
+    """Called by clients' threads; what it answers is on disk."""
+
     def __init__(
         self,
         ledger: Ledger,

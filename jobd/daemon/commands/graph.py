@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 
 class Graphs:
+    """Called by clients' threads. All nodes become visible in one step, or none is left."""
+
     def __init__(
         self,
         admission: Admission,

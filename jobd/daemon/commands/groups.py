@@ -22,6 +22,8 @@ from jobd.system.clock import now_us
 
 
 class Shares:
+    """Called by clients' threads, but for `pause`; what it answers is on disk."""
+
     def __init__(self, ledger: Ledger, store: Store, idempotency: Idempotency) -> None:
         self._ledger = ledger
         self._store = store

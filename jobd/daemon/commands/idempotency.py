@@ -22,6 +22,11 @@ V = TypeVar("V", bound=View)
 
 
 class Idempotency:
+    """Called by clients' threads, but for `answered`.
+
+    Promises that a request with an id is done once, however often it is sent.
+    """
+
     def __init__(self, store: Store, writer: Writer) -> None:
         self._store = store
         self._writer = writer

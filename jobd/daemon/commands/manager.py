@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 
 class Manager:
+    """Called by clients' threads; what it answers is on disk."""
+
     def __init__(
         self,
         *,

@@ -18,6 +18,8 @@ from jobd.system.clock import now_us
 
 
 class Halting:
+    """Called by clients' threads. A process is signalled once its order is on disk."""
+
     def __init__(
         self,
         *,

@@ -51,6 +51,8 @@ class _Batch(Struct, frozen=True):
 
 
 class Intake:
+    """Called by clients' threads. All jobs of a request become visible in one step, or none."""
+
     def __init__(
         self,
         admission: Admission,

@@ -35,6 +35,11 @@ log = logging.getLogger(__name__)
 
 
 class Monitor:
+    """A thread of its own; `last_look` is called by that of the run's worker.
+
+    Promises that nobody hears of the same progress twice.
+    """
+
     def __init__(
         self,
         paths: Paths,

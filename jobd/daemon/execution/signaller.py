@@ -29,6 +29,8 @@ class _Letter(NamedTuple):
 
 
 class Signaller:
+    """A thread of its own; any other may post. What cannot be sent now is sent a little later."""
+
     def __init__(self, deliver: Deliver, timer: Timer) -> None:
         """`deliver`: as `Engine.signal`."""
         self._deliver = deliver

@@ -24,6 +24,8 @@ class Waiter:
 
 
 class Notifier:
+    """Any thread may call. Who registers before looking misses nothing that happens then."""
+
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._single: dict[int, set[Waiter]] = {}

@@ -37,6 +37,11 @@ class Told(Struct, frozen=True):
 
 
 class Propagation:
+    """Called by the writer's thread alone, inside its transaction.
+
+    Promises that nobody is told twice, and nobody forgotten.
+    """
+
     def __init__(
         self,
         store: Store,

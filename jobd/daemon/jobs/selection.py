@@ -37,6 +37,8 @@ def _microseconds(seconds: float | None) -> int | None:
 
 
 class Selection:
+    """Any thread may ask; each page is that of its own moment, and a million jobs are no set."""
+
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
