@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -49,9 +50,7 @@ class Graphs:
                 return known
             with self._admission.whole(graph.first):
                 for at in range(0, len(request.nodes), PIECE):
-                    self._writer.call(
-                        lambda at=at: self._write_nodes(request, graph, at, user)  # type: ignore[misc]
-                    )
+                    self._writer.call(partial(self._write_nodes, request, graph, at, user))
                 return self._idempotency.once(
                     request_id, Submitted, lambda: self._reveal(request, graph)
                 )
@@ -61,7 +60,7 @@ class Graphs:
         if known is not None:
             return known, None
         links = [
-            _of_node(place, lambda node=node: self._check_node(node))  # type: ignore[misc]
+            _of_node(place, partial(self._check_node, node))
             for place, node in enumerate(request.nodes)
         ]
         count = len(request.nodes)
@@ -87,7 +86,7 @@ class Graphs:
         now, places = now_us(), range(at, min(at + PIECE, graph.count))
         for place in places:
             # Another may have taken it since the graph was begun.
-            _of_node(place, lambda node=request.nodes[place]: self._check_key(node))  # type: ignore[misc]
+            _of_node(place, partial(self._check_key, request.nodes[place]))
         for place in places:
             node, job = request.nodes[place], graph.first + place
             environment = graph.environment
@@ -140,7 +139,7 @@ def check_graph(request: Graph) -> None:
     """Raises: BadRequest, naming node and field."""
     count = len(request.nodes)
     for place, node in enumerate(request.nodes):
-        _of_node(place, lambda node=node: _check_node_alone(node, count))  # type: ignore[misc]
+        _of_node(place, partial(_check_node_alone, node, count))
     taken: dict[str, int] = {}
     for place, node in enumerate(request.nodes):
         key = node.options.key

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from jobd.contract.models import Acted, Hold, Restart, Rm, Start, Stop
@@ -233,7 +234,7 @@ class Manager:
                     _delete(output)
                     _delete(Path(note_of(output)))
             _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
-            self._writer.call(lambda gone=gone: self._store.deleted(job for job, _ in gone))  # type: ignore[misc]
+            self._writer.call(partial(self._store.deleted, [job for job, _ in gone]))
 
 
 def _in_words(obstacle: Obstacle) -> str:

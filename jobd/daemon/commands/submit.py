@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -119,9 +120,7 @@ class Intake:
                 self._write_array(batch, request, user)
             else:
                 for at in range(0, count, batch.piece):
-                    self._writer.call(
-                        lambda at=at: self._write_commands(batch, request, at, user)  # type: ignore[misc]
-                    )
+                    self._writer.call(partial(self._write_commands, batch, request, at, user))
             return self._idempotency.once(
                 request_id, Submitted, lambda: self._reveal(batch, request.options)
             )
@@ -166,11 +165,7 @@ class Intake:
         step = min(_ELEMENTS, batch.room)
         first = batch.first
         for indexes in _pieces(request.array, step):
-            self._writer.call(
-                lambda first=first, indexes=indexes: self._write_elements(  # type: ignore[misc]
-                    batch, options, first, indexes, user
-                )
-            )
+            self._writer.call(partial(self._write_elements, batch, options, first, indexes, user))
             first += len(indexes)
         self._writer.call(lambda: self._moves.added_array(batch.first, batch.last, user))
 
