@@ -77,7 +77,6 @@ class Client:
         """`owner`: the number of a user whose daemon it may be, beside our own user and root."""
         self._address = Address(socket_path, owner)
         self._connection: Connection | None = None
-        self._stream: SocketStream | None = None
         self._peer: peers.Peer | None = None
         self._connected_once = False
         self._answered_once = False
@@ -97,11 +96,7 @@ class Client:
 
     def close(self) -> None:
         """Hang up; the next request connects again."""
-        stream, connection = self._stream, self._connection
-        self._stream = self._connection = None
-        if stream is not None:
-            # First the stream: rpyc's own close waits for an answer.
-            stream.close()
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
@@ -306,9 +301,8 @@ class Client:
     def _connect(self) -> Connection:
         sock = self._address.connect()
         self._peer = peers.peer_of(sock)
-        self._stream = _Stream(sock)
         self._connected_once = True
-        self._connection = _Connection(VoidService(), _Channel(self._stream), _CONFIG)
+        self._connection = _Connection(VoidService(), _Channel(sock), _CONFIG)
         return self._connection
 
     def _raise_if_refused(self, error: Exception) -> None:
@@ -321,17 +315,12 @@ class Client:
         ) from error
 
 
-class _Stream(SocketStream):  # type: ignore[misc] # rpyc has no types
-    def __init__(self, sock: socket.socket) -> None:
-        frames.limit_pauses(sock)
-        super().__init__(sock)
-
-
 class _Channel(Channel):  # type: ignore[misc] # rpyc has no types
     """Frames within the limits of the daemon's own. Raises: EOFError, FrameError."""
 
-    def __init__(self, stream: _Stream) -> None:
-        super().__init__(stream, compress=False)
+    def __init__(self, sock: socket.socket) -> None:
+        frames.limit_pauses(sock)
+        super().__init__(SocketStream(sock), compress=False)
 
     def recv(self) -> bytes | bytearray:
         frame = frames.Arriving(self.stream.sock)

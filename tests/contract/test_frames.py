@@ -6,7 +6,7 @@ import time
 import zlib
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rpyc.core import brine, consts, vinegar
 from rpyc.core.channel import Channel
@@ -37,6 +37,7 @@ def value(number, payload):
     return as_rpyc(consts.MSG_REPLY, number, (consts.LABEL_VALUE, payload))
 
 
+@settings(deadline=None)
 @given(NUMBERS, CONTENTS)
 @example(0, b"")
 @example(159, b"1")
@@ -102,6 +103,7 @@ def agrees(message):
         assert brine.load(message[1:]) == (reply.number, (consts.LABEL_VALUE, reply.content))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"\x01")
@@ -113,6 +115,7 @@ def test_any_bytes_are_read_or_refused(message):
     agrees(message)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([call, value]), NUMBERS, st.binary(max_size=300), st.data())
 def test_a_message_with_other_bytes_in_it_is_read_or_refused(write, number, payload, data):
     message = bytearray(write(number, payload))
