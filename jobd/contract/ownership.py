@@ -159,7 +159,10 @@ def _is_private_group(gid: int, uid: int) -> bool:
         group, user = grp.getgrgid(gid), pwd.getpwuid(uid)
     except KeyError:
         return False
-    return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    if group.gr_name != user.pw_name or not set(group.gr_mem) <= {user.pw_name}:
+        return False
+    # Whose own group it is, group(5) does not list.
+    return all(other.pw_uid in (uid, 0) for other in pwd.getpwall() if other.pw_gid == gid)
 
 
 def _walk(path: Path, *owners: int, make: bool = False) -> int:

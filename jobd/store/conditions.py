@@ -33,7 +33,7 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
         where += f" AND EXISTS (SELECT 1 FROM json_each(j.tags) AS t WHERE t.value IN {LISTED})"
         values.append(as_json(chosen.tags))
     if chosen.name:
-        where, values = f"{where} AND j.name GLOB ?", [*values, chosen.name]
+        where, values = f"{where} AND j.name GLOB ?", [*values, as_glob(chosen.name)]
     if chosen.since is not None:
         where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
     if chosen.ended_before is not None:
@@ -41,6 +41,29 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
     if chosen.held:
         where = f"{where} AND j.held = 1"
     return where, values
+
+
+def as_glob(pattern: str) -> str:
+    """A pattern of the shell (glob(7)) as GLOB of SQLite has it.
+
+    There `[^…]` is what in a shell is `[!…]`, and a bracket that is never closed fits nothing; in a
+    shell it is a character.
+    """
+    made, at = [], 0
+    while at < len(pattern):
+        if pattern[at] != "[":
+            made.append(pattern[at])
+            at += 1
+            continue
+        begin = at + 1 + (pattern[at + 1 : at + 2] in ("!", "^"))
+        end = pattern.find("]", begin + 1)  # right behind the bracket it is one of those meant
+        if end < 0:
+            made.append("[[]")
+            at += 1
+        else:
+            made.append(("[^" if begin > at + 1 else "[") + pattern[begin : end + 1])
+            at = end + 1
+    return "".join(made)
 
 
 def names(states: Iterable[State]) -> str:

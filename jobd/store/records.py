@@ -94,7 +94,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     name: str = ""
-    """A GLOB pattern of SQLite."""
+    """A pattern of the shell, such as `train*` (glob(7))."""
     since: int | None = None
     """Submitted then or later, microseconds since the epoch."""
     ended_before: int | None = None

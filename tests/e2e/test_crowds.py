@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobd.client.client import Client
+from jobd.contract import frames, wire
 from jobd.contract.frames import MAX_SEEING, SMALL
+from jobd.contract.models import Selector, Wait
 from jobd.contract.paths import locate
 from tests.helpers import wait_until
 from tests.users import PATIENCE, needs_users
@@ -44,6 +46,23 @@ for _ in range(int(sys.argv[2])):
     sock.recv(1)
     sock.close()
 """
+ASK = """
+import socket, sys
+path, count, file = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+content = open(file, "rb").read()
+held = []
+for _ in range(count):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    try:
+        sock.sendall(content)
+    except OSError:
+        pass  # it was refused before it was read
+    held.append(sock)
+answers = [sock.recv(65536) for sock in held]
+print(sum(b"large requests" in answer for answer in answers), flush=True)
+"""
+"""Connections that ask the same at the same time; prints how many were told to come again."""
 COLLIDE = """
 import socket, sys
 path, size, count = sys.argv[1], *map(int, sys.argv[2:4])
@@ -168,6 +187,22 @@ def test_what_a_viewer_announces_and_sends_costs_no_memory(users, share, announc
         shared.owner.jobctl("status", env=shared.env, code=0)
         assert shared.memory() - before < 30_000_000
     shared.ctl(users.viewer, "status", code=0)
+
+
+def test_what_the_requests_of_a_viewer_become_has_a_limit(users, share):
+    """A pair of numbers is three bytes on the way, and many times that once it is read."""
+    shared = share(viewers=[users.viewer.name])
+    shared.ctl(users.owner, "submit", "--hold", "true", code=0)
+    request = Wait(selector=Selector(ids=[(1, 1)] * 80_000), wait=1.0)
+    message = frames.request(0, wire.encode_request(request))
+    assert SMALL < len(message) < MAX_SEEING
+    file = users.viewer.home / "request"
+    file.write_bytes(frames.FRAME_HEADER.pack(len(message), 0) + message + frames.FLUSHER)
+    before = shared.memory()
+    words = [sys.executable, "-c", ASK, shared.socket, 100, file]
+    done = users.viewer.run(*map(str, words), code=0)
+    assert int(done.stdout) > 50, done.stderr
+    assert shared.memory() - before < 150_000_000
 
 
 def test_a_viewer_that_asks_for_too_much_is_told_how_much_that_is(users, share):

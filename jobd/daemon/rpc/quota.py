@@ -15,6 +15,10 @@ _MEMORY_EACH: Final = 2 * MAX_FRAME
 _MEMORY_OF_VIEWERS: Final = 2 * MAX_FRAME
 _MEMORY_OF_A_VIEWER: Final = MAX_FRAME
 """The largest answer fits into it."""
+UNWEIGHED: Final = 4 * 1024
+"""Bytes of a request that nobody need be asked for."""
+_READ: Final = 36
+"""Bytes of memory that one of a request becomes at most: a pair of numbers is three on the way."""
 
 Shares = Mapping[str, int]
 """Out of which shares something is taken, and how large each of them is in all."""
@@ -75,9 +79,19 @@ class Memory(Account):
 
     def __init__(self, quota: Quota, caller: Caller) -> None:
         super().__init__(quota, _memory(caller))
+        self._sees = caller.role is Role.VIEWER
 
     def take(self, amount: int) -> bool:
+        """For an answer of so many bytes."""
         return amount <= SMALL or super().take(amount)
+
+    def take_request(self, length: int) -> bool:
+        """For a request of so many bytes. That of a viewer counts as what it becomes when it is
+        read: a list of short numbers, which stays in memory for as long as it is answered.
+        """
+        if not self._sees:
+            return self.take(length)
+        return length <= UNWEIGHED or super().take(length * _READ)
 
 
 def _memory(caller: Caller) -> Shares:

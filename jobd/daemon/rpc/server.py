@@ -42,7 +42,7 @@ from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.daemon.rpc.access import Access, Caller, Role, check, check_name, login
 from jobd.daemon.rpc.listener import Listener, make_room
-from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
+from jobd.daemon.rpc.quota import UNWEIGHED, Account, Memory, Quota, place_shares
 from jobd.daemon.rpc.redaction import error_for_viewers
 from jobd.system.failpoints import failpoint
 from jobd.system.rate_limit import RateLimit
@@ -77,7 +77,7 @@ class _Channel(Channel):  # type: ignore[misc]
 
     def recv(self) -> bytes | bytearray:
         frame = frames.Arriving(self.stream.sock)
-        refusal = self._session.refusal(frame.length) if frame.length > frames.SMALL else None
+        refusal = self._session.refusal(frame.length) if frame.length > UNWEIGHED else None
         if refusal is None:
             return frame.message()
         self.send(frames.reply(frames.number_of(frame.head()), wire.encode_error(refusal)))
@@ -130,7 +130,7 @@ class _Session(rpyc.Service):  # type: ignore[misc]
     def refusal(self, length: int) -> JobdError | None:
         """Why a request of so many bytes is not read. None: it is, and the memory for it taken."""
         refusal = _too_long(self._caller, length)
-        if refusal is None and not self._memory.take(length):
+        if refusal is None and not self._memory.take_request(length):
             refusal = Busy(_BUSY)
         if refusal is not None:
             self._service.note_refusal(self._caller, refusal)

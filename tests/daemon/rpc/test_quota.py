@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from jobd.contract.frames import MAX_FRAME, SMALL
+from jobd.contract.frames import MAX_FRAME, MAX_SEEING, SMALL
 from jobd.daemon.rpc import access
 from jobd.daemon.rpc.access import Caller, Role, login
-from jobd.daemon.rpc.quota import MEMORY, Account, Memory, Quota, place_shares
+from jobd.daemon.rpc.quota import MEMORY, UNWEIGHED, Account, Memory, Quota, place_shares
 
 VIEWER = Caller("v", Role.VIEWER)
 OTHER = Caller("w", Role.VIEWER)
@@ -109,3 +109,15 @@ def test_who_knocks_again_and_again_is_looked_up_once(monkeypatch):
     assert asked == [99_123, "99123", 99_123]
     access._login.cache_clear()
     access._listed_groups.cache_clear()
+
+
+def test_a_request_of_a_viewer_counts_as_what_it_becomes():
+    quota = Quota()
+    for caller, length, most in (
+        (VIEWER, MAX_SEEING, 20),
+        (VIEWER, UNWEIGHED, 1000),
+        (ADMIN, MAX_SEEING, 1000),
+    ):
+        given = sum(Memory(quota, caller).take_request(length) for _ in range(1000))
+        assert 1 <= given <= most
+        assert (given < 1000) == (most < 1000 or caller is ADMIN)
