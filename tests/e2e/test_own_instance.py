@@ -196,7 +196,7 @@ def test_a_copy_is_not_made_where_others_can_put_something_in_its_place(users, h
         theirs = users.stranger.home / "backups"
         users.stranger.run("/bin/mkdir", theirs, code=0)
         done = instance.run("jobd", "backup", theirs / "copy.db")
-        assert_refused(done, f"belongs to user {users.stranger.name}", "only you can write")
+        assert_refused(done, f"belongs to user {users.stranger.name}", "that only you can change")
         assert list(theirs.iterdir()) == []
         sticky = home / "sticky"
         sticky.mkdir()
