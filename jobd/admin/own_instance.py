@@ -57,6 +57,10 @@ def _check_state(paths: Paths) -> None:
         for path, found in _there(state, _files(paths)):
             if stat.S_IFMT(found.st_mode) not in _PLAIN:
                 raise NotPermitted(f"not permitted: {path} is no plain file; move it away")
+            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and path not in _logs(paths):
+                raise NotPermitted(
+                    f"not permitted: {path} has another name elsewhere (a hard link); move it away"
+                )
         for path, found in _there(state, _databases(paths)):
             if stat.S_ISLNK(found.st_mode):
                 _check_link(path)
@@ -66,8 +70,15 @@ def _check_state(paths: Paths) -> None:
 
 def _files(paths: Paths) -> list[Path]:
     """What is opened as it is: no link is followed."""
-    logs = ("", ".new", *(f".{number}" for number in range(1, KEPT + 1)))
-    return [paths.lock, paths.socket, *(Path(f"{paths.log}{suffix}") for suffix in logs)]
+    usual = Paths(paths.state, paths.config)
+    boards = [usual.board, Path(f"{usual.board}.mark")]
+    return [paths.lock, paths.socket, *boards, *_logs(paths)]
+
+
+def _logs(paths: Paths) -> list[Path]:
+    """Under a second name a log is begun anew, as it is when it is rotated."""
+    names = ("", ".new", *(f".{number}" for number in range(1, KEPT + 1)))
+    return [Path(f"{paths.log}{name}") for name in names]
 
 
 def _databases(paths: Paths) -> list[Path]:

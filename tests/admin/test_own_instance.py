@@ -177,3 +177,23 @@ def test_errors_name_the_whole_path(home):
 
 def test_devices_are_no_files_that_others_could_change():
     os.close(open_owned(Path("/dev/null")))
+
+
+@pytest.mark.parametrize("name", ["jobd.lock", "running", "running.mark"])
+def test_what_has_another_name_elsewhere_is_not_written_to(home, name):
+    """Somebody put it there while the directory was open: it is our own file, and another one."""
+    state, precious = home / "state", home / "precious"
+    state.mkdir(mode=0o700)
+    precious.write_text("precious")
+    os.link(precious, state / name)
+    with pytest.raises(NotPermitted, match="hard link"):
+        entered(state)
+
+
+@pytest.mark.parametrize("name", ["jobd.lock", "running", "jobd.log"])
+def test_a_pipe_is_waited_for_by_nobody(home, name):
+    state = home / "state"
+    state.mkdir(mode=0o700)
+    os.mkfifo(state / name)
+    with pytest.raises(NotPermitted, match="no plain file"):
+        entered(state)

@@ -39,6 +39,8 @@ BUDGET: Final = 0.02
 _TRIAL: Final = 1.0
 """Seconds of computing for all of these. What was slow on none of them by then is taken."""
 
+_MOST_WRITTEN: Final = 10 * LONGEST
+"""Operations of an expression that is written out; `regex` takes memory for each."""
 _REPEATS: Final = {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}
 _FORBIDDEN: Final = {
     "GROUPREF": "a reference back to a group",
@@ -213,6 +215,20 @@ def _refuse_endless(tree: Any) -> None:  # noqa: ANN401 - the tree has no types
                 f"the expression repeats something so often that it takes more than {LONGEST}"
                 " characters, and no more of a line is looked at"
             )
+    if _written_out(tree) > _MOST_WRITTEN:
+        raise ValueError("the expression repeats repetitions so often that it becomes too large")
+
+
+def _written_out(tree: Any) -> int:  # noqa: ANN401 - the tree has no types
+    """How many operations there are once each repetition is written out as often as it must fit:
+    one within the other they multiply, also of what takes no character.
+    """
+    total = 0
+    for operation, argument in tree:
+        inside = sum(map(_written_out, _inside(argument)))
+        often = max(1, argument[0]) if str(operation) in _REPEATS else 1
+        total += 1 + often * inside
+    return total
 
 
 def _varies(tree: Any) -> bool:  # noqa: ANN401 - the tree has no types

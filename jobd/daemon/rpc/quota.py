@@ -15,6 +15,8 @@ _MEMORY_EACH: Final = 2 * MAX_FRAME
 _MEMORY_OF_VIEWERS: Final = 2 * MAX_FRAME
 _MEMORY_OF_A_VIEWER: Final = MAX_FRAME
 """The largest answer fits into it."""
+_PLACES_OF_A_VIEWER: Final = 16
+"""Who only looks needs few; each of them may keep a thread of the daemon busy."""
 UNWEIGHED: Final = 4 * 1024
 """Bytes of a request that nobody need be asked for."""
 _READ: Final = 36
@@ -116,5 +118,5 @@ def place_shares(most: int, caller: Caller, *, shared: bool) -> Shares:
         "all": most,
         "guests": guests,
         "viewers": max(1, guests * 3 // 4),
-        f"user {caller.user}": max(1, guests // 4),
+        f"user {caller.user}": max(1, min(_PLACES_OF_A_VIEWER, guests // 4)),
     }
