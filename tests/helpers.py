@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
+
+from jobd.contract.directories import Directory, File
 
 T = TypeVar("T")
 
@@ -28,6 +31,11 @@ def wait_until(
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_WAIT)
     return value
+
+
+def own(path: Path | str) -> File:
+    """The file at a path, as the daemon reaches it."""
+    return Directory(os.path.dirname(path)).file(os.path.basename(path))
 
 
 def processes_with(entry: str) -> dict[int, str]:

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from jobd import supervisor
 from jobd.contract.config import Config, from_builtins
+from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import BadRequest, JobdError, StoreGone
 from jobd.contract.models import (
     DaemonStatus,
@@ -33,7 +34,7 @@ from jobd.contract.models import (
     View,
 )
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
-from jobd.contract.paths import JOB_VARIABLES, Paths, identity, make_private
+from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
 from jobd.contract.states import EventName
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
@@ -67,6 +68,7 @@ from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.files import Usage, highest_job
+from jobd.outputs.workspace import Workspace
 from jobd.store.damage import faults_meanwhile, is_large, refuse_damaged
 from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.dependencies import Dependencies
@@ -142,15 +144,15 @@ class Daemon:
         self._link = link
         self._inbox: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._started = time.monotonic()
-        self._prepare_files()
+        workspace = self._prepare_files()
         config = setup.config.daemon
         if not config.state_is_private:
             check_file_system(paths.state)
         self._anchor = self._take_database()
-        self._usage = Usage(paths.output)
+        self._usage = Usage(workspace.output)
         self._connection = connection = self._open_database()
         self._store = Store(connection, config.env_exclude)
-        self.reader = Reader(paths.database)
+        self.reader = Reader(paths.database, self._anchor.check)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
         undo = Undo()
@@ -164,9 +166,9 @@ class Daemon:
         self.engine = _engine(config.engine, paths, link)
         self.writer = Writer(connection, undo, self._anchor.check)
         self._ground = ground = Ground(
-            paths=paths, config=config, undo=undo, ledger=self.ledger, store=self._store,
-            dependencies=dependencies, reader=self.reader, writer=self.writer, timer=self.timer,
-            notifier=self.notifier, engine=self.engine,
+            paths=paths, workspace=workspace, config=config, undo=undo, ledger=self.ledger,
+            store=self._store, dependencies=dependencies, reader=self.reader, writer=self.writer,
+            timer=self.timer, notifier=self.notifier, engine=self.engine,
         )  # fmt: skip
         self.jobs = build_jobs(ground)
         self.execution = build_execution(ground, self.jobs, lambda: self._inbox.put(News.IDLE))
@@ -181,14 +183,14 @@ class Daemon:
         self.graphs = Graphs(admission, self._store, moves, self.writer, idempotency)
         bulk = Bulk(self._store, self.reader, selection, idempotency)
         self.manager = Manager(
-            paths=paths, store=self._store, dependencies=dependencies, moves=moves,
+            workspace=workspace, store=self._store, dependencies=dependencies, moves=moves,
             reader=self.reader, writer=self.writer, bulk=bulk, runs=self.runs,
             stop_orders=self.execution.stop_orders, notifier=self.notifier,
         )  # fmt: skip
         shown = paths, config.shell, self._pid_of, self._left_of
         queries = partial(
-            Queries, paths=paths, ledger=self.ledger, reader=self.reader, selection=selection,
-            notifier=self.notifier,
+            Queries, workspace=workspace, ledger=self.ledger, reader=self.reader,
+            selection=selection, notifier=self.notifier,
         )  # fmt: skip
         self.queries = queries(views=Views(*shown), keeping=True)
         self._retained = Retained(connection)
@@ -231,7 +233,8 @@ class Daemon:
 
     # --- start ------------------------------------------------------------------------------
 
-    def _prepare_files(self) -> None:
+    def _prepare_files(self) -> Workspace:
+        """Raises: JobdError (also where one of the directories is not ours alone), OSError."""
         paths = self.paths
         if self._setup.established and not paths.database.exists():
             raise StoreGone(f"the database {paths.database} was deleted while jobd ran")
@@ -239,9 +242,16 @@ class Daemon:
             self._forget_earlier()
         for directory in (paths.state, paths.data, paths.database.parent):
             make_private(directory)
-        for directory in (paths.output, paths.progress, paths.scripts):
-            os.close(make_directory(directory))
-        self._home = identity(paths.state)
+        self._home = Directory(paths.state)
+        self._home.now()
+        workspace = Workspace(paths)
+        os.close(make_directory(paths.output))
+        try:
+            for place in (workspace.progress, workspace.scripts):
+                place.now(make=True)
+        except Foreign as error:
+            raise NotOurs(f"not permitted: {error.strerror}") from error
+        return workspace
 
     def _forget_earlier(self) -> None:
         """What another daemon in memory, that was killed, has left.
@@ -381,7 +391,7 @@ class Daemon:
 
     def _is_home(self) -> bool:
         """Whether the state directory is the one that we began in."""
-        return identity(self.paths.state) == self._home
+        return self._home.is_there()
 
     def _mend_lock(self) -> None:
         """Without it nobody would know that we are there. Raises: OSError.
@@ -407,6 +417,7 @@ class Daemon:
         if not self._homeless:
             self._homeless = True
             log.critical("%s was deleted: jobd ends with its last job", self.paths.state)
+            self.service.close_to_others()
             self.tell(News.GONE)
 
     # --- run --------------------------------------------------------------------------------

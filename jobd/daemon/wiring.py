@@ -32,6 +32,7 @@ from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.engines.base import Engine
+from jobd.outputs.workspace import Workspace
 from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.store import Store
@@ -43,6 +44,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     """What all of it stands on."""
 
     paths: Paths
+    workspace: Workspace
     config: DaemonConfig
     undo: Undo
     ledger: Ledger
@@ -106,8 +108,10 @@ def build_execution(ground: Ground, jobs: Jobs, drained: Callable[[], object]) -
         store, runs, undo, writer, signaller, timer=timer, grace=float(config.grace)
     )
     reports = Reports(jobs.moves, runs, writer)
-    monitor = Monitor(paths, runs, reports.post, config.max_output)
-    launcher = Launcher(paths, reader, monitor, ground.ledger.devices, shell=config.shell)
+    monitor = Monitor(ground.workspace, runs, reports.post, config.max_output)
+    launcher = Launcher(
+        paths, ground.workspace, reader, monitor, ground.ledger.devices, shell=config.shell
+    )
     endings = Endings(
         store=store, moves=jobs.moves, runs=runs, writer=writer, monitor=monitor, reports=reports,
         launcher=launcher, notifier=ground.notifier, timer=timer, drain=drain,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
+from jobd.contract.directories import File
 from jobd.core.transitions import Outcome
 
 
@@ -31,7 +31,7 @@ class Launch(Struct, frozen=True):
     cwd: bytes
     umask: int
     environment: dict[bytes, bytes]
-    output: Path
+    output: File
     nice: int = 0
     stdin: bytes = b""
     """A file to read from; empty: nothing."""
@@ -42,7 +42,7 @@ class Launch(Struct, frozen=True):
 class Script(Struct, frozen=True):
     """A program that is written to disk for as long as its attempt lasts."""
 
-    path: Path
+    file: File
     content: bytes
 
 

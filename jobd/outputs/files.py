@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from jobd.contract.directories import Directory, File, Foreign
 from jobd.contract.errors import NotFound
 from jobd.core.progress.recognition import WINDOW
 from jobd.outputs.limit import Cut, cut_of
@@ -25,10 +27,10 @@ PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
 
-def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
+def read_tail(file: File, size: int = WINDOW) -> bytes:
     """The end of a file; b"" where there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = file.open(os.O_RDONLY)
     except OSError:
         return b""
     try:
@@ -42,11 +44,11 @@ def read_tail(path: Path | str, size: int = WINDOW) -> bytes:
         os.close(descriptor)
 
 
-def read_head(path: Path | str, size: int) -> bytes:
+def read_head(file: File, size: int) -> bytes:
     """The begin of a file; b"" where there is none."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(size)
+        with open(file.open(os.O_RDONLY), "rb", buffering=0) as content:
+            return content.read(size)
     except OSError:
         return b""
 
@@ -71,7 +73,7 @@ def _names(folder: Path) -> list[str]:
 class Usage:
     """How much a directory holds, measured beside whoever asks: a file server may be dead."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Directory) -> None:
         self._root = root
         self._lock = threading.Lock()
         self._measuring: Future[int | None] | None = None
@@ -100,31 +102,33 @@ class Usage:
         measured.set_result(size)
 
 
-def _tree_size(root: Path) -> int | None:
+def _tree_size(root: Directory) -> int | None:
     total = count = 0
-    for folder, _, files in os.walk(root):
-        for name in files:
-            count += 1
-            if count > _COUNTED_FILES:
-                return None
-            with suppress(OSError):
-                found = os.stat(os.path.join(folder, name))
-                # What was cut out of an output takes no room (in units of 512 bytes: stat(2)).
-                total += min(found.st_size, found.st_blocks * 512)
+    with suppress(OSError):
+        where = root.now()
+        for _, _, files, folder in os.fwalk(".", dir_fd=where.descriptor):
+            for name in files:
+                count += 1
+                if count > _COUNTED_FILES:
+                    return None
+                with suppress(OSError):
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    # What was cut out of an output takes no room (units of 512 bytes: stat(2)).
+                    total += min(found.st_size, found.st_blocks * 512)
     return total
 
 
 class Growing:
     """The end of a file that may be written to, read only when it has been."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, file: File) -> None:
+        self.file = file
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> bytes | None:
         """Its end, or None if it is as it was."""
         try:
-            found = os.stat(self.path)
+            found = self.file.look()
         except OSError:
             return None
         stamp = found.st_size, found.st_mtime_ns
@@ -133,7 +137,7 @@ class Growing:
         # Within one tick of the kernel's clock it may change again without a trace.
         settled = time.time_ns() - found.st_mtime_ns > _TICK_NS
         self._seen = stamp if settled else None
-        return read_tail(self.path)
+        return read_tail(self.file)
 
     def forget(self) -> None:
         """Whatever it is now is news."""
@@ -152,26 +156,28 @@ class Found(NamedTuple):
     """There is nothing behind it, just now."""
 
 
-def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+def read_piece(file: File, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
     """A piece of the file: at `offset`, or from so many lines before the end on.
 
-    Raises: NotFound (there is no file; with `missing_ok` it counts as empty).
+    Raises: NotFound (there is no file; with `missing_ok` it counts as empty. Or something else is
+    in its place, or in that of its directory).
     """
     try:
-        # A pipe in the place of the file must not hold the reader.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        if missing_ok:
+        descriptor = file.open(os.O_RDONLY)
+    except OSError as error:
+        if missing_ok and isinstance(error, FileNotFoundError):
             return Found(b"", offset, offset, last=True)
-        job, attempt, _ = path.name.split(".")
+        if not isinstance(error, (FileNotFoundError, Foreign)) and error.errno != errno.ELOOP:
+            raise
+        job, attempt, _ = file.name.split(".")
         raise NotFound(f"the output of job {job} is gone (attempt {attempt})") from None
     try:
-        cut = _cut_of(path, descriptor)
+        cut = _cut_of(file, descriptor)
         while True:
             begin = offset if tail is None else _tail_offset(descriptor, tail, cut)
             found = _read(descriptor, begin, cut)
             # What is cut is noted before it goes: by the same note, all that was read was there.
-            again = _cut_of(path, descriptor)
+            again = _cut_of(file, descriptor)
             if again == cut:
                 return found
             cut = again
@@ -179,8 +185,8 @@ def read_piece(path: Path, offset: int, tail: int | None, *, missing_ok: bool) -
         os.close(descriptor)
 
 
-def _cut_of(path: Path, descriptor: int) -> Cut | None:
-    cut = cut_of(path)
+def _cut_of(file: File, descriptor: int) -> Cut | None:
+    cut = cut_of(file)
     # A job may have made its output short again.
     return None if cut is None or cut.end > os.fstat(descriptor).st_size else cut
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
 from jobd.contract import sizes
+from jobd.contract.directories import File
 from jobd.system import linux
 
 _SLACK: Final = 8
@@ -42,47 +43,47 @@ class NoHolesError(Exception):
     """The file system cannot give up the middle of a file."""
 
 
-def note_of(path: Path | str) -> str:
+def note_of(file: File) -> File:
     """Where it is noted what was cut out of an output."""
-    return f"{str(path).removesuffix('.log')}.cut"
+    return file.beside(f"{file.name.removesuffix('.log')}.cut")
 
 
-def cut_of(path: Path | str) -> Cut | None:
+def cut_of(file: File) -> Cut | None:
     """What was cut out of an output; None: nothing."""
     try:
-        with open(note_of(path), "rb", buffering=0) as file:
-            start, end, limit = map(int, file.read(100).split())
+        with open(note_of(file).open(os.O_RDONLY), "rb", buffering=0) as note:
+            start, end, limit = map(int, note.read(100).split())
     except (OSError, ValueError):
         return None
     return Cut(start, end, limit)
 
 
-def kept_size(path: Path | str) -> int:
+def kept_size(file: File) -> int:
     """Bytes of an output that are still there; 0 where there is no file."""
     try:
-        size = os.stat(path).st_size
+        size = file.look().st_size
     except OSError:
         return 0
-    return _kept(size, cut_of(path))
+    return _kept(size, cut_of(file))
 
 
 def _kept(size: int, cut: Cut | None) -> int:
     return size if cut is None or cut.end > size else size - (cut.end - cut.start)
 
 
-def cut(path: str, limit: int, *, final: bool) -> bool:
+def cut(file: File, limit: int, *, final: bool) -> bool:
     """Cut the middle out of an output that is over its limit; whether it was.
 
     Raises: NoHolesError (nothing was cut), OSError.
     """
     try:
-        size = os.stat(path).st_size
+        size = file.look().st_size
     except FileNotFoundError:
         return False
     most = limit if final else limit + limit // _SLACK
     if size <= most:
         return False
-    before = cut_of(path)
+    before = cut_of(file)
     if before is not None and before.end > size:
         before = None  # the job has made its output short again
     if _kept(size, before) <= most:
@@ -90,19 +91,17 @@ def cut(path: str, limit: int, *, final: bool) -> bool:
     start, end = limit // 2, 0
     if before is not None:
         start, end = min(start, before.start), before.end
-    _cut(path, Cut(start, max(end, size - (limit - start)), limit), before)
+    _cut(file, Cut(start, max(end, size - (limit - start)), limit), before)
     return True
 
 
-def _cut(path: str, wanted: Cut, before: Cut | None) -> None:
-    # A pipe in the place of the file must not hold us.
-    flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-    descriptor = os.open(path, flags)
+def _cut(file: File, wanted: Cut, before: Cut | None) -> None:
+    descriptor = file.open(os.O_WRONLY)
     try:
-        _write_note(path, wanted)
+        _write_note(note_of(file), wanted)
         _punch(descriptor, wanted, before)
     except NoHolesError:
-        _write_note(path, before)
+        _write_note(note_of(file), before)
         raise
     finally:
         os.close(descriptor)
@@ -121,12 +120,12 @@ def _punch(descriptor: int, wanted: Cut, before: Cut | None) -> None:
         raise
 
 
-def _write_note(path: str, found: Cut | None) -> None:
-    note = note_of(path)
+def _write_note(note: File, found: Cut | None) -> None:
     if found is None:
-        Path(note).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            note.unlink()
         return
-    fresh = f"{note}.new"
-    with open(fresh, "wb", buffering=0) as file:
-        file.write(b"%d %d %d\n" % (found.start, found.end, found.limit))
-    os.replace(fresh, note)
+    fresh = note.beside(f"{note.name}.new")
+    with open(fresh.make(os.O_WRONLY | os.O_TRUNC), "wb", buffering=0) as content:
+        content.write(b"%d %d %d\n" % (found.start, found.end, found.limit))
+    fresh.replace(note.name)

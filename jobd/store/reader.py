@@ -56,8 +56,10 @@ _SIZED: Final = _JOB.replace("\nFROM jobs", f", {SIZE}\nFROM jobs", 1)
 class Reader:
     """Any thread may call; each call sees the last commit."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Callable[[], object] = lambda: None) -> None:
+        """`check` raises JobdError where somebody else's file is at the path by now."""
         self._path = path
+        self._check = check
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
 
     @contextmanager
@@ -78,9 +80,16 @@ class Reader:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            return open_reader(self._path)
+            connection = open_reader(self._path)
         except sqlite3.Error as error:
             raise unreadable(self._path, error) from error
+        try:
+            # Afterwards: if it is ours now, it was when it was opened.
+            self._check()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with self._connection() as connection:

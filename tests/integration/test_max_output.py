@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import msgspec
 
@@ -9,7 +10,7 @@ from jobd.client import follow
 from jobd.contract.models import Output, Wait
 from jobd.outputs import limit as cuts
 from jobd.outputs.limit import note_of
-from tests.helpers import wait_until
+from tests.helpers import own, wait_until
 from tests.integration.inside import ids, submit_of
 
 LIMIT = 1_000_000
@@ -59,7 +60,7 @@ def test_it_is_cut_while_it_runs_and_its_note_goes_with_it(make):
     wait_until(lambda: room(path) <= 1.5 * LIMIT, message=lambda: f"{room(path)}")
     daemon.client.stop(ids(job), grace=0)
     daemon.wait(job)
-    note = daemon.paths.output / note_of(path)
+    note = Path(note_of(own(path)).path)
     assert note.exists()
     daemon.client.rm(ids(job))
     wait_until(lambda: not path.exists() and not note.exists())

@@ -8,6 +8,7 @@ import pytest
 from jobd.outputs.files import PIECE, read_piece, read_tail
 from jobd.outputs.limit import Cut, NoHolesError, cut, cut_of, kept_size, note_of
 from jobd.system import linux
+from tests.helpers import own
 
 LIMIT = 400_000
 MARK = b"[jobd: %s cut here, --max-output 400 kB]\n"
@@ -32,7 +33,7 @@ def read(path, offset=0, tail=None):
     """All pieces, as a client asks for them."""
     data = b""
     while True:
-        found = read_piece(path, offset, tail, missing_ok=False)
+        found = read_piece(own(path), offset, tail, missing_ok=False)
         data += found.data
         if found.last:
             return data
@@ -43,36 +44,36 @@ def read(path, offset=0, tail=None):
 def long(path):
     """Two megabytes, cut to its limit."""
     fill(path, 0, 200_000)
-    assert cut(str(path), LIMIT, final=True)
+    assert cut(own(path), LIMIT, final=True)
     return path
 
 
 def test_begin_mark_and_end(long):
-    assert cut_of(long) == Cut(200_000, 1_800_000, LIMIT)
+    assert cut_of(own(long)) == Cut(200_000, 1_800_000, LIMIT)
     assert read(long) == lines(0, 20_000) + MARK % b"2 MB" + lines(180_000, 200_000)
     assert long.stat().st_size == 2_000_000
     assert long.stat().st_blocks * 512 <= LIMIT + 2 * 65536
-    assert kept_size(long) == LIMIT
+    assert kept_size(own(long)) == LIMIT
 
 
 def test_it_grows_and_is_cut_again(long):
     fill(long, 200_000, 300_000)
-    assert cut(str(long), LIMIT, final=False)
+    assert cut(own(long), LIMIT, final=False)
     assert read(long) == lines(0, 20_000) + MARK % b"3 MB" + lines(280_000, 300_000)
     assert long.stat().st_blocks * 512 <= LIMIT + 2 * 65536
 
 
 def test_a_limit_is_exact_at_the_end_only(path):
     fill(path, 0, 41_000)
-    assert not cut(str(path), LIMIT, final=False)
-    assert cut(str(path), LIMIT, final=True)
-    assert not cut(str(path), LIMIT, final=True)
-    assert kept_size(path) == LIMIT
+    assert not cut(own(path), LIMIT, final=False)
+    assert cut(own(path), LIMIT, final=True)
+    assert not cut(own(path), LIMIT, final=True)
+    assert kept_size(own(path)) == LIMIT
 
 
 def test_a_limit_that_became_smaller(long):
-    assert cut(str(long), 200_000, final=True)
-    assert cut_of(long) == Cut(100_000, 1_900_000, 200_000)
+    assert cut(own(long), 200_000, final=True)
+    assert cut_of(own(long)) == Cut(100_000, 1_900_000, 200_000)
     assert read(long).startswith(lines(0, 10_000) + b"[jobd: 2 MB cut here")
 
 
@@ -95,7 +96,7 @@ def test_who_was_behind_the_begin_of_the_cut_is_told_of_the_rest(long):
 
 def test_the_mark_has_a_line_of_its_own(path):
     path.write_bytes(b"x" * 1000)
-    cut(str(path), 100, final=True)
+    cut(own(path), 100, final=True)
     mark = b"[jobd: 900 B cut here, --max-output 100 B]\n"
     assert read(path) == b"x" * 50 + b"\n" + mark + b"x" * 50
 
@@ -106,19 +107,19 @@ def test_a_cut_between_looking_and_reading_gives_no_zeros(path, monkeypatch):
 
     def late(*which):
         monkeypatch.setattr(os, "pread", pread)
-        cut(str(path), LIMIT, final=True)
+        cut(own(path), LIMIT, final=True)
         return pread(*which)
 
     monkeypatch.setattr(os, "pread", late)
-    found = read_piece(path, 0, None, missing_ok=False)
+    found = read_piece(own(path), 0, None, missing_ok=False)
     assert len(found.data) < PIECE
     assert found.data == lines(0, 20_000) + MARK % b"2 MB"
 
 
 def test_progress_is_read_behind_the_hole(path):
     path.write_bytes(b"10%\n" * 1000)
-    cut(str(path), 1000, final=True)
-    assert read_tail(path) == b"10%\n" * 125
+    cut(own(path), 1000, final=True)
+    assert read_tail(own(path)) == b"10%\n" * 125
 
 
 def test_a_file_system_without_holes_keeps_all(path, monkeypatch):
@@ -128,8 +129,8 @@ def test_a_file_system_without_holes_keeps_all(path, monkeypatch):
     fill(path, 0, 200_000)
     monkeypatch.setattr(linux, "punch_hole", fails)
     with pytest.raises(NoHolesError):
-        cut(str(path), LIMIT, final=True)
-    assert not os.path.exists(note_of(path))
+        cut(own(path), LIMIT, final=True)
+    assert not os.path.exists(note_of(own(path)).path)
     assert read(path) == lines(0, 200_000)
 
 

@@ -7,13 +7,12 @@ move, and answers when that is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
+from jobd.contract.directories import File
 from jobd.contract.models import Acted, Hold, Restart, Rm, Start, Stop
-from jobd.contract.paths import Paths
 from jobd.contract.states import State
 from jobd.contract.wording import NAMED, listed
 from jobd.core.transitions import Move
@@ -23,6 +22,7 @@ from jobd.daemon.execution.stop_orders import StopOrders
 from jobd.daemon.jobs.moves import Moves, Obstacle
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.outputs.limit import note_of
+from jobd.outputs.workspace import Workspace
 from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.records import StopOrder
@@ -38,7 +38,7 @@ class Manager:
     def __init__(
         self,
         *,
-        paths: Paths,
+        workspace: Workspace,
         store: Store,
         dependencies: Dependencies,
         moves: Moves,
@@ -49,7 +49,7 @@ class Manager:
         stop_orders: StopOrders,
         notifier: Notifier,
     ) -> None:
-        self._paths = paths
+        self._workspace = workspace
         self._store = store
         self._dependencies = dependencies
         self._moves = moves
@@ -230,10 +230,10 @@ class Manager:
         while gone := self._reader.deletions(SLICE):
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
-                    output = self._paths.output_of(job, attempt)
+                    output = self._workspace.output_of(job, attempt)
                     _delete(output)
-                    _delete(Path(note_of(output)))
-            _delete_empty({self._paths.output_of(job, 1).parent for job, _ in gone})
+                    _delete(note_of(output))
+            self._workspace.delete_empty_folders(job for job, _ in gone)
             self._writer.call(partial(self._store.deleted, [job for job, _ in gone]))
 
 
@@ -244,16 +244,10 @@ def _in_words(obstacle: Obstacle) -> str:
     return f"is of group {group}, which was removed; jobctl groups add {group} --workers N"
 
 
-def _delete(path: Path) -> None:
+def _delete(file: File) -> None:
     """What cannot be deleted is left where it is: it must not keep others from being deleted."""
     try:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            file.unlink()
     except OSError as error:
-        log.warning("%s stays: %s", path, error.strerror)
-
-
-def _delete_empty(folders: Iterable[Path]) -> None:
-    """A job that needs one of them just then makes it again."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+        log.warning("%s stays: %s", file.path, error.strerror)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from functools import partial
 from typing import Final
 
@@ -128,10 +127,10 @@ class Endings:
             run.process.reap()
         failpoint("after-reap")
         with contextlib.suppress(OSError):
-            os.unlink(self._monitor.file_of(run))
+            self._monitor.file_of(run).take_back()
         if run.spec.packed_script:
             with contextlib.suppress(OSError):
-                self._launcher.script_of(run).unlink()
+                self._launcher.script_of(run).take_back()
 
 
 def _verdict(run: Run, outcome: Outcome) -> Verdict:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from jobd.contract.paths import Paths, output_name
+from jobd.contract.directories import File
 from jobd.core.progress.recognition import (
     HEAD,
     TOO_SLOW,
@@ -22,6 +22,7 @@ from jobd.core.progress.user_pattern import AUTO, NONE, PATIENCE, Rule, TooSlowE
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.outputs.files import Growing, read_head
 from jobd.outputs.limit import NoHolesError, cut, kept_size
+from jobd.outputs.workspace import Workspace
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
@@ -42,15 +43,13 @@ class Monitor:
 
     def __init__(
         self,
-        paths: Paths,
+        workspace: Workspace,
         runs: Runs,
         report: Callable[[Run, Reading], object],
         max_output: int = 0,
     ) -> None:
         """`max_output`: the limit of jobs that have none of their own; 0 is none."""
-        # As text: these are put together for every job.
-        self._output = str(paths.output)
-        self._progress = str(paths.progress)
+        self._workspace = workspace
         self._runs = runs
         self._report = report
         self._max_output = max_output
@@ -73,9 +72,9 @@ class Monitor:
         if not self._something_runs.is_set():
             self._something_runs.set()
 
-    def file_of(self, run: Run) -> str:
+    def file_of(self, run: Run) -> File:
         """The `JOBD_PROGRESS` of an attempt."""
-        return f"{self._progress}/{run.id}.{run.attempt}"
+        return self._workspace.progress_of(run.id, run.attempt)
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
@@ -85,8 +84,8 @@ class Monitor:
     def output_bytes(self, run: Run) -> int:
         return kept_size(self._output_of(run))
 
-    def _output_of(self, run: Run) -> str:
-        return f"{self._output}/{output_name(run.id, run.attempt)}"
+    def _output_of(self, run: Run) -> File:
+        return self._workspace.output_of(run.id, run.attempt)
 
     def _run(self) -> None:
         while self._something_runs.wait() and not self._closed.wait(_EVERY):
@@ -128,7 +127,8 @@ class Monitor:
                 cut(self._output_of(run), limit, final=final)
         except NoHolesError as error:
             self._cuts = False
-            log.warning("%s: --max-output has no effect here: %s", self._output, error)
+            where = self._workspace.output.path
+            log.warning("%s: --max-output has no effect here: %s", where, error)
         except OSError as error:
             if run not in self._uncut:
                 log.warning("job %d: its output cannot be cut now: %s", run.id, error)
@@ -172,7 +172,7 @@ class Monitor:
 class _Sight:
     """What an attempt says, and where."""
 
-    def __init__(self, file: str, output: str, rule: Rule) -> None:
+    def __init__(self, file: File, output: File, rule: Rule) -> None:
         self.file = Growing(file)
         self.output = Growing(output)
         self.reports = False
@@ -212,7 +212,7 @@ class _Sight:
         tail = self.output.news()
         if not tail:
             return None
-        head = read_head(self.output.path, HEAD) if wants_head(tail) else b""
+        head = read_head(self.output.file, HEAD) if wants_head(tail) else b""
         begin = time.thread_time()
         try:
             return from_output(tail, head, self._rule)

@@ -27,7 +27,6 @@ from jobd.contract.models import (
     Wait,
     Waited,
 )
-from jobd.contract.paths import Paths
 from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
@@ -39,6 +38,7 @@ from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import Views, path_text
 from jobd.outputs.files import read_piece, read_tail
+from jobd.outputs.workspace import Workspace
 from jobd.store.pages import Key
 from jobd.store.reader import GetPage, Reader
 from jobd.store.records import EventRow, Filter, JobRow
@@ -75,7 +75,7 @@ class Queries:
     def __init__(
         self,
         *,
-        paths: Paths,
+        workspace: Workspace,
         ledger: Ledger,
         reader: Reader,
         selection: Selection,
@@ -84,7 +84,7 @@ class Queries:
         keeping: bool,
     ) -> None:
         """`keeping`: jobs that somebody waits for stay until it has been told how they ended."""
-        self._paths = paths
+        self._workspace = workspace
         self._ledger = ledger
         self._reader = reader
         self._selection = selection
@@ -170,10 +170,10 @@ class Queries:
         # A job that was restarted and waits: its coming attempt has no output yet.
         if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
             return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
-        path = self._paths.output_of(job, attempt)
+        output = self._workspace.output_of(job, attempt)
         over = not current or row.state is State.PENDING
         missing_ok = not over or row.pid is None
-        found = read_piece(path, request.offset, request.tail, missing_ok=missing_ok)
+        found = read_piece(output, request.offset, request.tail, missing_ok=missing_ok)
         return Piece(
             id=job,
             attempt=attempt,
@@ -181,12 +181,12 @@ class Queries:
             offset=found.offset,
             ended=over and found.last,
             state=row.state,
-            path=path_text(path),
+            path=path_text(output.path),
             next=found.next,
         )
 
     def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
-        path = path_text(self._paths.output_of(row.id, attempt)) if attempt else ""
+        path = path_text(self._workspace.output_of(row.id, attempt).path) if attempt else ""
         return Piece(
             id=row.id,
             attempt=attempt,
@@ -320,4 +320,4 @@ class Queries:
         return [self._views.job(row, now, reason(row), parents.get(row.id, ())) for row in rows]
 
     def _last_line(self, job: Job) -> str:
-        return last_line(read_tail(self._paths.output_of(job.id, job.attempt)))
+        return last_line(read_tail(self._workspace.output_of(job.id, job.attempt)))

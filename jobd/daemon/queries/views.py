@@ -35,7 +35,7 @@ def text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def path_text(path: Path) -> str:
+def path_text(path: Path | str) -> str:
     return text(os.fsencode(path))
 
 

@@ -182,6 +182,9 @@ class Service:
         self._listeners: dict[Path, Listener] = {}
         """The owner's own, and the one for others where there is one."""
         self._closed = False
+        self._open_to_others = shared is not None
+        self._others: set[socket.socket] = set()
+        """Connections by the socket for others."""
 
     # --- one request ------------------------------------------------------------------------
 
@@ -291,6 +294,19 @@ class Service:
         # unheard.
         return Listener(path, 0o600 if path == self._paths.socket else 0o666)
 
+    def close_to_others(self) -> None:
+        """From any thread: nobody comes in by the socket for others any more, and nothing more is
+        answered to those who did.
+        """
+        self._open_to_others = False
+        listeners = self._listeners
+        self._listeners = {at: each for at, each in listeners.items() if at != self._shared}
+        os.write(self._wake_w, b"x")
+        if self._shared in listeners:
+            listeners[self._shared].remove()
+        for sock in list(self._others):
+            _hang_up(sock)
+
     def close(self, *, replaced: bool = False) -> None:
         """Take no more connections; requests under way are answered.
 
@@ -353,8 +369,9 @@ class Service:
             return
         try:
             threading.Thread(
-                target=self._serve, args=(sock, caller, place), name="client", daemon=True
-            ).start()
+                target=self._serve_one, args=(sock, caller, place, shared), name="client",
+                daemon=True,
+            ).start()  # fmt: skip
         except RuntimeError:
             self._crowding.warning("no thread for a client")
             place.settle()
@@ -378,6 +395,24 @@ class Service:
                 _say_busy(sock)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
+    def _serve_one(
+        self,
+        sock: socket.socket,
+        caller: Caller,
+        place: Account,
+        shared: bool,  # noqa: FBT001
+    ) -> None:
+        if not shared:
+            self._serve(sock, caller, place)
+            return
+        self._others.add(sock)
+        try:
+            if not self._open_to_others:
+                _hang_up(sock)
+            self._serve(sock, caller, place)
+        finally:
+            self._others.discard(sock)
+
     def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
         memory = Memory(self.memory, caller)
         try:
@@ -394,6 +429,11 @@ class Service:
             memory.settle()
             place.settle()
             sock.close()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # it has gone
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _say_busy(sock: socket.socket) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from jobd.contract.directories import Foreign
 from jobd.contract.states import could_not_start
 from jobd.core.transitions import Outcome, signal_name, without_paths
 from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process, Script
@@ -20,6 +21,7 @@ from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Census, Survey, token_of
 from jobd.engines.local.process_tree import Family, send
 from jobd.engines.local.run_table import Board, Line
+from jobd.engines.local.spawn import Program
 from jobd.engines.local.supervisor_link import Link
 from jobd.system import linux
 from jobd.system.failpoints import failpoint
@@ -44,7 +46,13 @@ _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ET
 
 def _failure(about: str, error: OSError) -> CannotStart | NoResources:
     kind = NoResources if error.errno in _NO_ROOM else CannotStart
-    return kind(f"{about}: {(error.strerror or str(error)).lower()}")
+    return kind(f"{about}: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    """What it names stays as it is: paths and logins may have capitals."""
+    said = error.strerror or str(error)
+    return said if isinstance(error, Foreign) else said.lower()
 
 
 def _not_spawned(
@@ -61,10 +69,10 @@ def _told_there(launch: Launch, why: str) -> str:
     return without_paths(reason) if launch.stdin or launch.script else reason
 
 
-def _output_failure(path: Path, error: OSError) -> CannotStart | NoResources:
+def _output_failure(path: str, error: OSError) -> CannotStart | NoResources:
     """Errors of the directory concern all jobs; only what stands in the file's place does not."""
     kind = CannotStart if error.errno in _IN_THE_WAY else NoResources
-    return kind(f"output: {path}: {(error.strerror or str(error)).lower()}")
+    return kind(f"output: {path}: {_reason(error)}")
 
 
 def _pidfd(pid: int) -> int | None:
@@ -267,9 +275,9 @@ class LocalEngine:
 
     def _start(self, launch: Launch) -> Process:
         try:
-            output = spawn.open_output(str(launch.output))
+            output = spawn.open_output(launch.output)
         except OSError as error:
-            raise _output_failure(launch.output, error) from error
+            raise _output_failure(launch.output.path, error) from error
         try:
             return Child(self._spawn(launch, output), launch.token, self._survey)
         except CannotStart as error:
@@ -282,25 +290,24 @@ class LocalEngine:
                 os.chdir("/")  # an idle worker must not keep a file system from being unmounted
 
     def _spawn(self, launch: Launch, output: int) -> int:
-        if launch.script is not None:
-            self._write(launch.script)
+        program = None if launch.script is None else self._written(launch.script)
         if not launch.stdin:
-            return self._spawn_with(launch, self._stdin, output)
+            return self._spawn_with(launch, program, self._stdin, output)
         stdin = spawn.open_stdin(launch.stdin)
         try:
-            return self._spawn_with(launch, stdin, output)
+            return self._spawn_with(launch, program, stdin, output)
         finally:
             _close(stdin)
 
-    def _write(self, script: Script) -> None:
+    def _written(self, script: Script) -> Program:
         # Closed before the spawn has its turn: no child of another spawn holds it open then,
         # which would make it a busy text file.
         try:
-            spawn.write_program(str(script.path), script.content)
+            return spawn.write_program(script.file, script.content)
         except OSError as error:
             raise _failure("script", error) from error
 
-    def _spawn_with(self, launch: Launch, stdin: int, output: int) -> int:
+    def _spawn_with(self, launch: Launch, program: Program | None, stdin: int, output: int) -> int:
         go = spawn.prepare(launch, stdin, output, self._board.mark)
         with self._turn:
             try:
@@ -309,6 +316,8 @@ class LocalEngine:
                 raise NoResources(f"the board: {(error.strerror or str(error)).lower()}") from error
             failpoint("before-spawn")
             try:
+                if program is not None:
+                    program.refuse_replaced()
                 pid = go()
             except (OSError, ValueError, CannotStart) as error:
                 # Or it would be looked for among the children that others leave.

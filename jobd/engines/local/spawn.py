@@ -16,8 +16,11 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
 
+from jobd.contract.directories import File
+from jobd.contract.ownership import NotOurs, open_owned
 from jobd.engines.base import CannotStart, Launch, NoResources
 from jobd.system import linux
 
@@ -82,21 +85,19 @@ def enter(directory: bytes) -> None:
         raise CannotStart(_about(directory, f"directory: {_reason(error)}")) from None
 
 
-def open_output(path: str) -> int:
+def open_output(file: File) -> int:
     """A descriptor that appends; private whatever the umask of the last job was here.
 
     Raises: OSError.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_APPEND
     if has_own_directory():
         os.umask(_PRIVATE)
     for _ in range(_FOLDER_TRIES):
+        # The last job of its folder may be deleted just now, and the folder with it.
         with contextlib.suppress(FileNotFoundError):
-            return os.open(path, flags, 0o600)
-        # The first job of its folder; or the last one of it was deleted just now.
-        with contextlib.suppress(FileExistsError):
-            os.makedirs(os.path.dirname(path), mode=0o700)
-    return os.open(path, flags, 0o600)
+            return file.make(flags)
+    return file.make(flags)
 
 
 def open_stdin(path: bytes) -> int:
@@ -116,11 +117,35 @@ def open_stdin(path: bytes) -> int:
     return descriptor
 
 
-def write_program(path: str, content: bytes) -> None:
+class Program(NamedTuple):
+    """A script that was written."""
+
+    path: str
+    written: os.stat_result
+
+    def refuse_replaced(self) -> None:
+        """It is executed by its path, since the interpreter in its first line opens it once more.
+
+        Raises: CannotStart (the path leads elsewhere by now, or others can change the way).
+        """
+        try:
+            found = open_owned(Path(self.path), os.O_PATH)
+        except NotOurs as error:
+            raise CannotStart(f"script: {error.message}") from error
+        except OSError as error:
+            raise CannotStart(f"script: {_reason(error)}") from error
+        try:
+            if not os.path.samestat(os.fstat(found), self.written):
+                raise CannotStart(f"script: {self.path} was replaced")
+        finally:
+            os.close(found)
+
+
+def write_program(file: File, content: bytes) -> Program:
     """Ours alone, to be executed. Raises: OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    with open(os.open(path, flags, 0o700), "wb", buffering=0) as file:
-        file.write(content)
+    with open(file.make(os.O_WRONLY | os.O_TRUNC, 0o700), "wb", buffering=0) as program:
+        program.write(content)
+        return Program(file.path, os.fstat(program.fileno()))
 
 
 def in_own_thread(action: Callable[[], T]) -> T:
@@ -157,7 +182,7 @@ def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
     if launch.nice:
         _be_nice(launch.nice)
     argv, environment = launch.argv, launch.environment
-    script = None if launch.script is None else os.fsencode(launch.script.path)
+    script = None if launch.script is None else os.fsencode(launch.script.file.path)
     if not has_own_directory():
         return lambda: _popen(launch, script, stdin, output, mark)
     enter(launch.cwd)

@@ -12,6 +12,7 @@ from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.outputs import files
+from jobd.outputs.workspace import Workspace
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
@@ -27,7 +28,7 @@ class Watching:
         self.paths = paths
         self.runs = {}
         self.reads = []
-        self.monitor = Monitor(paths, SimpleNamespace(all=self.all), self.report)
+        self.monitor = Monitor(Workspace(paths), SimpleNamespace(all=self.all), self.report)
         self.reported = []
         monkeypatch.setattr(files, "read_tail", self.read_tail)
 
@@ -37,10 +38,10 @@ class Watching:
     def report(self, run, reading):
         self.reported.append((run.id, reading.percent))
 
-    def read_tail(self, path, size=files.WINDOW):
-        self.reads.append(os.path.basename(path))
-        with open(path, "rb") as file:
-            return file.read()[-size:]
+    def read_tail(self, file, size=files.WINDOW):
+        self.reads.append(file.name)
+        with open(file.path, "rb") as content:
+            return content.read()[-size:]
 
     def run(self, job, rule="auto"):
         spec = SimpleNamespace(progress=rule, max_output=None)
@@ -52,7 +53,7 @@ class Watching:
         self._write(self.paths.output_of(job, 1), text, at)
 
     def says(self, job, text, at=PAST):
-        self._write(self.monitor.file_of(self.runs[job]), text, at)
+        self._write(self.monitor.file_of(self.runs[job]).path, text, at)
 
     def _write(self, path, text, at):
         os.makedirs(os.path.dirname(path), exist_ok=True)

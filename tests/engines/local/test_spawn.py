@@ -14,12 +14,13 @@ from jobd.engines.local import spawn
 from jobd.engines.local.engine import Found, LocalEngine
 from jobd.engines.local.process_snapshot import Survey
 from jobd.system import linux
+from tests.helpers import own
 
 
 def launch_of(line, output):
     return Launch(
         job=1, attempt=1, slot=1, token="f" * 32, argv=[b"/bin/sh", b"-c", line], cwd=b"/",
-        umask=0o022, environment={b"PATH": b"/usr/bin:/bin"}, output=Path(output),
+        umask=0o022, environment={b"PATH": b"/usr/bin:/bin"}, output=own(output),
     )  # fmt: skip
 
 
