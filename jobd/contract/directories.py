@@ -33,14 +33,21 @@ class Opened:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        found = os.fstat(descriptor)
-        self._identity = found.st_dev, found.st_ino
+        self._found = os.fstat(descriptor)
 
     def __del__(self) -> None:
         os.close(self.descriptor)
 
     def is_this(self, found: os.stat_result) -> bool:
-        return self._identity == (found.st_dev, found.st_ino)
+        return os.path.samestat(self._found, found)
+
+    def is_unchanged(self, found: os.stat_result) -> bool:
+        """Whether that is this directory, and nobody has been given more or less rights in it."""
+        return self.is_this(found) and _rights(self._found) == _rights(found)
+
+
+def _rights(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_mode, found.st_uid, found.st_gid
 
 
 class Directory:
@@ -66,7 +73,7 @@ class Directory:
         Raises: Foreign (others can change it, or the way to it), OSError.
         """
         opened, found = self._opened, self._found()
-        if opened and found and opened.is_this(found) and not others_can_write(found):
+        if opened and found and opened.is_unchanged(found):
             return opened
         self._opened = opened = Opened(self._open(make=make))
         return opened

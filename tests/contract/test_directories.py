@@ -1,11 +1,15 @@
 """Directories of ours: how they are made, closed, refused and deleted. Second users: tests/e2e."""
 
+import errno
 import os
+import shutil
 import stat
+from pathlib import Path
 
 import pytest
 
 from jobd.contract import paths
+from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError
 from jobd.contract.ownership import NotOurs, make_directory, remove_directory
 from jobd.contract.paths import make_private
@@ -151,3 +155,131 @@ def test_where_others_can_write_nothing_is_deleted(home):
     with pytest.raises(NotOurs):
         remove_directory(home / "open/old")
     assert (home / "open/old").is_dir()
+
+
+# --- held open ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(home):
+    """One of ours that has been used."""
+    directory = Directory(home / "place")
+    os.close(directory.file("a").make(os.O_WRONLY))
+    return directory
+
+
+def read(file):
+    with open(file.open(os.O_RDONLY), "rb") as content:
+        return content.read()
+
+
+def anew(directory):
+    """Deleted, and made anew by somebody who wants to be taken for it."""
+    shutil.rmtree(directory.path)
+    os.mkdir(directory.path, 0o700)
+    return Path(directory.path)
+
+
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_where_a_directory_is_not_there_it_is_made_for_its_file(home, umask, mask):
+    umask(mask)
+    file = Directory(home / "a/b").file("c")
+    with pytest.raises(FileNotFoundError):
+        file.open(os.O_RDONLY)
+    assert not (home / "a").exists()
+    os.close(file.make(os.O_WRONLY))
+    umask(0o022)
+    assert mode_of(home / "a") == mode_of(home / "a/b") == 0o700
+    assert mode_of(home / "a/b/c") == 0o600 & ~mask
+
+
+def test_another_one_is_never_taken_for_it_though_it_is_made_at_once(place):
+    """The kernel gives numbers again that are free; one that is open is not."""
+    for _ in range(20):
+        assert place.is_there()
+        anew(place)
+        assert not place.is_there()
+        place.now()
+
+
+def test_one_of_ours_in_its_place_is_used_as_it_is_now(place):
+    other = anew(place)
+    (other / "a").write_text("other")
+    assert read(place.file("a")) == b"other"
+    os.close(place.file("b").make(os.O_WRONLY))
+    assert (other / "b").exists()
+    shutil.rmtree(other)
+    os.close(place.file("c").make(os.O_WRONLY))
+    assert os.listdir(place.path) == ["c"]
+
+
+def test_what_was_moved_away_is_written_where_the_path_leads_now(place, home):
+    os.rename(place.path, home / "moved")
+    os.symlink(home / "moved", place.path)
+    os.close(place.file("b").make(os.O_WRONLY))
+    assert sorted(os.listdir(home / "moved")) == ["a", "b"]
+
+
+def test_what_others_can_write_is_not_used(place):
+    """Nor where the mode of the very same directory was changed meanwhile."""
+    os.chmod(place.path, 0o777)
+    with pytest.raises(Foreign, match=f"other users can write {place.path}; chmod go-w"):
+        place.file("b").make(os.O_WRONLY)
+    other = anew(place)
+    other.chmod(0o777)
+    (other / "a").write_text("other")
+    with pytest.raises(Foreign, match="other users can write"):
+        read(place.file("a"))
+    with pytest.raises(Foreign):
+        place.file("a").unlink()
+    with pytest.raises(FileNotFoundError):
+        place.file("a").take_back()  # where it was: there it is gone
+    with pytest.raises(Foreign):
+        place.names()
+    assert os.listdir(other) == ["a"]
+
+
+def test_a_sticky_directory_is_none_of_ours(place):
+    """On the way to one it is all right: what is ours in it nobody else can replace."""
+    other = anew(place)
+    other.chmod(0o1777)
+    with pytest.raises(Foreign, match="other users can write"):
+        place.file("b").make(os.O_WRONLY)
+    os.close(Directory(other / "0").file("b").make(os.O_WRONLY))
+    assert mode_of(other / "0") == 0o700
+
+
+def test_only_a_file_is_opened_and_nothing_is_waited_for(place, home):
+    os.mkfifo(f"{place.path}/pipe")
+    os.symlink(home / "place/a", f"{place.path}/link")
+    os.mkdir(f"{place.path}/folder")
+    for name, code in (("pipe", errno.ENXIO), ("folder", errno.ENXIO), ("link", errno.ELOOP)):
+        with pytest.raises(OSError, match=r"[a-z]") as found:
+            place.file(name).open(os.O_RDONLY)
+        assert found.value.errno == code
+
+
+def test_what_is_there_is_read_without_a_look_at_the_path(place, monkeypatch):
+    """A look is made every half second at each job that runs, and perhaps on a slow disk."""
+    looks, stat_of = [], os.stat
+
+    def note(path, **options):
+        looks.append(path)
+        return stat_of(path, **options)
+
+    monkeypatch.setattr(os, "stat", note)
+    assert read(place.file("a")) == b""
+    assert place.file("a").look().st_size == 0
+    assert looks == ["a"]
+    os.close(place.file("b").make(os.O_WRONLY))
+    assert looks == ["a", place.path]
+    place.file("b").take_back()
+    assert looks == ["a", place.path]
+
+
+def test_what_is_not_open_any_more_is_closed(place):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        anew(place)
+        place.now()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -115,3 +115,29 @@ def test_what_lies_in_its_place_by_the_end_is_not_taken_away(service, place):
         service.close()
         assert shared.exists()
     wait_until(lambda: not (place / "state/jobd.sock").exists())
+
+
+def connected(path):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(10)
+    client.connect(str(path))
+    return client
+
+
+def test_it_is_closed_to_others_alone(service, place):
+    """Also for those who are in already, and for those who had only knocked."""
+    service.listen()
+    own, shared = place / "state/jobd.sock", place / "public/sock"
+    with connected(shared) as other, connected(own) as mine:
+        wait_until(lambda: service._others)
+        service.close_to_others()
+        assert other.recv(1) == b""
+        assert not shared.exists()
+        service.mend(shared)
+        assert not shared.exists()
+        with connected(own) as fresh:
+            for client in (mine, fresh):
+                client.settimeout(0.1)
+                with pytest.raises(TimeoutError):
+                    client.recv(1)
+    wait_until(lambda: not service._others)
