@@ -57,6 +57,8 @@ from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.log_format import LogFormat
+from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.queries import Queries
 from jobd.daemon.queries.redaction import RedactedViews, status_for_viewers
 from jobd.daemon.queries.views import Views, path_text
@@ -171,11 +173,10 @@ class Daemon:
             timer=self.timer, notifier=self.notifier, engine=self.engine,
         )  # fmt: skip
         self.jobs = build_jobs(ground)
+        moves = self.jobs.moves
         self.execution = build_execution(ground, self.jobs, lambda: self._inbox.put(News.IDLE))
         self.runs = self.execution.runs
-        moves = self.jobs.moves
-        selection = Selection(self.reader)
-        idempotency = Idempotency(self._store, self.writer)
+        selection, idempotency = Selection(self.reader), Idempotency(self._store, self.writer)
         admission = Admission(
             self.ledger, self._store, dependencies, self.writer, workers=config.workers
         )
@@ -193,6 +194,8 @@ class Daemon:
             selection=selection, notifier=self.notifier,
         )  # fmt: skip
         self.queries = queries(views=Views(*shown), keeping=True)
+        self._followers = Followers(self.notifier, self.reader)
+        self.outputs = OutputQuery(workspace, self.reader, self._followers)
         self._retained = Retained(connection)
         retention = setup.config.retention
         self._policy = policy_of(retention)
@@ -209,6 +212,7 @@ class Daemon:
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         for_viewers = _seeing(
             queries(views=RedactedViews(*shown), keeping=False),
+            self.outputs,
             lambda request: status_for_viewers(self._status(request)),
         )
         self.service = Service(
@@ -474,6 +478,7 @@ class Daemon:
         """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self._file_watch.close()
         self.service.close(replaced=not clean)
+        self._followers.close()
         self.notifier.close()
         self._pruner.close()
         self.execution.breaker.halt()
@@ -518,7 +523,7 @@ class Daemon:
             "stop": manager.stop,
             "restart": manager.restart,
             "rm": manager.rm,
-            **_seeing(self.queries, self._status),
+            **_seeing(self.queries, self.outputs, self._status),
             "shutdown": _looking(self._shutdown),
             "renew": _looking(self._renew),
         }
@@ -577,12 +582,14 @@ class Daemon:
         return RenewReply(pid=os.getpid())
 
 
-def _seeing(queries: Queries, status: Callable[[Status], DaemonStatus]) -> dict[str, Handler]:
+def _seeing(
+    queries: Queries, outputs: OutputQuery, status: Callable[[Status], DaemonStatus]
+) -> dict[str, Handler]:
     """Those of requests that only look."""
     return {
         "list": _looking(queries.list),
         "show": _looking(queries.show),
-        "output": _looking(queries.output),
+        "output": _looking(outputs.output),
         "events": _looking(queries.events),
         "wait": _looking(queries.wait),
         "status": _looking(status),

@@ -12,11 +12,15 @@ import select
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
-from jobd.system import linux
+from jobd.system import inotify
+from jobd.system.inotify import Inotify
 
 SeeTo = Callable[[], object]
 """Looks whether a file is still there, and does what has to be done where it is not."""
+_TAKEN: Final = inotify.MOVED_FROM | inotify.MOVED_TO | inotify.DELETE
+"""Out of a directory, or replaced in it."""
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +35,14 @@ class FileWatch:
     def start(self) -> None:
         """Where the kernel has no inotify left to give, what is deleted goes unnoticed."""
         try:
-            watch = linux.Watch()
+            watch = Inotify()
         except OSError as error:
             log.warning("files that are deleted will go unnoticed: %s", error)
             return
         watched: dict[tuple[int, bytes], SeeTo] = {}
         for path, see_to in self._files.items():
             try:
-                number = watch.add(os.fsencode(path.parent))
+                number = watch.add(os.fsencode(path.parent), _TAKEN)
             except OSError as error:
                 # It may not be readable, as inotify wants it.
                 log.warning("should %s be deleted, it will go unnoticed: %s", path, error)
@@ -56,13 +60,13 @@ class FileWatch:
         else:
             os.eventfd_write(self._end, 1)
 
-    def _run(self, watch: linux.Watch, watched: dict[tuple[int, bytes], SeeTo]) -> None:
+    def _run(self, watch: Inotify, watched: dict[tuple[int, bytes], SeeTo]) -> None:
         poll = select.poll()
         for number in (watch.descriptor, self._end):
             poll.register(number, select.POLLIN)
         while all(number != self._end for number, _ in poll.poll()):
-            for number, name in watch.read():
-                if number == linux.OVERFLOW:
+            for number, _, name in watch.read():
+                if number == inotify.OVERFLOW:
                     for see_to in watched.values():
                         _try(see_to)
                 elif (number, name) in watched:

@@ -37,10 +37,6 @@ _FALLOC_FL_PUNCH_HOLE: Final = 0x02
 _MFD_CLOEXEC: Final = 0x01
 _MFD_NOEXEC_SEAL: Final = 0x08
 """Of <linux/memfd.h>."""
-_IN_TAKEN: Final = 0x40 | 0x80 | 0x200
-"""IN_MOVED_FROM, IN_MOVED_TO and IN_DELETE of <sys/inotify.h>."""
-OVERFLOW: Final = -1
-"""In the place of a watch's number: more has happened than the kernel could keep."""
 _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
@@ -171,7 +167,7 @@ def memory_file(name: bytes, content: bytes) -> int:
     descriptor = _libc.memfd_create(name, _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
     if descriptor < 0 and ctypes.get_errno() == errno.EINVAL:
         descriptor = _libc.memfd_create(name, _MFD_CLOEXEC)  # before Linux 6.3
-    _checked(descriptor)
+    checked(descriptor)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -326,41 +322,6 @@ def children_of(pid: int) -> list[Stat]:
     return [stat for stat in found if stat is not None]
 
 
-class Watch:
-    """Tells what is taken out of directories (inotify(7)). Raises: OSError."""
-
-    def __init__(self) -> None:
-        self.descriptor = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
-
-    def add(self, directory: bytes) -> int:
-        return _checked(_libc.inotify_add_watch(self.descriptor, directory, _IN_TAKEN))
-
-    def read(self) -> list[tuple[int, bytes]]:
-        """By the number that `add` gave, the names of what was deleted, moved or replaced."""
-        try:
-            content = os.read(self.descriptor, 65536)
-        except BlockingIOError:
-            return []
-        found, at = [], 0
-        while at < len(content):
-            watch, _, _, length = struct.unpack_from("iIII", content, at)
-            name = content[at + 16 : at + 16 + length].rstrip(b"\0")
-            found.append((watch, name))
-            at += 16 + length
-        return found
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-
-
-def _checked(result: int) -> int:
-    """Raises: OSError."""
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
-
-
 def open_lock(path: str | os.PathLike[str]) -> int:
     """The file of a lock, made if it is not there (0600). A link in its place is not followed.
 
@@ -382,3 +343,11 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return "unknown"
+
+
+def checked(result: int) -> int:
+    """What a function of the C library gave. Raises: OSError (it failed, and errno says why)."""
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobd.system import linux
+from jobd.system import inotify
 from jobd.system.file_watch import FileWatch
 from tests.helpers import wait_until
 
@@ -41,10 +41,9 @@ def test_each_file_is_seen_to_by_its_own_however_its_directory_is_written(place)
 
 def test_after_an_overflow_all_is_looked_at(place, monkeypatch):
     told = threading.Event()
-    read = linux.Watch.read
-    monkeypatch.setattr(
-        linux.Watch, "read", lambda watch: (read(watch), [(linux.OVERFLOW, b"")])[1]
-    )
+    read = inotify.Inotify.read
+    lost = inotify.Change(inotify.OVERFLOW, 0, b"")
+    monkeypatch.setattr(inotify.Inotify, "read", lambda watch: (read(watch), [lost])[1])
     footing = started({place / "here" / "a": told.set})
     (place / "here" / "b").touch()
     (place / "here" / "b").unlink()
@@ -64,7 +63,7 @@ def test_without_inotify_and_with_a_broken_helper_it_goes_on(place, monkeypatch,
         each.unlink()
     wait_until(lambda: told)
     footing.close()
-    monkeypatch.setattr(linux._libc, "inotify_init1", lambda _flags: -1)
+    monkeypatch.setattr(inotify._libc, "inotify_init1", lambda _flags: -1)
     footing = started({file: broken})
     footing.close()
     assert "will go unnoticed" in caplog.text
@@ -76,7 +75,7 @@ def test_nothing_stays_open(place, monkeypatch):
     footing.close()
     wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     with monkeypatch.context() as patch:
-        patch.setattr(linux._libc, "inotify_init1", lambda _flags: -1)
+        patch.setattr(inotify._libc, "inotify_init1", lambda _flags: -1)
         footing = started({place / "here" / "a": lambda: None})
     footing.close()
     assert len(os.listdir("/proc/self/fd")) <= before

@@ -1,4 +1,4 @@
-"""The use cases that only look: list, show, output, events, wait, status."""
+"""The use cases that only look: list, show, events, wait."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from jobd.contract.models import (
     Events,
     Job,
     List,
-    Output,
     Page,
-    Piece,
     Selector,
     Show,
     Shown,
@@ -36,8 +34,8 @@ from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
-from jobd.daemon.queries.views import Views, path_text
-from jobd.outputs.files import read_piece, read_tail
+from jobd.daemon.queries.views import Views
+from jobd.outputs.files import read_tail
 from jobd.outputs.workspace import Workspace
 from jobd.store.pages import Key
 from jobd.store.reader import GetPage, Reader
@@ -46,8 +44,6 @@ from jobd.system.clock import now_us
 
 _PAGE: Final = 500
 """Jobs in one reply."""
-_FOLLOW_EVERY: Final = 0.1
-"""Seconds between two looks at an output that somebody follows."""
 _UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
 _TOLD: Final = 1000
 """So many of them are in the answer to a wait."""
@@ -140,62 +136,6 @@ class Queries:
         if row is None:
             raise NotFound(f"job {job} does not exist")
         return row
-
-    # --- output ---------------------------------------------------------------------------
-
-    def output(self, request: Output) -> Piece:
-        """Raises: NotFound (no such job or attempt, or its output is gone)."""
-        job = self._reader.latest_started() if request.id is None else request.id
-        if job is None:
-            raise NotFound("no job has been started yet")
-        until = time.monotonic() + min(request.wait, MAX_WAIT)
-        while True:
-            seen = self._notifier.last_event
-            piece = self._piece(job, request)
-            left = until - time.monotonic()
-            if piece.data or piece.ended or left <= 0:
-                return piece
-            if piece.state is State.RUNNING:
-                time.sleep(min(_FOLLOW_EVERY, left))
-            else:
-                self._notifier.wait_event(seen, left)
-
-    def _piece(self, job: int, request: Output) -> Piece:
-        # The state first: what the file then holds is all that a finished attempt ever wrote.
-        row = self._row(job)
-        attempt = request.attempt or row.attempt
-        if attempt > row.attempt:
-            raise NotFound(f"job {job} has no attempt {attempt}")
-        current = attempt == row.attempt and not row.state.finished
-        # A job that was restarted and waits: its coming attempt has no output yet.
-        if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
-            return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
-        output = self._workspace.output_of(job, attempt)
-        over = not current or row.state is State.PENDING
-        missing_ok = not over or row.pid is None
-        found = read_piece(output, request.offset, request.tail, missing_ok=missing_ok)
-        return Piece(
-            id=job,
-            attempt=attempt,
-            data=found.data,
-            offset=found.offset,
-            ended=over and found.last,
-            state=row.state,
-            path=path_text(output.path),
-            next=found.next,
-        )
-
-    def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
-        path = path_text(self._workspace.output_of(row.id, attempt).path) if attempt else ""
-        return Piece(
-            id=row.id,
-            attempt=attempt,
-            data=b"",
-            offset=offset,
-            ended=row.state.finished,
-            state=row.state,
-            path=path,
-        )
 
     # --- events ---------------------------------------------------------------------------
 

@@ -1,0 +1,100 @@
+"""What a job has printed, a piece at a time; to those who follow as it is written."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from jobd.contract.errors import NotFound
+from jobd.contract.models import Output, Piece, State
+from jobd.contract.wire import MAX_WAIT
+from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.views import path_text
+from jobd.outputs.files import read_piece
+from jobd.outputs.workspace import Workspace
+from jobd.store.reader import Reader
+from jobd.store.records import JobRow
+
+_GATHER_S: Final = 0.015
+"""Seconds for which a job may go on writing before a follower gets it: not each byte by itself."""
+_ENOUGH: Final = 65536
+"""Bytes for which nobody waits for more."""
+
+
+class OutputQuery:
+    """Answers `output`. Clients' threads call it, and wait in it."""
+
+    def __init__(self, workspace: Workspace, reader: Reader, followers: Followers) -> None:
+        self._workspace = workspace
+        self._reader = reader
+        self._followers = followers
+
+    def output(self, request: Output) -> Piece:
+        """Raises: NotFound (no such job or attempt, or its output is gone)."""
+        job = self._reader.latest_started() if request.id is None else request.id
+        if job is None:
+            raise NotFound("no job has been started yet")
+        if request.wait <= 0:
+            return self._piece(job, request)
+        return self._followed(job, request, time.monotonic() + min(request.wait, MAX_WAIT))
+
+    def _followed(self, job: int, request: Output, until: float) -> Piece:
+        """Held back until there is something, or until then (on the monotonic clock)."""
+        gathered = False
+        with self._followers.follow(job) as follower:
+            while True:
+                last = self._followers.closed
+                follower.forget()
+                piece = self._piece(job, request)
+                left = until - time.monotonic()
+                if last or piece.ended or left <= 0 or len(piece.data) >= _ENOUGH:
+                    return piece
+                if not piece.data:
+                    is_written = piece.state is State.RUNNING
+                    output = Path(self._workspace.output_of(job, piece.attempt).path)
+                    follower.wait(output if is_written else None, left)
+                elif gathered:
+                    return piece
+                else:
+                    gathered = True
+                    follower.gather(min(_GATHER_S, left))
+
+    def _piece(self, job: int, request: Output) -> Piece:
+        # The state first: what the file then holds is all that a finished attempt ever wrote.
+        row = self._reader.job(job)
+        if row is None:
+            raise NotFound(f"job {job} does not exist")
+        attempt = request.attempt or row.attempt
+        if attempt > row.attempt:
+            raise NotFound(f"job {job} has no attempt {attempt}")
+        current = attempt == row.attempt and not row.state.finished
+        # A job that was restarted and waits: its coming attempt has no output yet.
+        if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
+            return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
+        output = self._workspace.output_of(job, attempt)
+        over = not current or row.state is State.PENDING
+        missing_ok = not over or row.pid is None
+        found = read_piece(output, request.offset, request.tail, missing_ok=missing_ok)
+        return Piece(
+            id=job,
+            attempt=attempt,
+            data=found.data,
+            offset=found.offset,
+            ended=over and found.last,
+            state=row.state,
+            path=path_text(output.path),
+            next=found.next,
+        )
+
+    def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
+        path = path_text(self._workspace.output_of(row.id, attempt).path) if attempt else ""
+        return Piece(
+            id=row.id,
+            attempt=attempt,
+            data=b"",
+            offset=offset,
+            ended=row.state.finished,
+            state=row.state,
+            path=path,
+        )
