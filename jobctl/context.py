@@ -39,8 +39,8 @@ def current_client() -> Client:
         from jobctl.render import notices
         from jobd.client.client import Client
 
-        root.obj = root.with_resource(Client(owner=root.meta.get(_OWNER)))
-        root.obj.on_silence = notices.silent
+        owner = root.meta.get(_OWNER)
+        root.obj = root.with_resource(Client(owner=owner, on_silence=notices.silent))
     client: Client = root.obj
     return client
 

@@ -12,7 +12,7 @@ from jobd.client.client import Client
 from jobd.contract import paths, peers
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
 from jobd.contract.models import WorkersReply
-from tests.client.test_client import Server
+from tests.client.test_connection import Server
 
 REPLY = WorkersReply(workers=3, busy=1)
 
@@ -54,7 +54,7 @@ def test_a_socket_that_was_left_is_waited_at_until_somebody_listens(shared, monk
             shared.unlink()
             servers.append(Server(shared, REPLY))
 
-    monkeypatch.setattr("jobd.client.client.time.sleep", pause)
+    monkeypatch.setattr("jobd.client.connection.time.sleep", pause)
     with Client() as client:
         assert client.workers() == REPLY
     servers[0].close()
@@ -70,7 +70,7 @@ def test_it_is_not_waited_at_for_long(shared, monkeypatch):
         slept.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr("jobd.client.client.time.sleep", pause)
+    monkeypatch.setattr("jobd.client.connection.time.sleep", pause)
     with Client() as client, pytest.raises(NotRunning, match=f"JOBD_SOCKET={shared}"):
         client.workers()
     assert 5 <= sum(slept) < 6

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from rpyc.core import brine, consts, vinegar
 
-from jobd.client import client as module
+from jobd.client import connection as module
 from jobd.client.client import Client
 from jobd.contract import frames, models, wire
 from jobd.contract.errors import InternalError, JobdError, VersionMismatch
@@ -258,7 +258,8 @@ def test_keys_that_collide_cost_little_more_than_others(monkeypatch):
 
 def test_rpycs_setting_of_the_environment_changes_no_frame(fake, monkeypatch, path):
     """RPYC_BIND_THREADS would put two numbers before each message."""
-    monkeypatch.setitem(module.Connection.__init__.__globals__["DEFAULT_CONFIG"], "bind_threads", 1)
+    defaults = module.RpycConnection.__init__.__globals__["DEFAULT_CONFIG"]
+    monkeypatch.setitem(defaults, "bind_threads", 1)
     fake(answer(wire.encode_reply(models.WorkersReply(workers=3, busy=1))))
     with Client(path) as client:
         assert client.workers().workers == 3

@@ -126,7 +126,7 @@ def a_script(size):
 
 def test_memory_for_large_requests_has_a_bound_for_each_user(quiet, monkeypatch):
     monkeypatch.setattr(quota, "_MEMORY_EACH", 1_000_000)
-    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_CHANGING", 0.1)
+    monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_CHANGING", 0.1)
     service = quiet.daemon.service
     message = frames.request(1, wire.encode_request(a_script(600_000)))
     with Raw(quiet.paths.socket) as slow, quiet.connect() as other:
@@ -151,7 +151,7 @@ def test_memory_is_given_back_by_who_hangs_up(quiet):
 
 
 def test_answers_that_nobody_reads_have_a_bound(quiet, monkeypatch):
-    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_READING", 0.1)
     quiet.submit(*["x" * 1000] * 500)
     service, whole = quiet.daemon.service, {"all": quota.MEMORY}
     wait_until(lambda: service.memory.take(whole, quota.MEMORY))

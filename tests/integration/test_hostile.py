@@ -272,7 +272,7 @@ def test_more_clients_than_there_are_places(quiet, monkeypatch):
     whole = {"all": service.most}
     taken = service.most - service.places.taken("all")
     assert service.places.take(whole, taken)
-    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_READING", 0.1)
     with quiet.connect() as refused, pytest.raises(Busy, match="no place for another client"):
         refused.status()
     service.places.give_back(whole, 1)
@@ -358,7 +358,7 @@ def test_without_a_thread_for_it_a_client_is_told_so(open_to_others, monkeypatch
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr("jobd.client.client._ASK_AGAIN_READING", 0.1)
+    monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_READING", 0.1)
     with Client(shared) as client, pytest.raises(Busy, match="no place for another client"):
         client.status()
     monkeypatch.undo()

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from msgspec import inspect
 
-from jobd.client.client import Client, _decode
+from jobd.client.client import Client
+from jobd.client.connection import _decode
 from jobd.contract import errors, wire
 from jobd.contract.models import Edit, Event, State
 from jobd.contract.version import VERSION

@@ -14,7 +14,7 @@ from jobctl.actions import exit_codes
 from jobctl.actions import watch as watching
 from jobctl.cli import COMMANDS
 from jobctl.render import words
-from jobd.client.client import _decode
+from jobd.client.connection import _decode
 from jobd.contract import wire
 from jobd.contract.errors import Refused, VersionMismatch
 from jobd.contract.models import Job, Page, State, View, WorkersReply

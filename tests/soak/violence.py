@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-import jobd.client.client
+import jobd.client.connection
 from jobd.admin import control
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
@@ -37,7 +37,7 @@ class Violence:
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
             (self.reboot, 1), (self.shut_down, 1),
         ]  # fmt: skip
-        jobd.client.client._ANSWER_WITHIN["status"] = _HANGS_AFTER
+        jobd.client.connection._ANSWER_WITHIN["status"] = _HANGS_AFTER
 
     def strike(self):
         blows, weights = zip(*self._blows, strict=True)

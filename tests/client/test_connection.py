@@ -1,4 +1,4 @@
-"""The client against a small server of the same protocol, on a real socket."""
+"""The connection against a small server of the same protocol, on a real socket."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from rpyc.core.protocol import Connection
 from rpyc.core.service import VoidService
 from rpyc.core.stream import SocketStream
 
-from jobd.client import client as module
+from jobd.client import connection as module
 from jobd.client.client import Client
 from jobd.client.follow import until_finished
 from jobd.contract import frames, wire
@@ -126,8 +126,14 @@ def path(home):
 
 
 @pytest.fixture
-def client(path):
-    with Client(path) as found:
+def told():
+    """For how many seconds the daemon was silent when that was told."""
+    return []
+
+
+@pytest.fixture
+def client(path, told):
+    with Client(path, on_silence=told.append) as found:
         yield found
 
 
@@ -276,10 +282,8 @@ def test_importing_the_command_line_is_cheap():
     assert found.stdout.strip() == b""
 
 
-def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monkeypatch):
+def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, told, monkeypatch):
     monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.05)
-    told = []
-    client.on_silence = told.append
     answer = WorkersReply(workers=3, busy=1)
     late = threading.Event()
     serve(Late(answer, late), Late(answer, late))
@@ -288,20 +292,22 @@ def test_a_daemon_that_is_silent_is_told_once_and_waited_for(serve, client, monk
     assert told == [0.05]
 
 
-def test_an_answer_that_is_under_way_when_patience_ends_is_not_dropped(serve, client, monkeypatch):
+def test_an_answer_that_is_under_way_when_patience_ends_is_not_dropped(
+    serve, client, told, monkeypatch
+):
     """Its first half comes before, its second half after."""
     monkeypatch.setattr(module, "_SILENT_WHILE_CHANGING_S", 0.1)
-    told, whole = [], threading.Event()
-    client.on_silence = told.append
-    read = module.SocketStream.read
+    whole = threading.Event()
+    read = frames.Arriving._some
 
-    def slowly(stream, count):
-        data = read(stream, count)
+    def slowly(frame, count):
+        data = read(frame, count)
         if threading.current_thread() is threading.main_thread() and not whole.is_set():
             threading.Event().wait(0.2)  # past the patience, within one frame
             whole.set()
         return data
 
     serve(WorkersReply(workers=3, busy=1))
-    monkeypatch.setattr(module.SocketStream, "read", slowly)
+    monkeypatch.setattr(frames.Arriving, "_some", slowly)
     assert client.workers().workers == 3
+    assert (whole.is_set(), told) == (True, [])

@@ -1,0 +1,264 @@
+"""The connection to the daemon: made when it is first needed, and again when it breaks.
+
+Requests that change something carry an id, so the daemon answers a repeated one with the first
+result instead of doing it twice.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from rpyc.core import consts
+from rpyc.core.async_ import AsyncResult, AsyncResultTimeout
+from rpyc.core.channel import Channel
+from rpyc.core.protocol import Connection as RpycConnection
+from rpyc.core.service import VoidService
+from rpyc.core.stream import SocketStream
+
+from jobd.client.address import Address
+from jobd.contract import frames, models, peers, wire
+from jobd.contract.errors import (
+    BadRequest,
+    Busy,
+    JobdError,
+    NotPermitted,
+    NotRunning,
+    VersionMismatch,
+)
+from jobd.contract.models import Record, View
+
+V = TypeVar("V", bound=View)
+
+_ASK_AGAIN_CHANGING: Final = 10.0
+"""Seconds for which a change is tried again while the daemon is away."""
+_ASK_AGAIN_READING: Final = 30.0
+"""Seconds for which whoever reads or waits outlasts a restart of the daemon."""
+_ONCE: Final = frozenset({"shutdown", "renew"})
+"""Requests that end the daemon: that it is gone afterwards is no reason to ask again."""
+_LONG: Final = frozenset({"wait", "events", "output"})
+"""Requests that are answered when something has happened: they outlast any number of daemons."""
+_SERVED_S: Final = 0.1
+"""Whoever is turned away is so at once."""
+_ANSWER_WITHIN: Final = {
+    "status": 10.0,
+    "shutdown": 10.0,
+    "renew": 30.0,
+    "submit": 300.0,
+    "graph": 300.0,
+}
+"""Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
+_SILENT_S: Final = 5.0
+"""Seconds without an answer after which it is told that one goes on waiting."""
+_SILENT_WHILE_CHANGING_S: Final = 20.0
+"""The same where a million jobs may have to be changed."""
+_CONFIG: Final = {"bind_threads": False}
+"""Of rpyc, which would take it from the environment, and then frames have another form."""
+
+
+class Connection:
+    """The way to one daemon and, when it is replaced, to the next. One thread at a time uses it."""
+
+    def __init__(self, address: Address, on_silence: Callable[[float], object]) -> None:
+        """`on_silence`: called once when the daemon has not answered for so many seconds."""
+        self._address = address
+        self._on_silence = on_silence
+        self._is_silence_told = False
+        self._connection: RpycConnection | None = None
+        self._peer: peers.Peer | None = None
+        self._connected_once = False
+        self._answered_once = False
+
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def request(self, request: Record, kind: type[V]) -> V:
+        """Send a request and give its answer. Raises: JobdError."""
+        name = type(request).__name__.lower()
+        payload = _encode(request, name)
+        held_back: float = getattr(request, "wait", 0.0)
+        answer = self._answer(payload, name, kind, held_back)
+        while isinstance(answer, models.Acted) and answer.more:
+            answer = self._answer(payload, name, kind, held_back)
+        return answer
+
+    def _answer(self, payload: bytes, name: str, kind: type[V], held_back: float) -> V:
+        """Ask as often as it takes while the daemon is being replaced."""
+        pauses, busy = _pauses(name), None
+        while (pause := next(pauses, None)) is not None:
+            began = time.monotonic()
+            try:
+                return _decode(self._exchange(payload, name, held_back), kind)
+            except NotRunning:
+                # Between two daemons nobody listens for a moment; the lock tells that from none.
+                if not self._connected_once and not self._address.is_being_replaced():
+                    raise
+            except Busy as error:
+                busy = error
+                self.close()
+            except (EOFError, OSError) as error:
+                if busy is None:
+                    self._raise_if_refused(error)
+                if name in _LONG and time.monotonic() - began > _SERVED_S:
+                    # It was waiting with us when it went, and did not turn us away.
+                    pauses = _pauses(name)
+            time.sleep(pause)
+        if busy is not None:
+            raise busy
+        if name not in _ONCE and self._address.is_being_replaced():
+            raise JobdError(
+                "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
+            )
+        raise self._address.gone()
+
+    def _exchange(self, payload: bytes, name: str, held_back: float) -> frames.Content:
+        within = held_back + _ANSWER_WITHIN.get(name, 60.0)
+        silent = _SILENT_WHILE_CHANGING_S if name in wire.CHANGING else _SILENT_S
+        connection = self._connection or self._connect()
+        try:
+            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
+            self._listen(connection, result, held_back + silent)
+            answer: frames.Content = result.value
+        except AsyncResultTimeout as error:
+            self.close()
+            raise JobdError(
+                f"jobd has not answered for {within:.0f} s; its log: jobd log. "
+                "If it hangs: jobd restart"
+            ) from error
+        except frames.FrameError as error:
+            self.close()
+            raise JobdError(
+                f"what listens at {self._address.path} is no jobd, or one that hangs: {error}. "
+                "If it is yours, see its log (jobd log) and replace it: jobd restart"
+            ) from error
+        except BaseException:
+            # Also after Ctrl-C: a late answer must not be taken for the next one's.
+            self.close()
+            raise
+        self._answered_once = True
+        return answer
+
+    def _listen(self, connection: RpycConnection, result: AsyncResult, patience: float) -> None:
+        """Until the answer is there, or tell that it is not after so many seconds."""
+        end = time.monotonic() + patience
+        while not result.ready:
+            left = end - time.monotonic()
+            if left <= 0:
+                self._tell_silence(patience)
+                break
+            connection.serve(left)
+
+    def _tell_silence(self, seconds: float) -> None:
+        if not self._is_silence_told:
+            self._is_silence_told = True
+            self._on_silence(seconds)
+
+    def _connect(self) -> RpycConnection:
+        sock = self._address.connect()
+        self._peer = peers.peer_of(sock)
+        self._connected_once = True
+        self._connection = _Protocol(VoidService(), _Channel(sock), _CONFIG)
+        return self._connection
+
+    def _raise_if_refused(self, error: Exception) -> None:
+        """The daemon hangs up on strangers before it reads a byte."""
+        if self._answered_once or self._peer is None or not self._address.refuses(self._peer):
+            return
+        raise NotPermitted(
+            f"not permitted: the daemon at {self._address.path} belongs to "
+            f"{peers.named(self._peer.uid)}, who lets you do nothing there"
+        ) from error
+
+
+class _Channel(Channel):  # type: ignore[misc] # rpyc has no types
+    """Frames within the limits of the daemon's own. Raises: EOFError, FrameError."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        frames.limit_pauses(sock)
+        super().__init__(SocketStream(sock), compress=False)
+
+    def recv(self) -> bytes | bytearray:
+        frame = frames.Arriving(self.stream.sock)
+        if frame.length > frames.MAX_FRAME:
+            raise frames.FrameError(f"it announced {frame.length:,} bytes at once")
+        return frame.message()
+
+    def send(self, data: bytes) -> None:
+        try:
+            frames.send(self.stream.sock, data)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # what the daemon said before it hung up is still to be read, and then its end
+        except OSError as error:
+            self.close()
+            raise EOFError(str(error)) from error
+
+
+class _Protocol(RpycConnection):  # type: ignore[misc] # rpyc has no types
+    """Takes answers to what it has asked, and answers nothing that the other side could ask."""
+
+    @classmethod
+    def _request_handlers(cls) -> dict[int, Any]:
+        return {}
+
+    def _send(self, _: int, seq: int, args: tuple[int, tuple[int, tuple[bytes]]]) -> None:
+        _, (_, (content,)) = args
+        self._channel.send(frames.request(seq, content))
+
+    def _dispatch(self, data: bytes | bytearray) -> None:
+        try:
+            number, content = frames.read_reply(data)
+            if content is not None:
+                self._hand_on(number, content)
+        finally:
+            self._recvlock.release()  # as rpyc does behind an answer
+        if content is None:
+            self.close()
+            raise EOFError("the daemon says goodbye")
+
+    def _hand_on(self, number: int, content: frames.Content) -> None:
+        if number not in self._request_callbacks:
+            raise frames.FrameError("it answered what nobody had asked")
+        self._seq_request_callback(consts.MSG_REPLY, number, False, content)  # noqa: FBT003 - rpyc's
+
+    def close(self) -> None:
+        """Without a farewell."""
+        if not self.closed:
+            self._cleanup(_anyway=True)
+
+
+def _encode(request: Record, name: str) -> bytes:
+    payload = wire.encode_request(request, os.urandom(16) if name in wire.CHANGING else b"")
+    if len(payload) > frames.MAX_CONTENT:
+        raise BadRequest(frames.too_long(len(payload)))
+    return payload
+
+
+def _decode(answer: frames.Content, kind: type[V]) -> V:
+    try:
+        return wire.decode_reply(answer, kind)
+    except VersionMismatch as error:
+        hint = "" if "jobd restart" in error.message else "; replace the daemon: jobd restart"
+        raise VersionMismatch(error.message + hint) from error
+    except wire.UNREADABLE as error:
+        raise VersionMismatch(
+            f"cannot read the daemon's answer ({error}); if it is an older one: jobd restart"
+        ) from error
+
+
+def _pauses(name: str) -> Iterator[float]:
+    """Seconds to sleep after each try: short at first, the last ones half a second."""
+    if name in _ONCE:
+        yield 0.0
+        return
+    left = _ASK_AGAIN_CHANGING if name in wire.CHANGING else _ASK_AGAIN_READING
+    pause = 0.02
+    while left > 0:
+        yield pause
+        left -= pause
+        pause = min(pause * 1.5, 0.5)
