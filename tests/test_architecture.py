@@ -52,11 +52,10 @@ ROOMS: dict[str, set[str]] = {
     "jobd.supervisor": {"jobd.system"},
     "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
     # The command jobctl.
-    "jobctl.parsing": {"jobd.contract", "jobctl.actions"},
-    "jobctl.actions": {"jobd.contract", "jobd.client", "jobctl.parsing", "jobctl.render"},
-    "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing", "jobctl.render"}
-    | {"jobctl"},
-    "jobctl.render": {"jobd.contract", "jobctl.actions"},
+    "jobctl.parsing": {"jobd.contract"},
+    "jobctl.actions": {"jobd.contract", "jobd.client", "jobctl.parsing"},
+    "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing"},
+    "jobctl.render": {"jobd.contract"},
     "jobctl": {"jobd.contract", "jobd.client", "jobctl.render"},
     "jobctl.commands": {"jobd.contract", "jobd.client", "jobctl"}
     | {f"jobctl.{room}" for room in ("parsing", "actions", "submission", "render")},
@@ -66,6 +65,10 @@ ROOMS: dict[str, set[str]] = {
 STANDARD_LIBRARY_ONLY = ("jobd", "jobd.system", "jobd.supervisor")
 RPYC = ("jobd.daemon.rpc", "jobd.client.connection")
 SQL = ("jobd.store",)
+WITHOUT_CLICK = {"jobd.client", "jobctl.actions", "jobctl.submission", "jobctl.render"}
+"""Whoever has no command line (the Python API, a full-screen view) must not meet its errors."""
+OPTIONS = "jobctl.submission.job_options"
+"""The options of `submit`, which a command line and a script's head both are read with."""
 PRINTERS = {"jobd.admin.cli", "jobctl.render.streams"}
 """Here what is printed is made fit for a terminal; whoever prints past them prints what is not."""
 PRINTING = {"print", "click.echo", "click.secho"} | {
@@ -173,6 +176,8 @@ def _libraries(module: Module) -> Iterator[str]:
     tops = {name.partition(".")[0] for name in imports(module)}
     if "sqlite3" in tops and module.room not in SQL:
         yield f"{module.name} must not import sqlite3: only {' and '.join(SQL)} may"
+    if "click" in tops and module.room in WITHOUT_CLICK and module.name != OPTIONS:
+        yield f"{module.name} must not import click: its errors are for a command line"
     if "rpyc" in tops and not {module.room, module.name} & set(RPYC):
         yield f"{module.name} must not import rpyc: only {' and '.join(RPYC)} may"
 
@@ -355,6 +360,12 @@ def test_every_permission_is_used() -> None:
         ("jobd.client.client", "from jobd.system import failpoints"),
         ("jobctl.commands.ls", "from jobd.core.transitions import verdict"),
         ("jobctl.commands.ls", "print('x')"),
+        ("jobctl.actions.wait", "from jobctl.render import notices"),
+        ("jobctl.submission.request", "from jobctl.render import notices"),
+        ("jobctl.submission.request", "import click"),
+        ("jobctl.actions.bulk", "from click import UsageError"),
+        ("jobctl.parsing.times", "from jobctl.actions import exit_codes"),
+        ("jobctl.render.rows", "if TYPE_CHECKING:\n    from jobctl.actions.watch import Watching"),
         ("jobd.client.client", "click.echo('x')"),
         ("jobd.daemon.commands.stop", "def f():\n    sys.stdout.write('x')"),
         ("jobctl.render.table", "print('x')"),

@@ -1,12 +1,12 @@
-"""What the changing commands share: `--dry-run`, and waiting for what was stopped."""
+"""What changes several jobs in a sequence of requests. Nothing is printed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
-from jobctl.render import notices
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import FINISHED, Acted, List, Note, Selector, State
@@ -17,15 +17,18 @@ STOPPABLE = follow.UNFINISHED
 _BY_ITSELF = [State.COMPLETED, State.FAILED]
 RESTARTABLE = [state for state in State if state in FINISHED]
 
+Found = tuple[list[int], list[int]]
+"""Ids, and the single ones of those selected that do not exist."""
+Waiting = Callable[[Sequence[int]], AbstractContextManager[object]]
+"""What goes on around a wait for these jobs."""
 
-def pretend(client: Client, selector: Selector, states: Sequence[State]) -> int:
-    """Print the ids of those selected jobs that are in one of the states; change nothing."""
+
+def would_change(client: Client, selector: Selector, states: Sequence[State]) -> Found | None:
+    """Those selected jobs that are in one of the states. None: the selector means no such jobs."""
     wanted = [state for state in selector.states or states if state in states]
     if not wanted:
-        return notices.nothing_selected()
-    found, missing = follow.ids_of(client, msgspec.structs.replace(selector, states=wanted))
-    notices.ids(found)
-    return notices.missing(missing)
+        return None
+    return follow.ids_of(client, msgspec.structs.replace(selector, states=wanted))
 
 
 def startable(selector: Selector) -> list[Selector]:
@@ -52,30 +55,38 @@ def start(client: Client, selector: Selector) -> Acted:
     )
 
 
-def pretend_start(client: Client, selector: Selector) -> int:
-    """Print the ids of those selected jobs that would be started; change nothing."""
+def would_start(client: Client, selector: Selector) -> Found | None:
+    """Those selected jobs that would be started. None: the selector means no such jobs."""
     found: set[int] = set()
     missing: set[int] = set()
     halves = startable(selector)
     if not halves:
-        return notices.nothing_selected()
+        return None
     for half in halves:
         ids, absent = follow.ids_of(client, half)
         found.update(ids)
         missing.update(absent)
-    notices.ids(sorted(found))
-    return notices.missing(missing)
+    return sorted(found), sorted(missing)
 
 
 def stop_and_wait(
-    client: Client, selector: Selector, *, grace: float | None, signal: int, removing: bool = False
+    client: Client,
+    selector: Selector,
+    *,
+    grace: float | None,
+    signal: int,
+    removing: bool = False,
+    waiting: Waiting = nullcontext,
 ) -> Acted:
-    """Stop, show what was stopped, come back when it has ended."""
+    """Stop jobs, and come back when they have ended; `waiting` is entered while they end.
+
+    `grace`: seconds, None as configured. `removing`: those that others wait for are refused.
+    """
     acted = client.stop(selector, grace=grace, signal=signal, removing=removing)
     if not acted.done:
         return acted
     stopped = Selector(ids=follow.ranges(acted.done))
-    with notices.ending(acted.done):
+    with waiting(acted.done):
         waited = follow.until_finished(client, stopped)
     if not any(waited.counts.get(state) for state in _BY_ITSELF):
         return acted
@@ -94,8 +105,13 @@ def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -
     )
 
 
-def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
-    """Delete jobs, unfinished ones when they have been stopped. None: no job is selected."""
+def stop_and_remove(
+    client: Client, selector: Selector, waiting: Waiting = nullcontext
+) -> Acted | None:
+    """Delete jobs, unfinished ones when they have been stopped. None: no job is selected.
+
+    `waiting` is entered while they end.
+    """
     ended = selector.ended_before is not None
     stopping = [s for s in STOPPABLE if not ended and (s in selector.states or not selector.states)]
     if not stopping:
@@ -109,7 +125,9 @@ def stop_and_remove(client: Client, selector: Selector) -> Acted | None:
     if not chosen.ids:
         return None
     unfinished = msgspec.structs.replace(chosen, states=stopping)
-    refused = stop_and_wait(client, unfinished, grace=None, signal=15, removing=True).errors
+    refused = stop_and_wait(
+        client, unfinished, grace=None, signal=15, removing=True, waiting=waiting
+    ).errors
     removed = client.rm(chosen)
     # Why it was not even stopped says more than that it is unfinished.
     known = {note.id for note in refused}

@@ -10,6 +10,7 @@ from msgspec import Struct
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
 from jobd.contract.models import DaemonStatus, GroupShare, Job, List, Selector, State
+from jobd.contract.reports import Stuck
 from jobd.contract.states import Reason
 from jobd.contract.wording import counted
 
@@ -29,16 +30,6 @@ _MOVES: Final = frozenset(
 """Reasons for which a pending job starts by itself, sooner or later."""
 _TURN: Final = frozenset({Reason.QUEUED, Reason.GROUP_FULL, Reason.GROUP_PAUSED, Reason.RESOURCES})
 """Reasons of those that wait for nothing but a place."""
-
-
-class Stuck(Struct, frozen=True, kw_only=True):
-    """Jobs that share a reason (none: the whole queue), and what can be done about it."""
-
-    why: str
-    jobs: list[int] = []
-    more: bool = False
-    """There may be others beyond those that were looked at."""
-    hint: str | None = None
 
 
 class Found(Struct, frozen=True, kw_only=True):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import signal
-
-from jobd.contract.models import FINISHED, Job, State, Waited
+from jobctl.parsing.signals import signal_number
+from jobd.contract.models import Job, State, Waited
 from jobd.contract.states import is_failed_start
 
 STOPPED = 143
@@ -46,30 +44,5 @@ def exit_code_of_all(waited: Waited, *, any_of: bool) -> int:
     if waited.total == 1 and waited.jobs:
         return exit_code_of(waited.jobs[0])
     completed = waited.counts.get(State.COMPLETED, 0)
-    expected = finished(waited) if any_of else waited.total
+    expected = waited.ended if any_of else waited.total
     return 0 if completed == expected else 1
-
-
-def finished(waited: Waited) -> int:
-    return sum(waited.counts.get(state, 0) for state in FINISHED)
-
-
-def signal_number(name: str) -> int:
-    """`KILL`, `SIGKILL`, `9` and `RTMIN+2` are numbers. Raises: ValueError."""
-    word = name.strip().upper().removeprefix("SIG")
-    if word.isascii() and word.isdigit():
-        return _existing(int(word))
-    realtime = re.fullmatch(r"(RTMIN\+|RTMAX-)(\d{1,2})", word)
-    if realtime:
-        base, sign = (signal.SIGRTMIN, 1) if realtime[1] == "RTMIN+" else (signal.SIGRTMAX, -1)
-        return _existing(base + sign * int(realtime[2]))
-    try:
-        return int(signal.Signals[f"SIG{word}"])
-    except KeyError as error:
-        raise ValueError(f"no such signal: {name}") from error
-
-
-def _existing(number: int) -> int:
-    if not 1 <= number <= signal.SIGRTMAX:
-        raise ValueError(f"no such signal: {number}")
-    return number

@@ -1,73 +1,98 @@
-"""`submit --wait`: the job's output on stdout, its exit code as ours."""
+"""`submit --wait`: stay with what was submitted, and tell what becomes of it as it does."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from jobctl.actions import exit_codes
 from jobctl.actions.bulk import stop_and_wait
-from jobctl.render import notices, streams
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Selector, Submitted
+from jobd.contract.models import Selector, Submitted, Waited
 
 
-def wait_for(client: Client, submitted: Submitted, *, stop: bool = False) -> int:
+class Audience(Protocol):
+    """Who is told while `wait_for` waits; it calls each method in its own thread."""
+
+    def waiting(self, submitted: Submitted) -> None:
+        """The wait begins."""
+
+    def output(self, data: bytes) -> bool:
+        """The next bytes that the job printed; False: nobody wants more."""
+
+    def output_over(self) -> None:
+        """No more output comes."""
+
+    def stopping(self, submitted: Submitted) -> None:
+        """Interrupted, and the jobs are stopped, too."""
+
+    def left(self, submitted: Submitted) -> None:
+        """Interrupted, and the jobs go on."""
+
+    def ending(self, jobs: Sequence[int]) -> AbstractContextManager[object]:
+        """Entered while these, which are told to stop, come to their end."""
+
+    def ended(self, waited: Waited, submitted: Submitted) -> None:
+        """How it ended; nothing is left of jobs that somebody removed."""
+
+
+def wait_for(
+    client: Client, submitted: Submitted, audience: Audience, *, stop: bool = False
+) -> int:
     """Stay until what was submitted has finished. Gives the exit code.
 
     Ctrl-C ends only us, or with `stop` the jobs as well; a second one then leaves them to it.
     """
     try:
-        notices.waiting_for(submitted)
+        audience.waiting(submitted)
         if submitted.first == submitted.last:
-            _stream(client, submitted.first)
-        return _verdict(client, submitted)
+            _stream(client, submitted.first, audience)
+        return _verdict(client, submitted, audience)
     except KeyboardInterrupt:
         if not stop:
-            notices.goes_on(submitted)
+            audience.left(submitted)
             return exit_codes.INTERRUPTED
-    return _stop(client, submitted)
+    return _stop(client, submitted, audience)
 
 
-def _stop(client: Client, submitted: Submitted) -> int:
-    notices.stopping(submitted)
-    chosen = Selector(ids=[(submitted.first, submitted.last)])
+def _stop(client: Client, submitted: Submitted, audience: Audience) -> int:
+    audience.stopping(submitted)
     try:
-        stop_and_wait(client, chosen, grace=None, signal=signal.SIGINT)
-        return _verdict(client, submitted) and exit_codes.INTERRUPTED
+        stop_and_wait(
+            client, _jobs(submitted), grace=None, signal=signal.SIGINT, waiting=audience.ending
+        )
+        return _verdict(client, submitted, audience) and exit_codes.INTERRUPTED
     except KeyboardInterrupt:
-        notices.goes_on(submitted)
+        audience.left(submitted)
         return exit_codes.INTERRUPTED
 
 
-def _stream(client: Client, job: int) -> None:
-    """Copy the output of all attempts as it grows.
+def _stream(client: Client, job: int, audience: Audience) -> None:
+    """Hand on the output of all attempts as it grows.
 
-    The job's exit code counts also when nobody reads on, or when it is removed meanwhile.
+    The job's exit code counts also when nobody wants more of it, or when it is removed meanwhile.
     """
-    last = b"\n"
     try:
         for piece in follow.all_output(client, job):
-            if piece.data:
-                streams.raw(piece.data)
-                last = piece.data[-1:]
-    except BrokenPipeError:
-        streams.abandon_stdout()
+            if piece.data and not audience.output(piece.data):
+                break
     except NotFound:
         pass  # the verdict says so
-    if last != b"\n":
-        streams.end_line()
+    audience.output_over()
 
 
-def _verdict(client: Client, submitted: Submitted) -> int:
-    chosen = Selector(ids=[(submitted.first, submitted.last)])
-    waited = follow.until_finished(client, chosen)
-    if waited.total == 1 and waited.jobs:
-        notices.ended(waited.jobs[0])
-    else:
-        notices.verdict(waited)
+def _verdict(client: Client, submitted: Submitted, audience: Audience) -> int:
+    waited = follow.until_finished(client, _jobs(submitted))
+    audience.ended(waited, submitted)
     if not waited.total:
         # Somebody removed it; how it ended nobody knows any more.
-        return notices.missing([submitted.first])
+        return 1
     return exit_codes.exit_code_of_all(waited, any_of=False)
+
+
+def _jobs(submitted: Submitted) -> Selector:
+    return Selector(ids=[(submitted.first, submitted.last)])

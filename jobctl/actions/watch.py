@@ -11,20 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from msgspec import Struct
-
 from jobctl.actions.tails import Tails
 from jobd.client.client import Client
 from jobd.contract.models import (
     Event,
     EventPage,
     Events,
-    Job,
     List,
     Selector,
     State,
     Wait,
 )
+from jobd.contract.reports import Picture
 from jobd.contract.wire import MAX_WAIT
 
 _BREATH: Final = 0.15
@@ -37,20 +35,6 @@ _DRAIN: Final = 0.3
 """Seconds for which events are taken before they are shown."""
 _COUNTING_SHARE: Final = 20
 """The selected jobs are counted again after so many times as long as the counting took."""
-
-
-class Picture(Struct, frozen=True, kw_only=True):
-    """What the screen shows."""
-
-    running: Sequence[Job]
-    more: int
-    """Jobs that run beside those."""
-    lines: dict[int, str]
-    """The last line of output of each."""
-    counts: dict[State, int]
-    workers: int | None = None
-    """None where a selection is watched: the counts are those of the selection then."""
-    busy: int = 0
 
 
 class Screen(Protocol):

@@ -9,10 +9,12 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import GROUP, dry_run
-from jobctl.parsing.selector_options import selects
-from jobd.contract.models import Selector
+from jobctl.parsing.selector_options import must_name, narrowed, selects
+from jobctl.render import notices
+from jobd.contract.models import Selector, State
 
 if TYPE_CHECKING:
+    from jobctl.actions.pause import Verb
     from jobd.client.client import Client
 
 
@@ -37,7 +39,52 @@ def command(
     runs goes on unless --running is given. Prints the ids of what was halted, one a line. That
     a job is paused already is a notice, not an error.
     """
-    from jobctl.actions.pause import Asked, change
+    if group is not None:
+        return of_group(client, "pause", selector, group, running=running, dry_run=dry_run)
+    return of_jobs(client, "pause", selector, running=running, dry_run=dry_run)
 
-    asked = Asked(selector=selector, group=group, running=running, dry_run=dry_run)
-    return change(client, "pause", asked)
+
+# --- shared with `jobctl resume` ----------------------------------------------------------
+
+
+def of_jobs(
+    client: Client, verb: Verb, selector: Selector | None, *, running: bool, dry_run: bool
+) -> int:
+    """Raises: click.UsageError."""
+    from jobctl.actions import pause
+    from jobctl.actions.bulk import PAUSABLE, would_change
+
+    if running:
+        raise click.UsageError("--running goes with --group G; all that run: --all")
+    selector = must_name(selector, "--all, --group G")
+    if selector is None:
+        return notices.nothing_selected()
+    selector = narrowed(selector, PAUSABLE)
+    if dry_run:
+        return notices.pretended(would_change(client, selector, PAUSABLE))
+    return notices.acted(pause.jobs(client, verb, selector))
+
+
+def of_group(  # one an option
+    client: Client,
+    verb: Verb,
+    selector: Selector | None,
+    group: str,
+    *,
+    running: bool,
+    dry_run: bool,
+) -> int:
+    """Raises: click.UsageError."""
+    from jobctl.actions import pause
+    from jobctl.actions.bulk import PAUSABLE, would_change
+
+    if selector is None or selector.named:
+        raise click.UsageError("name either jobs or --group G")
+    if dry_run:
+        its_own = Selector(groups=[group], states=[State.RUNNING])
+        return notices.pretended(would_change(client, its_own, PAUSABLE)) if running else 0
+    done = pause.group(client, verb, group, running=running)
+    code = notices.acted(done.acted, of_jobs=False)
+    if not code:
+        notices.group_halted(group, paused=verb == "pause", before=done.was_paused)
+    return code

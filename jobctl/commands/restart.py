@@ -42,7 +42,7 @@ def command(
     The output of earlier attempts stays readable (jobctl logs --attempt). Prints the ids of
     what was restarted, one a line.
     """
-    from jobctl.actions.bulk import RESTARTABLE, pretend
+    from jobctl.actions.bulk import RESTARTABLE, would_change
     from jobctl.submission.environment import environment
 
     if failed:
@@ -52,7 +52,7 @@ def command(
         return notices.nothing_selected()
     selector = narrowed(selector, RESTARTABLE)
     if dry_run:
-        return pretend(client, selector, RESTARTABLE)
+        return notices.pretended(would_change(client, selector, RESTARTABLE))
     fresh = environment(os.environb) if refresh_env else None
     acted = client.restart(selector, environment=fresh)
     code = notices.acted(acted)

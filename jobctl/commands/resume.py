@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobctl.commands.pause import of_group, of_jobs
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import GROUP, dry_run
@@ -35,7 +36,6 @@ def command(
     With --group the group starts jobs again; --running lets its halted jobs go on, too.
     Prints the ids of what goes on, one a line. That a job is not paused is a notice.
     """
-    from jobctl.actions.pause import Asked, change
-
-    asked = Asked(selector=selector, group=group, running=running, dry_run=dry_run)
-    return change(client, "resume", asked)
+    if group is not None:
+        return of_group(client, "resume", selector, group, running=running, dry_run=dry_run)
+    return of_jobs(client, "resume", selector, running=running, dry_run=dry_run)

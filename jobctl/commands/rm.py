@@ -69,9 +69,10 @@ def _finished_before(selector: Selector, moment: float) -> Selector:
 
 
 def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
-    from jobctl.actions.bulk import RESTARTABLE, pretend
+    from jobctl.actions.bulk import RESTARTABLE, would_change
 
-    return pretend(client, selector, list(State) if force else RESTARTABLE)
+    states = list(State) if force else RESTARTABLE
+    return notices.pretended(would_change(client, selector, states))
 
 
 def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
@@ -79,5 +80,5 @@ def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FB
         return notices.acted(client.rm(selector))
     from jobctl.actions.bulk import stop_and_remove
 
-    acted = stop_and_remove(client, selector)
+    acted = stop_and_remove(client, selector, notices.ending)
     return notices.nothing_selected() if acted is None else notices.acted(acted)

@@ -33,5 +33,5 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     if selector is None:
         return notices.nothing_selected()
     if dry_run:
-        return bulk.pretend_start(client, selector)
+        return notices.pretended(bulk.would_start(client, selector))
     return notices.acted(bulk.start(client, selector))

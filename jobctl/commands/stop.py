@@ -42,12 +42,13 @@ def command(
     KILL after the grace. Prints the ids of what was stopped, one a line. That a job has
     finished already is a notice, not an error.
     """
-    from jobctl.actions.bulk import STOPPABLE, pretend, stop_and_wait
+    from jobctl.actions.bulk import STOPPABLE, stop_and_wait, would_change
 
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, STOPPABLE)
     if dry_run:
-        return pretend(client, selector, STOPPABLE)
-    return notices.acted(stop_and_wait(client, selector, grace=grace, signal=signal))
+        return notices.pretended(would_change(client, selector, STOPPABLE))
+    acted = stop_and_wait(client, selector, grace=grace, signal=signal, waiting=notices.ending)
+    return notices.acted(acted)

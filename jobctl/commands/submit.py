@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,10 +14,12 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
 from jobctl.render import data, notices, streams
 from jobctl.submission import job_options
-from jobctl.submission.environment import clean, environment, missing_of, umask, working_directory
-from jobctl.submission.job_options import Asked, Option
-from jobd.contract.errors import JobdError
-from jobd.contract.models import Command, List, Options, Selector, Submit, Submitted
+from jobctl.submission import request as requests
+from jobctl.submission.environment import Missing, working_directory
+from jobctl.submission.job_options import Option
+from jobctl.submission.request import Asked
+from jobd.contract.errors import JobdError, WrongUsage
+from jobd.contract.models import Command, List, Selector, Submit, Submitted
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -28,12 +31,26 @@ _WITH_MANIFEST: Final = frozenset(
 """What may stand beside it; everything else the file says itself."""
 
 
+@contextmanager
+def _usage_of(ctx: click.Context) -> Iterator[None]:
+    """What makes no request is wrong usage of this command."""
+    try:
+        yield
+    except WrongUsage as error:
+        raise click.UsageError(error.message, ctx) from error
+
+
 class _Submit(click.Command):
     """Remembers whether `--` stood before the command; click swallows it."""
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 # as click has it
+        with _usage_of(ctx):
+            return super().invoke(ctx)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
-        rest = super().parse_args(ctx, args)
+        with _usage_of(ctx):
+            rest = super().parse_args(ctx, args)
         before = given[: len(given) - len(ctx.params["words"])]
         # As the value of an option (`-n --`) it ends nothing.
         ctx.meta["argv"] = before[-1:] == ["--"] and "--" not in ctx.params.values()
@@ -106,7 +123,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
         many = True
     else:
         request = _request(client, ctx, given)
-        _warn(request)
+        _warn(requests.missing_in(request))
         with notices.unsure_when_interrupted():
             submitted, names = client.submit(request), ()
         many = given["file"] is not None or bool(request.array)
@@ -114,10 +131,11 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
             notices.not_before(request.options.at)
     if given["wait"]:
         from jobctl.actions.wait import wait_for
+        from jobctl.render.waiting import Printed
 
         if not many and request.options.hold:
             notices.held(submitted)
-        return wait_for(client, submitted, stop=given["stop_on_interrupt"])
+        return wait_for(client, submitted, Printed(), stop=given["stop_on_interrupt"])
     if given["as_json"]:
         return _print_jobs(client, submitted, many=many)
     notices.submitted(submitted)
@@ -149,7 +167,18 @@ def _submit_manifest(
             where = manifest_submit.place_of(name.removeprefix("--"))
             raise click.UsageError(f"{name} does not go with --manifest; {where}")
     found = manifest_submit.read(given["manifest"], working_directory(os.environb, given["cwd"]))
-    return manifest_submit.submit(client, found, _environment(job_options.asked(ctx))), found.names
+    environment = job_options.asked(ctx).environment()
+    _warn(manifest_submit.missing_in(found, environment))
+    return manifest_submit.submit(client, found, environment), found.names
+
+
+def _warn(missing: Missing) -> None:
+    for program in missing.programs:
+        notices.not_found(program)
+    for directory in missing.directories:
+        notices.no_directory(directory)
+    for file in missing.files:
+        notices.no_file(file)
 
 
 # --- one command, or many -----------------------------------------------------------------
@@ -161,39 +190,8 @@ def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submi
     commands, from_script = _commands(given, argv=ctx.meta["argv"])
     if from_script is not None:
         asked = asked.over(from_script)
-    cwd = None
-    if given["like"] is not None:
-        recipe = client.recipe(given["like"])
-        commands = commands or [recipe.command]
-        cwd = recipe.cwd if asked.cwd is None else None
-        options = _over(recipe.options, asked.options)
-    else:
-        options = Options(**asked.options)
-    if not commands:
-        raise click.UsageError("give a command, -c LINE, --file, --script, --manifest or --like")
-    if options.shell and "shell" in asked.options and not commands[0].shell:
-        raise click.UsageError("--shell runs a shell line, and this is none; write -c LINE")
-    return Submit(
-        commands=commands,
-        options=options,
-        cwd=working_directory(os.environb, asked.cwd) if cwd is None else cwd,
-        umask=umask(),
-        environment=_environment(asked),
-        array=asked.array,
-    )
-
-
-def _over(options: Options, written: dict[str, Any]) -> Options:
-    """What was written instead of what another job has."""
-    fields = {name: getattr(options, name) for name in Options.__struct_fields__}
-    if written.get("retries") == 0:
-        fields |= {name: getattr(Options(), name) for name in ("retry_delay", "retry_on")}
-    return Options(**{**fields, **written})
-
-
-def _environment(asked: Asked) -> dict[bytes, bytes]:
-    inherited = clean(os.environb) if asked.clean else environment(os.environb)
-    return {**inherited, **asked.variables}
+    like = None if given["like"] is None else client.recipe(given["like"])
+    return requests.submit_of(commands, asked, like)
 
 
 def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Asked | None]:
@@ -209,56 +207,10 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
         command, asked = scripts.read(script, words)
         return [command], asked
     if file is not None:
-        return read_lines(file), None
+        return requests.read_lines(file), None
     if line is not None:
-        return [_shell(os.fsencode(line))], None
-    return [command_of(words, argv=argv)] if words else [], None
-
-
-def command_of(words: list[bytes], *, argv: bool) -> Command:
-    """One word is a shell line unless `--` stood before it."""
-    if len(words) == 1 and not argv:
-        return _shell(words[0])
-    if not words[0]:
-        raise click.UsageError("the command's first word is empty")
-    return Command(argv=words)
-
-
-def _shell(line: bytes) -> Command:
-    if not line.strip():
-        raise click.UsageError("the command is empty")
-    return Command(argv=[line], shell=True)  # noqa: S604 # a record, no call
-
-
-def read_lines(file: str) -> list[Command]:
-    """The shell lines of a file, without blank ones and `#` lines.
-
-    Raises: JobdError (unreadable, no line at all), click.UsageError (a NUL in a line).
-    """
-    try:
-        with click.open_file(file, "rb") as stream:
-            text: bytes = stream.read()
-    except OSError as error:
-        raise JobdError(f"cannot read {file}: {error.strerror}") from error
-    lines = [line.strip() for line in text.split(b"\n")]
-    for number, line in enumerate(lines, start=1):
-        if b"\0" in line:
-            raise click.UsageError(f"{file}, line {number}: a command cannot contain NUL")
-    commands = [_shell(line) for line in lines if line and not line.startswith(b"#")]
-    if not commands:
-        raise JobdError(f"{file}: no commands in it, nothing submitted")
-    return commands
-
-
-def _warn(request: Submit) -> None:
-    """Of what is not there now. A job that it waits for may make it."""
-    options = request.options
-    program = missing_of(request.commands[0], options, request.environment, request.cwd)
-    if program is not None:
-        notices.not_found(program)
-    waits = options.after or options.after_any
-    if options.stdin and not waits and not os.path.exists(options.stdin):
-        notices.no_file(os.fsdecode(options.stdin))
+        return [requests.shell_line(os.fsencode(line))], None
+    return [requests.command_of(words, argv=argv)] if words else [], None
 
 
 # --- the answer ---------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from jobctl.actions.exit_codes import signal_number
 from jobd.contract import durations
 from jobd.contract.models import (
     MAX_ARRAY,
@@ -53,6 +52,13 @@ def _state(word: str) -> State:
         meant = closest(word, names)
         hint = f"did you mean: {meant}" if meant else f"they are {', '.join(names)}"
         raise ValueError(f"{word!r} is no state; {hint}") from error
+
+
+def _parse_signal(text: str) -> int:
+    """Raises: ValueError."""
+    from jobctl.parsing.signals import signal_number
+
+    return signal_number(text)
 
 
 def parse_percent(text: str) -> float:
@@ -210,7 +216,7 @@ def _parse_id(text: str) -> int:
 DURATION = Word("duration", durations.parse)
 PRIORITY = Word("priority", parse_priority)
 STATES = Word("states", parse_states)
-SIGNAL = Word("signal", signal_number)
+SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", _parse_id)
 GROUP = Word("name", parse_group)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from jobctl.actions.exit_codes import finished
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
@@ -32,6 +31,15 @@ def ids(jobs: Iterable[int]) -> None:
     for job in jobs:
         streams.line(str(job))
     streams.flush()
+
+
+def pretended(found: tuple[Sequence[int], Iterable[int]] | None) -> int:
+    """What `--dry-run` says: ids, and the single ones that do not exist. Gives the exit code."""
+    if found is None:
+        return nothing_selected()
+    jobs, absent = found
+    ids(jobs)
+    return missing(absent)
 
 
 def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:
@@ -271,8 +279,8 @@ def verdict(waited: Waited, *, any_of: bool = False) -> None:
     elif any_of and waited.jobs:
         for job in waited.jobs[:_VERDICTS]:
             streams.notice(sentence(job) + _last(job, waited.last_lines))
-        if finished(waited) > _VERDICTS:
-            streams.notice(f"and {finished(waited) - _VERDICTS:,} more")
+        if waited.ended > _VERDICTS:
+            streams.notice(f"and {waited.ended - _VERDICTS:,} more")
     elif waited.total:
         _verdict_of_many(waited)
     elif not waited.missing:
@@ -338,7 +346,7 @@ def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
 
 def timed_out(waited: Waited, unfinished: Sequence[int], seconds: float) -> None:
     """`unfinished`: `LISTED` of them at most."""
-    count = waited.total - finished(waited)
+    count = waited.total - waited.ended
     which = f": {text.selector(unfinished)}" if unfinished else ""
     more = ",…" if len(unfinished) < count and unfinished else ""
     streams.notice(

@@ -15,7 +15,7 @@ from jobd.contract.models import Job, State
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.actions.watch import Picture
+    from jobd.contract.reports import Picture
 
 _LEAVE: Final = "Ctrl-C leaves"
 _NAME: Final = 16

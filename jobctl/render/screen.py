@@ -24,7 +24,7 @@ from jobd.contract.states import EventName
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.actions.watch import Picture
+    from jobd.contract.reports import Picture
 
 _ENDS: Final[dict[str, str]] = {
     EventName.COMPLETED: "green",

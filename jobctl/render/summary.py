@@ -11,7 +11,7 @@ from jobd.contract.models import DaemonStatus, State
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobctl.actions.diagnosis import Stuck
+    from jobd.contract.reports import Stuck
 
 _HINT_COLUMN: Final = 50
 _IDS: Final = 10

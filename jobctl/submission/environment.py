@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import click
+from msgspec import Struct
 
+from jobd.contract.errors import WrongUsage
 from jobd.contract.models import Command, Options
 from jobd.contract.paths import JOB_VARIABLES
 
@@ -41,7 +42,7 @@ def interpreter(text: str) -> bytes:
 
 
 def input_file(text: str) -> bytes:
-    """The absolute path of a file to read from. Raises: ValueError."""
+    """The absolute path of a file to read from. Raises: ValueError, WrongUsage."""
     if text in ("", "-"):
         raise ValueError("the file is opened when the job starts, so it needs a name")
     path = os.fsencode(text)
@@ -51,7 +52,7 @@ def input_file(text: str) -> bytes:
 def directory(environ: Mapping[bytes, bytes]) -> bytes:
     """The current directory as the shell named it, symlinks and all.
 
-    `$PWD` is believed only where it leads to the same place.
+    `$PWD` is believed only where it leads to the same place. Raises: WrongUsage (it is gone).
     """
     named = environ.get(b"PWD", b"")
     try:
@@ -63,18 +64,18 @@ def directory(environ: Mapping[bytes, bytes]) -> bytes:
     try:
         return os.getcwdb()
     except OSError as error:
-        raise click.UsageError("the current directory is gone; give one with --cwd") from error
+        raise WrongUsage("the current directory is gone; give one with --cwd") from error
 
 
 def working_directory(environ: Mapping[bytes, bytes], wanted: str | None) -> bytes:
-    """`--cwd`, made absolute, or the current directory. Raises: click.UsageError."""
+    """`--cwd`, made absolute, or the current directory. Raises: WrongUsage."""
     if wanted is None:
         return directory(environ)
     path = os.fsencode(wanted)
     if not path.startswith(b"/"):
         path = os.path.join(directory(environ), path)
     if not os.path.isdir(path):
-        raise click.UsageError(f"--cwd: {wanted} is not a directory")
+        raise WrongUsage(f"--cwd: {wanted} is not a directory")
     return path
 
 
@@ -111,6 +112,14 @@ def program_of(line: bytes) -> bytes | None:
     if not words or not all(_PLAIN.fullmatch(word) for word in words) or words[0] in _RESERVED:
         return None
     return words[0]
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """What a job would not find if it started now, each once, as text."""
+
+    programs: list[str] = []
+    directories: list[str] = []
+    files: list[str] = []
 
 
 def missing_of(

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import click
 from click.core import ParameterSource
-from msgspec import Struct
 
 from jobctl.parsing.param_types import (
     DURATION,
@@ -30,8 +29,11 @@ from jobctl.parsing.param_types import (
 )
 from jobctl.parsing.times import parse_at
 from jobctl.submission.environment import input_file, interpreter
+from jobctl.submission.request import Asked
 from jobd.contract import sizes
+from jobd.contract.errors import WrongUsage
 from jobd.contract.models import MAX_RETRIES, MAX_WORKERS, Options
+from jobd.contract.wording import no_option
 
 COMMON: Final = "Common options"
 WHAT: Final = "What runs"
@@ -51,17 +53,20 @@ class Option(click.Option):
         self.section = section
 
 
-def _parse_variables(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+def _parse_variable(text: str) -> tuple[bytes, bytes]:
+    """Raises: ValueError."""
+    key, equals, content = os.fsencode(text).partition(b"=")
+    if not key or not equals:
+        raise ValueError(f"{text!r} is not K=V")
+    return key, content
+
+
+def _variables(
+    ctx: click.Context, param: click.Parameter, values: tuple[tuple[bytes, bytes], ...]
 ) -> dict[bytes, bytes]:
+    """Of several with the same name the last one counts."""
     del ctx, param
-    found = {}
-    for value in values:
-        key, equals, content = os.fsencode(value).partition(b"=")
-        if not key or not equals:
-            raise click.BadParameter(f"{value!r} is not K=V")
-        found[key] = content
-    return found
+    return dict(values)
 
 
 def _joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
@@ -100,8 +105,8 @@ def of_job() -> list[Option]:
         ),
         Option("-C", "--cwd", section=WHERE, metavar="DIR", help="In this directory, not here."),
         Option(
-            "-e", "--env", section=WHERE, multiple=True, metavar="K=V", callback=_parse_variables,
-            help="Set a variable; repeatable.",
+            "-e", "--env", section=WHERE, multiple=True, type=Word("variable", _parse_variable),
+            metavar="K=V", callback=_variables, help="Set a variable; repeatable.",
         ),
         Option(
             "--clean-env", section=WHERE, is_flag=True,
@@ -191,29 +196,6 @@ def of_submit() -> list[Option]:
     ]  # fmt: skip
 
 
-class Asked(Struct, frozen=True, kw_only=True):
-    """What was written of a job, in one place."""
-
-    options: dict[str, Any] = {}
-    """Fields of `Options`."""
-    cwd: str | None = None
-    variables: dict[bytes, bytes] = {}
-    clean: bool = False
-    array: list[tuple[int, int]] = []
-
-    def over(self, below: Asked) -> Asked:
-        """What stands here wins over what stands below; variables add up."""
-        hidden = {"at", "delay"} if {"at", "delay"} & set(self.options) else set()
-        kept = {field: value for field, value in below.options.items() if field not in hidden}
-        return Asked(
-            options={**kept, **self.options},
-            cwd=below.cwd if self.cwd is None else self.cwd,
-            variables={**below.variables, **self.variables},
-            clean=self.clean or below.clean,
-            array=self.array or below.array,
-        )
-
-
 def asked(ctx: click.Context) -> Asked:
     """What was written on the command line that this context has parsed."""
     given = {name: value for name, value in ctx.params.items() if is_written(ctx, name)}
@@ -237,9 +219,15 @@ def is_written(ctx: click.Context, name: str) -> bool:
 
 
 def parse(words: Sequence[str]) -> Asked:
-    """The options of a `#JOBCTL` line. Raises: click.UsageError."""
+    """The options of a `#JOBCTL` line. Raises: WrongUsage."""
     command = click.Command(
         "#JOBCTL", params=list[click.Parameter](of_job()), add_help_option=False
     )
-    with command.make_context("#JOBCTL", list(words)) as ctx:
-        return asked(ctx)
+    try:
+        with command.make_context("#JOBCTL", list(words)) as ctx:
+            return asked(ctx)
+    except click.NoSuchOption as error:
+        known = [name for param in command.params for name in param.opts]
+        raise WrongUsage(no_option(error.option_name, known)) from error
+    except click.UsageError as error:
+        raise WrongUsage(error.format_message()) from error

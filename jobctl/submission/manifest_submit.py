@@ -1,4 +1,4 @@
-"""`submit --manifest`: read it, send it as one graph, and say errors as errors of the file."""
+"""A manifest as one graph: read, sent, and what the daemon says of a node said of the file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import click
-
-from jobctl.render import notices
 from jobctl.submission import manifest
-from jobctl.submission.environment import missing_of, umask
+from jobctl.submission.environment import Missing, missing_of, umask
 from jobctl.submission.manifest import Manifest
+from jobctl.submission.request import read_file
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Graph, Submitted
@@ -23,12 +21,7 @@ _OF_NODE: Final = re.compile(r"job (\d+) of the graph: (.*)", re.DOTALL)
 
 def read(file: str, directory: bytes) -> Manifest:
     """Raises: JobdError (unreadable), BadRequest (wrong)."""
-    try:
-        with click.open_file(file, "rb") as stream:
-            raw: bytes = stream.read()
-    except OSError as error:
-        raise JobdError(f"cannot read {file}: {error.strerror}") from error
-    return manifest.parse(raw, "stdin" if file == "-" else file, directory)
+    return manifest.parse(read_file(file), "stdin" if file == "-" else file, directory)
 
 
 def place_of(option: str) -> str:
@@ -40,12 +33,15 @@ def place_of(option: str) -> str:
     return "the file says what is run, and how"
 
 
+def graph_of(found: Manifest, environment: Mapping[bytes, bytes]) -> Graph:
+    """The request, with the umask of this process."""
+    return Graph(nodes=found.nodes, umask=umask(), environment=dict(environment))
+
+
 def submit(client: Client, found: Manifest, environment: Mapping[bytes, bytes]) -> Submitted:
     """All or none. Raises: JobdError (names the job of the file where it is about one)."""
-    _warn(found, environment)
-    graph = Graph(nodes=found.nodes, umask=umask(), environment=dict(environment))
     try:
-        return client.graph(graph)
+        return client.graph(graph_of(found, environment))
     except JobdError as error:
         raise _of_file(found, error) from error
 
@@ -57,21 +53,18 @@ def _of_file(found: Manifest, error: JobdError) -> JobdError:
     return type(error)(found.error(int(about[1]) - 1, about[2]).message)
 
 
-def _warn(found: Manifest, environment: Mapping[bytes, bytes]) -> None:
-    """Programs and directories that are not there, each once; an earlier job may make them."""
+def missing_in(found: Manifest, environment: Mapping[bytes, bytes]) -> Missing:
+    """What jobs that wait for nothing would not find; an earlier job may make it for the others."""
     programs: dict[str, None] = {}
-    directories: dict[bytes, None] = {}
+    directories: dict[str, None] = {}
     for node in found.nodes:
         waits = node.parents or node.parents_any or node.options.after or node.options.after_any
         if waits:
             continue
         if not os.path.isdir(node.cwd):
-            directories[node.cwd] = None
+            directories[os.fsdecode(node.cwd)] = None
         else:
             own = {**environment, **node.variables}
             program = missing_of(node.command, node.options, own, node.cwd)
             programs |= {} if program is None else {program: None}
-    for program in programs:
-        notices.not_found(program)
-    for directory in directories:
-        notices.no_directory(os.fsdecode(directory))
+    return Missing(programs=list(programs), directories=list(directories))

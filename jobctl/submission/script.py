@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Final
 
-import click
-
 from jobctl.submission import job_options
-from jobctl.submission.job_options import Asked
-from jobctl.usage import said
-from jobd.contract.errors import JobdError
+from jobctl.submission.request import Asked, read_file
+from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import MAX_SCRIPT, Command
 
 MARK: Final = b"#JOBCTL"
@@ -22,13 +19,9 @@ MARK: Final = b"#JOBCTL"
 def read(file: str, arguments: Sequence[bytes]) -> tuple[Command, Asked]:
     """The command that runs a copy of it, and what the script asks for itself.
 
-    Raises: JobdError (unreadable, empty, too large), click.UsageError (a wrong `#JOBCTL` line).
+    Raises: JobdError (unreadable, empty, too large), WrongUsage (a wrong `#JOBCTL` line).
     """
-    try:
-        with click.open_file(file, "rb") as stream:
-            content: bytes = stream.read(MAX_SCRIPT + 1)
-    except OSError as error:
-        raise JobdError(f"cannot read {file}: {error.strerror}") from error
+    content = read_file(file, MAX_SCRIPT + 1)
     if not content.strip():
         raise JobdError(f"{file}: it is empty, nothing submitted")
     if len(content) > MAX_SCRIPT:
@@ -62,6 +55,6 @@ def _parse(file: str, number: int, text: str) -> Asked:
     try:
         return job_options.parse(shlex.split(text, comments=True))
     except ValueError as error:
-        raise click.UsageError(f"{where}: {str(error).lower()}") from error
-    except click.UsageError as error:
-        raise click.UsageError(f"{where}: {said(error)}") from error
+        raise WrongUsage(f"{where}: {str(error).lower()}") from error
+    except WrongUsage as error:
+        raise WrongUsage(f"{where}: {error.message}") from error

@@ -2,6 +2,7 @@
 
     JobdError                  1   could not be done as asked
     ├── BadRequest             2   a field is wrong; names it and the next step
+    │   └── WrongUsage         2   what was written makes no request: nothing was sent
     ├── NotFound               1   no such job
     ├── Refused                1   the job's state does not allow it
     ├── StoreFailed            1   disk full, I/O error, unreadable database
@@ -33,6 +34,10 @@ class JobdError(Exception):
 
 class BadRequest(JobdError):
     exit_code = 2
+
+
+class WrongUsage(BadRequest):
+    """Of a client alone, so it has no name on the wire: it sees before it asks."""
 
 
 class NotFound(JobdError):

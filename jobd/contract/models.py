@@ -479,6 +479,11 @@ class Waited(View, frozen=True, kw_only=True):
     """The selection as ranges of ids: ask again with these, so that `--all` stays the same jobs."""
     missing: Annotated[list[int], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
 
+    @property
+    def ended(self) -> int:
+        """How many of the jobs have finished."""
+        return sum(self.counts.get(state, 0) for state in FINISHED)
+
 
 class Start(Record, frozen=True, kw_only=True):
     """Held or stopped jobs become pending again. Reply: `Acted`."""

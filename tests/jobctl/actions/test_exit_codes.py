@@ -1,8 +1,6 @@
-import signal
-
 import pytest
 
-from jobctl.actions.exit_codes import exit_code_of, exit_code_of_all, signal_number
+from jobctl.actions.exit_codes import exit_code_of, exit_code_of_all
 from jobd.contract.models import State, Waited
 from tests.jobctl.fakes import FakeClient, job, jobctl
 from tests.jobctl.hostile import SIGNALS
@@ -42,22 +40,6 @@ def test_the_code_of_a_job(fields, code):
 def test_the_code_of_several(counts, missing, any_of, code):
     waited = Waited(done=True, total=3, counts=counts, missing=missing)
     assert exit_code_of_all(waited, any_of=any_of) == code
-
-
-@pytest.mark.parametrize("name", ["TERM", "SIGTERM", "15", "term", "sigterm"])
-def test_signal_names(name):
-    assert signal_number(name) == 15
-
-
-def test_realtime_signals():
-    assert signal_number("RTMIN+2") == signal.SIGRTMIN + 2
-    assert signal_number("SIGRTMAX-1") == signal.SIGRTMAX - 1
-
-
-@pytest.mark.parametrize("name", ["", "NOPE", "0", "65", "-1", "_IGN", "RTMIN+99"])
-def test_no_signals(name):
-    with pytest.raises(ValueError, match="no such signal"):
-        signal_number(name)
 
 
 @pytest.mark.parametrize("name", SIGNALS)

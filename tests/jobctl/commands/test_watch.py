@@ -10,7 +10,7 @@ from rich.console import Console
 from wcwidth import wcswidth
 
 from jobctl.actions.tails import AT_ONCE, Tails, last_line
-from jobctl.actions.watch import Picture, Watching
+from jobctl.actions.watch import Watching
 from jobctl.render import rows, screen
 from jobd.contract.errors import NotFound, NotRunning
 from jobd.contract.models import (
@@ -27,6 +27,7 @@ from jobd.contract.models import (
     Wait,
     Waited,
 )
+from jobd.contract.reports import Picture
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 LR3 = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0, attempt=1)

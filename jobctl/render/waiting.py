@@ -1,0 +1,50 @@
+"""What `submit --wait` shows: the job's output on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from jobctl.render import notices, streams
+from jobd.contract.models import Submitted, Waited
+
+
+class Printed:
+    """Told by `jobctl.actions.wait` what becomes of the jobs, and prints it."""
+
+    def __init__(self) -> None:
+        self._last = b"\n"
+        """The last byte of output."""
+
+    def waiting(self, submitted: Submitted) -> None:
+        notices.waiting_for(submitted)
+
+    def output(self, data: bytes) -> bool:
+        try:
+            streams.raw(data)
+        except BrokenPipeError:
+            streams.abandon_stdout()
+            return False
+        self._last = data[-1:]
+        return True
+
+    def output_over(self) -> None:
+        if self._last != b"\n":
+            streams.end_line()
+
+    def stopping(self, submitted: Submitted) -> None:
+        notices.stopping(submitted)
+
+    def left(self, submitted: Submitted) -> None:
+        notices.goes_on(submitted)
+
+    def ending(self, jobs: Sequence[int]) -> AbstractContextManager[object]:
+        return notices.ending(jobs)
+
+    def ended(self, waited: Waited, submitted: Submitted) -> None:
+        if waited.total == 1 and waited.jobs:
+            notices.ended(waited.jobs[0])
+        else:
+            notices.verdict(waited)
+        if not waited.total:
+            notices.missing([submitted.first])

@@ -1,0 +1,33 @@
+"""What clients make of several answers, whatever they show it with; part of it stands in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from jobd.contract.models import Job, State
+
+
+class Stuck(Struct, frozen=True, kw_only=True):
+    """Jobs that share a reason (none: the whole queue), and what can be done about it."""
+
+    why: str
+    jobs: list[int] = []
+    more: bool = False
+    """There may be others beyond those that were looked at."""
+    hint: str | None = None
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What somebody who watches the queue sees of it at one moment."""
+
+    running: Sequence[Job]
+    more: int
+    """Jobs that run beside those."""
+    lines: dict[int, str]
+    """The last line of output of each."""
+    counts: dict[State, int]
+    workers: int | None = None
+    """None where a selection is watched: the counts are those of the selection then."""
+    busy: int = 0
