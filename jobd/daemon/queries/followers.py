@@ -154,6 +154,10 @@ class Followers:
             except JobdError as error:
                 log.warning("whose the news are cannot be read: %s", error)
                 self._tell(None, self._notifier.last_event)
+            except Exception:
+                # Without this thread followers would hear of an end only when they ask again.
+                log.exception("followers could not be told what happened")
+                self._tell(None, self._notifier.last_event)
             self._closed.wait(_BREATH_S)
 
     def _happened(self) -> tuple[set[int | None] | None, int]:
