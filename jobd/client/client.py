@@ -19,7 +19,7 @@ from jobd.client.address import Address
 from jobd.client.connection import Connection
 from jobd.contract import models
 from jobd.contract.errors import NotPermitted
-from jobd.contract.models import Record, Selector, View
+from jobd.contract.models import Request, Selector, View
 
 V = TypeVar("V", bound=View)
 
@@ -60,7 +60,7 @@ class Client:
         """Hang up; the next request connects again."""
         self._connection.close()
 
-    def request(self, request: Record, kind: type[V]) -> V:
+    def request(self, request: Request, kind: type[V]) -> V:
         """Send a request and give its answer; all other methods stand on this one."""
         return self._connection.request(request, kind)
 

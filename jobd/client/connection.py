@@ -29,7 +29,7 @@ from jobd.contract.errors import (
     NotRunning,
     VersionMismatch,
 )
-from jobd.contract.models import Record, View
+from jobd.contract.models import About, Request, View
 
 V = TypeVar("V", bound=View)
 
@@ -37,20 +37,8 @@ _ASK_AGAIN_CHANGING: Final = 10.0
 """Seconds for which a change is tried again while the daemon is away."""
 _ASK_AGAIN_READING: Final = 30.0
 """Seconds for which whoever reads or waits outlasts a restart of the daemon."""
-_ONCE: Final = frozenset({"shutdown", "renew"})
-"""Requests that end the daemon: that it is gone afterwards is no reason to ask again."""
-_LONG: Final = frozenset({"wait", "events", "output"})
-"""Requests that are answered when something has happened: they outlast any number of daemons."""
 _SERVED_S: Final = 0.1
 """Whoever is turned away is so at once."""
-_ANSWER_WITHIN: Final = {
-    "status": 10.0,
-    "shutdown": 10.0,
-    "renew": 30.0,
-    "submit": 300.0,
-    "graph": 300.0,
-}
-"""Seconds after which a daemon that is silent counts as hung; 60 where nothing is said."""
 _SILENT_S: Final = 5.0
 """Seconds without an answer after which it is told that one goes on waiting."""
 _SILENT_WHILE_CHANGING_S: Final = 20.0
@@ -78,23 +66,22 @@ class Connection:
         if connection is not None:
             connection.close()
 
-    def request(self, request: Record, kind: type[V]) -> V:
+    def request(self, request: Request, kind: type[V]) -> V:
         """Send a request and give its answer. Raises: JobdError."""
-        name = type(request).__name__.lower()
-        payload = _encode(request, name)
+        about, payload = request.about, _encode(request)
         held_back: float = getattr(request, "wait", 0.0)
-        answer = self._answer(payload, name, kind, held_back)
+        answer = self._answer(payload, about, kind, held_back)
         while isinstance(answer, models.Acted) and answer.more:
-            answer = self._answer(payload, name, kind, held_back)
+            answer = self._answer(payload, about, kind, held_back)
         return answer
 
-    def _answer(self, payload: bytes, name: str, kind: type[V], held_back: float) -> V:
+    def _answer(self, payload: bytes, about: About, kind: type[V], held_back: float) -> V:
         """Ask as often as it takes while the daemon is being replaced."""
-        pauses, busy = _pauses(name), None
+        pauses, busy = _pauses(about), None
         while (pause := next(pauses, None)) is not None:
             began = time.monotonic()
             try:
-                return _decode(self._exchange(payload, name, held_back), kind)
+                return _decode(self._exchange(payload, about, held_back), kind)
             except NotRunning:
                 # Between two daemons nobody listens for a moment; the lock tells that from none.
                 if not self._connected_once and not self._address.is_being_replaced():
@@ -105,21 +92,21 @@ class Connection:
             except (EOFError, OSError) as error:
                 if busy is None:
                     self._raise_if_refused(error)
-                if name in _LONG and time.monotonic() - began > _SERVED_S:
+                if about.waits and time.monotonic() - began > _SERVED_S:
                     # It was waiting with us when it went, and did not turn us away.
-                    pauses = _pauses(name)
+                    pauses = _pauses(about)
             time.sleep(pause)
         if busy is not None:
             raise busy
-        if name not in _ONCE and self._address.is_being_replaced():
+        if not about.ends and self._address.is_being_replaced():
             raise JobdError(
                 "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
             )
         raise self._address.gone()
 
-    def _exchange(self, payload: bytes, name: str, held_back: float) -> frames.Content:
-        within = held_back + _ANSWER_WITHIN.get(name, 60.0)
-        silent = _SILENT_WHILE_CHANGING_S if name in wire.CHANGING else _SILENT_S
+    def _exchange(self, payload: bytes, about: About, held_back: float) -> frames.Content:
+        within = held_back + about.patience
+        silent = _SILENT_WHILE_CHANGING_S if about.changes else _SILENT_S
         connection = self._connection or self._connect()
         try:
             result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
@@ -232,8 +219,8 @@ class _Protocol(RpycConnection):  # type: ignore[misc] # rpyc has no types
             self._cleanup(_anyway=True)
 
 
-def _encode(request: Record, name: str) -> bytes:
-    payload = wire.encode_request(request, os.urandom(16) if name in wire.CHANGING else b"")
+def _encode(request: Request) -> bytes:
+    payload = wire.encode_request(request, os.urandom(16) if request.about.changes else b"")
     if len(payload) > frames.MAX_CONTENT:
         raise BadRequest(frames.too_long(len(payload)))
     return payload
@@ -251,12 +238,12 @@ def _decode(answer: frames.Content, kind: type[V]) -> V:
         ) from error
 
 
-def _pauses(name: str) -> Iterator[float]:
+def _pauses(about: About) -> Iterator[float]:
     """Seconds to sleep after each try: short at first, the last ones half a second."""
-    if name in _ONCE:
+    if about.ends:
         yield 0.0
         return
-    left = _ASK_AGAIN_CHANGING if name in wire.CHANGING else _ASK_AGAIN_READING
+    left = _ASK_AGAIN_CHANGING if about.changes else _ASK_AGAIN_READING
     pause = 0.02
     while left > 0:
         yield pause

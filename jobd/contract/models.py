@@ -7,7 +7,7 @@ JSON (they are only ever added). Arguments, directories and environments are byt
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -93,6 +93,44 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 class View(Struct, frozen=True, kw_only=True):
     """Base of what the daemon answers: an older client overlooks keys that came later."""
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What a request says of itself to all through whose hands it goes, client and daemon."""
+
+    reply: type[View]
+    changes: bool
+    """It may change what is kept. So it carries an id, and asking again after a lost reply does
+    nothing twice.
+    """
+    viewer: bool
+    """A viewer may ask it, where it only looks."""
+    patience: float = 60.0
+    """Seconds after which a daemon that is silent counts as hung, beside those that it is held."""
+    waits: bool = False
+    """It is answered when something has happened, and outlasts any number of daemons."""
+    ends: bool = False
+    """It ends the daemon: that this is gone afterwards is no reason to ask again."""
+
+
+class Request(Record, frozen=True, kw_only=True):
+    """Base of what the daemon is asked. Its name on the wire is that of its type, in lower case."""
+
+    about: ClassVar[About]
+
+    @classmethod
+    def wire_name(cls) -> str:
+        return cls.__name__.lower()
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether nothing is another afterwards than it was before."""
+        return not (self.about.changes or self.about.ends)
+
+    @property
+    def confidential(self) -> str:
+        """What it asks for that no viewer may see, in words; empty: nothing."""
+        return ""
 
 
 # --- the job as others see it -------------------------------------------------------------
@@ -285,8 +323,23 @@ class Options(Record, frozen=True, kw_only=True):
     """Bytes of output that are kept of each attempt."""
 
 
-class Submit(Record, frozen=True, kw_only=True):
-    """Put commands into the queue, all or none. Reply: `Submitted`."""
+class Submitted(View, frozen=True, kw_only=True):
+    """First and last id of what was submitted (they are consecutive), and the first jobs."""
+
+    first: int
+    last: int
+    starts_now: bool = False
+    busy: int = 0
+    """Workers that are busy once these have started as far as they can."""
+    workers: int = 0
+    existing: bool = False
+    """Nothing was submitted: a job with the same key and command is there already."""
+
+
+class Submit(Request, frozen=True, kw_only=True):
+    """Put commands into the queue, all or none."""
+
+    about = About(reply=Submitted, changes=True, viewer=False, patience=300.0)
 
     commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)]
     options: Options = field(default_factory=Options)
@@ -313,43 +366,17 @@ class Node(Record, frozen=True, kw_only=True):
     """Must have finished, however."""
 
 
-class Graph(Record, frozen=True, kw_only=True):
-    """Put jobs that wait for each other into the queue, all or none. Reply: `Submitted`.
+class Graph(Request, frozen=True, kw_only=True):
+    """Put jobs that wait for each other into the queue, all or none.
 
     Ids are consecutive, in the order of the nodes.
     """
 
+    about = About(reply=Submitted, changes=True, viewer=False, patience=300.0)
+
     nodes: Annotated[list[Node], Meta(min_length=1, max_length=MAX_NODES)]
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
     environment: Environment = field(default_factory=dict)
-
-
-class Submitted(View, frozen=True, kw_only=True):
-    """First and last id of what was submitted (they are consecutive), and the first jobs."""
-
-    first: int
-    last: int
-    starts_now: bool = False
-    busy: int = 0
-    """Workers that are busy once these have started as far as they can."""
-    workers: int = 0
-    existing: bool = False
-    """Nothing was submitted: a job with the same key and command is there already."""
-
-
-class List(Record, frozen=True, kw_only=True):
-    """A page of jobs: running, then pending in starting order, then finished, newest first.
-
-    Reply: `Page`. Each limit is a number of jobs of that section, None for all.
-    `cursor` is the `next` of the page before.
-    """
-
-    selector: Selector = field(default_factory=Selector)
-    running: int | None = None
-    pending: int | None = None
-    finished: int | None = None
-    limit: int | None = None
-    cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
 
 
 class Page(View, frozen=True, kw_only=True):
@@ -368,12 +395,21 @@ class Page(View, frozen=True, kw_only=True):
     """Another number than on the page before: waiting jobs have changed places without an event."""
 
 
-class Show(Record, frozen=True, kw_only=True):
-    """Everything about one job. Reply: `Shown`."""
+class List(Request, frozen=True, kw_only=True):
+    """A page of jobs: running, then pending in starting order, then finished, newest first.
 
-    id: JobId
-    environment: bool = False
-    recipe: bool = False
+    Each limit is a number of jobs of that section, None for all.
+    `cursor` is the `next` of the page before.
+    """
+
+    about = About(reply=Page, changes=False, viewer=True)
+
+    selector: Selector = field(default_factory=Selector)
+    running: int | None = None
+    pending: int | None = None
+    finished: int | None = None
+    limit: int | None = None
+    cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
 
 
 class Recipe(View, frozen=True, kw_only=True):
@@ -397,19 +433,18 @@ class Shown(View, frozen=True, kw_only=True):
     recipe: Recipe | None = None
 
 
-class Output(Record, frozen=True, kw_only=True):
-    """A piece of a job's output. Reply: `Piece`.
+class Show(Request, frozen=True, kw_only=True):
+    """Everything about one job."""
 
-    `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
-    `wait` (seconds): how long to wait for more where there is none yet.
-    `id` None: the job started last.
-    """
+    about = About(reply=Shown, changes=False, viewer=True)
 
-    id: JobId | None = None
-    attempt: Annotated[int, Meta(ge=1)] | None = None
-    offset: Annotated[int, Meta(ge=0, le=MAX_BYTES)] = 0
-    tail: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
-    wait: Seconds = 0.0
+    id: JobId
+    environment: bool = False
+    recipe: bool = False
+
+    @property
+    def confidential(self) -> str:
+        return "environments" if self.environment else ""
 
 
 class Piece(View, frozen=True, kw_only=True):
@@ -431,15 +466,20 @@ class Piece(View, frozen=True, kw_only=True):
         return self.offset + len(self.data) if self.next is None else self.next
 
 
-class Events(Record, frozen=True, kw_only=True):
-    """The history behind `after`. Reply: `EventPage`.
+class Output(Request, frozen=True, kw_only=True):
+    """A piece of a job's output.
 
-    `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
+    `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
+    `wait` (seconds): how long to wait for more where there is none yet.
+    `id` None: the job started last.
     """
 
-    selector: Selector = field(default_factory=Selector)
-    after: Annotated[int, Meta(ge=0, le=MAX_ID)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    about = About(reply=Piece, changes=False, viewer=True, waits=True)
+
+    id: JobId | None = None
+    attempt: Annotated[int, Meta(ge=1)] | None = None
+    offset: Annotated[int, Meta(ge=0, le=MAX_BYTES)] = 0
+    tail: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     wait: Seconds = 0.0
 
 
@@ -453,14 +493,17 @@ class EventPage(View, frozen=True, kw_only=True):
     """The oldest event that is kept; those before it are no longer known."""
 
 
-class Wait(Record, frozen=True, kw_only=True):
-    """Wait until the selected jobs have finished. Reply: `Waited`.
+class Events(Request, frozen=True, kw_only=True):
+    """The history behind `after`.
 
-    Comes back after `wait` seconds at the latest; the client asks again with the same ids.
+    `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
     """
 
-    selector: Selector
-    any: bool = False
+    about = About(reply=EventPage, changes=False, viewer=True, waits=True)
+
+    selector: Selector = field(default_factory=Selector)
+    after: Annotated[int, Meta(ge=0, le=MAX_ID)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     wait: Seconds = 0.0
 
 
@@ -485,113 +528,17 @@ class Waited(View, frozen=True, kw_only=True):
         return sum(self.counts.get(state, 0) for state in FINISHED)
 
 
-class Start(Record, frozen=True, kw_only=True):
-    """Held or stopped jobs become pending again. Reply: `Acted`."""
+class Wait(Request, frozen=True, kw_only=True):
+    """Wait until the selected jobs have finished.
 
-    selector: Selector
-
-
-class Hold(Record, frozen=True, kw_only=True):
-    """Pending jobs do not start before they are let go with `Start`. Reply: `Acted`."""
-
-    selector: Selector
-
-
-class Pause(Record, frozen=True, kw_only=True):
-    """Halt running jobs (SIGSTOP), or let a group start nothing. Reply: `Acted`.
-
-    With `group` the selector is empty; `running`: the group's running jobs are halted, too.
+    Comes back after `wait` seconds at the latest; the client asks again with the same ids.
     """
 
-    selector: Selector = field(default_factory=Selector)
-    group: Group | None = None
-    running: bool = False
-
-
-class Resume(Record, frozen=True, kw_only=True):
-    """The opposite of `Pause` (SIGCONT), with the same fields. Reply: `Acted`."""
-
-    selector: Selector = field(default_factory=Selector)
-    group: Group | None = None
-    running: bool = False
-
-
-class Edit(Record, frozen=True, kw_only=True):
-    """Change a pending job; what is not set stays. Reply: `Acted`."""
-
-    id: JobId
-    name: Name | UnsetType = UNSET
-    tags: Annotated[list[Tag], Meta(max_length=100)] | UnsetType = UNSET
-    priority: Priority | UnsetType = UNSET
-    group: Group | UnsetType = UNSET
-    after: Parents | UnsetType = UNSET
-    """In the place of all that it had to see completed; empty: nothing."""
-    after_any: Parents | UnsetType = UNSET
-    delay: Seconds | UnsetType = UNSET
-    """From now on; 0 lets it start at once."""
-    at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | UnsetType = UNSET
-    time_limit: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] | UnsetType = UNSET
-    """0: none."""
-    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
-    retry_delay: Seconds | UnsetType = UNSET
-    retry_on: Annotated[list[ExitCode], Meta(max_length=255)] | UnsetType = UNSET
-
-
-class Groups(Record, frozen=True, kw_only=True):
-    """Show all groups, or add, set or remove one first. Reply: `GroupsReply`.
-
-    `workers`: how many the group may have at a time; None: as many as there are.
-    """
-
-    action: Literal["list", "add", "set", "rm"] = "list"
-    name: Group | None = None
-    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
-
-
-class GroupShare(View, frozen=True, kw_only=True):
-    name: str
-    workers: int | None = None
-    paused: bool = False
-    busy: int = 0
-    """Workers that its jobs occupy."""
-    pending: int = 0
-    """Jobs that wait for nothing but their turn: not those that are held, delayed or dependent."""
-
-
-class GroupsReply(View, frozen=True, kw_only=True):
-    groups: Annotated[list[GroupShare], Meta(max_length=_MAX_SHOWN)]
-
-
-class Stop(Record, frozen=True, kw_only=True):
-    """Ask the selected jobs to end; comes back at once. Reply: `Acted`.
-
-    `grace`: seconds from the first signal to KILL; None is the daemon's own setting.
-    """
+    about = About(reply=Waited, changes=False, viewer=True, waits=True)
 
     selector: Selector
-    grace: Seconds | None = None
-    signal: Annotated[int, Meta(ge=1, le=64)] = 15
-    removing: bool = False
-    """They are about to be removed: those that others wait for are refused."""
-
-
-class Restart(Record, frozen=True, kw_only=True):
-    """Finished jobs become pending again under the same id. Reply: `Acted`.
-
-    `environment`: replaces the captured one.
-    """
-
-    selector: Selector
-    environment: Environment | None = None
-
-
-class Rm(Record, frozen=True, kw_only=True):
-    """Delete finished jobs with their output. Reply: `Acted`.
-
-    A running or pending job is refused; `jobctl rm --force` stops it first.
-    """
-
-    selector: Selector
+    any: bool = False
+    wait: Seconds = 0.0
 
 
 class Note(View, frozen=True, kw_only=True):
@@ -613,18 +560,145 @@ class Acted(View, frozen=True, kw_only=True):
     """The last event before it."""
 
 
-class Progress(Record, frozen=True, kw_only=True):
-    """Progress reported from inside a job. Reply: `Acted`."""
+class Start(Request, frozen=True, kw_only=True):
+    """Held or stopped jobs become pending again."""
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector
+
+
+class Hold(Request, frozen=True, kw_only=True):
+    """Pending jobs do not start before they are let go with `Start`."""
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector
+
+
+class Pause(Request, frozen=True, kw_only=True):
+    """Halt running jobs (SIGSTOP), or let a group start nothing.
+
+    With `group` the selector is empty; `running`: the group's running jobs are halted, too.
+    """
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector = field(default_factory=Selector)
+    group: Group | None = None
+    running: bool = False
+
+
+class Resume(Request, frozen=True, kw_only=True):
+    """The opposite of `Pause` (SIGCONT), with the same fields."""
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector = field(default_factory=Selector)
+    group: Group | None = None
+    running: bool = False
+
+
+class Edit(Request, frozen=True, kw_only=True):
+    """Change a pending job; what is not set stays."""
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    id: JobId
+    name: Name | UnsetType = UNSET
+    tags: Annotated[list[Tag], Meta(max_length=100)] | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    group: Group | UnsetType = UNSET
+    after: Parents | UnsetType = UNSET
+    """In the place of all that it had to see completed; empty: nothing."""
+    after_any: Parents | UnsetType = UNSET
+    delay: Seconds | UnsetType = UNSET
+    """From now on; 0 lets it start at once."""
+    at: Annotated[float, Meta(ge=0, le=MAX_TIME)] | UnsetType = UNSET
+    time_limit: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)] | UnsetType = UNSET
+    """0: none."""
+    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
+    retry_delay: Seconds | UnsetType = UNSET
+    retry_on: Annotated[list[ExitCode], Meta(max_length=255)] | UnsetType = UNSET
+
+
+class GroupShare(View, frozen=True, kw_only=True):
+    name: str
+    workers: int | None = None
+    paused: bool = False
+    busy: int = 0
+    """Workers that its jobs occupy."""
+    pending: int = 0
+    """Jobs that wait for nothing but their turn: not those that are held, delayed or dependent."""
+
+
+class GroupsReply(View, frozen=True, kw_only=True):
+    groups: Annotated[list[GroupShare], Meta(max_length=_MAX_SHOWN)]
+
+
+class Groups(Request, frozen=True, kw_only=True):
+    """Show all groups, or add, set or remove one first.
+
+    `workers`: how many the group may have at a time; None: as many as there are.
+    """
+
+    about = About(reply=GroupsReply, changes=True, viewer=True)
+
+    action: Literal["list", "add", "set", "rm"] = "list"
+    name: Group | None = None
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
+
+    @property
+    def only_looks(self) -> bool:
+        return self.action == "list"
+
+
+class Stop(Request, frozen=True, kw_only=True):
+    """Ask the selected jobs to end; comes back at once.
+
+    `grace`: seconds from the first signal to KILL; None is the daemon's own setting.
+    """
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector
+    grace: Seconds | None = None
+    signal: Annotated[int, Meta(ge=1, le=64)] = 15
+    removing: bool = False
+    """They are about to be removed: those that others wait for are refused."""
+
+
+class Restart(Request, frozen=True, kw_only=True):
+    """Finished jobs become pending again under the same id.
+
+    `environment`: replaces the captured one.
+    """
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector
+    environment: Environment | None = None
+
+
+class Rm(Request, frozen=True, kw_only=True):
+    """Delete finished jobs with their output.
+
+    A running or pending job is refused; `jobctl rm --force` stops it first.
+    """
+
+    about = About(reply=Acted, changes=True, viewer=False)
+
+    selector: Selector
+
+
+class Progress(Request, frozen=True, kw_only=True):
+    """Progress reported from inside a job."""
+
+    about = About(reply=Acted, changes=True, viewer=False)
 
     id: JobId
     percent: Annotated[float, Meta(ge=0, le=100)]
     message: Annotated[str, Meta(max_length=1000)] | None = None
-
-
-class Workers(Record, frozen=True, kw_only=True):
-    """Show (None) or set how many jobs run at a time. Reply: `WorkersReply`."""
-
-    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
 
 
 class WorkersReply(View, frozen=True, kw_only=True):
@@ -632,28 +706,46 @@ class WorkersReply(View, frozen=True, kw_only=True):
     busy: int
 
 
-class Status(Record, frozen=True, kw_only=True):
-    """Reply: `DaemonStatus`."""
+class Workers(Request, frozen=True, kw_only=True):
+    """Show (None) or set how many jobs run at a time."""
+
+    about = About(reply=WorkersReply, changes=True, viewer=True)
+
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
+
+    @property
+    def only_looks(self) -> bool:
+        return self.workers is None
+
+
+class Status(Request, frozen=True, kw_only=True):
+    """What the daemon says of itself."""
+
+    about = About(reply=DaemonStatus, changes=False, viewer=True, patience=10.0)
 
     sizes: bool = False
     """Also what all outputs take: it costs a look at each of up to 20,000 files."""
-
-
-class Shutdown(Record, frozen=True, kw_only=True):
-    """Drain and exit; `now`: end the running jobs first. Reply: `ShutdownReply`, at once."""
-
-    now: bool = False
-    timeout: Seconds | None = None
-    """After so many seconds a graceful stop turns into `now`."""
 
 
 class ShutdownReply(View, frozen=True, kw_only=True):
     waiting_for: Annotated[list[int], Meta(max_length=_MAX_ACTED)]
 
 
-class Renew(Record, frozen=True, kw_only=True):
-    """Replace supervisor and daemon by fresh processes; jobs go on. Reply: `RenewReply`."""
+class Shutdown(Request, frozen=True, kw_only=True):
+    """Drain and exit; `now`: end the running jobs first. Answered at once."""
+
+    about = About(reply=ShutdownReply, changes=False, viewer=False, patience=10.0, ends=True)
+
+    now: bool = False
+    timeout: Seconds | None = None
+    """After so many seconds a graceful stop turns into `now`."""
 
 
 class RenewReply(View, frozen=True, kw_only=True):
     pid: int
+
+
+class Renew(Request, frozen=True, kw_only=True):
+    """Replace supervisor and daemon by fresh processes; jobs go on."""
+
+    about = About(reply=RenewReply, changes=False, viewer=False, patience=30.0, ends=True)

@@ -1,7 +1,6 @@
 """The codec: one `bytes` goes in, one `bytes` comes out (msgpack).
 
 A request is an `Envelope`, an answer a `Reply`. Errors are data in the reply.
-The name of a request is the name of its type in lower case: `Submit` is "submit".
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from jobd.contract import models
 from jobd.contract.errors import BY_NAME, InternalError, JobdError, Refused
 from jobd.contract.frames import MAX_CONTENT, Content
-from jobd.contract.models import Record, View
+from jobd.contract.models import Request, View
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.contract.wording import printable
 
@@ -27,42 +25,10 @@ MAX_REQUEST_ID: Final = 64
 MAX_WAIT: Final = 20.0
 """Seconds that a waiting request is held at most; the client then asks again."""
 
-REQUESTS: Final[dict[str, type[Record]]] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        models.Submit,
-        models.Graph,
-        models.List,
-        models.Show,
-        models.Output,
-        models.Events,
-        models.Wait,
-        models.Start,
-        models.Hold,
-        models.Stop,
-        models.Restart,
-        models.Rm,
-        models.Progress,
-        models.Pause,
-        models.Resume,
-        models.Edit,
-        models.Workers,
-        models.Groups,
-        models.Status,
-        models.Shutdown,
-        models.Renew,
-    )
+REQUESTS: Final[dict[str, type[Request]]] = {
+    kind.wire_name(): kind for kind in Request.__subclasses__()
 }
 """All that the daemon answers to."""
-
-CHANGING: Final = frozenset(
-    {
-        "submit", "graph", "start", "hold", "stop", "restart", "rm", "progress", "pause", "resume",
-        "edit", "workers", "groups",
-    }
-)  # fmt: skip
-"""Requests that carry an id, so that asking again after a lost reply does nothing twice."""
-
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no message of ours."""
@@ -100,9 +66,8 @@ def encode(value: Struct) -> bytes:
     return _encoder.encode(value)
 
 
-def encode_request(request: Record, request_id: bytes = b"") -> bytes:
-    name = type(request).__name__.lower()
-    body = Raw(_encoder.encode(request))
+def encode_request(request: Request, request_id: bytes = b"") -> bytes:
+    name, body = request.wire_name(), Raw(_encoder.encode(request))
     return _encoder.encode(
         Envelope(protocol=PROTOCOL, version=VERSION, name=name, body=body, id=request_id)
     )

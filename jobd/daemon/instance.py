@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 from msgspec import Struct
 
 from jobd import supervisor
+from jobd.contract.call import Call
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import BadRequest, JobdError, StoreGone
@@ -28,10 +29,10 @@ from jobd.contract.models import (
     DaemonStatus,
     Renew,
     RenewReply,
+    Request,
     Shutdown,
     ShutdownReply,
     Status,
-    View,
 )
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
 from jobd.contract.paths import JOB_VARIABLES, Paths, make_private
@@ -43,17 +44,8 @@ from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger, Share
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
-from jobd.daemon.commands.bulk import Bulk
-from jobd.daemon.commands.edit import Editing
-from jobd.daemon.commands.graph import Graphs
-from jobd.daemon.commands.groups import Shares
-from jobd.daemon.commands.idempotency import Idempotency
-from jobd.daemon.commands.manager import Manager
-from jobd.daemon.commands.pause import Halting
-from jobd.daemon.commands.progress import ReportProgress
-from jobd.daemon.commands.submit import Intake
+from jobd.daemon.handlers import build_commands, changing, looking
 from jobd.daemon.host_check import check_file_system, check_host, this_host
-from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.log_format import LogFormat
@@ -65,7 +57,7 @@ from jobd.daemon.queries.views import Views, path_text
 from jobd.daemon.retention import Pruner, Surplus
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.server import Handler, Service
-from jobd.daemon.wiring import Execution, Ground, Jobs, build_execution, build_jobs, start_writer
+from jobd.daemon.wiring import Ground, build_execution, build_jobs, start_writer
 from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.engines.local.supervisor_link import Link
@@ -173,21 +165,10 @@ class Daemon:
             timer=self.timer, notifier=self.notifier, engine=self.engine,
         )  # fmt: skip
         self.jobs = build_jobs(ground)
-        moves = self.jobs.moves
         self.execution = build_execution(ground, self.jobs, lambda: self._inbox.put(News.IDLE))
         self.runs = self.execution.runs
-        selection, idempotency = Selection(self.reader), Idempotency(self._store, self.writer)
-        admission = Admission(
-            self.ledger, self._store, dependencies, self.writer, workers=config.workers
-        )
-        self.intake = Intake(admission, self._store, moves, self.writer, idempotency)
-        self.graphs = Graphs(admission, self._store, moves, self.writer, idempotency)
-        bulk = Bulk(self._store, self.reader, selection, idempotency)
-        self.manager = Manager(
-            workspace=workspace, store=self._store, dependencies=dependencies, moves=moves,
-            reader=self.reader, writer=self.writer, bulk=bulk, runs=self.runs,
-            stop_orders=self.execution.stop_orders, notifier=self.notifier,
-        )  # fmt: skip
+        selection = Selection(self.reader)
+        self.commands = build_commands(ground, self.jobs, self.execution, selection)
         shown = paths, config.shell, self._pid_of, self._left_of
         queries = partial(
             Queries, workspace=workspace, ledger=self.ledger, reader=self.reader,
@@ -200,23 +181,23 @@ class Daemon:
         retention = setup.config.retention
         self._policy = policy_of(retention)
         surplus = Surplus(
-            policy=self._policy, store=self._store, dependencies=dependencies, moves=moves,
-            retained=self._retained, reader=self.reader, notifier=self.notifier,
+            policy=self._policy, store=self._store, dependencies=dependencies,
+            moves=self.jobs.moves, retained=self._retained, reader=self.reader,
+            notifier=self.notifier,
         )  # fmt: skip
         self._pruner = Pruner(
             paths=paths, policy=self._policy, surplus=surplus, events=retention.events,
-            notifier=self.notifier, manager=self.manager, retained=self._retained,
+            notifier=self.notifier, manager=self.commands.manager, retained=self._retained,
             reader=self.reader, writer=self.writer, timer=self.timer,
         )  # fmt: skip
-        more = _more_handlers(ground, self.jobs, self.execution, bulk, idempotency)
         # A viewer changes nothing, and so keeps nothing from being deleted either.
-        for_viewers = _seeing(
+        for_viewers = looking(
             queries(views=RedactedViews(*shown), keeping=False),
             self.outputs,
-            lambda request: status_for_viewers(self._status(request)),
+            self._status_for_viewers,
         )
         self.service = Service(
-            paths, self._handlers() | more, for_viewers, Access(setup.config.access),
+            paths, self._handlers(), for_viewers, Access(setup.config.access),
             _shared(setup.config),
         )  # fmt: skip
         self._file_watch = FileWatch(
@@ -344,7 +325,7 @@ class Daemon:
     def _sweep(self) -> None:
         """Delete what a crash has left over: the output of removed jobs, scripts."""
         try:
-            self.manager.delete_outputs()
+            self.commands.manager.delete_outputs()
             self.execution.launcher.delete_scripts(self.runs)
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
@@ -512,20 +493,12 @@ class Daemon:
 
     # --- requests about the daemon itself --------------------------------------------------------
 
-    def _handlers(self) -> dict[str, Handler]:
-        """Those of what is kept here."""
-        manager = self.manager
+    def _handlers(self) -> dict[type[Request], Handler]:
         return {
-            "submit": self.intake.submit,
-            "graph": self.graphs.submit,
-            "start": manager.start,
-            "hold": manager.hold,
-            "stop": manager.stop,
-            "restart": manager.restart,
-            "rm": manager.rm,
-            **_seeing(self.queries, self.outputs, self._status),
-            "shutdown": _looking(self._shutdown),
-            "renew": _looking(self._renew),
+            **changing(self.commands),
+            **looking(self.queries, self.outputs, self._status),
+            Shutdown: self._shutdown,
+            Renew: self._renew,
         }
 
     def _pid_of(self, job: int) -> int | None:
@@ -536,7 +509,7 @@ class Daemon:
         run = self.runs.get(job)
         return None if run is None else seconds_left(run.pace, now_us() / 1e6)
 
-    def _status(self, request: Status) -> DaemonStatus:
+    def _status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger = self.paths, self.ledger
         return DaemonStatus(
             running=True,
@@ -565,11 +538,14 @@ class Daemon:
             error=self._damage or self.writer.trouble or self._start_trouble(),
         )
 
+    def _status_for_viewers(self, request: Status, call: Call) -> DaemonStatus:
+        return status_for_viewers(self._status(request, call))
+
     def _start_trouble(self) -> str | None:
         trouble = self.execution.breaker.trouble
         return None if trouble is None else f"no job can be started: {trouble}"
 
-    def _shutdown(self, request: Shutdown) -> ShutdownReply:
+    def _shutdown(self, request: Shutdown, _: Call) -> ShutdownReply:
         seconds = 0.0 if request.now else request.timeout
         until = None if seconds is None else boot_us() + int(seconds * 1e6)
         waiting = self._begin_drain(until)
@@ -577,54 +553,14 @@ class Daemon:
             self._end_in_time()
         return ShutdownReply(waiting_for=waiting)
 
-    def _renew(self, _request: Renew) -> RenewReply:
+    def _renew(self, _request: Renew, _: Call) -> RenewReply:
         self._inbox.put(News.RENEW)
         return RenewReply(pid=os.getpid())
-
-
-def _seeing(
-    queries: Queries, outputs: OutputQuery, status: Callable[[Status], DaemonStatus]
-) -> dict[str, Handler]:
-    """Those of requests that only look."""
-    return {
-        "list": _looking(queries.list),
-        "show": _looking(queries.show),
-        "output": _looking(outputs.output),
-        "events": _looking(queries.events),
-        "wait": _looking(queries.wait),
-        "status": _looking(status),
-    }
-
-
-def _more_handlers(
-    ground: Ground, jobs: Jobs, execution: Execution, bulk: Bulk, idempotency: Idempotency
-) -> dict[str, Handler]:
-    """Those of rooms that nobody else needs."""
-    ledger, store, runs = ground.ledger, ground.store, execution.runs
-    shares = Shares(ledger, store, idempotency)
-    editing = Editing(ledger, store, ground.dependencies, jobs.moves, idempotency)
-    halting = Halting(
-        moves=jobs.moves, runs=runs, pauses=execution.pauses, shares=shares, bulk=bulk,
-        idempotency=idempotency,
-    )  # fmt: skip
-    reporting = ReportProgress(store, runs, execution.reports, idempotency)
-    return {
-        "progress": reporting.progress,
-        "pause": halting.pause,
-        "resume": halting.resume,
-        "edit": editing.edit,
-        "workers": shares.workers,
-        "groups": shares.groups,
-    }
 
 
 def _shared(config: Config) -> Path | None:
     """Where others come in."""
     return Path(config.access.socket) if config.access.socket else None
-
-
-def _looking(handler: Callable[[Any], View]) -> Handler:
-    return lambda request, _user, _request_id: handler(request)
 
 
 def _engine(name: str, paths: Paths, link: Link | None) -> Engine:

@@ -8,11 +8,12 @@ import time
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
-import jobd.client.connection
 from jobd.admin import control
 from jobd.admin.lock_holders import Holder
 from jobd.contract.errors import StoreGone
+from jobd.contract.models import Status
 from jobd.system import linux
 from tests.helpers import wait_until
 
@@ -188,7 +189,7 @@ def test_jobd_restart_touches_no_job(running):
 
 def test_a_hanging_daemon_is_replaced(running, monkeypatch):
     """Halted, it answers nobody: `jobd restart` goes to its supervisor."""
-    monkeypatch.setitem(jobd.client.connection._ANSWER_WITHIN, "status", 1.0)
+    monkeypatch.setattr(Status, "about", replace(Status.about, patience=1.0))
     gate = running.gate()
     running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
     running.await_lines("ran", 1)
@@ -202,7 +203,7 @@ def test_a_hanging_daemon_is_replaced(running, monkeypatch):
 
 def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypatch):
     """Halted, with its supervisor dead: it is woken, and nothing of its jobs is lost."""
-    monkeypatch.setitem(jobd.client.connection._ANSWER_WITHIN, "status", 1.0)
+    monkeypatch.setattr(Status, "about", replace(Status.about, patience=1.0))
     gate = running.gate()
     running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
     running.await_lines("ran", 1)
@@ -222,14 +223,15 @@ def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypat
 
 REPLACE_A_DEAF_ONE = """
 import signal
-import jobd.client.connection
+from msgspec.structs import replace
 from jobd.admin import control as lifecycle
+from jobd.contract.models import Status
 from jobd.contract.paths import locate
 from jobd.admin.lock_holders import Holder
 
 send = Holder.send
 Holder.send = lambda holder, number: None if number == signal.SIGCONT else send(holder, number)
-jobd.client.connection._ANSWER_WITHIN["status"] = 1.0
+Status.about = replace(Status.about, patience=1.0)
 lifecycle._WAKE_WITHIN = 0.1
 print(lifecycle.restart(locate()).pid)
 """
@@ -265,7 +267,7 @@ def _without_wake(send):
 
 def test_a_pid_in_the_lock_file_is_never_signalled(running, monkeypatch):
     """It may be another's by now; who holds the lock the kernel says."""
-    monkeypatch.setitem(jobd.client.connection._ANSWER_WITHIN, "status", 1.0)
+    monkeypatch.setattr(Status, "about", replace(Status.about, patience=1.0))
     monkeypatch.setattr(Holder, "send", _without_wake(Holder.send))
     monkeypatch.setattr(control, "_WAKE_WITHIN", 0.1)
     other = running.begin("python3", "-c", "input()", stdin=subprocess.PIPE)

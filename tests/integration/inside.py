@@ -6,12 +6,12 @@ from contextlib import closing
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract import wire
+from jobd.contract.call import Caller, Role
 from jobd.contract.config import Config, from_builtins
 from jobd.contract.models import Command, List, Options, Output, Selector, Submit
 from jobd.contract.paths import locate
 from jobd.contract.states import State
 from jobd.daemon.instance import Daemon, Setup
-from jobd.daemon.rpc.access import Caller, Role
 
 ME = Caller("me", Role.ADMIN)
 TABLES = [name for name in Config.__struct_fields__ if name != "daemon"]

@@ -41,11 +41,11 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.intake._admission, "whole", action)
+    meanwhile(monkeypatch, inside.daemon.commands.intake._admission, "whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.intake._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.commands.intake._idempotency, "once", action)
 
 
 def agrees(inside):
@@ -193,7 +193,7 @@ def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypat
     def full():
         raise StoreFailed("no space left")
 
-    meanwhile(monkeypatch, quiet.daemon.intake, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.commands.intake, "_reveal", full)
     with pytest.raises(StoreFailed):
         quiet.client.submit(request(*["true"] * 1300, after=after(parent)))
     nothing_left(quiet, 1)
@@ -210,7 +210,7 @@ def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(q
 
     nodes = [node("true") for _ in range(3)]
     nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
-    meanwhile(monkeypatch, quiet.daemon.graphs, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.commands.graphs, "_reveal", full)
     with pytest.raises(StoreFailed):
         graph(quiet, *nodes)
     nothing_left(quiet, 1)
@@ -271,7 +271,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
 
 def before_the_first_slice(inside, monkeypatch, action):
     """Which jobs are meant has been read, and nothing is decided yet."""
-    meanwhile(monkeypatch, inside.daemon.manager._bulk._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.commands.manager._bulk._idempotency, "once", action)
 
 
 def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):

@@ -9,10 +9,10 @@ from rpyc.core import brine, consts
 
 from jobd.client.client import Client
 from jobd.contract import errors, frames, models, wire
+from jobd.contract.call import Caller, Role
 from jobd.contract.errors import BadRequest, Busy, NotFound, NotPermitted
 from jobd.contract.models import Command, List, Output, Selector, State, Status, View, Wait
 from jobd.daemon.rpc import quota
-from jobd.daemon.rpc.access import Caller, Role
 from jobd.store import pages
 from tests.helpers import wait_until
 from tests.integration.inside import ME, ids, submit_of

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from jobd.client import follow
+from jobd.contract.call import Call, Caller, Role
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Events, Output, State
 from jobd.daemon.queries import output as module
@@ -210,11 +211,12 @@ def test_who_follows_a_job_that_never_starts_hears_its_end(quiet):
 def test_a_daemon_that_closes_lets_followers_go_with_all_there_is(make, gate):
     daemon = make()
     job = daemon.submit(f"echo 1; read _ <{gate.path}")
-    answers = []
+    answers, call = [], Call(Caller("user", Role.ADMIN))
 
     def ask():
         # Straight to the use case: a client would ask the next daemon.
-        answers.append(daemon.daemon.outputs.output(Output(id=job, offset=2, wait=20.0)))
+        request = Output(id=job, offset=2, wait=20.0)
+        answers.append(daemon.daemon.outputs.output(request, call))
 
     thread = threading.Thread(target=ask)
     thread.start()

@@ -172,7 +172,7 @@ def test_a_bad_request_is_an_error_with_its_reason(raw, payload, error, words):
 
 
 def test_a_defect_is_told_without_its_inside(quiet, monkeypatch):
-    monkeypatch.setitem(quiet.daemon.service._handlers, "status", lambda *_: 1 / 0)
+    monkeypatch.setitem(quiet.daemon.service._handlers, Status, lambda *_: 1 / 0)
     with pytest.raises(InternalError, match="jobd log") as caught:
         quiet.client.status()
     assert "division" not in str(caught.value)

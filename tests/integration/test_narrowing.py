@@ -247,7 +247,7 @@ class Queue:
     def _rehearse(self):
         """What is decided about a slice of jobs is noted, and neither saved nor carried out."""
         daemon = self.inside.daemon
-        bulk = daemon.manager._bulk
+        bulk = daemon.commands.manager._bulk
         decide, act = bulk._slice, bulk.act
 
         def rehearsed(*arguments):

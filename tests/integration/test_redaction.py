@@ -13,6 +13,7 @@ import pytest
 from rpyc.core import consts
 
 from jobd.contract import models, wire
+from jobd.contract.call import Caller, Role
 from jobd.contract.errors import InternalError, JobdError, NotFound, NotPermitted, StoreFailed
 from jobd.contract.models import (
     Command,
@@ -31,19 +32,15 @@ from jobd.contract.models import (
     Workers,
 )
 from jobd.core.transitions import without_paths
-from jobd.daemon.rpc.access import SEEING, Caller, Role, check
+from jobd.daemon.rpc.access import check
 from tests.helpers import wait_until
 from tests.integration.inside import ME, ids
 from tests.integration.test_hostile import Raw, values
 
 VIEWER = Caller("anna", Role.VIEWER)
 ADDRESS = re.compile(r"0x[0-9a-f]{4,}|object at|\bat 0x")
-VIEWS = {
-    "list": models.Page, "show": models.Shown, "output": models.Piece, "events": models.EventPage,
-    "wait": models.Waited, "status": models.DaemonStatus, "workers": models.WorkersReply,
-    "groups": models.GroupsReply,
-}  # fmt: skip
-"""What answers each request of a viewer."""
+SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups}
+"""What a viewer may ask."""
 PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidden-shell"]
 """Parts of what a viewer is not to see; the names of files are not among them."""
 
@@ -51,7 +48,7 @@ PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidd
 def asked(inside, request, caller=VIEWER):
     """The raw answer, and the view in it. Raises: JobdError."""
     raw = inside.daemon.service.answer(wire.encode_request(request), caller)
-    return raw, wire.decode_reply(raw, VIEWS[type(request).__name__.lower()])
+    return raw, wire.decode_reply(raw, request.about.reply)
 
 
 @pytest.fixture
@@ -97,14 +94,14 @@ def requests():
         Wait(selector=ids(3)), Wait(selector=ids(2, 3, 5, 6)), Wait(selector=ids(5, 1), any=True),
         Status(), Status(sizes=True), Workers(), Groups(),
     ]  # fmt: skip
-    assert {type(request).__name__.lower() for request in found} == VIEWS.keys()
+    assert {type(request) for request in found} == SEEING
     return found
 
 
 def test_every_request_of_a_viewer_is_tried():
-    assert VIEWS.keys() == SEEING | {"workers", "groups"}
+    assert {kind for kind in wire.REQUESTS.values() if kind.about.viewer} == SEEING
     for request in requests():
-        check(VIEWER, type(request).__name__.lower(), request)
+        check(VIEWER, request)
 
 
 def test_no_answer_tells_what_is_not_a_viewers(told):

@@ -259,7 +259,7 @@ def test_the_same_submit_at_the_same_moment_is_one(quiet):
 def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
-    writer, intake = inside.daemon.writer, inside.daemon.intake
+    writer, intake = inside.daemon.writer, inside.daemon.commands.intake
     request = submit_of(*["true"] * 1200)
     _, batch = writer.call(lambda: intake._begin_hidden(request, 1200, b"broken"))
     writer.call(lambda: intake._write_commands(batch, request, 0, "me"))

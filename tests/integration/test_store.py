@@ -157,7 +157,7 @@ def test_trouble_is_told_by_status(failing):
 
 def test_a_defect_in_one_action_harms_no_other(quiet):
     def defect():
-        quiet.daemon.intake._submit_now(submit_of("true"), "me")
+        quiet.daemon.commands.intake._submit_now(submit_of("true"), "me")
         raise ZeroDivisionError
 
     with pytest.raises(StoreFailed, match="could not be saved"):

@@ -5,10 +5,12 @@ import os
 import signal
 import time
 
-import jobd.client.connection
+from msgspec.structs import replace
+
 from jobd.admin import control
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
+from jobd.contract.models import Status
 from jobd.contract.paths import is_supervised
 from jobd.system import linux
 from tests.helpers import wait_until
@@ -37,7 +39,7 @@ class Violence:
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
             (self.reboot, 1), (self.shut_down, 1),
         ]  # fmt: skip
-        jobd.client.connection._ANSWER_WITHIN["status"] = _HANGS_AFTER
+        Status.about = replace(Status.about, patience=_HANGS_AFTER)
 
     def strike(self):
         blows, weights = zip(*self._blows, strict=True)

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import MAX_PARENTS, Acted, Edit
 from jobd.contract.states import State, dependency_failed
 from jobd.contract.wording import counted
 from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
-from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
 from jobd.store.dependencies import Dependencies
@@ -29,7 +29,7 @@ _MAX_TEXT: Final = 1000
 
 
 class Editing:
-    """Called by clients' threads; what it answers is on disk."""
+    """In a transaction of the writer."""
 
     def __init__(
         self,
@@ -37,20 +37,17 @@ class Editing:
         store: Store,
         dependencies: Dependencies,
         moves: Moves,
-        idempotency: Idempotency,
     ) -> None:
-        self._idempotency = idempotency
         self._ledger = ledger
         self._store = store
         self._dependencies = dependencies
         self._moves = moves
 
-    def edit(self, request: Edit, user: str, request_id: bytes) -> Acted:
-        """Raises: NotFound, Refused (it is not pending), BadRequest (names the field)."""
-        return self._idempotency.once(request_id, Acted, lambda: self._edit(request, user))
+    def edit(self, request: Edit, call: Call) -> Acted:
+        """All checks come before the first change.
 
-    def _edit(self, request: Edit, user: str) -> Acted:
-        """In a transaction; all checks come before the first change."""
+        Raises: NotFound, Refused (it is not pending), BadRequest (names the field).
+        """
         job = self._store.look(request.id)
         if job is None:
             raise NotFound(f"job {request.id} does not exist")
@@ -65,7 +62,7 @@ class Editing:
             for name, value in msgspec.structs.asdict(request).items()
             if name != "id" and value is not UNSET
         }
-        self._moves.edited(job, columns, parents, user, data)
+        self._moves.edited(job, columns, parents, call.user, data)
         return Acted(done=[job.id])
 
     def _columns(self, request: Edit, job: Look) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Graph, Node, Submitted
 from jobd.core.cycles import circle
@@ -40,19 +41,19 @@ class Graphs:
         self._writer = writer
         self._idempotency = idempotency
 
-    def submit(self, request: Graph, user: str, request_id: bytes) -> Submitted:
+    def submit(self, request: Graph, call: Call) -> Submitted:
         """Raises: BadRequest (names the node and the field), ShuttingDown, StoreFailed."""
         check_graph(request)
-        with self._idempotency.one_at_a_time(request_id):
-            known, graph = self._writer.call(lambda: self._begin(request, request_id))
+        with self._idempotency.one_at_a_time(call.id):
+            known, graph = self._writer.call(lambda: self._begin(request, call.id))
             if known is not None or graph is None:
                 assert known is not None
                 return known
             with self._admission.whole(graph.first):
                 for at in range(0, len(request.nodes), PIECE):
-                    self._writer.call(partial(self._write_nodes, request, graph, at, user))
+                    self._writer.call(partial(self._write_nodes, request, graph, at, call.user))
                 return self._idempotency.once(
-                    request_id, Submitted, lambda: self._reveal(request, graph)
+                    call.id, Submitted, lambda: self._reveal(request, graph)
                 )
 
     def _begin(self, request: Graph, request_id: bytes) -> tuple[Submitted | None, _Graph | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     DEFAULT_GROUP,
@@ -22,34 +23,30 @@ from jobd.system.clock import now_us
 
 
 class Shares:
-    """Called by clients' threads, but for `pause`; what it answers is on disk."""
+    """Called by clients' threads, but for `workers` and `pause`; what it answers is on disk."""
 
     def __init__(self, ledger: Ledger, store: Store, idempotency: Idempotency) -> None:
         self._ledger = ledger
         self._store = store
         self._idempotency = idempotency
 
-    def workers(self, request: Workers, user: str, request_id: bytes) -> WorkersReply:
-        return self._idempotency.once(
-            request_id, WorkersReply, lambda: self._workers(request, user)
-        )
-
-    def _workers(self, request: Workers, user: str) -> WorkersReply:
+    def workers(self, request: Workers, call: Call) -> WorkersReply:
+        """In a transaction."""
         ledger = self._ledger
         if request.workers is not None and request.workers != ledger.workers:
             ledger.set_workers(request.workers)
             self._store.setting("workers", str(request.workers))
-            self._note_workers(user, {"workers": request.workers})
+            self._note_workers(call.user, {"workers": request.workers})
         return WorkersReply(workers=ledger.workers, busy=ledger.busy)
 
-    def groups(self, request: Groups, user: str, request_id: bytes) -> GroupsReply:
+    def groups(self, request: Groups, call: Call) -> GroupsReply:
         """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
-        if request.action == "list":
+        if request.only_looks:
             return self._list()
         if request.name is None:
             raise BadRequest("name the group")
         return self._idempotency.once(
-            request_id, GroupsReply, lambda: self._change_group(request, user)
+            call.id, GroupsReply, lambda: self._change_group(request, call.user)
         )
 
     def _change_group(self, request: Groups, user: str) -> GroupsReply:

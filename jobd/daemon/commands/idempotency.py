@@ -10,15 +10,18 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial, wraps
 from typing import TypeVar
 
 import msgspec
 
-from jobd.contract.models import View
+from jobd.contract.call import Call
+from jobd.contract.models import Request, View
 from jobd.store.store import FORGET_REQUESTS_EVERY, Store
 from jobd.store.writer import Writer
 
 V = TypeVar("V", bound=View)
+R = TypeVar("R", bound=Request)
 
 
 class Idempotency:
@@ -49,6 +52,15 @@ class Idempotency:
             return answer
 
         return self._writer.call(inside)
+
+    def as_one(self, handle: Callable[[R, Call], View]) -> Callable[[R, Call], View]:
+        """Answers such requests in a single transaction each, which is all that `handle` needs."""
+
+        @wraps(handle)
+        def handled(request: R, call: Call) -> View:
+            return self.once(call.id, request.about.reply, partial(handle, request, call))
+
+        return handled
 
     def answered(self, request_id: bytes, kind: type[V]) -> V | None:
         """In a transaction: what was answered, if it was done already."""

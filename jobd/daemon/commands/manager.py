@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from jobd.contract.call import Call
 from jobd.contract.directories import File
 from jobd.contract.models import Acted, Hold, Restart, Rm, Start, Stop
 from jobd.contract.states import State
@@ -64,11 +65,11 @@ class Manager:
 
     # --- into the queue -----------------------------------------------------------------------
 
-    def start(self, request: Start, user: str, request_id: bytes) -> Acted:
+    def start(self, request: Start, call: Call) -> Acted:
         return self._bulk.act(
             request.selector,
-            request_id,
-            lambda job, t: self._start(job, t, user),
+            call.id,
+            lambda job, t: self._start(job, t, call.user),
             parents_first=True,
         )
 
@@ -83,8 +84,10 @@ class Manager:
         else:
             self._requeue(job, Move.RELEASE, user, tally)
 
-    def hold(self, request: Hold, user: str, request_id: bytes) -> Acted:
-        return self._bulk.act(request.selector, request_id, lambda job, t: self._hold(job, t, user))
+    def hold(self, request: Hold, call: Call) -> Acted:
+        return self._bulk.act(
+            request.selector, call.id, lambda job, t: self._hold(job, t, call.user)
+        )
 
     def _hold(self, job: Look, tally: Tally, user: str) -> None:
         if job.state is State.RUNNING:
@@ -97,20 +100,20 @@ class Manager:
             self._moves.held(job, user)
             tally.done.append(job.id)
 
-    def restart(self, request: Restart, user: str, request_id: bytes) -> Acted:
+    def restart(self, request: Restart, call: Call) -> Acted:
         environment = request.environment
 
         def restart(job: Look, tally: Tally) -> None:
             if job.parents and self._store.came_back(job.id, tally.since or 0):
                 done = self._came_back(job, tally)
             else:
-                done = self._restart(job, tally, user, request.selector.states)
+                done = self._restart(job, tally, call.user, request.selector.states)
             if done and environment is not None:
                 new = self._store.use_environment(environment, 1)
                 self._store.renew_environment(job.id, job.environment, new)
 
         return self._bulk.act(
-            request.selector, request_id, restart, parents_first=True, as_chosen=False
+            request.selector, call.id, restart, parents_first=True, as_chosen=False
         )
 
     def _came_back(self, job: Look, tally: Tally) -> bool:
@@ -151,13 +154,13 @@ class Manager:
 
     # --- out of it ----------------------------------------------------------------------------
 
-    def stop(self, request: Stop, user: str, request_id: bytes) -> Acted:
+    def stop(self, request: Stop, call: Call) -> Acted:
         order = self._stop_orders.by_user(request.signal, request.grace)
         return self._bulk.act(
             request.selector,
-            request_id,
+            call.id,
             lambda job, t: self._stop(job, t, order, removing=request.removing),
-            lambda tally: self._moves.withdrawn(tally.withdrawn, user),
+            lambda tally: self._moves.withdrawn(tally.withdrawn, call.user),
             self._carry_out,
         )
 
@@ -182,8 +185,10 @@ class Manager:
         else:
             tally.has_finished(job)
 
-    def rm(self, request: Rm, user: str, request_id: bytes) -> Acted:
-        acted = self._bulk.act(request.selector, request_id, lambda job, t: self._rm(job, t, user))
+    def rm(self, request: Rm, call: Call) -> Acted:
+        acted = self._bulk.act(
+            request.selector, call.id, lambda job, t: self._rm(job, t, call.user)
+        )
         self.delete_outputs()
         self.after_rm()
         return acted

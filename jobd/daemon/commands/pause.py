@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Acted, Pause, Resume, Selector
 from jobd.contract.states import State
@@ -37,27 +38,27 @@ class Halting:
         self._bulk = bulk
         self._idempotency = idempotency
 
-    def pause(self, request: Pause, user: str, request_id: bytes) -> Acted:
+    def pause(self, request: Pause, call: Call) -> Acted:
         """Raises: BadRequest (neither jobs nor a group, or no such group)."""
-        return self._act(request, user, request_id, paused=True)
+        return self._act(request, call, paused=True)
 
-    def resume(self, request: Resume, user: str, request_id: bytes) -> Acted:
+    def resume(self, request: Resume, call: Call) -> Acted:
         """Raises: BadRequest (neither jobs nor a group, or no such group)."""
-        return self._act(request, user, request_id, paused=False)
+        return self._act(request, call, paused=False)
 
-    def _act(self, request: Pause | Resume, user: str, request_id: bytes, *, paused: bool) -> Acted:
+    def _act(self, request: Pause | Resume, call: Call, *, paused: bool) -> Acted:
         selector = request.selector
         if request.group is None and request.running:
             raise BadRequest("--running goes with --group")
         if request.group is not None:
             if selector.named:
                 raise BadRequest("--group pauses the group; name jobs or a group, not both")
-            self._act_on_group(request.group, user, request_id, paused=paused)
+            self._act_on_group(request.group, call, paused=paused)
             if not request.running:
                 return Acted(done=[])
             selector = Selector(groups=[request.group], states=[State.RUNNING])
-        each = partial(self._pause if paused else self._resume, user=user)
-        return self._bulk.act(selector, request_id, each, committed=self._carry_out)
+        each = partial(self._pause if paused else self._resume, user=call.user)
+        return self._bulk.act(selector, call.id, each, committed=self._carry_out)
 
     def _carry_out(self, jobs: list[int]) -> None:
         for job in jobs:
@@ -65,12 +66,12 @@ class Halting:
             if run is not None:
                 self._pauses.carry_out(run)
 
-    def _act_on_group(self, name: str, user: str, request_id: bytes, *, paused: bool) -> None:
+    def _act_on_group(self, name: str, call: Call, *, paused: bool) -> None:
         def act() -> Acted:
-            self._shares.pause(name, user, paused=paused)
+            self._shares.pause(name, call.user, paused=paused)
             return Acted(done=[])
 
-        key = request_id + b"group" if request_id else b""
+        key = call.id + b"group" if call.id else b""
         self._idempotency.once(key, Acted, act)
 
     def _pause(self, job: Look, tally: Tally, user: str) -> None:

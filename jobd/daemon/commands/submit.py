@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import MAX_ARRAY, Options, Submit, Submitted
 from jobd.daemon.commands.idempotency import Idempotency
@@ -68,16 +69,16 @@ class Intake:
         self._writer = writer
         self._idempotency = idempotency
 
-    def submit(self, request: Submit, user: str, request_id: bytes) -> Submitted:
+    def submit(self, request: Submit, call: Call) -> Submitted:
         """Raises: BadRequest, Refused (the key is another job's), ShuttingDown, StoreFailed."""
         check_submit(request)
         count = _count(request)
-        with self._idempotency.one_at_a_time(request_id):
+        with self._idempotency.one_at_a_time(call.id):
             if count <= PIECE and not request.array:
                 return self._idempotency.once(
-                    request_id, Submitted, lambda: self._submit_now(request, user)
+                    call.id, Submitted, lambda: self._submit_now(request, call.user)
                 )
-            return self._submit_in_pieces(request, count, user, request_id)
+            return self._submit_in_pieces(request, count, call)
 
     def _submit_now(self, request: Submit, user: str) -> Submitted:
         known = self._with_key(request)
@@ -107,22 +108,20 @@ class Intake:
             )
         return self._admission.submitted(job, job, existing=True)
 
-    def _submit_in_pieces(
-        self, request: Submit, count: int, user: str, request_id: bytes
-    ) -> Submitted:
+    def _submit_in_pieces(self, request: Submit, count: int, call: Call) -> Submitted:
         """Hidden until the last piece is written, then visible in one step."""
-        known, batch = self._writer.call(lambda: self._begin_hidden(request, count, request_id))
+        known, batch = self._writer.call(lambda: self._begin_hidden(request, count, call.id))
         if known is not None or batch is None:
             assert known is not None
             return known
         with self._admission.whole(batch.first):
             if request.array:
-                self._write_array(batch, request, user)
+                self._write_array(batch, request, call.user)
             else:
                 for at in range(0, count, batch.piece):
-                    self._writer.call(partial(self._write_commands, batch, request, at, user))
+                    self._writer.call(partial(self._write_commands, batch, request, at, call.user))
             return self._idempotency.once(
-                request_id, Submitted, lambda: self._reveal(batch, request.options)
+                call.id, Submitted, lambda: self._reveal(batch, request.options)
             )
 
     def _begin_hidden(

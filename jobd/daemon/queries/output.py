@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from jobd.contract.call import Call
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Output, Piece, State
 from jobd.contract.wire import MAX_WAIT
@@ -30,7 +31,7 @@ class OutputQuery:
         self._reader = reader
         self._followers = followers
 
-    def output(self, request: Output) -> Piece:
+    def output(self, request: Output, _: Call) -> Piece:
         """Raises: NotFound (no such job or attempt, or its output is gone)."""
         job = self._reader.latest_started() if request.id is None else request.id
         if job is None:

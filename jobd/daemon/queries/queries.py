@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import (
     MAX_ID,
@@ -91,7 +92,7 @@ class Queries:
 
     # --- list -----------------------------------------------------------------------------
 
-    def list(self, request: List) -> Page:
+    def list(self, request: List, _: Call) -> Page:
         rows: list[JobRow] = []
         seq, moves = self._notifier.last_event, self._ledger.moves
         place: Place | None = Place.of(request.cursor)
@@ -118,7 +119,7 @@ class Queries:
 
     # --- show -----------------------------------------------------------------------------
 
-    def show(self, request: Show) -> Shown:
+    def show(self, request: Show, _: Call) -> Shown:
         row = self._row(request.id)
         events = self._reader.events_of(row.id, _HISTORY)
         attempts = self._reader.attempts(row.id)
@@ -139,7 +140,7 @@ class Queries:
 
     # --- events ---------------------------------------------------------------------------
 
-    def events(self, request: Events) -> EventPage:
+    def events(self, request: Events, _: Call) -> EventPage:
         ranges = merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
@@ -185,7 +186,7 @@ class Queries:
 
     # --- wait -----------------------------------------------------------------------------
 
-    def wait(self, request: Wait) -> Waited:
+    def wait(self, request: Wait, _: Call) -> Waited:
         """Raises: BadRequest (nothing was named)."""
         if not request.selector.named:
             raise BadRequest("name the jobs to wait for, or --all")

@@ -16,21 +16,17 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
+from jobd.contract.call import Caller, Role
 from jobd.contract.config import AccessConfig
 from jobd.contract.errors import NotPermitted
-from jobd.contract.models import Groups, Record, Show, Workers
+from jobd.contract.models import Request
 from jobd.contract.peers import peer_of, stands_for_others
 
-SEEING: Final = frozenset({"list", "show", "output", "events", "wait", "status"})
-"""Requests of a viewer, beside those that show workers and groups."""
-_SHOWING: Final = frozenset({"workers", "groups"})
-"""Requests that show something or change it."""
 _PEER_GROUPS: Final = 59
 """SO_PEERGROUPS of <asm-generic/socket.h>."""
 _BUFFER: Final = 1024
@@ -40,19 +36,6 @@ _REMEMBERED_S: Final = 60.0
 """Seconds for which a user's login is not looked up again; that may be a call over a network."""
 _MANY: Final = 1024
 """Users that are remembered."""
-
-
-class Role(StrEnum):
-    VIEWER = "viewer"
-    ADMIN = "admin"
-
-
-class Caller(Struct, frozen=True):
-    """Who is at the other end of a connection, and as what."""
-
-    user: str
-    """The login; the number where there is none."""
-    role: Role
 
 
 OWNER: Final = Role.ADMIN
@@ -109,39 +92,32 @@ def _numbers(names: list[str]) -> _Numbers:
     return _Numbers(frozenset(uids), frozenset(gids))
 
 
-def check_name(caller: Caller, name: str) -> None:
-    """Before anything else of a request is looked at.
+def check_kind(caller: Caller, kind: type[Request]) -> None:
+    """Before anything of the request but its name is looked at.
 
     Raises: NotPermitted (it is one by which a viewer sees nothing).
     """
-    if caller.role is Role.VIEWER and name not in SEEING | _SHOWING:
-        _only_for_admins(caller, name)
+    if caller.role is Role.VIEWER and not kind.about.viewer:
+        _only_for_admins(caller, kind)
 
 
-def check(caller: Caller, name: str, request: Record) -> None:
+def check(caller: Caller, request: Request) -> None:
     """Raises: NotPermitted (a viewer wants more than to see)."""
     if caller.role is Role.ADMIN:
         return
-    if not _only_sees(name, request):
-        _only_for_admins(caller, name)
-    if isinstance(request, Show) and request.environment:
+    if not (request.about.viewer and request.only_looks):
+        _only_for_admins(caller, type(request))
+    if request.confidential:
         raise NotPermitted(
-            f"not permitted: {caller.user} is a viewer here, and may not see environments"
+            f"not permitted: {caller.user} is a viewer here, and may not see {request.confidential}"
         )
 
 
-def _only_for_admins(caller: Caller, name: str) -> NoReturn:
+def _only_for_admins(caller: Caller, kind: type[Request]) -> NoReturn:
     raise NotPermitted(
-        f"not permitted: {caller.user} is a viewer here, and may not change anything ({name})"
+        f"not permitted: {caller.user} is a viewer here, and may not change anything "
+        f"({kind.wire_name()})"
     )
-
-
-def _only_sees(name: str, request: Record) -> bool:
-    if isinstance(request, Workers):
-        return request.workers is None
-    if isinstance(request, Groups):
-        return request.action == "list"
-    return name in SEEING
 
 
 def login(uid: int) -> str:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from jobd.contract.call import Caller, Role
 from jobd.contract.frames import MAX_FRAME, SMALL
-from jobd.daemon.rpc.access import Caller, Role
 
 MEMORY: Final = 4 * MAX_FRAME
 """Bytes of all requests and answers that are under way at the same time, without small ones."""

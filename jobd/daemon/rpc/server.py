@@ -27,6 +27,7 @@ from rpyc.core.protocol import Connection
 from rpyc.core.stream import SocketStream
 
 from jobd.contract import frames, wire
+from jobd.contract.call import Call, Caller, Role
 from jobd.contract.errors import (
     BadRequest,
     Busy,
@@ -36,11 +37,11 @@ from jobd.contract.errors import (
     StoreFailed,
     VersionMismatch,
 )
-from jobd.contract.models import Record, View
+from jobd.contract.models import Request, View
 from jobd.contract.paths import Paths
 from jobd.contract.peers import peer_of
 from jobd.contract.version import PROTOCOL, VERSION
-from jobd.daemon.rpc.access import Access, Caller, Role, check, check_name, login
+from jobd.daemon.rpc.access import Access, check, check_kind, login
 from jobd.daemon.rpc.listener import Listener, make_room
 from jobd.daemon.rpc.quota import UNWEIGHED, Account, Memory, Quota, place_shares
 from jobd.daemon.rpc.redaction import error_for_viewers
@@ -64,8 +65,8 @@ _TOO_LONG: Final = re.compile(
 _UNITS: Final = {"str": "characters", "bytes": "bytes"}
 _BUSY: Final = "jobd has too many large requests and answers at hand just now; try again"
 
-Handler = Callable[[Any, str, bytes], View]
-"""Takes the request, the caller's login and the request id."""
+Handler = Callable[[Any, Call], View]
+"""Takes the request that it answers, and who asks."""
 
 
 class _Channel(Channel):  # type: ignore[misc]
@@ -148,8 +149,8 @@ class _Session(rpyc.Service):  # type: ignore[misc]
 
 
 class Service:
-    """`handlers`: what answers each request of `wire.REQUESTS`, by its name; `for_viewers`: what
-    does so in their place where a viewer asks.
+    """`handlers`: what answers each request of `wire.REQUESTS`; `for_viewers`: what does so in
+    their place where a viewer asks.
 
     `shared`: where others come in, None for nowhere.
     """
@@ -157,8 +158,8 @@ class Service:
     def __init__(
         self,
         paths: Paths,
-        handlers: Mapping[str, Handler],
-        for_viewers: Mapping[str, Handler],
+        handlers: Mapping[type[Request], Handler],
+        for_viewers: Mapping[type[Request], Handler],
         access: Access,
         shared: Path | None,
     ) -> None:
@@ -221,18 +222,18 @@ class Service:
             )
         if self._closed:
             _fall_silent()
-        handler = self._handler(envelope.name, caller)
-        if handler is None:
+        kind = wire.REQUESTS.get(envelope.name)
+        if kind is None:
             raise _older(envelope) or BadRequest(f"unknown request {envelope.name[:40]!r}")
-        check_name(caller, envelope.name)
-        request = _decode(envelope)
-        check(caller, envelope.name, request)
-        return handler(request, caller.user, envelope.id)
+        check_kind(caller, kind)
+        request = _decode(envelope, kind)
+        check(caller, request)
+        return self._handler(kind, caller)(request, Call(caller, envelope.id))
 
-    def _handler(self, name: str, caller: Caller) -> Handler | None:
-        if caller.role is Role.VIEWER and name in self._for_viewers:
-            return self._for_viewers[name]
-        return self._handlers.get(name)
+    def _handler(self, kind: type[Request], caller: Caller) -> Handler:
+        if caller.role is Role.VIEWER and kind in self._for_viewers:
+            return self._for_viewers[kind]
+        return self._handlers[kind]
 
     def _told(self, error: JobdError, caller: Caller) -> JobdError:
         """What a viewer is not told, the owner finds in the log."""
@@ -464,9 +465,9 @@ def _fall_silent() -> NoReturn:
         threading.Event().wait()
 
 
-def _decode(envelope: wire.Envelope) -> Record:
+def _decode(envelope: wire.Envelope, kind: type[Request]) -> Request:
     try:
-        return msgspec.msgpack.decode(envelope.body, type=wire.REQUESTS[envelope.name])
+        return msgspec.msgpack.decode(envelope.body, type=kind)
     except wire.UNREADABLE as error:
         raise _older(envelope) or BadRequest(f"{envelope.name}: {_plain(str(error))}") from None
 

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
+from jobd.contract.call import Caller, Role
 from jobd.contract.frames import MAX_FRAME, MAX_SEEING, SMALL
 from jobd.daemon.rpc import access
-from jobd.daemon.rpc.access import Caller, Role, login
+from jobd.daemon.rpc.access import login
 from jobd.daemon.rpc.quota import MEMORY, UNWEIGHED, Account, Memory, Quota, place_shares
 
 VIEWER = Caller("v", Role.VIEWER)

@@ -1,0 +1,117 @@
+"""What answers each request: the verbs and the questions, built and listed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobd.contract.models import (
+    Edit,
+    Events,
+    Graph,
+    Groups,
+    Hold,
+    List,
+    Output,
+    Pause,
+    Progress,
+    Request,
+    Restart,
+    Resume,
+    Rm,
+    Show,
+    Start,
+    Status,
+    Stop,
+    Submit,
+    Wait,
+    Workers,
+)
+from jobd.daemon.commands.bulk import Bulk
+from jobd.daemon.commands.edit import Editing
+from jobd.daemon.commands.graph import Graphs
+from jobd.daemon.commands.groups import Shares
+from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.commands.manager import Manager
+from jobd.daemon.commands.pause import Halting
+from jobd.daemon.commands.progress import ReportProgress
+from jobd.daemon.commands.submit import Intake
+from jobd.daemon.jobs.admission import Admission
+from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.queries.output import OutputQuery
+from jobd.daemon.queries.queries import Queries
+from jobd.daemon.rpc.server import Handler
+from jobd.daemon.wiring import Execution, Ground, Jobs
+
+
+class Commands(Struct, frozen=True, kw_only=True):
+    """The verbs, of which each changes something."""
+
+    intake: Intake
+    graphs: Graphs
+    manager: Manager
+    shares: Shares
+    editing: Editing
+    halting: Halting
+    reporting: ReportProgress
+    idempotency: Idempotency
+
+
+def build_commands(
+    ground: Ground, jobs: Jobs, execution: Execution, selection: Selection
+) -> Commands:
+    ledger, store, writer, runs = ground.ledger, ground.store, ground.writer, execution.runs
+    reader, dependencies, moves = ground.reader, ground.dependencies, jobs.moves
+    idempotency = Idempotency(store, writer)
+    admission = Admission(ledger, store, dependencies, writer, workers=ground.config.workers)
+    bulk = Bulk(store, reader, selection, idempotency)
+    shares = Shares(ledger, store, idempotency)
+    return Commands(
+        intake=Intake(admission, store, moves, writer, idempotency),
+        graphs=Graphs(admission, store, moves, writer, idempotency),
+        manager=Manager(
+            workspace=ground.workspace, store=store, dependencies=dependencies, moves=moves,
+            reader=reader, writer=writer, bulk=bulk, runs=runs, stop_orders=execution.stop_orders,
+            notifier=ground.notifier,
+        ),
+        shares=shares,
+        editing=Editing(ledger, store, dependencies, moves),
+        halting=Halting(
+            moves=moves, runs=runs, pauses=execution.pauses, shares=shares, bulk=bulk,
+            idempotency=idempotency,
+        ),
+        reporting=ReportProgress(store, runs, execution.reports),
+        idempotency=idempotency,
+    )  # fmt: skip
+
+
+def changing(commands: Commands) -> dict[type[Request], Handler]:
+    manager, shares, halting = commands.manager, commands.shares, commands.halting
+    as_one = commands.idempotency.as_one
+    return {
+        Submit: commands.intake.submit,
+        Graph: commands.graphs.submit,
+        Start: manager.start,
+        Hold: manager.hold,
+        Stop: manager.stop,
+        Restart: manager.restart,
+        Rm: manager.rm,
+        Progress: as_one(commands.reporting.progress),
+        Pause: halting.pause,
+        Resume: halting.resume,
+        Edit: as_one(commands.editing.edit),
+        Workers: as_one(shares.workers),
+        Groups: shares.groups,
+    }
+
+
+def looking(
+    queries: Queries, outputs: OutputQuery, status: Handler
+) -> dict[type[Request], Handler]:
+    return {
+        List: queries.list,
+        Show: queries.show,
+        Output: outputs.output,
+        Events: queries.events,
+        Wait: queries.wait,
+        Status: status,
+    }

@@ -1,0 +1,31 @@
+"""What answers each request, as the daemon has it listed."""
+
+from typing import get_type_hints
+
+from jobd.contract import wire
+
+
+def takes(handler):
+    """The request that it is made for, and what it answers."""
+    hints = get_type_hints(handler)
+    return hints["request"] if "request" in hints else hints["_request"], hints["return"]
+
+
+def test_every_request_has_what_answers_it(quiet):
+    handlers = quiet.daemon._handlers()
+    assert set(handlers) == set(wire.REQUESTS.values())
+    for kind, handler in handlers.items():
+        assert takes(handler) == (kind, kind.about.reply)
+
+
+def test_a_viewer_is_answered_by_what_redacts(quiet):
+    """What shows workers and groups has nothing to leave out; nor has an output, which a viewer
+    may read as it is.
+    """
+    handlers, for_viewers = quiet.daemon._handlers(), quiet.daemon.service._for_viewers
+    left = {kind for kind in handlers if kind.about.viewer} - set(for_viewers)
+    assert {kind.wire_name() for kind in left} == {"workers", "groups"}
+    for kind, handler in for_viewers.items():
+        assert takes(handler) == (kind, kind.about.reply)
+    same = {kind for kind, handler in for_viewers.items() if handler in handlers.values()}
+    assert {kind.wire_name() for kind in same} == {"output"}
