@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from jobd.contract.models import Request
 from jobd.contract.states import (
     EventName,
     Reason,
@@ -94,6 +95,10 @@ WRITES = frozenset(
 )  # fmt: skip
 """Methods of the store that do so."""
 
+REQUESTS = frozenset(kind.wire_name() for kind in Request.__subclasses__())
+CARRIERS = ("jobd.contract", "jobd.client", "jobd.daemon")
+"""Through these a request goes; what they have to know of it, it says itself."""
+
 NAMED = frozenset({"state", "reason", "event", "why"})
 """Names of variables, attributes, arguments and keys that hold such a word."""
 IN_SQL = re.compile("'(" + "|".join(map(re.escape, sorted(WORDS))) + ")'")
@@ -158,7 +163,16 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
 
 
 def violations(modules: list[Module]) -> list[str]:
-    rules = (_direction, _libraries, _standard_library, _printing, _naming, _spelling, _moving)
+    rules = (
+        _direction,
+        _libraries,
+        _standard_library,
+        _printing,
+        _naming,
+        _spelling,
+        _moving,
+        _asking,
+    )
     return sorted({wrong for module in modules for rule in rules for wrong in rule(module)})
 
 
@@ -296,6 +310,22 @@ def _moving(module: Module) -> Iterator[str]:
                 yield f"{module.name} must not call {receiver}.{name}: {MOVES} does"
 
 
+def _asking(module: Module) -> Iterator[str]:
+    """A collection of requests by name: whoever adds a request would not know of it."""
+    if not module.name.startswith(CARRIERS):
+        return
+    for node in ast.walk(ast.parse(module.source)):
+        match node:
+            case ast.Set(elts=members) | ast.List(elts=members) | ast.Tuple(elts=members):
+                texts = list(_texts(*members))
+            case ast.Dict(keys=keys):
+                members, texts = keys, list(_texts(*filter(None, keys)))
+            case _:
+                continue
+        if len(texts) == len(members) > 1 and REQUESTS.issuperset(texts):
+            yield f"{module.name}: {', '.join(texts)}: the request says it of itself, by `about`"
+
+
 def test_every_write_of_a_job_is_known() -> None:
     """A method that is renamed or gone would let its successor through unseen."""
     (store,) = (module for module in modules_of(ROOT) if module.name == "jobd.store.store")
@@ -386,6 +416,9 @@ def test_every_permission_is_used() -> None:
         ("jobd.core.transitions", "def f(code): return f'exit code {code}'"),
         ("jobd.store.jobs", "db.execute(\"UPDATE jobs SET state = 'running'\")"),
         ("jobd.store.jobs", "db.execute(f\"UPDATE {table} SET state = 'running'\")"),
+        ("jobd.contract.wire", "CHANGING = {'submit', 'progress', 'workers'}"),
+        ("jobd.client.connection", "WITHIN = {'submit': 300.0, 'status': 10.0}"),
+        ("jobd.daemon.rpc.access", "SEEING = frozenset(['list', 'show'])"),
         ("jobd.daemon.commands.stop", "from jobd.core.transitions import Move, after"),
         ("jobd.daemon.commands.stop", "self._store.stopped_together(jobs, reason, user, now)"),
         ("jobd.daemon.execution.endings", "store.again(job, reason, now, None, 0)"),
@@ -410,7 +443,8 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobctl.render.streams", "sys.stderr.write('x')"),
         ("jobctl.commands.ls", "from jobctl.render import table\nfrom jobctl import context"),
         ("jobd.contract.states", "QUEUED, HELD = 'queued', 'held'"),
-        ("jobd.contract.wire", "CHANGING = {'submit', 'progress', 'workers'}"),
+        ("jobd.admin.cli", "VERBS = {'start', 'stop', 'restart'}"),
+        ("jobd.daemon.commands.edit", "FIELDS = ('name', 'progress')"),
         ("jobctl.commands.workers", "option('workers', help='How many.')"),
         ("jobctl.render.table", "FACTS = [('progress', percent), ('time limit', duration)]"),
         ("jobctl.render.rows", "def f(job): return 'paused' if job.paused else ''"),

@@ -39,7 +39,7 @@ from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.queries import Queries
-from jobd.daemon.rpc.server import Handler
+from jobd.daemon.rpc.dispatch import Handler
 from jobd.daemon.wiring import Execution, Ground, Jobs
 
 

@@ -56,7 +56,9 @@ from jobd.daemon.queries.redaction import RedactedViews, status_for_viewers
 from jobd.daemon.queries.views import Views, path_text
 from jobd.daemon.retention import Pruner, Surplus
 from jobd.daemon.rpc.access import Access
-from jobd.daemon.rpc.server import Handler, Service
+from jobd.daemon.rpc.clients import Clients
+from jobd.daemon.rpc.dispatch import Dispatch, Handler
+from jobd.daemon.rpc.server import Server
 from jobd.daemon.wiring import Ground, build_execution, build_jobs, start_writer
 from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
@@ -196,15 +198,16 @@ class Daemon:
             self.outputs,
             self._status_for_viewers,
         )
-        self.service = Service(
-            paths, self._handlers(), for_viewers, Access(setup.config.access),
-            _shared(setup.config),
+        dispatch = Dispatch(self._handlers(), for_viewers)
+        self.server = Server(
+            paths.socket, _shared(setup.config), dispatch,
+            Clients(dispatch, Access(setup.config.access)),
         )  # fmt: skip
         self._file_watch = FileWatch(
             {
                 **{
-                    path: partial(self._soon, partial(self.service.mend, path))
-                    for path in self.service.sockets
+                    path: partial(self._soon, partial(self.server.mend, path))
+                    for path in self.server.sockets
                 },
                 paths.database: self.writer.nudge,
                 **{
@@ -299,7 +302,7 @@ class Daemon:
         return int(by_hand)
 
     def start(self) -> None:
-        """Store → recovery → dispatch → service; when this returns, clients are answered."""
+        """Store → recovery → dispatch → server; when this returns, clients are answered."""
         self.timer.start()
         self.execution.signaller.start()
         self.execution.breaker.halt()
@@ -314,7 +317,7 @@ class Daemon:
         self.execution.monitor.start()
         # What is deleted from here on is seen, and what was before is looked for.
         self._file_watch.start()
-        self.service.listen()
+        self.server.listen()
         self._mend(self._mend_lock)
         if self._setup.draining:
             self._begin_drain(self._setup.drain_until)
@@ -402,7 +405,7 @@ class Daemon:
         if not self._homeless:
             self._homeless = True
             log.critical("%s was deleted: jobd ends with its last job", self.paths.state)
-            self.service.close_to_others()
+            self.server.close_to_others()
             self.tell(News.GONE)
 
     # --- run --------------------------------------------------------------------------------
@@ -456,9 +459,9 @@ class Daemon:
     # --- stop -------------------------------------------------------------------------------
 
     def close(self, *, clean: bool) -> None:
-        """Service → waiting clients → the last commit → files. `clean`: nothing runs any more."""
+        """Server → waiting clients → the last commit → files. `clean`: nothing runs any more."""
         self._file_watch.close()
-        self.service.close(replaced=not clean)
+        self.server.close(replaced=not clean)
         self._followers.close()
         self.notifier.close()
         self._pruner.close()

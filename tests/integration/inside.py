@@ -89,7 +89,7 @@ class Inside:
 
     def ask(self, request, request_id=b"", kind=None):
         """The daemon's raw answer to a request with an id of our choice."""
-        answer = self.daemon.service.answer(wire.encode_request(request, request_id), ME)
+        answer = self.daemon.server.dispatch.answer(wire.encode_request(request, request_id), ME)
         return answer if kind is None else wire.decode_reply(answer, kind)
 
     def wait(self, *jobs):

@@ -22,7 +22,7 @@ def test_a_viewer_is_answered_by_what_redacts(quiet):
     """What shows workers and groups has nothing to leave out; nor has an output, which a viewer
     may read as it is.
     """
-    handlers, for_viewers = quiet.daemon._handlers(), quiet.daemon.service._for_viewers
+    handlers, for_viewers = quiet.daemon._handlers(), quiet.daemon.server.dispatch._for_viewers
     left = {kind for kind in handlers if kind.about.viewer} - set(for_viewers)
     assert {kind.wire_name() for kind in left} == {"workers", "groups"}
     for kind, handler in for_viewers.items():

@@ -47,7 +47,7 @@ PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidd
 
 def asked(inside, request, caller=VIEWER):
     """The raw answer, and the view in it. Raises: JobdError."""
-    raw = inside.daemon.service.answer(wire.encode_request(request), caller)
+    raw = inside.daemon.server.dispatch.answer(wire.encode_request(request), caller)
     return raw, wire.decode_reply(raw, request.about.reply)
 
 
@@ -282,7 +282,7 @@ def test_texts_about_a_field_speak_of_that_field_alone(quiet):
             protocol=wire.PROTOCOL, version=wire.VERSION, name="show",
             body=msgspec.Raw(msgspec.msgpack.encode(body)),
         )  # fmt: skip
-        raw = quiet.daemon.service.answer(msgspec.msgpack.encode(envelope), VIEWER)
+        raw = quiet.daemon.server.dispatch.answer(msgspec.msgpack.encode(envelope), VIEWER)
         with pytest.raises(JobdError) as caught:
             wire.decode_reply(raw, models.Shown)
         assert caught.value.message.startswith("show: ")

@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from jobd.daemon.rpc import server
+from jobd.daemon.rpc import clients
 from jobd.system import rate_limit
 
 
@@ -60,8 +60,8 @@ def test_what_is_not_said_is_not_made_into_text():
 
 @pytest.mark.parametrize(("uid", "shown"), [(0, "root"), (4_000_000_000, "4000000000")])
 def test_a_user_is_shown_by_login_or_by_number(uid, shown):
-    assert f"{server._User(uid)}" == shown
-    assert str(server._User(uid)) == shown
+    assert f"{clients._User(uid)}" == shown
+    assert str(clients._User(uid)) == shown
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_a_user_is_shown_by_login_or_by_number(uid, shown):
     ],
 )  # fmt: skip
 def test_clients_leave_descriptors_to_the_store_and_to_jobs(descriptors, places):
-    assert server._places(descriptors) == places
+    assert clients._places(descriptors) == places

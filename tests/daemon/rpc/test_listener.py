@@ -8,9 +8,10 @@ import pytest
 
 from jobd.contract.config import AccessConfig
 from jobd.contract.errors import JobdError
-from jobd.contract.paths import Paths
 from jobd.daemon.rpc.access import Access
-from jobd.daemon.rpc.server import Service
+from jobd.daemon.rpc.clients import Clients
+from jobd.daemon.rpc.dispatch import Dispatch
+from jobd.daemon.rpc.server import Server
 from tests.helpers import wait_until
 
 
@@ -23,9 +24,10 @@ def place(home):
 
 
 @pytest.fixture
-def service(place):
-    paths = Paths(place / "state", place / "config.toml")
-    made = Service(paths, {}, {}, Access(AccessConfig()), place / "public/sock")
+def server(place):
+    own, dispatch = place / "state/jobd.sock", Dispatch({}, {})
+    clients = Clients(dispatch, Access(AccessConfig()))
+    made = Server(own, place / "public/sock", dispatch, clients)
     yield made
     made.close()
 
@@ -45,12 +47,12 @@ def after_bind(monkeypatch, action):
     monkeypatch.setattr(socket.socket, "bind", bind_and_more)
 
 
-def test_no_socket_is_ever_open_to_more_than_it_should_be(service, place, monkeypatch):
+def test_no_socket_is_ever_open_to_more_than_it_should_be(server, place, monkeypatch):
     seen = []
     after_bind(monkeypatch, lambda address: seen.append(stat.S_IMODE(os.stat(address).st_mode)))
     before = os.umask(0)
     try:
-        service.listen()
+        server.listen()
     finally:
         os.umask(before)
     assert seen == [0o600, 0o600]
@@ -58,7 +60,7 @@ def test_no_socket_is_ever_open_to_more_than_it_should_be(service, place, monkey
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_what_takes_the_place_of_the_socket_keeps_its_mode(service, place, monkeypatch, kind):
+def test_what_takes_the_place_of_the_socket_keeps_its_mode(server, place, monkeypatch, kind):
     """The mode is that of the socket, never that of what its path leads to by then."""
     victim = place / ".profile"
     victim.write_text("mine")
@@ -75,19 +77,19 @@ def test_what_takes_the_place_of_the_socket_keeps_its_mode(service, place, monke
 
     after_bind(monkeypatch, swap)
     with pytest.raises(JobdError, match="something else was put in the place of the socket"):
-        service.listen()
+        server.listen()
     assert mode_of(shared if kind == "file" else victim) == 0o600
-    service.close()
+    server.close()
     assert shared.is_symlink() or shared.read_text() == "mine"
 
 
-def test_a_directory_that_is_not_there_is_named(service, place):
+def test_a_directory_that_is_not_there_is_named(server, place):
     (place / "public").rmdir()
     with pytest.raises(JobdError, match=rf"\[access\] socket = .*: there is no .*{place}/public"):
-        service.listen()
+        server.listen()
 
 
-def test_a_leftover_goes_and_who_listens_stays(service, place):
+def test_a_leftover_goes_and_who_listens_stays(server, place):
     shared = place / "public/sock"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(shared))
@@ -98,21 +100,21 @@ def test_a_leftover_goes_and_who_listens_stays(service, place):
                 client.setblocking(False)
                 client.connect_ex(str(shared))
             with pytest.raises(JobdError, match="somebody listens there already"):
-                service.listen()
+                server.listen()
     assert stat.S_ISSOCK(shared.lstat().st_mode)
-    service.listen()
+    server.listen()
     assert mode_of(shared) == 0o666
-    service.close()
+    server.close()
     assert not shared.exists()
 
 
-def test_what_lies_in_its_place_by_the_end_is_not_taken_away(service, place):
-    service.listen()
+def test_what_lies_in_its_place_by_the_end_is_not_taken_away(server, place):
+    server.listen()
     shared = place / "public/sock"
     shared.unlink()
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(shared))
-        service.close()
+        server.close()
         assert shared.exists()
     wait_until(lambda: not (place / "state/jobd.sock").exists())
 
@@ -124,20 +126,20 @@ def connected(path):
     return client
 
 
-def test_it_is_closed_to_others_alone(service, place):
+def test_it_is_closed_to_others_alone(server, place):
     """Also for those who are in already, and for those who had only knocked."""
-    service.listen()
+    server.listen()
     own, shared = place / "state/jobd.sock", place / "public/sock"
     with connected(shared) as other, connected(own) as mine:
-        wait_until(lambda: service._others)
-        service.close_to_others()
+        wait_until(lambda: server.clients._others)
+        server.close_to_others()
         assert other.recv(1) == b""
         assert not shared.exists()
-        service.mend(shared)
+        server.mend(shared)
         assert not shared.exists()
         with connected(own) as fresh:
             for client in (mine, fresh):
                 client.settimeout(0.1)
                 with pytest.raises(TimeoutError):
                     client.recv(1)
-    wait_until(lambda: not service._others)
+    wait_until(lambda: not server.clients._others)

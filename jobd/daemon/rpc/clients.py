@@ -1,0 +1,146 @@
+"""Who is let in: places, memory, a thread for each, and what is said of those who are not.
+
+Before a byte is read the kernel has said who is at the other end.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+import threading
+import traceback
+from typing import Final
+
+from jobd.contract.call import Caller
+from jobd.contract.peers import peer_of
+from jobd.daemon.rpc.access import Access, login
+from jobd.daemon.rpc.dispatch import Dispatch
+from jobd.daemon.rpc.protocol import Session, hang_up, say_busy, serve
+from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
+from jobd.system.rate_limit import RateLimit
+
+log = logging.getLogger(__name__)
+_MAX_CLIENTS: Final = 1000
+_OTHER_FILES: Final = 256
+"""Descriptors that clients leave to the store and to jobs."""
+_KNOCKS_TOLD: Final = 10
+"""Lines in a minute on one stranger; a flood of knocks costs no more."""
+_TROUBLES_TOLD: Final = 20
+"""Lines in a minute on one user who finds no place, or whose connection breaks."""
+
+
+class _User(int):
+    """A number that reads as its login, looked up only where it is read: knocks must be cheap."""
+
+    def __str__(self) -> str:
+        return login(int(self))
+
+
+class Clients:
+    """Called by the listener's thread, and by the thread of each client that it starts."""
+
+    def __init__(self, dispatch: Dispatch, access: Access) -> None:
+        self._dispatch = dispatch
+        self._access = access
+        self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        """Clients at a time."""
+        self.places, self.memory = Quota(), Quota()
+        self._open_to_others = True
+        self._others: set[socket.socket] = set()
+        """Connections by the socket for others."""
+        # Each kind of warning is spared by itself, so that none hides another.
+        self._knocks = RateLimit(log, each=_KNOCKS_TOLD)
+        self._crowding = RateLimit(log, each=_TROUBLES_TOLD)
+        self._breaks = RateLimit(log, each=_TROUBLES_TOLD)
+
+    def admit(self, sock: socket.socket, *, shared: bool) -> None:
+        """Somebody has knocked. `shared`: at the socket for others."""
+        try:
+            self._let_in(sock, shared=shared)
+        except Exception:  # noqa: BLE001 - it concerns one who knocked; without us nobody is heard
+            self._breaks.warning("a client could not be let in:\n%s", traceback.format_exc())
+            sock.close()
+
+    def turn_away(self, sock: socket.socket, *, shared: bool) -> None:
+        """There is nothing left to serve this one with."""
+        # Others take an end without a word for a refusal.
+        if shared and self._caller(sock, shared=shared) is not None:
+            say_busy(sock)
+
+    def close_to_others(self) -> None:
+        """From any thread: whoever came in by the socket for others, or still does, is hung up."""
+        self._open_to_others = False
+        for sock in list(self._others):
+            hang_up(sock)
+
+    def note_unaccepted(self, error: OSError) -> None:
+        """Somebody knocks, and no socket can be made of it."""
+        self._crowding.warning("cannot accept a client: %s", error)
+
+    def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
+        caller = self._caller(sock, shared=shared)
+        if caller is None:
+            sock.close()
+            return
+        place = Account(self.places, place_shares(self.most, caller, shared=shared))
+        if not place.take(1):
+            user = caller.user
+            self._crowding.warning("too many clients: %s was turned away", user, by=user)
+            say_busy(sock)
+            sock.close()
+            return
+        try:
+            threading.Thread(
+                target=self._serve_one, args=(sock, caller, place, shared), name="client",
+                daemon=True,
+            ).start()  # fmt: skip
+        except RuntimeError:
+            self._crowding.warning("no thread for a client")
+            place.settle()
+            say_busy(sock)
+            sock.close()
+
+    def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
+        caller = self._access.caller(sock, shared=shared)
+        if caller is None:
+            uid = peer_of(sock).uid
+            self._knocks.warning("user %s was refused", _User(uid), by=uid)
+        return caller
+
+    def _serve_one(
+        self,
+        sock: socket.socket,
+        caller: Caller,
+        place: Account,
+        shared: bool,  # noqa: FBT001
+    ) -> None:
+        if not shared:
+            self._serve(sock, caller, place)
+            return
+        self._others.add(sock)
+        try:
+            if not self._open_to_others:
+                hang_up(sock)
+            self._serve(sock, caller, place)
+        finally:
+            self._others.discard(sock)
+
+    def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
+        memory = Memory(self.memory, caller)
+        try:
+            serve(sock, Session(self._dispatch, caller, memory))
+        except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
+            user = caller.user
+            self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)
+        finally:
+            memory.settle()
+            place.settle()
+            sock.close()
+
+
+def _places(descriptors: int) -> int:
+    """How many clients at a time, where a process may have so many descriptors (getrlimit(2))."""
+    if descriptors == resource.RLIM_INFINITY:
+        return _MAX_CLIENTS
+    return max(1, min(_MAX_CLIENTS, max(descriptors // 2, descriptors - _OTHER_FILES)))
