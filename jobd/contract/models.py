@@ -100,13 +100,15 @@ class About(Struct, frozen=True, kw_only=True):
 
     reply: type[View]
     changes: bool
-    """It may change what is kept. So it carries an id, and asking again after a lost reply does
+    """It may change what is on disk. So it carries an id, and asking again after a lost reply does
     nothing twice.
     """
     viewer: bool
     """A viewer may ask it, where it only looks."""
     patience: float = 60.0
-    """Seconds after which a daemon that is silent counts as hung, beside those that it is held."""
+    """Seconds of silence after which the daemon counts as hung, on top of those for which the
+    request itself lets it wait.
+    """
     waits: bool = False
     """It is answered when something has happened, and outlasts any number of daemons."""
     ends: bool = False
@@ -124,12 +126,12 @@ class Request(Record, frozen=True, kw_only=True):
 
     @property
     def only_looks(self) -> bool:
-        """Whether nothing is another afterwards than it was before."""
+        """Whether this one, with what stands in it, leaves everything as it was."""
         return not (self.about.changes or self.about.ends)
 
     @property
     def confidential(self) -> str:
-        """What it asks for that no viewer may see, in words; empty: nothing."""
+        """What the request asks for that no viewer may see, in words; empty: nothing."""
         return ""
 
 
