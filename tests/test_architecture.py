@@ -86,14 +86,16 @@ BEGINNINGS += (signal_reason(""), could_not_start("").removesuffix(": "))
 """What reasons with a value begin with."""
 MOVES = "jobd.daemon.jobs.moves"
 """The one module of the daemon that writes states and events of jobs."""
-WRITES = frozenset(
-    {
-        "insert_jobs", "insert_elements", "submitted_events", "started", "attempt_ended",
-        "finished", "again", "requeued", "fails_for", "failed_pending", "never_started",
-        "stopped_pending", "stopped_together", "removed", "edited", "set_paused", "progressed",
-    }
-)  # fmt: skip
-"""Methods of the store that do so."""
+WRITES = {
+    "batches": {"insert_jobs", "insert_elements"},
+    "event_log": {"submitted", "stopped"},
+    "jobs": {
+        "started", "attempt_ended", "finished", "again", "requeued", "fails_for", "failed_pending",
+        "never_started", "stopped_pending", "stopped_together", "removed", "edited", "set_paused",
+        "progressed",
+    },
+}  # fmt: skip
+"""Modules of the store, and their methods that do so; beside them `event_log.add` of a job."""
 
 REQUESTS = frozenset(kind.wire_name() for kind in Request.__subclasses__())
 CARRIERS = ("jobd.contract", "jobd.client", "jobd.daemon")
@@ -253,7 +255,10 @@ def _meant(node: ast.AST) -> list[ast.expr]:
     match node:
         case ast.Compare() if any(map(_names_one, [node.left, *node.comparators])):
             return [node.left, *node.comparators]
-        case ast.Call(func=ast.Attribute(attr="event" | "_event")):
+        case ast.Call(func=ast.Attribute(attr=name, value=held)) if name == "_event" or (
+            name,
+            _holds(held),
+        ) == ("add", "event_log"):
             return node.args
         case ast.keyword(arg=name) if name in NAMED:
             return [node.value]
@@ -304,10 +309,10 @@ def _moving(module: Module) -> Iterator[str]:
         yield f"{module.name} must not ask the state table: {MOVES} does"
     for node in ast.walk(ast.parse(module.source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            receiver, name = ast.unparse(node.func.value), node.func.attr
-            about_a_job = name == "event" and ast.unparse(node.args[0]) != "None"
-            if receiver.endswith("store") and (about_a_job or name in WRITES):
-                yield f"{module.name} must not call {receiver}.{name}: {MOVES} does"
+            table, name = _holds(node.func.value), node.func.attr
+            event = (table, name) == ("event_log", "add") and ast.unparse(node.args[0]) != "None"
+            if event or name in WRITES.get(table, set()):
+                yield f"{module.name} must not call {table}.{name}: {MOVES} does"
 
 
 def _asking(module: Module) -> Iterator[str]:
@@ -326,11 +331,31 @@ def _asking(module: Module) -> Iterator[str]:
             yield f"{module.name}: {', '.join(texts)}: the request says it of itself, by `about`"
 
 
-def test_every_write_of_a_job_is_known() -> None:
+def _holds(receiver: ast.expr) -> str:
+    """What an object is by its name: parts of the store are called like their modules."""
+    return ast.unparse(receiver).rpartition(".")[2].lstrip("_")
+
+
+@pytest.mark.parametrize("table", WRITES)
+def test_every_write_of_a_job_is_known(table: str) -> None:
     """A method that is renamed or gone would let its successor through unseen."""
-    (store,) = (module for module in modules_of(ROOT) if module.name == "jobd.store.store")
-    methods = {n.name for n in ast.walk(ast.parse(store.source)) if isinstance(n, ast.FunctionDef)}
-    assert methods >= WRITES
+    (found,) = (module for module in modules_of(ROOT) if module.name == f"jobd.store.{table}")
+    methods = {n.name for n in ast.walk(ast.parse(found.source)) if isinstance(n, ast.FunctionDef)}
+    assert methods >= WRITES[table] | ({"add"} if table == "event_log" else set())
+
+
+def test_parts_of_the_store_are_held_by_their_names() -> None:
+    """By another name, what is done to them would not be seen."""
+    classes = {"Batches": "batches", "EventLog": "event_log", "Jobs": "jobs"}
+    found = [
+        f"{module.name}: {argument.arg}"
+        for module in modules_of(ROOT)
+        if module.name.startswith("jobd.daemon.")
+        for argument in ast.walk(ast.parse(module.source))
+        if isinstance(argument, ast.arg) and argument.annotation is not None
+        if argument.arg != classes.get(ast.unparse(argument.annotation), argument.arg)
+    ]
+    assert found == []
 
 
 def test_the_house_rules_hold() -> None:
@@ -359,10 +384,10 @@ def test_every_permission_is_used() -> None:
         ("jobd.contract.models", "from jobd.core import transitions"),
         ("jobd.contract.models", "from ..core import transitions"),
         ("jobd.contract.models", "from jobd.system import linux"),
-        ("jobd.core.transitions", "from jobd.store.store import Store"),
+        ("jobd.core.transitions", "from jobd.store.jobs import Jobs"),
         ("jobd.core.transitions", "def f():\n    import jobd.daemon.commands.stop"),
-        ("jobd.store.store", "from jobd.engines.local.engine import LocalEngine"),
-        ("jobd.engines.local.engine", "from jobd.store import store"),
+        ("jobd.store.jobs", "from jobd.engines.local.engine import LocalEngine"),
+        ("jobd.engines.local.engine", "from jobd.store import jobs"),
         ("jobd.daemon.jobs.moves", "from jobd.daemon.execution import runs"),
         ("jobd.daemon.jobs.moves", "from jobd.daemon import execution"),
         ("jobd.daemon.commands.stop", "if TYPE_CHECKING:\n    from jobd.daemon.rpc import server"),
@@ -370,7 +395,7 @@ def test_every_permission_is_used() -> None:
         ("jobd.daemon.queries.show", "from jobd.daemon.execution.runs import Runs"),
         ("jobd.daemon.queries.show", "from jobd.daemon.instance import Daemon"),
         ("jobd.daemon.rpc.server", "import jobd.daemon.commands.stop"),
-        ("jobd.daemon.rpc.server", "from jobd.store.store import Store"),
+        ("jobd.daemon.rpc.server", "from jobd.store.jobs import Jobs"),
         ("jobd.daemon.instance", "from jobd.admin.cli import main"),
         ("jobd.admin.cli", "import jobctl"),
         ("jobd.admin.cli", "from jobd.daemon.instance import Daemon"),
@@ -409,7 +434,7 @@ def test_every_permission_is_used() -> None:
         ("jobctl.render.live", "COLOURS = {'completed': 'green', 'failed': 'red'}"),
         ("jobctl.actions.wait", "if reason.startswith('could not start'): pass"),
         ("jobctl.actions.diagnosis", "MOVES = frozenset({'queued', 'group full'})"),
-        ("jobd.daemon.commands.pause", "store.event(None, 'paused' if paused else other, user)"),
+        ("jobd.daemon.commands.pause", "event_log.add(None, 'paused' if paused else other, user)"),
         ("jobd.daemon.jobs.moves", "encode({'reason': 'retention'})"),
         ("jobd.daemon.jobs.moves", "fail(job, reason='lost')"),
         ("jobd.daemon.jobs.moves", "state = 'pending'"),
@@ -420,9 +445,11 @@ def test_every_permission_is_used() -> None:
         ("jobd.client.connection", "WITHIN = {'submit': 300.0, 'status': 10.0}"),
         ("jobd.daemon.rpc.access", "SEEING = frozenset(['list', 'show'])"),
         ("jobd.daemon.commands.stop", "from jobd.core.transitions import Move, after"),
-        ("jobd.daemon.commands.stop", "self._store.stopped_together(jobs, reason, user, now)"),
-        ("jobd.daemon.execution.endings", "store.again(job, reason, now, None, 0)"),
-        ("jobd.daemon.execution.endings", "self._store.event(job, EventName.FAILED, '', now)"),
+        ("jobd.daemon.commands.stop", "self._jobs.stopped_together(jobs, reason, now)"),
+        ("jobd.daemon.execution.endings", "tables.jobs.again(job, reason, now, None, 0)"),
+        ("jobd.daemon.execution.endings", "self._event_log.add(job, EventName.FAILED, '', now)"),
+        ("jobd.daemon.commands.stop", "self._event_log.stopped(jobs, reason, user, now)"),
+        ("jobd.daemon.commands.submit", "batches.insert_jobs(first, specs, terms, now)"),
     ],
 )
 def test_a_violation_is_found(name: str, source: str) -> None:
@@ -434,7 +461,7 @@ def test_a_violation_is_found(name: str, source: str) -> None:
     [
         ("jobd.store.writer", "import sqlite3\nfrom jobd.core.transitions import verdict"),
         ("jobd.daemon.rpc.server", "import rpyc\nfrom jobd.system import failpoints"),
-        ("jobd.daemon.commands.stop", "from jobd.store.store import Store\nimport jobd"),
+        ("jobd.daemon.commands.stop", "from jobd.store.jobs import Jobs\nimport jobd"),
         ("jobd.daemon.wiring", "from jobd.daemon.rpc import server\nfrom jobd.daemon import jobs"),
         ("jobd.supervisor", "import os, signal\nfrom jobd.system import linux"),
         ("jobd.admin.control", "from jobd.client.client import Client"),
@@ -448,10 +475,10 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobctl.commands.workers", "option('workers', help='How many.')"),
         ("jobctl.render.table", "FACTS = [('progress', percent), ('time limit', duration)]"),
         ("jobctl.render.rows", "def f(job): return 'paused' if job.paused else ''"),
-        ("jobd.daemon.commands.groups", "store.setting('workers', '3')"),
+        ("jobd.daemon.commands.groups", "settings.set('workers', '3')"),
         ("jobd.store.jobs", "db.execute(f\"SET state = '{State.RUNNING}'\")"),
-        ("jobd.daemon.jobs.moves", "self._store.event(job, EventName.FAILED, '', now)"),
-        ("jobd.daemon.commands.groups", "self._store.event(None, EventName.WORKERS, user, now)"),
+        ("jobd.daemon.jobs.moves", "self._event_log.add(job, EventName.FAILED, '', now)"),
+        ("jobd.daemon.commands.groups", "self._event_log.add(None, EventName.WORKERS, user, now)"),
         ("jobd.daemon.execution.endings", "moves.again(run.started, None, outcome, what)"),
     ],
 )

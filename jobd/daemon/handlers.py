@@ -40,7 +40,7 @@ from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.queries import Queries
 from jobd.daemon.rpc.dispatch import Handler
-from jobd.daemon.wiring import Execution, Ground, Jobs
+from jobd.daemon.wiring import Execution, Ground, Lifecycle
 
 
 class Commands(Struct, frozen=True, kw_only=True):
@@ -57,29 +57,35 @@ class Commands(Struct, frozen=True, kw_only=True):
 
 
 def build_commands(
-    ground: Ground, jobs: Jobs, execution: Execution, selection: Selection
+    ground: Ground, lifecycle: Lifecycle, execution: Execution, selection: Selection
 ) -> Commands:
-    ledger, store, writer, runs = ground.ledger, ground.store, ground.writer, execution.runs
-    reader, dependencies, moves = ground.reader, ground.dependencies, jobs.moves
-    idempotency = Idempotency(store, writer)
-    admission = Admission(ledger, store, dependencies, writer, workers=ground.config.workers)
-    bulk = Bulk(store, reader, selection, idempotency)
-    shares = Shares(ledger, store, idempotency)
+    tables, ledger, reader, writer = ground.tables, ground.ledger, ground.reader, ground.writer
+    jobs, batches, moves, runs = tables.jobs, tables.batches, lifecycle.moves, execution.runs
+    idempotency = Idempotency(tables.settings, writer)
+    admission = Admission(
+        ledger, batches, tables.environments, tables.dependencies, writer,
+        workers=ground.config.workers,
+    )  # fmt: skip
+    bulk = Bulk(jobs, tables.event_log, reader, selection, idempotency)
+    shares = Shares(ledger, jobs, tables.settings, tables.event_log, idempotency)
     return Commands(
-        intake=Intake(admission, store, moves, writer, idempotency),
-        graphs=Graphs(admission, store, moves, writer, idempotency),
+        intake=Intake(admission, jobs, batches, moves, writer, idempotency),
+        graphs=Graphs(
+            admission=admission, jobs=jobs, batches=batches, environments=tables.environments,
+            moves=moves, writer=writer, idempotency=idempotency,
+        ),
         manager=Manager(
-            workspace=ground.workspace, store=store, dependencies=dependencies, moves=moves,
+            workspace=ground.workspace, jobs=jobs, dependencies=tables.dependencies, moves=moves,
             reader=reader, writer=writer, bulk=bulk, runs=runs, stop_orders=execution.stop_orders,
             notifier=ground.notifier,
         ),
         shares=shares,
-        editing=Editing(ledger, store, dependencies, moves),
+        editing=Editing(ledger, jobs, tables.dependencies, moves),
         halting=Halting(
             moves=moves, runs=runs, pauses=execution.pauses, shares=shares, bulk=bulk,
             idempotency=idempotency,
         ),
-        reporting=ReportProgress(store, runs, execution.reports),
+        reporting=ReportProgress(jobs, runs, execution.reports),
         idempotency=idempotency,
     )  # fmt: skip
 

@@ -59,7 +59,13 @@ from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.rpc.server import Server
-from jobd.daemon.wiring import Ground, build_execution, build_jobs, start_writer
+from jobd.daemon.wiring import (
+    Ground,
+    build_execution,
+    build_lifecycle,
+    build_tables,
+    start_writer,
+)
 from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.engines.local.supervisor_link import Link
@@ -67,10 +73,8 @@ from jobd.outputs.files import Usage, highest_job
 from jobd.outputs.workspace import Workspace
 from jobd.store.damage import faults_meanwhile, is_large, refuse_damaged
 from jobd.store.database import Anchor, open_writer, save_log
-from jobd.store.dependencies import Dependencies
 from jobd.store.reader import Reader
 from jobd.store.retention import Retained
-from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system import handover, linux
 from jobd.system.clock import boot_us, now_us
@@ -147,7 +151,7 @@ class Daemon:
         self._anchor = self._take_database()
         self._usage = Usage(workspace.output)
         self._connection = connection = self._open_database()
-        self._store = Store(connection, config.env_exclude)
+        self._tables = tables = build_tables(connection, config.env_exclude)
         self.reader = Reader(paths.database, self._anchor.check)
         if not config.state_is_private:
             check_host(paths.state, self.reader.setting("host"))
@@ -158,19 +162,18 @@ class Daemon:
             undo, workers=self._workers(), next_id=self._last_id() + 1,
             devices=Devices(gpus.devices, gpus.per_device), moves=boot_us(),
         )  # fmt: skip
-        dependencies = Dependencies(connection)
         self.engine = _engine(config.engine, paths, link)
         self.writer = Writer(connection, undo, self._anchor.check)
         self._ground = ground = Ground(
             paths=paths, workspace=workspace, config=config, undo=undo, ledger=self.ledger,
-            store=self._store, dependencies=dependencies, reader=self.reader, writer=self.writer,
-            timer=self.timer, notifier=self.notifier, engine=self.engine,
+            tables=tables, reader=self.reader, writer=self.writer, timer=self.timer,
+            notifier=self.notifier, engine=self.engine,
         )  # fmt: skip
-        self.jobs = build_jobs(ground)
-        self.execution = build_execution(ground, self.jobs, lambda: self._inbox.put(News.IDLE))
+        self.lifecycle = build_lifecycle(ground)
+        self.execution = build_execution(ground, self.lifecycle, lambda: self._inbox.put(News.IDLE))
         self.runs = self.execution.runs
         selection = Selection(self.reader)
-        self.commands = build_commands(ground, self.jobs, self.execution, selection)
+        self.commands = build_commands(ground, self.lifecycle, self.execution, selection)
         shown = paths, config.shell, self._pid_of, self._left_of
         queries = partial(
             Queries, workspace=workspace, ledger=self.ledger, reader=self.reader,
@@ -183,8 +186,8 @@ class Daemon:
         retention = setup.config.retention
         self._policy = policy_of(retention)
         surplus = Surplus(
-            policy=self._policy, store=self._store, dependencies=dependencies,
-            moves=self.jobs.moves, retained=self._retained, reader=self.reader,
+            policy=self._policy, jobs=tables.jobs, dependencies=tables.dependencies,
+            moves=self.lifecycle.moves, retained=self._retained, reader=self.reader,
             notifier=self.notifier,
         )  # fmt: skip
         self._pruner = Pruner(
@@ -312,7 +315,7 @@ class Daemon:
         self.execution.recovery.recover(self._load_groups)
         failpoint("recovered")
         self.writer.call(self._note_start)
-        self.jobs.delays.start()
+        self.lifecycle.delays.start()
         self.notifier.published(self.reader.last_event())
         self.execution.monitor.start()
         # What is deleted from here on is seen, and what was before is looked for.
@@ -345,21 +348,21 @@ class Daemon:
                 log.critical("%s", self._damage)
 
     def _note_start(self) -> None:
-        self.jobs.delays.begin()
-        self._store.setting("host", this_host())
-        self._store.event(
+        self.lifecycle.delays.begin()
+        self._tables.settings.set("host", this_host())
+        self._tables.event_log.add(
             None, EventName.DAEMON_STARTED, "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )
         if self._setup.fresh:
-            self._store.setting("workers", str(self.ledger.workers))
+            self._tables.settings.set("workers", str(self.ledger.workers))
 
     def _load_groups(self) -> None:
         """What the configuration says of a group counts at `jobd start`, as with the workers."""
-        for name, workers, paused in self._store.groups():
+        for name, workers, paused in self._tables.settings.groups():
             self.ledger.set_group(name, Share(workers, paused))
         for name, wanted in self._setup.config.groups.items() if self._setup.fresh else ():
             paused = self.ledger.groups.get(name, Share()).paused
-            self._store.set_group(name, wanted.workers, paused=paused)
+            self._tables.settings.set_group(name, wanted.workers, paused=paused)
             self.ledger.set_group(name, Share(wanted.workers, paused))
 
     def _soon(self, mend: Callable[[], object]) -> None:
@@ -469,7 +472,7 @@ class Daemon:
         with contextlib.suppress(JobdError):
             if clean:
                 self.writer.call(
-                    lambda: self._store.event(None, EventName.DAEMON_STOPPED, "", now_us())
+                    lambda: self._tables.event_log.add(None, EventName.DAEMON_STOPPED, "", now_us())
                 )
         self.reader.close()
         self.writer.close()
@@ -482,7 +485,7 @@ class Daemon:
         self.execution.workers.close()
         self.timer.close()
         self.execution.signaller.close()
-        self.jobs.delays.close()
+        self.lifecycle.delays.close()
         if clean and self.paths.ephemeral and ours:
             with contextlib.suppress(JobdError, OSError):
                 self._delete_ephemeral()

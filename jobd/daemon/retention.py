@@ -26,9 +26,9 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.store.database import checkpoint
 from jobd.store.dependencies import Dependencies
+from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
 from jobd.store.retention import Retained
-from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.timer import Timer
@@ -63,7 +63,7 @@ class Surplus:
         self,
         *,
         policy: Policy,
-        store: Store,
+        jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
         retained: Retained,
@@ -71,7 +71,7 @@ class Surplus:
         notifier: Notifier,
     ) -> None:
         self._policy = policy
-        self._store = store
+        self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
         self._retained = retained
@@ -96,7 +96,7 @@ class Surplus:
         """In a transaction: those that are still unwanted. Gives what is kept then."""
         kept, now = self._retained.kept(), now_us()
         for job in chosen:
-            look = self._store.look(job.id)
+            look = self._jobs.look(job.id)
             if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
                 self._moves.removed(look, "", Reason.RETENTION)
                 kept.lose(job)

@@ -118,6 +118,49 @@ class StopOrder(Struct, frozen=True, array_like=True):
         return self.at + self.grace * 1e6
 
 
+class Started(Struct, frozen=True):
+    """An attempt that has just been written down as running."""
+
+    entry: Entry
+    attempt: int
+    token: str
+    spec: Spec
+    environment: int
+    at: int
+    policy: Policy
+    failures: int
+    """Attempts that failed before it, since the submit or the last restart."""
+    array_index: int | None
+
+    @property
+    def id(self) -> int:
+        return self.entry.id
+
+
+class Look(Struct, frozen=True):
+    """What a decision about a job needs."""
+
+    entry: Entry
+    state: State
+    reason: str | None
+    attempt: int
+    environment: int
+    held: bool
+    paused: bool
+    parents: int
+    unmet: int
+    due: int | None
+    failures: int
+
+    @property
+    def id(self) -> int:
+        return self.entry.id
+
+    def due_after(self, now: int) -> int | None:
+        """Its time, if that is still to come."""
+        return self.due if self.due is not None and self.due > now else None
+
+
 class JobRow(Struct, frozen=True):
     """A job with its current attempt."""
 

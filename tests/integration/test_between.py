@@ -106,7 +106,7 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
 
     def put_back():
         daemon.execution.recovery._put_back([run])
-        settling.extend(daemon._store._db.execute("SELECT parent FROM settling"))
+        settling.extend(daemon._tables.jobs._db.execute("SELECT parent FROM settling"))
 
     daemon.writer.call(put_back)
     assert settling == [(parent,)]
@@ -116,17 +116,17 @@ def test_an_attempt_that_never_began_is_not_paused(quiet):
     job = submit(quiet, "true")
     daemon = quiet.daemon
     run = begun(quiet, job)
-    daemon.writer.call(lambda: daemon._store.set_paused(job, paused=True))
-    daemon.writer.call(lambda: daemon.jobs.moves.unstarted(run.started, None))
+    daemon.writer.call(lambda: daemon._tables.jobs.set_paused(job, paused=True))
+    daemon.writer.call(lambda: daemon.lifecycle.moves.unstarted(run.started, None))
     assert quiet.sql("SELECT state, paused FROM jobs") == [("pending", 0)]
 
 
 def begun(inside, job):
     """An attempt that is on disk, as a starting daemon finds it, and nothing knows it runs."""
-    store, ledger = inside.daemon._store, inside.daemon.ledger
+    jobs, ledger = inside.daemon._tables.jobs, inside.daemon.ledger
 
     def begin():
-        started = store.started(job, "token", 1, (), "host", 0)
+        started = jobs.started(job, "token", 1, (), "host", 0)
         ledger.withdraw(started.entry)
         ledger.occupy(started.entry, 1, ())
         ledger.count(State.PENDING, State.RUNNING)
@@ -360,11 +360,11 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     before = daemon.notifier.last_event
 
     def fail():
-        daemon._store.event(None, "spoilt", "", 1)
+        daemon._tables.event_log.add(None, "spoilt", "", 1)
         raise sqlite3.OperationalError("disk I/O error")
 
     daemon.writer.post(held.wait)
-    daemon.writer.post(lambda: daemon._store.event(None, "kept", "", 1))
+    daemon.writer.post(lambda: daemon._tables.event_log.add(None, "kept", "", 1))
     daemon.writer.post(fail)
     held.set()
     wait_until(lambda: daemon.notifier.last_event == before + 1)
@@ -376,7 +376,7 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
     daemon = make(workers=2)
     first = daemon.submit(*["echo here; exec sleep 100"] * 2)
     wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")
-    original, orders = daemon.daemon._store.stop_ordered, []
+    original, orders = daemon.daemon._tables.jobs.stop_ordered, []
 
     def order(job, *rest):
         if orders and job != orders[0]:
@@ -384,7 +384,7 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
         orders.append(job)
         original(job, *rest)
 
-    monkeypatch.setattr(daemon.daemon._store, "stop_ordered", order)
+    monkeypatch.setattr(daemon.daemon._tables.jobs, "stop_ordered", order)
     said = f"could not be saved: disk I/O error. Before that, 1 job had been changed: {first}"
     with pytest.raises(StoreFailed, match=said):
         daemon.client.stop(ids(first, first + 1))

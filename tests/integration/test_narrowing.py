@@ -256,7 +256,7 @@ class Queue:
             daemon._connection.execute("ROLLBACK TO rehearsal")
             daemon._connection.execute("RELEASE rehearsal")
             daemon._ground.undo.play()
-            daemon._store.recall_last_event()
+            daemon._tables.event_log.recall_last()
             self.acted += acted.done
             return acted
 

@@ -170,7 +170,7 @@ def test_a_time_that_passed_while_its_dependant_was_failed_is_over(daemon, tmp_p
     daemon.wait(bad, child)
     wait_until(lambda: daemon.sql("SELECT due FROM jobs WHERE id = ?", child)[0][0] < now_us())
     # What has failed does not come due, and nobody wakes up for it.
-    assert daemon.daemon._store.next_due() is None
+    assert daemon.daemon._tables.jobs.next_due() is None
     (tmp_path / "mended").touch()
     daemon.client.restart(ids(bad))
     daemon.wait(bad, child)
@@ -229,7 +229,7 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     settled(quiet)
     assert quiet.client.status().jobs[State.PENDING] == 10_001
     quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
-    quiet.daemon.writer.call(lambda: quiet.daemon.jobs.unsettled.note(parent))
+    quiet.daemon.writer.call(lambda: quiet.daemon.lifecycle.unsettled.note(parent))
     settled(quiet)
     assert len(ready(quiet)) == 10_001
     assert quiet.job(batch.last).reason == "queued"
@@ -385,7 +385,7 @@ def test_a_delayed_job_waits_without_holding_a_worker(make):
 
 
 def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
-    delays = quiet.daemon.jobs.delays
+    delays = quiet.daemon.lifecycle.delays
     span = submit(quiet, "true", delay=3600)
     fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
     hour = 3600 * 1_000_000

@@ -221,7 +221,7 @@ def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeyp
     other = quiet.ask(submit_of("true"), b"b" * 16, Submitted)
     assert other.first == first.first + 1
     assert quiet.ask(request, b"a" * 16, Submitted) == first
-    store, writer = quiet.daemon._store, quiet.daemon.writer
-    writer.call(lambda: store.forget_requests(keep=1))
-    assert writer.call(lambda: store.answered(b"a" * 16)) is None
-    assert writer.call(lambda: store.answered(b"b" * 16)) is not None
+    settings, writer = quiet.daemon._tables.settings, quiet.daemon.writer
+    writer.call(lambda: settings.forget_requests(keep=1))
+    assert writer.call(lambda: settings.answered(b"a" * 16)) is None
+    assert writer.call(lambda: settings.answered(b"b" * 16)) is not None

@@ -18,9 +18,10 @@ from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.store.event_log import EventLog
+from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
-from jobd.store.records import Filter
-from jobd.store.store import Look, Store
+from jobd.store.records import Filter, Look
 from jobd.store.writer import NOTHING_CHANGED
 
 SLICE: Final = 500
@@ -101,9 +102,15 @@ class Bulk:
     """Called by clients' threads; each slice is a transaction, and is answered once."""
 
     def __init__(
-        self, store: Store, reader: Reader, selection: Selection, idempotency: Idempotency
+        self,
+        jobs: Jobs,
+        event_log: EventLog,
+        reader: Reader,
+        selection: Selection,
+        idempotency: Idempotency,
     ) -> None:
-        self._store = store
+        self._jobs = jobs
+        self._event_log = event_log
         self._reader = reader
         self._selection = selection
         self._idempotency = idempotency
@@ -185,8 +192,8 @@ class Bulk:
         wanted: Filter,
         since: int | None,
     ) -> Acted:
-        tally = Tally(chosen, self._store.last_seq() if since is None else since)
-        looks = self._store.looks(piece)
+        tally = Tally(chosen, self._event_log.last_seq() if since is None else since)
+        looks = self._jobs.looks(piece)
         changed = self._changed(piece, wanted)
         for job in piece:
             look = looks.get(job)
@@ -206,7 +213,11 @@ class Bulk:
         filters = replace(wanted, states=(), held=False)
         if filters == EVERYTHING:
             return set()
-        return set(piece) - self._store.matching(piece, filters)
+        return set(piece) - self._jobs.matching(piece, filters)
+
+    def came_back(self, job: int, tally: Tally) -> bool:
+        """In a slice: whether the job pended again by itself since the first one."""
+        return self._event_log.came_back(job, tally.since or 0)
 
 
 def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:

@@ -19,8 +19,8 @@ from jobd.core.ready_queue import Entry
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
 from jobd.store.dependencies import Dependencies
-from jobd.store.records import Parent, policy_encoder
-from jobd.store.store import Look, Store
+from jobd.store.jobs import Jobs
+from jobd.store.records import Look, Parent, policy_encoder
 from jobd.system.clock import now_us
 
 Ranges = Sequence[tuple[int, int]]
@@ -34,12 +34,12 @@ class Editing:
     def __init__(
         self,
         ledger: Ledger,
-        store: Store,
+        jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
     ) -> None:
         self._ledger = ledger
-        self._store = store
+        self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
 
@@ -48,7 +48,7 @@ class Editing:
 
         Raises: NotFound, Refused (it is not pending), BadRequest (names the field).
         """
-        job = self._store.look(request.id)
+        job = self._jobs.look(request.id)
         if job is None:
             raise NotFound(f"job {request.id} does not exist")
         if job.state is not State.PENDING:
@@ -101,7 +101,7 @@ class Editing:
         return {"due": due_of(at, delay, now_us()), "due_fixed": at is not None}
 
     def _policy(self, request: Edit, job: Look) -> dict[str, object]:
-        before = self._store.policy_of(job.id)
+        before = self._jobs.policy_of(job.id)
         changed = {
             name: value
             for name in ("time_limit", "retries", "retry_delay", "retry_on")

@@ -16,8 +16,10 @@ from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import check_argv, check_cwd, check_environment, check_options, spec_of
+from jobd.store.batches import Batches
+from jobd.store.environments import Environments
+from jobd.store.jobs import Jobs
 from jobd.store.records import Parent
-from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -29,14 +31,19 @@ class Graphs:
 
     def __init__(
         self,
+        *,
         admission: Admission,
-        store: Store,
+        jobs: Jobs,
+        batches: Batches,
+        environments: Environments,
         moves: Moves,
         writer: Writer,
         idempotency: Idempotency,
     ) -> None:
         self._admission = admission
-        self._store = store
+        self._jobs = jobs
+        self._batches = batches
+        self._environments = environments
         self._moves = moves
         self._writer = writer
         self._idempotency = idempotency
@@ -66,7 +73,7 @@ class Graphs:
         ]
         count = len(request.nodes)
         first, environment = self._admission.reserve(count, request.environment)
-        self._store.stage(first, first + count - 1, environment)
+        self._batches.stage(first, first + count - 1, environment)
         return None, _Graph(first, count, environment, links)
 
     def _check_node(self, node: Node) -> tuple[Link, ...]:
@@ -76,7 +83,7 @@ class Graphs:
 
     def _check_key(self, node: Node) -> None:
         key = node.options.key
-        found = None if key is None else self._store.by_key(key)
+        found = None if key is None else self._jobs.by_key(key)
         if found is not None:
             raise BadRequest(
                 f"--key: {key!r} is that of job {found[0]} already, and a graph has new jobs; "
@@ -93,10 +100,8 @@ class Graphs:
             environment = graph.environment
             if node.variables:
                 # Counted for all of the graph at its beginning: this one uses another.
-                self._store.leave_environment(environment)
-                environment = self._store.use_environment(
-                    {**request.environment, **node.variables}, 1
-                )
+                self._environments.leave(environment)
+                environment = self._environments.use({**request.environment, **node.variables}, 1)
             inside = dict.fromkeys(node.parents_any, True) | dict.fromkeys(node.parents, False)
             parents = self._admission.parents(graph.links[place])
             parents += [
@@ -113,7 +118,7 @@ class Graphs:
                 group
             )  # it may have been removed before its first job was written
         last = graph.first + graph.count - 1
-        self._store.unstage(graph.first)
+        self._batches.unstage(graph.first)
         self._moves.revealed(graph.first, last, linked=True)
         return self._admission.submitted(graph.first, last)
 

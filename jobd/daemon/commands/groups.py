@@ -18,16 +18,27 @@ from jobd.contract.states import EventName
 from jobd.contract.wording import NAMED, listed
 from jobd.core.ledger import Ledger, Share
 from jobd.daemon.commands.idempotency import Idempotency
-from jobd.store.store import Store
+from jobd.store.event_log import EventLog
+from jobd.store.jobs import Jobs
+from jobd.store.settings import Settings
 from jobd.system.clock import now_us
 
 
 class Shares:
     """Called by clients' threads, but for `workers` and `pause`; what it answers is on disk."""
 
-    def __init__(self, ledger: Ledger, store: Store, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        jobs: Jobs,
+        settings: Settings,
+        event_log: EventLog,
+        idempotency: Idempotency,
+    ) -> None:
         self._ledger = ledger
-        self._store = store
+        self._jobs = jobs
+        self._settings = settings
+        self._event_log = event_log
         self._idempotency = idempotency
 
     def workers(self, request: Workers, call: Call) -> WorkersReply:
@@ -35,7 +46,7 @@ class Shares:
         ledger = self._ledger
         if request.workers is not None and request.workers != ledger.workers:
             ledger.set_workers(request.workers)
-            self._store.setting("workers", str(request.workers))
+            self._settings.set("workers", str(request.workers))
             self._note_workers(call.user, {"workers": request.workers})
         return WorkersReply(workers=ledger.workers, busy=ledger.busy)
 
@@ -66,12 +77,12 @@ class Shares:
         self._share(name)
         if name == DEFAULT_GROUP:
             raise Refused(f"group {name} always stays: jobs without --group are in it")
-        jobs = self._store.unfinished_in(name, NAMED + 1)
+        jobs = self._jobs.unfinished_in(name, NAMED + 1)
         if jobs:
             raise Refused(
                 f"group {name} is not empty ({listed(jobs)}); move them: jobctl edit ID --group G"
             )
-        self._store.remove_group(name)
+        self._settings.remove_group(name)
         self._ledger.set_group(name, None)
         self._note_workers(user, {"group": name, "removed": True})
 
@@ -81,7 +92,7 @@ class Shares:
         if share.paused != paused:
             self._put_group(name, msgspec.structs.replace(share, paused=paused))
             verb = EventName.PAUSED if paused else EventName.RESUMED
-            self._store.event(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
+            self._event_log.add(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
 
     def _share(self, name: str) -> Share:
         share = self._ledger.groups.get(name)
@@ -90,11 +101,11 @@ class Shares:
         return share
 
     def _put_group(self, name: str, share: Share) -> None:
-        self._store.set_group(name, share.workers, paused=share.paused)
+        self._settings.set_group(name, share.workers, paused=share.paused)
         self._ledger.set_group(name, share)
 
     def _note_workers(self, user: str, data: dict[str, object]) -> None:
-        self._store.event(None, EventName.WORKERS, user, now_us(), msgspec.json.encode(data))
+        self._event_log.add(None, EventName.WORKERS, user, now_us(), msgspec.json.encode(data))
 
     def _list(self) -> GroupsReply:
         ledger = self._ledger

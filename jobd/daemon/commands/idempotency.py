@@ -17,7 +17,7 @@ import msgspec
 
 from jobd.contract.call import Call
 from jobd.contract.models import Request, View
-from jobd.store.store import FORGET_REQUESTS_EVERY, Store
+from jobd.store.settings import FORGET_REQUESTS_EVERY, Settings
 from jobd.store.writer import Writer
 
 V = TypeVar("V", bound=View)
@@ -30,8 +30,8 @@ class Idempotency:
     Promises that a request with an id is done once, however often it is sent.
     """
 
-    def __init__(self, store: Store, writer: Writer) -> None:
-        self._store = store
+    def __init__(self, settings: Settings, writer: Writer) -> None:
+        self._settings = settings
         self._writer = writer
         self._requests = itertools.count()
         self._busy: dict[bytes, threading.Event] = {}
@@ -46,9 +46,9 @@ class Idempotency:
                 return known
             answer = action()
             if request_id:
-                self._store.answer(request_id, msgspec.msgpack.encode(answer))
+                self._settings.answer(request_id, msgspec.msgpack.encode(answer))
                 if next(self._requests) % FORGET_REQUESTS_EVERY == 0:
-                    self._store.forget_requests()
+                    self._settings.forget_requests()
             return answer
 
         return self._writer.call(inside)
@@ -64,7 +64,7 @@ class Idempotency:
 
     def answered(self, request_id: bytes, kind: type[V]) -> V | None:
         """In a transaction: what was answered, if it was done already."""
-        known = self._store.answered(request_id) if request_id else None
+        known = self._settings.answered(request_id) if request_id else None
         return None if known is None else msgspec.msgpack.decode(known, type=kind)
 
     @contextmanager

@@ -25,9 +25,9 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.outputs.limit import note_of
 from jobd.outputs.workspace import Workspace
 from jobd.store.dependencies import Dependencies
+from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
-from jobd.store.records import StopOrder
-from jobd.store.store import Look, Store
+from jobd.store.records import Look, StopOrder
 from jobd.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Manager:
         self,
         *,
         workspace: Workspace,
-        store: Store,
+        jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
         reader: Reader,
@@ -51,7 +51,7 @@ class Manager:
         notifier: Notifier,
     ) -> None:
         self._workspace = workspace
-        self._store = store
+        self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
         self._reader = reader
@@ -104,13 +104,12 @@ class Manager:
         environment = request.environment
 
         def restart(job: Look, tally: Tally) -> None:
-            if job.parents and self._store.came_back(job.id, tally.since or 0):
+            if job.parents and self._bulk.came_back(job.id, tally):
                 done = self._came_back(job, tally)
             else:
                 done = self._restart(job, tally, call.user, request.selector.states)
             if done and environment is not None:
-                new = self._store.use_environment(environment, 1)
-                self._store.renew_environment(job.id, job.environment, new)
+                self._jobs.renew_environment(job.id, job.environment, environment)
 
         return self._bulk.act(
             request.selector, call.id, restart, parents_first=True, as_chosen=False
@@ -239,7 +238,7 @@ class Manager:
                     _delete(output)
                     _delete(note_of(output))
             self._workspace.delete_empty_folders(job for job, _ in gone)
-            self._writer.call(partial(self._store.deleted, [job for job, _ in gone]))
+            self._writer.call(partial(self._jobs.deleted, [job for job, _ in gone]))
 
 
 def _in_words(obstacle: Obstacle) -> str:

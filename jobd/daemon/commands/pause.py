@@ -14,7 +14,7 @@ from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import Pauses
 from jobd.daemon.jobs.moves import Moves
-from jobd.store.store import Look
+from jobd.store.records import Look
 from jobd.system.clock import now_us
 
 

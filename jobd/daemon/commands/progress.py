@@ -8,21 +8,21 @@ from jobd.contract.models import Acted, Progress
 from jobd.contract.states import State
 from jobd.core.progress.recognition import Reading, message_of
 from jobd.daemon.execution.runs import Reports, Runs
-from jobd.store.store import Store
+from jobd.store.jobs import Jobs
 from jobd.system.clock import now_us
 
 
 class ReportProgress:
     """In a transaction of the writer."""
 
-    def __init__(self, store: Store, runs: Runs, reports: Reports) -> None:
-        self._store = store
+    def __init__(self, jobs: Jobs, runs: Runs, reports: Reports) -> None:
+        self._jobs = jobs
         self._runs = runs
         self._reports = reports
 
     def progress(self, request: Progress, call: Call) -> Acted:
         """Raises: NotFound, Refused (it does not run)."""
-        look = self._store.look(request.id)
+        look = self._jobs.look(request.id)
         if look is None:
             raise NotFound(f"job {request.id} does not exist")
         if look.state is not State.RUNNING:

@@ -16,7 +16,8 @@ from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import PIECE, Admission, Link, Ranges
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.specs import check_submit, entry_of, same_submit, spec_of
-from jobd.store.store import Store
+from jobd.store.batches import Batches
+from jobd.store.jobs import Jobs
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -58,13 +59,15 @@ class Intake:
     def __init__(
         self,
         admission: Admission,
-        store: Store,
+        jobs: Jobs,
+        batches: Batches,
         moves: Moves,
         writer: Writer,
         idempotency: Idempotency,
     ) -> None:
         self._admission = admission
-        self._store = store
+        self._jobs = jobs
+        self._batches = batches
         self._moves = moves
         self._writer = writer
         self._idempotency = idempotency
@@ -92,11 +95,11 @@ class Intake:
     def _with_key(self, request: Submit) -> Submitted | None:
         """The job that has the key already. Raises: Refused (it is another command)."""
         key = request.options.key
-        found = None if key is None else self._store.by_key(key)
+        found = None if key is None else self._jobs.by_key(key)
         if found is None:
             return None
         job, spec = found
-        if self._store.is_staged(job):
+        if self._batches.is_staged(job):
             raise Refused(
                 f"--key: {key!r} belongs to a graph that is being submitted just now; ask again"
             )
@@ -131,7 +134,7 @@ class Intake:
         if known is not None:
             return known, None
         batch = self._begin(request, count)
-        self._store.stage(batch.first, batch.last, batch.environment)
+        self._batches.stage(batch.first, batch.last, batch.environment)
         return None, batch
 
     def _begin(self, request: Submit, count: int) -> _Batch:
@@ -160,7 +163,7 @@ class Intake:
     def _write_array(self, batch: _Batch, request: Submit, user: str) -> None:
         options = request.options
         spec = spec_of(request.commands[0], options, cwd=request.cwd, umask=request.umask)
-        self._writer.call(lambda: self._store.add_array(batch.first, batch.count, spec))
+        self._writer.call(lambda: self._batches.add_array(batch.first, batch.count, spec))
         step = min(_ELEMENTS, batch.room)
         first = batch.first
         for indexes in _pieces(request.array, step):
@@ -181,7 +184,7 @@ class Intake:
         self._admission.share_of(
             options.group
         )  # it may have been removed before the first job was written
-        self._store.unstage(batch.first)
+        self._batches.unstage(batch.first)
         return self._show(batch, options)
 
     def _show(self, batch: _Batch, options: Options) -> Submitted:

@@ -21,7 +21,7 @@ from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation, Told
-from jobd.store.store import Store
+from jobd.store.event_log import EventLog
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
 
@@ -35,7 +35,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        store: Store,
+        event_log: EventLog,
         ledger: Ledger,
         moves: Moves,
         propagation: Propagation,
@@ -45,7 +45,7 @@ class Dispatcher:
         host: str,
     ) -> None:
         """`host`: the name of this machine, written down with each attempt."""
-        self._store = store
+        self._event_log = event_log
         self._ledger = ledger
         self._moves = moves
         self._propagation = propagation
@@ -65,7 +65,7 @@ class Dispatcher:
             run = self._claim(taken)
             if run is not None:
                 runs.append(run)
-        last_event = self._store.take_last_event()
+        last_event = self._event_log.take_last()
         return lambda: self._commits.follow(runs, last_event, told)
 
     def _claim(self, holding: Holding) -> Run | None:
@@ -108,14 +108,14 @@ class Trouble:
 
     def __init__(
         self,
-        store: Store,
+        event_log: EventLog,
         writer: Writer,
         timer: Timer,
         drain: Drain,
         store_gone: Callable[[], object],
     ) -> None:
         """`store_gone`: called when nothing can be saved since the database is not there."""
-        self._store = store
+        self._event_log = event_log
         self._writer = writer
         self._timer = timer
         self._drain = drain
@@ -124,7 +124,7 @@ class Trouble:
 
     def hear(self, error: Exception) -> None:
         """What should have been started or recorded is tried again."""
-        self._store.recall_last_event()
+        self._event_log.recall_last()
         if isinstance(error, StoreGone):
             self._store_gone()
             # No commit will ever tell it.

@@ -22,7 +22,7 @@ from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.store.store import Store
+from jobd.store.jobs import Jobs
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
@@ -42,7 +42,7 @@ class Endings:
     def __init__(
         self,
         *,
-        store: Store,
+        jobs: Jobs,
         moves: Moves,
         runs: Runs,
         writer: Writer,
@@ -53,7 +53,7 @@ class Endings:
         timer: Timer,
         drain: Drain,
     ) -> None:
-        self._store = store
+        self._jobs = jobs
         self._moves = moves
         self._runs = runs
         self._writer = writer
@@ -90,7 +90,7 @@ class Endings:
         if reading is not None:
             self._reports.note(run, reading, "", now_us())
         if run.output_bytes:
-            self._store.output_grew(run.id, run.output_bytes)
+            self._jobs.output_grew(run.id, run.output_bytes)
         move = self._moves.ended if what.state.finished else self._moves.again
         move(run.started, run.pid, outcome, what)
         self._runs.leave(run)

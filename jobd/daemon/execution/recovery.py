@@ -20,9 +20,9 @@ from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.engines.base import Engine, Fate, Process
+from jobd.store.batches import Batches
 from jobd.store.reader import Reader
-from jobd.store.records import JobRow
-from jobd.store.store import Started, Store
+from jobd.store.records import JobRow, Started
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
@@ -43,7 +43,7 @@ class Recovery:
         *,
         reader: Reader,
         writer: Writer,
-        store: Store,
+        batches: Batches,
         ledger: Ledger,
         moves: Moves,
         unsettled: Unsettled,
@@ -54,7 +54,7 @@ class Recovery:
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._store = store
+        self._batches = batches
         self._ledger = ledger
         self._moves = moves
         self._unsettled = unsettled
@@ -91,7 +91,7 @@ class Recovery:
 
     def _drop_unfinished(self) -> None:
         for first, _ in self._reader.staged():
-            while not self._writer.call(partial(self._store.drop_staged, first, _SLICE)):
+            while not self._writer.call(partial(self._batches.drop_staged, first, _SLICE)):
                 pass
 
     def _enter(

@@ -12,8 +12,7 @@ from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.moves import Moves, Progress
 from jobd.engines.base import Process
-from jobd.store.records import Policy, Spec, StopOrder
-from jobd.store.store import Started
+from jobd.store.records import Policy, Spec, Started, StopOrder
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 

@@ -18,8 +18,8 @@ from jobd.contract.states import Reason
 from jobd.core.undo import Undo
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.daemon.execution.signaller import Signaller
+from jobd.store.jobs import Jobs
 from jobd.store.records import StopOrder
-from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
@@ -34,7 +34,7 @@ class StopOrders:
 
     def __init__(
         self,
-        store: Store,
+        jobs: Jobs,
         runs: Runs,
         undo: Undo,
         writer: Writer,
@@ -44,7 +44,7 @@ class StopOrders:
         grace: float,
     ) -> None:
         """`grace`: seconds between the first signal and KILL, where nobody asks for others."""
-        self._store = store
+        self._jobs = jobs
         self._runs = runs
         self._undo = undo
         self._writer = writer
@@ -58,7 +58,7 @@ class StopOrders:
 
     def give(self, run: Run, order: StopOrder) -> None:
         """In a transaction: the job is to end. It hears of it by `carry_out`, after the commit."""
-        self._store.stop_ordered(run.id, order)
+        self._jobs.stop_ordered(run.id, order)
         before, run.order = run.order, order
         self._undo.add(lambda: setattr(run, "order", before), lambda: run.saved(order))
 

@@ -18,9 +18,10 @@ from jobd.contract.states import State, dependency_failed
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
+from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
+from jobd.store.environments import Environments
 from jobd.store.records import Parent, Terms
-from jobd.store.store import Store
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -37,14 +38,16 @@ class Admission:
     def __init__(
         self,
         ledger: Ledger,
-        store: Store,
+        batches: Batches,
+        environments: Environments,
         dependencies: Dependencies,
         writer: Writer,
         *,
         workers: int,
     ) -> None:
         self._ledger = ledger
-        self._store = store
+        self._batches = batches
+        self._environments = environments
         self._dependencies = dependencies
         self._writer = writer
         self._workers = workers
@@ -121,7 +124,7 @@ class Admission:
 
     def reserve(self, count: int, environment: dict[bytes, bytes]) -> tuple[int, int]:
         """The first of so many ids, and what all of them share as their environment."""
-        return self._ledger.reserve_ids(count), self._store.use_environment(environment, count)
+        return self._ledger.reserve_ids(count), self._environments.use(environment, count)
 
     # --- becoming visible -------------------------------------------------------------------
 
@@ -133,7 +136,7 @@ class Admission:
         except JobdError:
             # What cannot even be deleted now, the next start of the daemon deletes.
             with suppress(JobdError):
-                while not self._writer.call(lambda: self._store.drop_staged(first, PIECE)):
+                while not self._writer.call(lambda: self._batches.drop_staged(first, PIECE)):
                     pass
             raise
 

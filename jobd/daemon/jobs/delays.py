@@ -12,7 +12,8 @@ import logging
 from typing import Final
 
 from jobd.daemon.jobs.readiness import Readiness
-from jobd.store.store import Store
+from jobd.store.jobs import Jobs
+from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system import linux
 from jobd.system.clock import ClockWatch, now_us, offset_us
@@ -32,8 +33,11 @@ _OFFSET: Final = "clock"
 class Delays:
     """The writer's thread calls `arm` and `begin`; whoever starts the daemon the rest."""
 
-    def __init__(self, store: Store, readiness: Readiness, writer: Writer, timer: Timer) -> None:
-        self._store = store
+    def __init__(
+        self, jobs: Jobs, settings: Settings, readiness: Readiness, writer: Writer, timer: Timer
+    ) -> None:
+        self._jobs = jobs
+        self._settings = settings
         self._readiness = readiness
         self._writer = writer
         self._timer = timer
@@ -90,9 +94,9 @@ class Delays:
 
     def _follow_clock(self) -> None:
         """Move the delays, and note how the clock stands, in one transaction: never twice."""
-        boot, _, known = (self._store.setting_of(_OFFSET) or "").partition(":")
+        boot, _, known = (self._settings.get(_OFFSET) or "").partition(":")
         offset, this_boot = offset_us(), linux.boot_id()
         if boot == this_boot and abs(jump := offset - int(known)) >= _JUMP_US:
             log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
-            self._store.shift_delays(jump)
-        self._store.setting(_OFFSET, f"{this_boot}:{offset}")
+            self._jobs.shift_delays(jump)
+        self._settings.set(_OFFSET, f"{this_boot}:{offset}")

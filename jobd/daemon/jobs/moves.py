@@ -21,9 +21,11 @@ from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
-from jobd.store.records import Parent, Spec, StopOrder, Terms
-from jobd.store.store import DAMAGED, Look, Started, Store
+from jobd.store.event_log import EventLog
+from jobd.store.jobs import DAMAGED, Jobs
+from jobd.store.records import Look, Parent, Spec, Started, StopOrder, Terms
 from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
@@ -60,14 +62,19 @@ class Moves:
 
     def __init__(
         self,
+        *,
         ledger: Ledger,
-        store: Store,
+        jobs: Jobs,
+        batches: Batches,
+        event_log: EventLog,
         dependencies: Dependencies,
         readiness: Readiness,
         unsettled: Unsettled,
     ) -> None:
         self._ledger = ledger
-        self._store = store
+        self._jobs = jobs
+        self._batches = batches
+        self._event_log = event_log
         self._dependencies = dependencies
         self._readiness = readiness
         self._unsettled = unsettled
@@ -90,9 +97,9 @@ class Moves:
         now = now_us()
         due = job.due_after(now)
         reason = waiting_reason(held=held, unmet=unmet, due=due, failures=0)
-        self._store.requeued(job.id, reason, now, held=held, unmet=unmet, due=due)
+        self._jobs.requeued(job.id, reason, now, held=held, unmet=unmet, due=due)
         self._event(job.id, EventName.RESTARTED, user, now, {"attempt": job.attempt + 1})
-        if not (staged and self._store.is_staged(job.id)):
+        if not (staged and self._batches.is_staged(job.id)):
             self._ledger.count(job.state, state)
             self._readiness.enter(job.entry, reason, due)
         self._unsettled.note(job.id)
@@ -100,7 +107,7 @@ class Moves:
 
     def fails_for(self, job: Look, parent: int) -> None:
         """One that has failed because of another job would fail because of this one now."""
-        self._store.fails_for(job.id, dependency_failed(parent))
+        self._jobs.fails_for(job.id, dependency_failed(parent))
 
     # --- new jobs -----------------------------------------------------------------------------
 
@@ -112,9 +119,9 @@ class Moves:
         `now`: microseconds since the epoch, as the terms have it.
         """
         count = len(specs)
-        self._store.insert_jobs(first, specs, terms, now)
+        self._batches.insert_jobs(first, specs, terms, now)
         self._dependencies.add(range(first, first + count), parents)
-        self._store.submitted_events(first, count, terms.user, now)
+        self._event_log.submitted(first, count, terms.user, now)
         self._fail_at_once(first, count, terms, now)
 
     def added_elements(
@@ -129,7 +136,7 @@ class Moves:
     ) -> None:
         """The same of some elements of an array, which have one event together."""
         count = len(indexes)
-        self._store.insert_elements(array, first, indexes, terms, now)
+        self._batches.insert_elements(array, first, indexes, terms, now)
         self._dependencies.add(range(first, first + count), parents)
         self._fail_at_once(first, count, terms, now)
 
@@ -156,12 +163,12 @@ class Moves:
             self._ledger.admit_range(alike, last)
             return
         # What each of them waits for is on disk, and may have changed since it was written.
-        for state, jobs in self._store.counts_in(first, last).items():
+        for state, jobs in self._batches.counts_in(first, last).items():
             self._ledger.count(None, state, jobs)
-        for entry, end in self._store.ready_in(first, last):
+        for entry, end in self._batches.ready_in(first, last):
             self._ledger.admit_range(entry, end)
         self._readiness.note_due()
-        for job in self._store.failed_in(first, last) if linked else ():
+        for job in self._batches.failed_in(first, last) if linked else ():
             # One of those that it waited for had failed before; the rest hears it.
             self._unsettled.note(job)
 
@@ -174,7 +181,7 @@ class Moves:
         """
         job, now = holding.entry.id, now_us()
         state = after(State.PENDING, Move.START)
-        attempt = self._store.started(job, token, holding.slot, holding.gpus, host, now)
+        attempt = self._jobs.started(job, token, holding.slot, holding.gpus, host, now)
         if attempt is None:
             self._ledger.release(job)
             self._ledger.count(State.PENDING, after(State.PENDING, Move.FAIL))
@@ -191,7 +198,7 @@ class Moves:
         """A running job is over, as the verdict has it, and what it had is free."""
         now = now_us()
         self._leave(attempt, pid, outcome, what, now)
-        self._store.finished(attempt.id, what.state, what.reason, now)
+        self._jobs.finished(attempt.id, what.state, what.reason, now)
         end = None if what.state is State.COMPLETED else _end_of(what, outcome)
         self._event(attempt.id, EventName(what.state.value), "", now, end)
         self._unsettled.note(attempt.id)
@@ -206,14 +213,14 @@ class Moves:
             due = now + int(wait * 1e6) if wait else None
             reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
         self._leave(attempt, pid, outcome, what, now)
-        self._store.again(attempt.id, reason, now, due, failures)
+        self._jobs.again(attempt.id, reason, now, due, failures)
         self._event(attempt.id, EventName.RETRYING, "", now, _end_of(what, outcome))
         self._readiness.enter(attempt.entry, reason, due)
 
     def _leave(
         self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict, now: int
     ) -> None:
-        self._store.attempt_ended(attempt.id, attempt.attempt, pid, outcome, what, now)
+        self._jobs.attempt_ended(attempt.id, attempt.attempt, pid, outcome, what, now)
         self._ledger.release(attempt.id)
         self._ledger.count(State.RUNNING, what.state)
 
@@ -227,7 +234,7 @@ class Moves:
         if order is not None and not (order.reason == Reason.SHUTDOWN and attempt.spec.requeue):
             move, reason = Move.STOP, order.reason
         state = after(State.RUNNING, move)
-        self._store.never_started(job, attempt.attempt)
+        self._jobs.never_started(job, attempt.attempt)
         self._ledger.release(job)
         self._ledger.count(State.RUNNING, state)
         if state is State.PENDING:
@@ -235,7 +242,7 @@ class Moves:
             self._event(job, EventName.RETRYING, "", now, {"reason": reason})
             self._readiness.enter(attempt.entry, Reason.QUEUED, None)
         else:
-            self._store.stopped_pending(job, reason, now)
+            self._jobs.stopped_pending(job, reason, now)
             self._event(job, EventName.STOPPED, "", now, {"reason": reason})
             self._unsettled.note(job)
         return state
@@ -246,9 +253,9 @@ class Moves:
         """A pending job, perhaps of a batch that is not visible yet, fails."""
         state, now = after(job.state, Move.FAIL), now_us()
         self._readiness.leave(job)
-        self._store.failed_pending(job.id, reason, now)
+        self._jobs.failed_pending(job.id, reason, now)
         self._event(job.id, EventName.FAILED, "", now, {"reason": reason})
-        if not self._store.is_staged(job.id):
+        if not self._batches.is_staged(job.id):
             self._ledger.count(job.state, state)
         self._unsettled.note(job.id)
 
@@ -256,10 +263,12 @@ class Moves:
         """Pending jobs are stopped by a user: in a few statements, however many they are."""
         if not jobs:
             return
-        state, ids = after(State.PENDING, Move.STOP), [job.id for job in jobs]
+        state, now = after(State.PENDING, Move.STOP), now_us()
+        ids = [job.id for job in jobs]
         for job in jobs:
             self._readiness.leave(job)
-        self._store.stopped_together(ids, Reason.BY_USER, user, now_us())
+        self._jobs.stopped_together(ids, Reason.BY_USER, now)
+        self._event_log.stopped(ids, Reason.BY_USER, user, now)
         self._ledger.count(State.PENDING, state, len(ids))
         for parent in self._dependencies.awaited(ids):
             self._unsettled.note(parent)
@@ -268,7 +277,7 @@ class Moves:
         """A finished job is gone; the files of its output are not yet."""
         assert job.state.finished
         data = None if why is None else {"reason": why}
-        self._store.removed(job.id, job.attempt, job.environment)
+        self._jobs.removed(job.id, job.attempt, job.environment)
         self._event(job.id, EventName.REMOVED, user, now_us(), data)
         self._ledger.count(job.state, None)
 
@@ -299,13 +308,13 @@ class Moves:
         """
         self._readiness.leave(job)
         if columns:
-            self._store.edited(job.id, columns)
+            self._jobs.edited(job.id, columns)
         if parents is not None:
             unmet = sum(not parent.met for parent in parents)
             self._dependencies.forget(job.id)
             self._dependencies.add([job.id], parents)
-            self._store.edited(job.id, {"parents": len(parents), "unmet": unmet})
-        fresh = self._store.look(job.id)
+            self._jobs.edited(job.id, {"parents": len(parents), "unmet": unmet})
+        fresh = self._jobs.look(job.id)
         assert fresh is not None
         # Nothing that memory knows of it is true any more: its time, too, has to be noted.
         unknown = msgspec.structs.replace(fresh, reason=None, due=None)
@@ -314,12 +323,12 @@ class Moves:
 
     def paused(self, job: int, user: str, now: int, *, paused: bool) -> None:
         """A running job is to stand still, or to go on."""
-        self._store.set_paused(job, paused=paused)
+        self._jobs.set_paused(job, paused=paused)
         self._event(job, EventName.PAUSED if paused else EventName.RESUMED, user, now)
 
     def progressed(self, job: int, progress: Progress, user: str, now: int) -> None:
         """A running job has got so far."""
-        self._store.progressed(job, progress.percent, progress.message)
+        self._jobs.progressed(job, progress.percent, progress.message)
         self._event(job, EventName.PROGRESS, user, now, msgspec.structs.asdict(progress))
 
     # --- pieces -------------------------------------------------------------------------------
@@ -328,7 +337,7 @@ class Moves:
         self, job: int, event: EventName, user: str, now: int, data: Data | None = None
     ) -> None:
         said = None if data is None else msgspec.json.encode(data)
-        self._store.event(job, event, user, now, said)
+        self._event_log.add(job, event, user, now, said)
 
 
 def _end_of(what: Verdict, outcome: Outcome) -> Data:

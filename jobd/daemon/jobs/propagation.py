@@ -21,7 +21,8 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.dependencies import Dependencies
-from jobd.store.store import Look, Store
+from jobd.store.jobs import Jobs
+from jobd.store.records import Look
 
 _SLICE: Final = 500
 """Dependants that are told in one transaction."""
@@ -44,13 +45,13 @@ class Propagation:
 
     def __init__(
         self,
-        store: Store,
+        jobs: Jobs,
         dependencies: Dependencies,
         waiting: Readiness,
         moves: Moves,
         unsettled: Unsettled,
     ) -> None:
-        self._store = store
+        self._jobs = jobs
         self._dependencies = dependencies
         self._readiness = waiting
         self._moves = moves
@@ -71,7 +72,7 @@ class Propagation:
     def _tell(self, parent: int, behind: int, state: State | None, limit: int) -> int:
         children = self._dependencies.children(parent, behind, limit)
         for child, any_end in children:
-            job = self._store.look(child, staged=True)
+            job = self._jobs.look(child, staged=True)
             if job is not None:
                 self._tell_one(job, parent, state, any_end=any_end)
         whole = len(children) < limit

@@ -12,7 +12,9 @@ from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
 from jobd.core.undo import Undo
-from jobd.store.store import Look, Store
+from jobd.store.batches import Batches
+from jobd.store.jobs import Jobs
+from jobd.store.records import Look
 
 
 class Readiness:
@@ -21,9 +23,10 @@ class Readiness:
     Promises that the ready queue holds just those pending jobs whose reason is `queued`.
     """
 
-    def __init__(self, ledger: Ledger, store: Store, undo: Undo) -> None:
+    def __init__(self, ledger: Ledger, jobs: Jobs, batches: Batches, undo: Undo) -> None:
         self._ledger = ledger
-        self._store = store
+        self._jobs = jobs
+        self._batches = batches
         self._undo = undo
         self.next_due: int | None = None
         """When the first of those that wait for a time is due, microseconds since the epoch."""
@@ -42,13 +45,13 @@ class Readiness:
         unmet = before.unmet if unmet is None else unmet
         when = before.due if due is None else due or None
         reason = waiting_reason(held=held, unmet=unmet, due=when, failures=before.failures)
-        self._store.waits(before.id, held=held, unmet=unmet, due=when, reason=reason)
+        self._jobs.waits(before.id, held=held, unmet=unmet, due=when, reason=reason)
         if before.reason is not None and (reason, when) != (before.reason, before.due):
             # Without an event of its own; one that was edited has one.
             self._ledger.moved()
         if before.reason == Reason.QUEUED != reason:
             self._ledger.withdraw(before.entry)
-        elif before.reason != Reason.QUEUED == reason and not self._store.is_staged(before.id):
+        elif before.reason != Reason.QUEUED == reason and not self._batches.is_staged(before.id):
             self._ledger.admit(before.entry)
         if when is not None and when != before.due:
             self._note(when)
@@ -68,15 +71,15 @@ class Readiness:
 
     def note_due(self) -> None:
         """Many may have come that wait for a time; the store knows the first of them."""
-        due = self._store.next_due()
+        due = self._jobs.next_due()
         if due is not None:
             self._note(due)
 
     def come_due(self, now: int, limit: int) -> None:
         """Jobs whose time has come, the first `limit` of them, wait for it no longer."""
-        for job in self._store.due(now, limit):
+        for job in self._jobs.due(now, limit):
             self.change(job, due=0)
-        self._set_next(self._store.next_due())
+        self._set_next(self._jobs.next_due())
 
     def _note(self, due: int) -> None:
         if self.next_due is None or due < self.next_due:

@@ -11,8 +11,7 @@ from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
 from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
-from jobd.store.records import Policy, Spec, StopOrder
-from jobd.store.store import Started
+from jobd.store.records import Policy, Spec, Started, StopOrder
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""Environments of jobs on disk, once per distinct content."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from jobd.store.records import pack_environment
+
+
+class Environments:
+    """The table `environments`: a content, and how many jobs have it.
+
+    Called by the writer's thread alone, inside its transaction. Promises that what is excluded
+    never gets to the disk, and that a content goes with the last job that has it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, exclude: Sequence[str] = ()) -> None:
+        """`exclude`: patterns of names, as fnmatch(3) has them."""
+        self._db = connection
+        self._excluded = [os.fsencode(pattern) for pattern in exclude]
+
+    def use(self, environment: dict[bytes, bytes], uses: int) -> int:
+        """The id of this content, stored now if it is new; counts `uses` more jobs.
+
+        The one way by which an environment gets to the disk: what is excluded ends here.
+        """
+        kept = {
+            name: value
+            for name, value in environment.items()
+            if not any(fnmatchcase(name, pattern) for pattern in self._excluded)
+        }
+        digest, content = pack_environment(kept)
+        row = self._db.execute(
+            "INSERT INTO environments (digest, content, uses) VALUES (?, ?, ?)"
+            " ON CONFLICT (digest) DO UPDATE SET uses = uses + excluded.uses RETURNING id",
+            (digest, content, uses),
+        ).fetchone()
+        return int(row[0])
+
+    def leave(self, environment: int, uses: int = 1) -> None:
+        """So many jobs fewer have it."""
+        self._db.execute(
+            "UPDATE environments SET uses = uses - ? WHERE id = ?", (uses, environment)
+        )
+        self._db.execute("DELETE FROM environments WHERE id = ? AND uses <= 0", (environment,))

@@ -1,0 +1,78 @@
+"""The event log: what has happened to jobs and to the daemon, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from jobd.contract.states import EventName
+
+
+class EventLog:
+    """The table `events`, as it is written; who follows it reads it by `reader`.
+
+    Called by the writer's thread alone, inside its transaction. Promises that the last event of a
+    transaction is known, so that whoever waits for events is woken after its commit.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._last: int | None = None
+
+    def add(
+        self, job: int | None, event: EventName, user: str, now: int, data: bytes | None = None
+    ) -> None:
+        """`data` is JSON."""
+        self._last = self._db.execute(
+            "INSERT INTO events (at, job, event, user, data) VALUES (?, ?, ?, ?, ?)",
+            (now, job, event, user, data),
+        ).lastrowid
+
+    def submitted(self, first: int, count: int, user: str, now: int) -> None:
+        self._db.executemany(
+            f"INSERT INTO events (at, job, event, user) VALUES (?, ?, '{EventName.SUBMITTED}', ?)",
+            [(now, first + number, user) for number in range(count)],
+        )
+        self._note_last()
+
+    def stopped(self, jobs: Sequence[int], reason: str, user: str, now: int) -> None:
+        """Of many at once, in one statement however many they are."""
+        self._db.execute(
+            "INSERT INTO events (at, job, event, user, data)"
+            f" SELECT ?, value, '{EventName.STOPPED}', ?, ? FROM json_each(?)",
+            (
+                now, user, msgspec.json.encode({"reason": reason}),
+                msgspec.json.encode(jobs).decode(),
+            ),
+        )  # fmt: skip
+        self._note_last()
+
+    def _note_last(self) -> None:
+        (self._last,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
+
+    def take_last(self) -> int | None:
+        """The number of the last event written since the last call."""
+        last, self._last = self._last, None
+        return last
+
+    def recall_last(self) -> None:
+        """After a rollback: what was noted may be gone, and what others wrote is not yet told."""
+        with contextlib.suppress(sqlite3.Error):
+            (self._last,) = self._db.execute("SELECT MAX(seq) FROM events").fetchone()
+
+    def last_seq(self) -> int:
+        """The number of the last event; 0: there has been none."""
+        row = self._db.execute("SELECT IFNULL(MAX(seq), 0) FROM events").fetchone()
+        return int(row[0])
+
+    def came_back(self, job: int, since: int) -> bool:
+        """Whether it pended again by itself after this event, with a job that it waits for."""
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE job = ? AND seq > ?"
+            f" AND event = '{EventName.RESTARTED}' AND user = '')",
+            (job, since),
+        ).fetchone()
+        return bool(row[0])
