@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobd.daemon.execution.signaller import Signaller
-from jobd.engines.local.engine import Child, LocalEngine
+from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import Survey
+from jobd.engines.local.processes import Child
 from jobd.system import linux
 from jobd.system.timer import Timer
 from tests.helpers import wait_until

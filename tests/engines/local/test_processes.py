@@ -14,9 +14,9 @@ import pytest
 
 from jobd.contract.models import MAX_WORKERS
 from jobd.engines.local import process_snapshot, process_tree
-from jobd.engines.local.engine import Adopted
 from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.process_tree import Family
+from jobd.engines.local.processes import Adopted
 from jobd.engines.local.run_table import Board
 from jobd.system import linux
 from tests.helpers import wait_until

@@ -11,8 +11,9 @@ import pytest
 
 from jobd.engines.base import CannotStart, Launch, NoResources
 from jobd.engines.local import spawn
-from jobd.engines.local.engine import Found, LocalEngine
+from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import Survey
+from jobd.engines.local.processes import Found
 from jobd.system import linux
 from tests.helpers import own
 

@@ -1,0 +1,195 @@
+"""Processes of this machine, once they run: those we started, and those that were found."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+from typing import Final
+
+from jobd.core.transitions import Outcome, signal_name
+from jobd.engines.local.process_snapshot import Census, Survey
+from jobd.engines.local.process_tree import Family, send
+from jobd.engines.local.supervisor_link import Link
+from jobd.system import linux
+from jobd.system.linux import Exit, Stat
+
+log = logging.getLogger(__name__)
+_LOST: Final = Outcome(lost=True)
+Used = tuple[float | None, int | None]
+"""CPU seconds and peak memory in KiB."""
+_SAMPLE_MS: Final = 1000
+"""Between two looks at what a process uses that is nobody's child."""
+_REAPED_WITHIN_MS: Final = 2000
+"""How long the last parent of a found process (init, as a rule) may take to reap it."""
+_HALTING: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+
+
+def _is_reaped(pidfd: int) -> bool:
+    """Whether the pid may be another's by now."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def outcome_of(ended: Exit) -> Outcome:
+    return Outcome(
+        exit_code=ended.exit_code,
+        signal=None if ended.signal is None else signal_name(ended.signal),
+        cpu_s=ended.cpu_s,
+        max_rss_kb=ended.max_rss_kb,
+    )
+
+
+class LocalProcess:
+    """What all our processes have in common: how they are signalled and ended.
+
+    `wait` belongs to one thread; the rest may come from any. Promises that no signal ever reaches
+    whoever has been given a pid anew.
+    """
+
+    def __init__(self, pid: int, token: str, survey: Survey) -> None:
+        self.pid = pid
+        self.token = token
+        self._survey = survey
+        self._family = Family(token, survey)
+        self._lock = threading.Lock()
+        self._leader: int | None = pid
+        """The pid while it cannot be anybody else's."""
+
+    def signal(self, number: int) -> None:
+        self.signal_all(number, self._survey.take())
+
+    def signal_all(self, number: int, census: Census) -> None:
+        """Its group, and the members that the census has found outside of it."""
+        # Under the lock, so that the leader is not reaped, and its pid reused, in between. Those
+        # outside come from before the signal: once their parents are dead, nothing leads to them.
+        with self._lock:
+            group = self._leader
+            members = self._family.living(group, census)
+            if group is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, number)
+        self._send(members, [stat for stat in members if stat.pgrp != group], number)
+
+    def _send(self, members: list[Stat], targets: list[Stat], number: int) -> None:
+        send(targets, number)
+        if number not in _HALTING:
+            # What is halted would not see the signal before it goes on.
+            send([stat for stat in members if stat.state == "T"], signal.SIGCONT)
+
+    def end(self, deadline: float) -> None:
+        for stat in self._family.end(self._leader, deadline):
+            log.error("process %d of a stopped job does not end (state %s)", stat.pid, stat.state)
+
+    def reap(self) -> None:
+        with self._lock:
+            self._leader = None
+            self._release()
+
+    def _release(self) -> None:
+        raise NotImplementedError
+
+
+class Child(LocalProcess):
+    """Started by this daemon."""
+
+    def wait(self) -> Outcome:
+        ended = linux.look(self.pid, block=True)
+        assert ended is not None
+        return outcome_of(ended)
+
+    def _release(self) -> None:
+        linux.reap(self.pid)
+
+
+class _Stranger(LocalProcess):
+    """No child of ours: a handle keeps it in sight, and looks at it now and then tell its use."""
+
+    def __init__(
+        self, pid: int, token: str, survey: Survey, pidfd: int | None, used: Used | None = None
+    ) -> None:
+        super().__init__(pid, token, survey)
+        self.pidfd = pidfd
+        self._used: Used = used or (None, None)
+        self.sample()
+
+    def sample(self) -> Used:
+        """CPU seconds and peak memory (KiB), as far as it could be seen while it lived."""
+        found = linux.usage_of(self.pid)
+        # Asked afterwards: if it is not reaped now, it was not when it was looked at.
+        if found is not None and not (self.pidfd is not None and _is_reaped(self.pidfd)):
+            self._used = (found[0], found[1] or self._used[1])
+        return self._used
+
+    def _drop_handle(self) -> None:
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+
+class Adopted(_Stranger):
+    """Started by an earlier daemon; now a child of the supervisor, which says how it ended.
+
+    The handle is for the day when the supervisor dies, and its children's statuses with it.
+    """
+
+    def __init__(self, pid: int, token: str, survey: Survey, pidfd: int | None, link: Link) -> None:
+        super().__init__(pid, token, survey, pidfd)
+        self._link = link
+
+    def wait(self) -> Outcome:
+        return outcome_of(self._link.wait(self.pid))
+
+    def signal_all(self, number: int, census: Census) -> None:
+        with self._lock:
+            if self.pidfd is not None and _is_reaped(self.pidfd):
+                # Not by us: the supervisor has died, and the pid may lead another's group by now.
+                self._leader = None
+        super().signal_all(number, census)
+
+    def _release(self) -> None:
+        self._link.reap(self.pid)
+        self._drop_handle()
+
+
+class Found(_Stranger):
+    """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
+
+    def wait(self) -> Outcome:
+        assert self.pidfd is not None
+        while not self._ended(_SAMPLE_MS):
+            self.sample()
+        cpu, peak = self.sample()
+        with self._lock:
+            self._leader = None
+        # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
+        poll = select.poll()
+        poll.register(self.pidfd, 0)
+        poll.poll(_REAPED_WITHIN_MS)
+        ended = linux.exit_of(self.pidfd)
+        return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
+
+    def signal_all(self, number: int, census: Census) -> None:
+        # Its leader may be reaped by others at any moment, so no group: each by its own handle.
+        # What the census says of its session holds if it has not ended up to now.
+        leader = None if self._ended(0) else self._leader
+        members = self._family.living(leader, census)
+        self._send(members, members, number)
+
+    def _ended(self, within_ms: int) -> bool:
+        if self.pidfd is None:
+            return True
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(within_ms))
+
+    def _release(self) -> None:
+        self._drop_handle()
