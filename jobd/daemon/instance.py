@@ -69,7 +69,7 @@ from jobd.daemon.wiring import (
 from jobd.engines.base import Engine
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.engines.local.supervisor_link import Link
-from jobd.outputs.files import Usage, highest_job
+from jobd.outputs.usage import Usage, highest_job
 from jobd.outputs.workspace import Workspace
 from jobd.store.damage import faults_meanwhile, is_large, refuse_damaged
 from jobd.store.database import Anchor, open_writer, save_log

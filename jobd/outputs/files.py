@@ -1,17 +1,13 @@
-"""Output files: their end, or a piece, never the whole of them; and how much room all take."""
+"""Output files: their end, or a piece, never the whole of them."""
 
 from __future__ import annotations
 
 import errno
 import os
-import threading
 import time
-from concurrent.futures import Future
-from contextlib import suppress
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from jobd.contract.directories import Directory, File, Foreign
+from jobd.contract.directories import File, Foreign
 from jobd.contract.errors import NotFound
 from jobd.core.progress.recognition import WINDOW
 from jobd.outputs.limit import Cut, cut_of
@@ -19,10 +15,6 @@ from jobd.outputs.limit import Cut, cut_of
 _HOLE: Final = bytes(256)
 _TICK_NS: Final = 20_000_000
 """Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
-_COUNTED_FILES: Final = 20_000
-"""Files whose sizes are added up for `jobd status`; of more the size is not told."""
-_PATIENCE_S: Final = 0.5
-"""How long whoever asks for the size of all output waits for it."""
 PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
@@ -51,71 +43,6 @@ def read_head(file: File, size: int) -> bytes:
             return content.read(size)
     except OSError:
         return b""
-
-
-def highest_job(root: Path) -> int:
-    """The highest id that has left output; 0: none has. Of a thousand folders one is read."""
-    folders = [int(name) for name in _names(root) if name.isdecimal()]
-    for folder in sorted(folders, reverse=True):
-        jobs = [name.partition(".")[0] for name in _names(root / str(folder))]
-        if found := [int(job) for job in jobs if job.isdecimal()]:
-            return max(found)
-    return 0
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-class Usage:
-    """How much a directory holds, measured beside whoever asks: a file server may be dead."""
-
-    def __init__(self, root: Directory) -> None:
-        self._root = root
-        self._lock = threading.Lock()
-        self._measuring: Future[int | None] | None = None
-
-    def measured(self) -> int | None:
-        """Bytes on disk; None: there are too many files to count them, or no answer comes."""
-        with self._lock:
-            if self._measuring is None:
-                self._measuring = Future()
-                try:
-                    threading.Thread(target=self._measure, name="usage", daemon=True).start()
-                except RuntimeError:
-                    self._measuring = None
-                    return None
-            measuring = self._measuring
-        try:
-            return measuring.result(_PATIENCE_S)
-        except TimeoutError:
-            return None
-
-    def _measure(self) -> None:
-        size = _tree_size(self._root)
-        with self._lock:
-            measured, self._measuring = self._measuring, None
-        assert measured is not None
-        measured.set_result(size)
-
-
-def _tree_size(root: Directory) -> int | None:
-    total = count = 0
-    with suppress(OSError):
-        where = root.now()
-        for _, _, files, folder in os.fwalk(".", dir_fd=where.descriptor):
-            for name in files:
-                count += 1
-                if count > _COUNTED_FILES:
-                    return None
-                with suppress(OSError):
-                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                    # What was cut out of an output takes no room (units of 512 bytes: stat(2)).
-                    total += min(found.st_size, found.st_blocks * 512)
-    return total
 
 
 class Growing:

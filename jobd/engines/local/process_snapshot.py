@@ -25,7 +25,7 @@ def token_of(pid: int) -> bytes:
 
 
 def _environment(pid: int) -> bytes | None:
-    """None: it is not ours to see, or it is gone. Raises: OSError, as `kernel.stat_of`."""
+    """None: it is not ours to see, or it is gone. Raises: OSError, as `linux.stat_of`."""
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
             return file.readall()

@@ -175,7 +175,7 @@ Spawn = Callable[[], int]
 def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
     """All that may block or fail early; the answer then does the spawn itself and gives the pid.
 
-    `mark`: as for `kernel.spawn`.
+    `mark`: as for `linux.spawn`.
 
     Raises: CannotStart. The answer raises OSError and CannotStart.
     """

@@ -40,7 +40,7 @@ class Link:
         self.used: dict[str, tuple[float | None, int | None]] = {}
         """What those had used when the daemon before looked last."""
         self.last_daemon: tuple[int, int] | None = None
-        """The pid of the daemon before, and the tick (`kernel.ticks`) at which it was dead."""
+        """The pid of the daemon before, and the tick (`linux.ticks`) at which it was dead."""
         self._orphaned = orphaned
         self._lock = threading.Condition()
         self._ended: dict[int, Exit] = {}
