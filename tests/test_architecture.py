@@ -70,7 +70,7 @@ WITHOUT_CLICK = {"jobd.client", "jobctl.actions", "jobctl.submission", "jobctl.r
 """Whoever has no command line (the Python API, a full-screen view) must not meet its errors."""
 OPTIONS = "jobctl.submission.job_options"
 """The options of `submit`, which a command line and a script's head both are read with."""
-PRINTERS = {"jobd.admin.cli", "jobctl.render.streams"}
+PRINTERS = {"jobd.admin.streams", "jobctl.render.streams"}
 """Here what is printed is made fit for a terminal; whoever prints past them prints what is not."""
 PRINTING = {"print", "click.echo", "click.secho"} | {
     f"sys.{stream}.{way}"
@@ -422,6 +422,7 @@ def test_every_permission_is_used() -> None:
         ("jobctl.parsing.times", "from jobctl.actions import exit_codes"),
         ("jobctl.render.rows", "if TYPE_CHECKING:\n    from jobctl.actions.watch import Watching"),
         ("jobd.client.client", "click.echo('x')"),
+        ("jobd.admin.cli", "click.echo('x')"),
         ("jobd.daemon.commands.stop", "def f():\n    sys.stdout.write('x')"),
         ("jobctl.render.table", "print('x')"),
         ("jobctl.render.data", "sys.stdout.buffer.write(b'x')"),
@@ -465,7 +466,7 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.daemon.wiring", "from jobd.daemon.rpc import server\nfrom jobd.daemon import jobs"),
         ("jobd.supervisor", "import os, signal\nfrom jobd.system import linux"),
         ("jobd.admin.control", "from jobd.client.client import Client"),
-        ("jobd.admin.cli", "import click\nclick.echo('x')\nprint('y')"),
+        ("jobd.admin.streams", "import click\nclick.echo('x')\nprint('y')"),
         ("jobd.client.connection", "import rpyc\nfrom jobd.contract.wire import encode"),
         ("jobctl.render.streams", "sys.stderr.write('x')"),
         ("jobctl.commands.ls", "from jobctl.render import table\nfrom jobctl import context"),

@@ -1,0 +1,75 @@
+"""What the commands of `jobd` say, as lines; nothing here prints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobd.contract.models import DaemonStatus, State
+from jobd.contract.wording import counted
+
+if TYPE_CHECKING:
+    from jobd.admin.check import Report
+
+
+def status_lines(found: DaemonStatus) -> list[str]:
+    """Of a daemon that runs."""
+    draining = ", draining" if found.draining else ""
+    memory = ", in memory only" if found.ephemeral else ""
+    jobs = ", ".join(
+        f"{found.jobs.get(state, 0)} {state}"
+        for state in (
+            State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED,
+        )
+    )  # fmt: skip
+    output = "" if found.output_bytes is None else f", output {size(found.output_bytes)}"
+    lines = [
+        (
+            f"jobd {found.version} running, pid {found.pid}, up {_duration(found.uptime_s)}, "
+            f"engine {found.engine}{draining}{memory}"
+        ),
+        f"workers  {found.busy} of {found.workers} busy",
+        f"jobs     {jobs}",
+        f"state    {_tilde(found.state_dir)} ({size(found.database_bytes)}{output})",
+    ]
+    if found.access_socket:
+        lines.append(f"others   come in by {found.access_socket}")
+    if found.error:
+        lines.append(f"trouble  {found.error}; what waits is tried again by itself")
+    return lines
+
+
+def path_text(path: Path) -> str:
+    """What is not UTF-8 becomes U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def size(count: int) -> str:
+    """`count`: bytes."""
+    from jobd.contract.sizes import text
+
+    return text(count)
+
+
+def _duration(seconds: float) -> str:
+    from jobd.contract.durations import text
+
+    return text(seconds)
+
+
+def _tilde(path: str) -> str:
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
+
+
+def check_verdict(report: Report) -> str:
+    """The last line of `jobd check`."""
+    if report.findings:
+        found = counted(len(report.findings), "finding")
+        return f"jobd: {found} in {_tilde(report.database)} and its output"
+    return (
+        f"all is well: {counted(report.jobs or 0, 'job')},"
+        f" {counted(report.outputs, 'output file')}, schema {report.schema},"
+        f" {_tilde(report.database)}"
+    )

@@ -1,0 +1,57 @@
+"""The two streams of the command `jobd`: nothing that is printed drives a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from typing import TextIO
+
+from jobd.contract.wording import printable, printable_json
+
+
+def prepare() -> None:
+    """Streams that never fail on a character, also where a parent closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - kept
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def line(text: str) -> None:
+    """On stdout: an answer. It may quote paths, or whoever answered."""
+    _write(printable(text), sys.stdout)
+
+
+def notice(text: str) -> None:
+    """On stderr: what a user should know, and is not what was asked for."""
+    _write(printable(text), sys.stderr)
+
+
+def error(message: str) -> None:
+    """What went wrong, on stderr. What stands below its first line is the end of a log."""
+    first, *rest = message.split("\n")
+    notice(f"jobd: {first}")
+    for more in rest:
+        notice(f"    {more}")
+
+
+def json_line(value: object) -> None:
+    """A JSON object on stdout."""
+    import msgspec
+
+    _write(printable_json(json.dumps(msgspec.to_builtins(value))), sys.stdout)
+
+
+def abandon_stdout() -> None:
+    """What is still in its buffer would fail once more when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """As it is: click would take UTF-8 for the encoding of a stream that has another one."""
+    stream.write(f"{text}\n")
+    stream.flush()
