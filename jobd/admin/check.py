@@ -38,6 +38,8 @@ class Finding(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
+    """What a check has found."""
+
     database: str
     running: bool
     """Whether a daemon was at work meanwhile."""

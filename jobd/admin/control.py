@@ -48,6 +48,8 @@ _LOG_TAIL: Final = 15
 
 
 class StartOptions(Struct, frozen=True, kw_only=True):
+    """What the command line says of a daemon that is to start; None: as configured."""
+
     workers: int | None = None
     engine: str | None = None
     config: Path | None = None
@@ -63,6 +65,8 @@ def _nobody(_said: str) -> None:
 
 
 class Started(Struct, frozen=True):
+    """A daemon that answers, and whether it was there already."""
+
     already: bool
     status: DaemonStatus
 

@@ -76,6 +76,11 @@ class Fate(Enum):
 
 
 class Engine(Protocol):
+    """Where jobs run. Any thread may call, but `recover`, which comes once and before any start.
+
+    Promises that an attempt starts at most once, and that what it leaves can be found again.
+    """
+
     def start(self, launch: Launch) -> Process:
         """Start an attempt, at most once. Raises: CannotStart, NoResources."""
 

@@ -32,6 +32,8 @@ _REMOVE: Final = "it can be removed: jobctl rm {0}"
 
 
 class Fault(NamedTuple):
+    """Something in the database that should not be so."""
+
     text: str
     step: str
     """What to do about it."""

@@ -210,6 +210,8 @@ class JobRow(Struct, frozen=True):
 
 
 class AttemptRow(Struct, frozen=True):
+    """An attempt of a job, ended or not. Times are microseconds since the epoch."""
+
     attempt: int
     state: State
     reason: str | None
@@ -223,6 +225,8 @@ class AttemptRow(Struct, frozen=True):
 
 
 class EventRow(Struct, frozen=True):
+    """An event as it is stored; `at` is microseconds since the epoch, `data` JSON."""
+
     seq: int
     at: int
     job: int | None

@@ -32,6 +32,8 @@ _NOBODY: Final = 2**32 - 1
 
 
 class Line(NamedTuple):
+    """What the board says of one attempt. Pids are those of then, and may be others' by now."""
+
     token: str
     pid: int
     """0: the intent is written, the process may or may not be there."""
@@ -53,6 +55,12 @@ def is_of_this_boot(path: Path) -> bool:
 
 
 class Board:
+    """The lines of one instance, one for each slot.
+
+    Lines are written under the lock of whoever spawns. Promises that a killed daemon leaves what
+    it had written, and that no line of an earlier boot is believed.
+    """
+
     def __init__(self, path: Path) -> None:
         size = _HEADER.size + _LINE_BYTES * (MAX_WORKERS + 1)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
