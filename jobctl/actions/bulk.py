@@ -125,11 +125,27 @@ def stop_and_remove(
     if not chosen.ids:
         return None
     unfinished = msgspec.structs.replace(chosen, states=stopping)
-    refused = stop_and_wait(
+    meant = _ended_of(client, selector, chosen)
+    stopped = stop_and_wait(
         client, unfinished, grace=None, signal=15, removing=True, waiting=waiting
-    ).errors
-    removed = client.rm(chosen)
+    )
+    if meant is not None:
+        # One that came to its own end meanwhile is not in a state that was meant.
+        chosen = Selector(ids=follow.ranges(sorted({*meant, *stopped.done})))
+    removed = client.rm(chosen) if chosen.ids else Acted(done=[])
     # Why it was not even stopped says more than that it is unfinished.
-    known = {note.id for note in refused}
+    known = {note.id for note in stopped.errors}
     others = [note for note in removed.errors if note.id not in known]
-    return msgspec.structs.replace(removed, errors=refused + others)
+    notices = removed.notices if meant is None else stopped.notices + removed.notices
+    return msgspec.structs.replace(removed, notices=notices, errors=stopped.errors + others)
+
+
+def _ended_of(client: Client, selector: Selector, chosen: Selector) -> list[int] | None:
+    """Of those chosen the ones that have ended and are meant by their state, and the ones that do
+    not exist. None: no state was named, and whatever state they come to is meant.
+    """
+    if not selector.states:
+        return None
+    wanted = [state for state in selector.states if state in FINISHED]
+    ids, missing = follow.ids_of(client, msgspec.structs.replace(chosen, states=wanted or FINISHED))
+    return [*(ids if wanted else ()), *missing]

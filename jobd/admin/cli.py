@@ -186,12 +186,25 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
         raise JobdError(f"there is no log at {path} yet")
     try:
         for older, count in _older(path, lines):
-            subprocess.run(["tail", "-n", str(count), "--", str(older)], check=True)
+            if _tail(["-n", str(count), "--", str(older)]):
+                sys.exit(0)
         # tail(1) follows a growing, replaced or truncated file better than we would.
-        command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", str(path)]
-        sys.exit(subprocess.run(command, check=False).returncode)
-    except (KeyboardInterrupt, subprocess.CalledProcessError):
+        sys.exit(_tail(["-n", str(lines), *(["-F"] if follow else []), "--", str(path)]))
+    except KeyboardInterrupt:
         sys.exit(0)
+
+
+def _tail(words: list[str]) -> int:
+    """The exit code of tail(1). On a terminal what it prints is made fit for that: not only the
+    daemon writes to its log, but also whatever has its stderr.
+    """
+    if not sys.stdout.isatty():
+        return subprocess.run(["tail", *words], check=False).returncode
+    with subprocess.Popen(["tail", *words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            _say(line.decode("utf-8", "replace").rstrip("\n"))
+    return process.returncode
 
 
 def _older(path: Path, lines: int) -> list[tuple[Path, int]]:

@@ -30,6 +30,7 @@ from jobd.contract.errors import (
 )
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
+from jobd.contract.wording import printable
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 from jobd.system import handover, log_file
 
@@ -208,7 +209,8 @@ def log_tail(paths: Paths, lines: int) -> str:
         content = paths.log.read_bytes()[-200_000:]
     except OSError:
         return ""
-    return "\n".join(content.decode("utf-8", "replace").splitlines()[-lines:] if lines else [])
+    found = content.decode("utf-8", "replace").splitlines()[-lines:] if lines else []
+    return "\n".join(map(printable, found))
 
 
 # --- stop ---------------------------------------------------------------------------------------

@@ -279,15 +279,16 @@ def _refuse_circles(links: int, path: Path) -> None:
 
 
 def _roots() -> frozenset[int]:
-    """Numbers under which root's files are seen: in a user namespace that has no root of its own,
-    the kernel shows the one that stands for all who are not there (user_namespaces(7)).
+    """Numbers under which root's files are seen: in a user namespace that root is not part of, the
+    kernel shows the one that stands for all who are not (user_namespaces(7)).
     """
     try:
         with open("/proc/self/uid_map", "rb") as file:
-            first = [line.split()[0] for line in file]
-        if b"0" in first:
-            return frozenset((0,))
+            ranges = [tuple(map(int, line.split())) for line in file]
+        for inside, outside, _ in ranges:
+            if outside == 0:
+                return frozenset((inside,))
         with open("/proc/sys/kernel/overflowuid", "rb") as file:
             return frozenset((0, int(file.read())))
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return frozenset((0,))

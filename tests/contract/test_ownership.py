@@ -40,3 +40,25 @@ def test_a_group_with_another_member_is_somebody_else(shared_by_mode, monkeypatc
     group = ownership.grp.struct_group((USER.pw_name, "x", 4321, [USER.pw_name, "mate"]))
     monkeypatch.setattr(ownership.grp, "getgrgid", lambda _gid: group)
     assert ownership.others_can_write(shared_by_mode)
+
+
+@pytest.mark.parametrize(
+    ("uid_map", "roots"),
+    [
+        ("0 0 4294967295", {0}),
+        ("0 1000 1", {0, 65534}),  # unshare --map-root-user
+        ("1000 1000 1", {0, 65534}),
+        ("0 1000 1\n1 100000 65536", {0, 65534}),  # rootless containers
+        ("0 100000 65536\n65536 0 1", {65536}),
+    ],
+)
+def test_root_is_whoever_stands_for_it_here(monkeypatch, tmp_path, uid_map, roots):
+    (tmp_path / "uid_map").write_text(uid_map)
+    (tmp_path / "overflowuid").write_text("65534\n")
+    monkeypatch.setattr(
+        ownership,
+        "open",
+        lambda path, mode: open(tmp_path / os.path.basename(path), mode),
+        raising=False,
+    )
+    assert ownership._roots() == roots

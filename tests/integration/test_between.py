@@ -1,5 +1,6 @@
 """What happens between two transactions that belong together, and to what waits meanwhile."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -392,3 +393,23 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
     daemon.wait(first)
     assert daemon.job(first).state is State.STOPPED
     assert daemon.job(first + 1).state is State.RUNNING
+
+
+def test_a_forced_removal_by_state_spares_what_ends_by_itself_meanwhile(daemon, monkeypatch, home):
+    """It was to remove what runs; with its output goes what nobody has seen yet."""
+    gate = home / "gate"
+    os.mkfifo(gate)
+    job = submit(daemon, f"read _ <{gate}; echo precious", tags=["t"])
+    wait_until(lambda: daemon.job(job).state is State.RUNNING)
+    client = daemon.connect()
+
+    def end_by_itself():
+        gate.write_text("\n")
+        wait_until(lambda: daemon.job(job).state is State.COMPLETED)
+
+    meanwhile(monkeypatch, client, "stop", end_by_itself)
+    said = jobctl("rm", "--force", "--tag", "t", "--state", "running", client=client)
+    assert said.out == ""
+    assert daemon.job(job).state is State.COMPLETED
+    assert daemon.output(job) == b"precious\n"
+    assert jobctl("rm", "--force", "--tag", "t", client=client).out == f"{job}\n"
