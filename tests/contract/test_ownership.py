@@ -55,10 +55,9 @@ def test_a_group_with_another_member_is_somebody_else(shared_by_mode, monkeypatc
 def test_root_is_whoever_stands_for_it_here(monkeypatch, tmp_path, uid_map, roots):
     (tmp_path / "uid_map").write_text(uid_map)
     (tmp_path / "overflowuid").write_text("65534\n")
-    monkeypatch.setattr(
-        ownership,
-        "open",
-        lambda path, mode: open(tmp_path / os.path.basename(path), mode),
-        raising=False,
-    )
+
+    def instead(path, mode):
+        return (tmp_path / os.path.basename(path)).open(mode)
+
+    monkeypatch.setattr(ownership, "open", instead, raising=False)
     assert ownership._roots() == roots
