@@ -82,6 +82,10 @@ class Directory:
         """What was opened last, without a look. Raises: as `now`."""
         return self._opened or self.now()
 
+    def release(self) -> None:
+        """Hold it open no longer; whoever asks next walks all of its way again."""
+        self._opened = None
+
     def names(self) -> list[str]:
         """Raises: as `now`."""
         opened = self.now()

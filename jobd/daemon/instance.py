@@ -149,7 +149,7 @@ class Daemon:
         if not config.state_is_private:
             check_file_system(paths.state)
         self._anchor = self._take_database()
-        self._usage = Usage(workspace.output)
+        self._usage = Usage(paths.output)
         self._connection = connection = self._open_database()
         self._tables = tables = build_tables(connection, config.env_exclude)
         self.reader = Reader(paths.database, self._anchor.check)
@@ -181,7 +181,7 @@ class Daemon:
         )  # fmt: skip
         self.queries = queries(views=Views(*shown), keeping=True)
         self._followers = Followers(self.notifier, self.reader)
-        self.outputs = OutputQuery(workspace, self.reader, self._followers)
+        self.outputs = OutputQuery(workspace, self.ledger, self.reader, self._followers)
         self._retained = Retained(connection)
         retention = setup.config.retention
         self._policy = policy_of(retention)

@@ -40,7 +40,7 @@ class Usage:
     Any thread may ask. Promises an answer within half a second, and one measurement at a time.
     """
 
-    def __init__(self, root: Directory) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
         self._measuring: Future[int | None] | None = None
@@ -69,10 +69,10 @@ class Usage:
         measured.set_result(size)
 
 
-def _tree_size(root: Directory) -> int | None:
+def _tree_size(root: Path) -> int | None:
     total = count = 0
     with suppress(OSError):
-        where = root.now()
+        where = Directory(root).now()
         for _, _, files, folder in os.fwalk(".", dir_fd=where.descriptor):
             for name in files:
                 count += 1

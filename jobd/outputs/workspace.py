@@ -43,6 +43,12 @@ class Workspace:
                 with suppress(OSError):
                     os.rmdir(folder, dir_fd=where.descriptor)
 
+    def release(self) -> None:
+        """While nothing runs, no file system is to be kept from being unmounted."""
+        self._folders = {}
+        for directory in (self.output, self.progress, self.scripts):
+            directory.release()
+
     def _folder(self, name: str) -> Directory:
         found = self._folders.get(name)
         if found is None:

@@ -239,6 +239,8 @@ class Manager:
                     _delete(note_of(output))
             self._workspace.delete_empty_folders(job for job, _ in gone)
             self._writer.call(partial(self._jobs.deleted, [job for job, _ in gone]))
+        if not self._runs:
+            self._workspace.release()
 
 
 def _in_words(obstacle: Obstacle) -> str:

@@ -94,6 +94,8 @@ class Monitor:
                 # A job that came between the look and the clearing.
                 if self._runs:
                     self._something_runs.set()
+                else:
+                    self._workspace.release()
                 continue
             self._look_at_all()
 

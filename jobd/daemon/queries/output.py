@@ -10,6 +10,7 @@ from jobd.contract.call import Call
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Output, Piece, State
 from jobd.contract.wire import MAX_WAIT
+from jobd.core.ledger import Ledger
 from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.files import read_piece
@@ -26,8 +27,11 @@ _ENOUGH: Final = 65536
 class OutputQuery:
     """Answers `output`. Clients' threads call it, and wait in it."""
 
-    def __init__(self, workspace: Workspace, reader: Reader, followers: Followers) -> None:
+    def __init__(
+        self, workspace: Workspace, ledger: Ledger, reader: Reader, followers: Followers
+    ) -> None:
         self._workspace = workspace
+        self._ledger = ledger
         self._reader = reader
         self._followers = followers
 
@@ -36,9 +40,13 @@ class OutputQuery:
         job = self._reader.latest_started() if request.id is None else request.id
         if job is None:
             raise NotFound("no job has been started yet")
-        if request.wait <= 0:
-            return self._piece(job, request)
-        return self._followed(job, request, time.monotonic() + min(request.wait, MAX_WAIT))
+        try:
+            if request.wait <= 0:
+                return self._piece(job, request)
+            return self._followed(job, request, time.monotonic() + min(request.wait, MAX_WAIT))
+        finally:
+            if not self._ledger.busy:
+                self._workspace.release()
 
     def _followed(self, job: int, request: Output, until: float) -> Piece:
         """Held back until there is something, or until then (on the monotonic clock)."""

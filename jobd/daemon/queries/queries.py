@@ -239,12 +239,15 @@ class Queries:
         done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
         states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
         jobs = self._told(ranges, states) if done else []
+        lines = {job.id: self._last_line(job) for job in jobs if job.state is State.FAILED}
+        if not self._ledger.busy:
+            self._workspace.release()
         return Waited(
             done=done,
             total=total,
             counts=counts,
             jobs=[*jobs],
-            last_lines={job.id: self._last_line(job) for job in jobs if job.state is State.FAILED},
+            last_lines=lines,
             missing=self._selection.missing(request.selector),
             ids=[*ranges],
         )
