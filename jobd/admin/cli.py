@@ -203,7 +203,7 @@ def _tail(words: list[str]) -> int:
     with subprocess.Popen(["tail", *words], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            _say(line.decode("utf-8", "replace").rstrip("\n"))
+            streams.line(line.decode("utf-8", "replace").rstrip("\n"))
     return process.returncode
 
 
