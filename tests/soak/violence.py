@@ -169,19 +169,15 @@ class Violence:
         """Until nobody holds the lock: whichever has become supervisor meanwhile."""
 
         def gone():
-            for stat in linux.processes():
-                if self._ours(stat.pid):
+            # By their environment: their arguments say nothing of the instance.
+            for pid, command in self._instance.processes().items():
+                if "jobd.daemon" in command or "jobd.supervisor" in command:
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(stat.pid, signal.SIGKILL)
+                        os.kill(pid, signal.SIGKILL)
             return not is_supervised(self._instance.paths.socket)
 
         self.kills += 1
         wait_until(gone, _PATIENCE)
-
-    def _ours(self, pid):
-        return _runs(pid, b"jobd.daemon", b"jobd.supervisor") and _runs(
-            pid, os.fsencode(self._instance.home)
-        )
 
     def _again(self):
         """Start it as a user would, unless somebody has survived; he answers in his own time."""
@@ -201,10 +197,9 @@ class Violence:
             self._model.report(f"after {what}: no supervisor")
 
 
-def _runs(pid, *words):
+def _runs(pid, word):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read()
+            return word in file.read()
     except OSError:
         return False
-    return any(word in command for word in words)
