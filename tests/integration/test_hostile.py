@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import select
 import socket
 import struct
 import threading
@@ -319,13 +320,27 @@ def no_descriptor_left():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def told_without_a_descriptor(path):
+    """What one hears for whom the daemon has no descriptor left.
+
+    Others before may be let in: the daemon itself gives back one or the other that it held open.
+    """
+    with contextlib.ExitStack() as stack:
+        knocking = [
+            stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            for _ in range(16)
+        ]
+        with no_descriptor_left():
+            for each in knocking:
+                each.connect(str(path))
+            ready, _, _ = select.select(knocking, [], [], PATIENCE)
+            with contextlib.suppress(ConnectionResetError):
+                return ready[0].recv(4096)
+    return b""
+
+
 def test_without_a_descriptor_left_a_client_is_turned_away_and_the_next_is_served(quiet):
-    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    outsider.settimeout(PATIENCE)
-    with outsider, no_descriptor_left():
-        outsider.connect(str(quiet.paths.socket))
-        with contextlib.suppress(ConnectionResetError):
-            assert outsider.recv(1) == b""
+    assert told_without_a_descriptor(quiet.paths.socket) == b""
     assert quiet.connect().status().running
 
 
@@ -341,11 +356,7 @@ def open_to_others(jobd_home):
 def test_without_a_descriptor_left_one_of_others_is_told_so(open_to_others):
     """An end without a word would be a refusal."""
     _, shared = open_to_others
-    outsider = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    outsider.settimeout(PATIENCE)
-    with outsider, no_descriptor_left():
-        outsider.connect(str(shared))
-        assert b"no place for another client" in outsider.recv(4096)
+    assert b"no place for another client" in told_without_a_descriptor(shared)
 
 
 def test_without_a_thread_for_it_a_client_is_told_so(open_to_others, monkeypatch):
