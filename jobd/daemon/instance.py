@@ -335,8 +335,16 @@ class Daemon:
             self.execution.launcher.delete_scripts(self.runs)
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
-        self._pruner.start()
+        self._begin_retention()
         self._look_through()
+
+    def _begin_retention(self) -> None:
+        """As often as it takes: what cannot be read just now may be later."""
+        try:
+            self._pruner.start()
+        except JobdError as error:
+            log.warning("retention does not begin yet: %s", error)
+            self.timer.after(_RETRY_S, self._begin_retention)
 
     def _look_through(self) -> None:
         """A large database that is damaged: it is told, and the daemon goes on."""

@@ -333,9 +333,12 @@ def told_without_a_descriptor(path):
         with no_descriptor_left():
             for each in knocking:
                 each.connect(str(path))
-            ready, _, _ = select.select(knocking, [], [], PATIENCE)
+            poll, told = select.poll(), {each.fileno(): each for each in knocking}
+            for number in told:
+                poll.register(number, select.POLLIN)
+            ((number, _), *_) = poll.poll(PATIENCE * 1000)
             with contextlib.suppress(ConnectionResetError):
-                return ready[0].recv(4096)
+                return told[number].recv(4096)
     return b""
 
 
