@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from jobd import supervisor
-from jobd.daemon import instance as daemon
+from jobd.daemon import __main__ as daemon
 from jobd.supervisor import EXIT_RENEW, Supervisor
 from jobd.system import handover, linux
 

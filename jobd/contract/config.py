@@ -118,6 +118,11 @@ class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     admins: list[str] = field(default_factory=list)
     """They may do all, and so run commands as the daemon's user."""
 
+    @property
+    def socket_path(self) -> Path | None:
+        """Where others come in; None: nowhere."""
+        return Path(self.socket) if self.socket else None
+
 
 class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[client]`, which `jobctl` reads and no daemon."""

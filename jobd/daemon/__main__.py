@@ -1,5 +1,187 @@
-"""`python -m jobd.daemon`: by this name a supervisor starts it, also one that is older."""
+"""The daemon's process: what it is told, its signals, and how it becomes a supervisor itself."""
 
-from jobd.daemon.instance import main
+from __future__ import annotations
 
-main()
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from jobd import supervisor
+from jobd.contract.config import from_builtins
+from jobd.contract.errors import JobdError, StoreGone
+from jobd.contract.paths import JOB_VARIABLES, Paths
+from jobd.contract.version import VERSION
+from jobd.contract.wording import printable
+from jobd.daemon.instance import Daemon
+from jobd.daemon.log_format import LogFormat
+from jobd.daemon.setup import Setup
+from jobd.daemon.shutdown import News
+from jobd.engines.local.supervisor_link import Link
+from jobd.system import handover, linux
+from jobd.system.failpoints import failpoint
+from jobd.system.log_file import LogFile
+
+log = logging.getLogger("jobd.daemon")
+_RETRY_S: Final = 1.0
+"""Seconds until what the machine refused is tried again."""
+_SWITCH_S: Final = 0.001
+"""Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
+
+
+def setup_of(plan: dict[str, Any]) -> Setup:
+    paths = Paths(Path(plan["state"]), Path(plan["config_path"]), bool(plan.get("ephemeral")))
+    return Setup(
+        paths=paths,
+        config=from_builtins(plan["config"]),
+        fresh=bool(plan.get("fresh")),
+        established=bool(plan.get("established")),
+        draining=bool(plan.get("draining")),
+        drain_until=plan.get("drain_until"),
+    )
+
+
+def _plan() -> dict[str, Any]:
+    """What we were told. No job inherits it, or any descriptor that it names.
+
+    It stays open: should we hang, and nobody watch over us, the next one is told the same.
+    """
+    plan = handover.read(sys.argv[1])
+    told = handover.descriptor_in(sys.argv[1])
+    named = [plan[key] for key in ("lock", "link", "gate_r", "gate_w")]
+    for fd in (*named, *plan.get("pidfds", {}).values(), *([] if told is None else [told])):
+        os.set_inheritable(fd, False)
+    return plan
+
+
+def main() -> NoReturn:
+    plan = _plan()
+    _settle_in()
+    setup = setup_of(plan)
+    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
+    file.setFormatter(LogFormat())
+    logging.basicConfig(level=logging.INFO, handlers=[file])
+    daemon: Daemon | None = None
+
+    def orphaned() -> None:
+        log.warning("the supervisor has died; becoming one")
+        if daemon is None:
+            os._exit(1)
+        daemon.built.ending.inbox.put(News.ORPHANED)
+
+    link = _link(plan, orphaned)
+    file.share(link.log_moved)
+    link.synced.wait()
+    try:
+        # When the writer breaks down, the next daemon reads from the disk what is true.
+        daemon = Daemon(setup, link, file.look, lambda: _exit(1))
+        daemon.start()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        _refuse(link, error)
+    threading.Thread(target=_await_signals, args=[daemon], name="signals", daemon=True).start()
+    link.ready()
+    log.info("jobd %s started: pid %d", VERSION, os.getpid())
+    try:
+        _leave(daemon, daemon.run(), plan)
+    except Exception:
+        log.exception("the daemon broke down; its jobs go on under the next one")
+        _exit(1)
+
+
+def _settle_in() -> None:
+    """What this process has of whoever started it is put aside."""
+    os.umask(0o077)
+    os.chdir("/")
+    sys.setswitchinterval(_SWITCH_S)
+    # Not SIG_IGN: a job that is not started by posix_spawn would inherit that (execve(2)).
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    for name in JOB_VARIABLES:
+        os.environ.pop(name, None)
+
+
+def _link(plan: dict[str, Any], orphaned: Callable[[], object]) -> Link:
+    link = Link(socket.socket(fileno=plan["link"]), orphaned, plan.get("pidfds", {}), plan["lock"])
+    link.used = {token: used for token, used in plan.get("used", {}).items() if used}
+    link.last_daemon = plan.get("last_daemon")
+    link.start()
+    return link
+
+
+def _refuse(link: Link, error: Exception) -> NoReturn:
+    """It cannot start: the supervisor hears why, and whether to try again."""
+    if not isinstance(error, JobdError | OSError):
+        log.error("cannot start", exc_info=error)
+        _exit(1)
+    log.critical("cannot start: %s", error)
+    link.failed(printable(str(error)))
+    gone = isinstance(error, StoreGone)
+    _exit(supervisor.EXIT_GONE if gone else supervisor.EXIT_REFUSED)
+
+
+def _exit(code: int) -> NoReturn:
+    """Never by way of sys.exit: it would join worker threads, and they wait for their jobs."""
+    logging.shutdown()
+    os._exit(code)
+
+
+def _await_signals(daemon: Daemon) -> None:
+    """The supervisor started us with these blocked, and all threads keep them so: none is lost.
+
+    A handler would not do. What comes just before the main thread goes to sleep is handled only
+    when something else wakes it up.
+    """
+    while True:
+        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+        daemon.built.ending.inbox.put(News.DRAIN)
+
+
+def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
+    if news is News.ORPHANED:
+        # From here on nothing may be started or recorded: the next daemon finds it as it is.
+        failpoint("orphaned")
+        daemon.built.ground.engine.freeze()
+        failpoint("before-exec")
+        _become_supervisor(lambda: _heritage(daemon, plan))
+    daemon.close(clean=news is News.IDLE)
+    failpoint("closed")
+    log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
+    _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
+
+
+def _heritage(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
+    """What the next supervisor has to know, as it is now."""
+    handles = daemon.built.ground.engine.handles()
+    return {
+        **{key: plan[key] for key in ("lock", *supervisor.HERITAGE)},
+        "established": True,
+        "last_daemon": (os.getpid(), linux.ticks()),
+        "draining": daemon.built.ground.ledger.draining,
+        "drain_until": daemon.built.ending.drain_until,
+        "gate": plan["gate_r"],
+        "pidfds": {token: pidfd for token, (pidfd, _) in handles.items()},
+        "used": {token: use for token, (_, use) in handles.items()},
+    }
+
+
+def _become_supervisor(heritage: Callable[[], dict[str, Any]]) -> NoReturn:
+    """As often as it takes: the jobs are our children, and nobody else can tell how they end.
+
+    Meanwhile jobs end and a stop may be ordered, so the heritage is made up anew each time.
+    """
+    while True:
+        try:
+            supervisor.become_supervisor(heritage())
+        except OSError as error:
+            # The interpreter is being replaced by another version, for example.
+            log.critical("cannot become a supervisor: %s; tried again soon", error.strerror)
+            time.sleep(_RETRY_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec import Struct
 
 from jobd.contract.models import (
@@ -14,11 +16,13 @@ from jobd.contract.models import (
     Output,
     Pause,
     Progress,
+    Renew,
     Request,
     Restart,
     Resume,
     Rm,
     Show,
+    Shutdown,
     Start,
     Status,
     Stop,
@@ -27,6 +31,7 @@ from jobd.contract.models import (
     Workers,
 )
 from jobd.daemon.commands.bulk import Bulk
+from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.edit import Editing
 from jobd.daemon.commands.graph import Graphs
 from jobd.daemon.commands.groups import Shares
@@ -37,10 +42,15 @@ from jobd.daemon.commands.progress import ReportProgress
 from jobd.daemon.commands.submit import Intake
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.parts import Execution, Ground, Lifecycle
+from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.queries import Queries
-from jobd.daemon.rpc.dispatch import Handler
-from jobd.daemon.wiring import Execution, Ground, Lifecycle
+from jobd.daemon.queries.redaction import RedactedViews
+from jobd.daemon.queries.status import StatusQuery
+from jobd.daemon.queries.views import Views
+from jobd.daemon.rpc.dispatch import Dispatch, Handler
+from jobd.daemon.shutdown import Ending
 
 
 class Commands(Struct, frozen=True, kw_only=True):
@@ -57,7 +67,11 @@ class Commands(Struct, frozen=True, kw_only=True):
 
 
 def build_commands(
-    ground: Ground, lifecycle: Lifecycle, execution: Execution, selection: Selection
+    ground: Ground,
+    lifecycle: Lifecycle,
+    execution: Execution,
+    selection: Selection,
+    deletion: Deletion,
 ) -> Commands:
     tables, ledger, reader, writer = ground.tables, ground.ledger, ground.reader, ground.writer
     jobs, batches, moves, runs = tables.jobs, tables.batches, lifecycle.moves, execution.runs
@@ -75,9 +89,9 @@ def build_commands(
             moves=moves, writer=writer, idempotency=idempotency,
         ),
         manager=Manager(
-            workspace=ground.workspace, jobs=jobs, dependencies=tables.dependencies, moves=moves,
-            reader=reader, writer=writer, bulk=bulk, runs=runs, stop_orders=execution.stop_orders,
-            notifier=ground.notifier,
+            jobs=jobs, dependencies=tables.dependencies, moves=moves, reader=reader, writer=writer,
+            bulk=bulk, runs=runs, stop_orders=execution.stop_orders, notifier=ground.notifier,
+            deletion=deletion,
         ),
         shares=shares,
         editing=Editing(ledger, jobs, tables.dependencies, moves),
@@ -121,3 +135,45 @@ def looking(
         Wait: queries.wait,
         Status: status,
     }
+
+
+class Questions(Struct, frozen=True, kw_only=True):
+    """What only looks: for those who may do everything, and for viewers."""
+
+    queries: Queries
+    redacted: Queries
+    outputs: OutputQuery
+    status: StatusQuery
+    followers: Followers
+
+
+def build_questions(
+    ground: Ground, execution: Execution, selection: Selection, status: StatusQuery
+) -> Questions:
+    shown = ground.paths, ground.config.shell, execution.runs.pid_of, execution.runs.left_of
+    queries = partial(
+        Queries, workspace=ground.workspace, ledger=ground.ledger, reader=ground.reader,
+        selection=selection, notifier=ground.notifier,
+    )  # fmt: skip
+    followers = Followers(ground.notifier, ground.reader)
+    return Questions(
+        queries=queries(views=Views(*shown), keeping=True),
+        # A viewer changes nothing, and so keeps nothing from being deleted either.
+        redacted=queries(views=RedactedViews(*shown), keeping=False),
+        outputs=OutputQuery(ground.workspace, ground.ledger, ground.reader, followers),
+        status=status,
+        followers=followers,
+    )
+
+
+def build_dispatch(commands: Commands, questions: Questions, ending: Ending) -> Dispatch:
+    handlers: dict[type[Request], Handler] = {
+        **changing(commands),
+        **looking(questions.queries, questions.outputs, questions.status.status),
+        Shutdown: ending.shutdown,
+        Renew: ending.renew,
+    }
+    for_viewers = looking(
+        questions.redacted, questions.outputs, questions.status.status_for_viewers
+    )
+    return Dispatch(handlers, for_viewers)

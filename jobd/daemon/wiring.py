@@ -1,4 +1,4 @@
-"""The composition root of what jobs need: each object is handed the ones that it stands on.
+"""The composition root: each object is handed the ones that it stands on, and is complete.
 
 Built from below: the writer is there first and is started last, when all that it calls is there.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
-from msgspec import Struct
-
-from jobd.contract.config import DaemonConfig
+from jobd.contract.errors import BadRequest
 from jobd.contract.paths import Paths
+from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
+from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
+from jobd.daemon import kept_settings
+from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.execution.breaker import Breaker
 from jobd.daemon.execution.dispatcher import Commits, Dispatcher, Trouble
 from jobd.daemon.execution.drain import Drain
@@ -26,77 +29,66 @@ from jobd.daemon.execution.runs import Reports, Runs
 from jobd.daemon.execution.signaller import Signaller
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
+from jobd.daemon.host_check import check_host
+from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
+from jobd.daemon.retention import Pruner
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
+from jobd.daemon.setup import Setup
 from jobd.engines.base import Engine
-from jobd.outputs.workspace import Workspace
+from jobd.engines.local.supervisor_link import Link
+from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
+from jobd.store.retention import Retained
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
+from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
 
 
-class Tables(Struct, frozen=True, kw_only=True):
-    """The writing half of the store; whoever needs one of these is handed that one."""
-
-    jobs: Jobs
-    batches: Batches
-    dependencies: Dependencies
-    environments: Environments
-    event_log: EventLog
-    settings: Settings
-
-
-class Ground(Struct, frozen=True, kw_only=True):
-    """What all of it stands on."""
-
-    paths: Paths
-    workspace: Workspace
-    config: DaemonConfig
-    undo: Undo
-    ledger: Ledger
-    tables: Tables
-    reader: Reader
-    writer: Writer
-    timer: Timer
-    notifier: Notifier
-    engine: Engine
+def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
+    """Raises: JobdError (the store was another machine's, there is no such engine), OSError."""
+    paths, config, undo, timer = setup.paths, setup.config.daemon, Undo(), Timer()
+    reader = Reader(paths.database, files.anchor.check)
+    if not config.state_is_private:
+        check_host(paths.state, reader.setting("host"))
+    gpus = setup.config.gpus
+    ledger = Ledger(
+        undo,
+        workers=kept_settings.workers(setup, reader),
+        # A database that was restored from an older copy does not know all jobs that there were;
+        # their output is not to be taken for that of others.
+        next_id=max(reader.last_id(), highest_job(paths.output)) + 1,
+        devices=Devices(gpus.devices, gpus.per_device),
+        moves=boot_us(),
+    )
+    return Ground(
+        paths=paths, workspace=files.workspace, config=config, undo=undo, ledger=ledger,
+        tables=build_tables(files.connection, config.env_exclude), reader=reader,
+        writer=Writer(files.connection, undo, files.anchor.check), timer=timer,
+        notifier=Notifier(), engine=load_engine(config.engine, paths, link),
+    )  # fmt: skip
 
 
-class Lifecycle(Struct, frozen=True, kw_only=True):
-    """What moves jobs: it works in the writer's transaction, and nowhere else."""
-
-    unsettled: Unsettled
-    moves: Moves
-    propagation: Propagation
-    delays: Delays
-
-
-class Execution(Struct, frozen=True, kw_only=True):
-    """What starts jobs, sees to them and records their ends."""
-
-    runs: Runs
-    drain: Drain
-    signaller: Signaller
-    stop_orders: StopOrders
-    pauses: Pauses
-    reports: Reports
-    monitor: Monitor
-    launcher: Launcher
-    endings: Endings
-    breaker: Breaker
-    workers: Workers
-    dispatcher: Dispatcher
-    recovery: Recovery
+def load_engine(name: str, paths: Paths, link: Link | None) -> Engine:
+    """Found by its name, loaded when it is chosen. Raises: BadRequest."""
+    found = entry_points(group="jobd.engines", name=name)
+    if not found:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group="jobd.engines")))
+        raise BadRequest(f"engine: there is no {name!r}; known are: {known}")
+    engine: Engine = next(iter(found)).load()(paths.board, link)
+    return engine
 
 
 def build_tables(connection: Any, env_exclude: Sequence[str]) -> Tables:  # noqa: ANN401 - below
@@ -172,6 +164,26 @@ def build_execution(
         reports=reports, monitor=monitor, launcher=launcher, endings=endings, breaker=breaker,
         workers=workers, dispatcher=dispatcher, recovery=recovery,
     )  # fmt: skip
+
+
+def build_pruner(
+    setup: Setup, files: InstanceFiles, ground: Ground, lifecycle: Lifecycle, deletion: Deletion
+) -> Pruner:
+    """Before the writer starts: what finished jobs there are is counted in its connection."""
+    tables, reader, writer = ground.tables, ground.reader, ground.writer
+    retained, policy = Retained(files.connection), policy_of(setup.config.retention)
+    old_jobs, old_events = None, None
+    if policy:
+        retained.watch()
+        old_jobs = OldJobs(
+            policy=policy, jobs=tables.jobs, dependencies=tables.dependencies,
+            moves=lifecycle.moves, retained=retained, reader=reader, writer=writer,
+            notifier=ground.notifier, deletion=deletion,
+        )  # fmt: skip
+    if most := setup.config.retention.events:
+        old_events = OldEvents(most, ground.notifier, retained, reader, writer)
+    pages = FreePages(ground.paths.database, retained, reader, writer)
+    return Pruner(old_jobs, old_events, pages, ground.notifier, ground.timer)
 
 
 def start_writer(

@@ -11,7 +11,8 @@ from jobd.contract.config import Config, from_builtins
 from jobd.contract.models import Command, List, Options, Output, Selector, Submit
 from jobd.contract.paths import locate
 from jobd.contract.states import State
-from jobd.daemon.instance import Daemon, Setup
+from jobd.daemon.instance import Daemon
+from jobd.daemon.setup import Setup
 
 ME = Caller("me", Role.ADMIN)
 TABLES = [name for name in Config.__struct_fields__ if name != "daemon"]
@@ -53,9 +54,9 @@ class Inside:
         if not self._open:
             return
         self._open = False
-        self.daemon.execution.drain.begin()
-        if self.daemon.runs:
-            self.daemon.execution.stop_orders.end_all()
+        self.daemon.built.execution.drain.begin()
+        if self.daemon.built.execution.runs:
+            self.daemon.built.execution.stop_orders.end_all()
             running = follow.settled(self.client, Selector(states=[State.RUNNING]))
             # They may have ended just now.
             if running is not None:
@@ -89,7 +90,9 @@ class Inside:
 
     def ask(self, request, request_id=b"", kind=None):
         """The daemon's raw answer to a request with an id of our choice."""
-        answer = self.daemon.server.dispatch.answer(wire.encode_request(request, request_id), ME)
+        answer = self.daemon.built.server.dispatch.answer(
+            wire.encode_request(request, request_id), ME
+        )
         return answer if kind is None else wire.decode_reply(answer, kind)
 
     def wait(self, *jobs):

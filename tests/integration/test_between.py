@@ -42,11 +42,11 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.commands.intake._admission, "whole", action)
+    meanwhile(monkeypatch, inside.daemon.built.commands.intake._admission, "whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.commands.intake._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.built.commands.intake._idempotency, "once", action)
 
 
 def agrees(inside):
@@ -82,7 +82,7 @@ def test_a_held_dependant_that_comes_back_is_still_held(quiet):
 
 def test_what_a_user_has_stopped_is_not_tried_again(daemon, monkeypatch):
     """The attempt had failed by itself a moment before, and that was not yet on disk."""
-    endings = daemon.daemon.execution.endings
+    endings = daemon.daemon.built.execution.endings
     finish = endings.finish
 
     def stop_first(run, outcome):
@@ -106,10 +106,10 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     settling = []
 
     def put_back():
-        daemon.execution.recovery._put_back([run])
-        settling.extend(daemon._tables.jobs._db.execute("SELECT parent FROM settling"))
+        daemon.built.execution.recovery._put_back([run])
+        settling.extend(daemon.built.ground.tables.jobs._db.execute("SELECT parent FROM settling"))
 
-    daemon.writer.call(put_back)
+    daemon.built.ground.writer.call(put_back)
     assert settling == [(parent,)]
 
 
@@ -117,14 +117,18 @@ def test_an_attempt_that_never_began_is_not_paused(quiet):
     job = submit(quiet, "true")
     daemon = quiet.daemon
     run = begun(quiet, job)
-    daemon.writer.call(lambda: daemon._tables.jobs.set_paused(job, paused=True))
-    daemon.writer.call(lambda: daemon.lifecycle.moves.unstarted(run.started, None))
+    daemon.built.ground.writer.call(
+        lambda: daemon.built.ground.tables.jobs.set_paused(job, paused=True)
+    )
+    daemon.built.ground.writer.call(
+        lambda: daemon.built.lifecycle.moves.unstarted(run.started, None)
+    )
     assert quiet.sql("SELECT state, paused FROM jobs") == [("pending", 0)]
 
 
 def begun(inside, job):
     """An attempt that is on disk, as a starting daemon finds it, and nothing knows it runs."""
-    jobs, ledger = inside.daemon._tables.jobs, inside.daemon.ledger
+    jobs, ledger = inside.daemon.built.ground.tables.jobs, inside.daemon.built.ground.ledger
 
     def begin():
         started = jobs.started(job, "token", 1, (), "host", 0)
@@ -133,7 +137,7 @@ def begun(inside, job):
         ledger.count(State.PENDING, State.RUNNING)
         return Run(started, 1)
 
-    return inside.daemon.writer.call(begin)
+    return inside.daemon.built.ground.writer.call(begin)
 
 
 # --- batches and graphs that are being written ----------------------------------------------------
@@ -194,7 +198,7 @@ def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypat
     def full():
         raise StoreFailed("no space left")
 
-    meanwhile(monkeypatch, quiet.daemon.commands.intake, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.built.commands.intake, "_reveal", full)
     with pytest.raises(StoreFailed):
         quiet.client.submit(request(*["true"] * 1300, after=after(parent)))
     nothing_left(quiet, 1)
@@ -211,7 +215,7 @@ def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(q
 
     nodes = [node("true") for _ in range(3)]
     nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
-    meanwhile(monkeypatch, quiet.daemon.commands.graphs, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.built.commands.graphs, "_reveal", full)
     with pytest.raises(StoreFailed):
         graph(quiet, *nodes)
     nothing_left(quiet, 1)
@@ -222,13 +226,13 @@ def test_an_array_behind_finished_jobs_enters_the_queue_as_one_range(quiet, monk
     """Job by job, a million of them would keep all others waiting for half a minute."""
     parent = submit(quiet, "true")
     quiet.client.stop(ids(parent))
-    admitted, admit = [], quiet.daemon.ledger.admit_range
+    admitted, admit = [], quiet.daemon.built.ground.ledger.admit_range
 
     def note(entry, last):
         admitted.append((entry.id, last))
         admit(entry, last)
 
-    monkeypatch.setattr(quiet.daemon.ledger, "admit_range", note)
+    monkeypatch.setattr(quiet.daemon.built.ground.ledger, "admit_range", note)
     answer = quiet.client.submit(request("true", array=[(1, 1200)], after_any=after(parent)))
     assert admitted == [(answer.first, answer.last)]
     agrees(quiet)
@@ -272,7 +276,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
 
 def before_the_first_slice(inside, monkeypatch, action):
     """Which jobs are meant has been read, and nothing is decided yet."""
-    meanwhile(monkeypatch, inside.daemon.commands.manager._bulk._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.built.commands.manager._bulk._idempotency, "once", action)
 
 
 def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):
@@ -358,17 +362,19 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
     """Each gets a transaction of its own then, and whoever watches hears of those that held."""
     daemon, held = quiet.daemon, threading.Event()
     monkeypatch.setattr("jobd.daemon.execution.dispatcher._RETRY_S", 0.01)
-    before = daemon.notifier.last_event
+    before = daemon.built.ground.notifier.last_event
 
     def fail():
-        daemon._tables.event_log.add(None, "spoilt", "", 1)
+        daemon.built.ground.tables.event_log.add(None, "spoilt", "", 1)
         raise sqlite3.OperationalError("disk I/O error")
 
-    daemon.writer.post(held.wait)
-    daemon.writer.post(lambda: daemon._tables.event_log.add(None, "kept", "", 1))
-    daemon.writer.post(fail)
+    daemon.built.ground.writer.post(held.wait)
+    daemon.built.ground.writer.post(
+        lambda: daemon.built.ground.tables.event_log.add(None, "kept", "", 1)
+    )
+    daemon.built.ground.writer.post(fail)
     held.set()
-    wait_until(lambda: daemon.notifier.last_event == before + 1)
+    wait_until(lambda: daemon.built.ground.notifier.last_event == before + 1)
     assert quiet.sql("SELECT event FROM events WHERE seq > ?", before) == [("kept",)]
 
 
@@ -377,7 +383,7 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
     daemon = make(workers=2)
     first = daemon.submit(*["echo here; exec sleep 100"] * 2)
     wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")
-    original, orders = daemon.daemon._tables.jobs.stop_ordered, []
+    original, orders = daemon.daemon.built.ground.tables.jobs.stop_ordered, []
 
     def order(job, *rest):
         if orders and job != orders[0]:
@@ -385,7 +391,7 @@ def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monke
         orders.append(job)
         original(job, *rest)
 
-    monkeypatch.setattr(daemon.daemon._tables.jobs, "stop_ordered", order)
+    monkeypatch.setattr(daemon.daemon.built.ground.tables.jobs, "stop_ordered", order)
     said = f"could not be saved: disk I/O error. Before that, 1 job had been changed: {first}"
     with pytest.raises(StoreFailed, match=said):
         daemon.client.stop(ids(first, first + 1))

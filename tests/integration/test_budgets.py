@@ -26,7 +26,7 @@ CALL = frames.request(1, wire.encode_request(Status()))
 @pytest.fixture
 def seen(quiet, monkeypatch):
     """Who connects from now on is a viewer."""
-    monkeypatch.setattr(quiet.daemon.server.clients._access, "role", lambda *_: Role.VIEWER)
+    monkeypatch.setattr(quiet.daemon.built.server.clients._access, "role", lambda *_: Role.VIEWER)
     return quiet
 
 
@@ -67,7 +67,7 @@ def test_a_viewers_request_is_looked_at_only_if_it_may_see_something(quiet):
     """The name comes first: nothing of a body that is none of its business is made."""
     sees = {"list", "show", "output", "events", "wait", "workers", "groups", "status"}
     for name in wire.REQUESTS:
-        raw = quiet.daemon.server.dispatch.answer(envelope(name, {"surprise": 1}), VIEWER)
+        raw = quiet.daemon.built.server.dispatch.answer(envelope(name, {"surprise": 1}), VIEWER)
         error = msgspec.msgpack.decode(raw, type=wire.Reply).error
         assert error.kind == ("BadRequest" if name in sees else "NotPermitted"), error
 
@@ -127,7 +127,7 @@ def a_script(size):
 def test_memory_for_large_requests_has_a_bound_for_each_user(quiet, monkeypatch):
     monkeypatch.setattr(quota, "_MEMORY_EACH", 1_000_000)
     monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_CHANGING", 0.1)
-    clients = quiet.daemon.server.clients
+    clients = quiet.daemon.built.server.clients
     message = frames.request(1, wire.encode_request(a_script(600_000)))
     with Raw(quiet.paths.socket) as slow, quiet.connect() as other:
         slow.send(HEADER.pack(len(message), 0) + message[:1000])
@@ -143,7 +143,7 @@ def test_memory_for_large_requests_has_a_bound_for_each_user(quiet, monkeypatch)
 
 
 def test_memory_is_given_back_by_who_hangs_up(quiet):
-    clients = quiet.daemon.server.clients
+    clients = quiet.daemon.built.server.clients
     with Raw(quiet.paths.socket) as raw:
         raw.send(HEADER.pack(frames.MAX_FRAME, 0) + CALL)
         wait_until(lambda: clients.memory.taken("all") == frames.MAX_FRAME)
@@ -153,7 +153,7 @@ def test_memory_is_given_back_by_who_hangs_up(quiet):
 def test_answers_that_nobody_reads_have_a_bound(quiet, monkeypatch):
     monkeypatch.setattr("jobd.client.connection._ASK_AGAIN_READING", 0.1)
     quiet.submit(*["x" * 1000] * 500)
-    clients, whole = quiet.daemon.server.clients, {"all": quota.MEMORY}
+    clients, whole = quiet.daemon.built.server.clients, {"all": quota.MEMORY}
     wait_until(lambda: clients.memory.take(whole, quota.MEMORY))
     with quiet.connect() as client:
         assert client.status().running
@@ -200,13 +200,13 @@ def test_a_frame_byte_by_byte_is_not_waited_for_either(quiet, monkeypatch):
 
 def test_who_does_not_read_its_answer_is_let_go(quiet, hasty):
     quiet.submit(*["x" * 1000] * 2000)
-    places = quiet.daemon.server.clients.places
+    places = quiet.daemon.built.server.clients.places
     taken = places.taken("all")
     with Raw(quiet.paths.socket) as deaf:
         for _ in range(20):
             deaf.call(envelope("list", {}))
         wait_until(lambda: places.taken("all") == taken)
-    wait_until(lambda: not quiet.daemon.server.clients.memory.taken("all"))
+    wait_until(lambda: not quiet.daemon.built.server.clients.memory.taken("all"))
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ COMMAND = {"argv": [b"true"]}
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_a_list_that_is_too_long_is_refused_in_words(quiet, name, body, words):
-    raw = quiet.daemon.server.dispatch.answer(envelope(name, body), ME)
+    raw = quiet.daemon.built.server.dispatch.answer(envelope(name, body), ME)
     error = msgspec.msgpack.decode(raw, type=wire.Reply).error
     assert error.kind == "BadRequest"
     assert words in error.message
@@ -338,7 +338,7 @@ def test_a_filter_with_as_many_values_as_there_may_be_is_answered(quiet):
     ],
 )
 def test_a_number_that_is_too_large_is_no_defect(quiet, name, body):
-    raw = quiet.daemon.server.dispatch.answer(envelope(name, body), VIEWER)
+    raw = quiet.daemon.built.server.dispatch.answer(envelope(name, body), VIEWER)
     assert msgspec.msgpack.decode(raw, type=wire.Reply).error.kind == "BadRequest"
 
 

@@ -259,11 +259,11 @@ def test_a_large_database_is_looked_through_after_the_start(place, monkeypatch):
     monkeypatch.setattr(damage, "_AT_ONCE", 1000)
     assert started(place) == 60
     monkeypatch.setattr(
-        "jobd.daemon.instance.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
+        "jobd.daemon.sweep.faults_meanwhile", lambda path: ["Tree 7 page 9:\nnot so good"]
     )
     daemon = Inside(place.state, workers=0)
     try:
-        daemon.daemon._look_through()
+        daemon.daemon.built.sweep.look_through()
         said = daemon.client.status().error
     finally:
         daemon.close()
@@ -277,7 +277,7 @@ def test_looking_through_a_large_database_keeps_its_locks(place, monkeypatch):
     try:
         wait_until(lambda: _locks_on(daemon.paths.database))
         before = _locks_on(daemon.paths.database)
-        daemon.daemon._look_through()
+        daemon.daemon.built.sweep.look_through()
         assert _locks_on(daemon.paths.database) == before
         assert daemon.client.status().error is None
     finally:

@@ -98,7 +98,7 @@ def test_a_silent_job_is_not_looked_at(daemon, gate, monkeypatch):
     count = settled(made)
     # Other jobs come and go meanwhile, and what they do is nobody's news here.
     daemon.wait(daemon.submit("echo other"))
-    daemon.client.events(Events(after=daemon.daemon.notifier.last_event, wait=0.5))
+    daemon.client.events(Events(after=daemon.daemon.built.ground.notifier.last_event, wait=0.5))
     assert len(made) == count
     gate.open()
     assert {follower.ended() for follower in followers} == {b"end\n"}
@@ -111,7 +111,7 @@ def test_a_pending_job_is_looked_at_when_something_happens_to_it(quiet, monkeypa
     wait_until(lambda: made)
     count = settled(made)
     quiet.client.hold(ids(other))
-    quiet.client.events(Events(after=quiet.daemon.notifier.last_event, wait=0.3))
+    quiet.client.events(Events(after=quiet.daemon.built.ground.notifier.last_event, wait=0.3))
     assert len(made) == count
     quiet.client.workers(1)
     assert follower.ended() == b"x\n"
@@ -151,7 +151,7 @@ def test_where_the_kernel_watches_nothing_the_output_is_looked_at(
 
 
 def test_without_a_thread_to_tell_of_jobs_they_are_looked_at(quiet, monkeypatch):
-    monkeypatch.setattr(quiet.daemon._followers, "_started", lambda: False)
+    monkeypatch.setattr(quiet.daemon.built.questions.followers, "_started", lambda: False)
     job = quiet.submit("echo x")
     follower = Following(quiet, job)
     quiet.client.workers(1)
@@ -203,7 +203,7 @@ def test_an_output_that_is_deleted_ends_with_its_job(daemon, gate):
 def test_who_follows_a_job_that_never_starts_hears_its_end(quiet):
     job = quiet.submit("true")
     follower = Following(quiet, job)
-    wait_until(lambda: quiet.daemon._followers._by_job)
+    wait_until(lambda: quiet.daemon.built.questions.followers._by_job)
     quiet.client.stop(ids(job))
     assert follower.ended() == b""
 
@@ -216,12 +216,12 @@ def test_a_daemon_that_closes_lets_followers_go_with_all_there_is(make, gate):
     def ask():
         # Straight to the use case: a client would ask the next daemon.
         request = Output(id=job, offset=2, wait=20.0)
-        answers.append(daemon.daemon.outputs.output(request, call))
+        answers.append(daemon.daemon.built.questions.outputs.output(request, call))
 
     thread = threading.Thread(target=ask)
     thread.start()
-    wait_until(lambda: daemon.daemon._followers._by_job)
-    daemon.daemon._followers.close()
+    wait_until(lambda: daemon.daemon.built.questions.followers._by_job)
+    daemon.daemon.built.questions.followers.close()
     thread.join(10)
     assert [(piece.data, piece.ended) for piece in answers] == [(b"", False)]
     gate.open()

@@ -121,7 +121,7 @@ def target(make, caplog):
 
 
 def on_disk(inside):
-    inside.daemon.writer.call(lambda: None)
+    inside.daemon.built.ground.writer.call(lambda: None)
     return inside.sql("SELECT total(id), count(*), group_concat(state || held) FROM jobs"), (
         inside.sql("SELECT count(*) FROM events")
     )
@@ -134,7 +134,7 @@ def test_every_request_is_tried():
 def ask(target, name, body):
     """An answer that is no defect, and nothing has changed if it is an error."""
     before = on_disk(target)
-    raw = target.daemon.server.dispatch.answer(envelope(name, body), ME)
+    raw = target.daemon.built.server.dispatch.answer(envelope(name, body), ME)
     error = msgspec.msgpack.decode(raw, type=wire.Reply).error
     if error is not None:
         assert error.kind != "InternalError", f"{name} {body!r:.500}"
@@ -188,6 +188,6 @@ def test_a_message_with_any_bytes_in_it_ends_one_connection_at_most(target, capl
 
 @pytest.mark.parametrize("name", BODIES)
 def test_what_is_made_odd_is_right_before(target, name):
-    raw = target.daemon.server.dispatch.answer(envelope(name, BODIES[name]), ME)
+    raw = target.daemon.built.server.dispatch.answer(envelope(name, BODIES[name]), ME)
     error = msgspec.msgpack.decode(raw, type=wire.Reply).error
     assert error is None or error.kind in {"Refused", "NotFound"}, error

@@ -12,7 +12,7 @@ def takes(handler):
 
 
 def test_every_request_has_what_answers_it(quiet):
-    handlers = quiet.daemon._handlers()
+    handlers = quiet.daemon.built.server.dispatch._handlers
     assert set(handlers) == set(wire.REQUESTS.values())
     for kind, handler in handlers.items():
         assert takes(handler) == (kind, kind.about.reply)
@@ -22,7 +22,10 @@ def test_a_viewer_is_answered_by_what_redacts(quiet):
     """What shows workers and groups has nothing to leave out; nor has an output, which a viewer
     may read as it is.
     """
-    handlers, for_viewers = quiet.daemon._handlers(), quiet.daemon.server.dispatch._for_viewers
+    handlers, for_viewers = (
+        quiet.daemon.built.server.dispatch._handlers,
+        quiet.daemon.built.server.dispatch._for_viewers,
+    )
     left = {kind for kind in handlers if kind.about.viewer} - set(for_viewers)
     assert {kind.wire_name() for kind in left} == {"workers", "groups"}
     for kind, handler in for_viewers.items():

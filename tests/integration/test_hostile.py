@@ -173,7 +173,7 @@ def test_a_bad_request_is_an_error_with_its_reason(raw, payload, error, words):
 
 
 def test_a_defect_is_told_without_its_inside(quiet, monkeypatch):
-    monkeypatch.setitem(quiet.daemon.server.dispatch._handlers, Status, lambda *_: 1 / 0)
+    monkeypatch.setitem(quiet.daemon.built.server.dispatch._handlers, Status, lambda *_: 1 / 0)
     with pytest.raises(InternalError, match="jobd log") as caught:
         quiet.client.status()
     assert "division" not in str(caught.value)
@@ -269,7 +269,7 @@ def test_who_does_not_read_disturbs_nobody(quiet):
 
 
 def test_more_clients_than_there_are_places(quiet, monkeypatch):
-    clients = quiet.daemon.server.clients
+    clients = quiet.daemon.built.server.clients
     whole = {"all": clients.most}
     taken = clients.most - clients.places.taken("all")
     assert clients.places.take(whole, taken)
@@ -296,10 +296,10 @@ def test_a_hundred_come_and_go(quiet):
     for each in raws:
         each.call(wire.encode_request(Status()))
     assert [each.answer()[0] for each in raws] == [consts.MSG_REPLY] * 100
-    taken = quiet.daemon.server.clients.places.taken("all")
+    taken = quiet.daemon.built.server.clients.places.taken("all")
     for each in raws:
         each.socket.close()
-    wait_until(lambda: quiet.daemon.server.clients.places.taken("all") == taken - 100)
+    wait_until(lambda: quiet.daemon.built.server.clients.places.taken("all") == taken - 100)
 
 
 @contextlib.contextmanager
@@ -406,8 +406,8 @@ def test_only_a_daemon_that_is_replaced_leaves_the_socket_for_others(open_to_oth
 
 def test_who_vanishes_while_waiting_leaves_no_thread(quiet):
     job = quiet.submit("true")
-    taken = quiet.daemon.server.clients.places.taken("all")
+    taken = quiet.daemon.built.server.clients.places.taken("all")
     with Raw(quiet.paths.socket) as vanishing:
         wait = {"selector": {"ids": [[job, job]]}, "wait": 0.3}
         vanishing.call(envelope(name="wait", body=body(wait)))
-    wait_until(lambda: quiet.daemon.server.clients.places.taken("all") == taken)
+    wait_until(lambda: quiet.daemon.built.server.clients.places.taken("all") == taken)

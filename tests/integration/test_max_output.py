@@ -70,7 +70,7 @@ def test_a_job_has_not_finished_before_its_output_is_cut(make, monkeypatch, tmp_
     """Also where the cut was begun while it ran: whoever reads then must find it done."""
     daemon, gate = make(), tmp_path / "gate"
     os.mkfifo(gate)
-    punch, last_look = cuts._punch, daemon.daemon.execution.monitor.last_look
+    punch, last_look = cuts._punch, daemon.daemon.built.execution.monitor.last_look
     punching, go, ending = threading.Event(), threading.Event(), threading.Event()
 
     def slow(*arguments):
@@ -84,7 +84,7 @@ def test_a_job_has_not_finished_before_its_output_is_cut(make, monkeypatch, tmp_
         return last_look(run)
 
     monkeypatch.setattr(cuts, "_punch", slow)
-    monkeypatch.setattr(daemon.daemon.execution.monitor, "last_look", last)
+    monkeypatch.setattr(daemon.daemon.built.execution.monitor, "last_look", last)
     job = capped(daemon, f"{WRITES}; read _ <{gate}")
     assert punching.wait(60)
     gate.write_text("\n")

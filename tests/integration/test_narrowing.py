@@ -246,17 +246,17 @@ class Queue:
 
     def _rehearse(self):
         """What is decided about a slice of jobs is noted, and neither saved nor carried out."""
-        daemon = self.inside.daemon
+        daemon, files = self.inside.daemon.built, self.inside.daemon.files
         bulk = daemon.commands.manager._bulk
         decide, act = bulk._slice, bulk.act
 
         def rehearsed(*arguments):
-            daemon._connection.execute("SAVEPOINT rehearsal")
+            files.connection.execute("SAVEPOINT rehearsal")
             acted = decide(*arguments)
-            daemon._connection.execute("ROLLBACK TO rehearsal")
-            daemon._connection.execute("RELEASE rehearsal")
-            daemon._ground.undo.play()
-            daemon._tables.event_log.recall_last()
+            files.connection.execute("ROLLBACK TO rehearsal")
+            files.connection.execute("RELEASE rehearsal")
+            daemon.ground.undo.play()
+            daemon.ground.tables.event_log.recall_last()
             self.acted += acted.done
             return acted
 

@@ -47,7 +47,7 @@ PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidd
 
 def asked(inside, request, caller=VIEWER):
     """The raw answer, and the view in it. Raises: JobdError."""
-    raw = inside.daemon.server.dispatch.answer(wire.encode_request(request), caller)
+    raw = inside.daemon.built.server.dispatch.answer(wire.encode_request(request), caller)
     return raw, wire.decode_reply(raw, request.about.reply)
 
 
@@ -195,7 +195,7 @@ def said(inside, request, caller=VIEWER):
 )
 def test_a_fault_of_the_store_is_the_owners_to_know(quiet, monkeypatch, caplog, request_):
     quiet.submit("true")
-    reader = quiet.daemon.reader
+    reader = quiet.daemon.built.ground.reader
     error = sqlite3.DatabaseError(f"malformed: {object()}")
     with monkeypatch.context() as patch:
         patch.setattr(reader, "_opened", lambda: _Broken(error))
@@ -222,7 +222,7 @@ class _Broken:
 
 def test_a_defect_shows_nothing_of_itself(quiet, monkeypatch, caplog):
     error = RuntimeError(f"/home/me/.local: {object()}")
-    with failing(monkeypatch, quiet.daemon.reader, "parents", error):
+    with failing(monkeypatch, quiet.daemon.built.ground.reader, "parents", error):
         quiet.submit("true")
         found = said(quiet, List())
     assert isinstance(found, InternalError)
@@ -232,7 +232,9 @@ def test_a_defect_shows_nothing_of_itself(quiet, monkeypatch, caplog):
 
 def test_trouble_of_the_daemon_is_told_without_its_words(quiet):
     # The trouble of the writer would be over with its next commit.
-    quiet.daemon._damage = f"the database {quiet.paths.database} was deleted: {object()}"
+    quiet.daemon.built.sweep._damage = (
+        f"the database {quiet.paths.database} was deleted: {object()}"
+    )
     assert asked(quiet, Status())[1].error == "a fault that its owner sees: jobd status"
     assert str(quiet.paths.database) in quiet.client.status().error
 
@@ -248,7 +250,7 @@ def test_an_output_that_is_gone(daemon):
 
 def test_a_job_whose_start_breaks_down_says_no_address(daemon, monkeypatch, caplog):
     error = TypeError(f"unexpected {object()}")
-    with failing(monkeypatch, daemon.daemon.engine, "start", error):
+    with failing(monkeypatch, daemon.daemon.built.ground.engine, "start", error):
         job = daemon.submit("true")
         daemon.wait(job)
     assert daemon.job(job).reason == "could not start: internal error, see jobd log"
@@ -282,7 +284,7 @@ def test_texts_about_a_field_speak_of_that_field_alone(quiet):
             protocol=wire.PROTOCOL, version=wire.VERSION, name="show",
             body=msgspec.Raw(msgspec.msgpack.encode(body)),
         )  # fmt: skip
-        raw = quiet.daemon.server.dispatch.answer(msgspec.msgpack.encode(envelope), VIEWER)
+        raw = quiet.daemon.built.server.dispatch.answer(msgspec.msgpack.encode(envelope), VIEWER)
         with pytest.raises(JobdError) as caught:
             wire.decode_reply(raw, models.Shown)
         assert caught.value.message.startswith("show: ")
@@ -303,8 +305,8 @@ def test_what_a_viewer_waits_for_is_not_kept(make):
         target=lambda: answers.append(asked(inside, request)[1]), daemon=True
     )
     waiting.start()
-    wait_until(lambda: inside.daemon.notifier._single)
-    assert not inside.daemon.notifier.awaited(running)
+    wait_until(lambda: inside.daemon.built.ground.notifier._single)
+    assert not inside.daemon.built.ground.notifier.awaited(running)
     inside.client.workers(2)
     wait_until(lambda: sorted(inside.listed()) == [running, done[-1]])
     assert waiting.is_alive()

@@ -259,7 +259,7 @@ def test_the_same_submit_at_the_same_moment_is_one(quiet):
 def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
-    writer, intake = inside.daemon.writer, inside.daemon.commands.intake
+    writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.commands.intake
     request = submit_of(*["true"] * 1200)
     _, batch = writer.call(lambda: intake._begin_hidden(request, 1200, b"broken"))
     writer.call(lambda: intake._write_commands(batch, request, 0, "me"))
@@ -349,10 +349,12 @@ def test_the_counts_are_those_of_the_database(make, seed):
     client.workers(0)
     client.stop(Selector(states=[State.RUNNING]), grace=0)
     wait_until(lambda: not inside.client.status().busy)
-    wait_until(lambda: not inside.daemon.runs)
-    inside.daemon.writer.call(lambda: None)  # memory changes a moment before the disk does
-    ledger = inside.daemon.ledger
-    assert ledger.counts == inside.counts_on_disk() == inside.daemon.reader.counts()
+    wait_until(lambda: not inside.daemon.built.execution.runs)
+    inside.daemon.built.ground.writer.call(
+        lambda: None
+    )  # memory changes a moment before the disk does
+    ledger = inside.daemon.built.ground.ledger
+    assert ledger.counts == inside.counts_on_disk() == inside.daemon.built.ground.reader.counts()
     assert len(ledger.queue) == ledger.counts[State.PENDING]
     files = {name for _, _, names in os.walk(inside.paths.output) for name in names}
     known = {f"{job}.{n}.log" for job, n in inside.sql("SELECT job, attempt FROM attempts")}
@@ -377,7 +379,7 @@ def test_any_of_a_range_is_enough_and_others_do_not_count(make):
     with ThreadPoolExecutor() as pool:
         chosen = Selector(ids=[(job, job + 1)])
         waiting = pool.submit(inside.client.wait, Wait(selector=chosen, any=True, wait=20))
-        wait_until(lambda: inside.daemon.notifier._several)
+        wait_until(lambda: inside.daemon.built.ground.notifier._several)
         with inside.connect() as other:
             other.stop(ids(job + 2))
             assert not waiting.done()

@@ -97,7 +97,7 @@ def test_what_somebody_waited_for_goes_when_nobody_does_any_more(make):
     thread = threading.Thread(target=wait)
     thread.start()
     assert waiting.wait(10)
-    wait_until(lambda: daemon.daemon.notifier.awaited(done[-1]))
+    wait_until(lambda: daemon.daemon.built.ground.notifier.awaited(done[-1]))
     daemon.client.workers(3)
     daemon.wait(*[daemon.submit("true") for _ in range(20)])
     left_over = lambda: [job for job in daemon.listed() if job > done[-1]]  # noqa: E731
@@ -143,7 +143,7 @@ def test_what_a_pending_job_waits_for_is_not_touched(make):
 
 def test_what_somebody_waits_for_is_not_touched(make):
     daemon = make(retention={"max_jobs": 1})
-    with daemon.daemon.notifier.awaiting([1, 99].__contains__):
+    with daemon.daemon.built.ground.notifier.awaiting([1, 99].__contains__):
         ends(daemon, "true", "true", "true")
         left(daemon, 1)
     ends(daemon, "true")
@@ -181,7 +181,7 @@ def test_the_history_is_shortened_from_its_old_end(make):
     daemon = make(workers=0, retention={"max_events": 100})
     daemon.client.submit(daemon.many("true", 2000))
     found = wait_until(lambda: len(e := daemon.sql("SELECT seq FROM events")) == 100 and e)
-    last = daemon.daemon.notifier.last_event
+    last = daemon.daemon.built.ground.notifier.last_event
     assert [seq for (seq,) in found] == list(range(last - 99, last + 1))
     assert events(daemon)[0].seq == last - 99
     assert daemon.client.events(Events(after=0, selector=Selector(all=True))).first == last - 99
@@ -192,7 +192,7 @@ def test_a_history_within_its_limit_stays_whole(make, limits):
     daemon = make(workers=0, retention=limits)
     daemon.client.submit(daemon.many("true", 2000))
     daemon.client.rm(ids(1))
-    assert daemon.daemon.reader.first_event() == 1
+    assert daemon.daemon.built.ground.reader.first_event() == 1
 
 
 def test_the_database_becomes_small_again(make):

@@ -61,14 +61,14 @@ def states(inside, *jobs):
 
 
 def ready(inside):
-    return [entry.id for entry in inside.daemon.ledger.queue.order()]
+    return [entry.id for entry in inside.daemon.built.ground.ledger.queue.order()]
 
 
 def ready_on_disk(inside):
     """What the next daemon would read, in the order of starting."""
     found = [
         (-first.priority, job)
-        for first, last in inside.daemon.reader.ready()
+        for first, last in inside.daemon.built.ground.reader.ready()
         for job in range(first.id, last + 1)
     ]
     return [job for _, job in sorted(found)]
@@ -77,7 +77,7 @@ def ready_on_disk(inside):
 def settled(inside):
     """Everything that follows from what is on disk has happened."""
     wait_until(lambda: not inside.sql("SELECT * FROM settling"))
-    inside.daemon.writer.call(lambda: None)
+    inside.daemon.built.ground.writer.call(lambda: None)
 
 
 # --- dependencies -------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_time_that_passed_while_its_dependant_was_failed_is_over(daemon, tmp_p
     daemon.wait(bad, child)
     wait_until(lambda: daemon.sql("SELECT due FROM jobs WHERE id = ?", child)[0][0] < now_us())
     # What has failed does not come due, and nobody wakes up for it.
-    assert daemon.daemon._tables.jobs.next_due() is None
+    assert daemon.daemon.built.ground.tables.jobs.next_due() is None
     (tmp_path / "mended").touch()
     daemon.client.restart(ids(bad))
     daemon.wait(bad, child)
@@ -229,7 +229,9 @@ def test_ten_thousand_dependants_are_released_in_slices(quiet):
     settled(quiet)
     assert quiet.client.status().jobs[State.PENDING] == 10_001
     quiet.sql("UPDATE jobs SET state = 'completed', finished_at = 1 WHERE id = ?", parent)
-    quiet.daemon.writer.call(lambda: quiet.daemon.lifecycle.unsettled.note(parent))
+    quiet.daemon.built.ground.writer.call(
+        lambda: quiet.daemon.built.lifecycle.unsettled.note(parent)
+    )
     settled(quiet)
     assert len(ready(quiet)) == 10_001
     assert quiet.job(batch.last).reason == "queued"
@@ -296,7 +298,7 @@ def test_a_paused_group_starts_nothing_and_leaves_running_ones_alone(make):
     wait_until(lambda: inside.job(first).state is State.RUNNING)
     inside.client.pause(Pause(group="a"))
     second = submit(inside, "sleep 1000", group="a")
-    assert inside.daemon.ledger.busy == 1
+    assert inside.daemon.built.ground.ledger.busy == 1
     assert inside.job(first).paused is False
     inside.client.resume(Resume(group="a"))
     wait_until(lambda: inside.job(second).state is State.RUNNING)
@@ -365,7 +367,7 @@ def test_no_gpu_is_used_twice_at_a_time(make):
     for pair in zip(jobs[::2], jobs[1::2], strict=True):
         wait_until(lambda pair=pair: all(inside.output(job) for job in pair))
         assert {inside.output(job) for job in pair} == {b"0\n", b"1\n"}
-        assert inside.daemon.ledger.busy == 2
+        assert inside.daemon.built.ground.ledger.busy == 2
         inside.client.stop(ids(*pair), grace=0)
         inside.wait(*pair)
     inside.wait(both)
@@ -385,7 +387,7 @@ def test_a_delayed_job_waits_without_holding_a_worker(make):
 
 
 def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
-    delays = quiet.daemon.lifecycle.delays
+    delays = quiet.daemon.built.lifecycle.delays
     span = submit(quiet, "true", delay=3600)
     fixed = submit(quiet, "true", at=now_us() / 1e6 + 3600)
     hour = 3600 * 1_000_000
@@ -409,7 +411,7 @@ def test_a_time_limit_ends_the_attempt(daemon):
 def test_deadlines_of_ended_jobs_are_forgotten(daemon):
     jobs = [submit(daemon, "true", time_limit=86_400) for _ in range(5)]
     daemon.wait(*jobs)
-    alive = [d for d in daemon.daemon.timer._due if d.action is not None]
+    alive = [d for d in daemon.daemon.built.ground.timer._due if d.action is not None]
     assert len(alive) == 0
 
 
@@ -509,7 +511,7 @@ def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
 
 def test_a_job_that_is_paused_while_it_begins_is_halted(daemon, tmp_path, monkeypatch):
     """It runs already, and the daemon has not yet been told which process it is."""
-    engine, told = daemon.daemon.engine, threading.Event()
+    engine, told = daemon.daemon.built.ground.engine, threading.Event()
     start = engine.start
 
     def begin_slowly(launch):
@@ -771,7 +773,7 @@ def test_an_array_that_is_none(quiet, array, complaint):
 def test_a_large_array_is_small_and_its_elements_are_ordinary_jobs(quiet):
     before = quiet.client.status().database_bytes
     answer = quiet.client.submit(request("true", array=[(1, 50_000)]))
-    quiet.daemon.writer.call(lambda: None)
+    quiet.daemon.built.ground.writer.call(lambda: None)
     quiet.sql("PRAGMA wal_checkpoint(TRUNCATE)")
     each = (quiet.client.status().database_bytes - before) / 50_000
     assert each < 150
@@ -872,8 +874,10 @@ def test_memory_is_what_the_disk_says(make, seed):
     for _ in range(150):
         dice.choice(actions)()
     client.workers(0)
-    wait_until(lambda: not inside.daemon.runs)
-    inside.daemon.writer.call(lambda: None)  # memory changes a moment before the disk does
+    wait_until(lambda: not inside.daemon.built.execution.runs)
+    inside.daemon.built.ground.writer.call(
+        lambda: None
+    )  # memory changes a moment before the disk does
     waiting = "SELECT 1 FROM jobs WHERE due IS NOT NULL AND state = 'pending'"
     wait_until(lambda: not inside.sql(waiting))
     settled(inside)
@@ -957,7 +961,7 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
 ):
     monkeypatch.setattr(lookups, "_PIECE", piece)
     daemon = make(workers=2, groups={"g": {"workers": 2}})
-    daemon.daemon.execution.breaker.halt()
+    daemon.daemon.built.execution.breaker.halt()
     for _ in range(12):
         submit(daemon, "true")
     submit(daemon, "true", hold=True)
@@ -966,7 +970,7 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
     for group in ("g", "g", "default"):
         submit(daemon, "true", group=group, slots=2)
     daemon.client.stop(ids(5, 6))
-    read = list(daemon.daemon.reader.ready())
+    read = list(daemon.daemon.built.ground.reader.ready())
     assert ready(daemon) == ready_on_disk(daemon)
     assert len(ready(daemon)) == 12 + 6 + 3 - 2
     for (first, last), (behind, _) in itertools.pairwise(read):
@@ -1018,9 +1022,11 @@ def test_pending_jobs_are_listed_in_the_order_in_which_they_would_start(make):
     assert daemon.listed() == order
     assert daemon.client.list(List(pending=3)).jobs[-1].id == low
     for limit in range(1, 8):  # page by page, wherever one ends
-        rows, behind = daemon.daemon.reader.page("pending", EVERYTHING, None, limit)
+        rows, behind = daemon.daemon.built.ground.reader.page("pending", EVERYTHING, None, limit)
         while behind is not None:
-            more, behind = daemon.daemon.reader.page("pending", EVERYTHING, behind, limit)
+            more, behind = daemon.daemon.built.ground.reader.page(
+                "pending", EVERYTHING, behind, limit
+            )
             rows += more
         assert [row.id for row in rows] == order
     daemon.client.start(ids(held))

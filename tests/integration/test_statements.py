@@ -42,7 +42,7 @@ def statements(quiet):
     def counted():
         settled(quiet)
         found = []
-        connection = quiet.daemon.writer._db
+        connection = quiet.daemon.built.ground.writer._db
         connection.set_trace_callback(found.append)
         try:
             yield found
@@ -60,7 +60,9 @@ def listed(found):
 
 def let_start(inside, workers=1):
     """Slots are free from now on; this alone writes nothing."""
-    inside.daemon.writer.call(lambda: inside.daemon.ledger.set_workers(workers))
+    inside.daemon.built.ground.writer.call(
+        lambda: inside.daemon.built.ground.ledger.set_workers(workers)
+    )
 
 
 def runs(inside, job):
@@ -86,14 +88,16 @@ def test_one_start_and_one_end(quiet, statements, tmp_path):
 
 
 def test_a_start_that_the_machine_refuses(quiet, statements, monkeypatch):
-    engine = quiet.daemon.engine
+    engine = quiet.daemon.built.ground.engine
     original, refused = engine.start, []
 
     def refuse(launch):
         if refused:
             return original(launch)
         refused.append(launch)
-        quiet.daemon.writer.call(lambda: quiet.daemon.ledger.set_workers(0))
+        quiet.daemon.built.ground.writer.call(
+            lambda: quiet.daemon.built.ground.ledger.set_workers(0)
+        )
         raise NoResources("no process left")
 
     monkeypatch.setattr(engine, "start", refuse)

@@ -41,10 +41,10 @@ def test_shutting_down_lengthens_no_grace(make):
     jobs = [daemon.submit("trap '' TERM; echo up; while :; do sleep 100; done") for _ in range(2)]
     wait_until(lambda: all(daemon.output(job) == b"up\n" for job in jobs), 30)
     daemon.client.stop(ids(jobs[0]), grace=0.5)
-    order = daemon.daemon.runs[jobs[0]].order
-    daemon.daemon.execution.stop_orders.end_all()
-    assert daemon.daemon.runs[jobs[0]].order is order
-    assert daemon.daemon.runs[jobs[1]].order.reason == "shutdown"
+    order = daemon.daemon.built.execution.runs[jobs[0]].order
+    daemon.daemon.built.execution.stop_orders.end_all()
+    assert daemon.daemon.built.execution.runs[jobs[0]].order is order
+    assert daemon.daemon.built.execution.runs[jobs[1]].order.reason == "shutdown"
     daemon.wait(jobs[0])
     assert daemon.job(jobs[0]).reason == "by user"
     assert not daemon.job(jobs[1]).state.finished

@@ -11,7 +11,8 @@ from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Events, Selector, Submitted, Wait
 from jobd.contract.paths import locate
 from jobd.contract.states import State
-from jobd.daemon.instance import Daemon, Setup
+from jobd.daemon.instance import Daemon
+from jobd.daemon.setup import Setup
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -42,18 +43,23 @@ def failing(make):
 
     def made(word="COMMIT", **config):
         inside = make(**config)
-        connection = Failing(inside.daemon.writer._db, word)
-        inside.daemon.writer._db = connection
+        connection = Failing(inside.daemon.built.ground.writer._db, word)
+        inside.daemon.built.ground.writer._db = connection
         # What the start has left to commit must not use up a failure that is meant for the test.
-        inside.daemon.writer.call(lambda: None)
+        inside.daemon.built.ground.writer.call(lambda: None)
         return inside, connection
 
     return made
 
 
 def memory(inside):
-    ledger = inside.daemon.ledger
-    return dict(ledger.counts), len(ledger.queue), ledger.busy, len(inside.daemon.runs)
+    ledger = inside.daemon.built.ground.ledger
+    return (
+        dict(ledger.counts),
+        len(ledger.queue),
+        ledger.busy,
+        len(inside.daemon.built.execution.runs),
+    )
 
 
 def test_a_database_of_a_newer_version_stays_as_it_is(make):
@@ -110,7 +116,7 @@ def test_a_failing_commit_undoes_memory_and_the_next_one_works(failing, word):
             request()
         assert connection.left == 0
         assert memory(inside) == before
-        assert inside.daemon.ledger.workers == 0
+        assert inside.daemon.built.ground.ledger.workers == 0
         assert inside.listed() == [1, 2]
     connection.left = 0
     job = inside.submit("true")
@@ -138,7 +144,7 @@ def test_waiting_jobs_go_on_by_themselves_after_a_failure(failing):
     assert [inside.job(first + n).exit_code for n in range(3)] == [4, 5, 6]
     assert [inside.job(first + n).attempt for n in range(3)] == [1, 1, 1]
     wait_until(lambda: memory(inside)[1:] == (0, 0, 0))
-    assert inside.daemon.ledger.counts == inside.counts_on_disk()
+    assert inside.daemon.built.ground.ledger.counts == inside.counts_on_disk()
     assert inside.client.status().error is None
     names = [e.event for e in inside.client.events(Events(after=0)).events if e.job == first]
     assert names == ["submitted", "started", "failed"]
@@ -157,13 +163,13 @@ def test_trouble_is_told_by_status(failing):
 
 def test_a_defect_in_one_action_harms_no_other(quiet):
     def defect():
-        quiet.daemon.commands.intake._submit_now(submit_of("true"), "me")
+        quiet.daemon.built.commands.intake._submit_now(submit_of("true"), "me")
         raise ZeroDivisionError
 
     with pytest.raises(StoreFailed, match="could not be saved"):
-        quiet.daemon.writer.call(defect)
-    assert quiet.daemon.ledger.counts == quiet.counts_on_disk()
-    assert len(quiet.daemon.ledger.queue) == 0
+        quiet.daemon.built.ground.writer.call(defect)
+    assert quiet.daemon.built.ground.ledger.counts == quiet.counts_on_disk()
+    assert len(quiet.daemon.built.ground.ledger.queue) == 0
     assert quiet.submit("true") == quiet.listed()[0]
 
 
@@ -221,7 +227,7 @@ def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeyp
     other = quiet.ask(submit_of("true"), b"b" * 16, Submitted)
     assert other.first == first.first + 1
     assert quiet.ask(request, b"a" * 16, Submitted) == first
-    settings, writer = quiet.daemon._tables.settings, quiet.daemon.writer
+    settings, writer = quiet.daemon.built.ground.tables.settings, quiet.daemon.built.ground.writer
     writer.call(lambda: settings.forget_requests(keep=1))
     assert writer.call(lambda: settings.answered(b"a" * 16)) is None
     assert writer.call(lambda: settings.answered(b"b" * 16)) is not None

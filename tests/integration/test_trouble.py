@@ -121,9 +121,9 @@ def test_a_daemon_whose_home_is_gone_still_shuts_down(make):
     wait_until(lambda: daemon.output(job) == b"up\n")
     pid = daemon.job(job).pid
     shutil.rmtree(daemon.paths.state)
-    daemon.daemon.execution.drain.begin()
-    daemon.daemon.execution.stop_orders.end_all()
-    wait_until(lambda: not daemon.daemon.runs, 30)
+    daemon.daemon.built.execution.drain.begin()
+    daemon.daemon.built.execution.stop_orders.end_all()
+    wait_until(lambda: not daemon.daemon.built.execution.runs, 30)
     assert not os.path.exists(f"/proc/{pid}")
     daemon.daemon.close(clean=True)
     daemon.abandon()

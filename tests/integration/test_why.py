@@ -88,12 +88,14 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
     held = [submit(quiet, "true") for _ in range(4)]
     quiet.client.hold(ids(*held[:3]))
     last = submit(quiet, "true")
-    entry = quiet.daemon.reader.job(last).entry
-    assert quiet.daemon.reader.ahead_of(entry, None, 100) == (1, False)
-    assert quiet.daemon.reader.ahead_of(entry, "other", 100) == (0, False)
-    assert quiet.daemon.reader.ahead_of(entry, None, 2) == (1, False)
-    assert quiet.daemon.reader.ahead_of(entry, None, 1) == (1, True)
+    entry = quiet.daemon.built.ground.reader.job(last).entry
+    assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 100) == (1, False)
+    assert quiet.daemon.built.ground.reader.ahead_of(entry, "other", 100) == (0, False)
+    assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 2) == (1, False)
+    assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 1) == (1, True)
     monkeypatch.setattr("jobd.daemon.queries.explain_facts._LOOKED_AT", 1)
-    row = quiet.daemon.reader.job(last)
-    facts = Inquiry(quiet.daemon.ledger, quiet.daemon.reader).facts(row, 0.0)
+    row = quiet.daemon.built.ground.reader.job(last)
+    facts = Inquiry(quiet.daemon.built.ground.ledger, quiet.daemon.built.ground.reader).facts(
+        row, 0.0
+    )
     assert (facts.ahead, facts.ahead_more) == (1, True)

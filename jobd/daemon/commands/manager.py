@@ -7,23 +7,19 @@ move, and answers when that is on disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Sequence
 
 from jobd.contract.call import Call
-from jobd.contract.directories import File
 from jobd.contract.models import Acted, Hold, Restart, Rm, Start, Stop
 from jobd.contract.states import State
 from jobd.contract.wording import NAMED, listed
 from jobd.core.transitions import Move
-from jobd.daemon.commands.bulk import SLICE, Bulk, Chosen, Tally
+from jobd.daemon.commands.bulk import Bulk, Chosen, Tally
+from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import StopOrders
 from jobd.daemon.jobs.moves import Moves, Obstacle
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.outputs.limit import note_of
-from jobd.outputs.workspace import Workspace
 from jobd.store.dependencies import Dependencies
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
@@ -39,7 +35,6 @@ class Manager:
     def __init__(
         self,
         *,
-        workspace: Workspace,
         jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
@@ -49,8 +44,8 @@ class Manager:
         runs: Runs,
         stop_orders: StopOrders,
         notifier: Notifier,
+        deletion: Deletion,
     ) -> None:
-        self._workspace = workspace
         self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
@@ -60,8 +55,7 @@ class Manager:
         self._runs = runs
         self._stop_orders = stop_orders
         self._notifier = notifier
-        self.after_rm: Callable[[], object] = lambda: None
-        """Called when jobs have been removed, and there may be room to give back."""
+        self._deletion = deletion
 
     # --- into the queue -----------------------------------------------------------------------
 
@@ -188,8 +182,8 @@ class Manager:
         acted = self._bulk.act(
             request.selector, call.id, lambda job, t: self._rm(job, t, call.user)
         )
-        self.delete_outputs()
-        self.after_rm()
+        self._deletion.delete_outputs()
+        self._notifier.removed()
         return acted
 
     def _rm(self, job: Look, tally: Tally, user: str) -> None:
@@ -229,31 +223,9 @@ class Manager:
                 open_ends.pop()
         return known[job]
 
-    def delete_outputs(self) -> None:
-        """Delete the files of removed jobs; what a crash left over is found again at the start."""
-        while gone := self._reader.deletions(SLICE):
-            for job, attempts in gone:
-                for attempt in range(1, attempts + 1):
-                    output = self._workspace.output_of(job, attempt)
-                    _delete(output)
-                    _delete(note_of(output))
-            self._workspace.delete_empty_folders(job for job, _ in gone)
-            self._writer.call(partial(self._jobs.deleted, [job for job, _ in gone]))
-        if not self._runs:
-            self._workspace.release()
-
 
 def _in_words(obstacle: Obstacle) -> str:
     parent, group = obstacle.failed_parent, obstacle.missing_group
     if parent is not None:
         return f"waits for job {parent}, which has failed; jobctl restart {parent}"
     return f"is of group {group}, which was removed; jobctl groups add {group} --workers N"
-
-
-def _delete(file: File) -> None:
-    """What cannot be deleted is left where it is: it must not keep others from being deleted."""
-    try:
-        with suppress(FileNotFoundError):
-            file.unlink()
-    except OSError as error:
-        log.warning("%s stays: %s", file.path, error.strerror)

@@ -21,10 +21,10 @@ class Breaker:
     """Any thread may call; `allows` is the writer's."""
 
     def __init__(self, timer: Timer, released: Callable[[], object]) -> None:
-        """`released`: called when jobs may be started again."""
+        """Halted until `resume`. `released`: called when jobs may be started again."""
         self._timer = timer
         self._released = released
-        self._halted = False
+        self._halted = True
         self._pausing = False
         self._pause_s = _FIRST_S
         self.trouble: str | None = None

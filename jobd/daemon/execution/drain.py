@@ -25,6 +25,11 @@ class Drain:
     def begun(self) -> bool:
         return self._ledger.draining
 
+    @property
+    def is_over(self) -> bool:
+        """It has begun, and nothing runs any more."""
+        return self._ledger.draining and not self._runs
+
     def begin(self) -> list[int]:
         """Start nothing more and take nothing more; the jobs that still run."""
         self._ledger.draining = True
@@ -33,5 +38,5 @@ class Drain:
 
     def look(self) -> None:
         """A job may have been the last: after each commit, and where none will ever come."""
-        if self._ledger.draining and not self._runs:
+        if self.is_over:
             self._drained()

@@ -181,6 +181,16 @@ class Runs:
     def all(self) -> list[Run]:
         return list(self._runs.values())
 
+    def pid_of(self, job: int) -> int | None:
+        """None: it does not run, or its process has not been started yet."""
+        run = self._runs.get(job)
+        return None if run is None else run.pid
+
+    def left_of(self, job: int) -> float | None:
+        """Seconds until it will probably be done; None: that cannot be told."""
+        run = self._runs.get(job)
+        return None if run is None else seconds_left(run.pace, now_us() / 1e6)
+
     def enter(self, run: Run) -> None:
         self._runs[run.id] = run
         self._undo.add(lambda: self._runs.pop(run.id))

@@ -75,7 +75,6 @@ class Workers:
 
     def close(self) -> None:
         """Nobody is waited for: their jobs may run on."""
-        self._monitor.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask_for_thread(self) -> None:

@@ -1,4 +1,4 @@
-"""Who waits for news: threads of clients, woken when what they wait for has happened."""
+"""Who is told of news: threads of clients that wait for it, and parts of the daemon that listen."""
 
 from __future__ import annotations
 
@@ -23,6 +23,26 @@ class Waiter:
         return self._done.wait(seconds)
 
 
+class Listener:
+    """A part of the daemon that subscribes; it takes up what it wants to hear.
+
+    Each is called by the thread that brings the news, often the writer's, between two of its
+    transactions: so it must be brief, wait for nothing and raise nothing.
+    """
+
+    def finished(self, job: int) -> None:
+        """The job has finished, and that is on disk."""
+
+    def released(self) -> None:
+        """Somebody has ended to wait for jobs: what was spared for them need not be any longer."""
+
+    def removed(self) -> None:
+        """Jobs were removed, and there may be room to give back."""
+
+    def published(self, last_event: int) -> None:
+        """Events up to this one are on disk."""
+
+
 class Notifier:
     """Any thread may call. Who registers before looking misses nothing that happens then."""
 
@@ -32,12 +52,26 @@ class Notifier:
         """By their only job, so that the end of another costs nothing."""
         self._several: set[Waiter] = set()
         self._awaited: list[Callable[[int], bool]] = []
+        self._listeners: tuple[Listener, ...] = ()
         self._last_event = 0
         self._closed = False
-        self.on_finish: Callable[[], object] = lambda: None
-        """Called whenever a job has finished; brief."""
-        self.on_events: Callable[[int], object] = lambda _last: None
-        """Called with the number of the last event on disk; brief."""
+
+    # --- parts of the daemon --------------------------------------------------------------------
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell it all news from now on, beside all others; what is returned ends that."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        return lambda: self._unsubscribe(listener)
+
+    def _unsubscribe(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+    def removed(self) -> None:
+        """Jobs were removed."""
+        for listener in self._listeners:
+            listener.removed()
 
     # --- jobs that finish ---------------------------------------------------------------------
 
@@ -73,15 +107,16 @@ class Notifier:
         finally:
             with self._lock:
                 self._awaited.remove(concerns)
-            # What was spared for them need not be any longer.
-            self.on_finish()
+            for listener in self._listeners:
+                listener.released()
 
     def awaited(self, job: int) -> bool:
         with self._lock:
             return any(concerns(job) for concerns in self._awaited)
 
     def finished(self, job: int) -> None:
-        self.on_finish()
+        for listener in self._listeners:
+            listener.finished(job)
         if not self._several and job not in self._single:
             return
         with self._lock:
@@ -100,7 +135,8 @@ class Notifier:
         with self._lock:
             self._last_event = max(self._last_event, last_event)
             self._lock.notify_all()
-        self.on_events(last_event)
+        for listener in self._listeners:
+            listener.published(last_event)
 
     def wait_event(self, after: int, seconds: float) -> bool:
         """Wait until there is an event behind `after`; False: there is none yet."""

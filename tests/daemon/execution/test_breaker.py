@@ -29,6 +29,8 @@ def timer():
 def breaker(timer):
     calls = []
     made = Breaker(timer, lambda: calls.append(None))
+    made.resume()
+    calls.clear()
     made.calls = calls
     return made
 
@@ -38,6 +40,14 @@ def test_all_may_start_while_all_is_well(breaker):
     assert breaker.allows(100)
     breaker.started()
     assert (breaker.trouble, breaker.calls) == (None, [])
+
+
+def test_nothing_starts_before_it_is_resumed(timer):
+    calls = []
+    built = Breaker(timer, lambda: calls.append(None))
+    assert not built.allows(0)
+    built.resume()
+    assert (built.allows(0), len(calls)) == (True, 1)
 
 
 def test_nothing_starts_while_it_is_halted(breaker):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.jobs.notifier import Listener, Notifier
 from jobd.system.timer import Timer
 from tests.helpers import wait_until
 
@@ -96,3 +96,61 @@ def test_closing_lets_everybody_go():
     before = time.monotonic()
     assert not notifier.wait_event(0, 30)
     assert time.monotonic() - before < 25
+
+
+# --- parts of the daemon that listen: as many as like to, each until it ends that ---
+
+
+class Heard(Listener):
+    def __init__(self):
+        self.news = []
+
+    def finished(self, job):
+        self.news.append(("finished", job))
+
+    def removed(self):
+        self.news.append("removed")
+
+    def published(self, last_event):
+        self.news.append(("published", last_event))
+
+
+def tell(notifier):
+    notifier.finished(7)
+    notifier.removed()
+    notifier.published(12)
+
+
+NEWS = [("finished", 7), "removed", ("published", 12)]
+
+
+def test_several_listen_and_none_takes_the_place_of_another():
+    notifier, first, second = Notifier(), Heard(), Heard()
+    notifier.subscribe(first)
+    notifier.subscribe(second)
+    tell(notifier)
+    assert (first.news, second.news) == (NEWS, NEWS)
+
+
+def test_who_has_ended_it_hears_no_more_and_the_others_do():
+    notifier, first, second = Notifier(), Heard(), Heard()
+    end = notifier.subscribe(first)
+    notifier.subscribe(second)
+    end()
+    end()
+    tell(notifier)
+    assert (first.news, second.news) == ([], NEWS)
+
+
+def test_what_was_spared_for_somebody_who_waits_is_free_once_they_have_gone():
+    class Freed(Listener):
+        times = 0
+
+        def released(self):
+            self.times += 1
+
+    notifier, listener = Notifier(), Freed()
+    notifier.subscribe(listener)
+    with notifier.awaiting(lambda job: job == 3):
+        assert (notifier.awaited(3), listener.times) == (True, 0)
+    assert (notifier.awaited(3), listener.times) == (False, 1)

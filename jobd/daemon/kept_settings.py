@@ -1,0 +1,29 @@
+"""What was set by hand and outlives the daemon: the number of workers, and the groups."""
+
+from __future__ import annotations
+
+from jobd.core.ledger import Ledger, Share
+from jobd.daemon.setup import Setup
+from jobd.store.reader import Reader
+from jobd.store.settings import Settings
+
+
+def workers(setup: Setup, reader: Reader) -> int:
+    """A number set with `jobctl workers` outlives the daemon, not the next `jobd start`."""
+    by_hand = reader.setting("workers")
+    if by_hand is None or setup.fresh:
+        return setup.config.daemon.workers
+    return int(by_hand)
+
+
+def load_groups(setup: Setup, ledger: Ledger, settings: Settings) -> None:
+    """In a transaction.
+
+    What the configuration says of a group counts at `jobd start`, as with the workers.
+    """
+    for name, most, paused in settings.groups():
+        ledger.set_group(name, Share(most, paused))
+    for name, wanted in setup.config.groups.items() if setup.fresh else ():
+        paused = ledger.groups.get(name, Share()).paused
+        settings.set_group(name, wanted.workers, paused=paused)
+        ledger.set_group(name, Share(wanted.workers, paused))

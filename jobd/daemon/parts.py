@@ -1,0 +1,91 @@
+"""What a daemon consists of, in records: who needs one of these is handed that one alone."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobd.contract.config import DaemonConfig
+from jobd.contract.paths import Paths
+from jobd.core.ledger import Ledger
+from jobd.core.undo import Undo
+from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.dispatcher import Dispatcher
+from jobd.daemon.execution.drain import Drain
+from jobd.daemon.execution.endings import Endings
+from jobd.daemon.execution.launch import Launcher
+from jobd.daemon.execution.monitor import Monitor
+from jobd.daemon.execution.recovery import Recovery
+from jobd.daemon.execution.runs import Reports, Runs
+from jobd.daemon.execution.signaller import Signaller
+from jobd.daemon.execution.stop_orders import Pauses, StopOrders
+from jobd.daemon.execution.worker import Workers
+from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.moves import Moves
+from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.jobs.propagation import Propagation
+from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.engines.base import Engine
+from jobd.outputs.workspace import Workspace
+from jobd.store.batches import Batches
+from jobd.store.dependencies import Dependencies
+from jobd.store.environments import Environments
+from jobd.store.event_log import EventLog
+from jobd.store.jobs import Jobs
+from jobd.store.reader import Reader
+from jobd.store.settings import Settings
+from jobd.store.writer import Writer
+from jobd.system.timer import Timer
+
+
+class Tables(Struct, frozen=True, kw_only=True):
+    """The writing half of the store; whoever needs one of these is handed that one."""
+
+    jobs: Jobs
+    batches: Batches
+    dependencies: Dependencies
+    environments: Environments
+    event_log: EventLog
+    settings: Settings
+
+
+class Ground(Struct, frozen=True, kw_only=True):
+    """What all of it stands on."""
+
+    paths: Paths
+    workspace: Workspace
+    config: DaemonConfig
+    undo: Undo
+    ledger: Ledger
+    tables: Tables
+    reader: Reader
+    writer: Writer
+    timer: Timer
+    notifier: Notifier
+    engine: Engine
+
+
+class Lifecycle(Struct, frozen=True, kw_only=True):
+    """What moves jobs: it works in the writer's transaction, and nowhere else."""
+
+    unsettled: Unsettled
+    moves: Moves
+    propagation: Propagation
+    delays: Delays
+
+
+class Execution(Struct, frozen=True, kw_only=True):
+    """What starts jobs, sees to them and records their ends."""
+
+    runs: Runs
+    drain: Drain
+    signaller: Signaller
+    stop_orders: StopOrders
+    pauses: Pauses
+    reports: Reports
+    monitor: Monitor
+    launcher: Launcher
+    endings: Endings
+    breaker: Breaker
+    workers: Workers
+    dispatcher: Dispatcher
+    recovery: Recovery

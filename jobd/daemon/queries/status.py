@@ -1,0 +1,94 @@
+"""`status`: the daemon itself, what it is doing and what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jobd.contract.call import Call
+from jobd.contract.config import Config
+from jobd.contract.models import DaemonStatus, Status
+from jobd.contract.paths import Paths
+from jobd.contract.version import VERSION
+from jobd.core.ledger import Ledger
+from jobd.daemon.queries.redaction import status_for_viewers
+from jobd.daemon.queries.views import path_text
+from jobd.outputs.usage import Usage
+from jobd.store.writer import Writer
+
+
+class StatusQuery:
+    """Clients' threads call. Numbers of the ledger are those of this moment."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        paths: Paths,
+        ledger: Ledger,
+        writer: Writer,
+        supervised: bool,
+        damage: Callable[[], str | None],
+        start_trouble: Callable[[], str | None],
+    ) -> None:
+        """`supervised`: by our parent.
+
+        `damage`: what is wrong with the database; `start_trouble`: why the last job could not be
+        started. Both give None while all is well, and are asked by any thread.
+        """
+        self._config = config
+        self._paths = paths
+        self._ledger = ledger
+        self._writer = writer
+        self._started = time.monotonic()
+        self._supervised = supervised
+        self._damage = damage
+        self._start_trouble = start_trouble
+        self._usage = Usage(paths.output)
+
+    def status(self, request: Status, _: Call) -> DaemonStatus:
+        paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path
+        return DaemonStatus(
+            running=True,
+            pid=os.getpid(),
+            supervisor_pid=os.getppid() if self._supervised else None,
+            version=VERSION,
+            uptime_s=round(time.monotonic() - self._started, 3),
+            engine=self._config.daemon.engine,
+            workers=ledger.workers,
+            busy=ledger.busy,
+            gpus=ledger.gpus,
+            draining=ledger.draining,
+            ephemeral=paths.ephemeral,
+            jobs=dict(ledger.counts),
+            socket=path_text(paths.socket),
+            access_socket=None if shared is None else path_text(shared),
+            database=path_text(paths.database),
+            log=path_text(paths.log),
+            state_dir=path_text(paths.state),
+            database_bytes=_database_bytes(paths.database),
+            output_bytes=self._usage.measured() if request.sizes else None,
+            error=self._trouble(),
+        )
+
+    def status_for_viewers(self, request: Status, call: Call) -> DaemonStatus:
+        return status_for_viewers(self.status(request, call))
+
+    def _trouble(self) -> str | None:
+        """The worst of what is wrong, in words."""
+        if (found := self._damage() or self._writer.trouble) is not None:
+            return found
+        refused = self._start_trouble()
+        return None if refused is None else f"no job can be started: {refused}"
+
+
+def _database_bytes(database: Path) -> int:
+    """With its log and its index; which of them are there changes all the time."""
+    total = 0
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            total += Path(f"{database}{suffix}").stat().st_size
+    return total

@@ -1,0 +1,188 @@
+"""What retention does, a step a kind, each in slices: one transaction, brief for the writer.
+
+What is unwanted is found by reading, beside the writer; the writer only looks again whether it is
+still so.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from jobd.contract.states import Reason, State
+from jobd.core.retention import Finished, Kept, Policy
+from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.jobs.moves import Moves
+from jobd.daemon.jobs.notifier import Notifier
+from jobd.store.database import checkpoint
+from jobd.store.dependencies import Dependencies
+from jobd.store.jobs import Jobs
+from jobd.store.reader import Reader
+from jobd.store.retention import Retained
+from jobd.store.writer import Writer
+from jobd.system.clock import now_us
+
+_JOBS: Final = 32
+"""Jobs removed in one transaction."""
+_EVENTS: Final = 256
+"""Events deleted in one transaction."""
+_EVENTS_OVER: Final = 512
+"""By so many the history may be longer than its limit before it is shortened."""
+_PAGES: Final = 128
+"""Pages given back in one transaction."""
+_FREE_PAGES: Final = 1024
+"""So many free pages are left for what comes next, or a quarter of all if that is more."""
+
+
+class Step(Protocol):
+    """Called by the keeper's thread alone. Each may raise JobdError: it is tried again later."""
+
+    def slice(self) -> bool:
+        """Do a little of it; whether there may be more."""
+
+    def settle(self) -> None:
+        """After some slices: what belongs to them and needs no transaction."""
+
+    def next_at(self) -> int | None:
+        """When there will be more to do by the clock alone, microseconds since the epoch."""
+
+
+class OldJobs:
+    """Finished jobs that nobody wants any more, with their output."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        jobs: Jobs,
+        dependencies: Dependencies,
+        moves: Moves,
+        retained: Retained,
+        reader: Reader,
+        writer: Writer,
+        notifier: Notifier,
+        deletion: Deletion,
+    ) -> None:
+        self._policy = policy
+        self._jobs = jobs
+        self._dependencies = dependencies
+        self._moves = moves
+        self._retained = retained
+        self._reader = reader
+        self._writer = writer
+        self._notifier = notifier
+        self._deletion = deletion
+        self._kept: Kept | None = None
+        """What is kept after the last slice of this turn."""
+        self._next_at: int | None = None
+
+    def slice(self) -> bool:
+        # Until this slice is through, nothing is known: should it fail, the next one counts anew.
+        kept, self._kept = self._kept or self._writer.call(self._retained.kept), None
+        oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
+        chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
+        if chosen:
+            self._kept = self._writer.call(partial(self._remove, chosen))
+        is_last = len(chosen) < _JOBS
+        if is_last:
+            # Those that finish meanwhile are the next round's.
+            self._next_at = self._policy.next_expiry(job for job in oldest if job not in chosen)
+        return not is_last
+
+    def settle(self) -> None:
+        self._kept = None
+        self._deletion.delete_outputs()
+
+    def next_at(self) -> int | None:
+        return self._next_at
+
+    def _oldest(self, state: State) -> list[Finished]:
+        """A slice, without those that somebody waits for."""
+        limit = _JOBS
+        while True:
+            found = self._reader.oldest_finished(state, limit)
+            free = [job for job in found if not self._notifier.awaited(job.id)]
+            if len(free) >= _JOBS or len(found) < limit:
+                return free[:_JOBS]
+            limit *= 4
+
+    def _remove(self, chosen: list[Finished]) -> Kept:
+        """In a transaction: those that are still unwanted. Gives what is kept then."""
+        kept, now = self._retained.kept(), now_us()
+        for job in chosen:
+            look = self._jobs.look(job.id)
+            if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
+                self._moves.removed(look, "", Reason.RETENTION)
+                kept.lose(job)
+        return kept
+
+    def _may_go(self, job: Finished) -> bool:
+        """It is as it was found, and no pending job has come to wait for it."""
+        return self._retained.still(job) and not self._dependencies.waiting(job.id, 1)
+
+
+class OldEvents:
+    """The old end of the history."""
+
+    def __init__(
+        self, most: int, notifier: Notifier, retained: Retained, reader: Reader, writer: Writer
+    ) -> None:
+        """`most`: how many events are kept."""
+        self._most = most
+        self._notifier = notifier
+        self._retained = retained
+        self._reader = reader
+        self._writer = writer
+        self._first: int | None = None
+        """The number of the first event that is kept; None: not known yet."""
+
+    def slice(self) -> bool:
+        if self._first is None:
+            self._first = self._reader.first_event()
+        over = self._notifier.last_event - self._first + 1 - self._most
+        if over <= 0:
+            return False
+        before = self._first + min(over, _EVENTS)
+        self._writer.call(partial(self._retained.forget_events, before))
+        self._first = before
+        return True
+
+    def settle(self) -> None:
+        """Nothing is left over."""
+
+    def next_at(self) -> int | None:
+        return None
+
+    def is_long(self, last: int) -> bool:
+        """Whether it is worth the while, `last` being the number of the last event."""
+        return self._first is None or last - self._first >= self._most + _EVENTS_OVER
+
+
+class FreePages:
+    """Room in the database that nothing needs goes back to the file system."""
+
+    def __init__(self, database: Path, retained: Retained, reader: Reader, writer: Writer) -> None:
+        self._database = database
+        self._retained = retained
+        self._reader = reader
+        self._writer = writer
+        self._shrunk = self._more = False
+
+    def slice(self) -> bool:
+        free, pages = self._reader.free_pages()
+        self._more = False
+        if free > max(_FREE_PAGES, pages // 4):
+            self._writer.call(lambda: self._retained.shrink(_PAGES))
+            self._shrunk = True
+            self._more = self._reader.free_pages()[0] < free
+        return self._more
+
+    def settle(self) -> None:
+        """The file itself becomes shorter once the log is in it."""
+        if self._shrunk and not self._more:
+            self._shrunk = False
+            checkpoint(self._database)
+
+    def next_at(self) -> int | None:
+        return None

@@ -1,0 +1,23 @@
+"""What a daemon is started with."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from jobd.contract.config import Config
+from jobd.contract.paths import Paths
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """Where an instance lives, how it is configured, and what the daemon before it was doing."""
+
+    paths: Paths
+    config: Config
+    fresh: bool = True
+    """Started by a person, not by a supervisor that replaces a daemon."""
+    established: bool = False
+    """A daemon of this instance has been ready before: then its database is there."""
+    draining: bool = False
+    """The daemon before was asked to stop, and its jobs still run."""
+    drain_until: int | None = None
+    """When those are to be ended, microseconds since boot."""
