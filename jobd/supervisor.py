@@ -65,7 +65,8 @@ class Supervisor:
         self._stopping = False
         self._congested = False
         """The daemon has not read what was sent; the rest is announced when it has."""
-        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        """Signals write to its second end and wake whoever waits at the first."""
         self._signals: list[int] = []
 
     def run(self) -> int:
@@ -100,7 +101,7 @@ class Supervisor:
             return
 
     def _catch_signals(self) -> None:
-        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._note_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -115,7 +116,7 @@ class Supervisor:
             return
         failpoint("before-gate")
         while True:
-            ready, _, _ = select.select([self._gate, self._wake_r], [], [])
+            ready, _, _ = select.select([self._gate, self._wake[0]], [], [])
             if self._gate in ready and not os.read(self._gate, 1):
                 break
             self._drain_wakeups()
@@ -175,7 +176,7 @@ class Supervisor:
         synced = False
         while status is None:
             synced = synced or (not self._congested and self._send({"synced": True}))
-            readers: list[Any] = [self._wake_r]
+            readers: list[Any] = [self._wake[0]]
             if self._link is not None:
                 readers.append(self._link)
             writers = [self._link] if self._congested and self._link is not None else []
@@ -320,7 +321,7 @@ class Supervisor:
         pause = min(0.1 * 2 ** min(self._quick_deaths, 10), _LONGEST_PAUSE_S)
         end = time.monotonic() + pause
         while (left := end - time.monotonic()) > 0:
-            select.select([self._wake_r], [], [], left)
+            select.select([self._wake[0]], [], [], left)
             self._drain_wakeups()
             self._pass_signals_on()
 
@@ -338,7 +339,7 @@ class Supervisor:
 
     def _drain_wakeups(self) -> None:
         try:
-            while os.read(self._wake_r, 512):
+            while os.read(self._wake[0], 512):
                 pass
         except BlockingIOError:
             return

@@ -18,7 +18,7 @@ def made(tmp_path):
     lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     one = Supervisor({"lock": lock})
     yield one
-    for descriptor in (lock, one._wake_r, one._wake_w):
+    for descriptor in (lock, *one._wake):
         os.close(descriptor)
 
 

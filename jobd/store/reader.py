@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
-
-import msgspec
+from typing import Final
 
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
@@ -27,15 +24,10 @@ from jobd.store.records import (
     Filter,
     JobRow,
     Parent,
-    Policy,
-    Spec,
-    policy_decoder,
-    spec_decoder,
-    stop_decoder,
     unpack_environment,
 )
+from jobd.store.rows import job_of
 
-T = TypeVar("T")
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
 _IDLE_CONNECTIONS: Final = 4
@@ -61,6 +53,7 @@ class Reader:
         self._path = path
         self._check = check
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._closed = False
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -73,7 +66,7 @@ class Reader:
         except sqlite3.Error as error:
             raise unreadable(self._path, error) from error
         finally:
-            if self._idle.qsize() < _IDLE_CONNECTIONS:
+            if self._idle.qsize() < _IDLE_CONNECTIONS and not self._closed:
                 self._idle.put(connection)
             else:
                 connection.close()
@@ -96,6 +89,8 @@ class Reader:
             return connection.execute(sql, values).fetchall()
 
     def close(self) -> None:
+        """What is being read is read to its end."""
+        self._closed = True
         while not self._idle.empty():
             self._idle.get_nowait().close()
 
@@ -103,14 +98,14 @@ class Reader:
 
     def job(self, job: int) -> JobRow | None:
         rows = self._all(f"{_JOB} WHERE j.id = ? AND {VISIBLE}", (job,))
-        return _job(rows[0]) if rows else None
+        return job_of(rows[0]) if rows else None
 
     def jobs(self, ids: Sequence[int]) -> list[JobRow]:
         """In order of id; what does not exist is left out."""
         rows = self._all(
             f"{_JOB} WHERE j.id IN {LISTED} AND {VISIBLE} ORDER BY j.id", (as_json(ids),)
         )
-        return [_job(row) for row in rows]
+        return [job_of(row) for row in rows]
 
     def fitting(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of them: so many as one answer has room for, and one at least."""
@@ -154,14 +149,14 @@ class Reader:
                 section: str, chosen: Filter, behind: Key | None, limit: int
             ) -> tuple[list[JobRow], Key | None]:
                 rows, key = read_page(connection, _SIZED, section, chosen, behind, limit)
-                return [_job(row[:-1]) for row in rows], key
+                return [job_of(row[:-1]) for row in rows], key
 
             yield page
 
     def running(self) -> list[JobRow]:
         """All that run."""
         rows = self._all(f"{_JOB} WHERE j.state = '{State.RUNNING}' ORDER BY j.started_at, j.id")
-        return [_job(row) for row in rows]
+        return [job_of(row) for row in rows]
 
     def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
         """How many that only wait for their turn (of a group) start before it.
@@ -335,30 +330,3 @@ def _one_view(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-_TAGS: Final = JobRow.__struct_fields__.index("tags")
-_POLICY: Final = JobRow.__struct_fields__.index("policy")
-_FLAGS: Final = [JobRow.__struct_fields__.index(name) for name in ("held", "paused")]
-_DAMAGED: Final = Spec([b"(damaged record)"], True, b"/", 0o077)  # noqa: FBT003
-"""In the place of what cannot be read, so that one record does not hide the others."""
-
-
-def _readable(decode: Callable[[bytes], T], blob: object) -> T | None:
-    try:
-        return decode(blob) if isinstance(blob, bytes) else None
-    except msgspec.DecodeError:
-        return None
-
-
-def _job(row: tuple[object, ...]) -> JobRow:
-    values = list(row)
-    shared = values.pop()
-    values[1] = State(str(row[1]))
-    values[6] = _readable(spec_decoder.decode, row[6] or shared) or _DAMAGED
-    values[9] = _readable(stop_decoder.decode, row[9])
-    for flag in _FLAGS:
-        values[flag] = bool(row[flag])
-    values[_TAGS] = [] if row[_TAGS] is None else json.loads(str(row[_TAGS]))
-    values[_POLICY] = _readable(policy_decoder.decode, row[_POLICY]) or Policy()
-    return JobRow(*values)  # type: ignore[arg-type]
