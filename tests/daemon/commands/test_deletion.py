@@ -1,0 +1,74 @@
+"""The files of removed jobs: deleted, and noted as deleted, whatever one of them is like."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from jobd.contract.paths import Paths
+from jobd.daemon.commands.deletion import Deletion
+from jobd.outputs.limit import note_of
+from jobd.outputs.workspace import Workspace
+
+
+class Store:
+    """The jobs whose files are to be deleted, as the database has them noted."""
+
+    def __init__(self, gone):
+        self.gone = gone
+
+    def deletions(self, limit):
+        return self.gone[:limit]
+
+    def deleted(self, jobs):
+        self.gone = [(job, attempts) for job, attempts in self.gone if job not in jobs]
+
+    def call(self, action):
+        action()
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(Paths(tmp_path, tmp_path / "config"))
+
+
+def deletion(workspace, store, busy=0):
+    return Deletion(workspace, SimpleNamespace(busy=busy), store, store, store)
+
+
+def put(file):
+    path = Path(file.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    return path
+
+
+def test_all_attempts_go_with_what_was_noted_of_them(workspace):
+    outputs = [workspace.output_of(7, attempt) for attempt in (1, 2)]
+    files = [put(output) for output in outputs] + [put(note_of(output)) for output in outputs]
+    other = put(workspace.output_of(8, 1))
+    store = Store([(7, 2)])
+    deletion(workspace, store).delete_outputs()
+    assert not any(file.exists() for file in files)
+    assert other.exists()
+    assert store.gone == []
+
+
+def test_what_cannot_be_deleted_keeps_no_other_from_it(workspace, caplog):
+    stubborn = Path(workspace.output_of(7, 1).path)
+    stubborn.mkdir(parents=True)
+    file = put(workspace.output_of(8, 1))
+    store = Store([(7, 1), (8, 1)])
+    deletion(workspace, store).delete_outputs()
+    assert stubborn.exists()
+    assert not file.exists()
+    assert store.gone == []
+    assert f"{stubborn} stays: Is a directory" in caplog.text
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_no_file_system_is_held_while_nothing_runs(workspace, busy, monkeypatch):
+    released = []
+    monkeypatch.setattr(workspace, "release", lambda: released.append(True))
+    deletion(workspace, Store([]), busy).delete_outputs()
+    assert bool(released) is not bool(busy)
