@@ -34,12 +34,19 @@ from jobd.daemon.commands.bulk import Bulk
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.edit import Editing
 from jobd.daemon.commands.graph import Graphs
-from jobd.daemon.commands.groups import Shares
+from jobd.daemon.commands.groups import ManageGroups
+from jobd.daemon.commands.halt import Halting
+from jobd.daemon.commands.hold import HoldJobs
 from jobd.daemon.commands.idempotency import Idempotency
-from jobd.daemon.commands.manager import Manager
-from jobd.daemon.commands.pause import Halting
+from jobd.daemon.commands.pause import PauseJobs
 from jobd.daemon.commands.progress import ReportProgress
+from jobd.daemon.commands.restart import RestartJobs
+from jobd.daemon.commands.resume import ResumeJobs
+from jobd.daemon.commands.rm import RemoveJobs
+from jobd.daemon.commands.start import StartJobs
+from jobd.daemon.commands.stop import StopJobs
 from jobd.daemon.commands.submit import Intake
+from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.parts import Execution, Ground, Lifecycle
@@ -54,16 +61,23 @@ from jobd.daemon.shutdown import Ending
 
 
 class Commands(Struct, frozen=True, kw_only=True):
-    """The verbs, of which each changes something."""
+    """The verbs, of which each changes something, and what they share."""
 
+    idempotency: Idempotency
+    bulk: Bulk
     intake: Intake
     graphs: Graphs
-    manager: Manager
-    shares: Shares
+    start: StartJobs
+    hold: HoldJobs
+    restart: RestartJobs
+    stop: StopJobs
+    rm: RemoveJobs
+    pause: PauseJobs
+    resume: ResumeJobs
+    progress: ReportProgress
     editing: Editing
-    halting: Halting
-    reporting: ReportProgress
-    idempotency: Idempotency
+    workers: SetWorkers
+    groups: ManageGroups
 
 
 def build_commands(
@@ -73,54 +87,58 @@ def build_commands(
     selection: Selection,
     deletion: Deletion,
 ) -> Commands:
-    tables, ledger, reader, writer = ground.tables, ground.ledger, ground.reader, ground.writer
-    jobs, batches, moves, runs = tables.jobs, tables.batches, lifecycle.moves, execution.runs
-    idempotency = Idempotency(tables.settings, writer)
+    tables, ledger, writer, notifier = ground.tables, ground.ledger, ground.writer, ground.notifier
+    jobs, batches, event_log = tables.jobs, tables.batches, tables.event_log
+    dependencies, settings = tables.dependencies, tables.settings
+    moves, runs, pauses = lifecycle.moves, execution.runs, execution.pauses
+    idempotency = Idempotency(settings, writer)
+    bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency)
+    groups = ManageGroups(ledger, jobs, settings, event_log, idempotency)
+    halting = Halting(bulk, groups, idempotency)
     admission = Admission(
-        ledger, batches, tables.environments, tables.dependencies, writer,
-        workers=ground.config.workers,
-    )  # fmt: skip
-    bulk = Bulk(jobs, tables.event_log, reader, selection, idempotency)
-    shares = Shares(ledger, jobs, tables.settings, tables.event_log, idempotency)
+        ledger, batches, tables.environments, dependencies, writer, workers=ground.config.workers
+    )
     return Commands(
+        idempotency=idempotency,
+        bulk=bulk,
         intake=Intake(admission, jobs, batches, moves, writer, idempotency),
         graphs=Graphs(
             admission=admission, jobs=jobs, batches=batches, environments=tables.environments,
             moves=moves, writer=writer, idempotency=idempotency,
         ),
-        manager=Manager(
-            jobs=jobs, dependencies=tables.dependencies, moves=moves, reader=reader, writer=writer,
-            bulk=bulk, runs=runs, stop_orders=execution.stop_orders, notifier=ground.notifier,
-            deletion=deletion,
+        start=StartJobs(bulk, moves),
+        hold=HoldJobs(bulk, moves),
+        restart=RestartJobs(bulk, moves, jobs, event_log),
+        stop=StopJobs(
+            bulk=bulk, moves=moves, dependencies=dependencies, runs=runs,
+            stop_orders=execution.stop_orders, notifier=notifier,
         ),
-        shares=shares,
-        editing=Editing(ledger, jobs, tables.dependencies, moves),
-        halting=Halting(
-            moves=moves, runs=runs, pauses=execution.pauses, shares=shares, bulk=bulk,
-            idempotency=idempotency,
-        ),
-        reporting=ReportProgress(jobs, runs, execution.reports),
-        idempotency=idempotency,
+        rm=RemoveJobs(bulk, moves, dependencies, deletion, notifier),
+        pause=PauseJobs(halting, moves, runs, pauses),
+        resume=ResumeJobs(halting, moves, runs, pauses),
+        progress=ReportProgress(jobs, runs, execution.reports),
+        editing=Editing(ledger, jobs, dependencies, moves),
+        workers=SetWorkers(ledger, settings, event_log),
+        groups=groups,
     )  # fmt: skip
 
 
 def changing(commands: Commands) -> dict[type[Request], Handler]:
-    manager, shares, halting = commands.manager, commands.shares, commands.halting
     as_one = commands.idempotency.as_one
     return {
         Submit: commands.intake.submit,
         Graph: commands.graphs.submit,
-        Start: manager.start,
-        Hold: manager.hold,
-        Stop: manager.stop,
-        Restart: manager.restart,
-        Rm: manager.rm,
-        Progress: as_one(commands.reporting.progress),
-        Pause: halting.pause,
-        Resume: halting.resume,
+        Start: commands.start.start,
+        Hold: commands.hold.hold,
+        Restart: commands.restart.restart,
+        Stop: commands.stop.stop,
+        Rm: commands.rm.rm,
+        Pause: commands.pause.pause,
+        Resume: commands.resume.resume,
+        Progress: as_one(commands.progress.progress),
         Edit: as_one(commands.editing.edit),
-        Workers: as_one(shares.workers),
-        Groups: shares.groups,
+        Workers: as_one(commands.workers.workers),
+        Groups: commands.groups.groups,
     }
 
 

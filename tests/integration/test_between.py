@@ -276,7 +276,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
 
 def before_the_first_slice(inside, monkeypatch, action):
     """Which jobs are meant has been read, and nothing is decided yet."""
-    meanwhile(monkeypatch, inside.daemon.built.commands.manager._bulk._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.built.commands.idempotency, "once", action)
 
 
 def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):

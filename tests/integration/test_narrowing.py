@@ -247,7 +247,7 @@ class Queue:
     def _rehearse(self):
         """What is decided about a slice of jobs is noted, and neither saved nor carried out."""
         daemon, files = self.inside.daemon.built, self.inside.daemon.files
-        bulk = daemon.commands.manager._bulk
+        bulk = daemon.commands.bulk
         decide, act = bulk._slice, bulk.act
 
         def rehearsed(*arguments):
@@ -260,9 +260,9 @@ class Queue:
             self.acted += acted.done
             return acted
 
-        def acted(selector, request_id, each, at_end=lambda _: None, committed=None, **how):
-            del committed
-            return act(selector, request_id, each, at_end, **how)
+        def acted(selector, call, verb):
+            verb.committed = lambda _: None
+            return act(selector, call, verb)
 
         bulk._slice, bulk.act = rehearsed, acted
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
+from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
@@ -37,8 +39,6 @@ class Chosen:
 
     def __init__(self, ids: Sequence[int] = ()) -> None:
         self._ids = ids
-        self.awaited: dict[int, list[int]] = {}
-        """Of those that were looked at: who waits for it and is to stay."""
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -49,15 +49,13 @@ class Chosen:
 
 
 class Tally:
-    """What a mass change did, job by job."""
+    """What a mass change has done, job by job: the answer, as it comes to be."""
 
     def __init__(self, chosen: Chosen | None = None, since: int | None = None) -> None:
         self.chosen = chosen or Chosen()
         """All that are changed, this slice and the others."""
         self.since = since
         """The last event before the first slice."""
-        self.withdrawn: list[Look] = []
-        """Pending jobs of the slice that are stopped together at its end."""
         self.done: list[int] = []
         self.notices: list[Note] = []
         self.errors: list[Note] = []
@@ -95,7 +93,58 @@ class Tally:
         )  # fmt: skip
 
 
-Each = Callable[[Look, Tally], object]
+class Verb:
+    """What is done to each of many jobs: an object for each request, with what that needs.
+
+    The writer's thread calls `change`, in the transaction of a slice; and once more if that fails
+    for the sake of what else was in it. So what concerns one slice alone is kept in variables and
+    in the tally, not in the object.
+    """
+
+    parents_first: ClassVar[bool] = False
+    """Whether a job has its turn behind those of the chosen that it waits for."""
+    spares_moved: ClassVar[bool] = True
+    """Whether a job that was chosen by its state and has another by now is passed over. One that
+    another filter does not mean any more always is."""
+
+    def change(self, jobs: Iterator[Look], tally: Tally) -> None:
+        """All jobs of a slice that are still meant, each looked at in this transaction."""
+        for job in jobs:
+            self.decide(job, tally)
+
+    def decide(self, job: Look, tally: Tally) -> None:
+        """Do it to this job, or tell why not."""
+        raise NotImplementedError
+
+    def committed(self, jobs: Sequence[int]) -> None:
+        """These were changed, and their slice is on disk. Called by the client's thread."""
+
+
+class _Change(Struct, frozen=True):
+    """What one request is about."""
+
+    verb: Verb
+    wanted: Filter
+    """What has still to be so when a slice has its turn."""
+    chosen: Chosen
+
+    def still_meant(
+        self, piece: Sequence[int], looks: Mapping[int, Look], changed: set[int], tally: Tally
+    ) -> Iterator[Look]:
+        """In their order; of the others the tally is told why not.
+
+        `changed`: those that a filter does not mean any more, whatever their state is.
+        """
+        for job in piece:
+            look = looks.get(job)
+            if look is None:
+                tally.error(job, "does not exist")
+            elif self.wanted.states and look.state not in self.wanted.states:
+                tally.has_moved(look)
+            elif job in changed:
+                tally.notice(job, "has been changed meanwhile, and is left as it is")
+            else:
+                yield look
 
 
 class Bulk:
@@ -115,58 +164,26 @@ class Bulk:
         self._selection = selection
         self._idempotency = idempotency
 
-    def act(
-        self,
-        selector: Selector,
-        request_id: bytes,
-        each: Each,
-        at_end: Callable[[Tally], object] = lambda _: None,
-        committed: Callable[[list[int]], object] = lambda _: None,
-        *,
-        parents_first: bool = False,
-        as_chosen: bool = True,
-    ) -> Acted:
+    def act(self, selector: Selector, call: Call, verb: Verb) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
-
-        `each` decides about one job; `at_end` does what a slice of them can do at once;
-        `committed` is told the jobs that were changed, as soon as their slice is on disk.
-        `parents_first`: a job has its turn behind those of them that it waits for.
-        `as_chosen`: one that was chosen by its state and has another by now is passed over; one
-        that another filter does not mean any more always is.
 
         After some time it answers with what has been done so far, and `more`: asked again under
         the same request id it goes on behind that.
+
+        Raises: BadRequest (nothing was named), StoreFailed (it says what had been changed before).
         """
         if not selector.named:
             raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
-        wanted = filter_of(selector)
-        if not as_chosen:
-            wanted = replace(wanted, states=())
         tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
-        with self._idempotency.one_at_a_time(request_id):
-            number, seen = self._resume(request_id, tally)
-            before = number
-            ids, missing = self._selection.resolve(selector)
-            for job in missing:
-                # Not what the first sending of this request has itself removed.
-                if job not in seen:
-                    tally.error(job, "does not exist")
-            chosen = Chosen(ids)
-            if parents_first:
-                ids = self._selection.parents_first(ids, chosen.__contains__)
-            left = (job for job in ids if job not in seen)
-            for piece in iter(lambda: list(itertools.islice(left, SLICE)), []):
+        with self._idempotency.one_at_a_time(call.id):
+            first, seen = self._resume(call.id, tally)
+            change, ids = self._choose(selector, verb, seen, tally)
+            for number, piece in enumerate(_slices(job for job in ids if job not in seen), first):
                 # Never before something has been done: whoever asks again comes to an end.
-                if more := number > before and bool(request_id) and time.monotonic() > until:
+                if more := number > first and bool(call.id) and time.monotonic() > until:
                     break
-                key = _slice_key(request_id, number)
-                number += 1
-                work = partial(self._slice, piece, chosen, each, at_end, wanted, tally.since)
-                try:
-                    acted = self._idempotency.once(key, Acted, work)
-                except StoreFailed as error:
-                    raise _after(tally.done, error) from error
-                committed(acted.done)
+                acted = self._save(change, piece, _slice_key(call.id, number), tally)
+                verb.committed(acted.done)
                 tally.add(acted)
         return tally.acted(more=more)
 
@@ -183,29 +200,36 @@ class Bulk:
             seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen
 
-    def _slice(
-        self,
-        piece: list[int],
-        chosen: Chosen,
-        each: Each,
-        at_end: Callable[[Tally], object],
-        wanted: Filter,
-        since: int | None,
-    ) -> Acted:
-        tally = Tally(chosen, self._event_log.last_seq() if since is None else since)
-        looks = self._jobs.looks(piece)
-        changed = self._changed(piece, wanted)
-        for job in piece:
-            look = looks.get(job)
-            if look is None:
+    def _choose(
+        self, selector: Selector, verb: Verb, seen: set[int], tally: Tally
+    ) -> tuple[_Change, Sequence[int]]:
+        """The jobs that are meant, in the order in which they have their turn."""
+        ids, missing = self._selection.resolve(selector)
+        for job in missing:
+            # Not what the first sending of this request has itself removed.
+            if job not in seen:
                 tally.error(job, "does not exist")
-            elif wanted.states and look.state not in wanted.states:
-                tally.has_moved(look)
-            elif job in changed:
-                tally.notice(job, "has been changed meanwhile, and is left as it is")
-            else:
-                each(look, tally)
-        at_end(tally)
+        wanted, chosen = filter_of(selector), Chosen(ids)
+        if not verb.spares_moved:
+            wanted = replace(wanted, states=())
+        if verb.parents_first:
+            ids = self._selection.parents_first(ids, chosen.__contains__)
+        return _Change(verb, wanted, chosen), ids
+
+    def _save(self, change: _Change, piece: list[int], key: bytes, before: Tally) -> Acted:
+        """One slice, on disk. `before`: what the slices before it have done."""
+        try:
+            return self._idempotency.once(
+                key, Acted, partial(self._slice, change, piece, before.since)
+            )
+        except StoreFailed as error:
+            raise _after(before.done, error) from error
+
+    def _slice(self, change: _Change, piece: list[int], since: int | None) -> Acted:
+        tally = Tally(change.chosen, self._event_log.last_seq() if since is None else since)
+        looks = self._jobs.looks(piece)
+        changed = self._changed(piece, change.wanted)
+        change.verb.change(change.still_meant(piece, looks, changed, tally), tally)
         return tally.acted()
 
     def _changed(self, piece: Sequence[int], wanted: Filter) -> set[int]:
@@ -215,9 +239,10 @@ class Bulk:
             return set()
         return set(piece) - self._jobs.matching(piece, filters)
 
-    def came_back(self, job: int, tally: Tally) -> bool:
-        """In a slice: whether the job pended again by itself since the first one."""
-        return self._event_log.came_back(job, tally.since or 0)
+
+def _slices(ids: Iterator[int]) -> Iterator[list[int]]:
+    while piece := list(itertools.islice(ids, SLICE)):
+        yield piece
 
 
 def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:

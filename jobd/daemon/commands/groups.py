@@ -1,6 +1,8 @@
-"""Who may have how many workers: all of them together, and each group."""
+"""`groups`: which there are, how many workers each may have, and whether it starts jobs."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import msgspec
 
@@ -8,11 +10,10 @@ from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     DEFAULT_GROUP,
+    Acted,
     Groups,
     GroupShare,
     GroupsReply,
-    Workers,
-    WorkersReply,
 )
 from jobd.contract.states import EventName
 from jobd.contract.wording import NAMED, listed
@@ -24,8 +25,8 @@ from jobd.store.settings import Settings
 from jobd.system.clock import now_us
 
 
-class Shares:
-    """Called by clients' threads, but for `workers` and `pause`; what it answers is on disk."""
+class ManageGroups:
+    """Called by clients' threads, but for `pause`; what it answers is on disk."""
 
     def __init__(
         self,
@@ -41,24 +42,14 @@ class Shares:
         self._event_log = event_log
         self._idempotency = idempotency
 
-    def workers(self, request: Workers, call: Call) -> WorkersReply:
-        """In a transaction."""
-        ledger = self._ledger
-        if request.workers is not None and request.workers != ledger.workers:
-            ledger.set_workers(request.workers)
-            self._settings.set("workers", str(request.workers))
-            self._note_workers(call.user, {"workers": request.workers})
-        return WorkersReply(workers=ledger.workers, busy=ledger.busy)
-
     def groups(self, request: Groups, call: Call) -> GroupsReply:
         """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
         if request.only_looks:
             return self._list()
         if request.name is None:
             raise BadRequest("name the group")
-        return self._idempotency.once(
-            call.id, GroupsReply, lambda: self._change_group(request, call.user)
-        )
+        change = partial(self._change_group, request, call.user)
+        return self._idempotency.once(call.id, GroupsReply, change)
 
     def _change_group(self, request: Groups, user: str) -> GroupsReply:
         name, known = request.name, request.name in self._ledger.groups
@@ -86,13 +77,17 @@ class Shares:
         self._ledger.set_group(name, None)
         self._note_workers(user, {"group": name, "removed": True})
 
-    def pause(self, name: str, user: str, *, paused: bool) -> None:
-        """In a transaction: nothing of the group starts any more, or does again."""
+    def pause(self, name: str, user: str, *, paused: bool) -> Acted:
+        """In a transaction: nothing of the group starts any more, or does again.
+
+        Raises: NotFound.
+        """
         share = self._share(name)
         if share.paused != paused:
             self._put_group(name, msgspec.structs.replace(share, paused=paused))
             verb = EventName.PAUSED if paused else EventName.RESUMED
             self._event_log.add(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
+        return Acted(done=[])
 
     def _share(self, name: str) -> Share:
         share = self._ledger.groups.get(name)

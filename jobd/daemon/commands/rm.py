@@ -1,0 +1,52 @@
+"""`rm`: finished jobs go, with their output and their history."""
+
+from __future__ import annotations
+
+from jobd.contract.call import Call
+from jobd.contract.models import Acted, Rm
+from jobd.daemon.commands.bulk import Bulk, Tally, Verb
+from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.commands.dependants import Dependants
+from jobd.daemon.jobs.moves import Moves
+from jobd.daemon.jobs.notifier import Notifier
+from jobd.store.dependencies import Dependencies
+from jobd.store.records import Look
+
+
+class RemoveJobs:
+    """Called by clients' threads; what it answers is on disk, and the files are deleted."""
+
+    def __init__(
+        self,
+        bulk: Bulk,
+        moves: Moves,
+        dependencies: Dependencies,
+        deletion: Deletion,
+        notifier: Notifier,
+    ) -> None:
+        self._bulk = bulk
+        self._moves = moves
+        self._dependencies = dependencies
+        self._deletion = deletion
+        self._notifier = notifier
+
+    def rm(self, request: Rm, call: Call) -> Acted:
+        verb = _Rm(self._moves, Dependants(self._dependencies), call.user)
+        acted = self._bulk.act(request.selector, call, verb)
+        self._deletion.delete_outputs()
+        self._notifier.removed()
+        return acted
+
+
+class _Rm(Verb):
+    def __init__(self, moves: Moves, dependants: Dependants, user: str) -> None:
+        self._moves = moves
+        self._dependants = dependants
+        self._user = user
+
+    def decide(self, job: Look, tally: Tally) -> None:
+        if not job.state.finished:
+            tally.error(job.id, f"is {job.state}; stop it first, or use rm --force")
+        elif not self._dependants.keep(job.id, tally):
+            self._moves.removed(job, self._user)
+            tally.done.append(job.id)
