@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from msgspec import Struct
 
 from jobd.contract.models import (
@@ -50,12 +48,16 @@ from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.parts import Execution, Ground, Lifecycle
+from jobd.daemon.queries.events import EventsQuery
+from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.output import OutputQuery
-from jobd.daemon.queries.queries import Queries
 from jobd.daemon.queries.redaction import RedactedViews
+from jobd.daemon.queries.show import ShowQuery
 from jobd.daemon.queries.status import StatusQuery
-from jobd.daemon.queries.views import Views
+from jobd.daemon.queries.views import JobViews, Views
+from jobd.daemon.queries.wait import WaitQuery
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
 
@@ -142,15 +144,43 @@ def changing(commands: Commands) -> dict[type[Request], Handler]:
     }
 
 
+class Queries(Struct, frozen=True, kw_only=True):
+    """The questions whose answers are rows of the store, as they are shown to one role."""
+
+    list: ListQuery
+    show: ShowQuery
+    events: EventsQuery
+    wait: WaitQuery
+
+
+def build_queries(ground: Ground, selection: Selection, views: Views, *, keeping: bool) -> Queries:
+    """`views`: rows as those who ask may see them.
+
+    `keeping`: jobs that they wait for are not removed before they have been told.
+    """
+    reader, ledger, notifier = ground.reader, ground.ledger, ground.notifier
+    inquiry = Inquiry(ledger, reader)
+    shown = JobViews(views, inquiry, reader)
+    return Queries(
+        list=ListQuery(reader, ledger, notifier, selection, shown),
+        show=ShowQuery(reader, inquiry, views, shown),
+        events=EventsQuery(reader, ledger, notifier, views),
+        wait=WaitQuery(
+            workspace=ground.workspace, ledger=ledger, reader=reader, selection=selection,
+            notifier=notifier, shown=shown, keeping=keeping,
+        ),
+    )  # fmt: skip
+
+
 def looking(
     queries: Queries, outputs: OutputQuery, status: Handler
 ) -> dict[type[Request], Handler]:
     return {
-        List: queries.list,
-        Show: queries.show,
+        List: queries.list.list,
+        Show: queries.show.show,
         Output: outputs.output,
-        Events: queries.events,
-        Wait: queries.wait,
+        Events: queries.events.events,
+        Wait: queries.wait.wait,
         Status: status,
     }
 
@@ -169,15 +199,11 @@ def build_questions(
     ground: Ground, execution: Execution, selection: Selection, status: StatusQuery
 ) -> Questions:
     shown = ground.paths, ground.config.shell, execution.runs.pid_of, execution.runs.left_of
-    queries = partial(
-        Queries, workspace=ground.workspace, ledger=ground.ledger, reader=ground.reader,
-        selection=selection, notifier=ground.notifier,
-    )  # fmt: skip
     followers = Followers(ground.notifier, ground.reader)
     return Questions(
-        queries=queries(views=Views(*shown), keeping=True),
+        queries=build_queries(ground, selection, Views(*shown), keeping=True),
         # A viewer changes nothing, and so keeps nothing from being deleted either.
-        redacted=queries(views=RedactedViews(*shown), keeping=False),
+        redacted=build_queries(ground, selection, RedactedViews(*shown), keeping=False),
         outputs=OutputQuery(ground.workspace, ground.ledger, ground.reader, followers),
         status=status,
         followers=followers,

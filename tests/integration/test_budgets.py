@@ -392,7 +392,7 @@ def test_a_job_that_is_larger_than_a_page_is_one(quiet, monkeypatch):
 
 
 def test_a_page_has_no_other_section_behind_large_jobs(daemon, monkeypatch):
-    monkeypatch.setattr("jobd.daemon.queries.queries._LARGE", 15_000)
+    monkeypatch.setattr("jobd.daemon.queries.list._LARGE", 15_000)
     job = daemon.client.submit(large(2)).first
     daemon.wait(job, job + 1)
     daemon.client.workers(0)

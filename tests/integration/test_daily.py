@@ -6,7 +6,7 @@ import pytest
 from jobd.client import follow
 from jobd.contract.models import Command, Edit, List, Options, Output, Pause, Selector, Submit
 from jobd.contract.states import State
-from jobd.daemon.queries import queries
+from jobd.daemon.queries import list as list_query
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 from tests.jobctl.fakes import jobctl
@@ -99,7 +99,7 @@ def test_every_attempt_is_followed(make):
 
 
 def test_no_job_is_missed_or_listed_twice_while_jobs_move(quiet, monkeypatch):
-    monkeypatch.setattr(queries, "_PAGE", 3)
+    monkeypatch.setattr(list_query, "_PAGE", 3)
     first = quiet.client.submit(quiet.many("true", 8)).first
     waiting, moved, restarted, over = first, first + 7, first + 1, first + 6
     quiet.client.stop(ids(restarted))
@@ -115,7 +115,7 @@ def test_no_job_is_missed_or_listed_twice_while_jobs_move(quiet, monkeypatch):
 
 
 def test_what_a_filter_leaves_out_does_not_come_back_as_moved(quiet, monkeypatch):
-    monkeypatch.setattr(queries, "_PAGE", 2)
+    monkeypatch.setattr(list_query, "_PAGE", 2)
     first = quiet.client.submit(quiet.many("true", 6)).first
     chosen = Selector(ids=[(first, first + 4)], states=[State.PENDING])
     pages = follow.pages(quiet.client, List(selector=chosen))
@@ -126,7 +126,7 @@ def test_what_a_filter_leaves_out_does_not_come_back_as_moved(quiet, monkeypatch
 
 
 def test_one_that_is_removed_meanwhile_is_not_missing(quiet, monkeypatch):
-    monkeypatch.setattr(queries, "_PAGE", 2)
+    monkeypatch.setattr(list_query, "_PAGE", 2)
     first = quiet.client.submit(quiet.many("true", 6)).first
     quiet.client.stop(ids(first))
     pages = follow.pages(quiet.client, List())
@@ -136,7 +136,7 @@ def test_one_that_is_removed_meanwhile_is_not_missing(quiet, monkeypatch):
 
 
 def test_moved_jobs_alone_are_read_again(quiet, monkeypatch):
-    monkeypatch.setattr(queries, "_PAGE", 2)
+    monkeypatch.setattr(list_query, "_PAGE", 2)
     first = quiet.client.submit(quiet.many("true", 20)).first
     asked, ask = [], quiet.client.list
     monkeypatch.setattr(quiet.client, "list", lambda request: asked.append(1) or ask(request))

@@ -18,6 +18,17 @@ def test_every_request_has_what_answers_it(quiet):
         assert takes(handler) == (kind, kind.about.reply)
 
 
+def test_what_answers_a_request_lies_in_a_file_of_its_name(quiet):
+    """But for the two that end the daemon."""
+    files = {
+        f"jobd.daemon.{'commands' if kind.about.changes else 'queries'}.{kind.wire_name()}"
+        for kind in wire.REQUESTS.values()
+        if not kind.about.ends
+    }
+    handlers = quiet.daemon.built.server.dispatch._handlers.items()
+    assert {handler.__module__ for kind, handler in handlers if not kind.about.ends} == files
+
+
 def test_a_viewer_is_answered_by_what_redacts(quiet):
     """What shows workers and groups has nothing to leave out; nor has an output, which a viewer
     may read as it is.

@@ -15,7 +15,10 @@ from jobd.contract.models import Attempt, Event, Job, Recipe
 from jobd.contract.paths import Paths
 from jobd.contract.states import State
 from jobd.daemon.jobs.specs import recipe_of
+from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.store.reader import Reader
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
+from jobd.system.clock import now_us
 
 
 def moment(us: int) -> datetime:
@@ -142,6 +145,20 @@ class Views:
     def recipe(self, row: JobRow) -> Recipe | None:
         """How to submit such a job again; None: that is not for everybody to know."""
         return recipe_of(row)
+
+
+class JobViews:
+    """Jobs with what is in no row: why they are just now as they are, and what they wait for."""
+
+    def __init__(self, views: Views, inquiry: Inquiry, reader: Reader) -> None:
+        self._views = views
+        self._inquiry = inquiry
+        self._reader = reader
+
+    def of(self, rows: Sequence[JobRow]) -> list[Job]:
+        """All of them as of one moment."""
+        now, reason, parents = now_us(), self._inquiry.reason, self._reader.parents(rows)
+        return [self._views.job(row, now, reason(row), parents.get(row.id, ())) for row in rows]
 
 
 def _exactly(argv: list[bytes]) -> list[str] | None:

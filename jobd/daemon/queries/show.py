@@ -1,0 +1,43 @@
+"""`show`: all that is known of one job."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobd.contract.call import Call
+from jobd.contract.errors import NotFound
+from jobd.contract.models import Show, Shown
+from jobd.contract.states import State
+from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.daemon.queries.views import JobViews, Views
+from jobd.store.reader import Reader
+from jobd.system.clock import now_us
+
+_HISTORY: Final = 1000
+"""Events of one job that are shown."""
+
+
+class ShowQuery:
+    """Clients' threads call."""
+
+    def __init__(self, reader: Reader, inquiry: Inquiry, views: Views, shown: JobViews) -> None:
+        self._reader = reader
+        self._inquiry = inquiry
+        self._views = views
+        self._shown = shown
+
+    def show(self, request: Show, _: Call) -> Shown:
+        """Raises: NotFound."""
+        row = self._reader.job(request.id)
+        if row is None:
+            raise NotFound(f"job {request.id} does not exist")
+        events = self._reader.events_of(row.id, _HISTORY)
+        attempts = self._reader.attempts(row.id)
+        return Shown(
+            job=self._shown.of([row])[0],
+            attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
+            events=[self._views.event(found) for found in events],
+            why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
+            environment=self._reader.environment(row.environment) if request.environment else None,
+            recipe=self._views.recipe(row) if request.recipe else None,
+        )

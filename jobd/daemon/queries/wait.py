@@ -1,0 +1,132 @@
+"""`wait`: until jobs have finished, all of them or one; and how they ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import Final
+
+from jobd.contract.call import Call
+from jobd.contract.errors import BadRequest
+from jobd.contract.models import Job, Selector, Wait, Waited
+from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
+from jobd.contract.states import FINISHED, UNFINISHED, State
+from jobd.contract.wire import MAX_WAIT
+from jobd.core.ledger import Ledger
+from jobd.core.progress.recognition import last_line
+from jobd.daemon.jobs.notifier import Notifier, Waiter
+from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.daemon.queries.views import JobViews
+from jobd.outputs.files import read_tail
+from jobd.outputs.workspace import Workspace
+from jobd.store.reader import Reader
+from jobd.store.records import Filter
+
+_UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
+_TOLD: Final = 1000
+"""So many of them are in the answer to a wait."""
+_UNFINISHED: Final = Filter(states=UNFINISHED)
+
+
+class WaitQuery:
+    """Clients' threads call, and wait in it."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        ledger: Ledger,
+        reader: Reader,
+        selection: Selection,
+        notifier: Notifier,
+        shown: JobViews,
+        keeping: bool,
+    ) -> None:
+        """`keeping`: jobs that somebody waits for stay until it has been told how they ended."""
+        self._workspace = workspace
+        self._ledger = ledger
+        self._reader = reader
+        self._selection = selection
+        self._notifier = notifier
+        self._shown = shown
+        self._keeping = keeping
+
+    def wait(self, request: Wait, _: Call) -> Waited:
+        """Raises: BadRequest (nothing was named)."""
+        if not request.selector.named:
+            raise BadRequest("name the jobs to wait for, or --all")
+        ranges = self._meant(request.selector)
+        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        look = self._until_one if request.any else self._until_all
+        # Those that finish meanwhile are kept until we have told how.
+        with self._notifier.awaiting(Within(ranges)) if self._keeping else nullcontext():
+            while not (done := look(ranges, until)) and time.monotonic() < until:
+                pass
+            return self._waited(request, ranges, done=done)
+
+    def _meant(self, selector: Selector) -> Ranges:
+        """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""
+        chosen = filter_of(selector)
+        if selector.ids and chosen == EVERYTHING:
+            last = self._reader.last_id()
+            return merge_ranges((low, min(high, last)) for low, high in selector.ids)
+        if selector.all and not selector.ids and chosen == EVERYTHING:
+            chosen = _UNFINISHED
+        return ranges_of(job for job, _ in self._selection.jobs(selector.ids, chosen))
+
+    # --- the wait itself --------------------------------------------------------------------------
+
+    def _until_all(self, ranges: Ranges, until: float) -> bool:
+        """Wait for one of those that have not finished: while it has not, no look at the others
+        is needed. True: none is left.
+        """
+        job = self._reader.one_of(UNFINISHED, ranges)
+        if job is not None:
+            self._until_finished(self._notifier.register(job), [(job, job)], until)
+        return job is None
+
+    def _until_one(self, ranges: Ranges, until: float) -> bool:
+        """Wait until one of them has finished. True: one has, or there is none to wait for."""
+        if not ranges:
+            return True
+        return self._until_finished(self._notifier.register_any(Within(ranges)), ranges, until)
+
+    def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
+        try:
+            # Those that ended before the notifier knew of the waiter will not be told again.
+            if self._reader.one_of(FINISHED, ranges) is not None:
+                return True
+            return waiter.wait(until - time.monotonic())
+        finally:
+            self._notifier.unregister(waiter)
+
+    # --- what is told -----------------------------------------------------------------------------
+
+    def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
+        counts = self._reader.count_within(ranges)
+        total = sum(counts.values())
+        done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
+        states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
+        jobs = self._told(ranges, states) if done else []
+        lines = {job.id: self._last_line(job) for job in jobs if job.state is State.FAILED}
+        if not self._ledger.busy:
+            self._workspace.release()
+        return Waited(
+            done=done,
+            total=total,
+            counts=counts,
+            jobs=[*jobs],
+            last_lines=lines,
+            missing=self._selection.missing(request.selector),
+            ids=[*ranges],
+        )
+
+    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[Job]:
+        found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
+        ids = self._reader.fitting([job for job, _ in islice(found, _TOLD)])
+        return self._shown.of(self._reader.jobs(ids))
+
+    def _last_line(self, job: Job) -> str:
+        return last_line(read_tail(self._workspace.output_of(job.id, job.attempt)))
