@@ -17,7 +17,7 @@ from jobd.contract.states import State
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.store.reader import Reader
-from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
+from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Spec
 from jobd.system.clock import now_us
 
 
@@ -64,10 +64,8 @@ class Views:
 
     def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
         """`reason`: as it is just now. `parents`: what it was told to wait for."""
-        spec = row.spec
-        shell = spec.interpreter or os.fsencode(self._shell)
-        argv = [shell, b"-c", *spec.argv] if spec.shell else spec.argv
-        running = row.state is State.RUNNING
+        spec, argv = row.spec, self._argv(row.spec)
+        pending, running = row.state is State.PENDING, row.state is State.RUNNING
         started, end = row.started_at, row.finished_at or now
         return Job(
             id=row.id,
@@ -101,10 +99,8 @@ class Views:
             max_rss_kb=row.max_rss_kb,
             after=[parent.id for parent in parents if not parent.any_end],
             after_any=[parent.id for parent in parents if parent.any_end],
-            waits_for=[parent.id for parent in parents if not parent.met]
-            if row.state is State.PENDING
-            else [],
-            not_before=_moment(row.due) if row.state is State.PENDING else None,
+            waits_for=[parent.id for parent in parents if pending and not parent.met],
+            not_before=_moment(row.due) if pending else None,
             failures=row.failures,
             time_limit_s=row.policy.time_limit,
             retries=row.policy.retries,
@@ -112,10 +108,13 @@ class Views:
             gpus=row.gpus,
             array_index=row.array_index,
             key=row.key,
-            output_path=path_text(self._paths.output_of(row.id, row.attempt))
-            if row.attempt
-            else None,
+            output_path=self._output(row.id, row.attempt) if row.attempt else None,
         )
+
+    def _argv(self, spec: Spec) -> list[bytes]:
+        """What is run: the command itself, or a shell that gets it."""
+        shell = spec.interpreter or os.fsencode(self._shell)
+        return [shell, b"-c", *spec.argv] if spec.shell else spec.argv
 
     def attempt(self, job: int, row: AttemptRow) -> Attempt:
         running = row.state is State.RUNNING
