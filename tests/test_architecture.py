@@ -362,6 +362,19 @@ def test_the_house_rules_hold() -> None:
     assert violations(modules_of(ROOT)) == []
 
 
+def test_every_public_class_says_what_it_is() -> None:
+    """What it promises, and which thread calls it, stands where it is looked up first."""
+    silent = [
+        f"{module.name}.{node.name}"
+        for module in modules_of(ROOT)
+        for node in ast.walk(ast.parse(module.source))
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and ast.get_docstring(node) is None
+    ]
+    assert silent == []
+
+
 def test_every_module_is_seen() -> None:
     names = {module.name for module in modules_of(ROOT)}
     assert {"jobd", "jobctl", "jobd.contract.models", "jobd.contract"} <= names

@@ -33,6 +33,8 @@ _TURN: Final = frozenset({Reason.QUEUED, Reason.GROUP_FULL, Reason.GROUP_PAUSED,
 
 
 class Found(Struct, frozen=True, kw_only=True):
+    """What keeps jobs from running, as far as somebody can do something about it."""
+
     stuck: list[Stuck]
     waiting: list[Stuck]
     """Those that will start by themselves, with the words of the first of each kind."""

@@ -13,6 +13,8 @@ Verb = Literal["pause", "resume"]
 
 
 class OfGroup(Struct, frozen=True):
+    """What a pause of a group, or its end, has done."""
+
     acted: Acted
     """Jobs that were halted, or go on, too."""
     was_paused: bool | None

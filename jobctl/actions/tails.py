@@ -35,6 +35,8 @@ class _Tail(Struct):
 
 
 class Tails:
+    """The last lines of running jobs, looked at in turn and not too often. For one thread."""
+
     def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock

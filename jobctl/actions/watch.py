@@ -38,6 +38,8 @@ _COUNTING_SHARE: Final = 20
 
 
 class Screen(Protocol):
+    """Where a `Watching` draws: a terminal, a log, a test."""
+
     def room(self) -> int:
         """How many running jobs fit."""
 
@@ -52,6 +54,8 @@ class Screen(Protocol):
 
 
 class Watching:
+    """Follows some jobs until all have finished, or for good; the main thread is in it."""
+
     def __init__(
         self,
         client: Client,

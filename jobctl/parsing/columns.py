@@ -18,6 +18,8 @@ _STATES: Final = list(State)
 
 
 class Order(Struct, frozen=True):
+    """By which JSON key rows are sorted."""
+
     key: str
     descending: bool = False
 

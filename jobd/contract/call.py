@@ -8,6 +8,8 @@ from msgspec import Struct
 
 
 class Role(StrEnum):
+    """What somebody else may do: look, or do all that the owner may."""
+
     VIEWER = "viewer"
     ADMIN = "admin"
 

@@ -132,6 +132,8 @@ class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of `config.toml`, checked; what is not written there has its default."""
+
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     groups: dict[Group, GroupConfig] = field(default_factory=dict)
     gpus: GpuConfig = field(default_factory=GpuConfig)

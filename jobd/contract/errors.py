@@ -33,6 +33,8 @@ class JobdError(Exception):
 
 
 class BadRequest(JobdError):
+    """A field of the request is wrong; the text names it, and what to do. Nothing was changed."""
+
     exit_code = 2
 
 
@@ -41,43 +43,49 @@ class WrongUsage(BadRequest):
 
 
 class NotFound(JobdError):
-    pass
+    """There is no such job, attempt, group or output (any more)."""
 
 
 class Refused(JobdError):
-    pass
+    """The state that the job, group or queue is in does not allow it. Nothing was changed."""
 
 
 class StoreFailed(JobdError):
-    pass
+    """What was asked could not be read or be brought to disk; what is on disk is as before."""
 
 
 class StoreGone(StoreFailed):
-    pass
+    """The database was deleted or moved while the daemon runs: nothing can be saved."""
 
 
 class NotRunning(JobdError):
+    """No daemon answers at the socket."""
+
     exit_code = 69
 
 
 class Busy(JobdError):
-    pass
+    """All places of the daemon are taken by other clients; a little later there may be one."""
 
 
 class ShuttingDown(JobdError):
+    """The daemon takes no new jobs, since it is about to end."""
+
     exit_code = 75
 
 
 class NotPermitted(JobdError):
+    """The caller may not ask that, or what is there is not the caller's own."""
+
     exit_code = 77
 
 
 class VersionMismatch(JobdError):
-    pass
+    """Client and daemon speak different protocols: one of them was upgraded alone."""
 
 
 class InternalError(JobdError):
-    pass
+    """A defect of ours; the daemon's log has the traceback."""
 
 
 BY_NAME: dict[str, type[JobdError]] = {

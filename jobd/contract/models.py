@@ -218,6 +218,8 @@ class Event(View, frozen=True, kw_only=True):
 
 
 class DaemonStatus(View, frozen=True, kw_only=True):
+    """The answer to `status`: the daemon itself, and what is wrong with it."""
+
     running: bool = True
     pid: int | None = None
     supervisor_pid: int | None = None
@@ -382,6 +384,8 @@ class Graph(Request, frozen=True, kw_only=True):
 
 
 class Page(View, frozen=True, kw_only=True):
+    """The answer to `list`: some jobs, and where to go on."""
+
     jobs: Annotated[list[Job], Meta(max_length=_MAX_SHOWN)]
     next: str | None = None
     """The cursor of the next page; None at the end."""
@@ -426,6 +430,8 @@ class Recipe(View, frozen=True, kw_only=True):
 
 
 class Shown(View, frozen=True, kw_only=True):
+    """The answer to `show`: one job with its attempts and its history."""
+
     job: Job
     attempts: Annotated[list[Attempt], Meta(max_length=_MAX_ACTED)]
     events: Annotated[list[Event], Meta(max_length=_MAX_SHOWN)]
@@ -450,6 +456,8 @@ class Show(Request, frozen=True, kw_only=True):
 
 
 class Piece(View, frozen=True, kw_only=True):
+    """The answer to `output`: a piece of what an attempt printed."""
+
     id: int
     attempt: int
     data: bytes
@@ -486,6 +494,8 @@ class Output(Request, frozen=True, kw_only=True):
 
 
 class EventPage(View, frozen=True, kw_only=True):
+    """The answer to `events`: some of the history, and where to go on."""
+
     events: Annotated[list[Event], Meta(max_length=_MAX_SHOWN)]
     next: int
     """Ask again with `after=next`."""
@@ -510,6 +520,8 @@ class Events(Request, frozen=True, kw_only=True):
 
 
 class Waited(View, frozen=True, kw_only=True):
+    """The answer to `wait`: whether all have finished, and how."""
+
     done: bool
     total: int
     counts: Counts = field(default_factory=dict)
@@ -544,6 +556,8 @@ class Wait(Request, frozen=True, kw_only=True):
 
 
 class Note(View, frozen=True, kw_only=True):
+    """What is to be told about one job of a mass change."""
+
     id: int
     text: str
 
@@ -625,6 +639,8 @@ class Edit(Request, frozen=True, kw_only=True):
 
 
 class GroupShare(View, frozen=True, kw_only=True):
+    """A group: its part of the workers, and its jobs."""
+
     name: str
     workers: int | None = None
     paused: bool = False
@@ -635,6 +651,8 @@ class GroupShare(View, frozen=True, kw_only=True):
 
 
 class GroupsReply(View, frozen=True, kw_only=True):
+    """The answer to `groups`."""
+
     groups: Annotated[list[GroupShare], Meta(max_length=_MAX_SHOWN)]
 
 
@@ -704,6 +722,8 @@ class Progress(Request, frozen=True, kw_only=True):
 
 
 class WorkersReply(View, frozen=True, kw_only=True):
+    """The answer to `workers`."""
+
     workers: int
     busy: int
 
@@ -730,6 +750,8 @@ class Status(Request, frozen=True, kw_only=True):
 
 
 class ShutdownReply(View, frozen=True, kw_only=True):
+    """The answer to `shutdown`."""
+
     waiting_for: Annotated[list[int], Meta(max_length=_MAX_ACTED)]
 
 
@@ -744,6 +766,8 @@ class Shutdown(Request, frozen=True, kw_only=True):
 
 
 class RenewReply(View, frozen=True, kw_only=True):
+    """The answer to `renew`."""
+
     pid: int
 
 

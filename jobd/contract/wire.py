@@ -37,6 +37,8 @@ _NIL: Final = b"\xc0"
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
+    """A request as it travels: its name, its content, and what sent it."""
+
     protocol: int
     version: str
     name: str
@@ -46,11 +48,15 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class WireError(Struct, frozen=True, kw_only=True):
+    """An error as it travels: the name of its type in `errors.BY_NAME`, and its text."""
+
     kind: str
     message: str
 
 
 class Reply(Struct, frozen=True, kw_only=True):
+    """An answer as it travels: its content, or an error."""
+
     version: str
     body: Raw = field(default_factory=lambda: Raw(_NIL))
     """Nil where there is an error; an empty `Raw` would leave a hole in the message."""

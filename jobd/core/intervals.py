@@ -8,6 +8,8 @@ from sortedcontainers import SortedDict
 
 
 class Intervals:
+    """A set of ids that costs as much as it has gaps. Not safe for several threads at once."""
+
     __slots__ = ("_count", "_last")
 
     def __init__(self) -> None:

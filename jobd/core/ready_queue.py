@@ -122,6 +122,8 @@ def _of_kind(
 
 
 class ReadyQueue:
+    """The jobs that only wait for their turn, best first. The writer's thread alone uses it."""
+
     __slots__ = ("_lanes",)
 
     def __init__(self) -> None:

@@ -49,6 +49,8 @@ class _Rule(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
+    """The limits of `[retention]`, and what they mean for each state."""
+
     ages: dict[State, int]
     """Microseconds."""
     jobs: Sequence[_Rule]

@@ -32,6 +32,8 @@ from jobd.contract.states import Reason, State, could_not_start, exit_code_reaso
 
 
 class Move(StrEnum):
+    """What may happen to a job; `MOVES` says from which states, and to which one it leads."""
+
     START = "start"
     """A worker takes it: an attempt begins."""
     COMPLETE = "complete"

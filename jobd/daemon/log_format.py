@@ -15,6 +15,8 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 
 class LogFormat(logging.Formatter):
+    """One record is one line, with a traceback indented below it. Any thread that logs calls it."""
+
     def __init__(self) -> None:
         super().__init__(_FORMAT)
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class FileWatch:
+    """A thread of its own, which calls what sees to a file as soon as that is taken away."""
+
     def __init__(self, files: Mapping[Path, SeeTo]) -> None:
         """By path, what sees to each when it may have been taken away."""
         self._files = files

@@ -66,6 +66,8 @@ _MEASURES: Final = re.compile(
 
 
 class Form(NamedTuple):
+    """One way in which tools print their progress."""
+
     name: str
     """Who prints it so."""
     pattern: re.Pattern[str]

@@ -53,6 +53,8 @@ _REPORT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}) ?%?(?
 
 
 class Reading(Struct, frozen=True):
+    """What a job was found to say of its progress."""
+
     percent: float | None
     """From 0 to 100; None: it is not known, and the message says why."""
     message: str | None = None

@@ -71,6 +71,8 @@ class TooSlowError(Exception):
 
 
 class Rule(Struct, frozen=True):
+    """How the progress of a job is read off its output, as its user asked for."""
+
     text: str
     """As the user wrote it."""
     pattern: regex.Pattern[str] | None = None

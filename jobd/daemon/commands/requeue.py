@@ -9,6 +9,8 @@ from jobd.store.records import Look
 
 
 class Requeue(Verb):
+    """What `start` and `restart` share: a job pends again, if what it waits for allows that."""
+
     parents_first = True
 
     def __init__(self, moves: Moves, user: str) -> None:

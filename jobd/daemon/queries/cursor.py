@@ -11,6 +11,8 @@ from jobd.store.pages import SECTIONS, Key
 
 
 class Place(Struct, frozen=True):
+    """Where a page of a list begins; as text it is the cursor that clients hand back."""
+
     section: str = SECTIONS[0]
     behind: Key | None = None
     """In the section; None: its beginning."""

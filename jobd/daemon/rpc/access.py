@@ -42,6 +42,8 @@ OWNER: Final = Role.ADMIN
 
 
 class Access:
+    """Who may come in, and as what, by `[access]`. Threads of clients call it."""
+
     def __init__(self, config: AccessConfig) -> None:
         self._admins = _numbers(config.admins)
         self._viewers = _numbers(config.viewers)
