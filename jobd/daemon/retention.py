@@ -1,4 +1,4 @@
-"""The keeper: one thread that keeps jobs, output, history and database within their limits.
+"""The pruner: one thread that keeps jobs, output, history and database within their limits.
 
     a job has finished, jobs were removed, events were written, the oldest job is too old
     → a pause, so that one round serves many → (some slices of unwanted jobs, then their files → of
@@ -55,7 +55,7 @@ class Pruner(Listener):
         """When the timer wakes us, on the monotonic clock."""
         self._woken = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pruner", daemon=True)
 
     def start(self) -> None:
         """The writer and the reader are at work; there may be something to do by now."""
@@ -102,7 +102,7 @@ class Pruner(Listener):
                 log.warning("what is too old stays for now: %s", error)
                 self._timer.after(_RETRY_S, self._wake)
             except Exception:
-                log.exception("the keeper broke down; it tries again when it is woken")
+                log.exception("the pruner broke down; it tries again when it is woken")
 
     def _round(self) -> None:
         """In turn, so that a long history or a large file does not keep jobs from being removed."""

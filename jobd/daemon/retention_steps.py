@@ -36,7 +36,7 @@ _FREE_PAGES: Final = 1024
 
 
 class Step(Protocol):
-    """Called by the keeper's thread alone. Each may raise JobdError: it is tried again later."""
+    """Called by the pruner's thread alone. Each may raise JobdError: it is tried again later."""
 
     def slice(self) -> bool:
         """Do a little of it; whether there may be more."""

@@ -51,7 +51,7 @@ class FileWatch:
             else:
                 watched[number, os.fsencode(path.name)] = see_to
         self._thread = threading.Thread(
-            target=self._run, args=(watch, watched), name="footing", daemon=True
+            target=self._run, args=(watch, watched), name="file-watch", daemon=True
         )
         self._thread.start()
 

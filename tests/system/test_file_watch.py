@@ -18,9 +18,9 @@ def place(tmp_path):
 
 
 def started(files):
-    footing = FileWatch(files)
-    footing.start()
-    return footing
+    watch = FileWatch(files)
+    watch.start()
+    return watch
 
 
 def test_each_file_is_seen_to_by_its_own_however_its_directory_is_written(place):
@@ -30,12 +30,12 @@ def test_each_file_is_seen_to_by_its_own_however_its_directory_is_written(place)
     for file in files:
         file.touch()
     (place / "here" / "other").touch()
-    footing = started({file: lambda file=file: told.append(file) for file in files})
+    watch = started({file: lambda file=file: told.append(file) for file in files})
     (place / "here" / "other").unlink()
     for file in files:
         file.unlink()
     wait_until(lambda: len(told) == 3)
-    footing.close()
+    watch.close()
     assert sorted(told) == sorted(files)
 
 
@@ -44,11 +44,11 @@ def test_after_an_overflow_all_is_looked_at(place, monkeypatch):
     read = inotify.Inotify.read
     lost = inotify.Change(inotify.OVERFLOW, 0, b"")
     monkeypatch.setattr(inotify.Inotify, "read", lambda watch: (read(watch), [lost])[1])
-    footing = started({place / "here" / "a": told.set})
+    watch = started({place / "here" / "a": told.set})
     (place / "here" / "b").touch()
     (place / "here" / "b").unlink()
     assert told.wait(10)
-    footing.close()
+    watch.close()
 
 
 def test_without_inotify_and_with_a_broken_helper_it_goes_on(place, monkeypatch, caplog):
@@ -57,25 +57,25 @@ def test_without_inotify_and_with_a_broken_helper_it_goes_on(place, monkeypatch,
 
     told = []
     file, other = place / "here" / "a", place / "here" / "b"
-    footing = started({file: broken, other: lambda: told.append(1)})
+    watch = started({file: broken, other: lambda: told.append(1)})
     for each in (file, other):
         each.touch()
         each.unlink()
     wait_until(lambda: told)
-    footing.close()
+    watch.close()
     monkeypatch.setattr(inotify._libc, "inotify_init1", lambda _flags: -1)
-    footing = started({file: broken})
-    footing.close()
+    watch = started({file: broken})
+    watch.close()
     assert "will go unnoticed" in caplog.text
 
 
 def test_nothing_stays_open(place, monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
-    footing = started({place / "here" / "a": lambda: None})
-    footing.close()
+    watch = started({place / "here" / "a": lambda: None})
+    watch.close()
     wait_until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     with monkeypatch.context() as patch:
         patch.setattr(inotify._libc, "inotify_init1", lambda _flags: -1)
-        footing = started({place / "here" / "a": lambda: None})
-    footing.close()
+        watch = started({place / "here" / "a": lambda: None})
+    watch.close()
     assert len(os.listdir("/proc/self/fd")) <= before

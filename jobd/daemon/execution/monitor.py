@@ -62,7 +62,7 @@ class Monitor:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="observer", daemon=True).start()
+        threading.Thread(target=self._run, name="monitor", daemon=True).start()
 
     def close(self) -> None:
         self._closed.set()

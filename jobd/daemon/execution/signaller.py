@@ -38,7 +38,7 @@ class Signaller:
         self._letters: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="courier", daemon=True).start()
+        threading.Thread(target=self._run, name="signaller", daemon=True).start()
 
     def close(self) -> None:
         self._letters.put(None)

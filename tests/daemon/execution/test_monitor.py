@@ -20,7 +20,7 @@ PAST = 1_000_000_000_000_000_000
 
 
 class Watching:
-    """An observer of runs that are not there, whose files the test writes."""
+    """A monitor of runs that are not there, whose files the test writes."""
 
     def __init__(self, home, monkeypatch):
         paths = locate({"JOBD_HOME": str(home)})

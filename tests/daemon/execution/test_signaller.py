@@ -116,7 +116,7 @@ class Deliveries:
 
 
 @pytest.fixture
-def couriers():
+def signallers():
     made = []
 
     def make(deliver):
@@ -132,9 +132,9 @@ def couriers():
         timer.close()
 
 
-def test_what_waits_during_a_delivery_goes_together(couriers):
+def test_what_waits_during_a_delivery_goes_together(signallers):
     deliveries = Deliveries()
-    signaller = couriers(deliveries)
+    signaller = signallers(deliveries)
     signaller.post("first", 15)
     wait_until(lambda: deliveries.lists)
     for number in range(MANY):
@@ -145,9 +145,9 @@ def test_what_waits_during_a_delivery_goes_together(couriers):
     assert deliveries.lists == [[("first", 15)], [(number, 9) for number in range(MANY)]]
 
 
-def test_what_could_not_be_sent_is_sent_again(couriers):
+def test_what_could_not_be_sent_is_sent_again(signallers):
     deliveries = Deliveries(failures=1)
     deliveries.free.set()
-    couriers(deliveries).post("job", 15)
+    signallers(deliveries).post("job", 15)
     wait_until(lambda: len(deliveries.lists) == 2)
     assert deliveries.lists == [[("job", 15)]] * 2
