@@ -84,6 +84,22 @@ def after(state: State, move: Move) -> State:
         raise Refused(f"a {state} job cannot {_CANNOT[move]}") from None
 
 
+# --- a job that waits for another ---------------------------------------------------------------
+
+
+def is_met(parent: State, *, any_end: bool) -> bool:
+    """Whether a job in this state is what its dependant waits for, so that it waits no longer.
+
+    `any_end`: its end is enough, however it ends; else it has to complete.
+    """
+    return parent is State.COMPLETED or (any_end and parent.finished)
+
+
+def is_failing(parent: State, *, any_end: bool) -> bool:
+    """Whether it has ended otherwise than its dependant waits for, which fails because of it."""
+    return parent.finished and not is_met(parent, any_end=any_end)
+
+
 # --- reasons ------------------------------------------------------------------------------------
 
 

@@ -1,13 +1,17 @@
-"""Pieces of SQL that several statements share; all of them are about jobs `j`."""
+"""Pieces of SQL that several statements share, and the rules of `core` as SQL has them.
+
+All of them are about jobs `j`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from jobd.contract.states import State
+from jobd.contract.states import Reason, State
+from jobd.core.transitions import is_failing, is_met
 from jobd.store.records import Filter
 
 VISIBLE: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
@@ -18,6 +22,38 @@ LISTED: Final = "(SELECT value FROM json_each(?))"
 
 BY_STATE: Final = "j.id > 0"
 """Always so; what lets a statement use the index of all jobs by state and id."""
+
+
+def names(states: Iterable[State]) -> str:
+    """States as SQL has them, for `IN (…)`."""
+    return ", ".join(f"'{state.value}'" for state in states)
+
+
+class _Rule(Protocol):
+    def __call__(self, parent: State, *, any_end: bool) -> bool: ...
+
+
+def _where(rule: _Rule) -> str:
+    """Of a row of `dependencies`, whose `finished` says that any end is enough, and parent `j`."""
+    kinds = [
+        f"finished = {any_end:d} AND j.state IN ({names(states)})"
+        for any_end in (False, True)
+        if (states := [state for state in State if rule(state, any_end=any_end)])
+    ]
+    return f"({' OR '.join(kinds)})"
+
+
+MET: Final = _where(is_met)
+"""The parent is what its dependant waits for: as `core.transitions.is_met` says."""
+FAILING: Final = _where(is_failing)
+"""The parent can no longer be what its dependant waits for: as `core.transitions.is_failing`."""
+
+WAITS_FOR: Final = (
+    f"CASE WHEN held THEN '{Reason.HELD}' WHEN unmet > 0 THEN '{Reason.DEPENDENCY}'"
+    f" WHEN due IS NOT NULL THEN IIF(failures > 0, '{Reason.RETRY_BACKOFF}', '{Reason.DELAYED}')"
+    f" ELSE '{Reason.QUEUED}' END"
+)
+"""Why a pending job waits: as `core.transitions.waiting_reason` has it."""
 
 
 def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[object]]:
@@ -64,11 +100,6 @@ def as_glob(pattern: str) -> str:
             made.append(("[^" if begin > at + 1 else "[") + pattern[begin : end + 1])
             at = end + 1
     return "".join(made)
-
-
-def names(states: Iterable[State]) -> str:
-    """States as SQL has them, for `IN (…)`."""
-    return ", ".join(f"'{state.value}'" for state in states)
 
 
 def as_json(value: object) -> str:

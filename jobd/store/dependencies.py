@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
 from jobd.contract.states import UNFINISHED, State
-from jobd.store.conditions import names
+from jobd.store.conditions import FAILING, MET, VISIBLE, names
 from jobd.store.records import Parent
-
-_FAILED: Final = names([State.FAILED, State.STOPPED])
-_FAILING: Final = f"finished = 0 AND j.state IN ({_FAILED})"
-"""What a parent `j` is that can no longer be what its dependant waits for."""
 
 
 class Dependencies:
@@ -28,8 +23,7 @@ class Dependencies:
     def states(self, first: int, last: int, limit: int) -> list[tuple[int, State]]:
         """The jobs of a range that everybody can see, at most so many."""
         rows = self._db.execute(
-            "SELECT id, state FROM jobs AS j WHERE id BETWEEN ? AND ? AND"
-            " NOT EXISTS (SELECT 1 FROM staged WHERE j.id BETWEEN first AND last)"
+            f"SELECT id, state FROM jobs AS j WHERE id BETWEEN ? AND ? AND {VISIBLE}"
             " ORDER BY id LIMIT ?",
             (first, last, limit),
         )
@@ -62,8 +56,7 @@ class Dependencies:
         )
         self._db.execute(
             "UPDATE dependencies SET met = 1 WHERE child = ? AND met = 0 AND EXISTS"
-            f" (SELECT 1 FROM jobs AS j WHERE j.id = parent AND (j.state = '{State.COMPLETED}'"
-            f"  OR (finished = 1 AND j.state IN ({_FAILED}))))",
+            f" (SELECT 1 FROM jobs AS j WHERE j.id = parent AND {MET})",
             (child,),
         )
         (unmet,) = self._db.execute(
@@ -75,7 +68,7 @@ class Dependencies:
         """The first parent that can no longer be what the job waits for."""
         row = self._db.execute(
             "SELECT parent FROM dependencies JOIN jobs AS j ON j.id = parent"
-            f" WHERE child = ? AND met = 0 AND {_FAILING} ORDER BY parent LIMIT 1",
+            f" WHERE child = ? AND met = 0 AND {FAILING} ORDER BY parent LIMIT 1",
             (child,),
         ).fetchone()
         return None if row is None else int(row[0])

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from jobd.contract.states import FINISHED, Reason, State
+from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import counted
-from jobd.store.conditions import names
+from jobd.store.conditions import WAITS_FOR, names
 from jobd.store.database import known_version, version_of
 from jobd.store.records import policy_decoder, spec_decoder, stop_decoder
 
@@ -49,12 +49,6 @@ class Question(NamedTuple):
 
 
 _ENDED: Final = names(sorted(FINISHED))
-_WAITS_FOR: Final = (
-    f"CASE WHEN held THEN '{Reason.HELD}' WHEN unmet > 0 THEN '{Reason.DEPENDENCY}'"
-    f" WHEN due IS NOT NULL THEN IIF(failures > 0, '{Reason.RETRY_BACKOFF}', '{Reason.DELAYED}')"
-    f" ELSE '{Reason.QUEUED}' END"
-)
-"""As `core.transitions.waiting_reason` has it."""
 _STAGED: Final = "EXISTS (SELECT 1 FROM staged AS s WHERE {} BETWEEN s.first AND s.last)"
 
 QUESTIONS: Final = (
@@ -98,7 +92,7 @@ QUESTIONS: Final = (
     Question(
         "job {0} is pending ({1}), and it should be: {2}",
         "pass it by the queue once more: jobctl hold {0} && jobctl start {0}",
-        f"SELECT id, reason, {_WAITS_FOR} AS why FROM jobs"
+        f"SELECT id, reason, {WAITS_FOR} AS why FROM jobs"
         f" WHERE state = '{State.PENDING}' AND reason IS NOT why",
     ),
     Question(

@@ -12,6 +12,7 @@ from msgspec import Struct
 from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command
 from jobd.contract.states import State
 from jobd.core.ready_queue import Entry
+from jobd.core.transitions import is_failing, is_met
 
 
 class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -84,6 +85,12 @@ class Parent(Struct, frozen=True):
     met: bool
     failed: bool = False
     """It has ended as it should not have: whoever waits for it fails."""
+
+    @classmethod
+    def seen(cls, job: int, state: State, *, any_end: bool) -> Parent:
+        """As it is now."""
+        met, failed = is_met(state, any_end=any_end), is_failing(state, any_end=any_end)
+        return cls(job, any_end, met, failed)
 
 
 class Filter(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from jobd.contract.errors import Refused
 from jobd.contract.states import State
 from jobd.core import transitions
-from jobd.core.transitions import MOVES, Move, Outcome, after, verdict
+from jobd.core.transitions import MOVES, Move, Outcome, after, is_failing, is_met, verdict
 
 P, R, C, F, S = State
 
@@ -49,6 +49,26 @@ def test_a_refusal_is_written_for_people():
 
 def test_only_finished_jobs_restart():
     assert {s for s in State if (s, Move.RESTART) in MOVES} == {s for s in State if s.finished}
+
+
+@pytest.mark.parametrize(
+    ("state", "any_end", "met", "failing"),
+    [
+        (P, False, False, False),
+        (R, False, False, False),
+        (C, False, True, False),
+        (F, False, False, True),
+        (S, False, False, True),
+        (P, True, False, False),
+        (R, True, False, False),
+        (C, True, True, False),
+        (F, True, True, False),
+        (S, True, True, False),
+    ],
+)
+def test_what_a_dependant_waits_for(state, any_end, met, failing):
+    assert is_met(state, any_end=any_end) is met
+    assert is_failing(state, any_end=any_end) is failing
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""Patterns of names: what a shell means by them is what SQLite finds."""
+"""What SQL finds is what is meant: patterns of names as a shell has them, and the rules of core."""
 
+import itertools
 import sqlite3
 from contextlib import closing
 from fnmatch import fnmatchcase
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobd.store.conditions import as_glob
+from jobd.contract.states import State
+from jobd.core.transitions import is_failing, is_met, waiting_reason
+from jobd.store.conditions import FAILING, MET, WAITS_FOR, as_glob
 
 
 def fits(name, pattern):
@@ -39,3 +42,32 @@ def test_brackets_are_those_of_a_shell(pattern, those, others):
 @given(st.text("ab[]!*?", max_size=8), st.text("ab[]!", max_size=6))
 def test_a_pattern_fits_what_it_fits_elsewhere(pattern, name):
     assert fits(name, pattern) == fnmatchcase(name, pattern)
+
+
+def of_a_parent(condition, state, any_end):
+    """Whether it holds for a parent in this state and a dependant of this kind."""
+    tables = "(SELECT ? AS state) AS j, (SELECT ? AS finished)"
+    with closing(sqlite3.connect(":memory:")) as db:
+        (found,) = db.execute(f"SELECT {condition} FROM {tables}", (state, any_end)).fetchone()
+    return bool(found)
+
+
+WAYS_TO_WAIT = list(itertools.product(State, [False, True]))
+
+
+@pytest.mark.parametrize(("state", "any_end"), WAYS_TO_WAIT)
+def test_a_dependency_is_met_on_disk_just_where_it_is_in_memory(state, any_end):
+    assert of_a_parent(MET, state, any_end) == is_met(state, any_end=any_end)
+    assert of_a_parent(FAILING, state, any_end) == is_failing(state, any_end=any_end)
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("unmet", [0, 2])
+@pytest.mark.parametrize("due", [None, 7])
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_pending_job_waits_on_disk_for_what_it_waits_for_in_memory(held, unmet, due, failures):
+    row = {"held": held, "unmet": unmet, "due": due, "failures": failures}
+    columns = ", ".join(f":{name} AS {name}" for name in row)
+    with closing(sqlite3.connect(":memory:")) as db:
+        (found,) = db.execute(f"SELECT {WAITS_FOR} FROM (SELECT {columns})", row).fetchone()
+    assert found == waiting_reason(**row)

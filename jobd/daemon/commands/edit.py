@@ -154,10 +154,10 @@ class Editing:
         """Raises: BadRequest (it has failed: nobody can wait for its completion)."""
         found = []
         for _, state in self._dependencies.states(job, job, 1):
-            met = state is State.COMPLETED or (any_end and state.finished)
-            if state.finished and not met:
+            parent = Parent.seen(job, state, any_end=any_end)
+            if parent.failed:
                 raise BadRequest(f"--after: {dependency_failed(job)}; jobctl restart {job} first")
-            found.append(Parent(job, any_end, met))
+            found.append(parent)
         return found
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
 from jobd.contract.models import MAX_PARENTS, Options, Submitted
-from jobd.contract.states import State, dependency_failed
+from jobd.contract.states import dependency_failed
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
 from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
@@ -104,8 +104,7 @@ class Admission:
         found = []
         for job, any_end in links:
             for _, state in self._dependencies.states(job, job, 1):
-                met = state is State.COMPLETED or (any_end and state.finished)
-                found.append(Parent(job, any_end, met, failed=state.finished and not met))
+                found.append(Parent.seen(job, state, any_end=any_end))
         return found
 
     def terms(

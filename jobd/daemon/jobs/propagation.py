@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.states import State, dependency_failed
-from jobd.core.transitions import Move
+from jobd.core.transitions import Move, is_met
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
@@ -84,7 +84,7 @@ class Propagation:
             # It was removed meanwhile, and that is no promise of another end.
             return
         because_of_it = job.state is State.FAILED and job.reason == dependency_failed(parent)
-        if state is State.COMPLETED or (any_end and state.finished):
+        if is_met(state, any_end=any_end):
             self._dependencies.meet(job.id, parent)
             if job.state is State.PENDING:
                 self._readiness.change(job, unmet=job.unmet - 1)
