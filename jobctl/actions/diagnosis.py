@@ -9,9 +9,18 @@ from msgspec import Struct
 
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
-from jobd.contract.models import DaemonStatus, GroupShare, Job, List, Selector, State
+from jobd.contract.models import (
+    DaemonStatus,
+    GroupShare,
+    Job,
+    Lack,
+    List,
+    Page,
+    Selector,
+    State,
+)
 from jobd.contract.reports import Stuck
-from jobd.contract.states import Reason
+from jobd.contract.states import Reason, Resource
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200
@@ -44,16 +53,17 @@ def find(client: Client, status: DaemonStatus) -> Found:
     """From the status and a page of each state, so that it costs the same for any queue."""
     stuck = list(_queue(status))
     if status.jobs.get(State.RUNNING):
-        paused = [job for job in _page(client, State.RUNNING) if job.paused]
+        paused = [job for job in _page(client, State.RUNNING).jobs if job.paused]
         stuck += _of(paused, "paused", "jobctl resume")
     pending = status.jobs.get(State.PENDING, 0)
     if not pending:
         return Found(stuck=stuck, waiting=[])
-    groups = {group.name: group for group in client.groups().groups}
-    jobs, more = _page(client, State.PENDING), pending > LOOKED_AT
-    stuck += _groups(groups.values(), jobs, more=more)
+    groups = client.groups().groups
+    page, more = _page(client, State.PENDING), pending > LOOKED_AT
+    jobs = page.jobs
+    stuck += _groups(groups, jobs, more=more)
     told = {job for entry in stuck for job in entry.jobs}
-    never = {job.id: why for job in jobs if (why := _never(job, status, groups))}
+    never = {job.id: why for job in jobs if (why := _never(job, page.lacks.get(job.id, ())))}
     stuck += _too_large({job: why for job, why in never.items() if job not in told})
     left = [job for job in jobs if job.id not in told and job.id not in never]
     stuck += _pending(left, more=more)
@@ -70,8 +80,8 @@ def _queue(status: DaemonStatus) -> Iterator[Stuck]:
         yield Stuck(why="nothing starts: there are no workers", hint="jobctl workers 3")
 
 
-def _page(client: Client, state: State) -> list[Job]:
-    return client.list(List(selector=Selector(states=[state]), limit=LOOKED_AT)).jobs
+def _page(client: Client, state: State) -> Page:
+    return client.list(List(selector=Selector(states=[state]), limit=LOOKED_AT))
 
 
 def _groups(groups: Iterable[GroupShare], jobs: Sequence[Job], *, more: bool) -> Iterator[Stuck]:
@@ -94,22 +104,21 @@ class _Never(Struct, frozen=True):
     hint: str = "jobctl workers --help"
 
 
-def _never(job: Job, status: DaemonStatus, groups: dict[str, GroupShare]) -> _Never | None:
-    """None: it can."""
-    share = groups.get(job.group)
-    limit = None if share is None else share.workers
-    if job.reason not in _TURN:
-        return None
-    if job.gpus > status.gpus:
-        have = f"there {'is' if status.gpus == 1 else 'are'} {status.gpus}"
-        needs = f"needs {counted(job.gpus, 'GPU')}, {have}"
+def _never(job: Job, lacks: Sequence[Lack]) -> _Never | None:
+    """None: it can, or it is one of all that wait for the first worker of the queue or a group."""
+    told = {lack.what: lack for lack in lacks if lack.have or lack.what is Resource.GPUS}
+    if lack := told.get(Resource.GPUS):
+        needs = f"needs {counted(lack.needs, 'GPU')}, {_there_are(lack)}"
         return _Never(needs, "[gpus] devices in config.toml")
-    if job.slots > 1 and limit and job.slots > limit:
-        return _Never(f"needs {job.slots} workers, group {job.group} has {limit}")
-    if status.workers and job.slots > status.workers:
-        have = f"there {'is' if status.workers == 1 else 'are'} {status.workers}"
-        return _Never(f"needs {job.slots} workers, {have}")
+    if lack := told.get(Resource.GROUP):
+        return _Never(f"needs {lack.needs} workers, group {job.group} has {lack.have}")
+    if lack := told.get(Resource.WORKERS):
+        return _Never(f"needs {lack.needs} workers, {_there_are(lack)}")
     return None
+
+
+def _there_are(lack: Lack) -> str:
+    return f"there {'is' if lack.have == 1 else 'are'} {lack.have}"
 
 
 def _too_large(never: dict[int, _Never]) -> Iterator[Stuck]:

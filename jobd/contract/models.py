@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from jobd.contract.states import FINISHED as FINISHED  # noqa: PLC0414 - also found here
 from jobd.contract.states import UNFINISHED as UNFINISHED  # noqa: PLC0414 - also found here
+from jobd.contract.states import Resource
 from jobd.contract.states import State as State  # noqa: PLC0414 - also found here
 
 MAX_NAME: Final = 255
@@ -383,6 +384,14 @@ class Graph(Request, frozen=True, kw_only=True):
     environment: Environment = field(default_factory=dict)
 
 
+class Lack(View, frozen=True, kw_only=True):
+    """A job needs more of something than there is: as things are it can never start."""
+
+    what: Resource
+    needs: int
+    have: int
+
+
 class Page(View, frozen=True, kw_only=True):
     """The answer to `list`: some jobs, and where to go on."""
 
@@ -399,6 +408,11 @@ class Page(View, frozen=True, kw_only=True):
     """What has happened up to this event is in it. None: the daemon does not say."""
     moves: int | None = None
     """Another number than on the page before: waiting jobs have changed places without an event."""
+    lacks: Annotated[
+        dict[int, Annotated[list[Lack], Meta(max_length=len(Resource))]],
+        Meta(max_length=_MAX_SHOWN),
+    ] = field(default_factory=dict)
+    """Of the jobs that wait for their turn, those that can never start as things are, and why."""
 
 
 class List(Request, frozen=True, kw_only=True):

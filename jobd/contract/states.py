@@ -83,6 +83,15 @@ def is_failed_start(reason: str) -> bool:
     return reason.startswith(_COULD_NOT_START)
 
 
+class Resource(StrEnum):
+    """What a job may need more of than there is, so that it can never start."""
+
+    WORKERS = "workers"
+    GROUP = "group"
+    """The workers that its group may have."""
+    GPUS = "gpus"
+
+
 class EventName(StrEnum):
     """What can happen, as the history tells it."""
 

@@ -11,8 +11,9 @@ from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
-from jobd.contract.models import DEFAULT_GROUP
-from jobd.contract.states import Reason, State
+from jobd.contract.models import DEFAULT_GROUP, Lack
+from jobd.contract.states import Reason, Resource, State
+from jobd.core import fit
 from jobd.core.gpus import Devices
 from jobd.core.ready_queue import Entry, ReadyQueue
 from jobd.core.undo import Undo
@@ -105,12 +106,20 @@ class Ledger:
             return Reason.DRAINING
         if self.groups.get(entry.group, Share()).paused:
             return Reason.GROUP_PAUSED
-        # With no workers at all nothing is too large: everything waits for them.
-        if entry.gpus > self.free_gpus or entry.slots > max(self.workers, 1):
+        if entry.gpus > self.free_gpus or any(
+            lack.what is Resource.WORKERS and fit.is_too_large(lack) for lack in self.lacks(entry)
+        ):
             return Reason.RESOURCES
         if entry.slots > self.free_in(entry.group) and self.limit(entry.group) < self.workers:
             return Reason.GROUP_FULL
         return Reason.QUEUED
+
+    def lacks(self, entry: Entry) -> tuple[Lack, ...]:
+        """Why such a job can never start as things are; nothing: it can."""
+        share = self.groups.get(entry.group, Share()).workers
+        return fit.lacks(
+            entry.slots, entry.gpus, workers=self.workers, share=share, devices=self.gpus
+        )
 
     # --- waiting --------------------------------------------------------------------------
 

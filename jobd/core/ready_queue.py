@@ -22,6 +22,7 @@ Not for several threads at once: whoever owns the queue has the lock.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from heapq import merge
 from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
@@ -30,6 +31,7 @@ from msgspec import Struct
 from sortedcontainers import SortedDict
 
 from jobd.contract.models import DEFAULT_GROUP
+from jobd.core.fit import lacks
 from jobd.core.intervals import Intervals
 
 
@@ -101,9 +103,11 @@ class _Lane:
 
     def head(self, room: Room) -> Entry | None:
         """Its best job that could ever fit."""
-        most = min(room.workers, room.limit(self.group))
+        there_is = partial(
+            lacks, workers=room.workers, share=room.limit(self.group), devices=room.gpus
+        )
         for rank, kinds in self.kinds.items():
-            fitting = [w for w in kinds if w.slots <= most and w.gpus <= room.gpus]
+            fitting = [weight for weight in kinds if not there_is(*weight)]
             if fitting:
                 weight = min(fitting, key=lambda w: kinds[w].first)
                 return Entry(kinds[weight].first, -rank, self.group, *weight)

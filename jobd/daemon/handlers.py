@@ -162,7 +162,7 @@ def build_queries(ground: Ground, selection: Selection, views: Views, *, keeping
     inquiry = Inquiry(ledger, reader)
     shown = JobViews(views, inquiry, reader)
     return Queries(
-        list=ListQuery(reader, ledger, notifier, selection, shown),
+        list=ListQuery(reader, ledger, notifier, selection, inquiry, shown),
         show=ShowQuery(reader, inquiry, views, shown),
         events=EventsQuery(reader, ledger, notifier, views),
         wait=WaitQuery(

@@ -1,10 +1,11 @@
 """What is said of a job that waits: its reason as it is now, and the words with their numbers."""
 
-from jobd.contract.models import Groups, List, Options, Pause, Selector, Submit
-from jobd.contract.states import State
+from jobd.contract.models import Groups, Lack, List, Options, Pause, Selector, Submit
+from jobd.contract.states import Resource, State
 from jobd.daemon.queries.explain_facts import Inquiry
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
+from tests.jobctl.fakes import jobctl
 
 
 def submit(inside, line, **options):
@@ -99,3 +100,29 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
         row, 0.0
     )
     assert (facts.ahead, facts.ahead_more) == (1, True)
+
+
+def test_what_can_never_start_is_told_by_the_daemon_to_whoever_lists_it(make):
+    daemon = make(workers=4, gpus={"devices": [0, 1]})
+    client = daemon.client
+    client.groups(Groups(action="add", name="g", workers=3))
+    gate = submit(daemon, "sleep 60", slots=4)
+    all_of_them = submit(daemon, "true", slots=4)
+    all_of_the_group = submit(daemon, "true", slots=3, group="g")
+    waits = submit(daemon, "true", gpus=2)
+    client.workers(2)
+    client.groups(Groups(action="set", name="g", workers=1))
+    pending = client.list(List(selector=Selector(states=[State.PENDING])))
+    assert pending.lacks == {
+        all_of_them: [Lack(what=Resource.WORKERS, needs=4, have=2)],
+        all_of_the_group: [
+            Lack(what=Resource.WORKERS, needs=3, have=2),
+            Lack(what=Resource.GROUP, needs=3, have=1),
+        ],
+    }
+    said = jobctl("status", client=client).out
+    assert f"{all_of_them}: needs 4 workers, there are 2 " in said
+    assert f"{all_of_the_group}: needs 3 workers, group g has 1 " in said
+    assert told(daemon, all_of_them)[1] == "needs 4 workers and there are 2; more: jobctl workers N"
+    client.stop(ids(gate, all_of_them, all_of_the_group, waits))
+    daemon.wait(gate)

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import MAX_PARENTS, Acted, Edit
-from jobd.contract.states import State, dependency_failed
+from jobd.contract.states import Resource, State, dependency_failed
 from jobd.contract.wording import counted
+from jobd.core import fit
 from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
 from jobd.daemon.jobs.moves import Moves
@@ -82,14 +83,14 @@ class Editing:
         return columns | self._times(request) | self._policy(request, job)
 
     def _check_group(self, group: str, entry: Entry) -> None:
-        share = self._ledger.groups.get(group)
-        if share is None:
+        if group not in self._ledger.groups:
             raise BadRequest(f"--group: there is no group {group!r}; see: jobctl groups")
-        if share.workers is not None and 1 < entry.slots > share.workers:
-            raise BadRequest(
-                f"--group: {group} has {counted(share.workers, 'worker')}, "
-                f"and job {entry.id} needs {entry.slots} slots"
-            )
+        for lack in filter(fit.is_too_large, self._ledger.lacks(replace(entry, group=group))):
+            if lack.what is Resource.GROUP:
+                raise BadRequest(
+                    f"--group: {group} has {counted(lack.have, 'worker')}, "
+                    f"and job {entry.id} needs {lack.needs} slots"
+                )
 
     def _times(self, request: Edit) -> dict[str, object]:
         at, delay = _given(request.at), _given(request.delay)

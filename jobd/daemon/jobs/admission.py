@@ -13,11 +13,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
-from jobd.contract.models import MAX_PARENTS, Options, Submitted
-from jobd.contract.states import dependency_failed
+from jobd.contract.models import MAX_PARENTS, Lack, Options, Submitted
+from jobd.contract.states import Resource, dependency_failed
+from jobd.contract.wording import counted
+from jobd.core import fit
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
-from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, fits, terms_of
+from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, terms_of
 from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
@@ -67,12 +69,15 @@ class Admission:
         # Here, since what is asked for again is answered as before, however late it is.
         check_at(options.at, now_us())
         share = self.share_of(options.group)
-        fits(
-            options,
+        lacks = fit.lacks(
+            options.slots,
+            options.gpus,
             workers=max(ledger.workers, self._workers),
             share=share.workers,
-            gpus=ledger.devices.count,
+            devices=ledger.gpus,
         )
+        for lack in filter(fit.is_too_large, lacks):
+            raise BadRequest(_never(lack, options.group))
 
     def share_of(self, group: str) -> Share:
         """Raises: BadRequest (there is no such group)."""
@@ -160,3 +165,27 @@ class Admission:
             workers=ledger.workers,
             existing=existing,
         )
+
+
+def _never(lack: Lack, group: str) -> str:
+    """To whoever asks for such a job."""
+    needs, have = lack.needs, lack.have
+    match lack.what:
+        case Resource.WORKERS:
+            return (
+                f"--slots: there {'is' if have == 1 else 'are'} {counted(have, 'worker')}, so a "
+                f"job of {needs} slots could never start; raise them first: jobctl workers N"
+            )
+        case Resource.GROUP:
+            return (
+                f"--slots: group {group} has {counted(have, 'worker')}, so a job of {needs} slots "
+                f"could never start; jobctl groups set {group} --workers N"
+            )
+        case Resource.GPUS:
+            gpus = (
+                f"{counted(have, 'GPU')} {'is' if have == 1 else 'are'}" if have else "no GPUs are"
+            )
+            return (
+                f"--gpus: {gpus} configured, so a job that wants {needs} could never start; "
+                "name them in config.toml: [gpus] devices = [0, 1]"
+            )

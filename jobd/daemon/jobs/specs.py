@@ -18,7 +18,6 @@ from jobd.contract.models import (
     Recipe,
     Submit,
 )
-from jobd.contract.wording import counted
 from jobd.core.progress.user_pattern import compile_rule
 from jobd.core.ready_queue import Entry
 from jobd.store.records import JobRow, Policy, Spec, Terms
@@ -202,27 +201,6 @@ def policy_of(options: Options) -> Policy:
 
 def entry_of(job: int, options: Options) -> Entry:
     return Entry(job, options.priority, options.group, options.slots, options.gpus)
-
-
-def fits(options: Options, *, workers: int, share: int | None, gpus: int) -> None:
-    """Raises: BadRequest (it could never run; says why). `share`: what its group may have."""
-    if options.slots > 1 and options.slots > workers:
-        raise BadRequest(
-            f"--slots: there {'is' if workers == 1 else 'are'} {counted(workers, 'worker')}, so a "
-            f"job of {options.slots} slots could never start; raise them first: jobctl workers N"
-        )
-    if share is not None and options.slots > 1 and options.slots > share:
-        raise BadRequest(
-            f"--slots: group {options.group} has {counted(share, 'worker')}, so a "
-            f"job of {options.slots} slots could never start; "
-            f"jobctl groups set {options.group} --workers N"
-        )
-    if options.gpus > gpus:
-        have = f"{counted(gpus, 'GPU')} {'is' if gpus == 1 else 'are'}" if gpus else "no GPUs are"
-        raise BadRequest(
-            f"--gpus: {have} configured, so a job that wants {options.gpus} could never start; "
-            "name them in config.toml: [gpus] devices = [0, 1]"
-        )
 
 
 def same_submit(spec: Spec | None, wanted: Spec) -> bool:

@@ -9,7 +9,9 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract import durations
-from jobd.contract.states import Reason, State
+from jobd.contract.models import Lack
+from jobd.contract.states import Reason, Resource, State
+from jobd.core import fit
 
 COUNTED: Final = 1000
 """Jobs before it that are counted; more are "more than"."""
@@ -56,6 +58,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Jobs that come before it, at most one more than are counted; None: nobody has counted."""
     ahead_more: bool = False
     """There may be others: so many jobs had to be looked at that counting was given up."""
+
+    @property
+    def lacks(self) -> dict[Resource, Lack]:
+        """What keeps the job from ever starting as things are."""
+        found = fit.lacks(
+            self.slots, self.gpus, workers=self.workers, share=self.share, devices=self.devices
+        )
+        return {lack.what: lack for lack in found}
 
 
 def why(facts: Facts) -> str:
@@ -116,10 +126,11 @@ def _parent(parent: Awaited) -> str:
 
 
 def _resources(facts: Facts) -> str:
-    if facts.slots > facts.workers:
+    lacks = facts.lacks
+    if Resource.WORKERS in lacks:
         have = f"there {'is' if facts.workers == 1 else 'are'} {facts.workers}"
         return f"needs {facts.slots} workers and {have}; more: jobctl workers N"
-    if facts.gpus > facts.devices:
+    if Resource.GPUS in lacks:
         have = f"there {'is' if facts.devices == 1 else 'are'} {facts.devices}"
         return f"needs {facts.gpus} GPUs and {have}; name them in the configuration"
     free = f"{facts.free_devices} of {facts.devices} free"
@@ -132,7 +143,7 @@ def _room(facts: Facts) -> str:
         return "there are 0 workers; raise them: jobctl workers N"
     needs = f"needs {facts.slots} workers, " if facts.slots > 1 else ""
     group = facts.group
-    if facts.slots > facts.share or not facts.share:
+    if Resource.GROUP in facts.lacks:
         have = f"group {group} has {facts.share} worker{_s(facts.share)}"
         return f"{needs}{have}; raise it: jobctl workers N --group {group}"
     if facts.reason == Reason.GROUP_FULL:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from jobd.contract.models import Lack
 from jobd.contract.states import Reason, State
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.explain import NAMED, Awaited, Facts, why
@@ -30,6 +32,17 @@ class Inquiry:
         return (
             Reason.DRAINING if self._ledger.draining and row.reason != Reason.HELD else row.reason
         )
+
+    def lacks(self, rows: Iterable[JobRow]) -> dict[int, list[Lack]]:
+        """Of those that wait for their turn: which can never start as things are, and why."""
+        if self._ledger.draining:
+            return {}
+        return {
+            row.id: [*lacks]
+            for row in rows
+            if row.state is State.PENDING and row.reason == Reason.QUEUED
+            if (lacks := self._ledger.lacks(row.entry))
+        }
 
     def why(self, row: JobRow, now: float) -> str:
         """In words. `now`: seconds since the epoch."""

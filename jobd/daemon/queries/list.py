@@ -13,6 +13,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection, filter_of
 from jobd.daemon.queries.cursor import Place
+from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews
 from jobd.store.pages import Key
 from jobd.store.reader import GetPage, Reader
@@ -33,12 +34,14 @@ class ListQuery:
         ledger: Ledger,
         notifier: Notifier,
         selection: Selection,
+        inquiry: Inquiry,
         shown: JobViews,
     ) -> None:
         self._reader = reader
         self._ledger = ledger
         self._notifier = notifier
         self._selection = selection
+        self._inquiry = inquiry
         self._shown = shown
 
     def list(self, request: List, _: Call) -> Page:
@@ -55,6 +58,7 @@ class ListQuery:
             seq=seq,
             # The first page says how it was before, the others how it is behind them.
             moves=moves if is_first else self._ledger.moves,
+            lacks=self._inquiry.lacks(rows),
         )
 
     def _page(self, request: List) -> tuple[Sequence[JobRow], Place | None]:

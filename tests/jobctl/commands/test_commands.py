@@ -13,6 +13,7 @@ from jobd.contract.models import (
     Events,
     GroupShare,
     GroupsReply,
+    Lack,
     List,
     Note,
     Output,
@@ -28,6 +29,7 @@ from jobd.contract.models import (
     Waited,
     WorkersReply,
 )
+from jobd.contract.states import Resource
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 RUNNING = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0)
@@ -238,14 +240,19 @@ def test_status():
 def test_status_of_groups_that_start_nothing_and_of_jobs_that_are_too_large():
     client = FakeClient(
         status=DaemonStatus(workers=3, jobs={State.PENDING: 5}),
-        list=_pages(
-            pending=[
+        list=Page(
+            jobs=[
                 job(1, "pending", reason="group paused", group="a"),
                 job(2, "pending", reason="group full", group="b"),
                 job(3, "pending", reason="group full", group="c", slots=3),
                 job(4, "pending", reason="resources", slots=4),
                 job(5, "pending", reason="group full", group="c"),
-            ]
+            ],
+            lacks={
+                2: [Lack(what=Resource.GROUP, needs=1, have=0)],
+                3: [Lack(what=Resource.GROUP, needs=3, have=2)],
+                4: [Lack(what=Resource.WORKERS, needs=4, have=3)],
+            },
         ),
         groups=GROUPS,
         show=_shown,
@@ -636,10 +643,25 @@ def test_what_came_to_its_own_end_was_not_stopped():
 
 
 def test_gpus_that_there_are_not_are_stuck():
-    waits = job(5, "pending", reason="resources", gpus=2)
+    waits = job(5, "pending", reason="resources", gpus=2, slots=9)
+    lacks = [
+        Lack(what=Resource.WORKERS, needs=9, have=3),
+        Lack(what=Resource.GPUS, needs=2, have=1),
+    ]
     status = DaemonStatus(workers=3, gpus=1, jobs={State.PENDING: 1})
-    client = FakeClient(status=status, list=Page(jobs=[waits]), groups=GROUPS, show=_shown)
+    page = Page(jobs=[waits], lacks={5: lacks})
+    client = FakeClient(status=status, list=page, groups=GROUPS, show=_shown)
     assert "stuck    5: needs 2 GPUs, there is 1" in jobctl("status", client=client).out
+
+
+def test_what_waits_for_the_first_worker_of_all_is_not_stuck_by_itself():
+    heavy = job(5, "pending", reason="resources", slots=2)
+    page = Page(jobs=[heavy], lacks={5: [Lack(what=Resource.WORKERS, needs=2, have=0)]})
+    status = DaemonStatus(workers=0, jobs={State.PENDING: 1})
+    client = FakeClient(status=status, list=page, groups=GROUPS, show=_shown)
+    found = json.loads(jobctl("status", "--json", client=client).out)
+    assert [entry["why"] for entry in found["stuck"]] == ["nothing starts: there are no workers"]
+    assert [(entry["jobs"], entry["why"]) for entry in found["waiting"]] == [([5], "why of 5")]
 
 
 def test_a_filter_that_matches_nothing_is_told_to_a_person_alone():
