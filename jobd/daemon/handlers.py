@@ -46,6 +46,7 @@ from jobd.daemon.commands.stop import StopJobs
 from jobd.daemon.commands.submit import Intake
 from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
+from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.events import EventsQuery
@@ -89,25 +90,21 @@ def build_commands(
     selection: Selection,
     deletion: Deletion,
 ) -> Commands:
-    tables, ledger, writer, notifier = ground.tables, ground.ledger, ground.writer, ground.notifier
-    jobs, batches, event_log = tables.jobs, tables.batches, tables.event_log
+    tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
+    jobs, event_log = tables.jobs, tables.event_log
     dependencies, settings = tables.dependencies, tables.settings
     moves, runs, pauses = lifecycle.moves, execution.runs, execution.pauses
-    idempotency = Idempotency(settings, writer)
+    idempotency = Idempotency(settings, ground.writer)
     bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency)
     groups = ManageGroups(ledger, jobs, settings, event_log, idempotency)
     halting = Halting(bulk, groups, idempotency)
-    admission = Admission(
-        ledger, batches, tables.environments, dependencies, writer, workers=ground.config.workers
-    )
+    admission = Admission(ledger, dependencies, workers=ground.config.workers)
+    intake = _build_intake(ground, lifecycle, admission, idempotency)
     return Commands(
         idempotency=idempotency,
         bulk=bulk,
-        intake=Intake(admission, jobs, batches, moves, writer, idempotency),
-        graphs=Graphs(
-            admission=admission, jobs=jobs, batches=batches, environments=tables.environments,
-            moves=moves, writer=writer, idempotency=idempotency,
-        ),
+        intake=intake,
+        graphs=Graphs(intake, tables.environments.pack),
         start=StartJobs(bulk, moves),
         hold=HoldJobs(bulk, moves),
         restart=RestartJobs(bulk, moves, jobs, event_log),
@@ -119,9 +116,23 @@ def build_commands(
         pause=PauseJobs(halting, moves, runs, pauses),
         resume=ResumeJobs(halting, moves, runs, pauses),
         progress=ReportProgress(jobs, runs, execution.reports),
-        editing=Editing(ledger, jobs, dependencies, moves),
+        editing=Editing(admission, ledger, jobs, dependencies, moves),
         workers=SetWorkers(ledger, settings, event_log),
         groups=groups,
+    )  # fmt: skip
+
+
+def _build_intake(
+    ground: Ground, lifecycle: Lifecycle, admission: Admission, idempotency: Idempotency
+) -> Intake:
+    tables = ground.tables
+    staging = Staging(
+        admission=admission, ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
+        environments=tables.environments, moves=lifecycle.moves,
+    )  # fmt: skip
+    return Intake(
+        admission=admission, staging=staging, jobs=tables.jobs, batches=tables.batches,
+        pack=tables.environments.pack, writer=ground.writer, idempotency=idempotency,
     )  # fmt: skip
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from jobd.store.records import pack_environment
+from jobd.store.records import PackedEnvironment, pack_environment
 
 
 class Environments:
     """The table `environments`: a content, and how many jobs have it.
 
-    Called by the writer's thread alone, inside its transaction. Promises that what is excluded
-    never gets to the disk, and that a content goes with the last job that has it.
+    Called by the writer's thread alone, inside its transaction, but for `pack`. Promises that what
+    is excluded never gets to the disk, and that a content goes with the last job that has it.
     """
 
     def __init__(self, connection: sqlite3.Connection, exclude: Sequence[str] = ()) -> None:
@@ -22,21 +22,24 @@ class Environments:
         self._db = connection
         self._excluded = [os.fsencode(pattern) for pattern in exclude]
 
-    def use(self, environment: dict[bytes, bytes], uses: int) -> int:
-        """The id of this content, stored now if it is new; counts `uses` more jobs.
+    def pack(self, environment: Mapping[bytes, bytes]) -> PackedEnvironment:
+        """Make it ready for the disk, which takes a while: any thread may call this.
 
-        The one way by which an environment gets to the disk: what is excluded ends here.
+        The one way by which an environment gets there: what is excluded ends here.
         """
         kept = {
             name: value
             for name, value in environment.items()
             if not any(fnmatchcase(name, pattern) for pattern in self._excluded)
         }
-        digest, content = pack_environment(kept)
+        return pack_environment(kept)
+
+    def use(self, environment: PackedEnvironment, uses: int) -> int:
+        """The id of this content, stored now if it is new; counts `uses` more jobs."""
         row = self._db.execute(
             "INSERT INTO environments (digest, content, uses) VALUES (?, ?, ?)"
             " ON CONFLICT (digest) DO UPDATE SET uses = uses + excluded.uses RETURNING id",
-            (digest, content, uses),
+            (environment.digest, environment.content, uses),
         ).fetchone()
         return int(row[0])
 

@@ -285,7 +285,7 @@ class Jobs:
 
     def renew_environment(self, job: int, old: int, environment: dict[bytes, bytes]) -> None:
         """It is to run in this environment, not in the stored one that it has had."""
-        new = self._environments.use(environment, 1)
+        new = self._environments.use(self._environments.pack(environment), 1)
         self._db.execute("UPDATE jobs SET environment = ? WHERE id = ?", (new, job))
         self._environments.leave(old)
 

@@ -76,6 +76,14 @@ class Terms(Struct, frozen=True, kw_only=True):
     """Why they fail at once: one of the parents has failed."""
 
 
+class PackedEnvironment(Struct, frozen=True):
+    """An environment as it is stored, without what never gets to the disk."""
+
+    digest: bytes
+    """Equal environments have equal ones."""
+    content: bytes
+
+
 class Parent(Struct, frozen=True):
     """A job that another one waits for."""
 
@@ -250,10 +258,9 @@ stop_decoder: Final = msgspec.msgpack.Decoder(StopOrder)
 _environment_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, bytes])
 
 
-def pack_environment(environment: dict[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Its digest and its compressed content; equal environments have equal digests."""
+def pack_environment(environment: dict[bytes, bytes]) -> PackedEnvironment:
     raw = msgspec.msgpack.encode(dict(sorted(environment.items())))
-    return hashlib.sha256(raw).digest(), zlib.compress(raw, 6)
+    return PackedEnvironment(hashlib.sha256(raw).digest(), zlib.compress(raw, 6))
 
 
 def unpack_environment(content: bytes) -> dict[bytes, bytes]:

@@ -15,7 +15,7 @@ from jobd.contract.models import Options
 from jobd.contract.wording import printable, printable_json
 from jobd.core.progress.recognition import from_file, last_line, message_of
 from jobd.core.transitions import could_not_start
-from jobd.daemon.jobs.specs import BadRequest, check_options
+from jobd.daemon.jobs.validation import BadRequest, check_options
 from jobd.daemon.log_format import LogFormat
 
 EVERY = "".join(map(chr, range(sys.maxunicode + 1)))

@@ -42,7 +42,7 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.built.commands.intake._admission, "whole", action)
+    meanwhile(monkeypatch, inside.daemon.built.commands.intake, "_whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
@@ -198,7 +198,7 @@ def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypat
     def full():
         raise StoreFailed("no space left")
 
-    meanwhile(monkeypatch, quiet.daemon.built.commands.intake, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.built.commands.intake._staging, "reveal", full)
     with pytest.raises(StoreFailed):
         quiet.client.submit(request(*["true"] * 1300, after=after(parent)))
     nothing_left(quiet, 1)
@@ -215,7 +215,7 @@ def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(q
 
     nodes = [node("true") for _ in range(3)]
     nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
-    meanwhile(monkeypatch, quiet.daemon.built.commands.graphs, "_reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.built.commands.intake._staging, "reveal", full)
     with pytest.raises(StoreFailed):
         graph(quiet, *nodes)
     nothing_left(quiet, 1)
@@ -379,7 +379,7 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
 
 
 def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monkeypatch):
-    monkeypatch.setattr("jobd.daemon.commands.bulk.SLICE", 1)
+    monkeypatch.setattr("jobd.daemon.built.commands.bulk.SLICE", 1)
     daemon = make(workers=2)
     first = daemon.submit(*["echo here; exec sleep 100"] * 2)
     wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")

@@ -28,6 +28,7 @@ from jobd.contract.models import (
     WorkersReply,
 )
 from jobd.contract.states import State
+from jobd.daemon.jobs.plan import plan_submit
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -260,9 +261,10 @@ def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
     writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.commands.intake
-    request = submit_of(*["true"] * 1200)
-    _, batch = writer.call(lambda: intake._begin_hidden(request, 1200, b"broken"))
-    writer.call(lambda: intake._write_commands(batch, request, 0, "me"))
+    plan = plan_submit(submit_of(*["true"] * 1200), "me", intake._pack)
+    batch = writer.call(lambda: intake._staging.stage(plan))
+    drafts = plan.drafts(next(plan.pieces(batch.links)))
+    writer.call(lambda: intake._staging.write(batch, drafts))
     assert inside.listed() == [1]
     assert inside.client.list(List(selector=ids(5))).missing == [5]
     assert inside.client.stop(Selector(ids=[(2, 600)])).done == []

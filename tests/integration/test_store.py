@@ -12,6 +12,7 @@ from jobd.contract.models import Events, Selector, Submitted, Wait
 from jobd.contract.paths import locate
 from jobd.contract.states import State
 from jobd.daemon.instance import Daemon
+from jobd.daemon.jobs.plan import plan_submit
 from jobd.daemon.setup import Setup
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
@@ -162,11 +163,14 @@ def test_trouble_is_told_by_status(failing):
 
 
 def test_a_defect_in_one_action_harms_no_other(quiet):
+    intake = quiet.daemon.built.commands.intake
+    plan = plan_submit(submit_of("true"), "me", intake._pack)
+
     def defect():
-        quiet.daemon.built.commands.intake._submit_now(submit_of("true"), "me")
+        assert intake._staging.at_once(plan, plan.drafts(plan.spans())).first
         raise ZeroDivisionError
 
-    with pytest.raises(StoreFailed, match="could not be saved"):
+    with pytest.raises(StoreFailed, match="could not be saved: ZeroDivisionError"):
         quiet.daemon.built.ground.writer.call(defect)
     assert quiet.daemon.built.ground.ledger.counts == quiet.counts_on_disk()
     assert len(quiet.daemon.built.ground.ledger.queue) == 0
@@ -219,7 +223,7 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
 
 def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeypatch):
     """Set forward by a day, between two askings: nothing is done twice."""
-    monkeypatch.setattr("jobd.daemon.commands.idempotency.FORGET_REQUESTS_EVERY", 1)
+    monkeypatch.setattr("jobd.daemon.built.commands.idempotency.FORGET_REQUESTS_EVERY", 1)
     request = submit_of("true")
     first = quiet.ask(request, b"a" * 16, Submitted)
     now = time.time_ns()

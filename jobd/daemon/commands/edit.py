@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -11,20 +11,21 @@ from msgspec.structs import replace
 
 from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
-from jobd.contract.models import MAX_PARENTS, Acted, Edit
+from jobd.contract.models import Acted, Edit
 from jobd.contract.states import Resource, State, dependency_failed
 from jobd.contract.wording import counted
 from jobd.core import fit
 from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
+from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves
-from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, check_tags, check_text, due_of
+from jobd.daemon.jobs.specs import due_of
+from jobd.daemon.jobs.validation import check_at, check_tags, check_text
 from jobd.store.dependencies import Dependencies
 from jobd.store.jobs import Jobs
 from jobd.store.records import Look, Parent, policy_encoder
 from jobd.system.clock import now_us
 
-Ranges = Sequence[tuple[int, int]]
 _MAX_TEXT: Final = 1000
 """Characters of a list in the history."""
 
@@ -34,11 +35,13 @@ class Editing:
 
     def __init__(
         self,
+        admission: Admission,
         ledger: Ledger,
         jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
     ) -> None:
+        self._admission = admission
         self._ledger = ledger
         self._jobs = jobs
         self._dependencies = dependencies
@@ -83,8 +86,7 @@ class Editing:
         return columns | self._times(request) | self._policy(request, job)
 
     def _check_group(self, group: str, entry: Entry) -> None:
-        if group not in self._ledger.groups:
-            raise BadRequest(f"--group: there is no group {group!r}; see: jobctl groups")
+        self._ledger.share_of(group, option="--group")
         for lack in filter(fit.is_too_large, self._ledger.lacks(replace(entry, group=group))):
             if lack.what is Resource.GROUP:
                 raise BadRequest(
@@ -122,44 +124,29 @@ class Editing:
             return None
         options = (("--after-any", request.after_any, True), ("--after", request.after, False))
         # What stays first: for a job that is among both, what was asked for now counts.
-        wanted = {
-            parent.id: parent.any_end
+        kept = [
+            parent
             for parent in self._dependencies.of(job.id)
             if any(given is UNSET and parent.any_end is any_end for _, given, any_end in options)
-        }
+        ]
+        wanted = {parent.id: parent for parent in self._admission.as_now(kept)}
         for option, given, any_end in options:
             if given is not UNSET:
-                wanted |= dict.fromkeys(self._jobs_in(option, given, job.id), any_end)
-        way = self._dependencies.leads_to(job.id, list(wanted))
-        if way is not None:
-            circle = " → ".join(map(str, [job.id, *reversed(way)]))
-            option = "--after-any" if wanted[way[-1]] else "--after"
-            raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
-        return [parent for one, any_end in wanted.items() for parent in self._parent(one, any_end)]
-
-    def _jobs_in(self, option: str, ranges: Ranges, child: int) -> list[int]:
-        found: list[int] = []
-        for first, last in ranges:
-            jobs = [one for one, _ in self._dependencies.states(first, last, MAX_PARENTS + 1)]
-            if not jobs:
-                what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
-                raise BadRequest(f"{option}: {what} not exist")
-            if jobs == [child]:
-                raise BadRequest(f"{option}: job {child} cannot wait for itself")
-            found += (one for one in jobs if one != child)
-        if len(found) > MAX_PARENTS:
-            raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
-        return found
-
-    def _parent(self, job: int, any_end: bool) -> list[Parent]:  # noqa: FBT001 - as it is stored
-        """Raises: BadRequest (it has failed: nobody can wait for its completion)."""
-        found = []
-        for _, state in self._dependencies.states(job, job, 1):
-            parent = Parent.seen(job, state, any_end=any_end)
+                found = self._admission.parents_in(option, given, any_end=any_end, child=job.id)
+                wanted |= {parent.id: parent for parent in found}
+        self._check_circle(job.id, wanted)
+        for parent in wanted.values():
             if parent.failed:
-                raise BadRequest(f"--after: {dependency_failed(job)}; jobctl restart {job} first")
-            found.append(parent)
-        return found
+                reason = dependency_failed(parent.id)
+                raise BadRequest(f"--after: {reason}; jobctl restart {parent.id} first")
+        return [*wanted.values()]
+
+    def _check_circle(self, job: int, wanted: Mapping[int, Parent]) -> None:
+        way = self._dependencies.leads_to(job, list(wanted))
+        if way is not None:
+            circle = " → ".join(map(str, [job, *reversed(way)]))
+            option = "--after-any" if wanted[way[-1]].any_end else "--after"
+            raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
 
 
 def _given(value: float | msgspec.UnsetType) -> float | None:

@@ -1,79 +1,46 @@
-"""Jobs that come: whether they may, what they wait for, and how all of them become visible.
-
-What fits into one transaction is written in one. More is written in pieces, hidden behind an entry
-in `staged`, and becomes visible in one step; the ready queue gets it as one range.
-"""
+"""Jobs that come, or change: whether the queue can take them, and what they wait for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Final
+from collections.abc import Iterable
 
-from msgspec.structs import replace
-
-from jobd.contract.errors import BadRequest, JobdError, ShuttingDown
+from jobd.contract.errors import BadRequest, ShuttingDown
 from jobd.contract.models import MAX_PARENTS, Lack, Options, Submitted
-from jobd.contract.states import Resource, dependency_failed
+from jobd.contract.ranges import Ranges
+from jobd.contract.states import Resource
 from jobd.contract.wording import counted
 from jobd.core import fit
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
-from jobd.daemon.jobs.specs import TOO_MANY_PARENTS, check_at, terms_of
-from jobd.store.batches import Batches
+from jobd.daemon.jobs.validation import TOO_MANY_PARENTS, check_at
 from jobd.store.dependencies import Dependencies
-from jobd.store.environments import Environments
-from jobd.store.records import Parent, Terms
-from jobd.store.writer import Writer
+from jobd.store.records import Parent
 from jobd.system.clock import now_us
-
-PIECE: Final = 500
-"""Jobs with commands of their own that are written in one transaction."""
-Ranges = Sequence[tuple[int, int]]
-Link = tuple[int, bool]
-"""A job that is waited for, and whether its end is enough however it ends."""
 
 
 class Admission:
-    """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
+    """Called by the writer's thread alone, inside its transaction. It changes nothing."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        batches: Batches,
-        environments: Environments,
-        dependencies: Dependencies,
-        writer: Writer,
-        *,
-        workers: int,
-    ) -> None:
+    def __init__(self, ledger: Ledger, dependencies: Dependencies, *, workers: int) -> None:
+        """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
         self._ledger = ledger
-        self._batches = batches
-        self._environments = environments
         self._dependencies = dependencies
-        self._writer = writer
         self._workers = workers
 
     # --- may they come ----------------------------------------------------------------------
 
-    def links_of(self, options: Options) -> tuple[Link, ...]:
-        """The jobs that it waits for; where both are asked for, completion is what counts."""
-        wanted = dict.fromkeys(self._jobs_in("--after-any", options.after_any), True)
-        wanted |= dict.fromkeys(self._jobs_in("--after", options.after), False)
-        return tuple(wanted.items())
-
-    def check_place(self, options: Options) -> None:
+    def check(self, options: Options) -> None:
+        """Raises: ShuttingDown, BadRequest (too late, no such group, it could never start)."""
         ledger = self._ledger
         if ledger.draining:
             raise ShuttingDown("jobd is shutting down and takes no new jobs")
         # Here, since what is asked for again is answered as before, however late it is.
         check_at(options.at, now_us())
-        share = self.share_of(options.group)
         lacks = fit.lacks(
             options.slots,
             options.gpus,
             workers=max(ledger.workers, self._workers),
-            share=share.workers,
+            share=self.share_of(options.group).workers,
             devices=ledger.gpus,
         )
         for lack in filter(fit.is_too_large, lacks):
@@ -81,68 +48,53 @@ class Admission:
 
     def share_of(self, group: str) -> Share:
         """Raises: BadRequest (there is no such group)."""
-        share = self._ledger.groups.get(group)
-        if share is None:
-            raise BadRequest(
-                f"--group: there is no group {group!r}; "
-                f"make it: jobctl groups add {group} --workers N"
-            )
-        return share
+        step = f"make it: jobctl groups add {group} --workers N"
+        return self._ledger.share_of(group, option="--group", step=step)
 
-    def _jobs_in(self, option: str, ranges: Ranges) -> list[int]:
-        """The jobs of a selector. Raises: BadRequest (one, or all of a range, do not exist)."""
-        found: list[int] = []
+    # --- what they wait for -----------------------------------------------------------------
+
+    def parents_of(self, options: Options) -> list[Parent]:
+        """The jobs that it waits for; where both are asked for, completion is what counts.
+
+        Raises: BadRequest, as `parents_in` does.
+        """
+        wanted = self.parents_in("--after-any", options.after_any, any_end=True)
+        wanted += self.parents_in("--after", options.after, any_end=False)
+        return [*{parent.id: parent for parent in wanted}.values()]
+
+    def parents_in(
+        self, option: str, ranges: Ranges, *, any_end: bool, child: int | None = None
+    ) -> list[Parent]:
+        """The jobs of a selector of what is waited for; gaps inside a range are silent.
+
+        `child`: the job that is to wait, if it is there already; a range around it leaves it out.
+
+        Raises: BadRequest (one, or all of a range, do not exist; they are too many; it is `child`).
+        """
+        found: list[Parent] = []
         for first, last in ranges:
             jobs = self._dependencies.states(first, last, MAX_PARENTS + 1)
             if not jobs:
                 what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
                 raise BadRequest(f"{option}: {what} not exist")
-            found += (job for job, _ in jobs)
+            if len(jobs) == 1 and jobs[0][0] == child:
+                raise BadRequest(f"{option}: job {child} cannot wait for itself")
+            found += (
+                Parent.seen(job, state, any_end=any_end) for job, state in jobs if job != child
+            )
             if len(found) > MAX_PARENTS:
                 raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
         return found
 
-    # --- what is written of them ----------------------------------------------------------------
+    def as_now(self, parents: Iterable[Parent]) -> list[Parent]:
+        """As they are by now; one that was removed meanwhile is not waited for."""
+        return [
+            Parent.seen(job, state, any_end=parent.any_end)
+            for parent in parents
+            for job, state in self._dependencies.states(parent.id, parent.id, 1)
+        ]
 
-    def parents(self, links: Sequence[Link]) -> list[Parent]:
-        """As they are now; one that was removed meanwhile is not waited for."""
-        found = []
-        for job, any_end in links:
-            for _, state in self._dependencies.states(job, job, 1):
-                found.append(Parent.seen(job, state, any_end=any_end))
-        return found
-
-    def terms(
-        self, options: Options, user: str, environment: int, parents: Sequence[Parent], now: int
-    ) -> Terms:
-        terms = terms_of(options, user, environment, now)
-        if not parents:
-            return terms
-        failed = next((parent.id for parent in parents if parent.failed), None)
-        return replace(
-            terms,
-            parents=len(parents),
-            unmet=sum(not parent.met for parent in parents),
-            failed=None if failed is None else dependency_failed(failed),
-        )
-
-    def reserve(self, count: int, environment: dict[bytes, bytes]) -> tuple[int, int]:
-        """The first of so many ids, and what all of them share as their environment."""
-        return self._ledger.reserve_ids(count), self._environments.use(environment, count)
-
-    # --- becoming visible -------------------------------------------------------------------
-
-    @contextmanager
-    def whole(self, first: int) -> Iterator[None]:
-        """A batch that cannot be written to its end goes; what nobody sees keeps nobody waiting."""
-        try:
-            yield
-        except JobdError:
-            # What cannot even be deleted now, the next start of the daemon deletes.
-            with suppress(JobdError):
-                while not self._writer.call(lambda: self._batches.drop_staged(first, PIECE)):
-                    pass
-            raise
+    # --- what is answered -------------------------------------------------------------------
 
     def submitted(
         self, first: int, last: int, entry: Entry | None = None, *, existing: bool = False
