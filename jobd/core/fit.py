@@ -10,24 +10,20 @@ from jobd.contract.models import Lack
 from jobd.contract.states import Resource
 
 
-def lacks(
-    slots: int, gpus: int, *, workers: int, share: int | None, devices: int
-) -> tuple[Lack, ...]:
+def lacks(slots: int, gpus: int, *, workers: int, share: int | None, devices: int) -> list[Lack]:
     """All that a job needs more of than there is; nothing: it could start.
 
     `workers`: how many there are. `share`: how many of them its group may have; None: all.
     `devices`: GPUs that there are.
     """
-    there_are = (
-        (Resource.WORKERS, slots, workers),
-        (Resource.GROUP, slots, share),
-        (Resource.GPUS, gpus, devices),
-    )
-    return tuple(
-        Lack(what=what, needs=needs, have=have)
-        for what, needs, have in there_are
-        if have is not None and needs > have
-    )
+    found = []
+    if slots > workers:
+        found.append(Lack(what=Resource.WORKERS, needs=slots, have=workers))
+    if share is not None and slots > share:
+        found.append(Lack(what=Resource.GROUP, needs=slots, have=share))
+    if gpus > devices:
+        found.append(Lack(what=Resource.GPUS, needs=gpus, have=devices))
+    return found
 
 
 def is_too_large(lack: Lack) -> bool:

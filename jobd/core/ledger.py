@@ -126,7 +126,7 @@ class Ledger:
             return Reason.GROUP_FULL
         return Reason.QUEUED
 
-    def lacks(self, entry: Entry) -> tuple[Lack, ...]:
+    def lacks(self, entry: Entry) -> list[Lack]:
         """Why such a job can never start as things are; nothing: it can."""
         share = self.groups.get(entry.group, Share()).workers
         return fit.lacks(

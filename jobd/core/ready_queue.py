@@ -22,7 +22,6 @@ Not for several threads at once: whoever owns the queue has the lock.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from heapq import merge
 from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
@@ -103,11 +102,13 @@ class _Lane:
 
     def head(self, room: Room) -> Entry | None:
         """Its best job that could ever fit."""
-        there_is = partial(
-            lacks, workers=room.workers, share=room.limit(self.group), devices=room.gpus
-        )
+        workers, share, devices = room.workers, room.limit(self.group), room.gpus
         for rank, kinds in self.kinds.items():
-            fitting = [weight for weight in kinds if not there_is(*weight)]
+            fitting = [
+                weight
+                for weight in kinds
+                if not lacks(*weight, workers=workers, share=share, devices=devices)
+            ]
             if fitting:
                 weight = min(fitting, key=lambda w: kinds[w].first)
                 return Entry(kinds[weight].first, -rank, self.group, *weight)

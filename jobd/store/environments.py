@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from jobd.store.records import PackedEnvironment, pack_environment
@@ -21,18 +21,26 @@ class Environments:
         """`exclude`: patterns of names, as fnmatch(3) has them."""
         self._db = connection
         self._excluded = [os.fsencode(pattern) for pattern in exclude]
+        self._latest: tuple[dict[bytes, bytes], PackedEnvironment] = ({}, pack_environment({}))
 
-    def pack(self, environment: Mapping[bytes, bytes]) -> PackedEnvironment:
+    def pack(self, environment: dict[bytes, bytes]) -> PackedEnvironment:
         """Make it ready for the disk, which takes a while: any thread may call this.
 
         The one way by which an environment gets there: what is excluded ends here.
         """
-        kept = {
+        given, packed = self._latest
+        if environment != given:
+            # A shell that submits one job after the other has the same one each time.
+            packed = pack_environment(self._kept(environment))
+            self._latest = (environment, packed)
+        return packed
+
+    def _kept(self, environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        return {
             name: value
             for name, value in environment.items()
             if not any(fnmatchcase(name, pattern) for pattern in self._excluded)
         }
-        return pack_environment(kept)
 
     def use(self, environment: PackedEnvironment, uses: int) -> int:
         """The id of this content, stored now if it is new; counts `uses` more jobs."""

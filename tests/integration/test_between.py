@@ -13,6 +13,7 @@ from jobd.contract.errors import BadRequest, Refused, StoreFailed
 from jobd.contract.models import Edit, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
+from jobd.store import environments
 from jobd.store.records import StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
@@ -243,6 +244,23 @@ def test_a_graph_of_several_kinds_enters_the_queue(quiet):
     graph(quiet, *(node("true", **kind) for kind in kinds), node("true", 0))
     assert ready(quiet) == [3, 5, 6, 1, 2, 7]
     agrees(quiet)
+
+
+def test_an_environment_is_made_ready_before_the_writer_has_to_do_with_it(quiet, monkeypatch):
+    """It takes longer than all the rest of a submit, and meanwhile nobody else would be served."""
+    threads, pack = [], environments.pack_environment
+
+    def noted(environment):
+        threads.append(threading.current_thread().name)
+        return pack(environment)
+
+    monkeypatch.setattr(environments, "pack_environment", noted)
+    for value in (b"1", b"2", b"2"):
+        quiet.submit("true", environment={b"A": value})
+    graph(quiet, node("true"), msgspec.structs.replace(node("true"), variables={b"A": b"3"}))
+    # Whoever submits twice from the same shell has it made ready once.
+    assert len(threads) == 4
+    assert "writer" not in threads
 
 
 def graph(inside, *nodes):

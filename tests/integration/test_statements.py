@@ -13,6 +13,12 @@ from tests.integration.inside import ids
 from tests.integration.test_scheduling import after, settled, states, submit
 
 SUBMIT = 6
+SUBMIT_BEHIND_ANOTHER = 11
+"""It waits for one job."""
+SCATTERED_ARRAY = 1009
+"""A thousand elements, of which no two are neighbours."""
+SCATTERED_ARRAY_COMMITS = 4
+"""The beginning, one piece, the end; and that of this test, which waits for the writer."""
 START = 3
 END = 4
 START_THAT_IS_REFUSED = 6
@@ -49,6 +55,7 @@ def statements(quiet):
             settled(quiet)
         finally:
             connection.set_trace_callback(None)
+        counted.commits = found.count("COMMIT")
         found[:] = [text for text in found if text not in {"BEGIN IMMEDIATE", "COMMIT"}]
 
     return counted
@@ -73,6 +80,21 @@ def test_one_submit(quiet, statements):
     with statements() as found:
         submit(quiet, "true")
     assert len(found) <= SUBMIT, listed(found)
+
+
+def test_a_submit_of_a_job_that_waits_for_another(quiet, statements):
+    parent = submit(quiet, "true")
+    with statements() as found:
+        submit(quiet, "true", after=after(parent))
+    assert len(found) <= SUBMIT_BEHIND_ANOTHER, listed(found)
+
+
+def test_an_array_with_gaps(quiet, statements):
+    """Each element comes by a statement of its own, but many of them in one transaction."""
+    with statements() as found:
+        submit(quiet, "true", array=[(2 * n, 2 * n) for n in range(1000)])
+    assert len(found) <= SCATTERED_ARRAY, listed(found)
+    assert statements.commits <= SCATTERED_ARRAY_COMMITS
 
 
 def test_one_start_and_one_end(quiet, statements, tmp_path):

@@ -9,7 +9,7 @@ there: the ids, what the jobs wait for, and from when on a delay counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
@@ -31,7 +31,7 @@ _ELEMENTS: Final = 2500
 _LINKS: Final = 5000
 """Dependencies that are written in one transaction, but for those of a single job."""
 
-Pack = Callable[[Mapping[bytes, bytes]], PackedEnvironment]
+Pack = Callable[[dict[bytes, bytes]], PackedEnvironment]
 """Makes an environment ready for the disk."""
 Inside = tuple[int, bool]
 """Another job of the plan, by its place, and whether its end is enough however it ends."""
@@ -44,7 +44,7 @@ class Part(Struct, frozen=True, kw_only=True):
     cwd: bytes
     commands: Sequence[Command]
     """One a job; of an array, the one that all elements share."""
-    variables: Mapping[bytes, bytes] | None = None
+    variables: dict[bytes, bytes] | None = None
     """Set in addition to the environment of the plan."""
     inside: Sequence[Inside] = ()
     """Jobs of the plan that they wait for."""
@@ -103,7 +103,7 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
 
     user: str
     umask: int
-    variables: Mapping[bytes, bytes]
+    variables: dict[bytes, bytes]
     """The environment of all parts, but for what a part adds."""
     pack: Pack
     environment: PackedEnvironment

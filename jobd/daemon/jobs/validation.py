@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,6 +15,7 @@ from jobd.contract.models import (
     MAX_ARRAY,
     MAX_COMMANDS,
     MAX_PARENTS,
+    Command,
     Graph,
     Node,
     Options,
@@ -48,9 +49,7 @@ def check_submit(request: Submit) -> None:
     check_options(request.options)
     check_cwd(request.cwd)
     for command in request.commands:
-        check_argv(command.argv, shell=command.shell)
-        if command.script and command.shell:
-            raise BadRequest("--script: a shell line cannot be one")
+        check_command(command)
     check_environment(request.environment)
     _check_array(request.array)
 
@@ -92,7 +91,7 @@ def check_graph(request: Graph) -> None:
 def _check_node(node: Node, count: int) -> None:
     check_options(node.options)
     check_cwd(node.cwd)
-    check_argv(node.command.argv, shell=node.command.shell)
+    check_command(node.command)
     check_environment(node.variables)
     for parent in (*node.parents, *node.parents_any):
         if parent >= count:
@@ -162,9 +161,15 @@ def check_environment(environment: Mapping[bytes, bytes]) -> None:
             raise BadRequest(f"--env: {name!r} is longer than {_MAX_ARGUMENT:,} bytes")
 
 
-def check_argv(argv: list[bytes], *, shell: bool) -> None:
-    if shell and len(argv) != 1:
+def check_command(command: Command) -> None:
+    if command.shell and len(command.argv) != 1:
         raise BadRequest("command: a shell line is exactly one text")
+    _check_argv(command.argv)
+    if command.script and command.shell:
+        raise BadRequest("--script: a shell line cannot be one")
+
+
+def _check_argv(argv: Sequence[bytes]) -> None:
     if not argv[0]:
         raise BadRequest("command: it is empty")
     for number, word in enumerate(argv):

@@ -38,7 +38,7 @@ class Inquiry:
         if self._ledger.draining:
             return {}
         return {
-            row.id: [*lacks]
+            row.id: lacks
             for row in rows
             if row.state is State.PENDING and row.reason == Reason.QUEUED
             if (lacks := self._ledger.lacks(row.entry))
