@@ -397,7 +397,7 @@ def test_events_of_neighbours_of_one_that_failed_are_told(quiet, monkeypatch):
 
 
 def test_orders_of_a_slice_are_carried_out_though_the_next_one_fails(make, monkeypatch):
-    monkeypatch.setattr("jobd.daemon.built.commands.bulk.SLICE", 1)
+    monkeypatch.setattr("jobd.daemon.commands.bulk.SLICE", 1)
     daemon = make(workers=2)
     first = daemon.submit(*["echo here; exec sleep 100"] * 2)
     wait_until(lambda: daemon.output(first) == daemon.output(first + 1) == b"here\n")

@@ -223,7 +223,7 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
 
 def test_answers_are_remembered_by_number_whatever_the_clock_does(quiet, monkeypatch):
     """Set forward by a day, between two askings: nothing is done twice."""
-    monkeypatch.setattr("jobd.daemon.built.commands.idempotency.FORGET_REQUESTS_EVERY", 1)
+    monkeypatch.setattr("jobd.daemon.commands.idempotency.FORGET_REQUESTS_EVERY", 1)
     request = submit_of("true")
     first = quiet.ask(request, b"a" * 16, Submitted)
     now = time.time_ns()

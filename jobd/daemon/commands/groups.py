@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from jobd.contract.call import Call
-from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.errors import BadRequest, Refused
 from jobd.contract.models import (
     DEFAULT_GROUP,
     Acted,
@@ -59,13 +59,13 @@ class ManageGroups:
         elif request.action == "add" and known:
             raise Refused(f"group {name} is there already; jobctl groups set {name} --workers N")
         else:
-            share = Share() if request.action == "add" else self._share(name)
+            share = Share() if request.action == "add" else self._ledger.share_of(name)
             self._put_group(name, msgspec.structs.replace(share, workers=request.workers))
             self._note_workers(user, {"group": name, "workers": request.workers})
         return self._list()
 
     def _remove_group(self, name: str, user: str) -> None:
-        self._share(name)
+        self._ledger.share_of(name)
         if name == DEFAULT_GROUP:
             raise Refused(f"group {name} always stays: jobs without --group are in it")
         jobs = self._jobs.unfinished_in(name, NAMED + 1)
@@ -82,18 +82,12 @@ class ManageGroups:
 
         Raises: NotFound.
         """
-        share = self._share(name)
+        share = self._ledger.share_of(name)
         if share.paused != paused:
             self._put_group(name, msgspec.structs.replace(share, paused=paused))
             verb = EventName.PAUSED if paused else EventName.RESUMED
             self._event_log.add(None, verb, user, now_us(), msgspec.json.encode({"group": name}))
         return Acted(done=[])
-
-    def _share(self, name: str) -> Share:
-        share = self._ledger.groups.get(name)
-        if share is None:
-            raise NotFound(f"there is no group {name!r}; see: jobctl groups")
-        return share
 
     def _put_group(self, name: str, share: Share) -> None:
         self._settings.set_group(name, share.workers, paused=share.paused)
