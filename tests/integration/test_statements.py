@@ -89,6 +89,17 @@ def test_a_submit_of_a_job_that_waits_for_another(quiet, statements):
     assert len(found) <= SUBMIT_BEHIND_ANOTHER, listed(found)
 
 
+def test_many_dependencies_of_few_jobs_do_not_come_in_one_transaction(quiet, statements):
+    """Nobody else would be served before the last of them."""
+    first = submit(quiet, *["true"] * 200)
+    parents = [(first, first + 199)]
+    with statements() as found:
+        child = submit(quiet, *["true"] * 100, after=parents)
+    # The beginning, four pieces of 5,000, the end; and that of this test.
+    assert statements.commits == 7, listed(found)
+    assert quiet.job(child + 99).after == list(range(first, first + 200))
+
+
 def test_an_array_with_gaps(quiet, statements):
     """Each element comes by a statement of its own, but many of them in one transaction."""
     with statements() as found:

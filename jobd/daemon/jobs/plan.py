@@ -122,8 +122,12 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def at_once(self) -> bool:
-        """Whether one transaction is enough for all of it."""
-        return not self.array and not self.graph and self.count <= PIECE
+        """Whether one transaction is enough for all of it, whatever ids there are to wait for."""
+        if self.array or self.graph:
+            return False
+        options, count = self.parts[0].options, self.count
+        links = width(options.after) + width(options.after_any)
+        return count == 1 or (count <= PIECE and count * links <= _LINKS)
 
     def alike(self, first: int) -> Entry | None:
         """The first job, if all of them pend and wait for nothing but their turn."""
