@@ -28,14 +28,18 @@ class Environments:
 
         The one way by which an environment gets there: what is excluded ends here.
         """
-        given, packed = self._latest
-        if environment != given:
+        kept = self._kept(environment)
+        before, packed = self._latest
+        if kept != before:
             # A shell that submits one job after the other has the same one each time.
-            packed = pack_environment(self._kept(environment))
-            self._latest = (environment, packed)
+            packed = pack_environment(kept)
+            self._latest = (kept, packed)
         return packed
 
     def _kept(self, environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """What of it may be stored, and so may stay in memory, too."""
+        if not self._excluded:
+            return environment
         return {
             name: value
             for name, value in environment.items()
