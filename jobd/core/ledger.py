@@ -7,7 +7,6 @@ leaves its undoing with the `Undo` log.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
@@ -17,6 +16,7 @@ from jobd.contract.states import Reason, Resource, State
 from jobd.core import fit
 from jobd.core.gpus import Devices
 from jobd.core.ready_queue import Entry, ReadyQueue
+from jobd.core.slots import Occupied, Slots
 from jobd.core.undo import Undo
 
 
@@ -61,22 +61,19 @@ class Ledger:
         self.groups: dict[str, Share] = {DEFAULT_GROUP: Share()}
         self.devices = devices or Devices()
         self._running: dict[int, Holding] = {}
-        self._busy = 0
-        self._busy_in: dict[str, int] = {}
-        self._free: list[int] = []
-        self._highest = 0
-        """Slots up to here have been given out before; the free ones among them are in `_free`."""
+        self._occupied = Occupied()
+        self._slots = Slots()
 
     # --- room -----------------------------------------------------------------------------
 
     @property
     def busy(self) -> int:
         """Workers that are occupied."""
-        return self._busy
+        return self._occupied.total
 
     @property
     def free_workers(self) -> int:
-        return 0 if self.draining else self.workers - self._busy
+        return 0 if self.draining else self.workers - self._occupied.total
 
     @property
     def gpus(self) -> int:
@@ -110,7 +107,7 @@ class Ledger:
         return self.limit(group) - self.busy_in(group)
 
     def busy_in(self, group: str) -> int:
-        return self._busy_in.get(group, 0)
+        return self._occupied.within(group)
 
     def reason(self, entry: Entry) -> str:
         """Why a job that waits for its turn has not started."""
@@ -173,7 +170,7 @@ class Ledger:
         if entry is None:
             return None
         self._undo.add(lambda: self.queue.add(entry))
-        holding = Holding(self._lowest_slot(), self.devices.choose(entry.gpus), entry)
+        holding = Holding(self._slots.take(), self.devices.choose(entry.gpus), entry)
         self._occupy(holding)
         self._undo.add(lambda: self._vacate(entry.id))
         return holding
@@ -183,38 +180,25 @@ class Ledger:
 
     def occupy(self, entry: Entry, slot: int, gpus: Sequence[int]) -> None:
         """A job that an earlier daemon started keeps what it has."""
-        self._highest = max(self._highest, slot)
+        self._slots.keep(slot)
         self._occupy(Holding(slot, tuple(gpus), entry))
-        known = {holding.slot for holding in self._running.values()}
-        self._free = [free for free in range(1, self._highest + 1) if free not in known]
-        heapify(self._free)
 
     def release(self, job: int) -> None:
         held = self._vacate(job)
         self._undo.add(lambda: self.occupy(held.entry, held.slot, held.gpus))
 
-    def _lowest_slot(self) -> int:
-        if self._free:
-            return heappop(self._free)
-        self._highest += 1
-        return self._highest
-
     def _occupy(self, holding: Holding) -> None:
         entry = holding.entry
         self._running[entry.id] = holding
-        self._count_busy(entry, entry.slots)
+        self._occupied.add(entry.group, entry.slots)
         self.devices.give(holding.gpus)
 
     def _vacate(self, job: int) -> Holding:
         held = self._running.pop(job)
-        heappush(self._free, held.slot)
-        self._count_busy(held.entry, -held.entry.slots)
+        self._slots.give_back(held.slot)
+        self._occupied.add(held.entry.group, -held.entry.slots)
         self.devices.take_back(held.gpus)
         return held
-
-    def _count_busy(self, entry: Entry, slots: int) -> None:
-        self._busy += slots
-        self._busy_in[entry.group] = self.busy_in(entry.group) + slots
 
     # --- numbers --------------------------------------------------------------------------
 

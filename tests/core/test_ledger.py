@@ -29,12 +29,12 @@ def picture(ledger):
         ledger.workers,
         dict(ledger._running),
         ledger.busy,
-        {group: busy for group, busy in ledger._busy_in.items() if busy},
+        {group: busy for group, busy in ledger._occupied._by_group.items() if busy},
         {index: jobs for index, jobs in ledger.devices._jobs.items() if jobs},
         dict(ledger.groups),
-        set(range(1, ledger._highest + 1)) - {h.slot for h in ledger._running.values()}
-        == set(ledger._free),
-        len(ledger._free) == len(set(ledger._free)),
+        set(range(1, ledger._slots._highest + 1)) - {h.slot for h in ledger._running.values()}
+        == set(ledger._slots._free),
+        len(ledger._slots._free) == len(set(ledger._slots._free)),
     )
 
 
