@@ -84,6 +84,11 @@ _PARENTS: Final[dict[str, Any]] = {
 
 def of_job() -> list[Option]:
     """What may also stand in a `#JOBCTL` line; click wants each command to have its own."""
+    return [*_of_command(), *_of_course()]
+
+
+def _of_command() -> list[Option]:
+    """What is run, where, and with what."""
     return [
         Option("-n", "--name", section=COMMON, help="A name to recognise it by."),
         Option(
@@ -127,6 +132,12 @@ def of_job() -> list[Option]:
             "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",
             help="GPUs for it alone; $CUDA_VISIBLE_DEVICES names them.",
         ),
+    ]  # fmt: skip
+
+
+def _of_course() -> list[Option]:
+    """When it is run, for how long, how often, and what is kept of it."""
+    return [
         Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
         Option("--hold", section=WHEN, is_flag=True, help="Not before jobctl start ID."),
         Option(
