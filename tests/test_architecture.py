@@ -97,6 +97,10 @@ WRITES = {
 }  # fmt: skip
 """Modules of the store, and their methods that do so; beside them `event_log.add` of a job."""
 
+CODEC = "jobd.contract.wire"
+"""Where types are made ready to be read, for all threads."""
+READING = ("msgpack.decode", "msgpack.Decoder", "Decoder")
+
 REQUESTS = frozenset(kind.wire_name() for kind in Request.__subclasses__())
 CARRIERS = ("jobd.contract", "jobd.client", "jobd.daemon")
 """Through these a request goes; what they have to know of it, it says itself."""
@@ -174,6 +178,7 @@ def violations(modules: list[Module]) -> list[str]:
         _spelling,
         _moving,
         _asking,
+        _reading,
     )
     return sorted({wrong for module in modules for rule in rules for wrong in rule(module)})
 
@@ -331,6 +336,25 @@ def _asking(module: Module) -> Iterator[str]:
             yield f"{module.name}: {', '.join(texts)}: the request says it of itself, by `about`"
 
 
+def _reading(module: Module) -> Iterator[str]:
+    """msgspec learns what a type is made of when that is read first, which two threads must not
+    do at the same time. While a module is imported there is one.
+    """
+    if module.name == CODEC:
+        return
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inside = (
+        node
+        for function in ast.walk(ast.parse(module.source))
+        if isinstance(function, functions)
+        for node in ast.walk(function)
+    )
+    for node in inside:
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if called.removeprefix("msgspec.") in READING:
+            yield f"{module.name} must not call {called} in a function: {CODEC} does"
+
+
 def _holds(receiver: ast.expr) -> str:
     """What an object is by its name: parts of the store are called like their modules."""
     return ast.unparse(receiver).rpartition(".")[2].lstrip("_")
@@ -464,6 +488,9 @@ def test_every_permission_is_used() -> None:
         ("jobd.daemon.execution.endings", "self._event_log.add(job, EventName.FAILED, '', now)"),
         ("jobd.daemon.commands.stop", "self._event_log.stopped(jobs, reason, user, now)"),
         ("jobd.daemon.commands.submit", "batches.insert_jobs(first, specs, terms, now)"),
+        ("jobd.store.jobs", "def f(raw):\n    return msgspec.msgpack.decode(raw, type=Spec)"),
+        ("jobd.store.jobs", "def f():\n    return msgpack.Decoder(Spec)"),
+        ("jobd.client.connection", "read = lambda raw, kind: Decoder(kind).decode(raw)"),
     ],
 )
 def test_a_violation_is_found(name: str, source: str) -> None:
@@ -493,6 +520,7 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.store.jobs", "db.execute(f\"SET state = '{State.RUNNING}'\")"),
         ("jobd.daemon.jobs.moves", "self._event_log.add(job, EventName.FAILED, '', now)"),
         ("jobd.daemon.commands.groups", "self._event_log.add(None, EventName.WORKERS, user, now)"),
+        ("jobd.store.records", "spec_decoder = msgspec.msgpack.Decoder(Spec)"),
         ("jobd.daemon.execution.endings", "moves.again(run.started, None, outcome, what)"),
     ],
 )

@@ -1,14 +1,16 @@
 """The codec: one `bytes` goes in, one `bytes` comes out (msgpack).
 
-A request is an `Envelope`, an answer a `Reply`. Errors are data in the reply.
+A request is an `Envelope`, an answer a `Reply`. Errors are data in the reply. Any thread may call.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+import threading
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
+from msgspec.msgpack import Decoder, Encoder
 
 from jobd.contract.errors import BY_NAME, InternalError, JobdError, Refused
 from jobd.contract.frames import MAX_CONTENT, Content
@@ -17,6 +19,7 @@ from jobd.contract.version import PROTOCOL, VERSION
 from jobd.contract.wording import printable
 
 V = TypeVar("V", bound=View)
+S = TypeVar("S", bound=Struct)
 
 MAX_MESSAGE: Final = 1000
 """Characters of an error."""
@@ -63,13 +66,42 @@ class Reply(Struct, frozen=True, kw_only=True):
     error: WireError | None = None
 
 
-_encoder: Final = msgspec.msgpack.Encoder()
-_envelope: Final = msgspec.msgpack.Decoder(Envelope)
-_reply: Final = msgspec.msgpack.Decoder(Reply)
+_encoder: Final = Encoder()
+_envelope: Final = Decoder(Envelope)
+_reply: Final = Decoder(Reply)
+_decoders: Final[dict[type[Struct], Decoder[Any]]] = {}
+_making: Final = threading.Lock()
+"""msgspec 0.22 learns how a type is built when that is decoded for the first time, and lets other
+threads use what it knows before it knows all of it: that ends the process. Types have parts in
+common, so one decoder at a time is made, whatever it is for.
+"""
+
+
+def make_decoders() -> None:
+    """All that a daemon needs, so that no client waits for them."""
+    for kind in REQUESTS.values():
+        _decoder(kind)
+        _decoder(kind.about.reply)
+
+
+def _decoder(kind: type[S]) -> Decoder[S]:
+    """The one of this type; made when it is first needed: for all of them a client would wait 5 ms,
+    and it needs two.
+    """
+    found = _decoders.get(kind)
+    if found is None:
+        with _making:
+            found = _decoders.get(kind) or _decoders.setdefault(kind, Decoder(kind))
+    return found
 
 
 def encode(value: Struct) -> bytes:
     return _encoder.encode(value)
+
+
+def decode(data: Content | Raw, kind: type[S]) -> S:
+    """What `encode` has written of such a value. Raises: what is in UNREADABLE."""
+    return _decoder(kind).decode(data)
 
 
 def encode_request(request: Request, request_id: bytes = b"") -> bytes:
@@ -117,4 +149,4 @@ def decode_reply(data: Content, kind: type[V]) -> V:
         raise BY_NAME.get(reply.error.kind, InternalError)(_fit(reply.error.message))
     if bytes(reply.body) in (b"", _NIL):
         raise InternalError("the daemon's answer is empty")
-    return msgspec.msgpack.decode(reply.body, type=kind)
+    return decode(reply.body, kind)

@@ -53,9 +53,13 @@ class Settings:
 
     # --- requests ------------------------------------------------------------------------------
 
-    def answered(self, request: bytes) -> bytes | None:
-        row = self._db.execute("SELECT reply FROM requests WHERE id = ?", (request,)).fetchone()
-        return bytes(row[0]) if row else None
+    def answered(self, *requests: bytes) -> dict[bytes, bytes]:
+        """Those of them that were answered, and what."""
+        rows = self._db.execute(
+            f"SELECT id, reply FROM requests WHERE id IN ({', '.join('?' * len(requests))})",
+            requests,
+        )
+        return {bytes(request): bytes(reply) for request, reply in rows}
 
     def answer(self, request: bytes, reply: bytes) -> None:
         """`at` is a number that grows: earlier versions put the time there, and it goes on."""

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobd.contract.call import Call
+from jobd.contract.call import Call, RequestId
 from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
@@ -182,20 +181,20 @@ class Bulk:
                 # Never before something has been done: whoever asks again comes to an end.
                 if more := number > first and bool(call.id) and time.monotonic() > until:
                     break
-                acted = self._save(change, piece, _slice_key(call.id, number), tally)
+                acted = self._save(change, piece, call.id.slice(number), tally)
                 verb.committed(acted.done)
                 tally.add(acted)
         return tally.acted(more=more)
 
-    def _resume(self, request_id: bytes, tally: Tally) -> tuple[int, set[int]]:
+    def _resume(self, request_id: RequestId, tally: Tally) -> tuple[int, set[int]]:
         """What an earlier sending of this request has done: slices and their jobs."""
         seen: set[int] = set()
         for number in itertools.count() if request_id else ():
-            key = _slice_key(request_id, number)
-            answer = self._reader.answer_to(key)
+            part = request_id.slice(number)
+            answer = self._reader.answer_to(part.key)
             if answer is None:
                 return number, seen
-            known = msgspec.msgpack.decode(answer, type=Acted)
+            known = self._idempotency.read(answer, part, Acted)
             tally.add(known)
             seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
         return 0, seen
@@ -216,11 +215,11 @@ class Bulk:
             ids = self._selection.parents_first(ids, chosen.__contains__)
         return _Change(verb, wanted, chosen), ids
 
-    def _save(self, change: _Change, piece: list[int], key: bytes, before: Tally) -> Acted:
+    def _save(self, change: _Change, piece: list[int], part: RequestId, before: Tally) -> Acted:
         """One slice, on disk. `before`: what the slices before it have done."""
         try:
             return self._idempotency.once(
-                key, Acted, partial(self._slice, change, piece, before.since)
+                part, Acted, partial(self._slice, change, piece, before.since)
             )
         except StoreFailed as error:
             raise _after(before.done, error) from error
@@ -259,7 +258,3 @@ def _told(notes: list[Note]) -> list[Note]:
         return notes
     last, left = notes[_NOTES - 1], len(notes) - _NOTES
     return [*notes[: _NOTES - 1], Note(id=last.id, text=f"{last.text} (and {left:,} more jobs)")]
-
-
-def _slice_key(request_id: bytes, number: int) -> bytes:
-    return request_id + number.to_bytes(4, "big") if request_id else b""

@@ -64,6 +64,5 @@ class Halting:
         return self._bulk.act(selector, call, verb)
 
     def _act_on_group(self, name: str, call: Call, *, paused: bool) -> None:
-        key = call.id + b"group" if call.id else b""
         act = partial(self._groups.pause, name, call.user, paused=paused)
-        self._idempotency.once(key, Acted, act)
+        self._idempotency.once(call.id.group, Acted, act)

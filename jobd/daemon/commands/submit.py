@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from jobd.contract.call import Call
+from jobd.contract.call import Call, RequestId
 from jobd.contract.errors import JobdError, Refused
 from jobd.contract.models import Submit, Submitted
 from jobd.daemon.commands.idempotency import Idempotency
@@ -85,7 +85,7 @@ class Intake:
                 self._writer.call(partial(self._staging.write, begun, drafts))
             return self._idempotency.once(call.id, Submitted, partial(self._staging.reveal, begun))
 
-    def _stage(self, plan: SubmitPlan, request_id: bytes) -> Submitted | StagedBatch:
+    def _stage(self, plan: SubmitPlan, request_id: RequestId) -> Submitted | StagedBatch:
         return self._idempotency.answered(request_id, Submitted) or self._staging.stage(plan)
 
     @contextmanager

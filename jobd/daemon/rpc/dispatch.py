@@ -8,10 +8,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-import msgspec
-
 from jobd.contract import frames, wire
-from jobd.contract.call import Call, Caller, Role
+from jobd.contract.call import Call, Caller, RequestId, Role
 from jobd.contract.errors import (
     BadRequest,
     InternalError,
@@ -53,6 +51,7 @@ class Dispatch:
         """`handlers`: what answers each request of `wire.REQUESTS`; `for_viewers`: what does so in
         their place where a viewer asks.
         """
+        wire.make_decoders()
         self._handlers = handlers
         self._for_viewers = for_viewers
         self._refusals = RateLimit(log, most=None, each=_REFUSALS_TOLD)
@@ -96,7 +95,10 @@ class Dispatch:
         check_kind(caller, kind)
         request = _decode(envelope, kind)
         check(caller, request)
-        return self._handler(kind, caller)(request, Call(caller, envelope.id))
+        # Whoever only looks leaves nothing behind.
+        made = b"" if request.only_looks else envelope.id
+        request_id = RequestId.of(made, caller, envelope.name, envelope.body)
+        return self._handler(kind, caller)(request, Call(caller, request_id))
 
     def _handler(self, kind: type[Request], caller: Caller) -> Handler:
         if caller.role is Role.VIEWER and kind in self._for_viewers:
@@ -144,7 +146,7 @@ def _envelope(payload: frames.Content) -> wire.Envelope:
 
 def _decode(envelope: wire.Envelope, kind: type[Request]) -> Request:
     try:
-        return msgspec.msgpack.decode(envelope.body, type=kind)
+        return wire.decode(envelope.body, kind)
     except wire.UNREADABLE as error:
         raise _older(envelope) or BadRequest(f"{envelope.name}: {_plain(str(error))}") from None
 

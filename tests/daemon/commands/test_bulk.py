@@ -15,7 +15,7 @@ from jobd.daemon.commands.bulk import Bulk, Verb
 from jobd.daemon.commands.stop import StopJobs
 from jobd.store.records import Look
 
-CALL = Call(Caller("me", Role.ADMIN), b"")
+CALL = Call(Caller("me", Role.ADMIN))
 
 
 def look(job, state=State.PENDING):
