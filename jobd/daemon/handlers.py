@@ -61,6 +61,7 @@ from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.queries.wait import WaitQuery
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
+from jobd.system.timer import Timer
 
 
 class Commands(Struct, frozen=True, kw_only=True):
@@ -221,7 +222,9 @@ def build_questions(
     )
 
 
-def build_dispatch(commands: Commands, questions: Questions, ending: Ending) -> Dispatch:
+def build_dispatch(
+    commands: Commands, questions: Questions, ending: Ending, timer: Timer
+) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
         **changing(commands),
         **looking(questions.queries, questions.outputs, questions.status.status),
@@ -231,4 +234,4 @@ def build_dispatch(commands: Commands, questions: Questions, ending: Ending) -> 
     for_viewers = looking(
         questions.redacted, questions.outputs, questions.status.status_for_viewers
     )
-    return Dispatch(handlers, for_viewers)
+    return Dispatch(handlers, for_viewers, timer)

@@ -207,11 +207,10 @@ def _build(
         start_trouble=lambda: execution.breaker.trouble,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status)
-    dispatch = build_dispatch(commands, questions, ending)
+    dispatch = build_dispatch(commands, questions, ending, timer)
     access = setup.config.access
-    server = Server(
-        setup.paths.socket, access.socket_path, dispatch, Clients(dispatch, Access(access))
-    )
+    clients = Clients(dispatch, Access(access), timer)
+    server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
     return Built(
         ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
         questions=questions, server=server, sweep=sweep,

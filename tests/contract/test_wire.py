@@ -7,6 +7,7 @@ import pytest
 
 from jobd.contract import wire
 from jobd.daemon.rpc.dispatch import Dispatch
+from jobd.system.timer import Timer
 
 AT_ONCE = """
 import sys, threading
@@ -57,7 +58,7 @@ def test_each_type_has_one_decoder_and_a_daemon_has_them_all_before_it_hears_any
     made = []
     monkeypatch.setattr(wire, "_decoders", {})
     monkeypatch.setattr(wire, "Decoder", lambda kind: made.append(kind) or object())
-    Dispatch({}, {})
-    Dispatch({}, {})
+    Dispatch({}, {}, Timer())
+    Dispatch({}, {}, Timer())
     kinds = {*wire.REQUESTS.values(), *(kind.about.reply for kind in wire.REQUESTS.values())}
     assert sorted(made, key=repr) == sorted(kinds, key=repr)

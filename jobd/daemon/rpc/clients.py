@@ -19,6 +19,7 @@ from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.protocol import Session, hang_up, say_busy, serve
 from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
 from jobd.system.rate_limit import RateLimit
+from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
@@ -40,7 +41,7 @@ class _User(int):
 class Clients:
     """Called by the listener's thread, and by the thread of each client that it starts."""
 
-    def __init__(self, dispatch: Dispatch, access: Access) -> None:
+    def __init__(self, dispatch: Dispatch, access: Access, timer: Timer) -> None:
         self._dispatch = dispatch
         self._access = access
         self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -50,9 +51,9 @@ class Clients:
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
         # Each kind of warning is spared by itself, so that none hides another.
-        self._knocks = RateLimit(log, each=_KNOCKS_TOLD)
-        self._crowding = RateLimit(log, each=_TROUBLES_TOLD)
-        self._breaks = RateLimit(log, each=_TROUBLES_TOLD)
+        self._knocks = RateLimit(log, timer, each=_KNOCKS_TOLD)
+        self._crowding = RateLimit(log, timer, each=_TROUBLES_TOLD)
+        self._breaks = RateLimit(log, timer, each=_TROUBLES_TOLD)
 
     def admit(self, sock: socket.socket, *, shared: bool) -> None:
         """Somebody has knocked. `shared`: at the socket for others."""
@@ -73,6 +74,11 @@ class Clients:
         self._open_to_others = False
         for sock in list(self._others):
             hang_up(sock)
+
+    def close(self) -> None:
+        """The log then has all that was to be said of them."""
+        for warnings in (self._knocks, self._crowding, self._breaks):
+            warnings.tell_left_out()
 
     def note_unaccepted(self, error: OSError) -> None:
         """Somebody knocks, and no socket can be made of it."""

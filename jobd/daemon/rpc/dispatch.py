@@ -24,6 +24,7 @@ from jobd.daemon.rpc.access import check, check_kind
 from jobd.daemon.rpc.redaction import error_for_viewers
 from jobd.system.failpoints import failpoint
 from jobd.system.rate_limit import RateLimit
+from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
 _REFUSALS_TOLD: Final = 20
@@ -47,6 +48,7 @@ class Dispatch:
         self,
         handlers: Mapping[type[Request], Handler],
         for_viewers: Mapping[type[Request], Handler],
+        timer: Timer,
     ) -> None:
         """`handlers`: what answers each request of `wire.REQUESTS`; `for_viewers`: what does so in
         their place where a viewer asks.
@@ -54,8 +56,8 @@ class Dispatch:
         wire.make_decoders()
         self._handlers = handlers
         self._for_viewers = for_viewers
-        self._refusals = RateLimit(log, most=None, each=_REFUSALS_TOLD)
-        self._faults = RateLimit(log, each=_FAULTS_TOLD)
+        self._refusals = RateLimit(log, timer, most=None, each=_REFUSALS_TOLD)
+        self._faults = RateLimit(log, timer, each=_FAULTS_TOLD)
         self._closed = False
 
     def answer(self, payload: frames.Content, caller: Caller) -> bytes:
@@ -84,6 +86,8 @@ class Dispatch:
     def close(self) -> None:
         """Requests that come from now on are for the next daemon; those under way are answered."""
         self._closed = True
+        self._refusals.tell_left_out()
+        self._faults.tell_left_out()
 
     def _handle(self, payload: frames.Content, caller: Caller) -> View:
         envelope = _envelope(payload)

@@ -94,6 +94,7 @@ class Server:
         """
         self._closed = True
         self.dispatch.close()
+        self.clients.close()
         os.write(self._wake_w, b"x")
         for path, listener in self._listeners.items():
             if not (replaced and path == self._shared):

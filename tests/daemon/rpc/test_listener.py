@@ -12,6 +12,7 @@ from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.server import Server
+from jobd.system.timer import Timer
 from tests.helpers import wait_until
 
 
@@ -25,8 +26,8 @@ def place(home):
 
 @pytest.fixture
 def server(place):
-    own, dispatch = place / "state/jobd.sock", Dispatch({}, {})
-    clients = Clients(dispatch, Access(AccessConfig()))
+    own, dispatch = place / "state/jobd.sock", Dispatch({}, {}, Timer())
+    clients = Clients(dispatch, Access(AccessConfig()), Timer())
     made = Server(own, place / "public/sock", dispatch, clients)
     yield made
     made.close()
