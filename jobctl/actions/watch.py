@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from jobctl.actions.tails import Tails
 from jobd.client.client import Client
+from jobd.client.stalls import check_events
 from jobd.contract.models import (
     Event,
     EventPage,
@@ -111,6 +112,7 @@ class Watching:
             page = self._client.events(request)
         finally:
             self._screen.busy()
+        check_events(self._after, page)
         self._after = page.next
         return page
 

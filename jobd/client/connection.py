@@ -20,6 +20,7 @@ from rpyc.core.service import VoidService
 from rpyc.core.stream import SocketStream
 
 from jobd.client.address import Address
+from jobd.client.stalls import check_acted
 from jobd.contract import frames, models, peers, wire
 from jobd.contract.errors import (
     BadRequest,
@@ -70,10 +71,15 @@ class Connection:
         """Send a request and give its answer. Raises: JobdError."""
         about, payload = request.about, _encode(request)
         held_back: float = getattr(request, "wait", 0.0)
-        answer = self._answer(payload, about, kind, held_back)
-        while isinstance(answer, models.Acted) and answer.more:
+        before: models.Acted | None = None
+        while True:
             answer = self._answer(payload, about, kind, held_back)
-        return answer
+            if not isinstance(answer, models.Acted):
+                return answer
+            check_acted(before, answer)
+            if not answer.more:
+                return answer
+            before = answer
 
     def _answer(self, payload: bytes, about: About, kind: type[V], held_back: float) -> V:
         """Ask as often as it takes while the daemon is being replaced."""

@@ -1,6 +1,7 @@
 """Repeated requests as one thing: pages to the end, output as it grows, until it is done.
 
-Each round is a short call with a cursor, so all of them go on after the daemon restarts.
+Each round is a short call with a cursor, so all of them go on after the daemon restarts. An answer
+that leads nowhere is an error (JobdError, `jobd.client.stalls`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from jobd.client.client import Client
+from jobd.client.stalls import Pages, Waits, check_events, check_piece
 from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     FINISHED,
@@ -27,6 +30,9 @@ from jobd.contract.models import (
     Waited,
 )
 from jobd.contract.wire import MAX_WAIT
+
+_MOST_ATTEMPTS: Final = 100_000
+"""Attempts of one job in quick succession; it has far fewer retries."""
 
 UNFINISHED = [state for state in State if state not in FINISHED]
 
@@ -59,11 +65,12 @@ def pages(client: Client, request: List) -> Iterator[Page]:
 
 def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
     """Its pages, with those of the jobs alone that were not seen before."""
-    cursor = request.cursor
+    cursor, way = request.cursor, Pages()
     while True:
         page = client.list(msgspec.structs.replace(request, cursor=cursor))
         jobs = [job for job in page.jobs if job.id not in seen]
         seen.update(job.id for job in jobs)
+        way.check(page, fresh=bool(jobs))
         # What is gone by now was there when it was asked for.
         yield msgspec.structs.replace(page, jobs=jobs, missing=[])
         if (cursor := page.next) is None:
@@ -75,6 +82,7 @@ def _moved(client: Client, selector: Selector, after: int, until: int) -> set[in
     found: set[int] = set()
     request = Events(selector=Selector(ids=selector.ids), after=after)
     while after < until and (page := client.events(request)).events:
+        check_events(after, page)
         found.update(event.job for event in page.events if event.job is not None)
         after = page.next
         request = msgspec.structs.replace(request, after=after)
@@ -125,11 +133,15 @@ def until_finished(
 ) -> Waited:
     """Wait for the jobs; `done` is False only where `timeout` (seconds) ran out."""
     deadline = None if timeout is None else clock() + timeout
+    waits, counts = Waits(clock), None
     while True:
         left = MAX_WAIT if deadline is None else max(0.0, deadline - clock())
-        waited = client.wait(Wait(selector=selector, any=any_of, wait=min(MAX_WAIT, left)))
+        wait = min(MAX_WAIT, left)
+        waited = client.wait(Wait(selector=selector, any=any_of, wait=wait))
         if waited.done or (deadline is not None and clock() >= deadline):
             return waited
+        waits.check(wait, news=waited.counts != counts)
+        counts = waited.counts
 
 
 def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
@@ -137,8 +149,14 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
     wait = MAX_WAIT if follow else 0.0
     # What is written while one waits belongs behind the tail, not into it.
     request = msgspec.structs.replace(request, wait=0.0 if request.tail is not None else wait)
+    waits, before = Waits(), None
     while True:
         piece = client.output(request)
+        if request.tail is None:
+            check_piece(request.offset, piece)
+        about = piece.attempt, piece.state
+        waits.check(request.wait, news=bool(piece.data) or about != before)
+        before = about
         yield piece
         if piece.ended or not (piece.data or follow):
             return
@@ -159,10 +177,11 @@ def all_output(client: Client, job: int) -> Iterator[Piece]:
 
     An attempt is asked for by its number: "the latest" may be over before anybody asks for it.
     """
-    attempt = 0
+    attempt, waits = 0, Waits(most=_MOST_ATTEMPTS)
     while (latest := _started_after(client, job, attempt)) is not None:
         while attempt < latest:
             attempt += 1
+            waits.check(MAX_WAIT, news=False)
             try:
                 yield from output(client, Output(id=job, attempt=attempt), follow=True)
             except NotFound:
@@ -176,21 +195,26 @@ def _started_after(client: Client, job: int, attempt: int) -> int | None:
     """Wait until there is a later attempt: the latest one. None: the job finished without."""
     chosen = Selector(ids=[(job, job)])
     # The cursor first: what changes behind this look wakes us.
-    after = client.events(Events(after=None)).next
+    after, waits = client.events(Events(after=None)).next, Waits()
     while True:
         found = client.show(job).job
         if found.attempt > attempt:
             return found.attempt
         if found.state in FINISHED:
             return None
-        after = client.events(Events(selector=chosen, after=after, wait=MAX_WAIT)).next
+        page = client.events(Events(selector=chosen, after=after, wait=MAX_WAIT))
+        check_events(after, page)
+        waits.check(MAX_WAIT, news=bool(page.events))
+        after = page.next
 
 
 def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:
     """Pages of events behind `after`, until all that is selected has finished."""
-    wait = 0.0
+    wait, waits = 0.0, Waits()
     while True:
         page = client.events(Events(selector=selector, after=after, wait=wait))
+        check_events(after, page)
+        waits.check(wait, news=bool(page.events))
         after = page.next
         yield page
         if not page.unfinished and not page.events:
@@ -201,9 +225,11 @@ def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPag
 
 def history(client: Client, selector: Selector, after: int, *, follow: bool) -> Iterator[EventPage]:
     """Pages of events behind `after`, up to the newest one, or with `follow` without end."""
-    wait = MAX_WAIT if follow else 0.0
+    wait, waits = MAX_WAIT if follow else 0.0, Waits()
     while True:
         page = client.events(Events(selector=selector, after=after, wait=wait))
+        check_events(after, page)
+        waits.check(wait, news=bool(page.events))
         yield page
         if not page.events and not follow:
             return

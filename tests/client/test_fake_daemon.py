@@ -273,6 +273,14 @@ def test_a_goodbye_in_the_place_of_an_answer_is_asked_again(fake, client):
     assert made.clients > 1
 
 
+def test_a_change_that_is_never_done_is_not_asked_for_without_end(fake, client):
+    more = models.Acted(done=[1], more=True)
+    # Far more often than is needed, and then hung up on.
+    fake(lambda: (answer(wire.encode_reply(more), number) for number in range(500)))
+    with pytest.raises(JobdError, match="has changed some of the jobs, and does not go on"):
+        client.rm(Selector(all=True))
+
+
 @pytest.mark.parametrize("said", ["compressed", "exception", "deep"])
 def test_the_command_says_so_and_exits_with_1(fake, home, said):
     path = home / "jobd.sock"

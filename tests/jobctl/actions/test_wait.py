@@ -35,9 +35,9 @@ class Recording:
         yield
 
 
-def piece(data, *, ended=False):
+def piece(data, offset=0, *, ended=False):
     state = State.FAILED if ended else State.RUNNING
-    return Piece(id=12, attempt=1, data=data, offset=0, ended=ended, state=state, path="/o")
+    return Piece(id=12, attempt=1, data=data, offset=offset, ended=ended, state=state, path="/o")
 
 
 def waited(*jobs, total=1):
@@ -49,7 +49,7 @@ def client(**replies):
     told = {
         "events": EventPage(events=[], next=1, unfinished=0),
         "show": Shown(job=FAILED, attempts=[], events=[]),
-        "output": [piece(b"a"), piece(b"b", ended=True)],
+        "output": [piece(b"a"), piece(b"b", 1, ended=True)],
         "wait": waited(FAILED),
     }
     return FakeClient(**{**told, **replies})

@@ -1,5 +1,6 @@
 """`watch` on a terminal: what is asked, what is drawn, and what is left behind."""
 
+import itertools
 import re
 import signal
 
@@ -39,8 +40,13 @@ def event(seq, name, number=1, **data):
     return Event(seq=seq, at=NOON, job=number, event=name, user="", data=data)
 
 
-def page(*events, unfinished=0, following=0):
-    return EventPage(events=list(events), next=following, unfinished=unfinished)
+_FORWARD = itertools.count(1_000_000)
+
+
+def page(*events, unfinished=0, following=None):
+    """Without `following` it goes on behind all pages that were made before."""
+    behind = next(_FORWARD) if following is None else following
+    return EventPage(events=list(events), next=behind, unfinished=unfinished)
 
 
 def piece(data=b"", offset=0, number=1):
