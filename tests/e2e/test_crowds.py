@@ -12,7 +12,7 @@ import pytest
 from jobd.client.client import Client
 from jobd.contract import frames, wire
 from jobd.contract.frames import MAX_SEEING, SMALL
-from jobd.contract.models import Selector, Wait
+from jobd.contract.models import Command, Options, Selector, Show, Submit, Wait
 from jobd.contract.paths import locate
 from tests.helpers import wait_until
 from tests.users import PATIENCE, needs_users
@@ -203,6 +203,25 @@ def test_what_the_requests_of_a_viewer_become_has_a_limit(users, share):
     done = users.viewer.run(*map(str, words), code=0)
     assert int(done.stdout) > 50, done.stderr
     assert shared.memory() - before < 150_000_000
+
+
+def test_what_a_viewer_asks_for_on_all_its_connections_is_made_one_after_the_other(users, share):
+    """Each of these answers costs tens of megabytes while it is made."""
+    shared = share(viewers=[users.viewer.name])
+    words = Command(argv=[b"true", *(b"%d" % number for number in range(300_000))])
+    with Client(shared.paths.socket, owner=users.owner.uid) as client:
+        request = Submit(commands=[words], cwd=b"/", options=Options(hold=True))
+        job = client.submit(request).first
+    message = frames.request(0, wire.encode_request(Show(id=job)))
+    file = users.viewer.home / "request"
+    file.write_bytes(frames.FRAME_HEADER.pack(len(message), 0) + message + frames.FLUSHER)
+    command = [*map(str, [sys.executable, "-c", ASK, shared.socket]), "1", str(file)]
+    users.viewer.run(*command, code=0)
+    before = shared.memory()
+    command[-2] = "16"
+    users.viewer.run(*command, code=0)
+    # Those that wait to be sent are still there.
+    assert shared.memory() - before < 100_000_000
 
 
 def test_a_viewer_that_asks_for_too_much_is_told_how_much_that_is(users, share):

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from jobd.system.turn import stepping_aside
+
 
 class Waiter:
     """Waits until one of some jobs has finished."""
@@ -20,7 +22,8 @@ class Waiter:
         self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        return self._done.wait(seconds)
+        with stepping_aside():
+            return self._done.wait(seconds)
 
 
 class Listener:
@@ -140,7 +143,7 @@ class Notifier:
 
     def wait_event(self, after: int, seconds: float) -> bool:
         """Wait until there is an event behind `after`; False: there is none yet."""
-        with self._lock:
+        with stepping_aside(), self._lock:
             self._lock.wait_for(lambda: self._last_event > after or self._closed, seconds)
             return self._last_event > after
 

@@ -12,6 +12,7 @@ from typing import Final
 from jobd.contract.errors import JobdError
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.store.reader import Reader
+from jobd.system.turn import stepping_aside
 from jobd.system.write_watch import Watched, WriteWatch
 
 log = logging.getLogger(__name__)
@@ -68,12 +69,12 @@ class Follower:
             # it is looked at again and again, as long as that lasts.
             seconds = min(self._pause, seconds)
             self._pause = min(2 * self._pause, _LOOK_EVERY_S)
-        with self._condition:
+        with stepping_aside(), self._condition:
             self._condition.wait_for(lambda: self._is_written or self._has_happened, seconds)
 
     def gather(self, seconds: float) -> None:
         """Let more be written before it is read; not once something has happened to the job."""
-        with self._condition:
+        with stepping_aside(), self._condition:
             self._condition.wait_for(lambda: self._has_happened, seconds)
 
     def leave(self) -> None:

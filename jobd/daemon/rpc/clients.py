@@ -12,7 +12,7 @@ import threading
 import traceback
 from typing import Final
 
-from jobd.contract.call import Caller
+from jobd.contract.call import Caller, Role
 from jobd.contract.peers import peer_of
 from jobd.daemon.rpc.access import Access, login
 from jobd.daemon.rpc.dispatch import Dispatch
@@ -20,6 +20,7 @@ from jobd.daemon.rpc.protocol import Session, hang_up, say_busy, serve
 from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
 from jobd.system.rate_limit import RateLimit
 from jobd.system.timer import Timer
+from jobd.system.turn import Turn
 
 log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
@@ -47,6 +48,10 @@ class Clients:
         self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         """Clients at a time."""
         self.places, self.memory = Quota(), Quota()
+        self._turns: dict[str, Turn] = {}
+        """Of each viewer: who asks without end, and on many connections, is answered as slowly as
+        on one, and leaves the others their time.
+        """
         self._open_to_others = True
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
@@ -132,10 +137,15 @@ class Clients:
         finally:
             self._others.discard(sock)
 
+    def _turn_of(self, caller: Caller) -> Turn | None:
+        if caller.role is not Role.VIEWER:
+            return None
+        return self._turns.setdefault(caller.user, Turn())
+
     def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
         memory = Memory(self.memory, caller)
         try:
-            serve(sock, Session(self._dispatch, caller, memory))
+            serve(sock, Session(self._dispatch, caller, memory, self._turn_of(caller)))
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
             user = caller.user
             self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)

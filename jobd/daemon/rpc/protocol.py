@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 
 import rpyc
@@ -22,6 +22,7 @@ from jobd.contract.errors import BadRequest, Busy, JobdError, NotPermitted
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.quota import UNWEIGHED, Memory
 from jobd.system.failpoints import failpoint
+from jobd.system.turn import Turn
 
 _BUSY: Final = "jobd has too many large requests and answers at hand just now; try again"
 
@@ -29,7 +30,11 @@ _BUSY: Final = "jobd has too many large requests and answers at hand just now; t
 class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
     """One connected client: what it is told, and the memory that its messages take."""
 
-    def __init__(self, dispatch: Dispatch, caller: Caller, memory: Memory) -> None:
+    def __init__(
+        self, dispatch: Dispatch, caller: Caller, memory: Memory, turn: Turn | None
+    ) -> None:
+        """`turn`: the one in which all connections of a user are answered; None: at any time."""
+        self._turn = turn
         self._dispatch = dispatch
         self._caller = caller
         self._memory = memory
@@ -44,7 +49,8 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
         return refusal
 
     def answer(self, payload: frames.Content) -> bytes:
-        answer = self._dispatch.answer(payload, self._caller)
+        with nullcontext() if self._turn is None else self._turn.taken():
+            answer = self._dispatch.answer(payload, self._caller)
         if not self._memory.take(len(answer)):
             answer = wire.encode_error(Busy(_BUSY))
         return answer

@@ -1,0 +1,148 @@
+"""One viewer is answered one request at a time, however many it has; the owner at any time."""
+
+import threading
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from jobd.client.client import Client
+from jobd.contract.call import Caller, Role
+from jobd.contract.models import Events, Output, Request, Show, Wait
+from jobd.daemon.jobs import notifier
+from jobd.daemon.queries import followers
+from jobd.system import turn
+from tests.helpers import wait_until
+from tests.integration.inside import ids
+
+PATIENCE = 20.0
+CONNECTIONS = 16
+
+
+@pytest.fixture
+def names(quiet, monkeypatch):
+    """Who connects is the viewer that is named here last; None: the owner."""
+    clients, found = quiet.daemon.server.clients, [None]
+    access = clients._access.caller
+
+    def caller(sock, *, shared):
+        name = found[-1]
+        return access(sock, shared=shared) if name is None else Caller(name, Role.VIEWER)
+
+    monkeypatch.setattr(clients._access, "caller", caller)
+    monkeypatch.setattr(turn, "_PATIENCE_S", 1000.0)
+    return found
+
+
+class AtWork:
+    """Answers in the place of a handler, and counts how many do so at once."""
+
+    def __init__(self, handler):
+        self._handler = handler
+        self._lock = threading.Lock()
+        self._all = threading.Event()
+        self.now = self.most = self.answered = 0
+
+    def __call__(self, request, call):
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self._all.wait(0.01)  # others would come in meanwhile
+        with self._lock:
+            self.now -= 1
+            self.answered += 1
+        return self._handler(request, call)
+
+
+@pytest.fixture
+def at_work(quiet, monkeypatch):
+    dispatch = quiet.daemon.server.dispatch
+    found = AtWork(dispatch._handlers[Show])
+    for handlers in (dispatch._handlers, dispatch._for_viewers):
+        monkeypatch.setitem(handlers, Show, found)
+    return found
+
+
+def ask_at_once(quiet, names, each):
+    """So many connections of each of these users, all at the same time."""
+    job, threads = quiet.submit("true"), []
+
+    def ask(client):
+        for _ in range(3):
+            client.show(job)
+
+    with ExitStack() as stack:
+        for name in each:
+            for _ in range(CONNECTIONS):
+                client = stack.enter_context(Client(quiet.paths.socket))
+                names.append(name)
+                client.status()  # it is connected as such
+                threads.append(threading.Thread(target=ask, args=[client], daemon=True))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def test_a_viewer_has_one_request_at_work_on_all_its_connections(quiet, names, at_work):
+    ask_at_once(quiet, names, ["anna"])
+    assert (at_work.answered, at_work.most) == (3 * CONNECTIONS, 1)
+
+
+def test_two_viewers_do_not_wait_for_each_other(quiet, names, at_work):
+    ask_at_once(quiet, names, ["anna", "bert"])
+    assert (at_work.answered, at_work.most) == (6 * CONNECTIONS, 2)
+
+
+def test_the_owner_waits_for_nobody(quiet, names, at_work):
+    ask_at_once(quiet, names, [None])
+    assert at_work.answered == 3 * CONNECTIONS
+    assert at_work.most > 2
+
+
+@pytest.fixture
+def aside(monkeypatch):
+    """Threads that wait for news just now, and have given their turn to others."""
+    found = []
+
+    @contextmanager
+    def stepping_aside():
+        has_turn = turn._held.turn is not None
+        with turn.stepping_aside():
+            found.extend([1] * has_turn)
+            yield
+        if has_turn:
+            found.pop()
+
+    for module in (notifier, followers):
+        monkeypatch.setattr(module, "stepping_aside", stepping_aside)
+    return found
+
+
+def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside):
+    """A viewer that watches on one terminal looks on another; so for each request that waits."""
+    job = quiet.submit("true")
+    last = quiet.client.events(Events()).next
+    waiting = [
+        Wait(selector=ids(job), wait=20.0), Wait(selector=ids(job), any=True, wait=20.0),
+        Events(after=last, wait=20.0), Output(id=job, wait=20.0),
+    ]  # fmt: skip
+    kinds = {type(request) for request in waiting}
+    assert kinds == {kind for kind in Request.__subclasses__() if kind.about.waits}
+    names.append("anna")
+    answers = []
+
+    def ask(request):
+        with Client(quiet.paths.socket) as client:
+            answers.append(client.request(request, request.about.reply))
+
+    threads = [threading.Thread(target=ask, args=[each], daemon=True) for each in waiting]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(aside) == len(waiting))
+    with Client(quiet.paths.socket) as client:
+        assert client.status().running
+    assert answers == []
+    quiet.client.workers(1)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(answers) == len(waiting)
