@@ -182,9 +182,9 @@ class _Channel(Channel):  # type: ignore[misc] # rpyc has no types
             raise frames.FrameError(f"it announced {frame.length:,} bytes at once")
         return frame.message()
 
-    def send(self, data: bytes) -> None:
+    def send(self, *message: bytes) -> None:
         try:
-            frames.send(self.stream.sock, data)
+            frames.send(self.stream.sock, *message)
         except (BrokenPipeError, ConnectionResetError):
             return  # what the daemon said before it hung up is still to be read, and then its end
         except OSError as error:
@@ -201,7 +201,7 @@ class _Protocol(RpycConnection):  # type: ignore[misc] # rpyc has no types
 
     def _send(self, _: int, seq: int, args: tuple[int, tuple[int, tuple[bytes]]]) -> None:
         _, (_, (content,)) = args
-        self._channel.send(frames.request(seq, content))
+        self._channel.send(*frames.request_parts(seq, content))
 
     def _dispatch(self, data: bytes | bytearray) -> None:
         try:

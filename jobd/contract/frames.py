@@ -120,11 +120,21 @@ def read_reply(message: bytes | bytearray) -> Message:
 
 
 def request(number: int, content: bytes) -> bytes:
-    return b"".join((_REQUEST, _written(number), _CALL, _measured(content), content))
+    return b"".join(request_parts(number, content))
 
 
 def reply(number: int, content: bytes) -> bytes:
-    return b"".join((_REPLY, _written(number), _VALUE, _measured(content), content))
+    return b"".join(reply_parts(number, content))
+
+
+def request_parts(number: int, content: bytes) -> tuple[bytes, bytes]:
+    """To be sent one after the other; a large content is not copied."""
+    return b"".join((_REQUEST, _written(number), _CALL, _measured(content))), content
+
+
+def reply_parts(number: int, content: bytes) -> tuple[bytes, bytes]:
+    """The same of an answer."""
+    return b"".join((_REPLY, _written(number), _VALUE, _measured(content))), content
 
 
 def number_of(head: bytes | bytearray) -> int:
@@ -250,14 +260,15 @@ class Arriving:
         return data
 
 
-def send(sock: socket.socket, message: bytes) -> None:
-    """As a frame. Raises: OSError, EOFError (it is closed), FrameError (it is too slow)."""
+def send(sock: socket.socket, *message: bytes) -> None:
+    """As a frame: the parts of one message.
+
+    Raises: OSError, EOFError (it is closed), FrameError (it is too slow).
+    """
     until = time.monotonic() + FRAME_S
-    header = FRAME_HEADER.pack(len(message), 0)
-    if len(message) <= SMALL:
-        _send(sock, header + message + FLUSHER, until)
-        return
-    for part in (header, message, FLUSHER):
+    length = sum(map(len, message))
+    parts = FRAME_HEADER.pack(length, 0), *message, FLUSHER
+    for part in (b"".join(parts),) if length <= SMALL else parts:
         _send(sock, part, until)
 
 

@@ -26,6 +26,7 @@ from jobd.daemon.shutdown import News
 from jobd.engines.local.supervisor_link import Link
 from jobd.system import handover, linux
 from jobd.system.failpoints import failpoint
+from jobd.system.heap import share_one_heap
 from jobd.system.log_file import LogFile
 
 log = logging.getLogger("jobd.daemon")
@@ -99,6 +100,7 @@ def _settle_in() -> None:
     os.umask(0o077)
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
+    share_one_heap()
     # Not SIG_IGN: a job that is not started by posix_spawn would inherit that (execve(2)).
     signal.signal(signal.SIGHUP, lambda *_: None)
     for name in JOB_VARIABLES:

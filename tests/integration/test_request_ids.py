@@ -63,7 +63,9 @@ def queue(make):
 
 
 def ask(inside, request, caller=ME, request_id=ID):
-    data = inside.daemon.built.server.dispatch.answer(wire.encode_request(request, request_id), caller)
+    data = inside.daemon.built.server.dispatch.answer(
+        wire.encode_request(request, request_id), caller
+    )
     return wire.decode_reply(data, request.about.reply)
 
 

@@ -21,7 +21,7 @@ CONNECTIONS = 16
 @pytest.fixture
 def names(quiet, monkeypatch):
     """Who connects is the viewer that is named here last; None: the owner."""
-    clients, found = quiet.daemon.server.clients, [None]
+    clients, found = quiet.daemon.built.server.clients, [None]
     access = clients._access.caller
 
     def caller(sock, *, shared):
@@ -55,7 +55,7 @@ class AtWork:
 
 @pytest.fixture
 def at_work(quiet, monkeypatch):
-    dispatch = quiet.daemon.server.dispatch
+    dispatch = quiet.daemon.built.server.dispatch
     found = AtWork(dispatch._handlers[Show])
     for handlers in (dispatch._handlers, dispatch._for_viewers):
         monkeypatch.setitem(handlers, Show, found)

@@ -76,9 +76,9 @@ class Channel(RpycChannel):  # type: ignore[misc] # rpyc has no types
         self.send(frames.reply(frames.number_of(frame.head()), wire.encode_error(refusal)))
         raise EOFError(refusal.message)
 
-    def send(self, data: bytes) -> None:
+    def send(self, *message: bytes) -> None:
         try:
-            frames.send(self.stream.sock, data)
+            frames.send(self.stream.sock, *message)
         except OSError as error:
             raise EOFError(str(error)) from error  # it has gone, and that is all
 
@@ -96,7 +96,8 @@ class Protocol(Connection):  # type: ignore[misc] # rpyc has no types
         request = frames.read_request(data)
         if request.content is None:
             raise EOFError("it says goodbye")
-        self._channel.send(frames.reply(request.number, self._local_root.answer(request.content)))
+        answer = self._local_root.answer(request.content)
+        self._channel.send(*frames.reply_parts(request.number, answer))
         self._local_root.answered()
 
     def close(self) -> None:
