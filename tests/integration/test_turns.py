@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from jobd.client.client import Client
+from jobd.contract import frames, wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.models import Events, Output, Request, Show, Wait
 from jobd.daemon.jobs import notifier
@@ -13,6 +14,7 @@ from jobd.daemon.queries import followers
 from jobd.system import turn
 from tests.helpers import wait_until
 from tests.integration.inside import ids
+from tests.integration.test_hostile import Raw
 
 PATIENCE = 20.0
 CONNECTIONS = 16
@@ -146,3 +148,45 @@ def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside):
     for thread in threads:
         thread.join(PATIENCE)
     assert len(answers) == len(waiting)
+
+
+def test_who_has_hung_up_before_its_turn_is_not_answered(quiet, names, at_work):
+    """Sixteen large requests of one who is gone would keep its next ones waiting for long."""
+    job = quiet.submit("true")
+    message = frames.request(0, wire.encode_request(Show(id=job)))
+    names.append("anna")
+    with quiet.connect() as stays:
+        stays.status()
+        mine = quiet.daemon.built.server.clients._turns["anna"]
+        mine.take()
+        with ExitStack() as stack:
+            for _ in range(5):
+                raw = stack.enter_context(Raw(quiet.paths.socket))
+                raw.frame(message)
+            wait_until(lambda: len(mine._condition._waiters) == 5)
+        mine.give()
+        assert stays.show(job).job.id == job
+    wait_until(lambda: quiet.daemon.built.server.clients.places.taken("user anna") == 0)
+    assert at_work.answered == 1
+
+
+def test_those_who_are_refused_leave_the_listener_some_time(quiet, names, monkeypatch):
+    """However many knock, between two of them others are heard."""
+    clients, refused = quiet.daemon.built.server.clients, []
+
+    class Recorded(turn.Turn):
+        def give(self):
+            refused.append(1)
+            super().give()
+
+    monkeypatch.setattr(clients, "_refusing", Recorded())
+    monkeypatch.setattr(clients._access, "caller", lambda *_, **__: None)
+    for _ in range(3):
+        with Raw(quiet.paths.socket) as raw:
+            assert raw.socket.recv(1) == b""
+    monkeypatch.setattr(clients._access, "caller", lambda *_, **__: Caller("bert", Role.VIEWER))
+    monkeypatch.setattr(clients.places, "take", lambda *_: False)
+    for _ in range(3):
+        with Raw(quiet.paths.socket) as raw:
+            assert raw.socket.recv(1) != b""
+    wait_until(lambda: len(refused) == 6)

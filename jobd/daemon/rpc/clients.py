@@ -52,6 +52,8 @@ class Clients:
         """Of each viewer: who asks without end, and on many connections, is answered as slowly as
         on one, and leaves the others their time.
         """
+        self._refusing = Turn()
+        """So that those who knock without end leave the listener, and all others, some time."""
         self._open_to_others = True
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
@@ -96,10 +98,11 @@ class Clients:
             return
         place = Account(self.places, place_shares(self.most, caller, shared=shared))
         if not place.take(1):
-            user = caller.user
-            self._crowding.warning("too many clients: %s was turned away", user, by=user)
-            say_busy(sock)
-            sock.close()
+            with self._refusing.taken():
+                user = caller.user
+                self._crowding.warning("too many clients: %s was turned away", user, by=user)
+                say_busy(sock)
+                sock.close()
             return
         try:
             threading.Thread(
@@ -115,8 +118,9 @@ class Clients:
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
         if caller is None:
-            uid = peer_of(sock).uid
-            self._knocks.warning("user %s was refused", _User(uid), by=uid)
+            with self._refusing.taken():
+                uid = peer_of(sock).uid
+                self._knocks.warning("user %s was refused", _User(uid), by=uid)
         return caller
 
     def _serve_one(
@@ -145,7 +149,7 @@ class Clients:
     def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
         memory = Memory(self.memory, caller)
         try:
-            serve(sock, Session(self._dispatch, caller, memory, self._turn_of(caller)))
+            serve(sock, Session(self._dispatch, sock, caller, memory, self._turn_of(caller)))
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
             user = caller.user
             self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)

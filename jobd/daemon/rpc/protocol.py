@@ -6,9 +6,10 @@ attributes, no references to objects, no pickles, no compressed frames.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import rpyc
@@ -31,11 +32,17 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
     """One connected client: what it is told, and the memory that its messages take."""
 
     def __init__(
-        self, dispatch: Dispatch, caller: Caller, memory: Memory, turn: Turn | None
+        self,
+        dispatch: Dispatch,
+        sock: socket.socket,
+        caller: Caller,
+        memory: Memory,
+        turn: Turn | None,
     ) -> None:
         """`turn`: the one in which all connections of a user are answered; None: at any time."""
-        self._turn = turn
         self._dispatch = dispatch
+        self._sock = sock
+        self._turn = turn
         self._caller = caller
         self._memory = memory
 
@@ -49,8 +56,13 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
         return refusal
 
     def answer(self, payload: frames.Content) -> bytes:
-        with nullcontext() if self._turn is None else self._turn.taken():
+        if self._turn is None:
             answer = self._dispatch.answer(payload, self._caller)
+        else:
+            with self._turn.taken():
+                if _has_hung_up(self._sock):
+                    raise EOFError("it has not waited for its turn")
+                answer = self._dispatch.answer(payload, self._caller)
         if not self._memory.take(len(answer)):
             answer = wire.encode_error(Busy(_BUSY))
         return answer
@@ -113,6 +125,13 @@ def serve(sock: socket.socket, session: Session) -> None:
     # Nothing of it is left to the environment, as rpyc's defaults are.
     config = {"bind_threads": False}
     Protocol(session, Channel(sock, session), config).serve_all()
+
+
+def _has_hung_up(sock: socket.socket) -> bool:
+    """Nobody is there to read an answer any more (POLLHUP of poll(2))."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(found & select.POLLHUP for _, found in poll.poll(0))
 
 
 def hang_up(sock: socket.socket) -> None:
