@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.helpers import MARK, processes_with, wait_until
 from tests.users import _made, users  # noqa: F401 - fixtures
@@ -41,6 +42,9 @@ def pytest_configure() -> None:
         del os.environ[name]
     os.environ.update(_move_home(_base / "session"))
     os.environ[MARK] = uuid.uuid4().hex
+    # How long one example takes says more of the machine than of the code.
+    settings.register_profile("jobctl", deadline=None)
+    settings.load_profile("jobctl")
     (_base / "session").mkdir()
     # A run in the background ignores SIGINT, and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
