@@ -30,6 +30,8 @@ class Server:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         """Given up for a moment when there are no descriptors left to accept a client with."""
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._waking = threading.Lock()
+        """Held while it is written to: once it is closed, its number may be another file's."""
         self._listeners: dict[Path, Listener] = {}
         """The owner's own, and the one for others where there is one."""
         self._closed = False
@@ -50,6 +52,7 @@ class Server:
                 _, listener = self._listeners.popitem()
                 listener.remove()
                 listener.close()
+            self._give_back()
             raise
         threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
 
@@ -68,7 +71,7 @@ class Server:
         if self._closed or listener is None or listener.is_at(path):
             return
         self._listeners[path] = self._listener(path)
-        os.write(self._wake_w, b"x")
+        self._wake()
         log.warning("the socket %s was deleted, and is made anew", path)
 
     def _listener(self, path: Path) -> Listener:
@@ -82,7 +85,7 @@ class Server:
         """
         listeners = self._listeners
         self._listeners = {at: each for at, each in listeners.items() if at != self._shared}
-        os.write(self._wake_w, b"x")
+        self._wake()
         if self._shared in listeners:
             listeners[self._shared].remove()
         self.clients.close_to_others()
@@ -95,14 +98,28 @@ class Server:
         self._closed = True
         self.dispatch.close()
         self.clients.close()
-        os.write(self._wake_w, b"x")
+        self._wake()
         for path, listener in self._listeners.items():
             if not (replaced and path == self._shared):
                 listener.remove()
 
+    def _wake(self) -> None:
+        with self._waking:
+            if self._wake_w >= 0:
+                os.write(self._wake_w, b"x")
+
+    def _give_back(self) -> None:
+        """What is held open for those who knock; nobody accepts them any more."""
+        with self._waking:
+            held = self._spare, self._wake_r, self._wake_w
+            self._spare = self._wake_r = self._wake_w = -1
+        for number in held:
+            os.close(number)
+
     def _accept_all(self) -> None:
         while not self._closed:
             self._accept_from({each.fileno(): each for each in self._listeners.values()})
+        self._give_back()
 
     def _accept_from(self, listeners: dict[int, Listener]) -> None:
         """Until they are others."""

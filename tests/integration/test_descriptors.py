@@ -1,0 +1,38 @@
+"""A daemon that is closed gives back all that it had open: tests make hundreds in one process."""
+
+import os
+
+import pytest
+
+from tests.helpers import wait_until
+from tests.integration.inside import Inside
+
+
+def descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            continue  # that of the directory itself
+    return found
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_closed_daemon_has_nothing_open(home, clean):
+    Inside(home / "first").close()  # what is loaded once stays
+    before = descriptors()
+    daemon = Inside(home / "second")
+    daemon.wait(daemon.submit("echo x"))
+    assert daemon.output(1) == b"x\n"
+    if clean:
+        daemon.close()
+    else:
+        daemon.daemon.close(clean=False)
+        daemon.abandon()
+    # The threads of a closed daemon end by themselves, and what is theirs goes with them. What was
+    # there before, of other tests, may go meanwhile.
+    wait_until(
+        lambda: descriptors().items() <= before.items(),
+        message=lambda: str(dict(descriptors().items() - before.items())),
+    )
