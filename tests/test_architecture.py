@@ -38,8 +38,8 @@ ROOMS: dict[str, set[str]] = {
     "jobd.core": {"jobd.contract"},
     "jobd.client": {"jobd.contract"},
     "jobd.store": _BASE | {"jobd.core"},
-    "jobd.engines": _BASE | {"jobd.core"},
-    "jobd.outputs": _BASE | {"jobd.core"},
+    "jobd.outputs": _BASE,
+    "jobd.engines": _BASE | {"jobd.core", "jobd.outputs"},
     # The daemon: clients' threads, the writer's transaction, workers, and what asks of them.
     "jobd.daemon.rpc": _BASE,
     "jobd.daemon.jobs": _BASE | {"jobd.core", "jobd.store"},

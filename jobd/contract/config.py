@@ -36,11 +36,16 @@ class Size(int):
     """Bytes, written like `50MB` or `1.5GiB`."""
 
 
+EngineName = Annotated[str, Meta(min_length=1, max_length=64)]
+"""As an entry point has it."""
+
+
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[daemon]`; each key is named like its option."""
 
     workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] = 3
-    engine: str = "local"
+    engine: EngineName = "local"
+    """Where jobs run whose group does not say it."""
     shell: str = "/bin/sh"
     grace: Duration = Duration(DEFAULT_GRACE)
     """Seconds between the first signal and KILL."""
@@ -56,11 +61,15 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """No other host uses the state directory, although it lies on a network file system."""
 
 
-class GroupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GroupConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A table `[groups.NAME]`: a named share of the workers."""
 
-    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
-    """How many its jobs may occupy at a time."""
+    workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
+    """How many its jobs may occupy at a time; None: as many as it had, or as there are."""
+    engine: EngineName | None = None
+    """Where its jobs run; None: where `[daemon] engine` says."""
 
 
 class GpuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,8 +140,12 @@ class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whose daemon listens at `JOBD_SOCKET`, a login; empty: that of the owner of its directory."""
 
 
-class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of `config.toml`, checked; what is not written there has its default."""
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All of `config.toml`, checked; what is not written there has its default.
+
+    What is empty is not told on the way to the daemon (`to_builtins`): a version that does not know
+    a table yet, or no more, starts all the same.
+    """
 
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     groups: dict[Group, GroupConfig] = field(default_factory=dict)
@@ -140,6 +153,21 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access: AccessConfig = field(default_factory=AccessConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
+    engine: dict[EngineName, dict[str, Any]] = field(default_factory=dict)
+    """Tables `[engine.NAME]`: each engine checks its own."""
+
+    def engines(self) -> dict[str, str]:
+        """Every engine that is named, with the key that names it."""
+        named = {self.daemon.engine: "engine"}
+        for name, group in self.groups.items():
+            if group.engine is not None:
+                named.setdefault(group.engine, f"[groups.{name}] engine")
+        return named
+
+    def idle_engines(self) -> dict[str, dict[str, Any]]:
+        """The sections of those that no job runs on just now."""
+        named = self.engines()
+        return {name: section for name, section in self.engine.items() if name not in named}
 
 
 TABLES: Final[dict[str, type[Struct]]] = {
@@ -281,6 +309,8 @@ _HEADER: Final = re.compile(r"\s*\[\[?([^\]]+)\]")
 
 def _meant(message: str) -> str:
     """What an unknown key or table was probably meant to be, or where it belongs."""
+    if message.endswith("at `$.engine`"):
+        return "; the name of an engine belongs into [daemon]"
     key, place = _KEY_IN.search(message), _PATH_IN.search(message)
     if key is None:
         return ""

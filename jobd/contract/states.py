@@ -45,6 +45,8 @@ class Reason(StrEnum):
     GROUP_FULL = "group full"
     GROUP_PAUSED = "group paused"
     RESOURCES = "resources"
+    ENGINE_AWAY = "engine away"
+    """Where its jobs run cannot be reached just now."""
     DRAINING = "draining"
     # Why a job ended so.
     BY_USER = "by user"

@@ -6,7 +6,7 @@ leaves its undoing with the `Undo` log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -164,9 +164,12 @@ class Ledger:
 
     # --- running --------------------------------------------------------------------------
 
-    def take(self) -> Holding | None:
-        """The next job with its slot and its GPUs; None: nothing may start now."""
-        entry = self.queue.take(self)
+    def take(self, shut: Callable[[str], bool] | None = None) -> Holding | None:
+        """The next job with its slot and its GPUs; None: nothing may start now.
+
+        `shut`: whether none of a group may, whatever room there is; None: of no group.
+        """
+        entry = self.queue.take(self if shut is None else _Without(self, shut))
         if entry is None:
             return None
         self._undo.add(lambda: self.queue.add(entry))
@@ -238,3 +241,17 @@ class Ledger:
         for entry, last in ready:
             self.queue.add(entry, last)
         self.counts.update(counts)
+
+
+class _Without:
+    """The `Room` while some groups are shut: they are as if they were full."""
+
+    def __init__(self, ledger: Ledger, shut: Callable[[str], bool]) -> None:
+        self.workers, self.free_workers = ledger.workers, ledger.free_workers
+        self.gpus, self.free_gpus = ledger.gpus, ledger.free_gpus
+        self.limit = ledger.limit
+        self._ledger = ledger
+        self._shut = shut
+
+    def free_in(self, group: str) -> int:
+        return 0 if self._shut(group) else self._ledger.free_in(group)

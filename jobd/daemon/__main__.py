@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -19,6 +20,7 @@ from jobd.contract.errors import JobdError, StoreGone
 from jobd.contract.paths import JOB_VARIABLES, Paths
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
+from jobd.daemon import heritage
 from jobd.daemon.instance import Daemon
 from jobd.daemon.log_format import LogFormat
 from jobd.daemon.setup import Setup
@@ -45,6 +47,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
         established=bool(plan.get("established")),
         draining=bool(plan.get("draining")),
         drain_until=plan.get("drain_until"),
+        heritage=partial(heritage.left_to, plan=plan),
     )
 
 
@@ -108,9 +111,7 @@ def _settle_in() -> None:
 
 
 def _link(plan: dict[str, Any], orphaned: Callable[[], object]) -> Link:
-    link = Link(socket.socket(fileno=plan["link"]), orphaned, plan.get("pidfds", {}), plan["lock"])
-    link.used = {token: used for token, used in plan.get("used", {}).items() if used}
-    link.last_daemon = plan.get("last_daemon")
+    link = Link(socket.socket(fileno=plan["link"]), orphaned, plan["lock"], plan.get("last_daemon"))
     link.start()
     return link
 
@@ -147,18 +148,17 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
     if news is News.ORPHANED:
         # From here on nothing may be started or recorded: the next daemon finds it as it is.
         failpoint("orphaned")
-        daemon.built.ground.engine.freeze()
+        daemon.built.ground.engines.freeze()
         failpoint("before-exec")
-        _become_supervisor(lambda: _heritage(daemon, plan))
+        _become_supervisor(lambda: _left_behind(daemon, plan))
     daemon.close(clean=news is News.IDLE)
     failpoint("closed")
     log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 
 
-def _heritage(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
+def _left_behind(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
     """What the next supervisor has to know, as it is now."""
-    handles = daemon.built.ground.engine.handles()
     return {
         **{key: plan[key] for key in ("lock", *supervisor.HERITAGE)},
         "established": True,
@@ -166,19 +166,18 @@ def _heritage(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
         "draining": daemon.built.ground.ledger.draining,
         "drain_until": daemon.built.ending.drain_until,
         "gate": plan["gate_r"],
-        "pidfds": {token: pidfd for token, (pidfd, _) in handles.items()},
-        "used": {token: use for token, (_, use) in handles.items()},
+        **heritage.told(daemon.built.ground.engines.heritage()),
     }
 
 
-def _become_supervisor(heritage: Callable[[], dict[str, Any]]) -> NoReturn:
+def _become_supervisor(plan: Callable[[], dict[str, Any]]) -> NoReturn:
     """As often as it takes: the jobs are our children, and nobody else can tell how they end.
 
-    Meanwhile jobs end and a stop may be ordered, so the heritage is made up anew each time.
+    Meanwhile jobs end and a stop may be ordered, so the plan is made up anew each time.
     """
     while True:
         try:
-            supervisor.become_supervisor(heritage())
+            supervisor.become_supervisor(plan())
         except OSError as error:
             # The interpreter is being replaced by another version, for example.
             log.critical("cannot become a supervisor: %s; tried again soon", error.strerror)

@@ -171,14 +171,14 @@ def build_queries(ground: Ground, selection: Selection, views: Views, *, keeping
     `keeping`: jobs that they wait for are not removed before they have been told.
     """
     reader, ledger, notifier = ground.reader, ground.ledger, ground.notifier
-    inquiry = Inquiry(ledger, reader)
+    inquiry = Inquiry(ledger, ground.engines.placement, reader)
     shown = JobViews(views, inquiry, reader)
     return Queries(
         list=ListQuery(reader, ledger, notifier, selection, inquiry, shown),
         show=ShowQuery(reader, inquiry, views, shown),
         events=EventsQuery(reader, ledger, notifier, views),
         wait=WaitQuery(
-            workspace=ground.workspace, ledger=ledger, reader=reader, selection=selection,
+            workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,
         ),
     )  # fmt: skip
@@ -210,13 +210,14 @@ class Questions(Struct, frozen=True, kw_only=True):
 def build_questions(
     ground: Ground, execution: Execution, selection: Selection, status: StatusQuery
 ) -> Questions:
-    shown = ground.paths, ground.config.shell, execution.runs.pid_of, execution.runs.left_of
+    workspaces, runs = ground.engines.workspaces, execution.runs
+    shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of
     followers = Followers(ground.notifier, ground.reader)
     return Questions(
         queries=build_queries(ground, selection, Views(*shown), keeping=True),
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         redacted=build_queries(ground, selection, RedactedViews(*shown), keeping=False),
-        outputs=OutputQuery(ground.workspace, ground.ledger, ground.reader, followers),
+        outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers),
         status=status,
         followers=followers,
     )

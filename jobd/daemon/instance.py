@@ -111,9 +111,10 @@ class Daemon:
         ground, lifecycle, execution = built.ground, built.lifecycle, built.execution
         return [
             Part(close=lambda: self.files.close(clean=self._is_clean)),
-            Part(close=ground.engine.close),
+            Part(close=ground.engines.close),
             Part(ground.timer.start, ground.timer.close),
-            Part(execution.signaller.start, execution.signaller.close),
+            Part(execution.signallers.start, execution.signallers.close),
+            Part(close=execution.endings.close),
             Part(close=execution.workers.close),
             Part(close=ground.reader.close),
             Part(self._start_writer, ground.writer.close),
@@ -198,8 +199,9 @@ def _build(
     execution = build_execution(ground, lifecycle, partial(inbox.put, News.IDLE))
     ending = Ending(inbox, execution.drain, execution.stop_orders, link, timer)
     selection = Selection(reader)
-    deletion = Deletion(ground.workspace, ground.ledger, tables.jobs, reader, writer)
-    sweep = Sweep(setup.paths, deletion, execution.launcher, execution.runs)
+    workspaces = ground.engines.workspaces
+    deletion = Deletion(workspaces, ground.ledger, tables.jobs, reader, writer)
+    sweep = Sweep(setup.paths, deletion, workspaces, execution.runs)
     commands = build_commands(ground, lifecycle, execution, selection, deletion)
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,

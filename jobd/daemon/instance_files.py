@@ -14,7 +14,7 @@ from jobd.contract.paths import make_private
 from jobd.daemon.host_check import check_file_system
 from jobd.daemon.setup import Setup
 from jobd.engines.local.run_table import is_of_this_boot
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.on_disk import DiskWorkspace
 from jobd.store.damage import refuse_damaged
 from jobd.store.database import Anchor, open_writer, save_log
 
@@ -80,9 +80,9 @@ class InstanceFiles:
         for directory in (paths.state, paths.data, paths.database.parent):
             make_private(directory)
 
-    def _make_workspace(self) -> Workspace:
+    def _make_workspace(self) -> DiskWorkspace:
         os.close(make_directory(self.paths.output))
-        workspace = Workspace(self.paths)
+        workspace = DiskWorkspace(self.paths)
         try:
             for place in (workspace.progress, workspace.scripts):
                 place.now(make=True)

@@ -24,6 +24,7 @@ def load_groups(setup: Setup, ledger: Ledger, settings: Settings) -> None:
     for name, most, paused in settings.groups():
         ledger.set_group(name, Share(most, paused))
     for name, wanted in setup.config.groups.items() if setup.fresh else ():
-        paused = ledger.groups.get(name, Share()).paused
-        settings.set_group(name, wanted.workers, paused=paused)
-        ledger.set_group(name, Share(wanted.workers, paused))
+        had = ledger.groups.get(name, Share())
+        most = had.workers if wanted.workers is None else wanted.workers
+        settings.set_group(name, most, paused=had.paused)
+        ledger.set_group(name, Share(most, had.paused))

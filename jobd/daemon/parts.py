@@ -8,15 +8,16 @@ from jobd.contract.config import DaemonConfig
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
-from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.dispatcher import Dispatcher
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.recovery import Recovery
 from jobd.daemon.execution.runs import Reports, Runs
-from jobd.daemon.execution.signaller import Signaller
+from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
@@ -24,8 +25,6 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.unsettled import Unsettled
-from jobd.engines.base import Engine
-from jobd.outputs.workspace import Workspace
 from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
@@ -52,7 +51,6 @@ class Ground(Struct, frozen=True, kw_only=True):
     """What all of it stands on."""
 
     paths: Paths
-    workspace: Workspace
     config: DaemonConfig
     undo: Undo
     ledger: Ledger
@@ -61,7 +59,8 @@ class Ground(Struct, frozen=True, kw_only=True):
     writer: Writer
     timer: Timer
     notifier: Notifier
-    engine: Engine
+    breaker: Breakers
+    engines: Engines
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):
@@ -78,14 +77,14 @@ class Execution(Struct, frozen=True, kw_only=True):
 
     runs: Runs
     drain: Drain
-    signaller: Signaller
+    signallers: Signallers
     stop_orders: StopOrders
     pauses: Pauses
     reports: Reports
     monitor: Monitor
     launcher: Launcher
     endings: Endings
-    breaker: Breaker
+    breaker: Breakers
     workers: Workers
     dispatcher: Dispatcher
     recovery: Recovery

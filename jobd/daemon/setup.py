@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from jobd.contract.config import Config
 from jobd.contract.paths import Paths
+from jobd.engines.base import Heritage
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -21,3 +24,5 @@ class Setup(Struct, frozen=True, kw_only=True):
     """The daemon before was asked to stop, and its jobs still run."""
     drain_until: int | None = None
     """When those are to be ended, microseconds since boot."""
+    heritage: Callable[[str], Heritage] = lambda _: Heritage()
+    """What the daemon before has left for an engine, by its name."""

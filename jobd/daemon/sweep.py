@@ -11,8 +11,8 @@ import threading
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import Paths
 from jobd.daemon.commands.deletion import Deletion
-from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.runs import Runs
+from jobd.outputs.workspace import Workspaces
 from jobd.store.damage import faults_meanwhile, is_large
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,12 @@ log = logging.getLogger(__name__)
 class Sweep:
     """A thread of its own, which ends when all is done."""
 
-    def __init__(self, paths: Paths, deletion: Deletion, launcher: Launcher, runs: Runs) -> None:
+    def __init__(
+        self, paths: Paths, deletion: Deletion, workspaces: Workspaces, runs: Runs
+    ) -> None:
         self._paths = paths
         self._deletion = deletion
-        self._launcher = launcher
+        self._workspaces = workspaces
         self._runs = runs
         self._damage: str | None = None
 
@@ -38,7 +40,7 @@ class Sweep:
     def _run(self) -> None:
         try:
             self._deletion.delete_outputs()
-            self._launcher.delete_scripts(self._runs)
+            self._workspaces.sweep(self._runs)
         except (JobdError, OSError) as error:
             log.warning("left-over output stays for now: %s", error)
         self.look_through()

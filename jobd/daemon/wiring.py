@@ -5,28 +5,27 @@ Built from below: the writer is there first and is started last, when all that i
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from functools import partial
 from typing import Any
 
-from jobd.contract.errors import BadRequest
-from jobd.contract.paths import Paths
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
+from jobd.core.placement import Placement
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
-from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution import engines
+from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.dispatcher import Commits, Dispatcher, Trouble
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.recovery import Recovery
+from jobd.daemon.execution.recovery import Recovery, Settling
 from jobd.daemon.execution.runs import Reports, Runs
-from jobd.daemon.execution.signaller import Signaller
+from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.host_check import check_host
@@ -41,7 +40,8 @@ from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
 from jobd.daemon.setup import Setup
-from jobd.engines.base import Engine
+from jobd.engines import loading
+from jobd.engines.base import Context
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
@@ -63,7 +63,8 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     reader = Reader(paths.database, files.anchor.check)
     if not config.state_is_private:
         check_host(paths.state, reader.setting("host"))
-    gpus = setup.config.gpus
+    gpus, groups = setup.config.gpus, setup.config.groups
+    placement = Placement(config.engine, {n: one.engine for n, one in groups.items() if one.engine})
     ledger = Ledger(
         undo,
         workers=kept_settings.workers(setup, reader),
@@ -73,22 +74,29 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
         devices=Devices(gpus.devices, gpus.per_device),
         moves=boot_us(),
     )
+    writer = Writer(files.connection, undo, files.anchor.check)
+    loading.check({}, setup.config.idle_engines())
+    running = {row.engine for row in reader.running() if row.engine}
+    breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
     return Ground(
-        paths=paths, workspace=files.workspace, config=config, undo=undo, ledger=ledger,
+        paths=paths, config=config, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, config.env_exclude), reader=reader,
-        writer=Writer(files.connection, undo, files.anchor.check), timer=timer,
-        notifier=Notifier(), engine=load_engine(config.engine, paths, link),
+        writer=writer, timer=timer, notifier=Notifier(), breaker=breaker,
+        engines=engines.load(
+            placement, setup.config.engines(), running,
+            partial(_context, setup, files, link, breaker),
+        ),
     )  # fmt: skip
 
 
-def load_engine(name: str, paths: Paths, link: Link | None) -> Engine:
-    """Found by its name, loaded when it is chosen. Raises: BadRequest."""
-    found = entry_points(group="jobd.engines", name=name)
-    if not found:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group="jobd.engines")))
-        raise BadRequest(f"engine: there is no {name!r}; known are: {known}")
-    engine: Engine = next(iter(found)).load()(paths.board, link)
-    return engine
+def _context(
+    setup: Setup, files: InstanceFiles, link: Link | None, breaker: Breakers, engine: str
+) -> Context:
+    return Context(
+        name=engine, paths=setup.paths, workspace=files.workspace,
+        settings=setup.config.engine.get(engine, {}), link=link,
+        heritage=setup.heritage(engine), back=breaker[engine].back,
+    )  # fmt: skip
 
 
 def build_tables(connection: Any, env_exclude: Sequence[str]) -> Tables:  # noqa: ANN401 - below
@@ -129,38 +137,37 @@ def build_execution(
     paths, config, undo, reader = ground.paths, ground.config, ground.undo, ground.reader
     runs = Runs(undo)
     drain = Drain(ground.ledger, runs, writer, drained)
-    signaller = Signaller(ground.engine.signal, timer)
-    pauses = Pauses(undo, signaller)
+    loaded, breaker = ground.engines, ground.breaker
+    signallers = Signallers(loaded, timer)
+    pauses = Pauses(undo, signallers)
     stop_orders = StopOrders(
-        tables.jobs, runs, undo, writer, signaller, timer=timer, grace=float(config.grace)
+        tables.jobs, runs, undo, writer, signallers, timer=timer, grace=float(config.grace)
     )
     reports = Reports(lifecycle.moves, runs, writer)
-    monitor = Monitor(ground.workspace, runs, reports.post, config.max_output)
-    launcher = Launcher(
-        paths, ground.workspace, reader, monitor, ground.ledger.devices, shell=config.shell
-    )
+    monitor = Monitor(loaded, runs, reports.post, config.max_output)
+    launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     endings = Endings(
         jobs=tables.jobs, moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
-        reports=reports, launcher=launcher, notifier=ground.notifier, timer=timer, drain=drain,
+        reports=reports, engines=loaded, notifier=ground.notifier, timer=timer, drain=drain,
     )  # fmt: skip
-    breaker = Breaker(timer, writer.nudge)
     workers = Workers(
-        engine=ground.engine, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
+        engines=loaded, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
         endings=endings, breaker=breaker, monitor=monitor, timer=timer,
     )  # fmt: skip
     commits = Commits(workers, ground.notifier, writer, lifecycle.delays, drain)
     dispatcher = Dispatcher(
         event_log=tables.event_log, ledger=ground.ledger, moves=lifecycle.moves,
-        propagation=lifecycle.propagation, runs=runs, breaker=breaker, commits=commits,
-        host=socket.gethostname(),
+        propagation=lifecycle.propagation, runs=runs, breaker=breaker, engines=loaded,
+        commits=commits,
     )  # fmt: skip
+    settling = Settling(lifecycle.moves, runs, writer, workers, endings)
     recovery = Recovery(
         reader=reader, writer=writer, batches=tables.batches, ledger=ground.ledger,
         moves=lifecycle.moves, unsettled=lifecycle.unsettled, runs=runs,
-        engine=ground.engine, workers=workers, endings=endings,
+        engines=loaded, breaker=breaker, settling=settling,
     )  # fmt: skip
     return Execution(
-        runs=runs, drain=drain, signaller=signaller, stop_orders=stop_orders, pauses=pauses,
+        runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
         reports=reports, monitor=monitor, launcher=launcher, endings=endings, breaker=breaker,
         workers=workers, dispatcher=dispatcher, recovery=recovery,
     )  # fmt: skip

@@ -1,15 +1,31 @@
-"""What an engine is: it turns a launch into a process that can be waited for and ended."""
+"""What an engine is: it turns a launch into a process that can be waited for and ended.
+
+An engine is found by its name among the entry points `jobd.engines` (`jobd.engines.loading`): a
+callable that takes a `Context` and gives an `Engine`. Nothing here says where processes are: they
+may be children of this machine (`jobd.engines.local`), jobs of a cluster, or nothing but memory
+(`jobd.engines.fake`). What every engine must do, `tests/engines/` asks of each of them.
+
+No method is called under a lock of the daemon or in the thread of its writer, but for those that
+must answer at once, as is said of each of them; so all others may take their time. An engine that
+cannot be reached says so (`Away`): nothing fails of that, its jobs wait with that reason, and it is
+asked again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from jobd.contract.directories import File
+from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome
+from jobd.outputs.on_disk import DiskWorkspace
+from jobd.outputs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from jobd.engines.local.supervisor_link import Link
 
 
 class CannotStart(Exception):  # noqa: N818 - named like the reason
@@ -17,49 +33,140 @@ class CannotStart(Exception):  # noqa: N818 - named like the reason
 
 
 class NoResources(Exception):  # noqa: N818 - named like the reason
-    """The machine has no room for another process just now; nothing has started."""
+    """There is no room for another process just now; nothing has started."""
+
+
+class Away(Exception):  # noqa: N818 - named like the reason
+    """The engine cannot be reached just now, and nothing has happened; the text says why."""
+
+
+class BadSetting(Exception):  # noqa: N818 - named like the reason
+    """A key of `[engine.NAME]` that is unknown or has no sense."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(f"{key}: {what}")
+        self.key = key
+        self.what = what
+
+
+class Heritage(Struct, frozen=True):
+    """What an engine leaves to the one that comes after it when this process is replaced by exec.
+
+    Only then is it asked for: what must outlive a `kill -9`, an engine keeps on disk.
+    """
+
+    descriptors: Mapping[str, int] = field(default_factory=dict)
+    """Files that stay open, by a name of the engine's own."""
+    data: bytes = b""
+    """Whatever else; nobody looks into it."""
+
+
+class Factory(Protocol):
+    """What an entry point leads to: mostly the class of an engine."""
+
+    def __call__(self, context: Context) -> Engine:
+        """Quick, and not reaching out for anything far away: `recover` does that.
+
+        Raises: BadSetting, OSError.
+        """
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Its section `[engine.NAME]` as TOML has it, without doing anything.
+
+        Raises: BadSetting.
+        """
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """All that an engine is told when it is loaded."""
+
+    name: str
+    """By which it was found."""
+    paths: Paths
+    """Of this instance, and its user's alone. What an engine keeps lies in `data`, in files whose
+    names begin with its own.
+    """
+    workspace: DiskWorkspace
+    """The daemon's own, on this disk; an engine whose jobs do not reach it has another one."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its section `[engine.NAME]` as TOML has it, checked by nobody yet."""
+    link: Link | None = None
+    """To the supervisor, which hears how children end whose daemon has died. None: there is none
+    (a daemon inside a test).
+    """
+    heritage: Heritage = Heritage()
+    """What the one before has left, and whose descriptors are this one's now."""
+    back: Callable[[], object] = lambda: None
+    """To be called, from any thread, when the engine was away and is there again."""
 
 
 class Launch(Struct, frozen=True):
-    """All that is needed to start one attempt."""
+    """All that is needed to start one attempt; its output goes where the workspace says."""
 
     job: int
     attempt: int
     slot: int
     token: str
+    """JOBD_RUN in its environment; no other attempt ever has it."""
     argv: list[bytes]
     cwd: bytes
     umask: int
     environment: dict[bytes, bytes]
-    output: File
     nice: int = 0
     stdin: bytes = b""
     """A file to read from; empty: nothing."""
-    script: Script | None = None
-    """Runs in the place of what `argv[0]` names."""
+    script: bytes | None = None
+    """A program that runs in the place of what `argv[0]` names, and lies in the workspace for as
+    long as its attempt lasts.
+    """
 
 
-class Script(Struct, frozen=True):
-    """A program that is written to disk for as long as its attempt lasts."""
+class Attempt(NamedTuple):
+    """An attempt that is on disk as running."""
 
-    file: File
-    content: bytes
+    token: str
+    job: int
+    attempt: int
+    slot: int
+
+
+class Usage(NamedTuple):
+    """What an attempt has used up to now, as far as that can be seen."""
+
+    cpu_s: float | None = None
+    """User and system time, seconds."""
+    max_rss_kb: int | None = None
+    """Peak memory, KiB."""
 
 
 class Process(Protocol):
-    """One started attempt. `wait` belongs to one thread; the rest may come from any."""
+    """One started attempt. `wait`, `end` and `reap` belong to one thread; the rest to any."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int | None:
+        """Its leader's; None: it is no process of this machine. Answers at once."""
+
+    @property
+    def host(self) -> str | None:
+        """Where it runs; None: where the engine's `host` says, or not known yet. At once."""
+
+    def age(self) -> float:
+        """Seconds since it began, whatever clocks did meanwhile; 0.0 before that. At once."""
+
+    def usage(self) -> Usage:
+        """While it runs."""
 
     def wait(self) -> Outcome:
-        """Block until its leader has ended; its status stays in the kernel until `reap`."""
+        """Block until its leader has ended, also while the engine is away.
+
+        Whatever daemon asks is told the same, until `reap`.
+        """
 
     def reap(self) -> None:
-        """The status is on disk: let the kernel forget it."""
+        """The outcome is on disk: it will not be asked for again.
 
-    def signal(self, number: int) -> None:
-        """To every process of the job: its group, and what has left it. Raises: OSError."""
+        Not called where the daemon is killed just then.
+        """
 
     def end(self, deadline: float) -> None:
         """After the leader's end: wait for what is left of it, from `deadline` on with KILL.
@@ -76,27 +183,47 @@ class Fate(Enum):
 
 
 class Engine(Protocol):
-    """Where jobs run. Any thread may call, but `recover`, which comes once and before any start.
+    """Where jobs run. Any thread may call.
 
     Promises that an attempt starts at most once, and that what it leaves can be found again.
     """
 
-    def start(self, launch: Launch) -> Process:
-        """Start an attempt, at most once. Raises: CannotStart, NoResources."""
+    @property
+    def lets_go_at_once(self) -> bool:
+        """Whether `Process.reap` and `Workspace.tidy` take no longer than a few system calls.
 
-    def recover(self, attempts: dict[str, int]) -> dict[str, Process | Fate]:
-        """Find what earlier daemons started: token → slot in, token → process or fate out."""
-
-    def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
-        """As `Process.signal`, with one look at the machine for all. Raises: OSError."""
-
-    def freeze(self) -> None:
-        """Start nothing from now on: this process is about to be replaced."""
-
-    def handles(self) -> dict[str, tuple[int, tuple[float | None, int | None]]]:
-        """Token → pidfd, and CPU seconds and peak KiB so far, of what is no child of this process.
-
-        The next daemon needs them.
+        Then the thread that records ends calls them itself; else a thread of the engine's own does.
         """
 
-    def close(self) -> None: ...
+    @property
+    def workspace(self) -> Workspace:
+        """Where its attempts leave what they leave; always the same."""
+
+    @property
+    def host(self) -> str:
+        """The name of the machine where its jobs run; "" where only a process can say."""
+
+    def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
+        """Find what earlier daemons started: all attempts that are said to run, by their token.
+
+        Before any start, also where there are none; once, or until it is not away. Of what it does
+        not name the outcome is lost. Raises: Away, rather than to wait for long.
+        """
+
+    def start(self, launch: Launch) -> Process:
+        """Start an attempt, at most once. Raises: CannotStart, NoResources, Away."""
+
+    def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
+        """To every process of each job; STOP and CONT let it stand still and go on.
+
+        Together, with one look at the machine for all. Raises: OSError, Away (tried again).
+        """
+
+    def freeze(self) -> None:
+        """Start nothing from now on: this process is about to be replaced. At once."""
+
+    def heritage(self) -> Heritage:
+        """What the next one needs, after `freeze`. At once."""
+
+    def close(self) -> None:
+        """Give back all descriptors and threads; jobs run on. Nothing starts afterwards."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from typing import Final, NamedTuple
+from typing import Final
 
 from jobd.contract.directories import File, Foreign
 from jobd.contract.errors import NotFound
-from jobd.core.progress.recognition import WINDOW
 from jobd.outputs.limit import Cut, cut_of
+from jobd.outputs.workspace import Found
 
 _HOLE: Final = bytes(256)
 _TICK_NS: Final = 20_000_000
@@ -19,8 +19,8 @@ PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
 
 
-def read_tail(file: File, size: int = WINDOW) -> bytes:
-    """The end of a file; b"" where there is none."""
+def read_tail(file: File, size: int) -> bytes:
+    """The end of a file, `size` bytes at most; b"" where there is none."""
     try:
         descriptor = file.open(os.O_RDONLY)
     except OSError:
@@ -45,17 +45,19 @@ def read_head(file: File, size: int) -> bytes:
         return b""
 
 
-class Growing:
+class GrowingFile:
     """The end of a file that may be written to, read only when it has been."""
 
-    def __init__(self, file: File) -> None:
-        self.file = file
+    def __init__(self, file: File, window: int) -> None:
+        """`window`: so many bytes of its end."""
+        self._file = file
+        self._window = window
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> bytes | None:
         """Its end, or None if it is as it was."""
         try:
-            found = self.file.look()
+            found = self._file.look()
         except OSError:
             return None
         stamp = found.st_size, found.st_mtime_ns
@@ -64,23 +66,11 @@ class Growing:
         # Within one tick of the kernel's clock it may change again without a trace.
         settled = time.time_ns() - found.st_mtime_ns > _TICK_NS
         self._seen = stamp if settled else None
-        return read_tail(self.file)
+        return read_tail(self._file, self._window)
 
     def forget(self) -> None:
         """Whatever it is now is news."""
         self._seen = None
-
-
-class Found(NamedTuple):
-    """A piece of an output."""
-
-    data: bytes
-    offset: int
-    """Where it begins."""
-    next: int
-    """Where the one behind it begins: further on than `data` is long where something was cut."""
-    last: bool
-    """There is nothing behind it, just now."""
 
 
 def read_piece(file: File, offset: int, tail: int | None, *, missing_ok: bool) -> Found:

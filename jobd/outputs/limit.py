@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from jobd.contract import sizes
 from jobd.contract.directories import File
+from jobd.outputs.workspace import NotCuttable
 from jobd.system import linux
 
 _SLACK: Final = 8
@@ -37,10 +38,6 @@ class Cut(Struct, frozen=True):
         """What a reader sees who comes to `begin`, inside of it."""
         gone = sizes.text(self.end - begin)
         return f"[jobd: {gone} cut here, --max-output {sizes.text(self.limit)}]\n".encode()
-
-
-class NoHolesError(Exception):
-    """The file system cannot give up the middle of a file."""
 
 
 def note_of(file: File) -> File:
@@ -74,7 +71,7 @@ def _kept(size: int, cut: Cut | None) -> int:
 def cut(file: File, limit: int, *, final: bool) -> bool:
     """Cut the middle out of an output that is over its limit; whether it was.
 
-    Raises: NoHolesError (nothing was cut), OSError.
+    Raises: NotCuttable (nothing was cut), OSError.
     """
     try:
         size = file.look().st_size
@@ -100,7 +97,7 @@ def _cut(file: File, wanted: Cut, before: Cut | None) -> None:
     try:
         _write_note(note_of(file), wanted)
         _punch(descriptor, wanted, before)
-    except NoHolesError:
+    except NotCuttable:
         _write_note(note_of(file), before)
         raise
     finally:
@@ -116,7 +113,7 @@ def _punch(descriptor: int, wanted: Cut, before: Cut | None) -> None:
         linux.punch_hole(descriptor, begin, wanted.end - begin)
     except OSError as error:
         if error.errno in _NO_HOLES:
-            raise NoHolesError(os.strerror(error.errno)) from error
+            raise NotCuttable(os.strerror(error.errno)) from error
         raise
 
 

@@ -1,58 +1,168 @@
-"""What an attempt has on disk: its output, its `JOBD_PROGRESS`, and a copy of its script."""
+"""What attempts leave behind, read through the engine that ran them: no word here says where it is.
+
+An engine has one workspace: the daemon's own directories on this disk (`jobd.outputs.on_disk`), a
+directory that other machines share, or whatever else it reads from. It holds an attempt's output,
+which stays, and its report (`JOBD_PROGRESS`) and its script, which stay only while it runs.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Final
+from collections.abc import Callable, Container, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from jobd.contract.directories import Directory, File
-from jobd.contract.paths import Paths, output_name
+from jobd.contract.errors import NotFound
 
-_FOLDERS: Final = 16
-"""How many folders of output are held open."""
+Wake = Callable[[], object]
 
 
-class Workspace:
-    """Any thread may ask. Nothing is opened before it is used."""
+class Found(NamedTuple):
+    """A piece of an output."""
 
-    def __init__(self, paths: Paths) -> None:
-        self.output = Directory(paths.output)
-        self.progress = Directory(paths.progress)
-        self.scripts = Directory(paths.scripts)
-        self._paths = paths
-        self._folders: dict[str, Directory] = {}
+    data: bytes
+    offset: int
+    """Where it begins."""
+    next: int
+    """Where the one behind it begins: further on than `data` is long where something was cut."""
+    last: bool
+    """There is nothing behind it, just now."""
 
-    def output_of(self, job: int, attempt: int) -> File:
-        folder, _, name = output_name(job, attempt).rpartition("/")
-        return File(self._folder(folder), name)
 
-    def progress_of(self, job: int, attempt: int) -> File:
-        return File(self.progress, f"{job}.{attempt}")
+class NotCuttable(Exception):  # noqa: N818 - named like the reason
+    """The middle of an output cannot be given up where it lies; the text says why."""
 
-    def script_of(self, job: int, program: bytes) -> File:
-        return File(self.scripts, self._paths.script_of(job, program).name)
+
+class Growing(Protocol):
+    """The end of what may be written to, read only when it has been. For one thread at a time."""
+
+    def news(self) -> bytes | None:
+        """Its end, or None if it is as it was, or not there."""
+
+    def forget(self) -> None:
+        """Whatever it is now is news."""
+
+
+class Output(Protocol):
+    """What an attempt has printed. Any thread may ask, also while it runs."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies, for people; nothing is opened by it."""
+
+    @property
+    def watched(self) -> Path | None:
+        """A file of this machine of which the kernel tells each write (inotify(7)).
+
+        None: it does not, and `watch` is asked in its place.
+        """
+
+    def watch(self, wake: Wake) -> Wake:
+        """Call `wake` (brief, from any thread) whenever more may have been written from now on.
+
+        What is given ends that. Only where `watched` is None. Raises: OSError (not just now).
+        """
+
+    def piece(self, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+        """What is at `offset`, or from so many lines before the end on.
+
+        Raises: NotFound (it is gone; with `missing_ok` it counts as empty), OSError.
+        """
+
+    def end(self, size: int) -> bytes:
+        """Its last bytes, `size` at most; b"" where there is none."""
+
+    def begin(self, size: int) -> bytes:
+        """Its first bytes; b"" where there is none."""
+
+    def growing(self, window: int) -> Growing:
+        """Its last bytes, `window` at most, whenever there are others."""
+
+    def size(self) -> int:
+        """Bytes that are kept of it; 0 where there is none."""
+
+    def cut(self, limit: int, *, final: bool) -> None:
+        """Give up the middle of what is over the limit in bytes; `final`: it grows no more.
+
+        Raises: NotCuttable (never here), OSError (not just now).
+        """
+
+
+class Workspace(Protocol):
+    """Where the attempts of one engine leave what they leave. Any thread may ask.
+
+    `output_of`, `report_path` and `report_of` look at nothing; the rest may take its time.
+    """
+
+    def output_of(self, job: int, attempt: int) -> Output: ...
+
+    def report_path(self, job: int, attempt: int) -> str:
+        """The `JOBD_PROGRESS` of an attempt, as the attempt itself reaches it."""
+
+    def report_of(self, job: int, attempt: int, window: int) -> Growing:
+        """What it has written there; `window`: as for `Output.growing`."""
+
+    def tidy(self, job: int, attempt: int, program: bytes | None) -> None:
+        """The attempt is over and recorded: only its output stays.
+
+        `program`: what its script was named by; None: it had none. What cannot be deleted stays.
+        """
+
+    def sweep(self, running: Container[int]) -> None:
+        """Tidy up after jobs that do not run any more; a daemon was killed. Raises: OSError."""
+
+    def delete(self, job: int, attempt: int) -> None:
+        """Its output, if it is here. What cannot be deleted stays, and the log says so."""
 
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         """Where output of these was; a job that needs one of them just then makes it again."""
-        folders = {output_name(job, 1).partition("/")[0] for job in jobs}
-        with suppress(OSError):
-            where = self.output.now()
-            for folder in folders:
-                with suppress(OSError):
-                    os.rmdir(folder, dir_fd=where.descriptor)
 
     def release(self) -> None:
-        """While nothing runs, no file system is to be kept from being unmounted."""
-        self._folders = {}
-        for directory in (self.output, self.progress, self.scripts):
-            directory.release()
+        """Nothing runs: hold nothing open that would keep a file system from being unmounted."""
 
-    def _folder(self, name: str) -> Directory:
-        found = self._folders.get(name)
+
+class Workspaces:
+    """Those of all engines of this daemon, by the engine's name. Any thread may ask."""
+
+    def __init__(self, default: str, by_engine: Mapping[str, Workspace]) -> None:
+        """`default`: the engine of what does not say its own."""
+        self._default = default
+        self._by_engine = by_engine
+
+    def output_of(self, engine: str | None, job: int, attempt: int) -> Output:
+        """`engine`: that of the attempt. Raises: NotFound (this daemon does not use it)."""
+        found = self._by_engine.get(engine or self._default)
         if found is None:
-            if len(self._folders) >= _FOLDERS:
-                self._folders = {}
-            found = self._folders[name] = Directory(f"{self.output.path}/{name}")
-        return found
+            raise NotFound(
+                f"the output of job {job} is with the engine {engine}, which this daemon does not "
+                "use; name it in [daemon] engine or [groups.NAME] engine"
+            )
+        return found.output_of(job, attempt)
+
+    def path_of(self, engine: str | None, job: int, attempt: int) -> str | None:
+        """Where an output lies, for people; None: this daemon does not know."""
+        found = self._by_engine.get(engine or self._default)
+        return None if found is None else found.output_of(job, attempt).path
+
+    def end_of(self, engine: str | None, job: int, attempt: int, size: int) -> bytes:
+        """As `Output.end`; b"" also where this daemon does not know it."""
+        found = self._by_engine.get(engine or self._default)
+        return b"" if found is None else found.output_of(job, attempt).end(size)
+
+    def sweep(self, running: Container[int]) -> None:
+        """As `Workspace.sweep`, of all. Raises: OSError."""
+        for workspace in self._by_engine.values():
+            workspace.sweep(running)
+
+    def delete(self, job: int, attempt: int) -> None:
+        """The output of an attempt, wherever it is: whose it was went with its job."""
+        for workspace in self._by_engine.values():
+            workspace.delete(job, attempt)
+
+    def delete_empty_folders(self, jobs: Iterable[int]) -> None:
+        found = list(jobs)
+        for workspace in self._by_engine.values():
+            workspace.delete_empty_folders(found)
+
+    def release(self) -> None:
+        for workspace in self._by_engine.values():
+            workspace.release()

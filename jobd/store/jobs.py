@@ -16,7 +16,9 @@ from jobd.store.environments import Environments
 from jobd.store.records import (
     Filter,
     Look,
+    Place,
     Policy,
+    Ran,
     Spec,
     Started,
     StopOrder,
@@ -170,7 +172,7 @@ class Jobs:
     # --- attempts ------------------------------------------------------------------------------
 
     def started(
-        self, job: int, token: str, slot: int, gpus: Sequence[int], host: str, now: int
+        self, job: int, token: str, slot: int, gpus: Sequence[int], place: Place, now: int
     ) -> Started | None:
         """The next attempt of a pending job begins; None: its record is damaged, it has failed."""
         row = self._db.execute(
@@ -190,11 +192,18 @@ class Jobs:
             self._damaged(job, now)
             return None
         self._db.execute(
-            "INSERT INTO attempts (job, attempt, token, slot, host, state, started_at, gpus)"
-            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?)",
-            (job, attempt, token, slot, host, now, ",".join(map(str, gpus)) or None),
-        )
-        return Started(entry, attempt, token, spec, environment, now, rules, failures, array_index)
+            "INSERT INTO attempts"
+            " (job, attempt, token, slot, host, state, started_at, gpus, engine)"
+            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?)",
+            (
+                job, attempt, token, slot, place.host, now, ",".join(map(str, gpus)) or None,
+                place.engine,
+            ),
+        )  # fmt: skip
+        return Started(
+            entry, attempt, token, spec, environment, now, rules, failures, array_index,
+            place.engine,
+        )  # fmt: skip
 
     def _array_spec(self, array: int) -> bytes:
         row = self._db.execute("SELECT spec FROM arrays WHERE first = ?", (array,)).fetchone()
@@ -218,16 +227,17 @@ class Jobs:
         )
 
     def attempt_ended(
-        self, job: int, attempt: int, pid: int | None, outcome: Outcome, verdict: Verdict, now: int
+        self, job: int, attempt: int, ran: Ran, outcome: Outcome, verdict: Verdict, now: int
     ) -> None:
         """How it ended; what becomes of its job is said by `finished` or `again`."""
         cpu = None if outcome.cpu_s is None else round(outcome.cpu_s * 1e6)
         self._db.execute(
             "UPDATE attempts SET state = ?, reason = ?, finished_at = ?, exit_code = ?,"
-            " signal = ?, pid = ?, cpu_us = ?, max_rss_kb = ? WHERE job = ? AND attempt = ?",
+            " signal = ?, pid = ?, host = IFNULL(?, host), cpu_us = ?, max_rss_kb = ?"
+            " WHERE job = ? AND attempt = ?",
             (
-                verdict.ended.value, verdict.why, now, outcome.exit_code, outcome.signal, pid, cpu,
-                outcome.max_rss_kb, job, attempt,
+                verdict.ended.value, verdict.why, now, outcome.exit_code, outcome.signal, ran.pid,
+                ran.host, cpu, outcome.max_rss_kb, job, attempt,
             ),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -133,6 +133,24 @@ class StopOrder(Struct, frozen=True, array_like=True):
         return self.at + self.grace * 1e6
 
 
+class Place(NamedTuple):
+    """Where an attempt runs."""
+
+    engine: str
+    """By its name."""
+    host: str
+    """The machine; "" as long as that is not known."""
+
+
+class Ran(NamedTuple):
+    """What an engine knows of the process of an attempt; None where it does not."""
+
+    pid: int | None = None
+    """Of a process of this machine."""
+    host: str | None = None
+    """Where it runs, if that was not known when it was started."""
+
+
 class Started(Struct, frozen=True):
     """An attempt that has just been written down as running."""
 
@@ -146,6 +164,7 @@ class Started(Struct, frozen=True):
     failures: int
     """Attempts that failed before it, since the submit or the last restart."""
     array_index: int | None
+    engine: str
 
     @property
     def id(self) -> int:
@@ -218,6 +237,8 @@ class JobRow(Struct, frozen=True):
     array_index: int | None
     given_gpus: str | None
     """Indexes of the devices that its attempt was given."""
+    engine: str | None
+    """That of its attempt; None: it pends."""
 
     @property
     def entry(self) -> Entry:
@@ -237,6 +258,7 @@ class AttemptRow(Struct, frozen=True):
     pid: int | None
     cpu_us: int | None
     max_rss_kb: int | None
+    engine: str
 
 
 class EventRow(Struct, frozen=True):

@@ -74,6 +74,33 @@ def test_retention_is_read_and_travels_as_json(tmp_path):
     assert config.from_builtins(json.loads(json.dumps(config.to_builtins(found)))) == found
 
 
+def test_engines_and_their_sections_are_read_and_travel_as_json(tmp_path):
+    found = read(
+        tmp_path,
+        """
+        [groups.far]
+        engine = "slurm"
+        [groups.wide]
+        workers = 8
+        [engine.slurm]
+        partition = "long"
+        nodes = [1, 2]
+        [engine.nomad]
+        """,
+    )
+    assert found.engines() == {"local": "engine", "slurm": "[groups.far] engine"}
+    assert found.engine["slurm"] == {"partition": "long", "nodes": [1, 2]}
+    assert found.idle_engines() == {"nomad": {}}
+    assert (found.groups["far"].workers, found.groups["wide"].engine) == (None, None)
+    assert config.from_builtins(json.loads(json.dumps(config.to_builtins(found)))) == found
+
+
+def test_what_is_not_said_is_not_told_to_a_version_that_may_not_know_it(tmp_path):
+    told = config.to_builtins(read(tmp_path, "[groups.a]\nworkers = 2"))
+    assert "engine" not in told
+    assert told["groups"] == {"a": {"workers": 2}}
+
+
 @pytest.mark.parametrize(
     ("table", "events"),
     [
@@ -132,6 +159,8 @@ def test_an_error_names_key_and_line(tmp_path, text, line, words):
         ("[groups.a]\nworker = 1", "did you mean: workers"),
         ("[retention.failed]\nmax_age = 1\nmaxjobs = 1", "did you mean: max_jobs"),
         ("env_exclude = []", "it belongs into [daemon]"),
+        ("engine = 'local'", "at `$.engine`; the name of an engine belongs into [daemon]"),
+        ("[groups.a]\nengin = 'local'", "did you mean: engine"),
     ],
 )
 def test_a_mistyped_key_is_told_what_was_meant(tmp_path, text, said):

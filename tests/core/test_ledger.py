@@ -157,3 +157,19 @@ def _change(ledger, dice):
         ledger.set_group("a", share)
     else:
         ledger.take()
+
+
+def test_jobs_of_a_group_that_is_shut_let_others_pass():
+    ledger, undo = made()
+    admit(ledger, 1, 2, group="far", priority=9)
+    admit(ledger, 3)
+    undo.clear()
+
+    def shut(group):
+        return group == "far"
+
+    assert ledger.take(shut).entry.id == 3
+    assert ledger.take(shut) is None
+    assert [ledger.take().entry.id for _ in range(2)] == [1, 2]
+    undo.play()
+    assert [entry.id for entry in ledger.queue.order()] == [1, 2, 3]

@@ -14,7 +14,7 @@ from jobd.contract.models import Edit, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
 from jobd.store import environments
-from jobd.store.records import StopOrder
+from jobd.store.records import Place, StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
 from tests.integration.test_scheduling import (
@@ -107,7 +107,7 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     settling = []
 
     def put_back():
-        daemon.built.execution.recovery._put_back([run])
+        daemon.built.execution.recovery._settling._unstart([run])
         settling.extend(daemon.built.ground.tables.jobs._db.execute("SELECT parent FROM settling"))
 
     daemon.built.ground.writer.call(put_back)
@@ -132,7 +132,7 @@ def begun(inside, job):
     jobs, ledger = inside.daemon.built.ground.tables.jobs, inside.daemon.built.ground.ledger
 
     def begin():
-        started = jobs.started(job, "token", 1, (), "host", 0)
+        started = jobs.started(job, "token", 1, (), Place("local", "host"), 0)
         ledger.withdraw(started.entry)
         ledger.occupy(started.entry, 1, ())
         ledger.count(State.PENDING, State.RUNNING)

@@ -68,13 +68,13 @@ class Following:
 def looks(monkeypatch):
     """Each look at an output from here on."""
     made = []
-    look = OutputQuery._piece
+    look = OutputQuery._look
 
     def counted(self, job, request):
         made.append(job)
         return look(self, job, request)
 
-    monkeypatch.setattr(OutputQuery, "_piece", counted)
+    monkeypatch.setattr(OutputQuery, "_look", counted)
     return made
 
 

@@ -250,7 +250,7 @@ def test_an_output_that_is_gone(daemon):
 
 def test_a_job_whose_start_breaks_down_says_no_address(daemon, monkeypatch, caplog):
     error = TypeError(f"unexpected {object()}")
-    with failing(monkeypatch, daemon.daemon.built.ground.engine, "start", error):
+    with failing(monkeypatch, daemon.daemon.built.ground.engines.default, "start", error):
         job = daemon.submit("true")
         daemon.wait(job)
     assert daemon.job(job).reason == "could not start: internal error, see jobd log"

@@ -511,7 +511,7 @@ def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):
 
 def test_a_job_that_is_paused_while_it_begins_is_halted(daemon, tmp_path, monkeypatch):
     """It runs already, and the daemon has not yet been told which process it is."""
-    engine, told = daemon.daemon.built.ground.engine, threading.Event()
+    engine, told = daemon.daemon.built.ground.engines.default, threading.Event()
     start = engine.start
 
     def begin_slowly(launch):

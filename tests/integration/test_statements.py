@@ -121,7 +121,7 @@ def test_one_start_and_one_end(quiet, statements, tmp_path):
 
 
 def test_a_start_that_the_machine_refuses(quiet, statements, monkeypatch):
-    engine = quiet.daemon.built.ground.engine
+    engine = quiet.daemon.built.ground.engines.default
     original, refused = engine.start, []
 
     def refuse(launch):

@@ -96,9 +96,8 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
     assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 1) == (1, True)
     monkeypatch.setattr("jobd.daemon.queries.explain_facts._LOOKED_AT", 1)
     row = quiet.daemon.built.ground.reader.job(last)
-    facts = Inquiry(quiet.daemon.built.ground.ledger, quiet.daemon.built.ground.reader).facts(
-        row, 0.0
-    )
+    ground = quiet.daemon.built.ground
+    facts = Inquiry(ground.ledger, ground.engines.placement, ground.reader).facts(row, 0.0)
     assert (facts.ahead, facts.ahead_more) == (1, True)
 
 

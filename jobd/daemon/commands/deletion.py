@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from jobd.contract.directories import File
 from jobd.core.ledger import Ledger
-from jobd.outputs.limit import note_of
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.workspace import Workspaces
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
 from jobd.store.writer import Writer
 
-log = logging.getLogger(__name__)
 _SLICE: Final = 500
 """Jobs whose files are deleted before that is noted."""
 
@@ -24,9 +19,9 @@ class Deletion:
     """Any thread but the writer's may call; several may at once, and each finds the work done."""
 
     def __init__(
-        self, workspace: Workspace, ledger: Ledger, jobs: Jobs, reader: Reader, writer: Writer
+        self, workspaces: Workspaces, ledger: Ledger, jobs: Jobs, reader: Reader, writer: Writer
     ) -> None:
-        self._workspace = workspace
+        self._workspaces = workspaces
         self._ledger = ledger
         self._jobs = jobs
         self._reader = reader
@@ -40,22 +35,8 @@ class Deletion:
         while gone := self._reader.deletions(_SLICE):
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
-                    self._delete_output(job, attempt)
-            self._workspace.delete_empty_folders(job for job, _ in gone)
+                    self._workspaces.delete(job, attempt)
+            self._workspaces.delete_empty_folders(job for job, _ in gone)
             self._writer.call(partial(self._jobs.deleted, [job for job, _ in gone]))
         if not self._ledger.busy:
-            self._workspace.release()
-
-    def _delete_output(self, job: int, attempt: int) -> None:
-        output = self._workspace.output_of(job, attempt)
-        _delete(output)
-        _delete(note_of(output))
-
-
-def _delete(file: File) -> None:
-    """What cannot be deleted is left where it is: it must not keep others from being deleted."""
-    try:
-        with suppress(FileNotFoundError):
-            file.unlink()
-    except OSError as error:
-        log.warning("%s stays: %s", file.path, error.strerror)
+            self._workspaces.release()

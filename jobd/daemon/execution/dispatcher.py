@@ -13,8 +13,9 @@ from typing import Final
 
 from jobd.contract.errors import StoreGone
 from jobd.core.ledger import Holding, Ledger
-from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.drain import Drain
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
@@ -22,6 +23,7 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation, Told
 from jobd.store.event_log import EventLog
+from jobd.store.records import Place
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
 
@@ -40,11 +42,10 @@ class Dispatcher:
         moves: Moves,
         propagation: Propagation,
         runs: Runs,
-        breaker: Breaker,
+        breaker: Breakers,
+        engines: Engines,
         commits: Commits,
-        host: str,
     ) -> None:
-        """`host`: the name of this machine, written down with each attempt."""
         self._event_log = event_log
         self._ledger = ledger
         self._moves = moves
@@ -52,7 +53,8 @@ class Dispatcher:
         self._runs = runs
         self._breaker = breaker
         self._commits = commits
-        self._host = host
+        self._placement = engines.placement
+        self._places = {name: Place(name, engines[name].host) for name in engines}
 
     def fill(self) -> Callable[[], object]:
         """Tell dependants, then give every free slot the best job that may run.
@@ -61,15 +63,26 @@ class Dispatcher:
         """
         told = self._propagation.tell()
         runs: list[Run] = []
-        while self._breaker.allows(len(runs)) and (taken := self._ledger.take()) is not None:
+        already: dict[str, int] = {}
+        while (taken := self._take(already)) is not None:
             run = self._claim(taken)
             if run is not None:
                 runs.append(run)
+                already[run.engine] = already.get(run.engine, 0) + 1
         last_event = self._event_log.take_last()
         return lambda: self._commits.follow(runs, last_event, told)
 
+    def _take(self, already: dict[str, int]) -> Holding | None:
+        shut = self._breaker.shut(already)
+        if shut is None:
+            return None
+        engine_of = self._placement.engine_of
+        return self._ledger.take((lambda group: engine_of(group) in shut) if shut else None)
+
     def _claim(self, holding: Holding) -> Run | None:
-        started = self._moves.started(holding, os.urandom(16).hex(), self._host)
+        """On disk it runs from here on, on the engine of its group."""
+        place = self._places[self._placement.engine_of(holding.entry.group)]
+        started = self._moves.started(holding, os.urandom(16).hex(), place)
         if started is None:
             return None
         run = Run(started, holding.slot, holding.gpus)

@@ -6,8 +6,8 @@ the leader has ended → [last progress, size of the output] → the move (commi
 
 from __future__ import annotations
 
-import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from jobd.core.progress.recognition import Reading
 from jobd.core.retry import may_retry
 from jobd.core.transitions import Outcome, Verdict, verdict
 from jobd.daemon.execution.drain import Drain
-from jobd.daemon.execution.launch import Launcher
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.jobs.moves import Moves
@@ -48,7 +48,7 @@ class Endings:
         writer: Writer,
         monitor: Monitor,
         reports: Reports,
-        launcher: Launcher,
+        engines: Engines,
         notifier: Notifier,
         timer: Timer,
         drain: Drain,
@@ -59,10 +59,21 @@ class Endings:
         self._writer = writer
         self._monitor = monitor
         self._reports = reports
-        self._launcher = launcher
+        self._engines = engines
+        self._slow = {
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"let go {name}")
+            for name in engines
+            if not engines[name].lets_go_at_once
+        }
+        """For engines that may take their time to let go; the writer has none."""
         self._notifier = notifier
         self._timer = timer
         self._drain = drain
+
+    def close(self) -> None:
+        """Nobody is waited for."""
+        for pool in self._slow.values():
+            pool.shutdown(wait=False)
 
     def finish(self, run: Run, outcome: Outcome) -> None:
         """Record it, as often as it takes: until then the status stays in the kernel."""
@@ -92,7 +103,7 @@ class Endings:
         if run.output_bytes:
             self._jobs.output_grew(run.id, run.output_bytes)
         move = self._moves.ended if what.state.finished else self._moves.again
-        move(run.started, run.pid, outcome, what)
+        move(run.started, run.ran, outcome, what)
         self._runs.leave(run)
         return what.state
 
@@ -123,14 +134,24 @@ class Endings:
             self._timer.after(_RETRY_S, partial(self.finish, run, outcome))
 
     def _let_go(self, run: Run) -> None:
+        slow = self._slow.get(run.engine)
+        if slow is None:
+            self._forget(run)
+        else:
+            slow.submit(self._forget_slowly, run)
+
+    def _forget(self, run: Run) -> None:
         if run.process is not None:
             run.process.reap()
         failpoint("after-reap")
-        with contextlib.suppress(OSError):
-            self._monitor.file_of(run).take_back()
-        if run.spec.packed_script:
-            with contextlib.suppress(OSError):
-                self._launcher.script_of(run).take_back()
+        program = run.spec.argv[0] if run.spec.packed_script else None
+        self._engines[run.engine].workspace.tidy(run.id, run.attempt, program)
+
+    def _forget_slowly(self, run: Run) -> None:
+        try:
+            self._forget(run)
+        except Exception:
+            log.exception("job %d: attempt %d is over, and was not let go", run.id, run.attempt)
 
 
 def _verdict(run: Run, outcome: Outcome) -> Verdict:

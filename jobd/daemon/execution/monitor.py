@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from jobd.contract.directories import File
 from jobd.core.progress.recognition import (
     HEAD,
     TOO_SLOW,
+    WINDOW,
     Reading,
     from_file,
     from_output,
     wants_head,
 )
 from jobd.core.progress.user_pattern import AUTO, NONE, PATIENCE, Rule, TooSlowError, compile_rule
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
-from jobd.outputs.files import Growing, read_head
-from jobd.outputs.limit import NoHolesError, cut, kept_size
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.workspace import Growing, NotCuttable, Output
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
@@ -36,45 +35,48 @@ log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """A thread of its own; `last_look` is called by that of the run's worker.
+    """A thread for each engine, so that slow outputs of one hold up no other's; `last_look` is
+    called by that of the run's worker.
 
     Promises that nobody hears of the same progress twice.
     """
 
     def __init__(
         self,
-        workspace: Workspace,
+        engines: Engines,
         runs: Runs,
         report: Callable[[Run, Reading], object],
         max_output: int = 0,
     ) -> None:
         """`max_output`: the limit of jobs that have none of their own; 0 is none."""
-        self._workspace = workspace
+        self._engines = engines
         self._runs = runs
         self._report = report
         self._max_output = max_output
         self._uncut: WeakSet[Run] = WeakSet()
         """Those of which it was told that they cannot be cut."""
-        self._cuts = True
-        """Whether outputs can be cut where they lie."""
+        self._whole: set[str] = set()
+        """Engines whose outputs cannot be cut where they lie."""
         self._sights: WeakKeyDictionary[Run, _Sight] = WeakKeyDictionary()
-        self._something_runs = threading.Event()
+        self._something_runs = {name: threading.Event() for name in engines}
         self._closed = threading.Event()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="monitor", daemon=True).start()
+        for name in self._engines:
+            threading.Thread(
+                target=self._run, args=[name], name=f"monitor {name}", daemon=True
+            ).start()
 
     def close(self) -> None:
         self._closed.set()
-        self._something_runs.set()
+        for something_runs in self._something_runs.values():
+            something_runs.set()
 
-    def wake(self) -> None:
-        if not self._something_runs.is_set():
-            self._something_runs.set()
-
-    def file_of(self, run: Run) -> File:
-        """The `JOBD_PROGRESS` of an attempt."""
-        return self._workspace.progress_of(run.id, run.attempt)
+    def wake(self, run: Run) -> None:
+        """It runs from now on."""
+        something_runs = self._something_runs[run.engine]
+        if not something_runs.is_set():
+            something_runs.set()
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended."""
@@ -82,29 +84,33 @@ class Monitor:
         return self._look(run, anew=True)
 
     def output_bytes(self, run: Run) -> int:
-        return kept_size(self._output_of(run))
+        return self._output_of(run).size()
 
-    def _output_of(self, run: Run) -> File:
-        return self._workspace.output_of(run.id, run.attempt)
+    def _output_of(self, run: Run) -> Output:
+        return self._engines[run.engine].workspace.output_of(run.id, run.attempt)
 
-    def _run(self) -> None:
-        while self._something_runs.wait() and not self._closed.wait(_EVERY):
-            if not self._runs:
-                self._something_runs.clear()
-                # A job that came between the look and the clearing.
-                if self._runs:
-                    self._something_runs.set()
-                else:
-                    self._workspace.release()
+    def _run(self, engine: str) -> None:
+        something_runs = self._something_runs[engine]
+        while something_runs.wait() and not self._closed.wait(_EVERY):
+            if runs := self._runs_of(engine):
+                self._look_at_all(runs)
                 continue
-            self._look_at_all()
+            something_runs.clear()
+            # A job that came between the look and the clearing.
+            if self._runs_of(engine):
+                something_runs.set()
+            else:
+                self._engines[engine].workspace.release()
 
-    def _look_at_all(self) -> None:
+    def _runs_of(self, engine: str) -> list[Run]:
+        return [run for run in self._runs.all() if run.engine == engine]
+
+    def _look_at_all(self, runs: Sequence[Run]) -> None:
         """A user's rule that overruns its time costs a round at most one such time: all others
         that are users' wait for the next round, the rest does not wait.
         """
         overran = False
-        for run in self._runs.all():
+        for run in runs:
             try:
                 self._cut(run)
                 sight = self._sight_of(run)
@@ -121,15 +127,15 @@ class Monitor:
     def _cut(self, run: Run, *, final: bool = False) -> None:
         own = run.spec.max_output
         limit = self._max_output if own is None else own
-        if not limit or not self._cuts:
+        if not limit or run.engine in self._whole:
             return
         try:
             # At its end two of us come: the rounds of this thread and the run's own worker.
             with run.cutting:
-                cut(self._output_of(run), limit, final=final)
-        except NoHolesError as error:
-            self._cuts = False
-            where = self._workspace.output.path
+                self._output_of(run).cut(limit, final=final)
+        except NotCuttable as error:
+            self._whole.add(run.engine)
+            where = self._output_of(run).path
             log.warning("%s: --max-output has no effect here: %s", where, error)
         except OSError as error:
             if run not in self._uncut:
@@ -142,8 +148,7 @@ class Monitor:
         # At its end two of us come; what the first one has given up the other does not try.
         with sight.looking:
             if anew:
-                sight.file.forget()
-                sight.output.forget()
+                sight.forget()
             reading = self._seen(run, sight) or sight.late
             if reading is None or _alike(run.reading, reading, messages=sight.reports):
                 sight.late = None
@@ -166,17 +171,19 @@ class Monitor:
     def _sight_of(self, run: Run) -> _Sight:
         sight = self._sights.get(run)
         if sight is None:
-            rule = _rule_of(run)
-            sight = self._sights[run] = _Sight(self.file_of(run), self._output_of(run), rule)
+            workspace = self._engines[run.engine].workspace
+            report = workspace.report_of(run.id, run.attempt, WINDOW)
+            sight = self._sights[run] = _Sight(report, self._output_of(run), _rule_of(run))
         return sight
 
 
 class _Sight:
     """What an attempt says, and where."""
 
-    def __init__(self, file: File, output: File, rule: Rule) -> None:
-        self.file = Growing(file)
-        self.output = Growing(output)
+    def __init__(self, report: Growing, output: Output, rule: Rule) -> None:
+        self._report = report
+        self._output = output
+        self._printed = output.growing(WINDOW)
         self.reports = False
         """It has written into its `JOBD_PROGRESS`: from then on its output is not looked at."""
         self.late: Reading | None = None
@@ -194,6 +201,11 @@ class _Sight:
     def is_by_users_rule(self) -> bool:
         return self._rule not in (AUTO, NONE)
 
+    def forget(self) -> None:
+        """Whatever it says now is news."""
+        self._report.forget()
+        self._printed.forget()
+
     def is_due(self) -> bool:
         return self._told < _FREELY or time.monotonic() - self._told_at >= _SPARSELY
 
@@ -204,17 +216,17 @@ class _Sight:
     def look(self) -> Reading | None:
         """Raises: TooSlowError (once: the rule is given up)."""
         self.overran = False
-        said = self.file.news()
+        said = self._report.news()
         if said:
             self.reports = True
             return from_file(said)
         return None if self.reports or self._rule is NONE else self._read_output()
 
     def _read_output(self) -> Reading | None:
-        tail = self.output.news()
+        tail = self._printed.news()
         if not tail:
             return None
-        head = read_head(self.output.file, HEAD) if wants_head(tail) else b""
+        head = self._output.begin(HEAD) if wants_head(tail) else b""
         begin = time.thread_time()
         try:
             return from_output(tail, head, self._rule)
@@ -225,7 +237,7 @@ class _Sight:
                 self._rule = NONE
                 raise
         # Most of the time went to other threads: it gets another chance.
-        self.output.forget()
+        self._printed.forget()
         return None
 
 

@@ -1,25 +1,30 @@
 """What a starting daemon does with what an earlier one left: nothing is guessed.
 
-Every attempt marked `running` is a child (living or ended) of the supervisor, or never started
-and pends again, or (both parents died) lives on and is watched, or is lost.
+Every attempt marked `running` is asked for at the engine that has started it: it runs or has ended
+and is seen through, it never started and pends again, or it is lost. An engine that cannot be
+reached is asked again until it can; its attempts run on in the meantime, and nothing new starts.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from jobd.contract.errors import JobdError
 from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.transitions import Outcome
+from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.endings import Endings
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.unsettled import Unsettled
-from jobd.engines.base import Engine, Fate, Process
+from jobd.engines.base import Attempt, Away, Fate, Process
 from jobd.store.batches import Batches
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow, Started
@@ -30,6 +35,8 @@ from jobd.system.failpoints import failpoint
 log = logging.getLogger(__name__)
 _SLICE: Final = 1000
 """Jobs of an unfinished batch that are deleted in one transaction."""
+Fates = Mapping[str, Process | Fate]
+"""By token."""
 
 
 class Recovery:
@@ -48,9 +55,9 @@ class Recovery:
         moves: Moves,
         unsettled: Unsettled,
         runs: Runs,
-        engine: Engine,
-        workers: Workers,
-        endings: Endings,
+        engines: Engines,
+        breaker: Breakers,
+        settling: Settling,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -59,9 +66,9 @@ class Recovery:
         self._moves = moves
         self._unsettled = unsettled
         self._runs = runs
-        self._engine = engine
-        self._workers = workers
-        self._endings = endings
+        self._engines = engines
+        self._breaker = breaker
+        self._settling = settling
 
     def recover(self, load_groups: Callable[[], object] = lambda: None) -> None:
         """Unfinished batches → the queue → running attempts. Raises: JobdError.
@@ -69,25 +76,30 @@ class Recovery:
         `load_groups`: called in a transaction, before anybody can come back into one of them.
         """
         self._drop_unfinished()
-        rows = self._reader.running()
-        found = self._engine.recover(
-            {row.token: row.slot for row in rows if row.token and row.slot}
-        )
+        runs = [_run(row) for row in self._reader.running()]
+        fates = {name: self._asked(name, runs) for name in self._engines}
         failpoint("recovering")
-        never = {token for token, fate in found.items() if fate is Fate.NEVER_STARTED}
-        unstarted = [_run(row, found) for row in rows if row.token in never]
-        runs = [_run(row, found) for row in rows if row.token not in never]
-        self._writer.call(lambda: self._enter(runs, unstarted, load_groups))
-        self._writer.call(lambda: self._put_back(unstarted))
-        paused = {row.id for row in rows if row.paused}
-        for run in runs:
-            self._see_to(run, paused=run.id in paused)
-        if rows:
-            lost = sum(run.process is None for run in runs)
-            log.info(
-                "recovered: %d running, %d never started, %d lost",
-                len(runs) - lost, len(unstarted), lost,
-            )  # fmt: skip
+        known = [
+            _with_fate(run, fates[run.engine]) for run in runs if fates[run.engine] is not None
+        ]
+        unstarted = [run for run, fate in known if fate is Fate.NEVER_STARTED]
+        never = set(unstarted)
+        begun = [run for run in runs if run not in never]
+        self._writer.call(lambda: self._enter(begun, unstarted, load_groups))
+        self._settling.put_back(unstarted)
+        self._settling.see_to([run for run, fate in known if fate is not Fate.NEVER_STARTED])
+        if runs:
+            _tell(known, len(runs) - len(known))
+
+    def _asked(self, name: str, runs: Sequence[Run]) -> Fates | None:
+        """None: the engine is away, and asked again later."""
+        mine = [run for run in runs if run.engine == name]
+        try:
+            return self._engines[name].recover(_attempts(mine))
+        except Away as error:
+            again = Missed(name, mine, self._engines, self._breaker, self._settling)
+            self._breaker[name].away(str(error), again.ask)
+            return None
 
     def _drop_unfinished(self) -> None:
         for first, _ in self._reader.staged():
@@ -106,31 +118,128 @@ class Recovery:
         for run in runs:
             self._runs.enter(run)
 
-    def _put_back(self, unstarted: list[Run]) -> None:
-        """Those that were to be stopped are now."""
+
+class Settling:
+    """What becomes of attempts that an engine was asked for. Any thread but the writer's calls."""
+
+    def __init__(
+        self, moves: Moves, runs: Runs, writer: Writer, workers: Workers, endings: Endings
+    ) -> None:
+        self._moves = moves
+        self._runs = runs
+        self._writer = writer
+        self._workers = workers
+        self._endings = endings
+
+    def put_back(self, unstarted: Sequence[Run]) -> None:
+        """They never started: they wait again, or are stopped where that was asked for.
+
+        Raises: JobdError.
+        """
+        self._writer.call(lambda: self._unstart(unstarted))
+
+    def see_to(self, runs: Sequence[Run]) -> None:
+        """The rest: each with its process, or lost."""
+        for run in runs:
+            if run.process is None:
+                log.warning("job %d: the outcome of attempt %d is lost", run.id, run.attempt)
+                self._endings.finish(run, Outcome(lost=True))
+            else:
+                self._workers.hand_over(run)
+
+    def _unstart(self, unstarted: Sequence[Run]) -> None:
         for run in unstarted:
             self._moves.unstarted(run.started, run.order)
-
-    def _see_to(self, run: Run, *, paused: bool) -> None:
-        if run.process is None:
-            log.warning("job %d: the outcome of attempt %d is lost", run.id, run.attempt)
-            self._endings.finish(run, Outcome(lost=True))
-            return
-        if paused:
-            # The order may have come to the disk and not to the process.
-            run.halt(now_us() / 1e6, paused=True)
-        self._workers.hand_over(run)
+            if run.id in self._runs:
+                self._runs.leave(run)
 
 
-def _run(row: JobRow, found: dict[str, Process | Fate]) -> Run:
+class Missed:
+    """The attempts of an engine that was away when the daemon began."""
+
+    def __init__(
+        self,
+        engine: str,
+        runs: Sequence[Run],
+        engines: Engines,
+        breaker: Breakers,
+        settling: Settling,
+    ) -> None:
+        self._name = engine
+        self._runs = runs
+        self._engine = engines[engine]
+        self._breaker = breaker[engine]
+        self._settling = settling
+        self._asking = threading.Lock()
+        self._answered = False
+
+    def ask(self) -> None:
+        """In a thread of its own, since it may take long; once at a time. From any thread."""
+        thread = threading.Thread(target=self._ask, name=f"recover {self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._breaker.away(f"no thread to ask it: {error}")
+
+    def _ask(self) -> None:
+        with self._asking:
+            if self._answered:
+                return
+            try:
+                fates = self._engine.recover(_attempts(self._runs))
+                known = [_with_fate(run, fates) for run in self._runs]
+                self._settling.put_back([r for r, fate in known if fate is Fate.NEVER_STARTED])
+            except (Away, JobdError) as error:
+                self._breaker.away(str(error))
+                return
+            except Exception as error:
+                log.exception("engine %s: what runs there cannot be found", self._name)
+                self._breaker.away(f"internal error, see jobd log ({error})")
+                return
+            self._answered = True
+            self._settling.see_to([r for r, fate in known if fate is not Fate.NEVER_STARTED])
+            _tell(known, 0)
+            self._breaker.started()
+
+
+def _tell(known: Sequence[tuple[Run, Process | Fate]], missed: int) -> None:
+    fates = [fate for _, fate in known]
+    unstarted, lost = fates.count(Fate.NEVER_STARTED), fates.count(Fate.LOST)
+    log.info(
+        "recovered: %d running, %d never started, %d lost%s",
+        len(fates) - unstarted - lost, unstarted, lost,
+        f", {missed} on engines that are away" if missed else "",
+    )  # fmt: skip
+
+
+def _attempts(runs: Sequence[Run]) -> list[Attempt]:
+    """Those that can be found at all: a damaged record may have lost its token."""
+    return [
+        Attempt(run.started.token, run.id, run.attempt, run.slot)
+        for run in runs
+        if run.started.token and run.slot
+    ]
+
+
+def _with_fate(run: Run, fates: Fates | None) -> tuple[Run, Process | Fate]:
+    fate = (fates or {}).get(run.started.token, Fate.LOST)
+    if not isinstance(fate, Fate):
+        run.begun(fate)
+    return run, fate
+
+
+def _run(row: JobRow) -> Run:
+    """As it was written down, without its process."""
     started = Started(
         row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
-        row.policy, row.failures, row.array_index,
+        row.policy, row.failures, row.array_index, row.engine or "",
     )  # fmt: skip
-    process = found.get(started.token, Fate.LOST)
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
-    run = Run(started, row.slot or 0, gpus, None if isinstance(process, Fate) else process)
+    run = Run(started, row.slot or 0, gpus)
     run.ordered(row.stop)
     if row.progress_message == TOO_SLOW:
         run.reading = Reading(row.progress, TOO_SLOW)
+    if row.paused:
+        # The order may have come to the disk and not to the process.
+        run.halt(now_us() / 1e6, paused=True)
     return run

@@ -12,7 +12,7 @@ from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.moves import Moves, Progress
 from jobd.engines.base import Process
-from jobd.store.records import Policy, Spec, Started, StopOrder
+from jobd.store.records import Policy, Ran, Spec, Started, StopOrder
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -71,8 +71,15 @@ class Run:
         return self.started.policy
 
     @property
-    def pid(self) -> int | None:
-        return None if self.process is None else self.process.pid
+    def engine(self) -> str:
+        """The name of the one that it runs on."""
+        return self.started.engine
+
+    @property
+    def ran(self) -> Ran:
+        """What is known of its process by now."""
+        process = self.process
+        return Ran() if process is None else Ran(process.pid, process.host)
 
     # --- to end ---------------------------------------------------------------------------------
 
@@ -169,7 +176,7 @@ class Runs:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def __contains__(self, job: int) -> bool:
+    def __contains__(self, job: object) -> bool:
         return job in self._runs
 
     def __getitem__(self, job: int) -> Run:
@@ -181,10 +188,10 @@ class Runs:
     def all(self) -> list[Run]:
         return list(self._runs.values())
 
-    def pid_of(self, job: int) -> int | None:
-        """None: it does not run, or its process has not been started yet."""
+    def ran_as(self, job: int) -> Ran:
+        """Of nothing is known where it does not run, or its process has not been started yet."""
         run = self._runs.get(job)
-        return None if run is None else run.pid
+        return Ran() if run is None else run.ran
 
     def left_of(self, job: int) -> float | None:
         """Seconds until it will probably be done; None: that cannot be told."""

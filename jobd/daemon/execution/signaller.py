@@ -12,13 +12,17 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from jobd.engines.base import Process
+from jobd.daemon.execution.engines import Engines
+from jobd.daemon.execution.runs import Run
+from jobd.engines.base import Away, Process
 from jobd.system.failpoints import failpoint
 from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 """Seconds until signals that could not be sent are tried again."""
+_AWAY_S: Final = 10.0
+"""The same, where the engine cannot be reached: that may last."""
 Deliver = Callable[[Sequence[tuple[Process, int]]], object]
 
 
@@ -72,13 +76,34 @@ class Signaller:
             failpoint("before-signal")
             self._deliver([(letter.process, letter.number) for letter in letters])
             failpoint("after-signal")
-        except OSError as error:
+        except (OSError, Away) as error:
             # No descriptor left to look for their processes with, for example.
             log.warning("%d signals could not be sent just now: %s", len(letters), error)
-            self._timer.after(_RETRY_S, lambda: self._post_again(letters))
+            pause = _AWAY_S if isinstance(error, Away) else _RETRY_S
+            self._timer.after(pause, lambda: self._post_again(letters))
         except Exception:
             log.exception("%d signals could not be sent", len(letters))
 
     def _post_again(self, letters: list[_Letter]) -> None:
         for letter in letters:
             self._letters.put(letter)
+
+
+class Signallers:
+    """One for each engine: a slow one holds up no signal for the jobs of another."""
+
+    def __init__(self, engines: Engines, timer: Timer) -> None:
+        self._by_engine = {name: Signaller(engines[name].signal, timer) for name in engines}
+
+    def start(self) -> None:
+        for signaller in self._by_engine.values():
+            signaller.start()
+
+    def close(self) -> None:
+        for signaller in self._by_engine.values():
+            signaller.close()
+
+    def post(self, run: Run, number: int, needed: Callable[[], bool] = lambda: True) -> None:
+        """Signal its process, if there is one, as `Signaller.post`."""
+        if run.process is not None:
+            self._by_engine[run.engine].post(run.process, number, needed)

@@ -17,7 +17,7 @@ from jobd.contract.errors import StoreFailed
 from jobd.contract.states import Reason
 from jobd.core.undo import Undo
 from jobd.daemon.execution.runs import Run, Runs
-from jobd.daemon.execution.signaller import Signaller
+from jobd.daemon.execution.signaller import Signallers
 from jobd.store.jobs import Jobs
 from jobd.store.records import StopOrder
 from jobd.store.writer import Writer
@@ -38,7 +38,7 @@ class StopOrders:
         runs: Runs,
         undo: Undo,
         writer: Writer,
-        signaller: Signaller,
+        signallers: Signallers,
         *,
         timer: Timer,
         grace: float,
@@ -48,7 +48,7 @@ class StopOrders:
         self._runs = runs
         self._undo = undo
         self._writer = writer
-        self._signaller = signaller
+        self._signallers = signallers
         self._timer = timer
         self._grace = grace
 
@@ -64,11 +64,11 @@ class StopOrders:
 
     def carry_out(self, run: Run) -> None:
         """The order, if there is one, is on disk: signal now, KILL when the grace is over."""
-        order, process = run.take_order(), run.process
-        if order is not None and process is not None:
-            self._signaller.post(process, order.signal)
+        order = run.take_order()
+        if order is not None:
+            self._signallers.post(run, order.signal)
             # Once the leader has ended, whoever waited for it sees to the rest.
-            kill = partial(self._signaller.post, process, signal.SIGKILL, run.lives)
+            kill = partial(self._signallers.post, run, signal.SIGKILL, run.lives)
             self._timer.at(deadline(order), kill)
 
     def time_is_up(self, run: Run) -> None:
@@ -110,9 +110,9 @@ class StopOrders:
 class Pauses:
     """Orders to stand still and to go on."""
 
-    def __init__(self, undo: Undo, signaller: Signaller) -> None:
+    def __init__(self, undo: Undo, signallers: Signallers) -> None:
         self._undo = undo
-        self._signaller = signaller
+        self._signallers = signallers
 
     def give(self, run: Run, at: float, *, paused: bool) -> None:
         """In a transaction: from `at` on (seconds since the epoch) the job stands, or goes on."""
@@ -130,10 +130,9 @@ class Pauses:
 
         Called when that was said, and when a process has begun that knows nothing of it.
         """
-        if run.process is not None:
-            number = signal.SIGSTOP if run.halted else signal.SIGCONT
-            still_so = partial(_is_still, run, halted=run.halted)
-            self._signaller.post(run.process, number, still_so)
+        number = signal.SIGSTOP if run.halted else signal.SIGCONT
+        still_so = partial(_is_still, run, halted=run.halted)
+        self._signallers.post(run, number, still_so)
 
 
 def _is_still(run: Run, *, halted: bool) -> bool:

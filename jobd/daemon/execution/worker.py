@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -15,19 +15,21 @@ from typing import Final
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import MAX_WORKERS
 from jobd.core.transitions import Outcome
-from jobd.daemon.execution.breaker import Breaker
+from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.endings import Endings
+from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders, deadline
-from jobd.engines.base import CannotStart, Engine, NoResources
-from jobd.system import linux
+from jobd.engines.base import Away, CannotStart, NoResources
 from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 """Seconds until what the machine refused (a thread, a look at a process) is tried again."""
+_SLACK_S: Final = 0.05
+"""Seconds of a time limit for which nobody waits once more."""
 
 
 class Workers:
@@ -39,16 +41,16 @@ class Workers:
     def __init__(
         self,
         *,
-        engine: Engine,
+        engines: Engines,
         launcher: Launcher,
         stop_orders: StopOrders,
         pauses: Pauses,
         endings: Endings,
-        breaker: Breaker,
+        breaker: Breakers,
         monitor: Monitor,
         timer: Timer,
     ) -> None:
-        self._engine = engine
+        self._engines = engines
         self._launcher = launcher
         self._stop_orders = stop_orders
         self._pauses = pauses
@@ -71,7 +73,7 @@ class Workers:
                 return
             log.warning("job %d waits for a thread: %s", run.id, error)
             self._timer.after(_RETRY_S, self._ask_for_thread)
-        self._monitor.wake()
+        self._monitor.wake(run)
 
     def close(self) -> None:
         """Nobody is waited for: their jobs may run on."""
@@ -90,7 +92,7 @@ class Workers:
             return
         try:
             outcome = self._carry_out(run)
-        except (NoResources, StoreFailed) as error:
+        except (NoResources, Away, StoreFailed) as error:
             self._put_back(run, error)
             return
         except Exception:
@@ -99,9 +101,13 @@ class Workers:
         self._endings.finish(run, outcome)
 
     def _put_back(self, run: Run, error: Exception) -> None:
-        """The machine has no room for another process just now: nothing has started."""
-        log.warning("job %d waits: %s", run.id, error)
-        self._breaker.refused(str(error))
+        """There is no room for another process just now, or nobody to ask: nothing has started."""
+        breaker = self._breaker[run.engine]
+        if isinstance(error, Away):
+            breaker.away(str(error))
+        else:
+            log.warning("job %d waits: %s", run.id, error)
+            breaker.refused(str(error))
         self._endings.put_back(run)
 
     def _carry_out(self, run: Run) -> Outcome:
@@ -109,11 +115,11 @@ class Workers:
             if run.cancelled():
                 return Outcome()
             try:
-                run.begun(self._engine.start(self._launcher.launch_of(run)))
+                run.begun(self._engines[run.engine].start(self._launcher.launch_of(run)))
             except CannotStart as error:
-                self._breaker.started()
+                self._breaker[run.engine].started()
                 return Outcome(error=str(error))
-            self._breaker.started()
+            self._breaker[run.engine].started()
         while True:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
@@ -139,11 +145,41 @@ class Workers:
             process.end(deadline(order))
         return outcome
 
-    def _watch_time(self, run: Run) -> Deadline | None:
-        """The limit counts from the start of the process, whichever daemon started it."""
-        seconds = run.policy.time_limit
-        if seconds is None or run.pid is None:
+    def _watch_time(self, run: Run) -> _TimeLimit | None:
+        seconds, process = run.policy.time_limit, run.process
+        if seconds is None or process is None:
             return None
-        spent = linux.age_of(run.pid) or 0.0
-        left = max(0.0, seconds - spent)
-        return self._timer.after(left, partial(self._stop_orders.time_is_up, run))
+        up = partial(self._stop_orders.time_is_up, run)
+        return _TimeLimit(self._timer, seconds, process.age, up)
+
+
+class _TimeLimit:
+    """Counts from the start of a process, whichever daemon started it, and however long after its
+    launch it has begun to run. Of one worker; the timer's thread says that the time is up.
+    """
+
+    def __init__(
+        self, timer: Timer, seconds: float, age: Callable[[], float], up: Callable[[], object]
+    ) -> None:
+        """`age`: as `Process.age`. `up`: called when the process is so many seconds old."""
+        self._timer = timer
+        self._seconds = seconds
+        self._age = age
+        self._up = up
+        self._cancelled = False
+        self._deadline = self._armed()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._deadline.cancel()
+
+    def _armed(self) -> Deadline:
+        return self._timer.after(max(0.0, self._seconds - self._age()), self._due)
+
+    def _due(self) -> None:
+        if self._age() + _SLACK_S >= self._seconds:
+            self._up()
+        elif not self._cancelled:
+            self._deadline = self._armed()
+            if self._cancelled:
+                self._deadline.cancel()

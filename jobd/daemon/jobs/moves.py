@@ -25,7 +25,7 @@ from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import DAMAGED, Jobs
-from jobd.store.records import Look, Parent, Spec, Started, StopOrder, Terms
+from jobd.store.records import Look, Parent, Place, Ran, Spec, Started, StopOrder, Terms
 from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
@@ -174,14 +174,14 @@ class Moves:
 
     # --- an attempt begins ------------------------------------------------------------------
 
-    def started(self, holding: Holding, token: str, host: str) -> Started | None:
+    def started(self, holding: Holding, token: str, place: Place) -> Started | None:
         """The next attempt of a job that `Ledger.take` has given; None: its record is damaged.
 
         Such a job has failed; it must not keep the others from running.
         """
         job, now = holding.entry.id, now_us()
         state = after(State.PENDING, Move.START)
-        attempt = self._jobs.started(job, token, holding.slot, holding.gpus, host, now)
+        attempt = self._jobs.started(job, token, holding.slot, holding.gpus, place, now)
         if attempt is None:
             self._ledger.release(job)
             self._ledger.count(State.PENDING, after(State.PENDING, Move.FAIL))
@@ -194,16 +194,16 @@ class Moves:
 
     # --- the end of an attempt ------------------------------------------------------------------
 
-    def ended(self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict) -> None:
+    def ended(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict) -> None:
         """A running job is over, as the verdict has it, and what it had is free."""
         now = now_us()
-        self._leave(attempt, pid, outcome, what, now)
+        self._leave(attempt, ran, outcome, what, now)
         self._jobs.finished(attempt.id, what.state, what.reason, now)
         end = None if what.state is State.COMPLETED else _end_of(what, outcome)
         self._event(attempt.id, EventName(what.state.value), "", now, end)
         self._unsettled.note(attempt.id)
 
-    def again(self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict) -> None:
+    def again(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict) -> None:
         """A running job pends again: at once where it was interrupted, later where it failed."""
         now = now_us()
         failures, due, reason = attempt.failures, None, what.reason or Reason.QUEUED
@@ -212,15 +212,13 @@ class Moves:
             wait = delay(attempt.policy.retry_delay, failures, random.random())  # noqa: S311
             due = now + int(wait * 1e6) if wait else None
             reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
-        self._leave(attempt, pid, outcome, what, now)
+        self._leave(attempt, ran, outcome, what, now)
         self._jobs.again(attempt.id, reason, now, due, failures)
         self._event(attempt.id, EventName.RETRYING, "", now, _end_of(what, outcome))
         self._readiness.enter(attempt.entry, reason, due)
 
-    def _leave(
-        self, attempt: Started, pid: int | None, outcome: Outcome, what: Verdict, now: int
-    ) -> None:
-        self._jobs.attempt_ended(attempt.id, attempt.attempt, pid, outcome, what, now)
+    def _leave(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict, now: int) -> None:
+        self._jobs.attempt_ended(attempt.id, attempt.attempt, ran, outcome, what, now)
         self._ledger.release(attempt.id)
         self._ledger.count(State.RUNNING, what.state)
 

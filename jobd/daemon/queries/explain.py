@@ -51,6 +51,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     awaited: Sequence[Awaited] = ()
     """The first of those that it waits for."""
     more_awaited: int = 0
+    engine: str = ""
+    """Where its jobs run, by name; and why that cannot be reached, if it cannot."""
+    away: str | None = None
     due: float | None = None
     failures: int = 0
     retries: int = 0
@@ -98,6 +101,10 @@ def _draining(facts: Facts) -> str:
 
 def _group_paused(facts: Facts) -> str:
     return f"group {facts.group} is paused; let it go on: jobctl resume --group {facts.group}"
+
+
+def _engine_away(facts: Facts) -> str:
+    return f"engine {facts.engine} is away: {facts.away}; it is tried again by itself"
 
 
 def _turn(facts: Facts) -> str:
@@ -184,6 +191,7 @@ _WORDS: Final[dict[str, Callable[[Facts], str]]] = {
     Reason.RETRY_BACKOFF: _retry,
     Reason.DRAINING: _draining,
     Reason.GROUP_PAUSED: _group_paused,
+    Reason.ENGINE_AWAY: _engine_away,
     Reason.RESOURCES: _resources,
 }
 """For all other reasons it is a matter of its turn."""

@@ -8,6 +8,8 @@ from typing import Final
 from jobd.contract.models import Lack
 from jobd.contract.states import Reason, State
 from jobd.core.ledger import Ledger
+from jobd.core.placement import Placement
+from jobd.core.ready_queue import Entry
 from jobd.daemon.queries.explain import NAMED, Awaited, Facts, why
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
@@ -19,8 +21,9 @@ _LOOKED_AT: Final = 10_000
 class Inquiry:
     """Any thread may ask; numbers of the ledger are those of this moment."""
 
-    def __init__(self, ledger: Ledger, reader: Reader) -> None:
+    def __init__(self, ledger: Ledger, placement: Placement, reader: Reader) -> None:
         self._ledger = ledger
+        self._placement = placement
         self._reader = reader
 
     def reason(self, row: JobRow) -> str | None:
@@ -28,10 +31,17 @@ class Inquiry:
         if row.state is not State.PENDING:
             return row.reason
         if row.reason == Reason.QUEUED:
-            return self._ledger.reason(row.entry)
+            return self._turn(row.entry)
         return (
             Reason.DRAINING if self._ledger.draining and row.reason != Reason.HELD else row.reason
         )
+
+    def _turn(self, entry: Entry) -> str:
+        """What keeps a job from its turn; where its engine is away, room would be of no use."""
+        reason = self._ledger.reason(entry)
+        halted = reason in (Reason.DRAINING, Reason.GROUP_PAUSED)
+        is_away = not halted and self._placement.away(entry.group) is not None
+        return Reason.ENGINE_AWAY if is_away else reason
 
     def lacks(self, rows: Iterable[JobRow]) -> dict[int, list[Lack]]:
         """Of those that wait for their turn: which can never start as things are, and why."""
@@ -71,6 +81,8 @@ class Inquiry:
             busy_in_group=ledger.busy_in(entry.group),
             awaited=awaited,
             more_awaited=more,
+            engine=self._placement.engine_of(entry.group),
+            away=self._placement.away(entry.group),
             due=None if row.due is None else row.due / 1e6,
             failures=row.failures,
             retries=row.policy.retries,

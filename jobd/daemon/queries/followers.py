@@ -11,6 +11,7 @@ from typing import Final
 
 from jobd.contract.errors import JobdError
 from jobd.daemon.jobs.notifier import Notifier
+from jobd.outputs.workspace import Output, Wake
 from jobd.store.reader import Reader
 from jobd.system.turn import stepping_aside
 from jobd.system.write_watch import Watched, WriteWatch
@@ -35,6 +36,9 @@ class Follower:
         self._writes = writes
         self._is_told = is_told
         self._path: Path | None = None
+        self._watched = ""
+        """Where the output is that `_unwatch` ends the watch of."""
+        self._unwatch: Wake | None = None
         self._condition = threading.Condition()
         self._is_written = self._has_happened = False
         self._pause = _FIRST_LOOK_S
@@ -56,12 +60,12 @@ class Follower:
         with self._condition:
             self._is_written = self._has_happened = False
 
-    def wait(self, path: Path | None, seconds: float) -> None:
+    def wait(self, output: Output | None, seconds: float) -> None:
         """Until there may be something new since `forget`, `seconds` at most.
 
-        `path`: of the output that is being written; None: only its job can have news.
+        `output`: what is being written; None: only its job can have news.
         """
-        watched = Watched.BEFORE if path is None else self._watch(path)
+        watched = Watched.BEFORE if output is None else self._watch(output)
         if watched is Watched.SINCE_NOW:
             return
         if watched is Watched.NOT or not self._is_told:
@@ -80,13 +84,32 @@ class Follower:
     def leave(self) -> None:
         if self._path is not None:
             self._writes.discard(self._path, self.written)
+            self._path = None
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
 
-    def _watch(self, path: Path) -> Watched:
-        if self._path not in (None, path):
+    def _watch(self, output: Output) -> Watched:
+        path = output.watched
+        if path is None:
+            return self._watch_through(output)
+        if self._path != path:
             # Its job went on to the next attempt.
             self.leave()
         self._path = path
         return self._writes.add(path, self.written)
+
+    def _watch_through(self, output: Output) -> Watched:
+        """No file of this machine: whoever has it tells of what is written."""
+        if self._unwatch is not None and self._watched == output.path:
+            return Watched.BEFORE
+        self.leave()
+        try:
+            self._unwatch = output.watch(self.written)
+        except OSError:
+            return Watched.NOT
+        self._watched = output.path
+        return Watched.SINCE_NOW
 
 
 class Followers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Final
 
 from jobd.contract.call import Call
@@ -13,8 +12,8 @@ from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.views import path_text
-from jobd.outputs.files import read_piece
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.workspace import Output as Written
+from jobd.outputs.workspace import Workspaces
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
 
@@ -28,9 +27,9 @@ class OutputQuery:
     """Answers `output`. Clients' threads call it, and wait in it."""
 
     def __init__(
-        self, workspace: Workspace, ledger: Ledger, reader: Reader, followers: Followers
+        self, workspaces: Workspaces, ledger: Ledger, reader: Reader, followers: Followers
     ) -> None:
-        self._workspace = workspace
+        self._workspaces = workspaces
         self._ledger = ledger
         self._reader = reader
         self._followers = followers
@@ -42,11 +41,11 @@ class OutputQuery:
             raise NotFound("no job has been started yet")
         try:
             if request.wait <= 0:
-                return self._piece(job, request)
+                return self._look(job, request)[0]
             return self._followed(job, request, time.monotonic() + min(request.wait, MAX_WAIT))
         finally:
             if not self._ledger.busy:
-                self._workspace.release()
+                self._workspaces.release()
 
     def _followed(self, job: int, request: Output, until: float) -> Piece:
         """Held back until there is something, or until then (on the monotonic clock)."""
@@ -55,13 +54,12 @@ class OutputQuery:
             while True:
                 last = self._followers.closed
                 follower.forget()
-                piece = self._piece(job, request)
+                piece, output = self._look(job, request)
                 left = until - time.monotonic()
                 if last or piece.ended or left <= 0 or len(piece.data) >= _ENOUGH:
                     return piece
                 if not piece.data:
                     is_written = piece.state is State.RUNNING
-                    output = Path(self._workspace.output_of(job, piece.attempt).path)
                     follower.wait(output if is_written else None, left)
                 elif gathered:
                     return piece
@@ -69,7 +67,8 @@ class OutputQuery:
                     gathered = True
                     follower.gather(min(_GATHER_S, left))
 
-    def _piece(self, job: int, request: Output) -> Piece:
+    def _look(self, job: int, request: Output) -> tuple[Piece, Written | None]:
+        """What there is, and what it is of; None: there is none yet."""
         # The state first: what the file then holds is all that a finished attempt ever wrote.
         row = self._reader.job(job)
         if row is None:
@@ -80,12 +79,13 @@ class OutputQuery:
         current = attempt == row.attempt and not row.state.finished
         # A job that was restarted and waits: its coming attempt has no output yet.
         if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
-            return self._no_output(row, request.offset, attempt + (row.state is State.PENDING))
-        output = self._workspace.output_of(job, attempt)
+            coming = attempt + (row.state is State.PENDING)
+            return self._no_output(row, request.offset, coming), None
+        output = self._workspaces.output_of(self._engine_of(row, attempt), job, attempt)
         over = not current or row.state is State.PENDING
-        missing_ok = not over or row.pid is None
-        found = read_piece(output, request.offset, request.tail, missing_ok=missing_ok)
-        return Piece(
+        began = row.pid is not None or row.exit_code is not None or row.signal is not None
+        found = output.piece(request.offset, request.tail, missing_ok=not (over and began))
+        piece = Piece(
             id=job,
             attempt=attempt,
             data=found.data,
@@ -95,9 +95,16 @@ class OutputQuery:
             path=path_text(output.path),
             next=found.next,
         )
+        return piece, output
+
+    def _engine_of(self, row: JobRow, attempt: int) -> str | None:
+        if attempt == row.attempt and row.engine is not None:
+            return row.engine
+        attempts = self._reader.attempts(row.id)
+        return next((one.engine for one in attempts if one.attempt == attempt), None)
 
     def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
-        path = path_text(self._workspace.output_of(row.id, attempt).path) if attempt else ""
+        path = self._workspaces.path_of(row.engine, row.id, attempt) if attempt else None
         return Piece(
             id=row.id,
             attempt=attempt,
@@ -105,5 +112,5 @@ class OutputQuery:
             offset=offset,
             ended=row.state.finished,
             state=row.state,
-            path=path,
+            path=path_text(path or ""),
         )

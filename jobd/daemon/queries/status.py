@@ -36,8 +36,8 @@ class StatusQuery:
     ) -> None:
         """`supervised`: by our parent.
 
-        `damage`: what is wrong with the database; `start_trouble`: why the last job could not be
-        started. Both give None while all is well, and are asked by any thread.
+        `damage`: what is wrong with the database; `start_trouble`: what keeps jobs from being
+        started, in words. Both give None while all is well, and are asked by any thread.
         """
         self._config = config
         self._paths = paths
@@ -81,8 +81,7 @@ class StatusQuery:
         """The worst of what is wrong, in words."""
         if (found := self._damage() or self._writer.trouble) is not None:
             return found
-        refused = self._start_trouble()
-        return None if refused is None else f"no job can be started: {refused}"
+        return self._start_trouble()
 
 
 def _database_bytes(database: Path) -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from jobd.contract.models import Attempt, Event, Job, Recipe
-from jobd.contract.paths import Paths
 from jobd.contract.states import State
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.outputs.workspace import Workspaces
 from jobd.store.reader import Reader
-from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Spec
+from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Ran, Spec
 from jobd.system.clock import now_us
 
 
@@ -48,18 +48,18 @@ def command_line(argv: list[bytes], *, shell: bool) -> str:
 
 
 class Views:
-    """What is not on disk before a job ends: `pid_of` it, and `left_of` it, in seconds."""
+    """What is not on disk before a job ends: what it `ran_as`, and `left_of` it, in seconds."""
 
     def __init__(
         self,
-        paths: Paths,
+        workspaces: Workspaces,
         shell: str,
-        pid_of: Callable[[int], int | None],
+        ran_as: Callable[[int], Ran],
         left_of: Callable[[int], float | None],
     ) -> None:
-        self._paths = paths
+        self._workspaces = workspaces
         self._shell = shell
-        self._pid_of = pid_of
+        self._ran_as = ran_as
         self._left_of = left_of
 
     def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
@@ -67,6 +67,7 @@ class Views:
         spec, argv = row.spec, self._argv(row.spec)
         pending, running = row.state is State.PENDING, row.state is State.RUNNING
         started, end = row.started_at, row.finished_at or now
+        ran = self._ran_as(row.id) if running else Ran(row.pid, row.host)
         return Job(
             id=row.id,
             name=row.name,
@@ -88,8 +89,8 @@ class Views:
             attempt=row.attempt,
             exit_code=row.exit_code,
             signal=row.signal,
-            pid=self._pid_of(row.id) if running else row.pid,
-            host=row.host or "",
+            pid=ran.pid,
+            host=ran.host or row.host or "",
             submitted_at=moment(row.submitted_at),
             started_at=_moment(started),
             finished_at=_moment(row.finished_at),
@@ -108,7 +109,7 @@ class Views:
             gpus=row.gpus,
             array_index=row.array_index,
             key=row.key,
-            output_path=self._output(row.id, row.attempt) if row.attempt else None,
+            output_path=self._output(row.engine, row.id, row.attempt) if row.attempt else None,
         )
 
     def _argv(self, spec: Spec) -> list[bytes]:
@@ -126,14 +127,15 @@ class Views:
             reason=row.reason,
             exit_code=row.exit_code,
             signal=row.signal,
-            pid=self._pid_of(job) if running else row.pid,
+            pid=self._ran_as(job).pid if running else row.pid,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            output_path=self._output(job, row.attempt),
+            output_path=self._output(row.engine, job, row.attempt) or "",
         )
 
-    def _output(self, job: int, attempt: int) -> str:
-        return path_text(self._paths.output_of(job, attempt))
+    def _output(self, engine: str | None, job: int, attempt: int) -> str | None:
+        path = self._workspaces.path_of(engine, job, attempt)
+        return None if path is None else path_text(path)
 
     def event(self, row: EventRow) -> Event:
         data = {} if row.data is None else msgspec.json.decode(row.data)

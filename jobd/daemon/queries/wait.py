@@ -10,19 +10,18 @@ from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import Job, Selector, Wait, Waited
+from jobd.contract.models import Selector, Wait, Waited
 from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
-from jobd.core.progress.recognition import last_line
+from jobd.core.progress.recognition import WINDOW, last_line
 from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.daemon.queries.views import JobViews
-from jobd.outputs.files import read_tail
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.workspace import Workspaces
 from jobd.store.reader import Reader
-from jobd.store.records import Filter
+from jobd.store.records import Filter, JobRow
 
 _UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
 _TOLD: Final = 1000
@@ -36,7 +35,7 @@ class WaitQuery:
     def __init__(
         self,
         *,
-        workspace: Workspace,
+        workspaces: Workspaces,
         ledger: Ledger,
         reader: Reader,
         selection: Selection,
@@ -45,7 +44,7 @@ class WaitQuery:
         keeping: bool,
     ) -> None:
         """`keeping`: jobs that somebody waits for stay until it has been told how they ended."""
-        self._workspace = workspace
+        self._workspaces = workspaces
         self._ledger = ledger
         self._reader = reader
         self._selection = selection
@@ -109,24 +108,24 @@ class WaitQuery:
         total = sum(counts.values())
         done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
         states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
-        jobs = self._told(ranges, states) if done else []
-        lines = {job.id: self._last_line(job) for job in jobs if job.state is State.FAILED}
+        rows = self._told(ranges, states) if done else []
+        lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}
         if not self._ledger.busy:
-            self._workspace.release()
+            self._workspaces.release()
         return Waited(
             done=done,
             total=total,
             counts=counts,
-            jobs=[*jobs],
+            jobs=[*self._shown.of(rows)],
             last_lines=lines,
             missing=self._selection.missing(request.selector),
             ids=[*ranges],
         )
 
-    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[Job]:
+    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:
         found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
         ids = self._reader.fitting([job for job, _ in islice(found, _TOLD)])
-        return self._shown.of(self._reader.jobs(ids))
+        return self._reader.jobs(ids)
 
-    def _last_line(self, job: Job) -> str:
-        return last_line(read_tail(self._workspace.output_of(job.id, job.attempt)))
+    def _last_line(self, row: JobRow) -> str:
+        return last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW))

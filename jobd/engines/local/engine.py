@@ -5,21 +5,34 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import threading
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from jobd.contract.directories import Foreign
+import msgspec
+from msgspec import Struct
+
+from jobd.contract.directories import File, Foreign
 from jobd.contract.states import could_not_start
 from jobd.core.transitions import without_paths
-from jobd.engines.base import CannotStart, Fate, Launch, NoResources, Process, Script
+from jobd.engines.base import (
+    Attempt,
+    CannotStart,
+    Context,
+    Fate,
+    Heritage,
+    Launch,
+    NoResources,
+    Process,
+    Usage,
+)
+from jobd.engines.loading import settings_as
 from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Survey, token_of
-from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess, Used
+from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess
 from jobd.engines.local.run_table import Board, Line
 from jobd.engines.local.spawn import Program
-from jobd.engines.local.supervisor_link import Link
 from jobd.system import linux
 from jobd.system.failpoints import failpoint
 from jobd.system.linux import Stat
@@ -30,6 +43,20 @@ _NO_ROOM: Final = frozenset(
 """Errors that say nothing about the command; it is tried again."""
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ETXTBSY})
 """Something else than a file is where an output should be."""
+
+
+class _Inherited(NamedTuple):
+    """Of attempts whose parents have died, by token: a pid may be another's by now."""
+
+    pidfds: dict[str, int]
+    used: dict[str, Usage]
+    """What they had used when the daemon before looked last."""
+
+    @classmethod
+    def of(cls, heritage: Heritage) -> _Inherited:
+        data = heritage.data or b"{}"
+        used = msgspec.json.decode(data, type=dict[str, Usage])
+        return cls(dict(heritage.descriptors), used)
 
 
 def _failure(about: str, error: OSError) -> CannotStart | NoResources:
@@ -79,6 +106,10 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
 
 
+class LocalSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The section `[engine.local]`: it has no keys."""
+
+
 class LocalEngine:
     """Starts jobs, from any thread, and finds those that earlier daemons started.
 
@@ -86,15 +117,26 @@ class LocalEngine:
     intent is on the board, and behind it the pid.
     """
 
-    def __init__(self, board: Path, link: Link | None) -> None:
-        """`link` None: there is no supervisor (a daemon inside a test)."""
-        self._board = Board(board)
-        self._link = link
+    lets_go_at_once = True
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """There is nothing to set."""
+        settings_as(LocalSettings, settings)
+
+    def __init__(self, context: Context) -> None:
+        self.check(context.settings)
+        self.workspace = context.workspace
+        self.host = socket.gethostname()
+        self._link = context.link
+        self._inherited = _Inherited.of(context.heritage)
         self._survey = Survey()
         self._supervisor = os.getppid()
         self._turn = threading.Lock()
-        self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._closed = self._frozen = False
         self._adopted: dict[int, Adopted | Found] = {}
+        self._board = Board(context.paths.board)
+        self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     # --- starting -------------------------------------------------------------------------
 
@@ -104,10 +146,12 @@ class LocalEngine:
         return self._start(launch)
 
     def _start(self, launch: Launch) -> Process:
+        self._refuse_foreign()
+        file = self.workspace.output_file(launch.job, launch.attempt)
         try:
-            output = spawn.open_output(launch.output)
+            output = spawn.open_output(file)
         except OSError as error:
-            raise _output_failure(launch.output.path, error) from error
+            raise _output_failure(file.path, error) from error
         try:
             return Child(self._spawn(launch, output), launch.token, self._survey)
         except CannotStart as error:
@@ -119,8 +163,17 @@ class LocalEngine:
             if spawn.has_own_directory():
                 os.chdir("/")  # an idle worker must not keep a file system from being unmounted
 
+    def _refuse_foreign(self) -> None:
+        """A job opens its `JOBD_PROGRESS` by the path: it would write through a stranger's link."""
+        try:
+            self.workspace.progress.now(make=True)
+        except Foreign as error:
+            raise NoResources(f"progress: {error.strerror}") from error
+        except OSError:
+            return  # it cannot report, that is all
+
     def _spawn(self, launch: Launch, output: int) -> int:
-        program = None if launch.script is None else self._written(launch.script)
+        program = None if launch.script is None else self._written(launch, launch.script)
         if not launch.stdin:
             return self._spawn_with(launch, program, self._stdin, output)
         stdin = spawn.open_stdin(launch.stdin)
@@ -129,17 +182,20 @@ class LocalEngine:
         finally:
             _close(stdin)
 
-    def _written(self, script: Script) -> Program:
+    def _written(self, launch: Launch, script: bytes) -> Program:
         # Closed before the spawn has its turn: no child of another spawn holds it open then,
         # which would make it a busy text file.
         try:
-            return spawn.write_program(script.file, script.content)
+            return spawn.write_program(self._script_file(launch), script)
         except OSError as error:
             raise _failure("script", error) from error
 
     def _spawn_with(self, launch: Launch, program: Program | None, stdin: int, output: int) -> int:
-        go = spawn.prepare(launch, stdin, output, self._board.mark)
+        script = None if program is None else os.fsencode(program.path)
+        go = spawn.prepare(launch, script, stdin, output, self._board.mark)
         with self._turn:
+            if self._closed:
+                raise NoResources("the daemon is being closed")
             try:
                 self._board.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
@@ -160,6 +216,9 @@ class LocalEngine:
             linux.nice_session(pid, launch.nice)
         return pid
 
+    def _script_file(self, launch: Launch) -> File:
+        return self.workspace.script_file(launch.job, launch.argv[0])
+
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
         census = self._survey.take()
         for process, number in orders:
@@ -167,22 +226,23 @@ class LocalEngine:
             process.signal_all(number, census)
 
     def freeze(self) -> None:
-        """No spawn from now on: this process is about to become a supervisor."""
         self._turn.acquire()
+        self._frozen = True
 
     # --- recovery -------------------------------------------------------------------------
 
-    def recover(self, attempts: dict[str, int]) -> dict[str, Process | Fate]:
+    def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Those whose pid is known first: who is left then belongs to a half-started one."""
-        lines = {token: self._board.find(slot, token) for token, slot in attempts.items()}
-        order = sorted(attempts, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
+        slots = {attempt.token: attempt.slot for attempt in attempts}
+        lines = {token: self._board.find(slot, token) for token, slot in slots.items()}
+        order = sorted(slots, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
         found = {token: self._recover(token, lines[token]) for token in order}
         self._board.clear()
         for token, fate in found.items():
             line = lines[token]
             if fate is not Fate.NEVER_STARTED and (line is None or not line.pid):
                 pid = None if isinstance(fate, Fate) else fate.pid
-                self._board.settle(attempts[token], token, pid, self._supervisor)
+                self._board.settle(slots[token], token, pid, self._supervisor)
         self._board.begin()
         if self._link is not None:
             self._link.settle(set(self._adopted))
@@ -198,8 +258,7 @@ class LocalEngine:
         return self._known(line)
 
     def _known(self, line: Line) -> Process | Fate:
-        pidfds = {} if self._link is None else self._link.pidfds
-        if (pidfd := pidfds.pop(line.token, None)) is not None:
+        if (pidfd := self._inherited.pidfds.pop(line.token, None)) is not None:
             return self._watch(line.pid, line.token, pidfd)
         stat = linux.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
@@ -269,17 +328,24 @@ class LocalEngine:
         pidfd = _pidfd(pid) if pidfd is None else pidfd
         if pidfd is None:
             return Fate.LOST
-        used = None if self._link is None else self._link.used.get(token)
-        self._adopted[pid] = Found(pid, token, self._survey, pidfd, used)
+        self._adopted[pid] = Found(pid, token, self._survey, pidfd, self._inherited.used.get(token))
         return self._adopted[pid]
 
-    def handles(self) -> dict[str, tuple[int, Used]]:
-        return {
-            process.token: (process.pidfd, process.sample())
-            for process in self._adopted.values()
-            if process.pidfd is not None
-        }
+    def heritage(self) -> Heritage:
+        """Handles of what is no child of this process, and what it has used so far."""
+        held = [(one, fd) for one in self._adopted.values() if (fd := one.pidfd) is not None]
+        used = {one.token: one.usage() for one, _ in held}
+        return Heritage({one.token: fd for one, fd in held}, msgspec.json.encode(used))
 
     def close(self) -> None:
-        os.close(self._stdin)
-        self._board.close()
+        """A spawn that has begun is waited for: no other file is to get the number of its input."""
+        with contextlib.nullcontext() if self._frozen else self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            os.close(self._stdin)
+            self._board.close()
+        for process in self._adopted.values():
+            process.leave()
+        for pidfd in self._inherited.pidfds.values():
+            os.close(pidfd)

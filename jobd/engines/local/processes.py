@@ -11,6 +11,7 @@ import threading
 from typing import Final
 
 from jobd.core.transitions import Outcome, signal_name
+from jobd.engines.base import Usage
 from jobd.engines.local.process_snapshot import Census, Survey
 from jobd.engines.local.process_tree import Family, send
 from jobd.engines.local.supervisor_link import Link
@@ -19,8 +20,6 @@ from jobd.system.linux import Exit, Stat
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
-Used = tuple[float | None, int | None]
-"""CPU seconds and peak memory in KiB."""
 _SAMPLE_MS: Final = 1000
 """Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
@@ -64,8 +63,16 @@ class LocalProcess:
         self._leader: int | None = pid
         """The pid while it cannot be anybody else's."""
 
-    def signal(self, number: int) -> None:
-        self.signal_all(number, self._survey.take())
+    @property
+    def host(self) -> None:
+        """As all of them."""
+        return None
+
+    def age(self) -> float:
+        return linux.age_of(self.pid) or 0.0
+
+    def usage(self) -> Usage:
+        raise NotImplementedError
 
     def signal_all(self, number: int, census: Census) -> None:
         """Its group, and the members that the census has found outside of it."""
@@ -106,6 +113,11 @@ class Child(LocalProcess):
         assert ended is not None
         return outcome_of(ended)
 
+    def usage(self) -> Usage:
+        with self._lock:
+            found = None if self._leader is None else linux.usage_of(self._leader)
+        return Usage() if found is None else Usage(*found)
+
     def _release(self) -> None:
         linux.reap(self.pid)
 
@@ -114,25 +126,26 @@ class _Stranger(LocalProcess):
     """No child of ours: a handle keeps it in sight, and looks at it now and then tell its use."""
 
     def __init__(
-        self, pid: int, token: str, survey: Survey, pidfd: int | None, used: Used | None = None
+        self, pid: int, token: str, survey: Survey, pidfd: int | None, used: Usage | None = None
     ) -> None:
         super().__init__(pid, token, survey)
         self.pidfd = pidfd
-        self._used: Used = used or (None, None)
-        self.sample()
+        self._used = used or Usage()
+        self.usage()
 
-    def sample(self) -> Used:
-        """CPU seconds and peak memory (KiB), as far as it could be seen while it lived."""
+    def usage(self) -> Usage:
+        """As far as it could be seen while it lived."""
         found = linux.usage_of(self.pid)
         # Asked afterwards: if it is not reaped now, it was not when it was looked at.
         if found is not None and not (self.pidfd is not None and _is_reaped(self.pidfd)):
-            self._used = (found[0], found[1] or self._used[1])
+            self._used = Usage(found[0], found[1] or self._used.max_rss_kb)
         return self._used
 
-    def _drop_handle(self) -> None:
-        if self.pidfd is not None:
-            os.close(self.pidfd)
-            self.pidfd = None
+    def leave(self) -> None:
+        """Look at it no longer; whatever is said of it from here on is recorded nowhere."""
+        pidfd, self.pidfd = self.pidfd, None
+        if pidfd is not None:
+            os.close(pidfd)
 
 
 class Adopted(_Stranger):
@@ -157,24 +170,25 @@ class Adopted(_Stranger):
 
     def _release(self) -> None:
         self._link.reap(self.pid)
-        self._drop_handle()
+        self.leave()
 
 
 class Found(_Stranger):
     """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
 
     def wait(self) -> Outcome:
-        assert self.pidfd is not None
         while not self._ended(_SAMPLE_MS):
-            self.sample()
-        cpu, peak = self.sample()
+            self.usage()
+        cpu, peak = self.usage()
         with self._lock:
             self._leader = None
+        if (pidfd := self.pidfd) is None:
+            return _LOST
         # The kernel tells how it ended once its last parent has reaped it (POLLHUP).
         poll = select.poll()
-        poll.register(self.pidfd, 0)
+        poll.register(pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
-        ended = linux.exit_of(self.pidfd)
+        ended = linux.exit_of(pidfd)
         return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
 
     def signal_all(self, number: int, census: Census) -> None:
@@ -185,11 +199,11 @@ class Found(_Stranger):
         self._send(members, members, number)
 
     def _ended(self, within_ms: int) -> bool:
-        if self.pidfd is None:
+        if (pidfd := self.pidfd) is None:
             return True
         poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
+        poll.register(pidfd, select.POLLIN)
         return bool(poll.poll(within_ms))
 
     def _release(self) -> None:
-        self._drop_handle()
+        self.leave()

@@ -172,17 +172,16 @@ def _be_nice(nice: int) -> None:
 Spawn = Callable[[], int]
 
 
-def prepare(launch: Launch, stdin: int, output: int, mark: int) -> Spawn:
+def prepare(launch: Launch, script: bytes | None, stdin: int, output: int, mark: int) -> Spawn:
     """All that may block or fail early; the answer then does the spawn itself and gives the pid.
 
-    `mark`: as for `linux.spawn`.
+    `script`: where its script lies, if it has one. `mark`: as for `linux.spawn`.
 
     Raises: CannotStart. The answer raises OSError and CannotStart.
     """
     if launch.nice:
         _be_nice(launch.nice)
     argv, environment = launch.argv, launch.environment
-    script = None if launch.script is None else os.fsencode(launch.script.file.path)
     if not has_own_directory():
         return lambda: _popen(launch, script, stdin, output, mark)
     enter(launch.cwd)

@@ -26,20 +26,13 @@ class Link:
         self,
         sock: socket.socket,
         orphaned: Callable[[], object],
-        pidfds: dict[str, int] | None = None,
         lock: int = -1,
+        last_daemon: tuple[int, int] | None = None,
     ) -> None:
         """`lock`: the descriptor of the open, locked file that the supervisor holds, too."""
         self._socket = sock
         self._held = lock
-        self.pidfds = pidfds or {}
-        """Handles of attempts whose parents have died, by token, from the daemon before.
-
-        Not by pid: that of one that has ended may be another's by now.
-        """
-        self.used: dict[str, tuple[float | None, int | None]] = {}
-        """What those had used when the daemon before looked last."""
-        self.last_daemon: tuple[int, int] | None = None
+        self.last_daemon = last_daemon
         """The pid of the daemon before, and the tick (`linux.ticks`) at which it was dead."""
         self._orphaned = orphaned
         self._lock = threading.Condition()

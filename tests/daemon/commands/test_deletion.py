@@ -8,7 +8,8 @@ import pytest
 from jobd.contract.paths import Paths
 from jobd.daemon.commands.deletion import Deletion
 from jobd.outputs.limit import note_of
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.on_disk import DiskWorkspace
+from jobd.outputs.workspace import Workspaces
 
 
 class Store:
@@ -29,11 +30,12 @@ class Store:
 
 @pytest.fixture
 def workspace(tmp_path):
-    return Workspace(Paths(tmp_path, tmp_path / "config"))
+    return DiskWorkspace(Paths(tmp_path, tmp_path / "config"))
 
 
 def deletion(workspace, store, busy=0):
-    return Deletion(workspace, SimpleNamespace(busy=busy), store, store, store)
+    workspaces = Workspaces("local", {"local": workspace})
+    return Deletion(workspaces, SimpleNamespace(busy=busy), store, store, store)
 
 
 def put(file):
@@ -44,9 +46,9 @@ def put(file):
 
 
 def test_all_attempts_go_with_what_was_noted_of_them(workspace):
-    outputs = [workspace.output_of(7, attempt) for attempt in (1, 2)]
+    outputs = [workspace.output_file(7, attempt) for attempt in (1, 2)]
     files = [put(output) for output in outputs] + [put(note_of(output)) for output in outputs]
-    other = put(workspace.output_of(8, 1))
+    other = put(workspace.output_file(8, 1))
     store = Store([(7, 2)])
     deletion(workspace, store).delete_outputs()
     assert not any(file.exists() for file in files)
@@ -55,9 +57,9 @@ def test_all_attempts_go_with_what_was_noted_of_them(workspace):
 
 
 def test_what_cannot_be_deleted_keeps_no_other_from_it(workspace, caplog):
-    stubborn = Path(workspace.output_of(7, 1).path)
+    stubborn = Path(workspace.output_file(7, 1).path)
     stubborn.mkdir(parents=True)
-    file = put(workspace.output_of(8, 1))
+    file = put(workspace.output_file(8, 1))
     store = Store([(7, 1), (8, 1)])
     deletion(workspace, store).delete_outputs()
     assert stubborn.exists()

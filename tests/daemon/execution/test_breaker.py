@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobd.daemon.execution.breaker import Breaker
+from jobd.core.placement import Placement
+from jobd.daemon.execution.breaker import Breaker, Breakers
 
 
 class FakeTimer:
@@ -78,6 +79,75 @@ def test_the_first_success_lets_all_go_on(breaker, timer):
     assert (breaker.trouble, breaker.allows(5), len(breaker.calls)) == (None, True, 2)
     breaker.refused("again")
     assert timer.ring() == [1]
+
+
+def test_one_that_comes_back_is_tried_at_once(timer):
+    calls, away = [], []
+    breaker = Breaker(timer, lambda: calls.append(None), away.append)
+    breaker.resume()
+    calls.clear()
+    breaker.away("no answer")
+    assert (breaker.allows(0), breaker.is_away, breaker.trouble) == (False, True, "no answer")
+    breaker.back()
+    assert (breaker.allows(0), breaker.allows(1), len(calls)) == (True, False, 1)
+    breaker.started()
+    assert (breaker.allows(5), breaker.trouble, away) == (True, None, ["no answer", None])
+    timer.ring()
+    assert len(calls) == 2, "the pause that was cut short means nothing any more"
+    breaker.back()
+    assert len(calls) == 2, "it was not away"
+
+
+def test_however_often_it_says_that_it_is_back_it_is_asked_at_the_same_pace(breaker, timer):
+    for _ in range(5):
+        breaker.away("no answer")
+        breaker.back()
+    breaker.away("no answer")
+    asked = len(breaker.calls)
+    timer.ring()
+    assert len(breaker.calls) == asked + 1
+
+
+def test_what_has_to_be_done_before_is_done_before(breaker, timer):
+    asked = []
+    breaker.away("no answer", lambda: asked.append(None))
+    assert timer.ring() == [1]
+    assert (len(asked), breaker.calls, breaker.allows(0)) == (1, [], False)
+    breaker.away("no answer")
+    breaker.back()
+    assert (len(asked), breaker.calls, breaker.allows(0)) == (2, [], False)
+    breaker.started()
+    assert (breaker.allows(9), len(breaker.calls)) == (True, 1)
+
+
+def test_one_engine_keeps_no_other_from_starting(timer):
+    placement, calls = Placement("local", {"far": "slurm"}), []
+    breakers = Breakers(["local", "slurm"], placement, timer, lambda: calls.append(None))
+    assert breakers.shut({}) is None
+    breakers.resume()
+    breakers["slurm"].refused("no room")
+    assert (breakers.shut({}), breakers.trouble) == (
+        ["slurm"], "no job can be started by engine slurm: no room",
+    )  # fmt: skip
+    breakers["local"].refused("disk full")
+    assert breakers.shut({}) is None
+    timer.ring()
+    assert breakers.shut({}) == []
+    assert breakers.shut({"local": 1}) == ["local"]
+    breakers["local"].started()
+    breakers["slurm"].away("no answer")
+    assert (placement.away("far"), placement.away("default")) == ("no answer", None)
+    assert breakers.trouble == "engine slurm is away: no answer"
+    breakers["slurm"].refused("no room")
+    assert placement.away("far") is None
+    breakers.halt()
+    assert breakers.shut({}) is None
+
+
+def test_with_one_engine_its_name_is_not_told(timer):
+    breakers = Breakers(["local"], Placement("local"), timer, lambda: None)
+    breakers["local"].refused("disk full")
+    assert breakers.trouble == "no job can be started: disk full"
 
 
 def test_a_pause_that_ends_does_not_lift_a_halt(breaker, timer):

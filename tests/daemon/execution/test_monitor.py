@@ -12,7 +12,7 @@ from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.outputs import files
-from jobd.outputs.workspace import Workspace
+from jobd.outputs.on_disk import DiskWorkspace
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
@@ -28,7 +28,10 @@ class Watching:
         self.paths = paths
         self.runs = {}
         self.reads = []
-        self.monitor = Monitor(Workspace(paths), SimpleNamespace(all=self.all), self.report)
+        self.workspace = DiskWorkspace(paths)
+        engine = SimpleNamespace(workspace=self.workspace)
+        runs = SimpleNamespace(all=self.all)
+        self.monitor = Monitor({"local": engine}, runs, self.report)
         self.reported = []
         monkeypatch.setattr(files, "read_tail", self.read_tail)
 
@@ -38,14 +41,14 @@ class Watching:
     def report(self, run, reading):
         self.reported.append((run.id, reading.percent))
 
-    def read_tail(self, file, size=files.WINDOW):
+    def read_tail(self, file, size):
         self.reads.append(file.name)
         with open(file.path, "rb") as content:
             return content.read()[-size:]
 
     def run(self, job, rule="auto"):
         spec = SimpleNamespace(progress=rule, max_output=None)
-        self.runs[job] = Run(SimpleNamespace(id=job, attempt=1, spec=spec), 1)
+        self.runs[job] = Run(SimpleNamespace(id=job, attempt=1, spec=spec, engine="local"), 1)
         return self.runs[job]
 
     def prints(self, job, text, at=PAST):
@@ -53,7 +56,7 @@ class Watching:
         self._write(self.paths.output_of(job, 1), text, at)
 
     def says(self, job, text, at=PAST):
-        self._write(self.monitor.file_of(self.runs[job]).path, text, at)
+        self._write(self.workspace.report_path(job, 1), text, at)
 
     def _write(self, path, text, at):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -63,7 +66,7 @@ class Watching:
             os.utime(path, ns=(at, at))
 
     def look(self):
-        self.monitor._look_at_all()
+        self.monitor._look_at_all(self.all())
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from jobd.store.records import Policy, Spec, Started, StopOrder
 @pytest.fixture
 def run():
     spec = Spec(argv=[b"true"], shell=False, cwd=b"/", umask=0o022)
-    made = Run(Started(Entry(1), 1, "", spec, 1, 0, Policy(), 0, None), slot=1)
+    made = Run(Started(Entry(1), 1, "", spec, 1, 0, Policy(), 0, None, "local"), slot=1)
     made.pace = begun(10.0, 100.0, 90.0)
     return made
 

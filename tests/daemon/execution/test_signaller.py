@@ -14,6 +14,7 @@ from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Child
 from jobd.system import linux
 from jobd.system.timer import Timer
+from tests.engines.contexts import context_of
 from tests.helpers import wait_until
 
 MANY = 20
@@ -91,7 +92,7 @@ def test_a_scan_that_fails_is_the_next_ones_to_do(scans, monkeypatch):
 
 
 def test_many_jobs_are_signalled_with_one_scan(scans, tmp_path):
-    engine = LocalEngine(tmp_path / "board", None)
+    engine = LocalEngine(context_of(tmp_path))
     jobs = [subprocess.Popen(["sleep", "100"], start_new_session=True) for _ in range(MANY)]
     survey = Survey()
     engine.signal([(Child(job.pid, "0" * 32, survey), signal.SIGTERM) for job in jobs])

@@ -54,6 +54,11 @@ def test_its_turn(given, words):
             "retry 2 of 5 in 38s",
         ),
         (
+            "engine away",
+            {"engine": "slurm", "away": "no answer"},
+            "engine slurm is away: no answer; it is tried again by itself",
+        ),
+        (
             "group paused",
             {"group": "a"},
             "group a is paused; let it go on: jobctl resume --group a",

@@ -1,6 +1,8 @@
 """Who is woken by what, with a history that says what the test wants."""
 
 import threading
+import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -9,6 +11,7 @@ from jobd.contract.errors import StoreFailed
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.queries import followers as module
 from jobd.daemon.queries.followers import Followers
+from jobd.outputs.in_memory import MemoryOutput
 
 
 class Row(NamedTuple):
@@ -138,3 +141,47 @@ def test_closing_lets_everybody_go(notifier, history, followers):
     for sleeper in sleepers:
         assert sleeper.woken.wait(10)
         sleeper.join()
+
+
+# --- outputs of which the kernel does not tell: whoever has them does --------------------------
+
+
+def test_an_engine_wakes_those_who_follow_what_it_has(followers):
+    output = MemoryOutput(1, 1)
+    with followers.follow(1) as follower:
+        begin = time.monotonic()
+        follower.wait(output, 60.0)  # what was written before may have gone unseen: at once
+        follower.forget()
+        timer = threading.Timer(0.05, output.write, [b"x"])
+        timer.start()
+        follower.wait(output, 60.0)
+        timer.join()
+        assert time.monotonic() - begin < 30
+        assert len(output._wakes) == 1
+    assert output._wakes == []
+
+
+def test_whoever_goes_on_to_the_next_attempt_leaves_the_last_one(followers, tmp_path):
+    first, second = MemoryOutput(1, 1), MemoryOutput(1, 2)
+    file = tmp_path / "output"
+    file.touch()
+    with followers.follow(1) as follower:
+        follower.wait(first, 60.0)
+        follower.wait(second, 60.0)
+        assert (len(first._wakes), len(second._wakes)) == (0, 1)
+        follower.wait(SimpleNamespace(path=str(file), watched=file), 60.0)
+        assert second._wakes == []
+
+
+def test_what_nobody_can_watch_just_now_is_looked_at_again(followers, monkeypatch):
+    output = MemoryOutput(1, 1)
+
+    def fails(_wake):
+        raise OSError("no descriptor is left")
+
+    monkeypatch.setattr(output, "watch", fails)
+    with followers.follow(1) as follower:
+        begin = time.monotonic()
+        for _ in range(3):
+            follower.wait(output, 60.0)
+        assert time.monotonic() - begin < 30

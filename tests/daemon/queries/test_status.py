@@ -39,9 +39,9 @@ def test_all_is_well(ask):
 @pytest.mark.parametrize(
     ("troubles", "said"),
     [
-        (("unsaved", "damaged", "refused"), "damaged"),
-        (("unsaved", None, "refused"), "unsaved"),
-        ((None, None, "refused"), "no job can be started: refused"),
+        (("unsaved", "damaged", "no job can be started: refused"), "damaged"),
+        (("unsaved", None, "no job can be started: refused"), "unsaved"),
+        ((None, None, "no job can be started: refused"), "no job can be started: refused"),
     ],
 )
 def test_the_worst_trouble_is_told(ask, troubles, said):

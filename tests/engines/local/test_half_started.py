@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobd.engines.base import Fate
+from jobd.engines.base import Attempt, Fate
 from jobd.engines.local import run_table
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import token_of
 from jobd.system import linux
+from tests.engines.contexts import context_of
 from tests.helpers import wait_until
 
 TOKEN = "0123456789abcdef" * 2
@@ -23,15 +24,13 @@ SLOT = 1
 @pytest.fixture
 def engine(tmp_path):
     """This process is daemon and supervisor at once: what it spawns stays its child."""
-    link = SimpleNamespace(pidfds={}, used={}, last_daemon=None, settle=lambda _adopted: None)
-    made = LocalEngine(tmp_path / "running", link)
+    link = SimpleNamespace(last_daemon=None, settle=lambda _adopted: None)
+    made = LocalEngine(context_of(tmp_path, link=link))
     made._supervisor = os.getpid()
     made._board.begin()
     made._board.intend(SLOT, TOKEN, os.getpid())
     os.ftruncate(made._board.mark, 0)  # as a new process does
     yield made
-    for process in made._adopted.values():
-        process._drop_handle()
     made.close()
 
 
@@ -74,7 +73,7 @@ def next_tick():
 
 
 def recovered(engine):
-    return engine.recover({TOKEN: SLOT})[TOKEN]
+    return engine.recover([Attempt(TOKEN, 1, 1, SLOT)])[TOKEN]
 
 
 def test_nobody_is_there(engine):

@@ -275,9 +275,9 @@ def test_a_group_is_not_signalled_once_others_have_reaped_its_leader():
         living = Adopted(other.pid, "f" * 32, survey, os.pidfd_open(other.pid), SimpleNamespace())
         living.signal_all(signal.SIGKILL, survey.take())
         assert other.wait(10) == -signal.SIGKILL
-        living._drop_handle()
+        living.leave()
     finally:
-        adopted._drop_handle()
+        adopted.leave()
         other.kill()
         other.wait()
 

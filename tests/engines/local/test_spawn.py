@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from jobd.engines.base import CannotStart, Launch, NoResources
+from jobd.engines.base import CannotStart, Launch, NoResources, Usage
 from jobd.engines.local import spawn
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Found
 from jobd.system import linux
-from tests.helpers import own
+from tests.engines.contexts import context_of
 
 
-def launch_of(line, output):
+def launch_of(line):
     return Launch(
         job=1, attempt=1, slot=1, token="f" * 32, argv=[b"/bin/sh", b"-c", line], cwd=b"/",
-        umask=0o022, environment={b"PATH": b"/usr/bin:/bin"}, output=own(output),
+        umask=0o022, environment={b"PATH": b"/usr/bin:/bin"},
     )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_without_unshare_a_worker_keeps_its_signals_blocked(monkeypatch, tmp_pat
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
         with output.open("wb") as file, mark.open("wb") as empty, null.open("rb") as stdin:
             files = (stdin.fileno(), file.fileno(), empty.fileno())
-            pid = spawn.prepare(launch_of(b"grep SigBlk /proc/self/status", output), *files)()
+            pid = spawn.prepare(launch_of(b"grep SigBlk /proc/self/status"), None, *files)()
         os.waitpid(pid, 0)
         return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -61,27 +61,27 @@ def test_what_a_reused_pid_uses_is_not_that_of_the_job():
     pid = os.spawnv(os.P_NOWAIT, "/bin/true", ["true"])
     pidfd = os.pidfd_open(pid)
     os.waitpid(pid, 0)
-    found = Found(os.getpid(), "f" * 32, Survey(), pidfd, (0.5, 1234))
+    found = Found(os.getpid(), "f" * 32, Survey(), pidfd, Usage(0.5, 1234))
     try:
-        assert found.sample() == (0.5, 1234)
+        assert found.usage() == (0.5, 1234)
     finally:
-        found._drop_handle()
+        found.leave()
 
 
 def test_what_a_living_or_ended_process_uses_is_seen():
     pid = os.spawnv(os.P_NOWAIT, "/bin/sh", ["sh", "-c", "kill -STOP $$"])
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    found = Found(pid, "f" * 32, Survey(), os.pidfd_open(pid), (0.5, None))
+    found = Found(pid, "f" * 32, Survey(), os.pidfd_open(pid), Usage(0.5, None))
     try:
-        assert found.sample()[1] > 0
+        assert found.usage()[1] > 0
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        cpu, peak = found.sample()
+        cpu, peak = found.usage()
         assert cpu < 0.5
         assert peak > 0
     finally:
         os.waitpid(pid, 0)
-        found._drop_handle()
+        found.leave()
 
 
 @pytest.mark.parametrize("unshared", [True, False])
@@ -95,8 +95,8 @@ def test_a_new_process_says_that_it_was_there(monkeypatch, tmp_path, unshared):
     def work():
         with output.open("wb") as file, mark.open("r+b") as full, null.open("rb") as stdin:
             mark.unlink()
-            launch = launch_of(b"ls -l /proc/self/fd", output)
-            go = spawn.prepare(launch, stdin.fileno(), file.fileno(), full.fileno())
+            launch = launch_of(b"ls -l /proc/self/fd")
+            go = spawn.prepare(launch, None, stdin.fileno(), file.fileno(), full.fileno())
             before = os.fstat(full.fileno()).st_size
             os.waitpid(go(), 0)
             return before, os.fstat(full.fileno()).st_size
@@ -108,9 +108,9 @@ def test_a_new_process_says_that_it_was_there(monkeypatch, tmp_path, unshared):
 
 def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch):
     """Or, after a kill, it would be looked for among the children that others leave."""
-    engine = LocalEngine(tmp_path / "running", None)
+    engine = LocalEngine(context_of(tmp_path))
     engine._board.begin()
-    launch = launch_of(b"true", tmp_path / "output")
+    launch = launch_of(b"true")
     for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
         error = OSError(code, os.strerror(code))
         monkeypatch.setattr(linux, "spawn", lambda *_a, error=error: raises(error))

@@ -1,0 +1,90 @@
+"""Engines by their names: found among the entry points, and loaded where they are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from jobd.contract.errors import BadRequest
+from jobd.engines.base import BadSetting, Context, Engine, Factory
+
+GROUP: Final = "jobd.engines"
+S = TypeVar("S", bound=Struct)
+
+
+def check(chosen: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Whether what the configuration says of engines has any sense; nothing is started or written.
+
+    `chosen`: the engines that jobs run on, each with the key that names it. `sections`: the tables
+    `[engine.NAME]`, also of engines that are not chosen just now.
+
+    Raises: BadRequest (there is no such engine, it cannot be imported, or its section has no sense;
+    the text names the key).
+    """
+    for name, key in {**{name: f"[engine.{name}]" for name in sections}, **chosen}.items():
+        entry = _entry(name, key)
+        if name in chosen or sections.get(name):
+            with _in_words(name, key):
+                _factory(entry).check(sections.get(name, {}))
+
+
+def load(context: Context, key: str = "engine") -> Engine:
+    """The engine that the context names, made with it. `key`: what in the configuration says so.
+
+    Raises: BadRequest, as `check`, and OSError.
+    """
+    entry = _entry(context.name, key)
+    with _in_words(context.name, key):
+        return _factory(entry)(context)
+
+
+def _factory(entry: EntryPoint) -> Factory:
+    factory: Factory = entry.load()
+    return factory
+
+
+@contextmanager
+def _in_words(name: str, key: str) -> Iterator[None]:
+    """Raises: BadRequest."""
+    try:
+        yield
+    except BadSetting as error:
+        raise BadRequest(f"[engine.{name}] {error}") from error
+    except ImportError as error:
+        raise BadRequest(f"{key}: {name!r} cannot be loaded: {error}") from error
+
+
+def _entry(name: str, key: str) -> EntryPoint:
+    """Raises: BadRequest."""
+    found = entry_points(group=GROUP, name=name)
+    if not found:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP)))
+        raise BadRequest(f"{key}: there is no {name!r}; known are: {known}")
+    return next(iter(found))
+
+
+def settings_as(kind: type[S], settings: Mapping[str, Any]) -> S:
+    """The section of an engine as a Struct that forbids unknown fields, for engines to use.
+
+    Raises: BadSetting (names the key).
+    """
+    fields = {one.encode_name: one for one in msgspec.structs.fields(kind)}
+    for key in settings:
+        if key not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            raise BadSetting(key, f"there is no such key; known are: {known}")
+    for key, value in settings.items():
+        try:
+            msgspec.convert(value, fields[key].type)
+        except msgspec.ValidationError as error:
+            raise BadSetting(key, str(error)) from error
+    try:
+        return msgspec.convert(dict(settings), kind)
+    except msgspec.ValidationError as error:
+        missing = [key for key, one in fields.items() if one.required and key not in settings]
+        raise BadSetting(missing[0] if missing else "", str(error)) from error

@@ -1,0 +1,133 @@
+"""A workspace in directories of this machine, or of a file server that it has mounted."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Container, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jobd.contract.directories import Directory, File
+from jobd.contract.paths import Paths, output_name
+from jobd.outputs import limit
+from jobd.outputs.files import GrowingFile, read_head, read_piece, read_tail
+from jobd.outputs.workspace import Found, Wake
+
+log = logging.getLogger(__name__)
+_FOLDERS: Final = 16
+"""How many folders of output are held open."""
+
+
+class DiskOutput(NamedTuple):
+    """A file that its attempt writes straight into. As `jobd.outputs.workspace.Output`."""
+
+    file: File
+
+    @property
+    def path(self) -> str:
+        return self.file.path
+
+    @property
+    def watched(self) -> Path | None:
+        return Path(self.file.path)
+
+    def watch(self, wake: Wake) -> Wake:
+        del wake
+        raise OSError(errno.EOPNOTSUPP, "the kernel tells of it", self.path)
+
+    def piece(self, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+        return read_piece(self.file, offset, tail, missing_ok=missing_ok)
+
+    def end(self, size: int) -> bytes:
+        return read_tail(self.file, size)
+
+    def begin(self, size: int) -> bytes:
+        return read_head(self.file, size)
+
+    def growing(self, window: int) -> GrowingFile:
+        return GrowingFile(self.file, window)
+
+    def size(self) -> int:
+        return limit.kept_size(self.file)
+
+    def cut(self, most: int, *, final: bool) -> None:
+        limit.cut(self.file, most, final=final)
+
+
+class DiskWorkspace:
+    """As `jobd.outputs.workspace.Workspace`. Nothing is opened before it is used."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.output = Directory(paths.output)
+        self.progress = Directory(paths.progress)
+        self.scripts = Directory(paths.scripts)
+        self._paths = paths
+        self._folders: dict[str, Directory] = {}
+
+    def output_of(self, job: int, attempt: int) -> DiskOutput:
+        return DiskOutput(self.output_file(job, attempt))
+
+    def output_file(self, job: int, attempt: int) -> File:
+        folder, _, name = output_name(job, attempt).rpartition("/")
+        return File(self._folder(folder), name)
+
+    def report_path(self, job: int, attempt: int) -> str:
+        return self._report(job, attempt).path
+
+    def report_of(self, job: int, attempt: int, window: int) -> GrowingFile:
+        return GrowingFile(self._report(job, attempt), window)
+
+    def script_file(self, job: int, program: bytes) -> File:
+        """Where the script of an attempt lies while it runs; `program`: what it was named by."""
+        return File(self.scripts, self._paths.script_of(job, program).name)
+
+    def tidy(self, job: int, attempt: int, program: bytes | None) -> None:
+        with suppress(OSError):
+            self._report(job, attempt).take_back()
+        if program is not None:
+            with suppress(OSError):
+                self.script_file(job, program).take_back()
+
+    def sweep(self, running: Container[int]) -> None:
+        for name in self.scripts.names():
+            job = name.partition(".")[0]
+            if job.isdecimal() and int(job) not in running:
+                with suppress(FileNotFoundError):
+                    self.scripts.file(name).unlink()
+
+    def delete(self, job: int, attempt: int) -> None:
+        output = self.output_file(job, attempt)
+        for file in (output, limit.note_of(output)):
+            try:
+                with suppress(FileNotFoundError):
+                    file.unlink()
+            except OSError as error:
+                # It must not keep others from being deleted.
+                log.warning("%s stays: %s", file.path, error.strerror)
+
+    def delete_empty_folders(self, jobs: Iterable[int]) -> None:
+        folders = {output_name(job, 1).partition("/")[0] for job in jobs}
+        with suppress(OSError):
+            where = self.output.now()
+            for folder in folders:
+                with suppress(OSError):
+                    os.rmdir(folder, dir_fd=where.descriptor)
+
+    def release(self) -> None:
+        self._folders = {}
+        for directory in (self.output, self.progress, self.scripts):
+            directory.release()
+
+    def _report(self, job: int, attempt: int) -> File:
+        return File(self.progress, f"{job}.{attempt}")
+
+    def _folder(self, name: str) -> Directory:
+        found = self._folders.get(name)
+        if found is None:
+            if len(self._folders) >= _FOLDERS:
+                self._folders = {}
+            found = self._folders[name] = Directory(f"{self.output.path}/{name}")
+        return found

@@ -1,0 +1,3 @@
+-- By which engine an attempt was started: it alone knows what became of it. Before, there was one.
+
+ALTER TABLE attempts ADD COLUMN engine TEXT NOT NULL DEFAULT 'local';

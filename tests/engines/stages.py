@@ -1,0 +1,280 @@
+"""What the suite asks for, in the words of each engine: a new engine adds one class here."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+from unittest import mock
+
+from jobd.contract.paths import make_private
+from jobd.engines.base import Attempt, Launch, Usage
+from jobd.engines.fake import FakeEngine, World
+from jobd.engines.local.engine import LocalEngine
+from jobd.system import linux
+from tests.engines.contexts import context_of
+from tests.helpers import wait_until
+
+JOB = 7
+
+
+class Does(NamedTuple):
+    """What an attempt does: it reports, prints, waits to be told to go on, and ends."""
+
+    exit: int = 0
+    prints: str = ""
+    reports: str = ""
+    waits: bool = False
+    ignores_term: bool = False
+    script: bool = False
+    """All of that in a script of its own."""
+
+
+class Started(NamedTuple):
+    process: object
+    launch: Launch
+    does: Does
+
+    @property
+    def attempt(self):
+        return Attempt(self.launch.token, JOB, self.launch.attempt, self.launch.slot)
+
+
+class Stage:
+    """One engine, and its successors at the same place. `name` is that of its entry point."""
+
+    name = ""
+    can_be_away = False
+    ends_with_test = True
+    """Whether attempts that are left over have to be ended."""
+
+    def __init__(self, directory):
+        make_private(directory)
+        self.directory = directory
+        self.engine = None
+        self._tokens = iter(range(1, 1000))
+        self._all = []
+
+    def begin(self):
+        """An engine that has recovered nothing, since there was nothing."""
+        self.next_engine()
+        self.engine.recover([])
+        return self
+
+    def next_engine(self, **context):
+        """Another one in the place of the last: nothing is recovered yet."""
+        if self.engine is not None:
+            self.engine.close()
+        self.engine = self.made(**context)
+        return self.engine
+
+    def made(self, **context):
+        raise NotImplementedError
+
+    def launch(self, does, **more):
+        number = next(self._tokens)
+        line = self.line(does).encode()
+        report = self.engine.workspace.report_path(JOB, number)
+        token = f"{os.getpid():016x}{number:016x}"
+        fields = {
+            "argv": [b"script.sh"] if does.script else [b"/bin/sh", b"-c", line],
+            "script": b"#!/bin/sh\n" + line if does.script else None,
+            **more,
+        }
+        return Launch(
+            job=JOB, attempt=number, slot=number, token=token, cwd=os.fsencode(self.directory),
+            umask=0o022,
+            environment={
+                b"PATH": b"/usr/bin:/bin", b"JOBD_RUN": token.encode(),
+                b"JOBD_PROGRESS": os.fsencode(report),
+            },
+            **fields,
+        )  # fmt: skip
+
+    def line(self, does):
+        """In the shell, with `self.gate` as what it waits for."""
+        steps = ["trap '' TERM"] if does.ignores_term else []
+        if does.reports:
+            steps.append(f"printf %s '{does.reports}' > \"$JOBD_PROGRESS\"")
+        if does.prints:
+            steps.append(f"printf %s '{does.prints}'")
+        if does.waits:
+            steps.append("while ! test -e go; do sleep 0.02; done; cat go")
+        return "; ".join([*steps, f"exit {does.exit}"])
+
+    def start(self, does, **more):
+        launch = self.launch(does, **more)
+        started = Started(self.started(launch), launch, does)
+        self._all.append(started)
+        self.began(started)
+        return started
+
+    def started(self, launch):
+        """By a thread of its own, as the daemon does it."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self.engine.start, launch).result()
+
+    def ended(self, started, process=None):
+        """Its outcome, for which whoever waits does not wait for ever."""
+        pool = ThreadPoolExecutor(1)
+        try:
+            return pool.submit((process or started.process).wait).result(30)
+        finally:
+            pool.shutdown(wait=False)
+
+    def close(self):
+        self.engine.close()
+
+    def output(self, started):
+        return self.engine.workspace.output_of(JOB, started.launch.attempt)
+
+    # --- what a test says, and asks ---------------------------------------------------------------
+
+    def began(self, started):
+        """It has been started: whatever it does at once is done soon."""
+
+    def go(self, started, prints=""):
+        """Let one that waits print that, and end."""
+        raise NotImplementedError
+
+    def stands_still(self, started):
+        raise NotImplementedError
+
+    def loses(self, started):
+        """It is gone, and nobody will ever say how it ended."""
+        raise NotImplementedError
+
+    def until_ended(self, started):
+        """It has ended, and nobody has asked."""
+        raise NotImplementedError
+
+    def time_passes(self, started):
+        """Some of it, and some CPU time."""
+        raise NotImplementedError
+
+    def unstartable(self):
+        """A launch whose command cannot be started."""
+        raise NotImplementedError
+
+    def no_room(self):
+        """A context in which there is no room for another process."""
+        raise NotImplementedError
+
+
+class _Children:
+    """In the place of the supervisor: this process is that of its own jobs."""
+
+    last_daemon = None
+
+    def settle(self, adopted):
+        pass
+
+    def wait(self, pid):
+        return linux.look(pid, block=True)
+
+    def reap(self, pid):
+        linux.reap(pid)
+
+
+class LocalStage(Stage):
+    name = "local"
+
+    def made(self, **context):
+        engine = LocalEngine(context_of(self.directory, link=_Children(), **context))
+        engine._supervisor = os.getpid()
+        return engine
+
+    def go(self, started, prints=""):
+        fresh = self.directory / "fresh"
+        fresh.write_text(prints)
+        fresh.rename(self.directory / "go")
+
+    def stands_still(self, started):
+        """Its leader may wait in vfork(2) for a child that stands still."""
+        pid = started.process.pid
+        states = {stat.state for stat in linux.processes() if stat.session == pid}
+        return "T" in states and states <= {"T", "D"}
+
+    def loses(self, started):
+        os.kill(started.process.pid, signal.SIGKILL)
+        os.waitpid(started.process.pid, 0)
+
+    def until_ended(self, started):
+        wait_until(lambda: linux.stat_of(started.process.pid).state == "Z")
+
+    def time_passes(self, started):
+        before = started.process.age()
+        wait_until(lambda: started.process.age() > before + 0.02)
+
+    def unstartable(self):
+        return self.launch(Does(), argv=[b"/nowhere/program"])
+
+    @contextmanager
+    def no_room(self):
+        with mock.patch.object(linux, "spawn", side_effect=BlockingIOError(11, "no process left")):
+            yield
+
+    def close(self):
+        for started in self._all:
+            pid = started.process.pid
+            try:
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                continue
+        super().close()
+
+
+class FakeStage(Stage):
+    name = "fake"
+    can_be_away = True
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.world = World()
+
+    def made(self, **context):
+        return FakeEngine(context_of(self.directory, name="fake", **context), self.world)
+
+    def began(self, started):
+        attempt, does = self.attempt(started), started.does
+        if does.ignores_term:
+            attempt.ignores = {signal.SIGTERM}
+        attempt.prints(does.prints.encode())
+        if does.reports:
+            attempt.reports(does.reports.encode())
+        if not does.waits:
+            attempt.ends(exit_code=does.exit)
+
+    def attempt(self, started):
+        return self.world.attempt(started.launch.token)
+
+    def go(self, started, prints=""):
+        self.attempt(started).prints(prints.encode())
+        self.attempt(started).ends(exit_code=started.does.exit)
+
+    def stands_still(self, started):
+        return self.attempt(started).stands_still
+
+    def loses(self, started):
+        self.world.loses(started.launch.token)
+
+    def until_ended(self, started):
+        assert self.attempt(started).outcome is not None
+
+    def time_passes(self, started):
+        self.world.now += 5.0
+        self.attempt(started).used = Usage(0.5, 1234)
+
+    def unstartable(self):
+        self.world.cannot_start = "/nowhere/program: not found"
+        return self.launch(Does())
+
+    @contextmanager
+    def no_room(self):
+        self.world.no_room = "no process left"
+        yield
+        self.world.no_room = None
+
+
+STAGES = {stage.name: stage for stage in (LocalStage, FakeStage)}

@@ -1,0 +1,58 @@
+"""How an engine is found and told what its section says; each error names its key."""
+
+from typing import Annotated
+
+import pytest
+from msgspec import Meta, Struct
+
+from jobd.contract.errors import BadRequest
+from jobd.engines import loading
+from jobd.engines.base import BadSetting
+from jobd.engines.local import LocalEngine
+from tests.engines.contexts import context_of
+
+
+class Settings(Struct, frozen=True):
+    partition: str
+    max_jobs: Annotated[int, Meta(ge=1)] = 100
+
+
+def test_a_section_becomes_what_its_engine_says():
+    found = loading.settings_as(Settings, {"partition": "long", "max_jobs": 3})
+    assert found == Settings("long", 3)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"partition": "a", "max_job": 3}, "max_job: there is no such key; known are: max_jobs"),
+        ({"partition": 3}, "partition: Expected `str`, got `int`"),
+        ({"partition": "a", "max_jobs": 0}, "max_jobs: Expected `int` >= 1"),
+        ({}, "partition: Object missing required field"),
+    ],
+)
+def test_a_key_without_sense_is_named(section, words):
+    with pytest.raises(BadSetting, match=words):
+        loading.settings_as(Settings, section)
+
+
+def test_what_an_entry_point_leads_to_is_made_with_its_context(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    engine = loading.load(context_of(tmp_path / "state"))
+    assert isinstance(engine, LocalEngine)
+    engine.close()
+
+
+class Broken:
+    name = "broken"
+
+    @staticmethod
+    def load():
+        raise ModuleNotFoundError("No module named 'nomad'")
+
+
+def test_a_library_that_is_missing_is_said(monkeypatch):
+    monkeypatch.setattr(loading, "entry_points", lambda **_: [Broken])
+    with pytest.raises(BadRequest, match=r"^engine: 'broken' cannot be loaded: No module named"):
+        loading.check({"broken": "engine"}, {})
+    loading.check({}, {"broken": {}})

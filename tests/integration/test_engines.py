@@ -1,0 +1,477 @@
+"""Several engines in one daemon: this machine, and a cluster that does as the test says."""
+
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from jobd.contract.errors import BadRequest, NotFound
+from jobd.contract.models import List, Options, Output, Pause, Resume, Submit
+from jobd.daemon.execution import breaker, signaller
+from jobd.engines import loading
+from jobd.engines.base import Usage
+from jobd.engines.fake import World
+from tests.helpers import wait_until
+from tests.integration.inside import Inside, ids, submit_of
+from tests.integration.test_following import Following
+
+FAR = {"far": {"engine": "cluster"}}
+
+
+def registered(monkeypatch, **factories):
+    """As if these had been installed, each under its name."""
+    real = loading.entry_points
+
+    def entry_points(*, group, **named):
+        mine = [
+            SimpleNamespace(name=name, load=lambda made=made: made)
+            for name, made in factories.items()
+            if named.get("name", name) == name
+        ]
+        return [*real(group=group, **named), *mine]
+
+    monkeypatch.setattr(loading, "entry_points", entry_points)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = World(host="n7")
+    registered(monkeypatch, cluster=made)
+    return made
+
+
+@pytest.fixture
+def both(make, world):
+    """Jobs of the group `far` run on the cluster, all others here."""
+    return make(workers=6, groups=FAR)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    monkeypatch.setattr(breaker, "_FIRST_S", 0.05)
+
+
+def submit(inside, line="true", **options):
+    request = submit_of(line)
+    return inside.client.submit(
+        Submit(
+            commands=request.commands, options=Options(**options), cwd=b"/",
+            environment=request.environment,
+        )
+    ).first  # fmt: skip
+
+
+def runs(inside, world, job):
+    """Its attempt on the cluster, once it runs there."""
+    wait_until(lambda: any(one.launch.job == job for one in world.started))
+    wait_until(lambda: inside.daemon.built.execution.runs[job].process is not None)
+    return world.of_job(job)
+
+
+def state(inside, job):
+    found = inside.job(job)
+    return found.state, found.reason
+
+
+def replaced(inside, jobd_home, **config):
+    """The daemon is killed, as it were, and another one begins in its place."""
+    inside.daemon.close(clean=False)
+    inside.abandon()
+    return Inside(jobd_home, **config)
+
+
+@pytest.fixture
+def heirs():
+    made = []
+    yield made
+    for inside in made:
+        inside.close()
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+def test_a_group_says_where_its_jobs_run(both, world):
+    far, near = submit(both, "x", group="far"), submit(both, "echo here")
+    attempt = runs(both, world, far)
+    both.wait(near)
+    running, here = both.job(far), both.job(near)
+    assert (running.host, running.pid, running.group) == ("n7", None, "far")
+    assert here.host not in ("", "n7")
+    assert here.pid is not None
+    attempt.host = "n9"
+    attempt.used = Usage(1.5, 2048)
+    assert both.job(far).host == "n9"
+    attempt.ends(exit_code=3)
+    both.wait(far)
+    job = both.job(far)
+    assert (job.exit_code, job.host, job.pid) == (3, "n9", None)
+    assert (job.cpu_s, job.max_rss_kb) == (1.5, 2048)
+    assert both.sql("SELECT job, engine, host FROM attempts WHERE engine = 'cluster'") == [
+        (far, "cluster", "n9")
+    ]
+
+
+def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):
+    job = submit(both, "echo $X", group="far", nice=5)
+    launch = runs(both, world, job).launch
+    assert launch.argv == [b"/bin/sh", b"-c", b"echo $X"]
+    assert (launch.job, launch.attempt, launch.nice, launch.cwd) == (job, 1, 5, b"/")
+    assert launch.environment[b"JOBD_GROUP"] == b"far"
+    assert launch.environment[b"JOBD_PROGRESS"].startswith(b"memory:")
+    world.of_job(job).ends(exit_code=0)
+    both.wait(job)
+
+
+def test_its_output_is_read_and_followed_where_it_is(both, world):
+    job = submit(both, group="far")
+    attempt = runs(both, world, job)
+    follower = Following(both, job)
+    attempt.prints(b"one\n")
+    wait_until(lambda: follower.said == b"one\n")
+    attempt.prints(b"two\n")
+    wait_until(lambda: follower.said == b"one\ntwo\n")
+    assert both.output(job, tail=1) == b"two\n"
+    assert both.output(job, offset=4) == b"two\n"
+    attempt.prints(b"bad\n")
+    attempt.ends(exit_code=1)
+    waited = both.wait(job)
+    assert follower.ended() == b"one\ntwo\nbad\n"
+    assert both.job(job).output_path.startswith("memory:")
+    assert waited.last_lines == {job: "bad"}
+    both.client.rm(ids(job))
+    wait_until(lambda: world.workspace.output_of(job, 1).size() == 0)
+
+
+def test_whoever_follows_a_silent_job_elsewhere_does_not_look(both, world, monkeypatch):
+    job = submit(both, group="far")
+    attempt = runs(both, world, job)
+    output, reads = world.workspace.output_of(job, 1), []
+    piece = output.piece
+    monkeypatch.setattr(output, "piece", lambda *a, **k: (reads.append(a), piece(*a, **k))[1])
+    follower = Following(both, job)
+    wait_until(lambda: len(reads) >= 2)
+    both.wait(submit(both, "echo other"))
+    assert len(reads) == 2, "once to see what there is, and once since when it is woken"
+    attempt.prints(b"x")
+    wait_until(lambda: follower.said == b"x")
+    attempt.ends(exit_code=0)
+    follower.ended()
+
+
+def test_output_of_an_earlier_attempt_is_read_where_that_ran(both, world):
+    job = submit(both, group="far")
+    runs(both, world, job).prints(b"first")
+    world.of_job(job).ends(exit_code=0)
+    both.wait(job)
+    both.client.restart(ids(job))
+    wait_until(lambda: len(world.started) == 2)
+    assert both.output(job, attempt=1) == b"first"
+    world.of_job(job).ends(exit_code=0)
+    both.wait(job)
+
+
+def test_its_progress_is_seen(both, world):
+    printing, reporting = submit(both, group="far"), submit(both, group="far")
+    runs(both, world, printing).prints(b"40%\n")
+    runs(both, world, reporting).reports(b"60 half way\n")
+    wait_until(lambda: both.job(printing).progress == 40)
+    wait_until(lambda: both.job(reporting).progress_message == "half way")
+    for job in (printing, reporting):
+        world.of_job(job).ends(exit_code=0)
+    both.wait(printing, reporting)
+
+
+def test_orders_reach_it(both, world):
+    job = submit(both, group="far")
+    attempt = runs(both, world, job)
+    both.client.pause(Pause(selector=ids(job)))
+    wait_until(lambda: attempt.stands_still)
+    both.client.resume(Resume(selector=ids(job)))
+    wait_until(lambda: not attempt.stands_still)
+    both.client.stop(ids(job))
+    both.wait(job)
+    assert state(both, job) == ("stopped", "by user")
+    assert attempt.signals[-1] == signal.SIGTERM
+
+
+def test_a_slow_engine_holds_up_no_signal_of_another(both, world, monkeypatch):
+    entered, free = threading.Event(), threading.Event()
+    far, near = submit(both, group="far"), submit(both, "sleep 100")
+    attempt = runs(both, world, far)
+    wait_until(lambda: both.job(near).pid)
+    slow = attempt.receives
+    monkeypatch.setattr(
+        attempt, "receives", lambda number: (entered.set(), free.wait(30), slow(number))
+    )
+    both.client.stop(ids(far))
+    assert entered.wait(30)
+    both.client.stop(ids(near))
+    both.wait(near)
+    assert state(both, far)[0] == "running"
+    free.set()
+    both.wait(far)
+
+
+def test_one_that_is_slow_to_let_go_holds_up_no_record(both, world, monkeypatch):
+    entered, free = threading.Event(), threading.Event()
+    tidy = world.workspace.tidy
+    monkeypatch.setattr(
+        world.workspace, "tidy", lambda *args: (entered.set(), free.wait(30), tidy(*args))
+    )
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    attempt.reports(b"50\n")
+    attempt.ends(exit_code=0)
+    both.wait(far)
+    assert entered.wait(30)
+    both.wait(submit(both, "true"))
+    assert attempt.is_reaped
+    free.set()
+    wait_until(lambda: world.workspace.report_of(far, 1, 9).news() is None)
+
+
+def test_one_whose_output_is_slow_holds_up_no_progress_of_another(both, world, monkeypatch):
+    entered, free = threading.Event(), threading.Event()
+    report_of = world.workspace.report_of
+    monkeypatch.setattr(
+        world.workspace,
+        "report_of",
+        lambda *args: (entered.set(), free.wait(30), report_of(*args))[2],
+    )
+    far, near = submit(both, group="far"), submit(both, "echo 40%; sleep 100")
+    attempt = runs(both, world, far)
+    assert entered.wait(30)
+    wait_until(lambda: both.job(near).progress == 40)
+    free.set()
+    attempt.ends(exit_code=0)
+    both.client.stop(ids(near))
+    both.wait(far, near)
+
+
+def test_a_time_limit_counts_from_when_it_began_to_run(both, world):
+    job = submit(both, group="far", time_limit=1.0)
+    attempt = runs(both, world, job)
+    attempt.began = None  # it waits in the queue of the cluster
+    limit = threading.Event()
+    assert not limit.wait(1.2)
+    assert attempt.signals == []
+    attempt.began = world.now - 5
+    both.wait(job)
+    assert state(both, job) == ("failed", "time limit")
+
+
+def test_a_default_engine_is_that_of_all_other_groups(make, world):
+    daemon = make(groups={"here": {"engine": "local"}}, engine={})
+    ground, ledger = daemon.daemon.built.ground, daemon.daemon.built.ground.ledger
+    assert ground.engines.placement.engine_of("far") == "local"
+    assert ledger.limit("here") == ledger.workers
+
+
+# --- no room, and away ----------------------------------------------------------------------------
+
+
+def test_what_one_engine_refuses_keeps_no_job_of_another_waiting(both, world, brief):
+    world.no_room = "the partition is drained"
+    far = submit(both, group="far")
+    wait_until(lambda: both.client.status().error)
+    assert both.client.status().error == (
+        "no job can be started by engine cluster: the partition is drained"
+    )
+    both.wait(submit(both, "true"))
+    assert state(both, far) == ("pending", "queued")
+    world.no_room = None
+    runs(both, world, far).ends(exit_code=0)
+    both.wait(far)
+    assert both.job(far).attempt == 1
+    assert both.client.status().error is None
+
+
+def test_while_it_is_away_its_jobs_wait_with_that_reason(both, world, caplog):
+    world.goes_away("no answer from n1")
+    far = submit(both, group="far")
+    wait_until(lambda: state(both, far) == ("pending", "engine away"))
+    shown = both.client.show(far)
+    assert shown.why == "engine cluster is away: no answer from n1; it is tried again by itself"
+    assert both.client.status().error == "engine cluster is away: no answer from n1"
+    assert [job.reason for job in both.client.list(List()).jobs] == ["engine away"]
+    both.wait(submit(both, "true"))
+    world.comes_back()
+    attempt = runs(both, world, far)
+    wait_until(lambda: both.client.status().error is None)
+    attempt.ends(exit_code=0)
+    both.wait(far)
+    assert (both.job(far).attempt, both.job(far).failures) == (1, 0)
+    said = [record.message for record in caplog.records if "cluster" in record.message]
+    assert said == [
+        "engine cluster is away: no answer from n1",
+        "engine cluster is there again",
+    ]
+
+
+def test_one_that_does_not_say_that_it_is_back_is_tried_again(both, world, brief):
+    world.goes_away("no answer")
+    far = submit(both, group="far")
+    wait_until(lambda: state(both, far) == ("pending", "engine away"))
+    world.comes_back(unseen=True)
+    runs(both, world, far).ends(exit_code=0)
+    both.wait(far)
+
+
+def test_a_stop_is_carried_out_when_it_is_back(both, world, monkeypatch):
+    monkeypatch.setattr(signaller, "_AWAY_S", 0.05)
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    world.goes_away("no answer")
+    both.client.stop(ids(far))
+    assert state(both, far)[0] == "running"
+    assert attempt.signals == []
+    world.comes_back()
+    both.wait(far)
+    assert state(both, far) == ("stopped", "by user")
+
+
+# --- the next daemon ------------------------------------------------------------------------------
+
+
+def test_the_next_daemon_finds_what_runs_there(both, world, jobd_home, heirs):
+    jobs = [submit(both, group="far") for _ in range(3)]
+    running, over, lost = (runs(both, world, job) for job in jobs)
+    running.prints(b"one\n")
+    both.daemon.close(clean=False)
+    both.abandon()
+    over.ends(exit_code=7)
+    world.loses(lost.launch.token)
+    heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
+    heir.wait(jobs[1], jobs[2])
+    assert [state(heir, job) for job in jobs] == [
+        ("running", None), ("failed", "exit code 7"), ("failed", "lost"),
+    ]  # fmt: skip
+    running.ends(exit_code=0)
+    heir.wait(jobs[0])
+    assert heir.output(jobs[0]) == b"one\n"
+    assert running.is_reaped
+    assert over.is_reaped
+
+
+def test_an_attempt_is_recovered_by_the_engine_that_started_it(both, world, jobd_home, heirs):
+    """Whatever the configuration says by now; what starts from here on starts elsewhere."""
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    heirs.append(heir := replaced(both, jobd_home))
+    assert state(heir, far)[0] == "running"
+    second = submit(heir, "echo here", group="far")
+    heir.wait(second)
+    assert heir.job(second).pid is not None
+    attempt.prints(b"there")
+    attempt.ends(exit_code=0)
+    heir.wait(far)
+    assert heir.output(far) == b"there"
+    heir.client.restart(ids(far))
+    heir.wait(far)
+    assert heir.job(far).attempt == 2
+    assert len(world.started) == 1
+
+
+def test_one_that_is_away_when_the_daemon_begins_is_asked_later(
+    both, world, jobd_home, heirs, brief
+):
+    jobs = [submit(both, group="far") for _ in range(3)]
+    _, over, lost = (runs(both, world, job) for job in jobs)
+    both.daemon.close(clean=False)
+    both.abandon()
+    over.ends(exit_code=7)
+    world.loses(lost.launch.token)
+    world.goes_away("no answer")
+    heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
+    assert {state(heir, job) for job in jobs} == {("running", None)}
+    fourth = submit(heir, group="far")
+    heir.wait(submit(heir, "true"))
+    heir.client.stop(ids(jobs[0]))
+    assert state(heir, fourth) == ("pending", "engine away")
+    world.comes_back(unseen=True)
+    heir.wait(*jobs)
+    assert [state(heir, job) for job in jobs] == [
+        ("stopped", "by user"), ("failed", "exit code 7"), ("failed", "lost"),
+    ]  # fmt: skip
+    runs(heir, world, fourth).ends(exit_code=0)
+    heir.wait(fourth)
+    assert len(world.started) == 4
+
+
+def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs):
+    """The daemon was killed between its commit and the start."""
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    both.daemon.close(clean=False)
+    both.abandon()
+    del world._attempts[attempt.launch.token]
+    world.goes_away("no answer")
+    heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
+    assert state(heir, far) == ("running", None)
+    world.comes_back()
+    again = runs(heir, world, far)
+    assert again.launch.token != attempt.launch.token
+    again.ends(exit_code=0)
+    heir.wait(far)
+    assert heir.job(far).attempt == 1
+
+
+def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypatch):
+    """Its library was removed: nothing of what runs there is lost before it can be asked."""
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    both.daemon.close(clean=False)
+    both.abandon()
+    monkeypatch.undo()
+    heir = Inside(jobd_home)
+    assert state(heir, far) == ("running", None)
+    assert "cluster is away: engine: there is no 'cluster'" in heir.client.status().error
+    heir.wait(submit(heir, "true"))
+    heir.daemon.close(clean=False)
+    heir.abandon()
+    registered(monkeypatch, cluster=world)
+    heirs.append(last := Inside(jobd_home))
+    attempt.ends(exit_code=0)
+    last.wait(far)
+    assert state(last, far) == ("completed", None)
+
+
+def test_output_of_an_engine_that_is_not_used_any_more_is_said_to_be_there(
+    both, world, jobd_home, heirs
+):
+    far = submit(both, group="far")
+    runs(both, world, far).ends(exit_code=0)
+    both.wait(far)
+    heirs.append(heir := replaced(both, jobd_home))
+    with pytest.raises(NotFound, match=r"is with the engine cluster, which this daemon does not"):
+        heir.client.output(Output(id=far))
+    assert heir.job(far).output_path is None
+
+
+# --- what the configuration says ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"groups": {"far": {"engine": "nomad"}}}, r"\[groups.far\] engine: there is no 'nomad'"),
+        ({"engine": {"nomad": {}}}, r"\[engine.nomad\]: there is no 'nomad'; known"),
+        ({"engine": {"local": {"speed": 3}}}, r"\[engine.local\] speed: there is no such key"),
+        ({"engine": {"cluster": {"speed": 3}}}, r"\[engine.cluster\] speed: there is no such key"),
+        (
+            {"engine": {"cluster": {"speed": 3}}, "groups": FAR},
+            r"\[engine.cluster\] speed: there is no such key",
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_by_its_name(jobd_home, world, config, words):
+    with pytest.raises(BadRequest, match=words):
+        Inside(jobd_home, **config)
+
+
+def test_a_group_without_workers_keeps_those_that_it_had(make, world, jobd_home):
+    make(groups={"far": {"workers": 2}}).close()
+    daemon = make(groups=FAR)
+    assert daemon.daemon.built.ground.ledger.limit("far") == 2
