@@ -34,6 +34,7 @@ _MOVES: Final = frozenset(
         Reason.RESOURCES,
         Reason.RETRY_BACKOFF,
         Reason.DRAINING,
+        Reason.ENGINE_AWAY,
     }
 )
 """Reasons for which a pending job starts by itself, sooner or later."""

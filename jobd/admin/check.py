@@ -12,9 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.errors import StoreFailed
+from jobd.contract.config import load
+from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
+from jobd.engines import loading as engines
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.store.damage import LOG_WAS_CUT, log_was_cut
 from jobd.store.database import SEE_CHECK
@@ -24,6 +26,8 @@ from jobd.store.readonly import log_of, open_untouched, size
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
 _NAME: Final = re.compile(r"(\d+)\.(\d+)\.log")
+_HERE: Final = "local"
+"""The engine whose jobs leave their output in files of ours."""
 _LOST: Final = "put it back from a backup if you have one; the job itself is not affected"
 
 
@@ -31,7 +35,7 @@ class Finding(Struct, frozen=True):
     """Something that is wrong."""
 
     kind: str
-    """`database`, `record`, `output` or `access`."""
+    """`database`, `record`, `output`, `access` or `configuration`."""
     text: str
     next_step: str
     job: int | None = None
@@ -65,7 +69,7 @@ def check(paths: Paths) -> Report:
 def _check(paths: Paths, *, running: bool) -> Report:
     if not paths.database.exists():
         raise StoreFailed(f"there is no database at {paths.database}{_without_database(paths)}")
-    findings, notes = list(_access(paths)), list[str]()
+    findings, notes = [*_configuration(paths), *_access(paths)], list[str]()
     if not running and log_was_cut(paths.database, same_boot=is_of_this_boot(paths.board)):
         findings.append(Finding("database", LOG_WAS_CUT, RESTORE))
     schema = jobs = None
@@ -95,6 +99,15 @@ def _check(paths: Paths, *, running: bool) -> Report:
         schema=schema, jobs=jobs, outputs=files.looked_for, findings=findings,
         notes=notes + files.notes,
     )  # fmt: skip
+
+
+def _configuration(paths: Paths) -> Iterator[Finding]:
+    """What would keep `jobd start` from starting, engines and their sections included."""
+    try:
+        config = load(paths.config)
+        engines.check(config.engines(), config.engine)
+    except JobdError as error:
+        yield Finding("configuration", error.message, f"mend it in {paths.config}")
 
 
 def _without_database(paths: Paths) -> str:
@@ -152,7 +165,8 @@ class _Files:
 
     def _missing(self, inspection: Inspection) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):
-            attempts = list(outputs)
+            every = list(outputs)
+            attempts = [output for output in every if output.engine == _HERE]
             self.looked_for += sum(output.surely for output in attempts)
             sizes = [self._size(job, output.attempt) for output in attempts]
             gone = [
@@ -164,8 +178,9 @@ class _Files:
             for attempt in gone:
                 path = self._paths.output_of(job, attempt)
                 yield Finding("output", f"the output of job {job} is missing: {path}", _LOST, job)
-            total, recorded = sum(size or 0 for size in sizes), attempts[0].recorded
-            if not gone and total < recorded and inspection.keeps(job, attempts[-1].attempt):
+            total, recorded = sum(size or 0 for size in sizes), every[0].recorded
+            short = attempts == every and total < recorded
+            if short and not gone and inspection.keeps(job, attempts[-1].attempt):
                 yield Finding(
                     "output", f"the output of job {job} was cut: {total} of {recorded} bytes",
                     _LOST, job,

@@ -170,6 +170,8 @@ class Output(NamedTuple):
     """Bytes that all attempts of the job left."""
     surely: bool
     """It had a process, so it has a file; one whose outcome is lost may have left one."""
+    engine: str
+    """Where it ran; its output is there."""
 
 
 class Inspection:
@@ -234,15 +236,15 @@ class Inspection:
         behind = (0, 0)
         while rows := self._db.execute(
             "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL,"
-            f" a.state <> '{State.RUNNING}'"
+            f" a.engine, a.state <> '{State.RUNNING}'"
             " FROM attempts AS a JOIN jobs AS j ON j.id = a.job"
             " WHERE (a.job, a.attempt) > (?, ?) ORDER BY a.job, a.attempt LIMIT ?",
             (*behind, _PIECE),
         ).fetchall():
             behind = rows[-1][:2]
-            for job, attempt, recorded, surely, ended in rows:
+            for job, attempt, recorded, surely, engine, ended in rows:
                 if ended:
-                    yield Output(job, attempt, recorded, bool(surely))
+                    yield Output(job, attempt, recorded, bool(surely), engine)
 
     def keeps(self, job: int, attempt: int) -> bool:
         """Whether the attempt is on record now."""

@@ -180,6 +180,34 @@ def test_what_others_may_read_is_told(stopped):
     ]
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[daemon]\nwokers = 1", "line 2: Object contains unknown field `wokers`"),
+        ("[daemon]\nengine = 'nomad'", "engine: there is no 'nomad'; known are: local"),
+        ("[groups.a]\nengine = 'nomad'", "[groups.a] engine: there is no 'nomad'"),
+        ("[engine.nomad]\nspeed = 3", "[engine.nomad]: there is no 'nomad'"),
+        ("[engine.local]\nspeed = 3", "[engine.local] speed: there is no such key"),
+    ],
+)
+def test_what_would_keep_it_from_starting_is_told(stopped, config, words):
+    paths, _ = stopped
+    paths.config.write_text(config)
+    (finding,) = check(paths).findings
+    assert (finding.kind, words in finding.text) == ("configuration", True), finding.text
+    assert finding.next_step == f"mend it in {paths.config}"
+
+
+def test_output_that_lies_with_another_engine_is_not_missed(stopped):
+    paths, change = stopped
+    change(
+        "UPDATE attempts SET engine = 'cluster', pid = NULL WHERE job = 1",
+        "UPDATE jobs SET output_bytes = 1000 WHERE id = 1",
+    )
+    paths.output_of(1, 1).unlink()
+    assert texts(check(paths)) == []
+
+
 def test_beside_a_daemon_at_work_nothing_is_found(make):
     daemon = make(workers=1)
     jobs = daemon.submit("exit 1", "true", "sleep 1000", "true")
