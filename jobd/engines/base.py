@@ -119,6 +119,13 @@ class Launch(Struct, frozen=True):
     """A program that runs in the place of what `argv[0]` names, and lies in the workspace for as
     long as its attempt lasts.
     """
+    group: str = ""
+    slots: int = 1
+    """Workers that it occupies: where an engine shares out CPUs, so many."""
+    gpus: int = 0
+    """Devices that it needs; which of this machine's they are, its environment says."""
+    time_limit: float | None = None
+    """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 
 
 class Attempt(NamedTuple):

@@ -7,12 +7,14 @@ which stays, and its report (`JOBD_PROGRESS`) and its script, which stay only wh
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from jobd.contract.errors import NotFound
 
+log = logging.getLogger(__name__)
 Wake = Callable[[], object]
 
 
@@ -149,20 +151,26 @@ class Workspaces:
         return b"" if found is None else found.output_of(job, attempt).end(size)
 
     def sweep(self, running: Container[int]) -> None:
-        """As `Workspace.sweep`, of all. Raises: OSError."""
-        for workspace in self._by_engine.values():
-            workspace.sweep(running)
+        """As `Workspace.sweep`, of all."""
+        self._each(lambda workspace: workspace.sweep(running))
 
     def delete(self, job: int, attempt: int) -> None:
         """The output of an attempt, wherever it is: whose it was went with its job."""
-        for workspace in self._by_engine.values():
-            workspace.delete(job, attempt)
+        self._each(lambda workspace: workspace.delete(job, attempt))
 
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         found = list(jobs)
-        for workspace in self._by_engine.values():
-            workspace.delete_empty_folders(found)
+        self._each(lambda workspace: workspace.delete_empty_folders(found))
 
     def release(self) -> None:
-        for workspace in self._by_engine.values():
-            workspace.release()
+        self._each(lambda workspace: workspace.release())
+
+    def _each(self, act: Callable[[Workspace], object]) -> None:
+        """What goes wrong in one keeps no other from being seen to."""
+        for name, workspace in self._by_engine.items():
+            try:
+                act(workspace)
+            except OSError as error:
+                log.warning("engine %s: what is left over stays for now: %s", name, error)
+            except Exception:
+                log.exception("engine %s: what is left over stays for now", name)

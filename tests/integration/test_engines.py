@@ -11,7 +11,7 @@ from jobd.contract.models import List, Options, Output, Pause, Resume, Submit
 from jobd.daemon.execution import breaker, signaller
 from jobd.engines import loading
 from jobd.engines.base import Usage
-from jobd.engines.fake import World
+from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
 from tests.integration.inside import Inside, ids, submit_of
 from tests.integration.test_following import Following
@@ -114,11 +114,12 @@ def test_a_group_says_where_its_jobs_run(both, world):
 
 
 def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):
-    job = submit(both, "echo $X", group="far", nice=5)
+    job = submit(both, "echo $X", group="far", nice=5, slots=2, time_limit=60.0)
     launch = runs(both, world, job).launch
     assert launch.argv == [b"/bin/sh", b"-c", b"echo $X"]
     assert (launch.job, launch.attempt, launch.nice, launch.cwd) == (job, 1, 5, b"/")
     assert launch.environment[b"JOBD_GROUP"] == b"far"
+    assert (launch.group, launch.slots, launch.gpus, launch.time_limit) == ("far", 2, 0, 60.0)
     assert launch.environment[b"JOBD_PROGRESS"].startswith(b"memory:")
     world.of_job(job).ends(exit_code=0)
     both.wait(job)
@@ -448,6 +449,56 @@ def test_output_of_an_engine_that_is_not_used_any_more_is_said_to_be_there(
     with pytest.raises(NotFound, match=r"is with the engine cluster, which this daemon does not"):
         heir.client.output(Output(id=far))
     assert heir.job(far).output_path is None
+
+
+# --- an engine with a fault -----------------------------------------------------------------------
+
+
+def test_one_that_breaks_down_stops_nobody_else(make, world, monkeypatch, brief):
+    broken = []
+    recover = FakeEngine.recover
+
+    def breaks_down(self, attempts):
+        if not broken:
+            broken.append(True)
+            raise RuntimeError("a fault of its own")
+        return recover(self, attempts)
+
+    monkeypatch.setattr(FakeEngine, "recover", breaks_down)
+    daemon = make(groups=FAR)
+    far = submit(daemon, group="far")
+    daemon.wait(submit(daemon, "true"))
+    runs(daemon, world, far).ends(exit_code=0)
+    daemon.wait(far)
+    assert daemon.client.status().error is None
+
+
+def test_what_one_cannot_delete_keeps_no_other_from_it(both, world, monkeypatch, caplog):
+    def fails(_job, _attempt):
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setattr(world.workspace, "delete", fails)
+    near = submit(both, "echo x")
+    both.wait(near)
+    path = both.paths.output_of(near, 1)
+    assert path.exists()
+    both.client.rm(ids(near))
+    wait_until(lambda: not path.exists())
+    assert "engine cluster: what is left over stays for now" in caplog.text
+
+
+def test_a_fault_at_the_end_of_one_is_told_and_no_more(both, world, monkeypatch, caplog):
+    """What the local engine leaves is what its jobs hang on when this process is replaced."""
+
+    def fails(_self):
+        raise RuntimeError("a fault of its own")
+
+    for name in ("freeze", "heritage", "close"):
+        monkeypatch.setattr(FakeEngine, name, fails)
+    engines = both.daemon.built.ground.engines
+    assert set(engines.heritage()) == {"local"}
+    both.close()
+    assert "engine cluster broke down" in caplog.text
 
 
 # --- what the configuration says ------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from jobd.contract.errors import BadRequest
 from jobd.core.placement import Placement
@@ -37,20 +38,33 @@ class Engines:
         return self._by_name[self.placement.default]
 
     def freeze(self) -> None:
-        """As `Engine.freeze`, all of them."""
-        for engine in self._by_name.values():
-            engine.freeze()
+        """As `Engine.freeze`, all of them: what goes wrong in one is none of the others' business,
+        nor a reason for this process not to be replaced.
+        """
+        for name, engine in self._by_name.items():
+            with _faults_told(name):
+                engine.freeze()
 
     def heritage(self) -> dict[str, Heritage]:
-        return {name: engine.heritage() for name, engine in self._by_name.items()}
+        found: dict[str, Heritage] = {}
+        for name, engine in self._by_name.items():
+            with _faults_told(name):
+                found[name] = engine.heritage()
+        return found
 
     def close(self) -> None:
         """Called when nothing can be recorded any more."""
         for name, engine in self._by_name.items():
-            try:
+            with _faults_told(name):
                 engine.close()
-            except Exception:
-                log.exception("engine %s cannot be closed", name)
+
+
+@contextmanager
+def _faults_told(engine: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        log.exception("engine %s broke down", engine)
 
 
 def load(

@@ -53,6 +53,10 @@ class Launcher:
             nice=spec.nice,
             stdin=spec.stdin,
             script=spec.script if spec.packed_script else None,
+            group=run.entry.group,
+            slots=run.entry.slots,
+            gpus=run.entry.gpus,
+            time_limit=run.policy.time_limit,
         )
 
     def _job_environment(self, run: Run) -> dict[bytes, bytes]:

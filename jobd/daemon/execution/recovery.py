@@ -24,7 +24,7 @@ from jobd.daemon.execution.runs import Run, Runs
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.unsettled import Unsettled
-from jobd.engines.base import Attempt, Away, Fate, Process
+from jobd.engines.base import Attempt, Away, Engine, Fate, Process
 from jobd.store.batches import Batches
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow, Started
@@ -92,10 +92,10 @@ class Recovery:
             _tell(known, len(runs) - len(known))
 
     def _asked(self, name: str, runs: Sequence[Run]) -> Fates | None:
-        """None: the engine is away, and asked again later."""
+        """None: the engine is away, and asked again later. Raises: JobdError, OSError."""
         mine = [run for run in runs if run.engine == name]
         try:
-            return self._engines[name].recover(_attempts(mine))
+            return _asked_of(self._engines[name], name, mine)
         except Away as error:
             again = Missed(name, mine, self._engines, self._breaker, self._settling)
             self._breaker[name].away(str(error), again.ask)
@@ -186,15 +186,11 @@ class Missed:
             if self._answered:
                 return
             try:
-                fates = self._engine.recover(_attempts(self._runs))
+                fates = _asked_of(self._engine, self._name, self._runs)
                 known = [_with_fate(run, fates) for run in self._runs]
                 self._settling.put_back([r for r, fate in known if fate is Fate.NEVER_STARTED])
-            except (Away, JobdError) as error:
+            except (Away, JobdError, OSError) as error:
                 self._breaker.away(str(error))
-                return
-            except Exception as error:
-                log.exception("engine %s: what runs there cannot be found", self._name)
-                self._breaker.away(f"internal error, see jobd log ({error})")
                 return
             self._answered = True
             self._settling.see_to([r for r, fate in known if fate is not Fate.NEVER_STARTED])
@@ -210,6 +206,20 @@ def _tell(known: Sequence[tuple[Run, Process | Fate]], missed: int) -> None:
         len(fates) - unstarted - lost, unstarted, lost,
         f", {missed} on engines that are away" if missed else "",
     )  # fmt: skip
+
+
+def _asked_of(engine: Engine, name: str, runs: Sequence[Run]) -> Fates:
+    """An engine that breaks down has said nothing, and stops nobody else.
+
+    Raises: Away, JobdError, OSError.
+    """
+    try:
+        return engine.recover(_attempts(runs))
+    except (Away, JobdError, OSError):
+        raise
+    except Exception as error:
+        log.exception("engine %s: what runs there cannot be found", name)
+        raise Away("internal error, see jobd log") from error
 
 
 def _attempts(runs: Sequence[Run]) -> list[Attempt]:
