@@ -367,8 +367,8 @@ def _say(line: str) -> None:
 def _descriptors(plan: dict[str, Any]) -> list[int]:
     """Those that the plan names and that go from process to process with it.
 
-    `pidfds`: handles of jobs whose parent has died; through them the kernel still tells how
-    they ended.
+    `pidfds`: what engines leave to the next daemon. The local one leaves handles of jobs whose
+    parent has died; through them the kernel still tells how they ended.
     """
     named = [plan[key] for key in ("lock", "gate", "ready_fd") if plan.get(key) is not None]
     return [*named, *plan.get("pidfds", {}).values()]

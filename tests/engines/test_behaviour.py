@@ -8,7 +8,6 @@ import time
 import pytest
 
 from jobd.core.transitions import Outcome
-from jobd.engines import loading
 from jobd.engines.base import (
     Attempt,
     Away,
@@ -402,9 +401,3 @@ def test_a_key_that_it_does_not_know_is_refused(stage):
     with pytest.raises(BadSetting, match="nonsense: there is no such key"):
         type(stage.engine).check({"nonsense": 1})
     type(stage.engine).check({})
-
-
-def test_a_factory_is_what_an_entry_point_leads_to(stage):
-    if stage.name == "local":
-        assert loading._factory(loading._entry("local", "engine")) is type(stage.engine)
-    assert callable(type(stage.engine).check)

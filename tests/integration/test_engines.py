@@ -451,6 +451,43 @@ def test_output_of_an_engine_that_is_not_used_any_more_is_said_to_be_there(
     assert heir.job(far).output_path is None
 
 
+def test_one_that_answers_while_the_daemon_still_begins_finds_all_in_place(
+    both, world, jobd_home, heirs, monkeypatch
+):
+    """Another engine takes its time, and this one is back before anything is entered."""
+    far = submit(both, group="far")
+    attempt = runs(both, world, far)
+    both.daemon.close(clean=False)
+    both.abandon()
+    del world._attempts[attempt.launch.token]
+    recover = FakeEngine.recover
+
+    def away_for_a_moment(self, attempts):
+        try:
+            return recover(self, attempts)
+        finally:
+            world.comes_back()
+            self.context.back()
+
+    monkeypatch.setattr(FakeEngine, "recover", away_for_a_moment)
+    world.goes_away("no answer")
+    heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
+    runs(heir, world, far).ends(exit_code=0)
+    heir.wait(far)
+    assert heir.job(far).attempt == 1
+
+
+def test_a_record_without_its_attempt_keeps_no_daemon_from_starting(both, world, jobd_home, heirs):
+    far = submit(both, group="far")
+    runs(both, world, far)
+    both.daemon.close(clean=False)
+    both.abandon()
+    both.sql("DELETE FROM attempts")
+    heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
+    heir.wait(far)
+    assert state(heir, far) == ("failed", "lost")
+
+
 # --- an engine with a fault -----------------------------------------------------------------------
 
 

@@ -76,11 +76,14 @@ class Recovery:
         `load_groups`: called in a transaction, before anybody can come back into one of them.
         """
         self._drop_unfinished()
-        runs = [_run(row) for row in self._reader.running()]
-        fates = {name: self._asked(name, runs) for name in self._engines}
+        default = self._engines.placement.default
+        runs = [_run(row, default) for row in self._reader.running()]
+        found = {name: self._asked(name, runs) for name in self._engines}
         failpoint("recovering")
         known = [
-            _with_fate(run, fates[run.engine]) for run in runs if fates[run.engine] is not None
+            _with_fate(run, fates)
+            for run in runs
+            if not isinstance(fates := found[run.engine], Away)
         ]
         unstarted = [run for run, fate in known if fate is Fate.NEVER_STARTED]
         never = set(unstarted)
@@ -90,16 +93,21 @@ class Recovery:
         self._settling.see_to([run for run, fate in known if fate is not Fate.NEVER_STARTED])
         if runs:
             _tell(known, len(runs) - len(known))
+        self._ask_later({name: why for name, why in found.items() if isinstance(why, Away)}, runs)
 
-    def _asked(self, name: str, runs: Sequence[Run]) -> Fates | None:
-        """None: the engine is away, and asked again later. Raises: JobdError, OSError."""
-        mine = [run for run in runs if run.engine == name]
+    def _asked(self, name: str, runs: Sequence[Run]) -> Fates | Away:
+        """Raises: JobdError, OSError."""
         try:
-            return _asked_of(self._engines[name], name, mine)
+            return _asked_of(self._engines[name], name, _of(name, runs))
         except Away as error:
-            again = Missed(name, mine, self._engines, self._breaker, self._settling)
-            self._breaker[name].away(str(error), again.ask)
-            return None
+            return error
+
+    def _ask_later(self, away: Mapping[str, Away], runs: Sequence[Run]) -> None:
+        """Not before those that run there are entered: the answer may come at once."""
+        for name, why in away.items():
+            mine = _of(name, runs)
+            missed = Missed(name, mine, self._engines, self._breaker, self._settling)
+            self._breaker[name].away(str(why), missed.ask)
 
     def _drop_unfinished(self) -> None:
         for first, _ in self._reader.staged():
@@ -231,18 +239,22 @@ def _attempts(runs: Sequence[Run]) -> list[Attempt]:
     ]
 
 
-def _with_fate(run: Run, fates: Fates | None) -> tuple[Run, Process | Fate]:
-    fate = (fates or {}).get(run.started.token, Fate.LOST)
+def _of(engine: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.engine == engine]
+
+
+def _with_fate(run: Run, fates: Fates) -> tuple[Run, Process | Fate]:
+    fate = fates.get(run.started.token, Fate.LOST)
     if not isinstance(fate, Fate):
         run.begun(fate)
     return run, fate
 
 
-def _run(row: JobRow) -> Run:
-    """As it was written down, without its process."""
+def _run(row: JobRow, engine: str) -> Run:
+    """As it was written down, without its process. `engine`: where the record does not say it."""
     started = Started(
         row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
-        row.policy, row.failures, row.array_index, row.engine or "",
+        row.policy, row.failures, row.array_index, row.engine or engine,
     )  # fmt: skip
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
     run = Run(started, row.slot or 0, gpus)
