@@ -14,6 +14,7 @@ from jobctl.parsing.param_types import (
     GROUP,
     JOB,
     PRIORITY,
+    TEXT,
     Number,
     Word,
     or_none,
@@ -62,7 +63,7 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @click.option(
     "-p", "--priority", type=PRIORITY, metavar="P", help="high, regular, low or a number."
 )
-@click.option("-n", "--name", help="Another name; '' takes it away.")
+@click.option("-n", "--name", type=TEXT, help="Another name; '' takes it away.")
 @_several(
     "-t", "--tag", "tags", kind=_TAG, metavar="TAG", text="Only these tags; repeatable; none: none."
 )

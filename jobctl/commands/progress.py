@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.parsing.param_types import JOB, PERCENT
+from jobctl.parsing.param_types import JOB, PERCENT, TEXT
 from jobctl.render import notices
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("progress", epilog=example("jobctl progress 40 -m 'epoch 4 of 10'"))
 @click.argument("percent", type=PERCENT, metavar="PERCENT")
-@click.option("-m", "--message", metavar="TEXT", help="What it is doing.")
+@click.option("-m", "--message", type=TEXT, metavar="TEXT", help="What it is doing.")
 @click.option("--job", type=JOB, metavar="ID", help="Which job (default: $JOBD_JOB_ID).")
 @pass_client
 def command(client: Client, percent: float, *, message: str | None, job: int | None) -> int:
@@ -29,6 +30,6 @@ def command(client: Client, percent: float, *, message: str | None, job: int | N
 
 def _own_id() -> int:
     inside = os.environ.get("JOBD_JOB_ID", "")
-    if not (inside.isascii() and inside.isdigit()):
+    if not re.fullmatch(r"\d{1,19}", inside, re.ASCII):
         raise click.UsageError("not inside a job; name it with --job ID")
     return int(inside)

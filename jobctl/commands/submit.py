@@ -12,6 +12,7 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
+from jobctl.parsing.texts import as_bytes
 from jobctl.render import data, notices, streams
 from jobctl.submission import job_options
 from jobctl.submission import request as requests
@@ -196,7 +197,7 @@ def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submi
 
 def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Asked | None]:
     """None at all is left to `--like`; beside them what a script asks for."""
-    words = [os.fsencode(word) for word in given["words"]]
+    words = _words(given["words"])
     line, file, script = given["line"], given["file"], given["script"]
     ways = (bool(words) and script is None) + sum(way is not None for way in (line, file, script))
     if ways > 1:
@@ -209,8 +210,16 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if file is not None:
         return requests.read_lines(file), None
     if line is not None:
-        return [requests.shell_line(os.fsencode(line))], None
+        return [requests.shell_line(line)], None
     return [requests.command_of(words, argv=argv)] if words else [], None
+
+
+def _words(written: Sequence[str]) -> list[bytes]:
+    """Raises: click.UsageError."""
+    try:
+        return [as_bytes(word) for word in written]
+    except ValueError as error:
+        raise click.UsageError(f"the command: {error}") from error
 
 
 # --- the answer ---------------------------------------------------------------------------

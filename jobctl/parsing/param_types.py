@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from jobctl.parsing.texts import as_bytes, as_shown, checked, file_name
 from jobd.contract import durations
 from jobd.contract.models import (
     MAX_ARRAY,
@@ -178,17 +179,23 @@ def _range_of(piece: str, word: str) -> tuple[int, int]:
 
 
 class Word(click.ParamType[Any]):
-    """A parameter type made of a parser that raises ValueError."""
+    """A parameter type made of a parser that raises ValueError.
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+    `text`: how what was written becomes the text that is parsed.
+    """
+
+    def __init__(
+        self, name: str, parse: Callable[[str], Any], text: Callable[[str], str] = checked
+    ) -> None:
         self.name = name
+        self._text = text
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
         if not isinstance(value, str):
             return value
         try:
-            return self._parse(value)
+            return self._parse(self._text(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -206,6 +213,13 @@ class Number(click.IntRange):
             self.fail(f"{value!r} is no number {bounds}", param, ctx)
 
 
+def parse_key(text: str) -> str:
+    """What makes a job the same as another. Raises: ValueError."""
+    if not text:
+        raise ValueError("a key is needed; an empty one would make all jobs the same")
+    return text
+
+
 def _parse_id(text: str) -> int:
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
@@ -213,6 +227,13 @@ def _parse_id(text: str) -> int:
     return found[0]
 
 
+TEXT = Word("text", str, as_shown)
+"""Only read by people."""
+KEY = Word("text", parse_key)
+EXPRESSION = Word("expression", str)
+PATH = Word("file", str, file_name)
+BYTES = Word("text", as_bytes, str)
+"""For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
 PRIORITY = Word("priority", parse_priority)
 STATES = Word("states", parse_states)

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse_states, parse_tag
+from jobctl.parsing.texts import as_shown
 from jobctl.parsing.times import parse_since
 from jobd.contract.models import MAX_NAME, Selector, State
 
@@ -76,7 +77,7 @@ FILTERS: Final = (
     _Filter(
         "name",
         "--name",
-        Word("pattern", _parse_pattern),
+        Word("pattern", _parse_pattern, as_shown),
         "GLOB",
         "Only with such a name: 'train*'.",
         several=False,

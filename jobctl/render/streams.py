@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TextIO
 
-from jobd.contract.wording import printable, printable_json
+from jobd.contract.wording import printable, printable_json, shortened
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
 
@@ -49,6 +49,7 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 # kept
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
@@ -87,7 +88,7 @@ def flush() -> None:
 
 def error(text: str) -> None:
     """What went wrong, with the program's name before it."""
-    _stderr(Painted("jobctl:", "red"), f" {text}")
+    _stderr(Painted("jobctl:", "red"), f" {shortened(text)}")
 
 
 def notice(text: str = "") -> None:

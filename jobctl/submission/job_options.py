@@ -7,7 +7,6 @@ script, from another job or by default can stand in for the rest.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,10 +14,15 @@ import click
 from click.core import ParameterSource
 
 from jobctl.parsing.param_types import (
+    BYTES,
     DURATION,
+    EXPRESSION,
     GROUP,
     JOB,
+    KEY,
+    PATH,
     PRIORITY,
+    TEXT,
     Number,
     Word,
     parse_array,
@@ -27,6 +31,7 @@ from jobctl.parsing.param_types import (
     parse_tag,
     parse_time_limit,
 )
+from jobctl.parsing.texts import as_bytes, file_name, shown
 from jobctl.parsing.times import parse_at
 from jobctl.submission.environment import input_file, interpreter
 from jobctl.submission.request import Asked
@@ -55,10 +60,13 @@ class Option(click.Option):
 
 def _parse_variable(text: str) -> tuple[bytes, bytes]:
     """Raises: ValueError."""
-    key, equals, content = os.fsencode(text).partition(b"=")
+    key, equals, content = as_bytes(text).partition(b"=")
     if not key or not equals:
-        raise ValueError(f"{text!r} is not K=V")
+        raise ValueError(f"{shown(text)} is not K=V")
     return key, content
+
+
+_VARIABLE: Final = Word("variable", _parse_variable, str)
 
 
 def _variables(
@@ -90,7 +98,7 @@ def of_job() -> list[Option]:
 def _of_command() -> list[Option]:
     """What is run, where, and with what."""
     return [
-        Option("-n", "--name", section=COMMON, help="A name to recognise it by."),
+        Option("-n", "--name", section=COMMON, type=TEXT, help="A name to recognise it by."),
         Option(
             "-p", "--priority", section=COMMON, type=PRIORITY, metavar="P",
             help="high, regular (the default), low or an integer; higher first.",
@@ -101,17 +109,20 @@ def _of_command() -> list[Option]:
             help="Once for each index: 1-10, 1,3,7-9 or 1-100:10; $JOBD_ARRAY_INDEX has it.",
         ),
         Option(
-            "--stdin", section=WHAT, type=Word("file", input_file), metavar="FILE",
+            "--stdin", section=WHAT, type=Word("file", input_file, file_name), metavar="FILE",
             help="Its standard input (default: none).",
         ),
         Option(
-            "--shell", section=WHAT, type=Word("program", interpreter), metavar="PATH",
+            "--shell", section=WHAT, type=Word("program", interpreter, file_name), metavar="PATH",
             help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
         ),
-        Option("-C", "--cwd", section=WHERE, metavar="DIR", help="In this directory, not here."),
         Option(
-            "-e", "--env", section=WHERE, multiple=True, type=Word("variable", _parse_variable),
-            metavar="K=V", callback=_variables, help="Set a variable; repeatable.",
+            "-C", "--cwd", section=WHERE, type=PATH, metavar="DIR",
+            help="In this directory, not here.",
+        ),
+        Option(
+            "-e", "--env", section=WHERE, multiple=True, type=_VARIABLE, metavar="K=V",
+            callback=_variables, help="Set a variable; repeatable.",
         ),
         Option(
             "--clean-env", section=WHERE, is_flag=True,
@@ -172,11 +183,11 @@ def _of_course() -> list[Option]:
             metavar="TAG", help="A word to select it by; repeatable.",
         ),
         Option(
-            "--key", section=TRACK, metavar="TEXT",
+            "--key", section=TRACK, type=KEY, metavar="TEXT",
             help="The same key and command again give the same job.",
         ),
         Option(
-            "--progress", section=TRACK, metavar="auto|none|REGEX",
+            "--progress", section=TRACK, type=EXPRESSION, metavar="auto|none|REGEX",
             help="Read it off the output: as tools print it (the default), not at all, or where"
             " one group of REGEX finds a percentage, or two find n and m.",
         ),
@@ -193,12 +204,13 @@ def of_submit() -> list[Option]:
     return [
         Option("-w", "--wait", section=COMMON, is_flag=True,
             help="Show its output, exit with its exit code."),
-        Option("--file", section=COMMON, metavar="FILE",
+        Option("--file", section=COMMON, type=PATH, metavar="FILE",
             help="One shell line a job; - is stdin. All or none."),
-        Option("-c", "line", section=WHAT, metavar="LINE", help="A shell line (sh -c)."),
-        Option("--script", section=WHAT, metavar="FILE",
+        Option("-c", "line", section=WHAT, type=BYTES, metavar="LINE",
+            help="A shell line (sh -c)."),
+        Option("--script", section=WHAT, type=PATH, metavar="FILE",
             help="A copy of FILE as it is now; the words behind are its arguments."),
-        Option("--manifest", section=WHAT, metavar="FILE",
+        Option("--manifest", section=WHAT, type=PATH, metavar="FILE",
             help="Jobs that wait for each other; see above."),
         Option("--like", section=WHAT, type=JOB, metavar="ID",
             help="The command, directory and options of this job, where nothing else is said."),

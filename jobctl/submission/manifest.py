@@ -25,6 +25,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from jobctl.parsing.param_types import parse_ids
+from jobctl.parsing.texts import as_bytes
 from jobctl.submission import manifest_lines, manifest_values
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
@@ -234,7 +235,7 @@ class _Reader:
     def _cwd(self, value: object) -> bytes:
         if not isinstance(value, str) or not value:
             raise ValueError(f"a directory is needed, not {manifest_values.shown(value)}")
-        return os.path.normpath(os.path.join(self._directory, manifest_values.as_bytes(value)))
+        return os.path.normpath(os.path.join(self._directory, as_bytes(value)))
 
     def _parents(
         self, path: tuple[str, ...], key: str, table: Table

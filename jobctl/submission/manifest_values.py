@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from datetime import date, time
 from typing import Any, Final
 
+from jobctl.parsing import texts
 from jobctl.parsing.param_types import (
     parse_codes,
     parse_group,
+    parse_key,
     parse_priority,
     parse_tag,
     parse_time_limit,
 )
+from jobctl.parsing.texts import as_bytes, checked
 from jobctl.parsing.times import parse_at
 from jobctl.submission.environment import input_file, interpreter
 from jobd.contract import durations, sizes
@@ -28,24 +30,13 @@ Value = Callable[[Any], Any]
 def shown(value: object) -> str:
     """A wrong value in an error, not too long."""
     # As a file has it.
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def as_bytes(text: str) -> bytes:
-    """Raises: ValueError."""
-    if "\0" in text:
-        raise ValueError("a NUL cannot be passed to a program")
-    try:
-        return os.fsencode(text)
-    except UnicodeEncodeError:
-        raise ValueError(f"{shown(text)} is no text") from None
+    return json.dumps(value) if value is None or isinstance(value, bool) else texts.shown(value)
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 # whatever stands there
     if not isinstance(value, str):
         raise ValueError(f"a text is needed, not {shown(value)}")  # noqa: TRY004 # told to the user
-    return value
+    return checked(value)
 
 
 def _name(value: Any) -> str:  # noqa: ANN401 # whatever stands there
@@ -157,7 +148,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "retry-delay": ("retry_delay", _word_or_number(durations.parse)),
     "retry-on": ("retry_on", _codes),
     "requeue": ("requeue", _flag),
-    "key": ("key", _name),
+    "key": ("key", lambda value: parse_key(_name(value))),
     "nice": ("nice", _number(-20, 19)),
     "shell": ("shell", _interpreter),
     "stdin": ("stdin", _path),

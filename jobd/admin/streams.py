@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TextIO
 
-from jobd.contract.wording import printable, printable_json
+from jobd.contract.wording import printable, printable_json, shortened
 
 
 def prepare() -> None:
@@ -34,7 +34,7 @@ def notice(text: str) -> None:
 def error(message: str) -> None:
     """What went wrong, on stderr. What stands below its first line is the end of a log."""
     first, *rest = message.split("\n")
-    notice(f"jobd: {first}")
+    notice(f"jobd: {shortened(first)}")
     for more in rest:
         notice(f"    {more}")
 

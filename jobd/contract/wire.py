@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 from msgspec.msgpack import Decoder, Encoder
 
-from jobd.contract.errors import BY_NAME, InternalError, JobdError, Refused
+from jobd.contract.errors import BY_NAME, BadRequest, InternalError, JobdError, Refused
 from jobd.contract.frames import MAX_CONTENT, Content
 from jobd.contract.models import Request, View
 from jobd.contract.version import PROTOCOL, VERSION
@@ -105,7 +105,12 @@ def decode(data: Content | Raw, kind: type[S]) -> S:
 
 
 def encode_request(request: Request, request_id: bytes = b"") -> bytes:
-    name, body = request.wire_name(), Raw(_encoder.encode(request))
+    """Raises: BadRequest (a text in it is not UTF-8)."""
+    name = request.wire_name()
+    try:
+        body = Raw(_encoder.encode(request))
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"{name}: {error.object[:40]!r} is not UTF-8") from None
     return _encoder.encode(
         Envelope(protocol=PROTOCOL, version=VERSION, name=name, body=body, id=request_id)
     )

@@ -9,6 +9,8 @@ from typing import Final
 
 NAMED: Final = 10
 """Jobs that a message names one by one."""
+_READ: Final = 1000
+"""Characters of a message."""
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
@@ -37,6 +39,13 @@ def counted(count: int, what: str) -> str:
 def listed(jobs: Sequence[int]) -> str:
     """`3, 4, 7`; of more than are named the first, and that there are others."""
     return ", ".join(map(str, jobs[:NAMED])) + (", …" if len(jobs) > NAMED else "")
+
+
+def shortened(message: str) -> str:
+    """A message that quotes more than anybody reads keeps its begin and its end."""
+    if len(message) <= _READ:
+        return message
+    return f"{message[: _READ // 2]} … {message[-_READ // 4 :]}"
 
 
 # --- what others wrote ------------------------------------------------------------------------

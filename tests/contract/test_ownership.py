@@ -61,3 +61,8 @@ def test_root_is_whoever_stands_for_it_here(monkeypatch, tmp_path, uid_map, root
 
     monkeypatch.setattr(ownership, "open", instead, raising=False)
     assert ownership._roots() == roots
+
+
+@pytest.mark.parametrize("user", ["9" * 5000, "a\0b", "caf\udce9", "", "-1", "4294967295", "٣"])
+def test_no_such_user_is_none(user):
+    assert ownership.number_of(user) is None

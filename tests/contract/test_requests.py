@@ -7,6 +7,7 @@ from msgspec.structs import fields
 
 from jobd.client.client import Client
 from jobd.contract import models, wire
+from jobd.contract.errors import BadRequest
 from jobd.contract.models import About, Groups, Record, Request, Selector, Show, View, Workers
 
 KINDS = list(wire.REQUESTS.values())
@@ -98,3 +99,8 @@ def test_what_is_confidential():
     assert Show(id=1, environment=True).confidential == "environments"
     for kind in KINDS:
         assert an_example(kind).confidential == ""
+
+
+def test_a_text_that_no_message_can_carry_is_a_wrong_request():
+    with pytest.raises(BadRequest, match=r"progress: .* is not UTF-8"):
+        wire.encode_request(models.Progress(id=1, percent=40.0, message="caf\udce9"))

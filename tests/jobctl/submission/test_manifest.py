@@ -354,3 +354,15 @@ def test_a_file_that_is_not_there():
         1,
         "jobctl: cannot read /no/such.toml: No such file or directory\n",
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ['"progress": "\\ud800"', '"tag": "\\ud800"', '"at": "\\ud800"', '"shell": "\\ud800"',
+     '"delay": "\\u0000"', '"key": ""', '"tag": "a\\u0000"', '"progress": "a\\u0000"'],
+)  # fmt: skip
+def test_what_no_message_can_carry_is_told_of_its_key(fields):
+    key = fields.split('"')[1]
+    text = f'{{"jobs": {{"a": {{"command": "true",\n{fields}}}}}}}'
+    with pytest.raises(BadRequest, match=f"line 2: job a: {key}: "):
+        manifest.parse(text.encode(), "m.json", b"/")
