@@ -55,6 +55,8 @@ MEANT: Final = {
     "remove": "rm",
 }
 """What people type who come from elsewhere."""
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""What a write to stdout may fail with; the last where it is closed."""
 HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -189,9 +191,10 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _unforeseen(error: Exception) -> int:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        streams.error(f"cannot write: {error.strerror}")
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        # First: what is still buffered would fail once more.
         streams.abandon_stdout()
+        streams.error(f"cannot write: {error.strerror}")
         return 1
     from jobctl import crash_report as crashlog
 

@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jobd.contract import paths
-from jobd.contract.ownership import NotOurs, open_owned
+from jobd.contract.errors import JobdError
+from jobd.contract.ownership import open_owned
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.contract.wording import printable
 
@@ -22,13 +23,22 @@ def write(report: Sequence[str]) -> str | None:
     """Write its lines to a file of our own; give its path, None where no file can be written."""
     text = "".join(f"{line}\n" for line in report)
     name = f"jobctl-crash-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
-    for directory in (paths.locate().state, Path(tempfile.gettempdir())):
+    for place in (_state, _temporary):
         try:
-            _create(directory / name, text)
-        except (OSError, NotOurs):
+            path = place() / name
+            _create(path, text)
+        except (OSError, JobdError):
             continue
-        return str(directory / name)
+        return str(path)
     return None
+
+
+def _state() -> Path:
+    return paths.locate().state
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 def _create(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse_states, parse_tag
 from jobctl.parsing.texts import as_shown
 from jobctl.parsing.times import parse_since
+from jobd.contract.errors import JobdError
 from jobd.contract.models import MAX_NAME, Selector, State
 
 P = ParamSpec("P")
@@ -114,7 +115,10 @@ def choose(
 
 
 def _stdin_words() -> list[str]:
-    return sys.stdin.read().replace(",", " ").split()
+    try:
+        return sys.stdin.read().replace(",", " ").split()
+    except OSError as error:
+        raise JobdError(f"cannot read stdin: {error.strerror}") from error
 
 
 def narrowed(selector: Selector, states: Iterable[State]) -> Selector:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TextIO
 
+from jobd.contract.descriptors import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
@@ -44,11 +45,12 @@ def use_colour(when: Colour) -> None:
 
 
 def prepare() -> None:
-    """Streams that never fail on a character, also where a parent closed them."""
-    for name in ("stdin", "stdout", "stderr"):
+    """Streams that never fail on a character. One that a parent closed is there, and fails."""
+    fill_standard()
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 # kept
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 # kept
     sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -110,7 +112,8 @@ def plain_hint(text: str) -> None:
 
 def _stderr(*parts: str | Painted) -> None:
     """A line. That nobody can be told changes nothing of what was done, nor how it ended."""
-    flush()
+    with suppress(OSError):
+        flush()  # what could not be written stays in the buffer, and fails again at the end
     with suppress(OSError):
         sys.stderr.write("".join([_fit(part, sys.stderr) for part in parts]) + "\n")
         sys.stderr.flush()

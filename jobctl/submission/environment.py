@@ -46,13 +46,16 @@ def input_file(text: str) -> bytes:
     if text in ("", "-"):
         raise ValueError("the file is opened when the job starts, so it needs a name")
     path = os.fsencode(text)
-    return path if path.startswith(b"/") else os.path.join(directory(os.environb), path)
+    if path.startswith(b"/"):
+        return path
+    return os.path.join(directory(os.environb, "write an absolute path"), path)
 
 
-def directory(environ: Mapping[bytes, bytes]) -> bytes:
+def directory(environ: Mapping[bytes, bytes], instead: str = "give one with --cwd") -> bytes:
     """The current directory as the shell named it, symlinks and all.
 
-    `$PWD` is believed only where it leads to the same place. Raises: WrongUsage (it is gone).
+    `$PWD` is believed only where it leads to the same place. `instead`: what to do where there is
+    none. Raises: WrongUsage (it is gone).
     """
     named = environ.get(b"PWD", b"")
     try:
@@ -64,7 +67,7 @@ def directory(environ: Mapping[bytes, bytes]) -> bytes:
     try:
         return os.getcwdb()
     except OSError as error:
-        raise WrongUsage("the current directory is gone; give one with --cwd") from error
+        raise WrongUsage(f"the current directory is gone; {instead}") from error
 
 
 def working_directory(environ: Mapping[bytes, bytes], wanted: str | None) -> bytes:
@@ -73,7 +76,7 @@ def working_directory(environ: Mapping[bytes, bytes], wanted: str | None) -> byt
         return directory(environ)
     path = os.fsencode(wanted)
     if not path.startswith(b"/"):
-        path = os.path.join(directory(environ), path)
+        path = os.path.join(directory(environ, "write an absolute path"), path)
     if not os.path.isdir(path):
         raise WrongUsage(f"--cwd: {wanted} is not a directory")
     return path

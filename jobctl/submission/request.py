@@ -140,4 +140,5 @@ def read_file(file: str, most: int = -1) -> bytes:
         with open(file, "rb") as stream:
             return stream.read(most)
     except OSError as error:
-        raise JobdError(f"cannot read {file}: {error.strerror}") from error
+        name = "stdin" if file == "-" else file
+        raise JobdError(f"cannot read {name}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from jobd.admin import render, streams
 from jobd.admin.error_boundary import Group
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, State
-from jobd.contract.paths import Paths, is_supervised, locate
+from jobd.contract.paths import Paths, absolute, is_supervised, locate
 from jobd.contract.version import VERSION
 from jobd.contract.wording import counted
 
@@ -272,9 +272,9 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.store.backup import backup
 
-    paths = _paths_in_use()
-    jobs = backup(paths.database, file.absolute(), running=is_supervised(paths.socket), force=force)
-    streams.line(f"{file}: {counted(jobs, 'job')}, {render.size(file.stat().st_size)}")
+    target, paths = absolute(file, "write an absolute path"), _paths_in_use()
+    jobs = backup(paths.database, target, running=is_supervised(paths.socket), force=force)
+    streams.line(f"{file}: {counted(jobs, 'job')}, {render.size(target.stat().st_size)}")
 
 
 def _paths_in_use() -> Paths:

@@ -73,10 +73,10 @@ def _refused(error: OSError) -> int:
     if isinstance(error.filename, str):
         streams.error(f"{error.filename}: {(error.strerror or '').lower()}")
         return NotPermitted.exit_code if isinstance(error, PermissionError) else 1
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
         raise error
-    streams.error(f"cannot write: {error.strerror}")
     streams.abandon_stdout()
+    streams.error(f"cannot write: {error.strerror}")
     return 1
 
 

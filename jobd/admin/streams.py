@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import sys
 from typing import TextIO
 
+from jobd.contract.descriptors import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
 
 def prepare() -> None:
-    """Streams that never fail on a character, also where a parent closed them."""
-    for name in ("stdout", "stderr"):
+    """Streams that never fail on a character. One that a parent closed is there, and fails."""
+    fill_standard()
+    for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - kept
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - kept
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def line(text: str) -> None:
-    """On stdout: an answer. It may quote paths, or whoever answered."""
-    _write(printable(text), sys.stdout)
+    """On stdout: an answer. It may quote paths, or whoever answered.
+
+    Where stdout is closed nobody wants to hear it: the exit code says it, too.
+    """
+    try:
+        _write(printable(text), sys.stdout)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        abandon_stdout()
 
 
 def notice(text: str) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract import peers
-from jobd.contract.errors import JobdError, NotPermitted, NotRunning
+from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
 from jobd.contract.ownership import NotOurs, belongs_to, login, make_directory
 
 HOME_VARIABLE: Final = "JOBD_HOME"
@@ -120,18 +120,37 @@ def output_name(job: int, attempt: int) -> str:
 
 
 def locate(environ: Mapping[str, str] | None = None) -> Paths:
-    """The paths of the instance that the environment names."""
+    """The paths of the instance that the environment names.
+
+    Raises: BadRequest (it names none: there is no home directory, or one that is not absolute).
+    """
     environ = os.environ if environ is None else environ
     home = environ.get(HOME_VARIABLE)
     if home:
-        directory = Path(os.path.abspath(home))
+        directory = absolute(Path(home), f"set {HOME_VARIABLE} to an absolute path")
         return Paths(directory, directory / "config.toml")
     import platformdirs
 
-    return Paths(
-        Path(platformdirs.user_state_path("jobd")),
-        Path(platformdirs.user_config_path("jobd")) / "config.toml",
-    )
+    try:
+        state, config = platformdirs.user_state_path("jobd"), platformdirs.user_config_path("jobd")
+    except (RuntimeError, KeyError):
+        state = config = Path()
+    if not (state.is_absolute() and config.is_absolute()):
+        raise BadRequest(
+            f"you have no home directory; set HOME, or {HOME_VARIABLE} to a directory for jobd"
+        )
+    return Paths(state, config / "config.toml")
+
+
+def absolute(path: Path, instead: str) -> Path:
+    """`instead`: what to do where a relative path leads nowhere.
+
+    Raises: BadRequest (it is relative, and the current directory was deleted).
+    """
+    try:
+        return Path(os.path.abspath(path))
+    except OSError as error:
+        raise BadRequest(f"{path}: the current directory is gone; {instead}") from error
 
 
 def client_socket(environ: Mapping[str, str] | None = None) -> Path:
