@@ -13,6 +13,7 @@ from jobctl.context import name_owner
 from jobctl.examples import example
 from jobctl.render import streams
 from jobd.contract.errors import JobdError
+from jobd.contract.inherited import restore_environment
 from jobd.contract.version import VERSION
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ def _unforeseen(error: Exception) -> int:
 def main() -> None:
     """The console script; leaves with the exit code."""
     streams.prepare()
+    restore_environment()
     code = run(sys.argv[1:])
     try:
         streams.flush()

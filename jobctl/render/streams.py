@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TextIO
 
-from jobd.contract.descriptors import fill_standard
+from jobd.contract.inherited import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}

@@ -10,6 +10,7 @@ import click
 
 from jobd.admin import streams
 from jobd.contract.errors import JobdError, NotPermitted
+from jobd.contract.inherited import restore_environment
 from jobd.contract.wording import closest, no_option
 
 MEANT: Final = {
@@ -50,6 +51,7 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
         streams.prepare()
+        restore_environment()
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.exit(code if isinstance(code, int) else 0)

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TextIO
 
-from jobd.contract.descriptors import fill_standard
+from jobd.contract.inherited import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
 

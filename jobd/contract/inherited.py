@@ -1,4 +1,4 @@
-"""The standard descriptors, 0 to 2, as whoever started us has left them."""
+"""What a program has of whoever started it, as that has left it: streams and environment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ _WITHOUT: Final = ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDWR))
 """What stands in for a closed one: input cannot be read, output cannot be written; errors get lost,
 since there is nobody to tell.
 """
+_COERCED: Final = b"LC_CTYPE"
+
+
+def restore_environment() -> None:
+    """Undo what the interpreter did to the environment that we hand on.
+
+    In the C locale it sets LC_CTYPE, also over what was there (PEP 538). What it was given still
+    stands in `/proc/self/environ`, see proc(5); where that cannot be read, all stays as it is.
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:
+        return
+    found = [entry for entry in given if entry.startswith(_COERCED + b"=")]
+    os.environb.pop(_COERCED, None)
+    if found:
+        os.environb[_COERCED] = found[0].partition(b"=")[2]
 
 
 def fill_standard() -> None:
