@@ -191,7 +191,7 @@ def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submi
     commands, from_script = _commands(given, argv=ctx.meta["argv"])
     if from_script is not None:
         asked = asked.over(from_script)
-    like = None if given["like"] is None else client.recipe(given["like"])
+    like = None if given["like"] is None else requests.like(client, given["like"])
     return requests.submit_of(commands, asked, like)
 
 

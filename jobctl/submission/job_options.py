@@ -224,7 +224,9 @@ def asked(ctx: click.Context) -> Asked:
     given = {name: value for name, value in ctx.params.items() if is_written(ctx, name)}
     return Asked(
         options={
-            field: _plain(given[field]) for field in Options.__struct_fields__ if field in given
+            field: _plain(given[field])
+            for field in Options.__struct_fields__
+            if field in given and field != "env"
         },
         cwd=given.get("cwd"),
         variables=given.get("env", {}),

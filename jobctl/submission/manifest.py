@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -27,6 +26,7 @@ from msgspec import Struct
 from jobctl.parsing.param_types import parse_ids
 from jobctl.parsing.texts import as_bytes
 from jobctl.submission import manifest_lines, manifest_values
+from jobd.contract import text_file
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
 from jobd.contract.wording import closest
@@ -82,9 +82,7 @@ class Source(Struct, frozen=True):
 
     def load(self) -> Table:
         try:
-            return self._load_json() if self.is_json else tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            raise BadRequest(f"{self.name}: no TOML: {error}") from None
+            return self._load_json() if self.is_json else text_file.toml(self.text, self.name)
         except json.JSONDecodeError as error:
             at = f"line {error.lineno}, column {error.colno}"
             raise BadRequest(f"{self.name}: no JSON: {error.msg} (at {at})") from None
@@ -93,6 +91,9 @@ class Source(Struct, frozen=True):
             raise self.error(path, "it comes twice", last=True) from None
         except RecursionError:
             raise BadRequest(f"{self.name}: nested too deeply") from None
+        except ValueError:
+            line = text_file.line_of_number(self.text)
+            raise BadRequest(f"{self.name}{line}: a number is too long") from None
 
     def _load_json(self) -> Table:
         """JSON takes the last of two equal keys in silence."""
@@ -124,11 +125,7 @@ def parse(raw: bytes, source: str, directory: bytes) -> Manifest:
 
     Raises: BadRequest (says file, line, job and key).
     """
-    try:
-        text = Source(source, raw.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n"))
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise BadRequest(f"{source}, line {line}: no UTF-8") from None
+    text = Source(source, text_file.text(raw, source))
     reader = _Reader(text, directory)
     drafts = reader.read()
     return _ordered(text, drafts)
@@ -186,7 +183,7 @@ class _Reader:
         parents = {"after": ids, "after_any": ids_any}
         node = Node(
             command=self._convert(path, table, "command", manifest_values.command),
-            options=Options(**{"name": name, **options, **parents}),
+            options=Options(**{"name": name, **options, **parents, "env": list(variables)}),
             cwd=cwd,
             variables=variables,
         )

@@ -10,7 +10,7 @@ from typing import Final
 from jobctl.submission import manifest
 from jobctl.submission.environment import Missing, missing_of, umask
 from jobctl.submission.manifest import Manifest
-from jobctl.submission.request import read_file
+from jobctl.submission.request import name_of, read_file
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Graph, Submitted
@@ -21,7 +21,7 @@ _OF_NODE: Final = re.compile(r"job (\d+) of the graph: (.*)", re.DOTALL)
 
 def read(file: str, directory: bytes) -> Manifest:
     """Raises: JobdError (unreadable), BadRequest (wrong)."""
-    return manifest.parse(read_file(file), "stdin" if file == "-" else file, directory)
+    return manifest.parse(read_file(file), name_of(file), directory)
 
 
 def place_of(option: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobctl.submission.environment import (
     Missing,
@@ -20,8 +21,15 @@ from jobctl.submission.environment import (
     umask,
     working_directory,
 )
+from jobd.contract import text_file
 from jobd.contract.errors import JobdError, WrongUsage
-from jobd.contract.models import Command, Options, Recipe, Submit
+from jobd.contract.models import MAX_ARGUMENT, TOO_LONG, Command, Options, Recipe, Submit
+
+if TYPE_CHECKING:
+    from jobd.client.client import Client
+
+REPEATABLE: Final = frozenset({"tags", "after", "after_any"})
+"""Fields of `Options` whose options may be written several times."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -46,13 +54,40 @@ class Asked(Struct, frozen=True, kw_only=True):
             array=self.array or below.array,
         )
 
+    def behind(self, earlier: Asked) -> Asked:
+        """Both in one place: it wins over what stands earlier, but what may be repeated adds up."""
+        both = {
+            field: [*earlier.options[field], *value]
+            for field, value in self.options.items()
+            if field in REPEATABLE and field in earlier.options
+        }
+        whole = self.over(earlier)
+        return replace(whole, options={**whole.options, **both})
+
     def environment(self) -> dict[bytes, bytes]:
         """Of this process, with what was written."""
         inherited = clean(os.environb) if self.clean else environment(os.environb)
         return {**inherited, **self.variables}
 
 
-def submit_of(commands: Sequence[Command], asked: Asked, like: Recipe | None = None) -> Submit:
+class Like(Struct, frozen=True):
+    """Another job, as far as a new one takes after it."""
+
+    recipe: Recipe
+    variables: dict[bytes, bytes] = {}
+    """Those that were set for it alone."""
+
+
+def like(client: Client, job: int) -> Like:
+    """Raises: NotFound, NotPermitted (we are a viewer)."""
+    recipe = client.recipe(job)
+    names = recipe.options.env
+    found = (client.show(job, environment=True).environment if names else None) or {}
+    # What the daemon leaves out of every environment is not there.
+    return Like(recipe, {name: found[name] for name in names if name in found})
+
+
+def submit_of(commands: Sequence[Command], asked: Asked, like: Like | None = None) -> Submit:
     """The request, with the directory, umask and environment of this process.
 
     `like`: of another job, what stands in for what was not asked for; its command, too, where
@@ -61,16 +96,17 @@ def submit_of(commands: Sequence[Command], asked: Asked, like: Recipe | None = N
     cwd = None
     options = Options(**asked.options)
     if like is not None:
-        commands = commands or [like.command]
-        cwd = like.cwd if asked.cwd is None else None
-        options = _over(like.options, asked.options)
+        commands = commands or [like.recipe.command]
+        cwd = like.recipe.cwd if asked.cwd is None else None
+        options = _over(like.recipe.options, asked.options)
+        asked = asked.over(Asked(variables=like.variables))
     if not commands:
         raise WrongUsage("give a command, -c LINE, --file, --script, --manifest or --like")
     if options.shell and "shell" in asked.options and not commands[0].shell:
         raise WrongUsage("--shell runs a shell line, and this is none; write -c LINE")
     return Submit(
         commands=list(commands),
-        options=options,
+        options=replace(options, env=list(asked.variables)),
         cwd=working_directory(os.environb, asked.cwd) if cwd is None else cwd,
         umask=umask(),
         environment=asked.environment(),
@@ -120,15 +156,18 @@ def shell_line(line: bytes) -> Command:
 def read_lines(file: str) -> list[Command]:
     """The shell lines of a file (`-`: stdin), without blank ones and `#` lines.
 
-    Raises: JobdError (unreadable, no line at all), WrongUsage (a NUL in a line).
+    Raises: JobdError (unreadable, no line at all), BadRequest (a line that can be no command).
     """
-    lines = [line.strip() for line in read_file(file).split(b"\n")]
+    name = name_of(file)
+    lines = [line.strip() for line in text_file.plain(read_file(file), name).split(b"\n")]
     for number, line in enumerate(lines, start=1):
         if b"\0" in line:
-            raise WrongUsage(f"{file}, line {number}: a command cannot contain NUL")
+            raise WrongUsage(f"{name}, line {number}: a command cannot contain NUL")
+        if len(line) > MAX_ARGUMENT:
+            raise WrongUsage(f"{name}, line {number}: {TOO_LONG}")
     commands = [shell_line(line) for line in lines if line and not line.startswith(b"#")]
     if not commands:
-        raise JobdError(f"{file}: no commands in it, nothing submitted")
+        raise JobdError(f"{name}: no commands in it, nothing submitted")
     return commands
 
 
@@ -140,5 +179,9 @@ def read_file(file: str, most: int = -1) -> bytes:
         with open(file, "rb") as stream:
             return stream.read(most)
     except OSError as error:
-        name = "stdin" if file == "-" else file
-        raise JobdError(f"cannot read {name}: {error.strerror}") from error
+        raise JobdError(f"cannot read {name_of(file)}: {error.strerror}") from error
+
+
+def name_of(file: str) -> str:
+    """How a message calls what is read."""
+    return "stdin" if file == "-" else file

@@ -9,7 +9,8 @@ from functools import reduce
 from typing import Final
 
 from jobctl.submission import job_options
-from jobctl.submission.request import Asked, read_file
+from jobctl.submission.request import Asked, name_of, read_file
+from jobd.contract import text_file
 from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import MAX_SCRIPT, Command
 
@@ -19,24 +20,25 @@ MARK: Final = b"#JOBCTL"
 def read(file: str, arguments: Sequence[bytes]) -> tuple[Command, Asked]:
     """The command that runs a copy of it, and what the script asks for itself.
 
-    Raises: JobdError (unreadable, empty, too large), WrongUsage (a wrong `#JOBCTL` line).
+    Raises: JobdError (unreadable, empty, too large), BadRequest (a wrong `#JOBCTL` line).
     """
-    content = read_file(file, MAX_SCRIPT + 1)
+    content, shown = read_file(file, MAX_SCRIPT + 1), name_of(file)
     if not content.strip():
-        raise JobdError(f"{file}: it is empty, nothing submitted")
+        raise JobdError(f"{shown}: it is empty, nothing submitted")
     if len(content) > MAX_SCRIPT:
         raise JobdError(
-            f"{file}: larger than {MAX_SCRIPT >> 10:,} KiB; submit it as a command instead: "
+            f"{shown}: larger than {MAX_SCRIPT >> 10:,} KiB; submit it as a command instead: "
             f"jobctl submit -- {shlex.quote(file)}"
         )
+    content = text_file.plain(content, shown)
     name = b"stdin" if file == "-" else os.fsencode(file)
-    return Command(argv=[name, *arguments], script=content), _asked(file, content)
+    return Command(argv=[name, *arguments], script=content), _asked(shown, content)
 
 
 def _asked(file: str, content: bytes) -> Asked:
-    """Later lines win over earlier ones."""
+    """Later lines win over earlier ones; what may be repeated adds up."""
     found = [_parse(file, number, text) for number, text in _marked(content)]
-    return reduce(lambda below, above: above.over(below), found, Asked())
+    return reduce(lambda earlier, later: later.behind(earlier), found, Asked())
 
 
 def _marked(content: bytes) -> Iterator[tuple[int, str]]:

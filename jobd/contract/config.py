@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import stat
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import durations, sizes
+from jobd.contract import durations, sizes, text_file
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
 from jobd.contract.ownership import NotOurs, number_of, open_owned
@@ -193,7 +192,9 @@ def load(path: Path, *, required: bool = False) -> Config:
     written it: it says who can be a viewer or an admin, and what runs every job).
     """
     try:
-        text = _text(path)
+        text = text_file.text(_content(path), str(path))
+    except BadRequest as error:
+        raise JobdError(f"cannot read {error.message}") from error
     except NotOurs as error:
         raise NotPermitted(f"{error.message}; {_instead(path, required=required)}") from error
     except _NoFileError:
@@ -203,12 +204,12 @@ def load(path: Path, *, required: bool = False) -> Config:
         if required:
             raise BadRequest(f"--config: {path} does not exist") from error
         return Config()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise JobdError(f"cannot read {path}: {error}") from error
     try:
-        return _convert(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise JobdError(f"{path}: {error}") from error
+        return _convert(text_file.toml(text, str(path)))
+    except BadRequest as error:
+        raise JobdError(error.message) from error
     except msgspec.ValidationError as error:
         said = str(error)
         raise JobdError(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
@@ -218,14 +219,14 @@ class _NoFileError(Exception):
     """Something that might be read for ever."""
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
     """Of a regular file, or of the null device. Raises: NotOurs, _NoFileError, OSError."""
     descriptor = open_owned(path)
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) and found.st_rdev != os.stat(os.devnull).st_rdev:
         os.close(descriptor)
         raise _NoFileError
-    with open(descriptor, encoding="utf-8") as file:
+    with open(descriptor, "rb") as file:
         return file.read()
 
 
@@ -239,6 +240,7 @@ def _instead(path: Path, *, required: bool) -> str:
 
 
 def _convert(tables: dict[str, Any]) -> Config:
+    _refuse_nul(tables, "$")
     config = msgspec.convert(tables, Config, dec_hook=_read)
     devices = config.gpus.devices
     if len(set(devices)) < len(devices):
@@ -248,6 +250,18 @@ def _convert(tables: dict[str, Any]) -> Config:
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
     return config
+
+
+def _refuse_nul(value: object, place: str) -> None:
+    """No path, name or pattern can have one in it."""
+    if isinstance(value, str) and "\0" in value:
+        raise msgspec.ValidationError(f"there is a NUL in {value!r} - at `{place}`")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_nul(inner, f"{place}.{key}")
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            _refuse_nul(inner, f"{place}[{number}]")
 
 
 def _check_access(access: AccessConfig) -> None:

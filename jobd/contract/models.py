@@ -49,6 +49,13 @@ MAX_VALUES: Final = 1000
 """Values of one filter, and tags."""
 MAX_WORDS: Final = 1_000_000
 """Words of one command; of so many Linux has no room for the pointers (execve(2))."""
+MAX_ARGUMENT: Final = 131_071
+"""Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
+TOO_LONG: Final = (
+    f"longer than {MAX_ARGUMENT:,} bytes, the most that Linux passes to a program; "
+    "put it into a file"
+)
+"""What is wrong with an argument that has more."""
 MAX_VARIABLES: Final = 100_000
 """Variables of one environment."""
 _MAX_CURSOR: Final = 200
@@ -326,6 +333,8 @@ class Options(Record, frozen=True, kw_only=True):
     """`auto`, `none`, or a regular expression that finds the percentage in the output."""
     max_output: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     """Bytes of output that are kept of each attempt."""
+    env: Annotated[list[bytes], Meta(max_length=MAX_VARIABLES)] = field(default_factory=list)
+    """Names of those in its environment that were set for it, and not by the shell."""
 
 
 class Submitted(View, frozen=True, kw_only=True):

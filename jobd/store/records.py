@@ -31,6 +31,8 @@ class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
     max_output: int | None = None
     packed_script: bytes = b""
     """zlib of the program that runs in the place of what `argv[0]` names; empty: none."""
+    variables: tuple[bytes, ...] = ()
+    """Names of those in its environment that were set for it alone."""
 
     @property
     def command(self) -> Command:

@@ -30,3 +30,23 @@ def test_the_copy_outlives_the_daemon_and_the_file(running):
         assert running.output(job, "--attempt", attempt) == b"exit 3 # the end\n"
     wait_until(lambda: not list(running.paths.scripts.iterdir()))
     assert running.jobctl("rm", str(job)).stdout == f"{job}\n"
+
+
+@pytest.mark.parametrize("content", [
+    b"\xef\xbb\xbf#!/bin/sh\n#JOBCTL -n saved\necho $0\n",
+    b"#!/bin/sh\r\n#JOBCTL -n saved\r\necho ok\r\n",
+    b"\xef\xbb\xbf#JOBCTL -n saved\r\necho ok\r\n",
+])  # fmt: skip
+def test_a_script_runs_as_other_systems_save_it(shared, content):
+    job = shared.id_of("--script", "-", input=content)
+    found = shared.wait(job)[job]
+    assert (found.name, found.reason) == ("saved", None)
+
+
+def test_a_job_like_another_has_what_was_given_to_that_alone(shared):
+    job = shared.id_of("-e", "COLOUR=a b", "-e", "SIZE=1", "true")
+    told = shared.jobctl(
+        "submit", "-w", "-e", "SIZE=2", "--like", str(job), "-c", "echo $COLOUR $SIZE",
+        env={"COLOUR": "of the shell"},
+    )  # fmt: skip
+    assert told.stdout == "a b 2\n"

@@ -22,6 +22,7 @@ def spec_of(command: Command, options: Options, *, cwd: bytes, umask: int) -> Sp
         progress=options.progress,
         max_output=options.max_output,
         packed_script=zlib.compress(command.script) if command.script else b"",
+        variables=tuple(options.env),
     )
 
 
@@ -48,6 +49,7 @@ def recipe_of(row: JobRow) -> Recipe:
             stdin=spec.stdin,
             progress=spec.progress,
             max_output=spec.max_output,
+            env=list(spec.variables),
         ),
     )
 

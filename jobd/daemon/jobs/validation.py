@@ -12,9 +12,11 @@ from typing import Final
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import (
     DEFAULT_RETRY_DELAY,
+    MAX_ARGUMENT,
     MAX_ARRAY,
     MAX_COMMANDS,
     MAX_PARENTS,
+    TOO_LONG,
     Command,
     Graph,
     Node,
@@ -30,8 +32,6 @@ TOO_MANY_PARENTS: Final = (
 )
 _JUST_NOW_S: Final = 60.0
 """Seconds by which a time may be over that a person has written down to the minute."""
-_MAX_ARGUMENT: Final = 131_071
-"""Bytes of one argument or variable, MAX_ARG_STRLEN of execve(2) without its NUL."""
 _MAX_ARGUMENTS: Final = 6 * 1024 * 1024
 """Bytes of all arguments: three quarters of _STK_LIM, execve(2)."""
 
@@ -157,8 +157,8 @@ def check_environment(environment: Mapping[bytes, bytes]) -> None:
     for name, value in environment.items():
         if not name or b"=" in name or b"\0" in name or b"\0" in value:
             raise BadRequest(f"--env: {name!r} cannot be a variable of the environment")
-        if len(name) + len(value) + 1 > _MAX_ARGUMENT:
-            raise BadRequest(f"--env: {name!r} is longer than {_MAX_ARGUMENT:,} bytes")
+        if len(name) + len(value) + 1 > MAX_ARGUMENT:
+            raise BadRequest(f"--env: {name!r} is longer than {MAX_ARGUMENT:,} bytes")
 
 
 def check_command(command: Command) -> None:
@@ -175,11 +175,8 @@ def _check_argv(argv: Sequence[bytes]) -> None:
     for number, word in enumerate(argv):
         if b"\0" in word:
             raise BadRequest(f"command: argument {number} holds a NUL byte")
-        if len(word) > _MAX_ARGUMENT:
-            raise BadRequest(
-                f"command: argument {number} is longer than {_MAX_ARGUMENT:,} bytes, the most "
-                "that Linux passes to a program; put it into a file"
-            )
+        if len(word) > MAX_ARGUMENT:
+            raise BadRequest(f"command: argument {number} is {TOO_LONG}")
     if sum(map(len, argv)) > _MAX_ARGUMENTS:
         raise BadRequest(
             f"command: its arguments have more than {_MAX_ARGUMENTS:,} bytes in all, the most "

@@ -69,7 +69,7 @@ def test_each_job_is_a_node():
     assert build.cwd == b"/here/src"
     assert build.variables == {b"CC": b"clang", b"N": b"1"}
     assert build.options == Options(
-        name="build", priority=-100, tags=["a", "b"], retries=3, retry_on=[1, 75]
+        name="build", priority=-100, tags=["a", "b"], retries=3, retry_on=[1, 75], env=[b"CC", b"N"]
     )
     assert (lint_all.options.name, lint_all.options.priority) == ("lint all", 7)
     assert (lint.parents, lint.cwd) == ([1], b"/here")

@@ -8,7 +8,7 @@ import pytest
 
 from jobctl.submission import request
 from jobctl.submission.environment import umask
-from jobctl.submission.request import Asked
+from jobctl.submission.request import Asked, Like
 from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import Command, Options, Recipe
 
@@ -20,7 +20,7 @@ def test_it_has_what_this_process_has(tmp_path, monkeypatch):
     monkeypatch.setenv("COLOUR", "blue")
     monkeypatch.setenv("JOBD_JOB_ID", "7")
     found = request.submit_of([MAKE], Asked(options={"name": "n"}, variables={b"A": b"1"}))
-    assert (found.commands, found.options) == ([MAKE], Options(name="n"))
+    assert (found.commands, found.options) == ([MAKE], Options(name="n", env=[b"A"]))
     assert (found.cwd, found.umask) == (os.fsencode(tmp_path), umask())
     assert (found.environment[b"COLOUR"], found.environment[b"A"]) == (b"blue", b"1")
     assert b"JOBD_JOB_ID" not in found.environment
@@ -29,8 +29,11 @@ def test_it_has_what_this_process_has(tmp_path, monkeypatch):
 
 
 def test_another_job_stands_in_for_what_is_not_said():
-    like = Recipe(command=MAKE, options=Options(name="old", retries=3), cwd=b"/tmp")
-    found = request.submit_of([], Asked(options={"name": "new"}), like)
+    old = Options(name="old", retries=3, env=[b"A", b"B"])
+    like = Like(Recipe(command=MAKE, options=old, cwd=b"/tmp"), {b"A": b"1", b"B": b"2"})
+    found = request.submit_of([], Asked(options={"name": "new"}, variables={b"B": b"3"}), like)
+    assert (found.environment[b"A"], found.environment[b"B"]) == (b"1", b"3")
+    assert sorted(found.options.env) == [b"A", b"B"]
     assert (found.commands, found.cwd) == ([MAKE], b"/tmp")
     assert (found.options.name, found.options.retries) == ("new", 3)
 
