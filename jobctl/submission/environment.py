@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -46,9 +47,41 @@ def input_file(text: str) -> bytes:
     if text in ("", "-"):
         raise ValueError("the file is opened when the job starts, so it needs a name")
     path = os.fsencode(text)
-    if path.startswith(b"/"):
-        return path
-    return os.path.join(directory(os.environb, "write an absolute path"), path)
+    if not path.startswith(b"/"):
+        path = os.path.join(directory(os.environb, "write an absolute path"), path)
+    if _is_of_this_process(path):
+        raise ValueError(
+            f"{text!r} is another file to each process, and it is opened when the job starts; "
+            "name the file itself"
+        )
+    return path
+
+
+_OF_A_PROCESS: Final = (b"/proc/self", b"/proc/thread-self", b"/dev/tty")
+_MOST_LINKS: Final = 40
+"""As many as the kernel follows (path_resolution(7))."""
+
+
+def _is_of_this_process(path: bytes) -> bool:
+    """Whether the way to it leads through what is another thing to whoever opens it.
+
+    So it is with `/dev/stdin`, `/dev/fd/3` and what a shell writes for `<(COMMAND)`: proc(5).
+    """
+    own = (*_OF_A_PROCESS, b"/proc/%d" % os.getpid())
+    left, here = os.path.normpath(path).split(b"/")[1:], b"/"
+    for _ in range(_MOST_LINKS):
+        link = None
+        while left and link is None:
+            here = os.path.join(here, left.pop(0))
+            if here in own:
+                return True
+            with suppress(OSError):
+                link = os.readlink(here)
+        if link is None:
+            return False
+        target = os.path.normpath(os.path.join(os.path.dirname(here), link, *left))
+        left, here = target.split(b"/")[1:], b"/"
+    return False
 
 
 def directory(environ: Mapping[bytes, bytes], instead: str = "give one with --cwd") -> bytes:
@@ -61,7 +94,7 @@ def directory(environ: Mapping[bytes, bytes], instead: str = "give one with --cw
     try:
         here = os.stat(".")
         if named.startswith(b"/") and os.path.samestat(os.stat(named), here):
-            return named
+            return of_every_process(named)
     except OSError:
         pass
     try:
@@ -79,7 +112,12 @@ def working_directory(environ: Mapping[bytes, bytes], wanted: str | None) -> byt
         path = os.path.join(directory(environ, "write an absolute path"), path)
     if not os.path.isdir(path):
         raise WrongUsage(f"--cwd: {wanted} is not a directory")
-    return path
+    return of_every_process(path)
+
+
+def of_every_process(path: bytes) -> bytes:
+    """The same directory, also where its path (`/proc/self/cwd`) means another to the daemon."""
+    return os.path.realpath(path) if _is_of_this_process(path) else path
 
 
 def umask() -> int:

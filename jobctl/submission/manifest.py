@@ -26,6 +26,7 @@ from msgspec import Struct
 from jobctl.parsing.param_types import parse_ids
 from jobctl.parsing.texts import as_bytes
 from jobctl.submission import manifest_lines, manifest_values
+from jobctl.submission.environment import of_every_process
 from jobd.contract import text_file
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
@@ -232,7 +233,8 @@ class _Reader:
     def _cwd(self, value: object) -> bytes:
         if not isinstance(value, str) or not value:
             raise ValueError(f"a directory is needed, not {manifest_values.shown(value)}")
-        return os.path.normpath(os.path.join(self._directory, as_bytes(value)))
+        path = os.path.normpath(os.path.join(self._directory, as_bytes(value)))
+        return of_every_process(path)
 
     def _parents(
         self, path: tuple[str, ...], key: str, table: Table
