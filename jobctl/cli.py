@@ -169,8 +169,7 @@ def _code_of(error: BaseException) -> int:
         case click.ClickException():
             return _usage(error)
         case JobdError():
-            streams.error(error.message)
-            return error.exit_code
+            return _refused(error)
         case BrokenPipeError():
             streams.abandon_stdout()
             return 0
@@ -179,6 +178,13 @@ def _code_of(error: BaseException) -> int:
         case Exception():
             return _unforeseen(error)
     raise error
+
+
+def _refused(error: JobdError) -> int:
+    from jobctl.render import text
+
+    streams.error(text.localized(error.message))
+    return error.exit_code
 
 
 def _usage(error: click.ClickException) -> int:

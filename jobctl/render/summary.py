@@ -47,6 +47,6 @@ def _fact(label: str, *fact: str | Painted) -> None:
 
 def _sentence(entry: Stuck) -> str:
     if not entry.jobs:
-        return entry.why
+        return text.localized(entry.why)
     more = ",…" if entry.more or len(entry.jobs) > _IDS else ""
-    return f"{text.selector(entry.jobs[:_IDS])}{more}: {entry.why}"
+    return f"{text.selector(entry.jobs[:_IDS])}{more}: {text.localized(entry.why)}"

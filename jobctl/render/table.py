@@ -189,7 +189,7 @@ def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str
     state = words.outcome(job)
     return [
         ("state", state[0].upper() + state[1:]),
-        ("why", why or ""),
+        ("why", text.localized(why or "")),
         ("command", job.command + ("  (shell line)" if job.shell else "")),
         ("directory", job.cwd),
         ("priority", str(job.priority)),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from jobd.contract import durations
+from jobd.contract.wording import INSTANT
 
 
 def columns(text: str) -> int:
@@ -102,6 +103,18 @@ def clock(at: datetime) -> str:
     here = local(at)
     today = datetime.now(here.tzinfo).date()
     return here.strftime("%H:%M" if here.date() == today else "%Y-%m-%d %H:%M")
+
+
+def localized(words: str) -> str:
+    """Words of the daemon, with each instant in them as the reader's clock shows it."""
+    return INSTANT.sub(lambda found: _clock_of(found[0]), words)
+
+
+def _clock_of(written: str) -> str:
+    try:
+        return clock(datetime.fromisoformat(written))
+    except ValueError:
+        return written
 
 
 def seconds_until(at: datetime) -> float:

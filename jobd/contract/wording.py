@@ -4,6 +4,8 @@ what others wrote is put into a sentence of ours.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -39,6 +41,17 @@ def counted(count: int, what: str) -> str:
 def listed(jobs: Sequence[int]) -> str:
     """`3, 4, 7`; of more than are named the first, and that there are others."""
     return ", ".join(map(str, jobs[:NAMED])) + (", …" if len(jobs) > NAMED else "")
+
+
+def instant(seconds: float) -> str:
+    """A time in words of the daemon, `2026-12-24T18:00:00Z`; `seconds`: since the epoch."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+INSTANT: Final = re.compile(
+    r"(?<![\w'\"])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)(?![\w'\"])", re.ASCII
+)
+"""One in such words, for the reader's zone to be put in; what is quoted somebody else wrote so."""
 
 
 def shortened(message: str) -> str:

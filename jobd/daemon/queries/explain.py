@@ -1,9 +1,11 @@
-"""Why a pending job does not run yet: facts go in, words with numbers come out."""
+"""Why a pending job does not run yet: facts go in, words with numbers come out.
+
+Times in them are of no zone: whoever reads them is in one, and the daemon in perhaps another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -11,6 +13,7 @@ from msgspec import Struct
 from jobd.contract import durations
 from jobd.contract.models import Lack
 from jobd.contract.states import Reason, Resource, State
+from jobd.contract.wording import instant
 from jobd.core import fit
 
 COUNTED: Final = 1000
@@ -85,7 +88,7 @@ def _awaits(facts: Facts) -> str:
 
 
 def _delayed(facts: Facts) -> str:
-    return f"not before {_clock(facts)}, in {_left(facts)}"
+    return f"not before {instant(facts.due or 0.0)}, in {_left(facts)}"
 
 
 def _retry(facts: Facts) -> str:
@@ -175,13 +178,6 @@ def _s(count: int) -> str:
 def _left(facts: Facts) -> str:
     left = max(0.0, (facts.due or 0.0) - facts.now)
     return durations.text(left) if left >= 1 else "a moment"
-
-
-def _clock(facts: Facts) -> str:
-    """`14:00`, with its date unless that is today, in the daemon's zone."""
-    due = datetime.fromtimestamp(facts.due or 0.0).astimezone()
-    today = datetime.fromtimestamp(facts.now).astimezone().date()
-    return due.strftime("%H:%M" if due.date() == today else "%Y-%m-%d %H:%M")
 
 
 _WORDS: Final[dict[str, Callable[[Facts], str]]] = {

@@ -1,13 +1,13 @@
 """Why a job is pending, in words with numbers."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from jobd.contract.states import State
 from jobd.daemon.queries.explain import Awaited, Facts, why
 
-NOON = datetime(2026, 11, 24, 12).astimezone().timestamp()
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 
 
 def said(reason="queued", **given):
@@ -45,9 +45,9 @@ def test_its_turn(given, words):
     [
         ("held", {}, "held; let it go: jobctl start 9"),
         ("draining", {}, "the daemon is shutting down and starts nothing"),
-        ("delayed", {"due": NOON + 7200}, "not before 14:00, in 2h00m"),
-        ("delayed", {"due": NOON + 86400}, "not before 2026-11-25 12:00, in 1d0h"),
-        ("delayed", {"due": NOON - 1}, "not before 11:59, in a moment"),
+        ("delayed", {"due": NOON + 7200}, "not before 2026-11-24T14:00:00Z, in 2h00m"),
+        ("delayed", {"due": NOON + 86400}, "not before 2026-11-25T12:00:00Z, in 1d0h"),
+        ("delayed", {"due": NOON - 1}, "not before 2026-11-24T11:59:59Z, in a moment"),
         (
             "retry backoff",
             {"due": NOON + 38, "failures": 2, "retries": 5},

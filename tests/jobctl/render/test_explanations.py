@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobctl.render import live, words
-from jobctl.render.text import clock, moment
+from jobctl.render.text import clock, localized, moment
 from jobd.contract.models import Event, Page, Shown
+from jobd.contract.wording import instant
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 
@@ -143,3 +144,18 @@ def test_show_is_silent_about_what_is_usual():
 def test_events_read_well(number, event, data, said):
     value = Event(seq=1, at=NOON, job=number, event=event, user="", data=data)
     assert live.sentence(value) == said
+
+
+def test_an_instant_in_words_of_the_daemon_is_shown_as_the_readers_clock():
+    later = NOON.replace(year=2030)
+    written = later.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert localized(f"not before {written}, in 2d") == f"not before {clock(later)}, in 2d"
+    assert instant(later.timestamp()) == written
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["key '2030-01-01T00:00:00Z' is taken", "2030-99-01T00:00:00Z", "x2030-01-01T00:00:00Z", ""],
+)
+def test_what_others_wrote_stays(words):
+    assert localized(words) == words
