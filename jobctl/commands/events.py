@@ -10,7 +10,7 @@ from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import Number, as_json
 from jobctl.parsing.selector_options import selects
-from jobctl.render import data, live, notices
+from jobctl.render import data, live, notices, streams
 from jobd.contract.models import List, Selector
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def command(
         return notices.nothing_selected()
     after = (first or 1) - 1 if last is None else following.before_last(client, chosen, last)
     seen: set[int | None] = set()
+    if follow:
+        streams.end_with_reader()
     for page in following.history(client, chosen, after, follow=follow):
         if first is not None and first < page.first:
             notices.history_begins(page.first)

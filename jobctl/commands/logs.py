@@ -42,7 +42,9 @@ def command(  # one an option
     """Print a job's output, byte for byte.
 
     Without ID that of the job started last. -f waits for the start, follows, and ends with
-    the job; it goes on when the daemon restarts. Where --max-output cut, a line says how much.
+    the job, or when its reader has gone; it goes on when the daemon restarts. Where
+    --max-output cut, a line says how much. Of a line that is longer than a megabyte, -n gives
+    the end.
     """
     request = Output(id=job, attempt=attempt, tail=lines)
     if path:
@@ -50,7 +52,11 @@ def command(  # one an option
     from jobd.client import follow as following
 
     said = False
+    if follow:
+        streams.end_with_reader()
     for piece in following.output(client, request, follow=follow):
+        if piece.clipped:
+            notices.clipped(piece)
         if piece.data:
             streams.raw(piece.data)
         elif not piece.attempt or piece.state is State.PENDING:

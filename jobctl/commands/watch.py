@@ -61,6 +61,7 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
     if streams.can_redraw() and not as_json:
         _redraw(client, chosen, after)
     else:
+        streams.end_with_reader()
         _print_lines(client, chosen, after, page, as_json=as_json)
     return code
 

@@ -121,6 +121,13 @@ def not_started(piece: Piece, *, follow: bool) -> bool:
     return True
 
 
+def clipped(piece: Piece) -> None:
+    """Of the first of the last lines only the end is there."""
+    streams.notice(
+        f"this is the end of a line of more than a megabyte; all of it: jobctl logs {piece.id}"
+    )
+
+
 def nothing_selected() -> int:
     streams.notice("no jobs selected")
     return 0

@@ -9,7 +9,9 @@ output of jobs, and what is piped to a program that asked for it.
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from enum import StrEnum
@@ -130,6 +132,31 @@ def abandon_stdout() -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.close(sink)
+
+
+def end_with_reader() -> None:
+    """From here on the command ends with 0 once nobody reads stdout any more, also while it waits.
+
+    For what goes on without end and only looks: a pipe whose reader has left it otherwise tells
+    that only to who writes the next line.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return  # it leads nowhere outside of this process
+    import threading
+
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        threading.Thread(target=_leave_with_reader, args=[descriptor], daemon=True).start()
+
+
+def _leave_with_reader(descriptor: int) -> None:
+    """In a thread of its own: the command may be waiting for anything."""
+    reader = select.poll()
+    reader.register(descriptor, 0)  # an error and a hang-up are told without being asked for
+    reader.poll()
+    os._exit(0)
 
 
 def on_terminal() -> bool:

@@ -492,6 +492,8 @@ class Piece(View, frozen=True, kw_only=True):
     path: str
     next: int | None = None
     """Where the next request begins; None: at `offset + len(data)`."""
+    clipped: bool = False
+    """`tail` was to begin with a line of which only the end is given, since it is that long."""
 
     @property
     def behind(self) -> int:

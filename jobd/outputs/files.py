@@ -17,6 +17,8 @@ _TICK_NS: Final = 20_000_000
 """Longer than a tick of the clock that times of change are taken from (10 ms at most)."""
 PIECE: Final = 1024 * 1024
 """Bytes of output in one reply."""
+LONGEST_LINE: Final = 1024 * 1024
+"""Bytes of a line that are given of it where the last lines are asked for: its end."""
 
 
 def read_tail(file: File, size: int) -> bytes:
@@ -91,8 +93,8 @@ def read_piece(file: File, offset: int, tail: int | None, *, missing_ok: bool) -
     try:
         cut = _cut_of(file, descriptor)
         while True:
-            begin = offset if tail is None else _tail_offset(descriptor, tail, cut)
-            found = _read(descriptor, begin, cut)
+            begin, clipped = (offset, False) if tail is None else _tail(descriptor, tail, cut)
+            found = _read(descriptor, begin, cut)._replace(clipped=clipped)
             # What is cut is noted before it goes: by the same note, all that was read was there.
             again = _cut_of(file, descriptor)
             if again == cut:
@@ -122,13 +124,17 @@ def _read(descriptor: int, offset: int, cut: Cut | None) -> Found:
     return Found(data + gap + mark, offset, cut.end, last=False)
 
 
-def _tail_offset(descriptor: int, lines: int, cut: Cut | None = None) -> int:
-    """Where the last `lines` lines begin, found from the end, a block at a time."""
+def _tail(descriptor: int, lines: int, cut: Cut | None = None) -> tuple[int, bool]:
+    """Where the last `lines` lines begin, found from the end, a block at a time.
+
+    And whether it is in the midst of a line: of one that may be gigabytes only the end is read.
+    """
     end = position = os.fstat(descriptor).st_size
     if lines == 0 or end == 0:
-        return end
+        return end, False
     # A final line feed closes the last line; it does not begin another one.
     wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
+    line = 0  # bytes of the line that is being read
     while position > 0:
         if cut is not None and position == cut.end:
             position = cut.start
@@ -140,9 +146,12 @@ def _tail_offset(descriptor: int, lines: int, cut: Cut | None = None) -> int:
         count = block.count(b"\n")
         if count >= wanted:
             begin = position + _nth_from_end(block, wanted) + 1
-            return cut.end if cut is not None and begin == cut.start else begin
+            return cut.end if cut is not None and begin == cut.start else begin, False
         wanted -= count
-    return 0
+        line = block.index(b"\n") if count else line + size
+        if line >= LONGEST_LINE:
+            return position, position > 0
+    return 0, False
 
 
 def _nth_from_end(block: bytes, wanted: int) -> int:

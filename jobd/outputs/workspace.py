@@ -28,6 +28,8 @@ class Found(NamedTuple):
     """Where the one behind it begins: further on than `data` is long where something was cut."""
     last: bool
     """There is nothing behind it, just now."""
+    clipped: bool = False
+    """It was to begin with a line that is longer than is given of one."""
 
 
 class NotCuttable(Exception):  # noqa: N818 - named like the reason

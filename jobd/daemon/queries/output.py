@@ -94,6 +94,7 @@ class OutputQuery:
             state=row.state,
             path=path_text(output.path),
             next=found.next,
+            clipped=found.clipped,
         )
         return piece, output
 
