@@ -82,11 +82,18 @@ class Address:
         takes its socket away, one that is replaced leaves it; so may one that was killed.
         """
         held = paths.is_locked(self.path)
-        if held is not None or not self._is_named or not self._is_left(self.path):
+        if held is not None or not self._is_named or not self._is_there(self.path):
             return held is True
         now = time.monotonic()
         self._left_since = self._left_since or now
         return now - self._left_since < _LEFT_WITHIN_S
+
+    def has_ended(self) -> bool:
+        """Whether the daemon has ended as it should, and none follows: then its socket is taken
+        away and its lock free. One that was killed leaves the one, one that is replaced keeps the
+        other. Where no lock tells us anything: False.
+        """
+        return paths.is_locked(self.path) is False and not self._is_there(self.path)
 
     # --- through JOBD_SOCKET ------------------------------------------------------------------
 
@@ -126,8 +133,8 @@ class Address:
         """On the command line, else in `config.toml`."""
         return _configured() if self._owner is None else self._owner
 
-    def _is_left(self, path: Path) -> bool:
-        """Whether a socket lies at `path` that its daemon would have taken away."""
+    def _is_there(self, path: Path) -> bool:
+        """Whether a socket lies at `path`; a daemon that ends takes it away."""
         try:
             with paths.opened_directory(path.parent) as directory:
                 found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)

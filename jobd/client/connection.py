@@ -88,10 +88,8 @@ class Connection:
             began = time.monotonic()
             try:
                 return _decode(self._exchange(payload, about, held_back), kind)
-            except NotRunning:
-                # Between two daemons nobody listens for a moment; the lock tells that from none.
-                if not self._connected_once and not self._address.is_being_replaced():
-                    raise
+            except NotRunning as error:
+                self._raise_if_ended(error)
             except Busy as error:
                 busy = error
                 self.close()
@@ -109,6 +107,17 @@ class Connection:
                 "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
             )
         raise self._address.gone()
+
+    def _raise_if_ended(self, error: NotRunning) -> None:
+        """Between two daemons nobody listens for a moment; lock and socket tell that from none."""
+        if self._connection is not None:
+            # The daemon says so itself: it leaves, and none follows.
+            self.close()
+            raise self._address.gone() from error
+        if not self._connected_once and not self._address.is_being_replaced():
+            raise error
+        if self._address.has_ended():
+            raise self._address.gone() from error
 
     def _exchange(self, payload: bytes, about: About, held_back: float) -> frames.Content:
         within = held_back + about.patience

@@ -19,7 +19,7 @@ Between the processes they travel as data (`WireError`), never as exceptions.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class JobdError(Exception):
@@ -87,6 +87,9 @@ class VersionMismatch(JobdError):
 class InternalError(JobdError):
     """A defect of ours; the daemon's log has the traceback."""
 
+
+LEAVING: Final = "jobd leaves, and what was waited for has not ended"
+"""What a daemon that nobody follows tells whoever waits on."""
 
 BY_NAME: dict[str, type[JobdError]] = {
     kind.__name__: kind

@@ -102,6 +102,11 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 class View(Struct, frozen=True, kw_only=True):
     """Base of what the daemon answers: an older client overlooks keys that came later."""
 
+    @property
+    def is_last(self) -> bool:
+        """Whether whoever waits has heard the end with it, and need not ask again."""
+        return True
+
 
 class About(Struct, frozen=True, kw_only=True):
     """What a request says of itself to all through whose hands it goes, client and daemon."""
@@ -500,6 +505,10 @@ class Piece(View, frozen=True, kw_only=True):
         """Where the next request begins."""
         return self.offset + len(self.data) if self.next is None else self.next
 
+    @property
+    def is_last(self) -> bool:
+        return self.ended
+
 
 class Output(Request, frozen=True, kw_only=True):
     """A piece of a job's output.
@@ -528,6 +537,10 @@ class EventPage(View, frozen=True, kw_only=True):
     """0 once all of the selected jobs have finished, and then `events` holds the last of them."""
     first: int = 0
     """The oldest event that is kept; those before it are no longer known."""
+
+    @property
+    def is_last(self) -> bool:
+        return not self.unfinished
 
 
 class Events(Request, frozen=True, kw_only=True):
@@ -565,6 +578,10 @@ class Waited(View, frozen=True, kw_only=True):
     def ended(self) -> int:
         """How many of the jobs have finished."""
         return sum(self.counts.get(state, 0) for state in FINISHED)
+
+    @property
+    def is_last(self) -> bool:
+        return self.done
 
 
 class Wait(Request, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -44,6 +44,9 @@ from jobd.daemon.wiring import (
 from jobd.engines.local.supervisor_link import Link
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
+
+_TELLING_S: Final = 10.0
+"""Seconds that a daemon which is done stays for those who have not heard the end yet."""
 
 
 def _nothing() -> None:
@@ -98,7 +101,7 @@ class Daemon:
         return self.built.ending.hear()
 
     def close(self, *, clean: bool) -> None:
-        """Dispatch → server → waiting clients → the last commit → files.
+        """Dispatch → whoever waits hears the end → server → the last commit → files.
 
         `clean`: nothing runs any more, and no daemon follows.
         """
@@ -125,6 +128,7 @@ class Daemon:
             Part(close=built.questions.followers.close),
             Part(execution.monitor.start, execution.monitor.close),
             Part(built.server.listen, lambda: built.server.close(replaced=not self._is_clean)),
+            Part(self._expect_clients, self._tell_the_end),
             Part(built.upkeep.start, built.upkeep.close),
             Part(self._go_on_draining),
             Part(execution.breaker.resume, execution.breaker.halt),
@@ -164,6 +168,17 @@ class Daemon:
                 self.built.ground.writer.call(
                     lambda: log_event(None, EventName.DAEMON_STOPPED, "", now_us())
                 )
+
+    def _expect_clients(self) -> None:
+        if not self._setup.fresh:
+            self.built.server.dispatch.attendance.expect()
+
+    def _tell_the_end(self) -> None:
+        """Those who wait while a daemon is replaced are told by the next one."""
+        if self._is_clean:
+            self.built.questions.followers.close()
+            self.built.ground.notifier.close()
+            self.built.server.dispatch.attendance.await_end(_TELLING_S)
 
     def _catch_up(self) -> None:
         """Events that are on disk by now are no news to anybody."""

@@ -1,7 +1,7 @@
 """How a daemon comes to its end: told by a signal, a request, its supervisor, or a deleted home.
 
 whoever has something to tell → inbox → main thread: drain (nothing starts any more, and what
-runs is waited for) → the last job has ended → the daemon leaves
+runs is waited for) → the last job has ended → whoever waits hears of it → the daemon leaves
 """
 
 from __future__ import annotations

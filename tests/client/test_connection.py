@@ -18,7 +18,7 @@ from rpyc.core.stream import SocketStream
 from jobd.client import connection as module
 from jobd.client.client import Client
 from jobd.client.follow import until_finished
-from jobd.contract import frames, wire
+from jobd.contract import frames, paths, wire
 from jobd.contract.errors import (
     BadRequest,
     JobdError,
@@ -210,6 +210,33 @@ def test_a_daemon_that_stays_away(asked, bound, serve, client, monkeypatch):
     with pytest.raises(NotRunning, match="jobd start"):
         client.request(asked, Submitted)
     assert bound <= sum(slept) < bound + 1
+
+
+def test_a_daemon_that_says_that_it_leaves_is_not_waited_for(serve, client, pauses):
+    server = serve(NotRunning("jobd leaves"))
+    with pytest.raises(NotRunning, match=r"not running any more\. Start it with: jobd start"):
+        client.wait(Wait(selector=Selector(ids=[(1, 1)]), wait=20.0))
+    assert (len(server.envelopes), pauses) == (1, [])
+
+
+@pytest.mark.parametrize(("taken", "is_known"), [(True, True), (False, False)])
+def test_a_daemon_that_has_taken_its_socket_away_is_not_waited_for(
+    taken, is_known, serve, client, path, monkeypatch
+):
+    """Its lock is free. One that was killed leaves its socket, and may be followed by another."""
+    server, slept = serve(HANG_UP), []
+    (path.parent / paths.LOCK_NAME).touch()
+
+    def gone(seconds):
+        slept.append(seconds)
+        server.close()
+        if taken:
+            path.unlink(missing_ok=True)
+
+    monkeypatch.setattr(module.time, "sleep", gone)
+    with pytest.raises(NotRunning, match="jobd start"):
+        client.wait(Wait(selector=Selector(ids=[(1, 1)]), wait=20.0))
+    assert (len(slept) == 1) is is_known
 
 
 def test_waiting_outlasts_a_restart_and_is_no_success(serve, client, pauses):

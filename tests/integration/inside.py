@@ -61,9 +61,10 @@ class Inside:
             # They may have ended just now.
             if running is not None:
                 follow.until_finished(self.client, running)
-        self.daemon.close(clean=True)
+        # Whoever still waits is told something first.
         for client in self._clients:
             client.close()
+        self.daemon.close(clean=True)
 
     def abandon(self):
         """Its daemon is closed already."""

@@ -113,7 +113,8 @@ class Commits:
         self._delays.arm()
         if last_event is not None:
             self._notifier.published(last_event)
-        self._drain.look()
+        if not told.more:
+            self._drain.look()
 
 
 class Trouble:

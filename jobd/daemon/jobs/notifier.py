@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from jobd.system.turn import stepping_aside
 
@@ -16,14 +17,21 @@ class Waiter:
         self.concerns = concerns
         self.job = job
         """The only one, if it is one."""
-        self._done = threading.Event()
+        self._woken = threading.Event()
+        self._is_dismissed = False
 
     def wake(self) -> None:
-        self._done.set()
+        self._woken.set()
+
+    def dismiss(self) -> None:
+        """Nothing will happen any more."""
+        self._is_dismissed = True
+        self._woken.set()
 
     def wait(self, seconds: float) -> bool:
+        """Whether one of its jobs has finished."""
         with stepping_aside():
-            return self._done.wait(seconds)
+            return self._woken.wait(seconds) and not self._is_dismissed
 
 
 class Listener:
@@ -83,13 +91,18 @@ class Notifier:
         waiter = Waiter(lambda other: other == job, job)
         with self._lock:
             self._single.setdefault(job, set()).add(waiter)
-        return waiter
+        return self._let_go(waiter)
 
     def register_any(self, concerns: Callable[[int], bool]) -> Waiter:
         """For the first of all jobs that it concerns."""
         waiter = Waiter(concerns)
         with self._lock:
             self._several.add(waiter)
+        return self._let_go(waiter)
+
+    def _let_go(self, waiter: Waiter) -> Waiter:
+        if self._closed:
+            waiter.dismiss()
         return waiter
 
     def unregister(self, waiter: Waiter) -> None:
@@ -147,8 +160,15 @@ class Notifier:
             self._lock.wait_for(lambda: self._last_event > after or self._closed, seconds)
             return self._last_event > after
 
+    @property
+    def closed(self) -> bool:
+        """Nothing will happen any more: whoever looks now sees all there is to see."""
+        return self._closed
+
     def close(self) -> None:
-        """Let everybody go."""
+        """Let everybody go who waits, or would from here on."""
         with self._lock:
             self._closed = True
             self._lock.notify_all()
+            for waiter in (*self._several, *chain.from_iterable(self._single.values())):
+                waiter.dismiss()

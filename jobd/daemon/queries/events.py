@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from jobd.contract.call import Call
+from jobd.contract.errors import LEAVING, NotRunning
 from jobd.contract.models import MAX_ID, EventPage, Events
 from jobd.contract.ranges import Ranges, merge_ranges
 from jobd.contract.states import UNFINISHED, State
@@ -27,6 +28,7 @@ class EventsQuery:
         self._views = views
 
     def events(self, request: Events, _: Call) -> EventPage:
+        """Raises: NotRunning (the daemon leaves, and all that has happened is told)."""
         ranges = merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
@@ -35,11 +37,14 @@ class EventsQuery:
             )
         until = time.monotonic() + min(request.wait, MAX_WAIT)
         while True:
+            last = self._notifier.closed
             newest = self._notifier.last_event
             rows = self._reader.events(after, ranges, request.limit) if newest > after else []
             left = until - time.monotonic()
             if rows or left <= 0:
                 return self._page(request, ranges, rows, max(after, newest))
+            if last:
+                raise NotRunning(LEAVING)
             after = max(after, newest)
             self._notifier.wait_event(after, left)
 

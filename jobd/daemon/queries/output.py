@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from jobd.contract.call import Call
-from jobd.contract.errors import NotFound
+from jobd.contract.errors import LEAVING, NotFound, NotRunning
 from jobd.contract.models import Output, Piece, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
@@ -35,7 +35,9 @@ class OutputQuery:
         self._followers = followers
 
     def output(self, request: Output, _: Call) -> Piece:
-        """Raises: NotFound (no such job or attempt, or its output is gone)."""
+        """Raises: NotFound (no such job or attempt, or its output is gone), NotRunning (the daemon
+        leaves before there is more).
+        """
         job = self._reader.latest_started() if request.id is None else request.id
         if job is None:
             raise NotFound("no job has been started yet")
@@ -49,13 +51,15 @@ class OutputQuery:
 
     def _followed(self, job: int, request: Output, until: float) -> Piece:
         """Held back until there is something, or until then (on the monotonic clock)."""
-        gathered = False
+        leaving, gathered = self._followers.closed, False
         with self._followers.follow(job) as follower:
             while True:
                 last = self._followers.closed
                 follower.forget()
                 piece, output = self._look(job, request)
                 left = until - time.monotonic()
+                if leaving and not (piece.data or piece.ended):
+                    raise NotRunning(LEAVING)
                 if last or piece.ended or left <= 0 or len(piece.data) >= _ENOUGH:
                     return piece
                 if not piece.data:

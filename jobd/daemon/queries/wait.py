@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from jobd.contract.call import Call
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import LEAVING, BadRequest, NotRunning
 from jobd.contract.models import Selector, Wait, Waited
 from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
 from jobd.contract.states import FINISHED, UNFINISHED, State
@@ -53,7 +53,9 @@ class WaitQuery:
         self._keeping = keeping
 
     def wait(self, request: Wait, _: Call) -> Waited:
-        """Raises: BadRequest (nothing was named)."""
+        """Raises: BadRequest (nothing was named), NotRunning (the daemon leaves, and they have not
+        ended).
+        """
         if not request.selector.named:
             raise BadRequest("name the jobs to wait for, or --all")
         ranges = self._meant(request.selector)
@@ -61,9 +63,13 @@ class WaitQuery:
         look = self._until_one if request.any else self._until_all
         # Those that finish meanwhile are kept until we have told how.
         with self._notifier.awaiting(Within(ranges)) if self._keeping else nullcontext():
-            while not (done := look(ranges, until)) and time.monotonic() < until:
-                pass
-            return self._waited(request, ranges, done=done)
+            while True:
+                last = self._notifier.closed
+                done = look(ranges, until)
+                if done or time.monotonic() >= until:
+                    return self._waited(request, ranges, done=done)
+                if last:
+                    raise NotRunning(LEAVING)
 
     def _meant(self, selector: Selector) -> Ranges:
         """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""

@@ -149,7 +149,9 @@ class Clients:
     def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
         memory = Memory(self.memory, caller)
         try:
-            serve(sock, Session(self._dispatch, sock, caller, memory, self._turn_of(caller)))
+            with self._dispatch.attendance.attendee() as attendee:
+                turn = self._turn_of(caller)
+                serve(sock, Session(self._dispatch, sock, caller, memory, attendee, turn))
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
             user = caller.user
             self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)

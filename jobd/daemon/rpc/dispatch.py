@@ -15,12 +15,14 @@ from jobd.contract.errors import (
     InternalError,
     JobdError,
     NotPermitted,
+    NotRunning,
     StoreFailed,
     VersionMismatch,
 )
 from jobd.contract.models import Request, View
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.daemon.rpc.access import check, check_kind
+from jobd.daemon.rpc.attendance import Attendance, Attendee
 from jobd.daemon.rpc.redaction import error_for_viewers
 from jobd.system.failpoints import failpoint
 from jobd.system.rate_limit import RateLimit
@@ -58,18 +60,26 @@ class Dispatch:
         self._for_viewers = for_viewers
         self._refusals = RateLimit(log, timer, most=None, each=_REFUSALS_TOLD)
         self._faults = RateLimit(log, timer, each=_FAULTS_TOLD)
+        self.attendance = Attendance()
         self._closed = False
 
-    def answer(self, payload: frames.Content, caller: Caller) -> bytes:
-        """An encoded reply. It does not come back at all once the daemon is about to end."""
+    def answer(
+        self, payload: frames.Content, caller: Caller, attendee: Attendee | None = None
+    ) -> bytes:
+        """An encoded reply. It does not come back at all once the daemon is about to end.
+
+        `attendee`: the connection that is answered, where it may be waited for.
+        """
         try:
-            answer = wire.encode_reply(self._handle(payload, caller))
+            answer = wire.encode_reply(self._handle(payload, caller, attendee))
         except NotPermitted as error:
             # By what it says, who wanted what: a flood of one hides nothing else of the same user.
             self._refusals.warning("%s", error.message, by=error.message)
             answer = wire.encode_error(error)
         except JobdError as error:
             self._fall_silent_if_closed(error)
+            if attendee is not None and isinstance(error, NotRunning):
+                attendee.dismiss()
             answer = wire.encode_error(self._told(error, caller))
         except Exception as error:
             self._fall_silent_if_closed(error)
@@ -89,7 +99,7 @@ class Dispatch:
         self._refusals.tell_left_out()
         self._faults.tell_left_out()
 
-    def _handle(self, payload: frames.Content, caller: Caller) -> View:
+    def _handle(self, payload: frames.Content, caller: Caller, attendee: Attendee | None) -> View:
         envelope = _envelope(payload)
         if self._closed:
             _fall_silent()
@@ -102,7 +112,12 @@ class Dispatch:
         # Whoever only looks leaves nothing behind.
         made = b"" if request.only_looks else envelope.id
         request_id = RequestId.of(made, caller, envelope.name, envelope.body)
-        return self._handler(kind, caller)(request, Call(caller, request_id))
+        if attendee is not None:
+            attendee.asks(request)
+        view = self._handler(kind, caller)(request, Call(caller, request_id))
+        if attendee is not None:
+            attendee.hears(view)
+        return view
 
     def _handler(self, kind: type[Request], caller: Caller) -> Handler:
         if caller.role is Role.VIEWER and kind in self._for_viewers:
@@ -121,8 +136,11 @@ class Dispatch:
         return told
 
     def _fall_silent_if_closed(self, error: Exception) -> None:
-        """What failed because the store was closed under it is for the next daemon to do."""
-        if self._closed and (isinstance(error, StoreFailed) or not isinstance(error, JobdError)):
+        """What failed because the store was closed under it is for the next daemon to do; and
+        whoever waits for what has not happened yet waits on.
+        """
+        known = isinstance(error, JobdError) and not isinstance(error, StoreFailed | NotRunning)
+        if self._closed and not known:
             _fall_silent()
 
 

@@ -20,6 +20,7 @@ from rpyc.core.stream import SocketStream
 from jobd.contract import frames, wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.errors import BadRequest, Busy, JobdError, NotPermitted
+from jobd.daemon.rpc.attendance import Attendee
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.quota import UNWEIGHED, Memory
 from jobd.system.failpoints import failpoint
@@ -37,6 +38,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
         sock: socket.socket,
         caller: Caller,
         memory: Memory,
+        attendee: Attendee,
         turn: Turn | None,
     ) -> None:
         """`turn`: the one in which all connections of a user are answered; None: at any time."""
@@ -45,6 +47,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
         self._turn = turn
         self._caller = caller
         self._memory = memory
+        self._attendee = attendee
 
     def refusal(self, length: int) -> JobdError | None:
         """Why a request of so many bytes is not read. None: it is, and the memory for it taken."""
@@ -57,12 +60,12 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
 
     def answer(self, payload: frames.Content) -> bytes:
         if self._turn is None:
-            answer = self._dispatch.answer(payload, self._caller)
+            answer = self._dispatch.answer(payload, self._caller, self._attendee)
         else:
             with self._turn.taken():
                 if _has_hung_up(self._sock):
                     raise EOFError("it has not waited for its turn")
-                answer = self._dispatch.answer(payload, self._caller)
+                answer = self._dispatch.answer(payload, self._caller, self._attendee)
         if not self._memory.take(len(answer)):
             answer = wire.encode_error(Busy(_BUSY))
         return answer
@@ -70,6 +73,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
     def answered(self) -> None:
         """The answer has been sent."""
         self._memory.settle()
+        self._attendee.answered()
         failpoint("after-reply")
 
 

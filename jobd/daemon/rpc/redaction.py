@@ -10,13 +10,14 @@ from jobd.contract.errors import (
     JobdError,
     NotFound,
     NotPermitted,
+    NotRunning,
     Refused,
     ShuttingDown,
     VersionMismatch,
 )
 
 _ABOUT_THE_REQUEST: Final = (
-    BadRequest, Busy, NotFound, NotPermitted, Refused, ShuttingDown, VersionMismatch,
+    BadRequest, Busy, NotFound, NotPermitted, NotRunning, Refused, ShuttingDown, VersionMismatch,
 )  # fmt: skip
 """Errors that speak of what was asked for and of nothing else."""
 _FAULT: Final = "jobd cannot answer that just now; its owner sees why: jobd log"

@@ -98,6 +98,20 @@ def test_closing_lets_everybody_go():
     assert time.monotonic() - before < 25
 
 
+@pytest.mark.parametrize(
+    "register", [lambda n: n.register(1), lambda n: n.register_any(lambda _: True)]
+)
+def test_closing_tells_nobody_that_a_job_has_finished(register):
+    """Neither whoever waits already nor whoever comes then waits on."""
+    notifier = Notifier()
+    early = register(notifier)
+    threading.Timer(0.02, notifier.close).start()
+    before = time.monotonic()
+    assert not early.wait(30)
+    assert not register(notifier).wait(30)
+    assert time.monotonic() - before < 25
+
+
 # --- parts of the daemon that listen: as many as like to, each until it ends that ---
 
 

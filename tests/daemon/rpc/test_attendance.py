@@ -1,0 +1,144 @@
+"""Who is still to hear something before a daemon leaves, and for how long it stays for that."""
+
+import threading
+import time
+
+import pytest
+
+from jobd.contract.models import (
+    EventPage,
+    Events,
+    Output,
+    Piece,
+    Selector,
+    State,
+    Status,
+    Wait,
+    Waited,
+    WorkersReply,
+)
+from jobd.daemon.rpc import attendance as module
+from jobd.daemon.rpc.attendance import Attendance
+
+ONE = Selector(ids=[(1, 1)])
+WAITS = Wait(selector=ONE, wait=20.0)
+LONG_S = 60.0
+"""Seconds that no test lasts."""
+
+
+def piece(*, ended):
+    return Piece(
+        id=1, attempt=1, data=b"x", offset=0, ended=ended, state=State.RUNNING, path="/out"
+    )
+
+
+NOT_YET = [
+    (WAITS, Waited(done=False, total=1)),
+    (Output(id=1, wait=20.0), piece(ended=False)),
+    (Events(after=1, wait=20.0), EventPage(events=[], next=1, unfinished=1)),
+]
+THE_END = [
+    (WAITS, Waited(done=True, total=1)),
+    (Output(id=1, wait=20.0), piece(ended=True)),
+    (Events(after=1, wait=20.0), EventPage(events=[], next=1)),
+]
+
+
+@pytest.fixture
+def attendance():
+    return Attendance()
+
+
+def answer(attendee, request, view):
+    attendee.asks(request)
+    if view is not None:
+        attendee.hears(view)
+    attendee.answered()
+
+
+class Leaving:
+    """A daemon that leaves, in a thread of its own."""
+
+    def __init__(self, attendance, seconds=LONG_S):
+        self._thread = threading.Thread(target=attendance.await_end, args=[seconds])
+        self._thread.start()
+
+    @property
+    def stays(self):
+        self._thread.join(0.05)
+        return self._thread.is_alive()
+
+    def leaves(self):
+        self._thread.join(10)
+        return not self._thread.is_alive()
+
+
+def test_nobody_keeps_it_where_nobody_waits(attendance):
+    with attendance.attendee():
+        attendance.await_end(LONG_S)
+
+
+@pytest.mark.parametrize(("request_", "view"), NOT_YET)
+def test_whoever_was_told_not_yet_is_waited_for_between_two_requests(attendance, request_, view):
+    with attendance.attendee() as client:
+        answer(client, request_, view)
+        leaving = Leaving(attendance)
+        assert leaving.stays
+        # What it asks for besides changes nothing about that.
+        answer(client, Status(), WorkersReply(workers=1, busy=0))
+        assert leaving.stays
+    assert leaving.leaves()
+
+
+@pytest.mark.parametrize(("request_", "view"), THE_END)
+def test_whoever_has_heard_the_end_may_ask_on_for_a_moment(attendance, request_, view):
+    with attendance.attendee() as client:
+        client.asks(request_)
+        leaving = Leaving(attendance)
+        assert leaving.stays
+        client.hears(view)
+        assert leaving.stays, "it is not told before it is sent"
+        client.answered()
+        assert leaving.leaves()
+    assert attendance.left() == 0
+
+
+def test_an_error_is_an_end_too(attendance):
+    with attendance.attendee() as client:
+        answer(client, WAITS, None)
+        assert Leaving(attendance).leaves()
+
+
+def test_whoever_only_asks_again_and_again_keeps_nobody(attendance, monkeypatch):
+    monkeypatch.setattr(module, "_ASKS_ON_S", 0.1)
+    with attendance.attendee() as client:
+        leaving, until = Leaving(attendance), time.monotonic() + 10
+        while leaving.stays and time.monotonic() < until:
+            answer(client, Status(), WorkersReply(workers=1, busy=0))
+        assert leaving.leaves()
+
+
+def test_whoever_was_told_that_it_leaves_is_not_waited_for_whatever_it_asks(attendance):
+    with attendance.attendee() as client:
+        client.asks(WAITS)
+        client.dismiss()
+        client.answered()
+        client.asks(WAITS)
+        attendance.await_end(LONG_S)
+
+
+def test_whoever_takes_nothing_keeps_it_for_the_given_time_alone(attendance):
+    with attendance.attendee() as client:
+        client.asks(WAITS)
+        before = time.monotonic()
+        attendance.await_end(0.2)
+        assert 0.2 <= time.monotonic() - before < 10
+        assert attendance.left() == 1
+
+
+def test_clients_of_the_daemon_before_have_time_to_come_back(attendance, monkeypatch):
+    monkeypatch.setattr(module, "_COMES_BACK_S", 0.2)
+    before = time.monotonic()
+    attendance.expect()
+    attendance.await_end(LONG_S)
+    assert 0.2 <= time.monotonic() - before < 10

@@ -1,0 +1,217 @@
+"""Whoever waits for a job is told how it ended, whatever becomes of the daemon meanwhile."""
+
+import itertools
+import json
+import threading
+import time
+
+import pytest
+
+from jobd.client.client import Client
+from tests.e2e.instance import PATIENCE
+from tests.helpers import wait_until
+
+pytestmark = pytest.mark.e2e
+
+WITHIN_S = 2.0
+"""Of the end, or of the start of the daemon that tells it."""
+OUTPUT = b"first words\nlast words\n"
+
+
+class Waiting:
+    """A command that waits: what it prints, and when it was over."""
+
+    def __init__(self, instance, *args):
+        self._out = instance.work / f"{'-'.join(args[:2])}.out"
+        with self._out.open("wb") as out:
+            self._process = instance.begin("jobctl", *args, stdout=out)
+        self._err = b""
+        self.over_at = None
+        self._thread = threading.Thread(target=self._stay, daemon=True)
+        self._thread.start()
+
+    def _stay(self):
+        self._err = self._process.stderr.read()
+        self._process.wait()
+        self.over_at = time.time()
+
+    def out(self):
+        """What it has printed so far."""
+        return self._out.read_bytes()
+
+    def end(self):
+        """Exit code, standard output and standard error."""
+        self._thread.join(PATIENCE)
+        assert self.over_at is not None, "it waits on"
+        return self._process.returncode, self.out(), self._err.decode()
+
+
+SIX = ("submit -w", "wait", "wait --json", "logs -f", "watch", "watch --json")
+
+
+def all_six(instance, gate):
+    """Everybody who can wait for job 1, which does not end before the gate opens, or by TERM."""
+    line = (
+        f"trap : TERM; exec 2>/dev/null; echo first words; head -n 1 {gate.path} >ran; "
+        "echo last words; touch ended; exit 7"
+    )
+    found = {"submit -w": Waiting(instance, "submit", "-w", line)}
+    output = instance.paths.output_of(1, 1)
+    wait_until(lambda: output.exists() and output.read_bytes(), PATIENCE)
+    found |= {how: Waiting(instance, *how.split(), "1") for how in SIX[1:]}
+    wait_until(lambda: instance.connections() == len(SIX), PATIENCE)
+    # To whoever has not begun to watch when the job ends there is nothing to tell.
+    with Client(instance.paths.socket) as client:
+        percent = itertools.count(1)
+        wait_until(
+            lambda: (
+                client.progress(1, next(percent) % 100)
+                and all(b"progress" in found[how].out() for how in ("watch", "watch --json"))
+            ),
+            PATIENCE,
+        )
+    return found
+
+
+def stopped(instance, gate):
+    instance.begin("jobd", "stop")
+    wait_until(lambda: instance.status().draining)
+    gate.open()
+
+
+def stopped_now(instance, _gate):
+    instance.begin("jobd", "stop", "--now")
+
+
+def restarted(instance, gate):
+    instance.begin("jobd", "restart")
+    gate.open()
+    return instance.answers_anew(instance.first)
+
+
+def killed(instance, gate):
+    instance.kill(instance.first.pid)
+    gate.open()
+    return instance.answers_anew(instance.first)
+
+
+def killed_with_its_supervisor(instance, gate):
+    instance.halt(instance.first.pid)
+    instance.kill(instance.first.supervisor_pid)
+    gate.open()
+    ended(instance)
+    instance._halted.remove(instance.first.pid)
+    instance.kill(instance.first.pid)
+    instance.start()
+    return True
+
+
+def killed_while_it_stopped(instance, gate):
+    """The daemon that follows has nothing to do but to tell."""
+    instance.begin("jobd", "stop")
+    wait_until(lambda: instance.status().draining)
+    instance.halt(instance.first.supervisor_pid)
+    instance.kill(instance.first.pid)
+    gate.open()
+    ended(instance)
+    instance.go_on(instance.first.supervisor_pid)
+    return wait_until(lambda: instance.paths.log.read_text().count(" started: pid") == 2, PATIENCE)
+
+
+def ended(instance):
+    """When the job said its last words."""
+    return wait_until((instance.work / "ended").exists, PATIENCE)
+
+
+FAILED = {"state": "failed", "reason": "exit code 7", "exit_code": 7}
+STOPPED = {"state": "stopped", "reason": "shutdown", "exit_code": 143}
+LOST = {"state": "failed", "reason": "lost", "exit_code": 1}
+
+
+@pytest.mark.parametrize(
+    ("happens", "end"),
+    [
+        (stopped, FAILED),
+        (stopped_now, STOPPED),
+        (restarted, FAILED),
+        (killed, FAILED),
+        (killed_with_its_supervisor, LOST),
+        (killed_while_it_stopped, FAILED),
+    ],
+)
+def test_whoever_waits_is_told_the_end_whatever_the_daemon_does(running, happens, end):
+    running.first = running.status()
+    gate = running.gate()
+    waiting = all_six(running, gate)
+    followed = happens(running, gate) is not None
+    ended(running)
+    since = time.time() if followed else (running.work / "ended").stat().st_mtime
+
+    told = {how: each.end() for how, each in waiting.items()}
+    late = {how: each.over_at - since for how, each in waiting.items()}
+    assert {how: took for how, took in late.items() if took > WITHIN_S} == {}
+    codes = {how: code for how, (code, _, _) in told.items()}
+    own = dict.fromkeys(("submit -w", "wait", "wait --json"), end["exit_code"])
+    assert codes == own | dict.fromkeys(("logs -f", "watch", "watch --json"), 0)
+
+    says = f"{end['state']} ({end['reason']})"
+    assert (told["submit -w"][1], told["logs -f"][1]) == (OUTPUT, OUTPUT)
+    assert f"job 1 {says}" in told["submit -w"][2]
+    assert f"job 1 {says}" in told["wait"][2]
+    assert told["watch"][1].splitlines()[-1] == f"job 1 {says}".encode()
+    verdict = json.loads(told["wait --json"][1])
+    assert verdict["exit_code"] == end["exit_code"]
+    assert [(job["state"], job["reason"]) for job in verdict["jobs"]] == [
+        (end["state"], end["reason"])
+    ]
+    events = [json.loads(line) for line in told["watch --json"][1].splitlines()]
+    assert [(event["job"], event["event"]) for event in events[-1:]] == [(1, end["state"])]
+
+
+def test_who_waits_for_what_does_not_end_any_more_is_told_at_once(running):
+    """A job that is held, and news without end: nobody waits for half a minute."""
+    job = str(running.id_of("--hold", "true"))
+    commands = [["wait", job], ["wait", "--timeout", "1h", job], ["logs", "-f", job]]
+    commands += [["watch", job], ["events", "-f"], ["submit", "-w", "--hold", "true"]]
+    waiting = [Waiting(running, *command) for command in commands]
+    wait_until(lambda: running.connections() == len(commands), PATIENCE)
+    since = time.monotonic()
+    running.jobd("stop")
+    for each in waiting:
+        code, _, err = each.end()
+        assert (code, "jobd is not running any more" in err) == (69, True), err
+    assert time.monotonic() - since < 10.0
+
+
+def test_output_is_whole_though_its_reader_is_slow_and_the_daemon_is_stopped(running):
+    gate, size = running.gate(), 30_000_000
+    line = f"echo >ran; head -n 1 {gate.path} >go; head -c {size} /dev/zero; exit 3"
+    clients = [running.begin("jobctl", "submit", "-w", line)]
+    running.await_lines("ran", 1)
+    clients.append(running.begin("jobctl", "logs", "-f", "1"))
+    wait_until(lambda: running.connections() == len(clients), PATIENCE)
+    stop = running.begin("jobd", "stop")
+    wait_until(lambda: running.status().draining)
+    gate.open()
+    wait_until(lambda: running.paths.output_of(1, 1).stat().st_size == size, PATIENCE)
+    wait_until(lambda: "is told first" in running.paths.log.read_text(), PATIENCE)
+    assert stop.poll() is None
+    for client, code in zip(clients, (3, 0), strict=True):
+        out, _ = client.communicate(timeout=PATIENCE)
+        assert (len(out), client.returncode) == (size, code)
+    assert stop.wait(PATIENCE) == 0
+
+
+def test_a_client_that_hears_nothing_keeps_the_daemon_ten_seconds_at_most(running):
+    gate = running.gate()
+    running.submit(f"echo begin; head -n 1 {gate.path} >go; head -c 30000000 /dev/zero")
+    deaf = running.begin("jobctl", "logs", "-f", "1")
+    assert deaf.stdout.readline() == b"begin\n"
+    running.halt(deaf.pid)
+    gate.open()
+    running.wait(1)
+    since = time.monotonic()
+    running.jobd("stop")
+    assert 9.0 < time.monotonic() - since < 20.0
+    assert "1 client did not take what was still to be told" in running.paths.log.read_text()
+    running.go_on(deaf.pid)
