@@ -37,12 +37,15 @@ def _killed_by(name: str) -> int:
         return 1
 
 
-def exit_code_of_all(waited: Waited, *, any_of: bool) -> int:
-    """One job speaks for itself; several are 0 if all of them (that finished) completed."""
+def exit_code_of_all(waited: Waited, *, any_of: bool = False, running: bool = False) -> int:
+    """One job speaks for itself; several are 0 if all of them (that finished) completed.
+
+    `running`: where one runs, that is as good.
+    """
     if waited.missing:
         return 1
-    if waited.total == 1 and waited.jobs:
+    well = waited.counts.get(State.COMPLETED, 0)
+    well += waited.counts.get(State.RUNNING, 0) if running else 0
+    if waited.total == 1 and waited.jobs and not well:
         return exit_code_of(waited.jobs[0])
-    completed = waited.counts.get(State.COMPLETED, 0)
-    expected = waited.ended if any_of else waited.total
-    return 0 if completed == expected else 1
+    return 0 if well == (waited.ended if any_of else waited.total) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -10,10 +11,11 @@ from jobctl.actions import exit_codes
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, as_json
-from jobctl.parsing.selector_options import must_name, selects
-from jobctl.render import data, notices
+from jobctl.parsing.selector_options import must_name, only, selects
+from jobctl.render import data, notices, verdicts
+from jobctl.render.text import NAMED
 from jobd.contract.errors import JobdError
-from jobd.contract.models import UNFINISHED, List, Selector, Waited
+from jobd.contract.models import UNFINISHED, List, Selector, State, Wait, Waited
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -22,64 +24,105 @@ if TYPE_CHECKING:
 @click.command(
     "wait",
     epilog=example(
-        "jobctl wait 7 && ./publish", "jobctl wait --timeout 1h 12-111", "jobctl wait --all"
+        "jobctl wait 7 && ./publish",
+        "jobctl wait --timeout 1h 12-111",
+        "jobctl wait --fail-fast --tag nightly",
+        "jobctl wait --idle && sudo poweroff",
     ),
 )
 @selects(all_option=True)
 @click.option("--any", "any_of", is_flag=True, help="Until one of them has finished.")
+@click.option("--fail-fast", is_flag=True, help="Until one has failed or was stopped, or all end.")
+@click.option("--running", is_flag=True, help="Until none of them is pending any more.")
+@click.option("--idle", is_flag=True, help="Until nothing is left to run, also what is added.")
 @click.option("--timeout", type=DURATION, metavar="DURATION", help="Give up then (exit 124).")
 @as_json
 @pass_client
 def command(
     client: Client,
+    /,
     selector: Selector | None,
     *,
-    any_of: bool,
     timeout: float | None,
     as_json: bool,
+    **goals: bool,
 ) -> int:
     """Wait until jobs have finished.
 
-    The verdict goes to stderr, with the last line of output of what failed.
+    The verdict goes to stderr, with the last line of output of what failed; it names ten at most.
 
     One job: exits with that job's exit code (128+N when signal N killed it, 143 when it was
-    stopped, 127 or 126 when it could not start). Several: 0 if all completed, else 1.
-    --all means all that have not finished now; a filter all that it matches now, also what has
-    finished before (wait --tag nightly --since 1h). Goes on when the daemon restarts.
+    stopped, 127 or 126 when it could not start). Several: 0 if all completed, else 1. With
+    --running a job that runs is as good as one that completed.
+
+    --all means all there are, also those that have finished, as every filter does (wait --tag
+    nightly --since 1h); --unfinished means what has not finished now. --idle goes on with what is
+    submitted meanwhile, and is about all that has ended since. What is held, or waits for such,
+    has not finished. Goes on when the daemon restarts.
     """
+    if sum(goals.values()) > 1:
+        raise click.UsageError("--any, --fail-fast, --running and --idle exclude each other")
+    if goals.pop("idle"):
+        return _until_idle(client, selector, timeout, as_json=as_json)
     from jobd.client import follow
 
     selector = must_name(selector)
     chosen = None if selector is None else follow.settled(client, selector)
     if chosen is None:
-        return _nothing(as_json=as_json)
-    waited = follow.until_finished(client, chosen, any_of=any_of, timeout=timeout)
-    code = _exit_code(waited, any_of=any_of)
+        return _nothing(notices.nothing_selected, as_json=as_json)
+    asked = Wait(
+        selector=chosen,
+        any=goals["any_of"],
+        fail_fast=goals["fail_fast"],
+        running=goals["running"],
+    )
+    waited = follow.until_met(client, asked, timeout=timeout)
+    return _tell(client, waited, asked, timeout, as_json=as_json)
+
+
+def _until_idle(
+    client: Client, selector: Selector | None, timeout: float | None, *, as_json: bool
+) -> int:
+    """Raises: click.UsageError (single jobs were named, or states of finished ones)."""
+    from jobd.client import follow
+
+    if selector is None or selector.ids:
+        raise click.UsageError("--idle and single jobs exclude each other: new ones count, too")
+    left = only(selector, "--idle", UNFINISHED)
+    assert left is not None
+    waited = follow.until_idle(client, left, timeout=timeout)
+    if waited.done and not waited.total:
+        return _nothing(verdicts.idle, as_json=as_json)
+    return _tell(client, waited, Wait(selector=left), timeout, as_json=as_json)
+
+
+def _nothing(say: Callable[[], int], *, as_json: bool) -> int:
+    if as_json:
+        data.verdict(Waited(done=True, total=0), 0)
+    return say()
+
+
+def _tell(
+    client: Client, waited: Waited, asked: Wait, timeout: float | None, *, as_json: bool
+) -> int:
+    """How it ended, or that its time ran out. Gives the exit code."""
+    code = exit_codes.TIMED_OUT
+    if waited.done:
+        code = exit_codes.exit_code_of_all(waited, any_of=asked.any, running=asked.running)
     if as_json:
         data.verdict(waited, code)
     notices.missing(waited.missing)
     if waited.done:
-        notices.verdict(waited, any_of=any_of)
+        verdicts.verdict(waited, asked)
     else:
-        notices.timed_out(waited, _unfinished(client, waited), timeout or 0.0)
+        verdicts.timed_out(waited, asked, _left(client, waited, asked), timeout or 0.0)
     return code
 
 
-def _nothing(*, as_json: bool) -> int:
-    if as_json:
-        data.verdict(Waited(done=True, total=0), 0)
-    return notices.nothing_selected()
-
-
-def _exit_code(waited: Waited, *, any_of: bool) -> int:
-    if not waited.done:
-        return exit_codes.TIMED_OUT
-    return exit_codes.exit_code_of_all(waited, any_of=any_of)
-
-
-def _unfinished(client: Client, waited: Waited) -> list[int]:
-    """The first of them, as far as they can be asked for now."""
-    left = List(selector=Selector(ids=waited.ids, states=[*UNFINISHED]), limit=notices.LISTED)
+def _left(client: Client, waited: Waited, asked: Wait) -> list[int]:
+    """The first of those that it has not come to, as far as they can be asked for now."""
+    states = [State.PENDING] if asked.running else [*UNFINISHED]
+    left = List(selector=Selector(ids=waited.ids, states=states), limit=NAMED)
     try:
         return sorted(job.id for job in client.list(left).jobs)
     except JobdError:

@@ -15,7 +15,7 @@ from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse
 from jobctl.parsing.texts import as_shown
 from jobctl.parsing.times import parse_since
 from jobd.contract.errors import JobdError
-from jobd.contract.models import MAX_NAME, Selector, State
+from jobd.contract.models import MAX_NAME, UNFINISHED, Selector, State
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,6 +93,8 @@ FILTERS: Final = (
     ),
 )
 """In the order of `--help`. Values of one are alternatives; different ones all have to hold."""
+_UNFINISHED: Final = ("--unfinished", UNFINISHED)
+"""What else narrows: it is short for two states."""
 
 
 def choose(
@@ -148,7 +150,7 @@ def only(selector: Selector | None, option: str, states: Sequence[State]) -> Sel
 def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:
     """Nothing changes everything because nothing was named. Raises: click.UsageError."""
     if selector is not None and not selector.named:
-        filters = ", ".join(found.name for found in FILTERS)
+        filters = ", ".join([*(found.name for found in FILTERS), _UNFINISHED[0]])
         raise click.UsageError(f"name jobs (7, 3-9, -), or write {instead} or a filter ({filters})")
     return selector
 
@@ -168,10 +170,14 @@ def selects(
             words: Any = given.pop("words")
             everything = bool(given.pop("everything", False))
             chosen = _taken(filters, given)
-            given["selector"] = choose(words, chosen, everything=everything)
+            unfinished = bool(given.pop("unfinished"))
+            selector = choose(words, chosen, everything=everything)
+            given["selector"] = only(selector, *_UNFINISHED) if unfinished else selector
             return function(*args, **given)
 
-        result: Any = wrapped
+        result: Any = click.option(
+            _UNFINISHED[0], is_flag=True, help="Only what is pending or running."
+        )(wrapped)
         for found in reversed(filters):
             result = found.option()(result)
         if all_option:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,18 +9,19 @@ from typing import Final
 
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Acted, Job, Piece, State, Submitted, Waited, WorkersReply
-from jobd.contract.states import Reason, could_not_start
-from jobd.contract.wording import counted, printable
+from jobd.contract.models import (
+    Acted,
+    Job,
+    Piece,
+    State,
+    Submitted,
+    WorkersReply,
+)
+from jobd.contract.states import Reason
+from jobd.contract.wording import counted
 
-_VERDICTS: Final = 20
-"""Failed jobs that a verdict describes one by one."""
-_COMMAND_COLUMN: Final = 60
 _NOTICES: Final = 20
 """Jobs of which it is told one by one that nothing had to be done."""
-LISTED: Final = 20
-"""Jobs that have not finished whose ids are told."""
-_NOT_STARTED: Final = could_not_start("")
 _NAMES: Final = 20
 """Jobs of a manifest whose ids are told one by one."""
 
@@ -274,89 +274,3 @@ def silent(seconds: float) -> None:
 
 def workers(reply: WorkersReply) -> None:
     streams.line(f"{counted(reply.workers, 'worker')}, {reply.busy} busy")
-
-
-# --- verdicts -----------------------------------------------------------------------------
-
-
-def verdict(waited: Waited, *, any_of: bool = False) -> None:
-    """How what was waited for ended, on stderr."""
-    if waited.total == 1 and waited.jobs:
-        _verdict_of_one(waited.jobs[0], waited.last_lines)
-    elif any_of and waited.jobs:
-        for job in waited.jobs[:_VERDICTS]:
-            streams.notice(sentence(job) + _last(job, waited.last_lines))
-        if waited.ended > _VERDICTS:
-            streams.notice(f"and {waited.ended - _VERDICTS:,} more")
-    elif waited.total:
-        _verdict_of_many(waited)
-    elif not waited.missing:
-        nothing_selected()
-
-
-def _verdict_of_one(job: Job, last_lines: dict[int, str]) -> None:
-    streams.notice(sentence(job) + _last(job, last_lines))
-    if job.state is State.FAILED:
-        streams.plain_hint(f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}")
-
-
-def sentence(job: Job) -> str:
-    """`job 4 failed (exit code 2) after 41s`."""
-    after = f" after {text.duration(job.run_s)}" if job.run_s is not None else ""
-    return f"job {job.id} {words.outcome(job)}{after}"
-
-
-def ended(job: Job) -> None:
-    """The end of `submit --wait`: its output has been seen already."""
-    retry = "" if job.state is State.COMPLETED else f"; retry: jobctl restart {job.id}"
-    streams.notice(sentence(job) + retry)
-
-
-def _last(job: Job, last_lines: dict[int, str]) -> str:
-    line = last_lines.get(job.id, "").strip()
-    # What could not start: the reason stands there already.
-    if line.startswith(f"jobd: {_NOT_STARTED}") and (job.reason or "").startswith(_NOT_STARTED):
-        return ""
-    return f": {line}" if line else ""
-
-
-def _verdict_of_many(waited: Waited) -> None:
-    completed = waited.counts.get(State.COMPLETED, 0)
-    parts = [f"{completed:,} of {waited.total:,} completed"]
-    parts += [
-        f"{waited.counts[state]:,} {state.value}{_listed(waited, state)}"
-        for state in (State.FAILED, State.STOPPED)
-        if waited.counts.get(state)
-    ]
-    streams.notice(", ".join(parts))
-    failed = [job for job in waited.jobs if job.state is State.FAILED]
-    for job in failed[:_VERDICTS]:
-        streams.notice(_verdict_line(job, waited.last_lines))
-    if len(failed) > _VERDICTS:
-        more = waited.counts.get(State.FAILED, len(failed)) - _VERDICTS
-        streams.notice(f"     and {more:,} more")
-
-
-def _listed(waited: Waited, state: State) -> str:
-    found = [job.id for job in waited.jobs if job.state is state]
-    more = ",…" if len(found) < waited.counts[state] else ""
-    return f": {text.selector(found)}{more}" if found else ""
-
-
-def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
-    said = printable(f"{job.id:>4} {words.outcome(job)}{_last(job, last_lines)}")
-    if sys.stderr.isatty():
-        said = text.cut(said, _COMMAND_COLUMN - 2)
-    padding = " " * max(2, _COMMAND_COLUMN - text.columns(said))
-    return f"{said}{padding}jobctl logs {job.id}"
-
-
-def timed_out(waited: Waited, unfinished: Sequence[int], seconds: float) -> None:
-    """`unfinished`: `LISTED` of them at most."""
-    count = waited.total - waited.ended
-    which = f": {text.selector(unfinished)}" if unfinished else ""
-    more = ",…" if len(unfinished) < count and unfinished else ""
-    streams.notice(
-        f"after {text.duration(seconds)} {count:,} of {waited.total:,} have not finished"
-        f"{which}{more}"
-    )

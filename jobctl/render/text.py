@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from jobd.contract import durations
 from jobd.contract.wording import INSTANT
+
+NAMED: Final = 10
+"""Jobs, or ranges of them, that a sentence names; the rest it counts."""
 
 
 def columns(text: str) -> int:
@@ -124,13 +128,25 @@ def seconds_until(at: datetime) -> float:
 
 def selector(ids: Iterable[int]) -> str:
     """Ids as one word that every command takes: `7,12-14`."""
+    return ",".join(piece(first, last) for first, last in _pieces(ids))
+
+
+def some(ids: Iterable[int], total: int) -> str:
+    """The same, of many only the first: `7,12-14 and 90 more`. `total`: of all, told or not."""
+    pieces = _pieces(ids)[:NAMED]
+    more = total - sum(last - first + 1 for first, last in pieces)
+    word = ",".join(piece(first, last) for first, last in pieces)
+    return f"{word} and {more:,} more" if more > 0 else word
+
+
+def _pieces(ids: Iterable[int]) -> list[list[int]]:
     pieces: list[list[int]] = []
     for job in sorted(ids):
         if pieces and job == pieces[-1][1] + 1:
             pieces[-1][1] = job
         else:
             pieces.append([job, job])
-    return ",".join(piece(first, last) for first, last in pieces)
+    return pieces
 
 
 def piece(first: int, last: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from jobctl.render import notices, streams
+from jobctl.render import notices, streams, verdicts
 from jobd.contract.models import Submitted, Waited
 
 
@@ -43,8 +43,8 @@ class Printed:
 
     def ended(self, waited: Waited, submitted: Submitted) -> None:
         if waited.total == 1 and waited.jobs:
-            notices.ended(waited.jobs[0])
+            verdicts.ended(waited.jobs[0])
         else:
-            notices.verdict(waited)
+            verdicts.verdict(waited)
         if not waited.total:
             notices.missing([submitted.first])

@@ -113,8 +113,7 @@ def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:
 def settled(client: Client, selector: Selector) -> Selector | None:
     """A selector that goes on meaning the same jobs while their states change.
 
-    `--all` means what has not finished now, a filter what it matches now.
-    None: that is nothing.
+    `--all` means all that there are now, a filter what it matches now. None: that is nothing.
     """
     if not selector.all and not selector.filtered:
         return selector
@@ -132,16 +131,72 @@ def until_finished(
     clock: Callable[[], float] = time.monotonic,
 ) -> Waited:
     """Wait for the jobs; `done` is False only where `timeout` (seconds) ran out."""
+    return until_met(client, Wait(selector=selector, any=any_of), timeout=timeout, clock=clock)
+
+
+def until_met(
+    client: Client,
+    request: Wait,
+    *,
+    timeout: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Waited:
+    """Wait for what the request is for, as often as it takes; `done` is False only where `timeout`
+    (seconds) ran out.
+    """
     deadline = None if timeout is None else clock() + timeout
     waits, counts = Waits(clock), None
     while True:
         left = MAX_WAIT if deadline is None else max(0.0, deadline - clock())
         wait = min(MAX_WAIT, left)
-        waited = client.wait(Wait(selector=selector, any=any_of, wait=wait))
+        waited = client.wait(msgspec.structs.replace(request, wait=wait))
         if waited.done or (deadline is not None and clock() >= deadline):
             return waited
         waits.check(wait, news=waited.counts != counts)
         counts = waited.counts
+
+
+def until_idle(
+    client: Client,
+    selector: Selector,
+    *,
+    timeout: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Waited:
+    """Wait until none of what filters (or `all`) select is left to run, also what comes meanwhile;
+    then it is about all of it that has ended since. Where `timeout` (seconds) ran out, `done` is
+    False, and it is about what was left to run at the latest look.
+    """
+    after = client.events(Events(after=None)).next
+    deadline = None if timeout is None else clock() + timeout
+    chosen = msgspec.structs.replace(selector, states=[], all=False)
+    left = msgspec.structs.replace(chosen, states=selector.states or UNFINISHED)
+    waits, before = Waits(clock, _MOST_ATTEMPTS), None
+    while (now := settled(client, left)) is not None:
+        waits.check(MAX_WAIT, news=now != before)
+        before = now
+        seconds = None if deadline is None else max(0.0, deadline - clock())
+        waited = until_finished(client, now, timeout=seconds, clock=clock)
+        if not waited.done:
+            return waited
+    ended = ranges(_ended_since(client, after))
+    if not ended:
+        return Waited(done=True, total=0)
+    request = Wait(selector=msgspec.structs.replace(chosen, ids=ended, states=[*FINISHED]))
+    # Removed by now, or of no interest: neither is missing.
+    return msgspec.structs.replace(client.wait(request), missing=[])
+
+
+def _ended_since(client: Client, after: int) -> set[int]:
+    """The jobs that came to an end behind this event."""
+    pages = history(client, Selector(), after, follow=False)
+    ends = {state.value for state in FINISHED}
+    return {
+        event.job
+        for page in pages
+        for event in page.events
+        if event.job is not None and event.event in ends
+    }
 
 
 def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:

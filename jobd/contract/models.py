@@ -585,7 +585,8 @@ class Waited(View, frozen=True, kw_only=True):
 
 
 class Wait(Request, frozen=True, kw_only=True):
-    """Wait until the selected jobs have finished.
+    """Wait until the selected jobs have finished; or only until one has (`any`), until the first
+    has failed or was stopped (`fail_fast`), until none is pending any more (`running`).
 
     Comes back after `wait` seconds at the latest; the client asks again with the same ids.
     """
@@ -594,7 +595,20 @@ class Wait(Request, frozen=True, kw_only=True):
 
     selector: Selector
     any: bool = False
+    fail_fast: bool = False
+    running: bool = False
     wait: Seconds = 0.0
+
+    def is_met(self, counts: dict[State, int]) -> bool:
+        """Whether it has come to what is waited for; `counts`: the selected jobs by state."""
+        pending, running = counts.get(State.PENDING, 0), counts.get(State.RUNNING, 0)
+        if self.running:
+            return not pending
+        if self.any:
+            return any(counts.get(state) for state in FINISHED) or not pending + running
+        return not pending + running or (
+            self.fail_fast and bool(counts.get(State.FAILED) or counts.get(State.STOPPED))
+        )
 
 
 class Note(View, frozen=True, kw_only=True):

@@ -20,7 +20,6 @@ from jobctl.cli import group
 from jobd.client.client import Client
 from jobd.contract.models import (
     FINISHED,
-    UNFINISHED,
     Command,
     Groups,
     Options,
@@ -100,6 +99,7 @@ NARROWS = {
     "--all": [chosen("--all", leaves=lambda job: True)],
     "--finished": [in_states(["--finished"], *ENDS)],
     "--failed": [in_states(["--failed"], "failed")],
+    "--unfinished": [in_states(["--unfinished"], "pending", "running")],
     "--older-than": [
         Choice(
             ("--older-than", "5d"), lambda job: job.old and job.state in FINISHED,
@@ -116,10 +116,11 @@ NAMES_NOTHING = {"--older-than"}
 SELECTS_NOT = {
     "--color", "--columns", "--dry-run", "--follow", "--force", "--format", "--from", "--grace",
     "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout", "--any", "-n",
+    "--fail-fast", "--idle",
 }  # fmt: skip
 """They say how, or how much of it is shown."""
 OF_A_GROUP = {"--group", "--running"}
-"""Of `pause` and `resume`: a group itself, in the place of jobs."""
+"""Of `pause` and `resume`: a group itself, in the place of jobs. `wait --running` says how."""
 ACTS_ON = {
     "stop": ("queued", "held", "running", "paused"),
     "hold": ("queued",),
@@ -187,7 +188,11 @@ def test_every_option_is_classified():
     """A new one says here what it leaves."""
     assert set(SELECTING) == {*ACTS_ON, "ls", "watch", "wait", "events"}
     for name, found in SELECTING.items():
-        known = {*NARROWS, *SELECTS_NOT, *(OF_A_GROUP if name in ("pause", "resume") else ())}
+        known = {
+            *NARROWS,
+            *SELECTS_NOT,
+            *(OF_A_GROUP if name in ("pause", "resume", "wait") else ()),
+        }
         assert set(map(option, found.params)) <= known, name
         assert "SELECTOR" in options_of(name)
 
@@ -396,10 +401,7 @@ def test_what_is_seen_is_what_all_options_leave(queue, name, seen):
             assert (said.code, said.out) == (2, ""), words
             assert wrong in said.stderr, words
             continue
-        meant = queue.meant(given)
-        if {each.option for each in given} == {"--all"}:
-            meant = [job for job in meant if job.state in UNFINISHED]
-        assert seen(queue, words) == [job.id for job in meant], words
+        assert seen(queue, words) == [job.id for job in queue.meant(given)], words
 
 
 @pytest.mark.parametrize("name", ["pause", "resume"])

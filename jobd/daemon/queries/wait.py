@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from typing import Final
@@ -26,7 +26,8 @@ from jobd.store.records import Filter, JobRow
 _UNCOMPLETED: Final = (State.FAILED, State.STOPPED)
 _TOLD: Final = 1000
 """So many of them are in the answer to a wait."""
-_UNFINISHED: Final = Filter(states=UNFINISHED)
+_BREATH_S: Final = 0.01
+"""Seconds between two looks for who still does not run: a busy queue starts many in that time."""
 
 
 class WaitQuery:
@@ -60,7 +61,7 @@ class WaitQuery:
             raise BadRequest("name the jobs to wait for, or --all")
         ranges = self._meant(request.selector)
         until = time.monotonic() + min(request.wait, MAX_WAIT)
-        look = self._until_one if request.any else self._until_all
+        look = self._look(request)
         # Those that finish meanwhile are kept until we have told how.
         with self._notifier.awaiting(Within(ranges)) if self._keeping else nullcontext():
             while True:
@@ -72,16 +73,22 @@ class WaitQuery:
                     raise NotRunning(LEAVING)
 
     def _meant(self, selector: Selector) -> Ranges:
-        """The jobs to wait for, as they are now. Those that are named by ids alone need no look."""
+        """The jobs to wait for, as they are now. Without a filter they need no look."""
         chosen = filter_of(selector)
-        if selector.ids and chosen == EVERYTHING:
+        if chosen == EVERYTHING:
             last = self._reader.last_id()
-            return merge_ranges((low, min(high, last)) for low, high in selector.ids)
-        if selector.all and not selector.ids and chosen == EVERYTHING:
-            chosen = _UNFINISHED
+            return merge_ranges((low, min(high, last)) for low, high in selector.ids or [(1, last)])
         return ranges_of(job for job, _ in self._selection.jobs(selector.ids, chosen))
 
     # --- the wait itself --------------------------------------------------------------------------
+
+    def _look(self, request: Wait) -> Callable[[Ranges, float], bool]:
+        """What waits until there may be news; True: it has come to what is waited for."""
+        if request.running:
+            return self._until_running
+        if request.fail_fast:
+            return self._until_failed
+        return self._until_one if request.any else self._until_all
 
     def _until_all(self, ranges: Ranges, until: float) -> bool:
         """Wait for one of those that have not finished: while it has not, no look at the others
@@ -98,6 +105,28 @@ class WaitQuery:
             return True
         return self._until_finished(self._notifier.register_any(Within(ranges)), ranges, until)
 
+    def _until_failed(self, ranges: Ranges, until: float) -> bool:
+        """Wait until another one has finished. True: one did not complete, or none is left."""
+        waiter = self._notifier.register_any(Within(ranges))
+        try:
+            if self._reader.one_of(_UNCOMPLETED, ranges) is not None:
+                return True
+            if self._reader.one_of(UNFINISHED, ranges) is None:
+                return True
+            waiter.wait(until - time.monotonic())
+            return False
+        finally:
+            self._notifier.unregister(waiter)
+
+    def _until_running(self, ranges: Ranges, until: float) -> bool:
+        """Wait until something has happened. True: none is pending."""
+        seen = self._notifier.last_event
+        if self._reader.one_of([State.PENDING], ranges) is None:
+            return True
+        if self._notifier.wait_event(seen, until - time.monotonic()):
+            time.sleep(_BREATH_S)
+        return False
+
     def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
         try:
             # Those that ended before the notifier knew of the waiter will not be told again.
@@ -112,7 +141,7 @@ class WaitQuery:
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
         counts = self._reader.count_within(ranges)
         total = sum(counts.values())
-        done = done and (request.any or not counts[State.PENDING] + counts[State.RUNNING])
+        done = done and request.is_met(counts)
         states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
         rows = self._told(ranges, states) if done else []
         lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}

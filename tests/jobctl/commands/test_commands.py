@@ -440,7 +440,7 @@ def test_timeout():
     client = FakeClient(wait=waited, list=left)
     result = jobctl("wait", "--timeout", "0", "1-3", client=client)
     assert result.code == 124
-    assert result.stderr == "after 0.0s 3 of 3 have not finished: 1,3,…\n"
+    assert result.stderr == "after 0.0s 3 of 3 have not finished: 1,3 and 1 more\n"
 
 
 def test_all_stays_the_same_jobs_while_one_waits():
@@ -455,6 +455,96 @@ def test_all_stays_the_same_jobs_while_one_waits():
 def test_all_of_nothing():
     client = FakeClient(wait=Waited(done=True, total=0))
     assert jobctl("wait", "--all", client=client).code == 0
+
+
+def failed(numbers, **counts):
+    """Many jobs, these of which have failed."""
+    jobs = [job(number, "failed", reason="exit code 1", exit_code=1) for number in numbers]
+    found = {State.FAILED: len(jobs)} | {State(state): count for state, count in counts.items()}
+    return Waited(done=True, total=sum(found.values()), counts=found, jobs=jobs)
+
+
+def test_a_verdict_names_ten_and_counts_the_rest():
+    odd = range(1, 2000, 2)
+    result = jobctl("wait", "1-5000", client=FakeClient(wait=failed(odd, completed=4000)))
+    first, *lines, last = result.stderr.splitlines()
+    assert first == (
+        "4,000 of 5,000 completed, 1,000 failed: 1,3,5,7,9,11,13,15,17,19 and 990 more"
+    )
+    assert (len(lines), last) == (10, "     and 990 more")
+
+
+def test_a_verdict_names_a_range_as_one():
+    result = jobctl("wait", "1-50", client=FakeClient(wait=failed(range(3, 43), completed=10)))
+    assert result.stderr.startswith("10 of 50 completed, 40 failed: 3-42\n")
+
+
+def test_a_verdict_of_any_names_ten():
+    client = FakeClient(wait=failed(range(1, 31), running=5))
+    lines = jobctl("wait", "--any", "1-35", client=client).stderr.splitlines()
+    assert (len(lines), lines[-1]) == (11, "and 20 more")
+
+
+def test_fail_fast_says_what_has_not_finished():
+    client = FakeClient(wait=failed([7], completed=2, running=3, pending=4))
+    result = jobctl("wait", "--fail-fast", "1-10", client=client)
+    assert result.code == 1
+    assert result.stderr.startswith("2 of 10 completed, 1 failed: 7, 7 not finished\n")
+    assert [request.fail_fast for request in client.of(Wait)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("waited", "code", "said"),
+    [
+        (failed([], running=2, completed=1), 0, "2 of 3 running, 1 completed\n"),
+        (failed([7], running=1, stopped=1), 1, "1 of 3 running, 1 failed: 7, 1 stopped\n"),
+        (
+            Waited(done=True, total=1, counts={State.RUNNING: 1}, jobs=[job(7, "running")]),
+            0,
+            "job 7 running\n",
+        ),
+        (failed([7]), 1, "job 7 failed (exit code 1)\n"),
+    ],
+)
+def test_whoever_waits_for_jobs_to_run(waited, code, said):
+    client = FakeClient(wait=waited)
+    result = jobctl("wait", "--running", "1-3", client=client)
+    assert (result.code, result.stderr[: len(said)]) == (code, said)
+    assert [request.running for request in client.of(Wait)] == [True]
+
+
+def test_whoever_waits_in_vain_for_jobs_to_run():
+    counts = {State.RUNNING: 1, State.PENDING: 2}
+    waited = Waited(done=False, total=3, counts=counts, ids=[(1, 3)])
+    client = FakeClient(wait=waited, list=Page(jobs=[job(2, "pending"), job(3, "pending")]))
+    result = jobctl("wait", "--running", "--timeout", "0", "1-3", client=client)
+    assert result.code == 124
+    assert result.stderr == "after 0.0s 2 of 3 have not started: 2,3\n"
+
+
+def test_idle_of_nothing():
+    events = EventPage(events=[], next=7)
+    client = FakeClient(events=events, wait=Waited(done=True, total=0))
+    result = jobctl("wait", "--idle", client=client)
+    assert (result.code, result.stderr) == (0, "nothing is left to run\n")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--any", "--fail-fast", "7"],
+        ["--idle", "--running"],
+        ["--idle", "7"],
+        ["--idle", "--state", "failed"],
+        ["--unfinished", "--state", "failed"],
+        ["--all", "7"],
+    ],
+)
+def test_what_excludes_each_other_is_wrong_usage(wrong):
+    client = FakeClient()
+    result = jobctl("wait", *wrong, client=client)
+    assert (result.code, "exclude each other" in result.stderr) == (2, True)
+    assert not client.sent
 
 
 # --- changes ------------------------------------------------------------------------------

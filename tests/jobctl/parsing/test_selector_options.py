@@ -42,6 +42,21 @@ def test_a_filter_alone_names_jobs(command):
     assert not chosen.all
 
 
+@pytest.mark.parametrize("command", [c for c in FILTERED if c not in ("watch", "events", "start")])
+def test_what_has_not_finished_is_a_filter_of_every_command(command):
+    assert sent(command, "--unfinished").states == [State.PENDING, State.RUNNING]
+    assert sent(command, "--unfinished", "3-9").ids == [(3, 9)]
+    assert sent(command, "--unfinished", "--state", "running,failed").states == [State.RUNNING]
+
+
+@pytest.mark.parametrize("command", [*FILTERED, "pause", "resume"])
+def test_it_only_ever_narrows(command):
+    client = FakeClient()
+    result = jobctl(command, "--unfinished", "--state", "failed", client=client)
+    assert (result.code, client.sent) == (2, [])
+    assert "--unfinished and --state failed exclude each other" in result.stderr
+
+
 @pytest.mark.parametrize("command", FILTERED)
 @pytest.mark.parametrize(
     ("option", "value"),
