@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from jobctl.actions import exit_codes as exit_codes_of
 from jobd.contract import config
 from jobd.contract.config import Limits
+from jobd.contract.errors import BY_NAME, JobdError, WrongUsage
+from tests.e2e.conftest import instance as instance  # noqa: PLC0414 - a fixture of theirs
+from tests.e2e.instance import Instance
 
 ROOT = Path(__file__).parents[1]
 NAMES = {"groups[...]": "groups.NAME"}
@@ -64,6 +68,46 @@ def test_order_and_timing(home: Path) -> None:
 def test_the_first_commands_are_there() -> None:
     for name in re.findall(r"^(scripts/\w+)", README, re.MULTILINE):
         assert os.access(ROOT / name, os.X_OK), name
+
+
+def exit_codes() -> dict[str, list[str]]:
+    """Of both tables: what may be written in the first column, and the examples behind it."""
+    section = README.split("\n## Exit codes\n")[1].split("\n## ")[0]
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in section.splitlines() if "|" in line]
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row[0] != "code" and not row[0].startswith("--"):
+            examples = re.findall("`(.*?)`", row[2]) if len(row) > 2 else []
+            found.setdefault(row[0], []).extend(examples)
+    return found
+
+
+@pytest.mark.e2e
+def test_the_exit_codes_are_those_of_the_table(instance: Instance) -> None:
+    """Each example ends with its row's code. What drains and what is not running come last."""
+    told = exit_codes()
+    own = {"0 to 255": [42], "128 + N": [128 + 9, 128 + 15]}
+    instance.start()
+    instance.wait(instance.id_of("true"))
+    instance.id_of("--hold", "true")
+    later = {code: told.pop(code) for code in ("75", "69")}
+    for code, examples in told.items():
+        expected = own.get(code) or [int(code)] * len(examples)
+        assert [instance.sh(example).returncode for example in examples] == expected, examples
+    gate = instance.gate()
+    stop = instance.drain(gate)
+    assert [instance.sh(example).returncode for example in later["75"]] == [75]
+    gate.open()
+    assert stop.wait(60) == 0
+    assert [instance.sh(example).returncode for example in later["69"]] == [69]
+
+
+def test_every_exit_code_that_an_error_has_is_in_the_table() -> None:
+    kinds = {JobdError, *BY_NAME.values(), WrongUsage}
+    codes = {str(kind.exit_code) for kind in kinds} | {"0"}
+    others = {exit_codes_of.TIMED_OUT, exit_codes_of.INTERRUPTED, exit_codes_of.STOPPED}
+    jobs = {"0 to 255", "128 + N", "126", "127"}
+    assert set(exit_codes()) == codes | {str(code) for code in others} | jobs
 
 
 def test_the_settings_are_those_of_the_model() -> None:

@@ -69,14 +69,15 @@ class Client:
     def submit(self, request: models.Submit) -> models.Submitted:
         """Put commands into the queue, all or none.
 
-        Raises: ShuttingDown, BadRequest (names the field).
+        Raises: ShuttingDown, BadRequest (no queue could take it; names the field), NotFound (no
+        such parent or group), Refused (it could never start, or its key is another job's).
         """
         return self.request(request, models.Submitted)
 
     def graph(self, request: models.Graph) -> models.Submitted:
         """Put jobs that wait for each other into the queue, all or none.
 
-        Raises: ShuttingDown, BadRequest (names the node and the field).
+        Raises: as `submit` does; it names the node, too.
         """
         return self.request(request, models.Submitted)
 

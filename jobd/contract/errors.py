@@ -1,10 +1,10 @@
 """The errors that a user can foresee, and the exit code each one has.
 
     JobdError                  1   could not be done as asked
-    ├── BadRequest             2   a field is wrong; names it and the next step
+    ├── BadRequest             2   no queue could accept it; names the field and the next step
     │   └── WrongUsage         2   what was written makes no request: nothing was sent
-    ├── NotFound               1   no such job
-    ├── Refused                1   the job's state does not allow it
+    ├── NotFound               1   no such job, parent or group
+    ├── Refused                1   the job's state, or the queue as it is, does not allow it
     ├── StoreFailed            1   disk full, I/O error, unreadable database
     │   └── StoreGone          1   the database was deleted while the daemon runs
     ├── NotRunning            69   no daemon answers (EX_UNAVAILABLE of sysexits.h)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from jobd.contract.errors import BadRequest, NotFound
+from jobd.contract.errors import NotFound
 from jobd.contract.models import DEFAULT_GROUP, Lack
 from jobd.contract.states import Reason, Resource, State
 from jobd.core import fit
@@ -86,12 +86,12 @@ class Ledger:
     def share_of(self, group: str, *, option: str = "", step: str = "see: jobctl groups") -> Share:
         """`option`: by which a job was to be put into the group. `step`: what to do without it.
 
-        Raises: NotFound, or BadRequest where there is an option (there is no such group).
+        Raises: NotFound (there is no such group).
         """
         share = self.groups.get(group)
         if share is None:
             said = f"there is no group {group!r}; {step}"
-            raise BadRequest(f"{option}: {said}") if option else NotFound(said)
+            raise NotFound(f"{option}: {said}" if option else said)
         return share
 
     def limit(self, group: str) -> int:

@@ -64,7 +64,35 @@ def test_an_id_that_does_not_exist_beside_others(shared):
 def test_wrong_usage(shared):
     for words in (["stop"], ["submit"], ["ls", "x"], ["wait", "--nope"], ["nope"]):
         shared.jobctl(*words, code=2)
-    shared.jobctl("submit", "--group", "none", "true", code=2)
+
+
+def test_what_another_queue_would_accept_is_no_wrong_usage(shared):
+    shared.jobctl("groups", "add", "--workers", "1", "narrow")
+    held = str(shared.id_of("--hold", "--slots", "2", "true"))
+    bad = shared.id_of("exit 1")
+    shared.wait(bad)
+    for option in (
+        ["--group", "none"], ["--slots", "21"], ["--slots", "2", "--group", "narrow"],
+        ["--gpus", "1"], ["--after", "999999"], ["--after-any", "999990-999999"],
+        ["--like", "999999"],
+    ):  # fmt: skip
+        shared.jobctl("submit", *option, "true", code=1)
+    child = str(shared.id_of("--hold", "--after", held, "true"))
+    for option in (
+        ["--group", "none"], ["--group", "narrow"], ["--after", "999999"], ["--after", child],
+        ["--after", str(bad)],
+    ):  # fmt: skip
+        shared.jobctl("edit", held, *option, code=1)
+    shared.jobctl("edit", held, "--after", held, code=2)
+    shared.jobctl("submit", "--slots", "1001", "true", code=2)
+    for words in (
+        ["pause", "--group", "none"], ["groups", "rm", "none"], ["groups", "rm", "default"],
+        ["groups", "set", "none", "--workers", "1"], ["progress", "--job", held, "5"],
+        ["show", "999999"], ["logs", "999999"],
+    ):  # fmt: skip
+        shared.jobctl(*words, code=1)
+    shared.jobctl("stop", held, child)
+    shared.jobctl("groups", "rm", "narrow")
 
 
 def test_a_wait_that_ran_out(shared):

@@ -185,7 +185,7 @@ def test_no_gpu_is_given_out_twice(instance):
     instance.await_lines("ran", 2)
     why = json_of(instance.jobctl("show", str(submitted[3]), "--json"))["why"]
     assert why == "waits for 2 GPUs (0 of 2 free); 1 job before it"
-    refused = instance.jobctl("submit", "--gpus", "3", "true", code=2).stderr
+    refused = instance.jobctl("submit", "--gpus", "3", "true", code=1).stderr
     assert "--gpus: 2 GPUs are configured" in refused
     gate.open(7)
     jobs = instance.wait(submitted[0], submitted[-1]).values()
@@ -318,7 +318,7 @@ def test_a_pending_job_is_edited_in_place(running):
     assert (job.time_limit_s, job.reason) == (3600, "dependency")
     listed = running.jobctl("ls").stdout
     assert f"waits for {one}" in listed
-    circle = running.jobctl("edit", one, "--after", two, code=2).stderr
+    circle = running.jobctl("edit", one, "--after", two, code=1).stderr
     assert f"{one} → {two} → {one}" in circle
     running.jobctl("edit", two, "--after", "none", "--tag", "none", "--time-limit", "none")
     job = running.job(ids["two"])
@@ -340,11 +340,11 @@ def test_a_manifest_is_taken_whole_or_not_at_all(running):
         return running.jobctl("submit", "--manifest", "-", input=manifest, code=code).stderr
 
     good = {"command": "true"}
-    assert refused({"good": good, "bad": {"command": "true", "group": "nope"}}).startswith(
+    assert refused({"good": good, "bad": {"command": "true", "group": "nope"}}, 1).startswith(
         "jobctl: stdin, line 6: job bad: --group: there is no group 'nope'"
     )
     assert "line 6: job bad: --after: job 99 does not exist" in refused(
-        {"good": good, "bad": {"command": "true", "after": 99}}
+        {"good": good, "bad": {"command": "true", "after": 99}}, 1
     )
     assert "a → b → a" in refused({"a": {**good, "after": "b"}, "b": {**good, "after": "a"}})
     assert json_of(running.jobctl("ls", "--json")) == []

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobd.client import follow
-from jobd.contract.errors import BadRequest, Refused, StoreFailed
+from jobd.contract.errors import NotFound, Refused, StoreFailed
 from jobd.contract.models import Edit, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
@@ -175,7 +175,7 @@ def test_a_key_that_is_taken_meanwhile_leaves_nothing_of_the_graph(quiet, monkey
             other.submit(request("true", key="k"))
 
     before_the_first_piece(quiet, monkeypatch, take)
-    with pytest.raises(BadRequest, match="job 2 of the graph: --key: 'k' is that of job"):
+    with pytest.raises(Refused, match="job 2 of the graph: --key: 'k' is that of job"):
         graph(quiet, node("true"), node("true", key="k"))
     nothing_left(quiet, 1)
 
@@ -187,7 +187,7 @@ def test_a_group_that_is_removed_meanwhile_gets_no_jobs(quiet, monkeypatch):
 
     quiet.client.groups(Groups(action="add", name="g", workers=1))
     before_the_first_piece(quiet, monkeypatch, remove)
-    with pytest.raises(BadRequest, match="there is no group 'g'"):
+    with pytest.raises(NotFound, match="there is no group 'g'"):
         quiet.client.submit(request("true", group="g", array=[(1, 600)]))
     nothing_left(quiet, 0)
 

@@ -268,9 +268,9 @@ def test_what_has_to_be_told_survives_the_daemon(make):
 
 
 def test_whom_to_wait_for_has_to_exist(quiet):
-    with pytest.raises(BadRequest, match="--after: job 9 does not exist"):
+    with pytest.raises(NotFound, match="--after: job 9 does not exist"):
         submit(quiet, "true", after=after(9))
-    with pytest.raises(BadRequest, match="--after-any: jobs 5-8 do not exist"):
+    with pytest.raises(NotFound, match="--after-any: jobs 5-8 do not exist"):
         submit(quiet, "true", after_any=[(5, 8)])
     job = submit(quiet, "true")
     assert quiet.job(submit(quiet, "true", after=[(job, 100)])).reason == "dependency"
@@ -322,7 +322,7 @@ def test_groups_are_made_changed_and_removed(quiet):
             groups(Groups(action=action, name="gpu"))
     with pytest.raises(Refused, match="always stays"):
         groups(Groups(action="rm", name="default"))
-    with pytest.raises(BadRequest, match="--group: there is no group 'gpu'"):
+    with pytest.raises(NotFound, match="--group: there is no group 'gpu'"):
         submit(quiet, "true", group="gpu")
 
 
@@ -349,11 +349,11 @@ def test_a_heavy_head_starts_as_soon_as_the_running_ones_have_ended(make):
 
 def test_what_can_never_fit_is_refused(make):
     inside = make(workers=3, groups={"a": {"workers": 1}})
-    with pytest.raises(BadRequest, match="--slots: there are 3 workers"):
+    with pytest.raises(Refused, match="--slots: there are 3 workers"):
         submit(inside, "true", slots=4)
-    with pytest.raises(BadRequest, match="--slots: group a has 1 worker,"):
+    with pytest.raises(Refused, match="--slots: group a has 1 worker,"):
         submit(inside, "true", slots=2, group="a")
-    with pytest.raises(BadRequest, match="--gpus: no GPUs are configured"):
+    with pytest.raises(Refused, match="--gpus: no GPUs are configured"):
         submit(inside, "true", gpus=1)
 
 
@@ -547,7 +547,7 @@ def test_a_pending_job_is_edited(quiet):
     assert (found.name, found.tags, found.retries, found.time_limit_s) == ("new", ["t"], 2, 9.0)
     quiet.client.edit(Edit(id=job, after=after(second)))
     assert (quiet.job(job).reason, ready(quiet)) == ("dependency", [first, second])
-    with pytest.raises(BadRequest, match=rf"in a circle: {job} → {second}|{second} → {job}"):
+    with pytest.raises(Refused, match=rf"in a circle: {job} → {second}|{second} → {job}"):
         quiet.client.edit(Edit(id=second, after=after(job)))
     quiet.client.edit(Edit(id=job, after=[], delay=1000))
     assert quiet.job(job).reason == "delayed"
@@ -582,7 +582,7 @@ def test_jobs_that_run_again_wait_for_each_other_again(daemon):
     waits = [("pending", "queued"), ("pending", "dependency"), ("pending", "dependency")]
     assert states(daemon, parent, child, last) == waits
     # A circle over what has been waited for once would be one as soon as it is waited for again.
-    with pytest.raises(BadRequest, match="in a circle"):
+    with pytest.raises(Refused, match="in a circle"):
         daemon.client.edit(Edit(id=parent, after=after(last)))
     daemon.client.workers(3)
     daemon.wait(last)
@@ -816,16 +816,18 @@ def test_a_graph_runs_in_its_order(daemon):
 
 
 def test_a_graph_is_taken_whole_or_not_at_all(quiet):
-    def refused(complaint, *nodes):
-        with pytest.raises(BadRequest, match=complaint):
+    def refused(complaint, *nodes, error=BadRequest):
+        with pytest.raises(error, match=complaint):
             quiet.client.graph(Graph(nodes=list(nodes), environment=ENVIRONMENT))
         assert quiet.listed() == []
 
     refused("in a circle: 1 → 2 → 1", node("true", 1), node("true", 0))
-    refused("job 2 of the graph: --group: there is no group", node("true"), node("true", group="x"))
+    stray = node("true", group="x")
+    refused("job 2 of the graph: --group: there is no", node("true"), stray, error=NotFound)
     refused("job 1 of the graph: parents: there is no place 4", node("true", 4))
     refused("job 2 .*--key: 'k' is that of job 1, too", node("a", key="k"), node("b", key="k"))
-    refused("job 1 of the graph: --after: job 9 does not exist", node("a", after=[(9, 9)]))
+    late = node("a", after=[(9, 9)])
+    refused("job 1 of the graph: --after: job 9 does not exist", late, error=NotFound)
 
 
 def test_a_graph_that_hangs_on_a_failed_job_fails(daemon):

@@ -50,7 +50,8 @@ class Editing:
     def edit(self, request: Edit, call: Call) -> Acted:
         """All checks come before the first change.
 
-        Raises: NotFound, Refused (it is not pending), BadRequest (names the field).
+        Raises: NotFound (no such job, parent or group), Refused (it is not pending, or what it
+        was to become is impossible in this queue), BadRequest (in any; it names the field).
         """
         job = self._jobs.look(request.id)
         if job is None:
@@ -89,7 +90,7 @@ class Editing:
         self._ledger.share_of(group, option="--group")
         for lack in filter(fit.is_too_large, self._ledger.lacks(replace(entry, group=group))):
             if lack.what is Resource.GROUP:
-                raise BadRequest(
+                raise Refused(
                     f"--group: {group} has {counted(lack.have, 'worker')}, "
                     f"and job {entry.id} needs {lack.needs} slots"
                 )
@@ -132,13 +133,15 @@ class Editing:
         wanted = {parent.id: parent for parent in self._admission.as_now(kept)}
         for option, given, any_end in options:
             if given is not UNSET:
+                if any(first == last == job.id for first, last in given):
+                    raise BadRequest(f"{option}: job {job.id} cannot wait for itself")
                 found = self._admission.parents_in(option, given, any_end=any_end, child=job.id)
                 wanted |= {parent.id: parent for parent in found}
         self._check_circle(job.id, wanted)
         for parent in wanted.values():
             if parent.failed:
                 reason = dependency_failed(parent.id)
-                raise BadRequest(f"--after: {reason}; jobctl restart {parent.id} first")
+                raise Refused(f"--after: {reason}; jobctl restart {parent.id} first")
         return [*wanted.values()]
 
     def _check_circle(self, job: int, wanted: Mapping[int, Parent]) -> None:
@@ -146,7 +149,7 @@ class Editing:
         if way is not None:
             circle = " → ".join(map(str, [job, *reversed(way)]))
             option = "--after-any" if wanted[way[-1]].any_end else "--after"
-            raise BadRequest(f"{option}: the jobs would wait for each other in a circle: {circle}")
+            raise Refused(f"{option}: the jobs would wait for each other in a circle: {circle}")
 
 
 def _given(value: float | msgspec.UnsetType) -> float | None:

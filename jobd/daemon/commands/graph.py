@@ -16,5 +16,5 @@ class Graphs:
         self._pack = pack
 
     def submit(self, request: Graph, call: Call) -> Submitted:
-        """Raises: BadRequest (names the node and the field), ShuttingDown, StoreFailed."""
+        """Raises: as `Intake.submit` does; it names the node and the field."""
         return self._intake.admit(plan_graph(request, call.user, self._pack), call)

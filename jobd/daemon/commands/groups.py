@@ -43,7 +43,7 @@ class ManageGroups:
         self._idempotency = idempotency
 
     def groups(self, request: Groups, call: Call) -> GroupsReply:
-        """Raises: BadRequest (no name, or no such group), Refused (it is there, or not empty)."""
+        """Raises: BadRequest (no name), NotFound, Refused (it is there, or not empty)."""
         if request.only_looks:
             return self._list()
         if request.name is None:

@@ -42,7 +42,9 @@ class Intake:
         self._idempotency = idempotency
 
     def submit(self, request: Submit, call: Call) -> Submitted:
-        """Raises: BadRequest, Refused (the key is another job's), ShuttingDown, StoreFailed."""
+        """Raises: BadRequest (no queue could take it), NotFound (no such parent or group), Refused
+        (it could never start, or its key is another job's), ShuttingDown, StoreFailed.
+        """
         return self.admit(plan_submit(request, call.user, self._pack), call)
 
     def admit(self, plan: SubmitPlan, call: Call) -> Submitted:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from jobd.contract.errors import BadRequest, ShuttingDown
+from jobd.contract.errors import NotFound, Refused, ShuttingDown
 from jobd.contract.models import MAX_PARENTS, Lack, Options, Submitted
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import Resource
@@ -12,10 +13,14 @@ from jobd.contract.wording import counted
 from jobd.core import fit
 from jobd.core.ledger import Ledger, Share
 from jobd.core.ready_queue import Entry
-from jobd.daemon.jobs.validation import TOO_MANY_PARENTS, check_at
+from jobd.daemon.jobs.validation import check_at
 from jobd.store.dependencies import Dependencies
 from jobd.store.records import Parent
 from jobd.system.clock import now_us
+
+_TOO_MANY_PARENTS: Final = (
+    f"more than {MAX_PARENTS:,} jobs; let it wait for jobs that wait for a part of them each"
+)
 
 
 class Admission:
@@ -30,7 +35,9 @@ class Admission:
     # --- may they come ----------------------------------------------------------------------
 
     def check(self, options: Options) -> None:
-        """Raises: ShuttingDown, BadRequest (too late, no such group, it could never start)."""
+        """Raises: ShuttingDown, BadRequest (too late), NotFound (no such group), Refused (it could
+        never start).
+        """
         ledger = self._ledger
         if ledger.draining:
             raise ShuttingDown("jobd is shutting down and takes no new jobs")
@@ -44,10 +51,10 @@ class Admission:
             devices=ledger.gpus,
         )
         for lack in filter(fit.is_too_large, lacks):
-            raise BadRequest(_never(lack, options.group))
+            raise Refused(_never(lack, options.group))
 
     def share_of(self, group: str) -> Share:
-        """Raises: BadRequest (there is no such group)."""
+        """Raises: NotFound (there is no such group)."""
         step = f"make it: jobctl groups add {group} --workers N"
         return self._ledger.share_of(group, option="--group", step=step)
 
@@ -56,7 +63,7 @@ class Admission:
     def parents_of(self, options: Options) -> list[Parent]:
         """The jobs that it waits for; where both are asked for, completion is what counts.
 
-        Raises: BadRequest, as `parents_in` does.
+        Raises: NotFound and Refused, as `parents_in` does.
         """
         wanted = self.parents_in("--after-any", options.after_any, any_end=True)
         wanted += self.parents_in("--after", options.after, any_end=False)
@@ -69,21 +76,22 @@ class Admission:
 
         `child`: the job that is to wait, if it is there already; a range around it leaves it out.
 
-        Raises: BadRequest (one, or all of a range, do not exist; they are too many; it is `child`).
+        Raises: NotFound (one, or all of a range, do not exist), Refused (they are too many, or
+        nothing but `child`).
         """
         found: list[Parent] = []
         for first, last in ranges:
             jobs = self._dependencies.states(first, last, MAX_PARENTS + 1)
             if not jobs:
                 what = f"job {first} does" if first == last else f"jobs {first}-{last} do"
-                raise BadRequest(f"{option}: {what} not exist")
+                raise NotFound(f"{option}: {what} not exist")
             if len(jobs) == 1 and jobs[0][0] == child:
-                raise BadRequest(f"{option}: job {child} cannot wait for itself")
+                raise Refused(f"{option}: job {child} cannot wait for itself")
             found += (
                 Parent.seen(job, state, any_end=any_end) for job, state in jobs if job != child
             )
             if len(found) > MAX_PARENTS:
-                raise BadRequest(f"{option}: {TOO_MANY_PARENTS}")
+                raise Refused(f"{option}: {_TOO_MANY_PARENTS}")
         return found
 
     def as_now(self, parents: Iterable[Parent]) -> list[Parent]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import Refused
 from jobd.contract.models import Submitted
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.admission import Admission
@@ -88,7 +88,7 @@ class Staging:
     def stage(self, plan: SubmitPlan) -> StagedBatch:
         """The hidden beginning.
 
-        Raises: BadRequest (the queue cannot take it, and why), ShuttingDown.
+        Raises: NotFound, Refused (the queue cannot take it, and why), ShuttingDown.
         """
         batch = self._begin(plan)
         self._batches.stage(batch.first, batch.last, batch.environment)
@@ -97,7 +97,7 @@ class Staging:
         return batch
 
     def write(self, batch: StagedBatch, drafts: Sequence[Draft]) -> None:
-        """A piece of it, still hidden. Raises: BadRequest (a key has been taken meanwhile)."""
+        """A piece of it, still hidden. Raises: Refused (a key has been taken meanwhile)."""
         for draft in drafts:
             with batch.plan.about(draft.part):
                 self._check_key(batch.plan, draft.terms.key)
@@ -108,7 +108,7 @@ class Staging:
         self._write(batch, drafts, parents)
 
     def reveal(self, batch: StagedBatch) -> Submitted:
-        """All of it is written. Raises: BadRequest (a group has been removed meanwhile)."""
+        """All of it is written. Raises: NotFound (a group has been removed meanwhile)."""
         plan = batch.plan
         for group in dict.fromkeys(part.options.group for part in plan.parts):
             self._admission.share_of(group)
@@ -140,7 +140,7 @@ class Staging:
         self._check_key(plan, options.key)
         parents = self._admission.parents_of(options)
         if not plan.graph and len(parents) * plan.count > _MAX_LINKS:
-            raise BadRequest(
+            raise Refused(
                 f"--after: {plan.count:,} jobs that wait for {len(parents):,} each are more than "
                 f"{_MAX_LINKS:,} dependencies; let one job wait for all of them and the rest for it"
             )
@@ -150,7 +150,7 @@ class Staging:
         """A job of its own has been looked for by its key before this."""
         found = self._jobs.by_key(key) if plan.graph and key is not None else None
         if found is not None:
-            raise BadRequest(
+            raise Refused(
                 f"--key: {key!r} is that of job {found[0]} already, and a graph has new jobs; "
                 f"take another key, or remove that job: jobctl rm {found[0]}"
             )

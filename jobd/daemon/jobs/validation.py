@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     DEFAULT_RETRY_DELAY,
     MAX_ARGUMENT,
     MAX_ARRAY,
     MAX_COMMANDS,
-    MAX_PARENTS,
     TOO_LONG,
     Command,
     Graph,
@@ -27,9 +26,6 @@ from jobd.contract.ranges import Ranges
 from jobd.core.cycles import circle
 from jobd.core.progress.user_pattern import compile_rule
 
-TOO_MANY_PARENTS: Final = (
-    f"more than {MAX_PARENTS:,} jobs; let it wait for jobs that wait for a part of them each"
-)
 _JUST_NOW_S: Final = 60.0
 """Seconds by which a time may be over that a person has written down to the minute."""
 _MAX_ARGUMENTS: Final = 6 * 1024 * 1024
@@ -103,8 +99,8 @@ def of_node(place: int) -> Iterator[None]:
     """Errors say which node of the graph they are about."""
     try:
         yield
-    except BadRequest as error:
-        raise BadRequest(f"job {place + 1} of the graph: {error.message}") from None
+    except (BadRequest, NotFound, Refused) as error:
+        raise type(error)(f"job {place + 1} of the graph: {error.message}") from None
 
 
 # --- parts of them --------------------------------------------------------------------------------
