@@ -17,18 +17,8 @@ STOPPABLE = follow.UNFINISHED
 _BY_ITSELF = [State.COMPLETED, State.FAILED]
 RESTARTABLE = [state for state in State if state in FINISHED]
 
-Found = tuple[list[int], list[int]]
-"""Ids, and the single ones of those selected that do not exist."""
 Waiting = Callable[[Sequence[int]], AbstractContextManager[object]]
 """What goes on around a wait for these jobs."""
-
-
-def would_change(client: Client, selector: Selector, states: Sequence[State]) -> Found | None:
-    """Those selected jobs that are in one of the states. None: the selector means no such jobs."""
-    wanted = [state for state in selector.states or states if state in states]
-    if not wanted:
-        return None
-    return follow.ids_of(client, msgspec.structs.replace(selector, states=wanted))
 
 
 def startable(selector: Selector) -> list[Selector]:
@@ -40,33 +30,19 @@ def startable(selector: Selector) -> list[Selector]:
     return [half for half in halves if not selector.states or half.states[0] in selector.states]
 
 
-def start(client: Client, selector: Selector) -> Acted:
+def start(client: Client, selector: Selector, *, dry_run: bool) -> Acted:
     """Jobs that were named one by one, or by wrong states alone, are told what is wrong with them;
     others are passed over.
     """
     halves = startable(selector)
     if selector.ids or not halves:
-        return client.start(selector)
-    found = [client.start(half) for half in halves]
+        return client.start(selector, dry_run=dry_run)
+    found = [client.start(half, dry_run=dry_run) for half in halves]
     return Acted(
         done=sorted(job for acted in found for job in acted.done),
         notices=[note for acted in found for note in acted.notices],
         errors=[note for acted in found for note in acted.errors],
     )
-
-
-def would_start(client: Client, selector: Selector) -> Found | None:
-    """Those selected jobs that would be started. None: the selector means no such jobs."""
-    found: set[int] = set()
-    missing: set[int] = set()
-    halves = startable(selector)
-    if not halves:
-        return None
-    for half in halves:
-        ids, absent = follow.ids_of(client, half)
-        found.update(ids)
-        missing.update(absent)
-    return sorted(found), sorted(missing)
 
 
 def stop_and_wait(
@@ -76,14 +52,15 @@ def stop_and_wait(
     grace: float | None,
     signal: int,
     removing: bool = False,
+    dry_run: bool = False,
     waiting: Waiting = nullcontext,
 ) -> Acted:
     """Stop jobs, and come back when they have ended; `waiting` is entered while they end.
 
     `grace`: seconds, None as configured. `removing`: those that others wait for are refused.
     """
-    acted = client.stop(selector, grace=grace, signal=signal, removing=removing)
-    if not acted.done:
+    acted = client.stop(selector, grace=grace, signal=signal, removing=removing, dry_run=dry_run)
+    if dry_run or not acted.done:
         return acted
     stopped = Selector(ids=follow.ranges(acted.done))
     with waiting(acted.done):
@@ -106,7 +83,7 @@ def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -
 
 
 def stop_and_remove(
-    client: Client, selector: Selector, waiting: Waiting = nullcontext
+    client: Client, selector: Selector, waiting: Waiting = nullcontext, *, dry_run: bool = False
 ) -> Acted | None:
     """Delete jobs, unfinished ones when they have been stopped. None: no job is selected.
 
@@ -116,7 +93,7 @@ def stop_and_remove(
     stopping = [s for s in STOPPABLE if not ended and (s in selector.states or not selector.states)]
     if not stopping:
         # One that has come back meanwhile is not what was asked for, and runs on.
-        return client.rm(selector)
+        return client.rm(selector, dry_run=dry_run)
     chosen = selector
     if selector.all or selector.filtered:
         # As ids: stopping changes states.
@@ -127,17 +104,28 @@ def stop_and_remove(
     unfinished = msgspec.structs.replace(chosen, states=stopping)
     meant = _ended_of(client, selector, chosen)
     stopped = stop_and_wait(
-        client, unfinished, grace=None, signal=15, removing=True, waiting=waiting
+        client, unfinished, grace=None, signal=15, removing=True, dry_run=dry_run, waiting=waiting
     )
     if meant is not None:
         # One that came to its own end meanwhile is not in a state that was meant.
         chosen = Selector(ids=follow.ranges(sorted({*meant, *stopped.done})))
-    removed = client.rm(chosen) if chosen.ids else Acted(done=[])
+    removed = client.rm(chosen, dry_run=dry_run) if chosen.ids else Acted(done=[])
+    if dry_run:
+        removed = _as_if_stopped(removed, set(stopped.done))
     # Why it was not even stopped says more than that it is unfinished.
     known = {note.id for note in stopped.errors}
     others = [note for note in removed.errors if note.id not in known]
     notices = removed.notices if meant is None else stopped.notices + removed.notices
     return msgspec.structs.replace(removed, notices=notices, errors=stopped.errors + others)
+
+
+def _as_if_stopped(removed: Acted, stopped: set[int]) -> Acted:
+    """What would be removed; that these have not been stopped yet is all that is against them."""
+    return msgspec.structs.replace(
+        removed,
+        done=sorted([*removed.done, *(n.id for n in removed.errors if n.id in stopped)]),
+        errors=[note for note in removed.errors if note.id not in stopped],
+    )
 
 
 def _ended_of(client: Client, selector: Selector, chosen: Selector) -> list[int] | None:

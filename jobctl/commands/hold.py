@@ -30,12 +30,10 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     held already, or has finished, is a notice, not an error; one that runs is halted with
     jobctl pause.
     """
-    from jobctl.actions.bulk import HOLDABLE, would_change
+    from jobctl.actions.bulk import HOLDABLE
 
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, HOLDABLE)
-    if dry_run:
-        return notices.pretended(would_change(client, selector, HOLDABLE))
-    return notices.acted(client.hold(selector))
+    return notices.acted(client.hold(selector, dry_run=dry_run))

@@ -11,7 +11,7 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import GROUP, dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
 from jobctl.render import notices
-from jobd.contract.models import Selector, State
+from jobd.contract.models import Selector
 
 if TYPE_CHECKING:
     from jobctl.actions.pause import Verb
@@ -52,7 +52,7 @@ def of_jobs(
 ) -> int:
     """Raises: click.UsageError."""
     from jobctl.actions import pause
-    from jobctl.actions.bulk import PAUSABLE, would_change
+    from jobctl.actions.bulk import PAUSABLE
 
     if running:
         raise click.UsageError("--running goes with --group G; all that run: --all")
@@ -60,9 +60,7 @@ def of_jobs(
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, PAUSABLE)
-    if dry_run:
-        return notices.pretended(would_change(client, selector, PAUSABLE))
-    return notices.acted(pause.jobs(client, verb, selector))
+    return notices.acted(pause.jobs(client, verb, selector, dry_run=dry_run))
 
 
 def of_group(  # one an option
@@ -76,15 +74,11 @@ def of_group(  # one an option
 ) -> int:
     """Raises: click.UsageError."""
     from jobctl.actions import pause
-    from jobctl.actions.bulk import PAUSABLE, would_change
 
     if selector is None or selector.named:
         raise click.UsageError("name either jobs or --group G")
-    if dry_run:
-        its_own = Selector(groups=[group], states=[State.RUNNING])
-        return notices.pretended(would_change(client, its_own, PAUSABLE)) if running else 0
-    done = pause.group(client, verb, group, running=running)
+    done = pause.group(client, verb, group, running=running, dry_run=dry_run)
     code = notices.acted(done.acted, of_jobs=False)
-    if not code:
+    if not code and not dry_run:
         notices.group_halted(group, paused=verb == "pause", before=done.was_paused)
     return code

@@ -42,7 +42,7 @@ def command(
     The output of earlier attempts stays readable (jobctl logs --attempt). Prints the ids of
     what was restarted, one a line.
     """
-    from jobctl.actions.bulk import RESTARTABLE, would_change
+    from jobctl.actions.bulk import RESTARTABLE
     from jobctl.submission.environment import environment
 
     if failed:
@@ -51,11 +51,11 @@ def command(
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, RESTARTABLE)
-    if dry_run:
-        return notices.pretended(would_change(client, selector, RESTARTABLE))
     fresh = environment(os.environb) if refresh_env else None
-    acted = client.restart(selector, environment=fresh)
+    acted = client.restart(selector, environment=fresh, dry_run=dry_run)
     code = notices.acted(acted)
+    if dry_run:
+        return code
     captured = None
     if len(acted.done) == 1 and not refresh_env and streams.on_terminal():
         captured = _captured_at(client, acted.done[0])

@@ -13,7 +13,7 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, dry_run, once
 from jobctl.parsing.selector_options import must_name, only, selects
 from jobctl.render import notices
-from jobd.contract.models import FINISHED, Selector, State
+from jobd.contract.models import FINISHED, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -59,7 +59,7 @@ def command(
         return notices.nothing_selected()
     if age is not None:
         selector = _finished_before(selector, time.time() - age)
-    return _pretend(client, selector, force) if dry_run else _remove(client, selector, force)
+    return _remove(client, selector, force=force, dry_run=dry_run)
 
 
 def _finished_before(selector: Selector, moment: float) -> Selector:
@@ -68,17 +68,10 @@ def _finished_before(selector: Selector, moment: float) -> Selector:
     return msgspec.structs.replace(selector, ended_before=max(0.0, moment))
 
 
-def _pretend(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
-    from jobctl.actions.bulk import RESTARTABLE, would_change
-
-    states = list(State) if force else RESTARTABLE
-    return notices.pretended(would_change(client, selector, states))
-
-
-def _remove(client: Client, selector: Selector, force: bool) -> int:  # noqa: FBT001 # as above
+def _remove(client: Client, selector: Selector, *, force: bool, dry_run: bool) -> int:
     if not force:
-        return notices.acted(client.rm(selector))
+        return notices.acted(client.rm(selector, dry_run=dry_run))
     from jobctl.actions.bulk import stop_and_remove
 
-    acted = stop_and_remove(client, selector, notices.ending)
+    acted = stop_and_remove(client, selector, notices.ending, dry_run=dry_run)
     return notices.nothing_selected() if acted is None else notices.acted(acted)

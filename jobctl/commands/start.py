@@ -32,6 +32,4 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
-    if dry_run:
-        return notices.pretended(bulk.would_start(client, selector))
-    return notices.acted(bulk.start(client, selector))
+    return notices.acted(bulk.start(client, selector, dry_run=dry_run))

@@ -42,13 +42,13 @@ def command(
     KILL after the grace. Prints the ids of what was stopped, one a line. That a job has
     finished already is a notice, not an error.
     """
-    from jobctl.actions.bulk import STOPPABLE, stop_and_wait, would_change
+    from jobctl.actions.bulk import STOPPABLE, stop_and_wait
 
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, STOPPABLE)
-    if dry_run:
-        return notices.pretended(would_change(client, selector, STOPPABLE))
-    acted = stop_and_wait(client, selector, grace=grace, signal=signal, waiting=notices.ending)
+    acted = stop_and_wait(
+        client, selector, grace=grace, signal=signal, dry_run=dry_run, waiting=notices.ending
+    )
     return notices.acted(acted)

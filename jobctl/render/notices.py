@@ -33,15 +33,6 @@ def ids(jobs: Iterable[int]) -> None:
     streams.flush()
 
 
-def pretended(found: tuple[Sequence[int], Iterable[int]] | None) -> int:
-    """What `--dry-run` says: ids, and the single ones that do not exist. Gives the exit code."""
-    if found is None:
-        return nothing_selected()
-    jobs, absent = found
-    ids(jobs)
-    return missing(absent)
-
-
 def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:
     """What a changing request did, to jobs or also to something else. Gives the exit code."""
     if done:

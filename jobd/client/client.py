@@ -112,13 +112,15 @@ class Client:
         """Whether the jobs have finished, held back for `request.wait` seconds."""
         return self.request(request, models.Waited)
 
-    def start(self, selector: Selector) -> models.Acted:
-        """Held or stopped jobs become pending again."""
-        return self.request(models.Start(selector=selector), models.Acted)
+    # Of all that takes `dry_run`: the answer is what it would be, and nothing is changed.
 
-    def hold(self, selector: Selector) -> models.Acted:
+    def start(self, selector: Selector, *, dry_run: bool = False) -> models.Acted:
+        """Held or stopped jobs become pending again."""
+        return self.request(models.Start(selector=selector, dry_run=dry_run), models.Acted)
+
+    def hold(self, selector: Selector, *, dry_run: bool = False) -> models.Acted:
         """Pending jobs do not start before they are let go with `start`."""
-        return self.request(models.Hold(selector=selector), models.Acted)
+        return self.request(models.Hold(selector=selector, dry_run=dry_run), models.Acted)
 
     def pause(self, request: models.Pause) -> models.Acted:
         """Halt running jobs, or let a group start nothing."""
@@ -143,24 +145,32 @@ class Client:
         grace: float | None = None,
         signal: int = 15,
         removing: bool = False,
+        dry_run: bool = False,
     ) -> models.Acted:
         """Ask jobs to end; KILL after `grace` seconds. Returns before they have ended.
 
         `removing`: those that others wait for are refused.
         """
-        request = models.Stop(selector=selector, grace=grace, signal=signal, removing=removing)
+        request = models.Stop(
+            selector=selector, grace=grace, signal=signal, removing=removing, dry_run=dry_run
+        )
         return self.request(request, models.Acted)
 
     def restart(
-        self, selector: Selector, *, environment: Mapping[bytes, bytes] | None = None
+        self,
+        selector: Selector,
+        *,
+        environment: Mapping[bytes, bytes] | None = None,
+        dry_run: bool = False,
     ) -> models.Acted:
         """Finished jobs become pending again; `environment` replaces the captured one."""
         fresh = None if environment is None else dict(environment)
-        return self.request(models.Restart(selector=selector, environment=fresh), models.Acted)
+        request = models.Restart(selector=selector, environment=fresh, dry_run=dry_run)
+        return self.request(request, models.Acted)
 
-    def rm(self, selector: Selector) -> models.Acted:
+    def rm(self, selector: Selector, *, dry_run: bool = False) -> models.Acted:
         """Delete finished jobs and their output."""
-        return self.request(models.Rm(selector=selector), models.Acted)
+        return self.request(models.Rm(selector=selector, dry_run=dry_run), models.Acted)
 
     def progress(self, job: int, percent: float, message: str | None = None) -> models.Acted:
         """Report progress (0 to 100) from inside a job. Raises: NotFound, Refused."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
 from rpyc.core import consts
 from rpyc.core.async_ import AsyncResult, AsyncResultTimeout
 from rpyc.core.channel import Channel
@@ -69,7 +70,7 @@ class Connection:
 
     def request(self, request: Request, kind: type[V]) -> V:
         """Send a request and give its answer. Raises: JobdError."""
-        about, payload = request.about, _encode(request)
+        about, payload = replace(request.about, patience=request.patience), _encode(request)
         held_back: float = getattr(request, "wait", 0.0)
         before: models.Acted | None = None
         while True:

@@ -58,6 +58,8 @@ TOO_LONG: Final = (
 """What is wrong with an argument that has more."""
 MAX_VARIABLES: Final = 100_000
 """Variables of one environment."""
+_WHOLE_S: Final = 600.0
+"""Seconds; that a million jobs would be changed is told in a quarter of that."""
 _MAX_CURSOR: Final = 200
 """Characters; a few numbers stand in it."""
 _MAX_ACTED: Final = 10_000_000
@@ -140,7 +142,13 @@ class Request(Record, frozen=True, kw_only=True):
     @property
     def only_looks(self) -> bool:
         """Whether this one, with what stands in it, leaves everything as it was."""
-        return not (self.about.changes or self.about.ends)
+        only_asks: bool = getattr(self, "dry_run", False)
+        return only_asks or not (self.about.changes or self.about.ends)
+
+    @property
+    def patience(self) -> float:
+        """As `About` has it; longer where a change that would come in parts is told as a whole."""
+        return _WHOLE_S if getattr(self, "dry_run", False) else self.about.patience
 
     @property
     def confidential(self) -> str:
@@ -638,6 +646,8 @@ class Start(Request, frozen=True, kw_only=True):
     about = About(reply=Acted, changes=True, viewer=False)
 
     selector: Selector
+    dry_run: bool = False
+    """Only tell what would be done: the answer is the same, and nothing is changed."""
 
 
 class Hold(Request, frozen=True, kw_only=True):
@@ -646,6 +656,7 @@ class Hold(Request, frozen=True, kw_only=True):
     about = About(reply=Acted, changes=True, viewer=False)
 
     selector: Selector
+    dry_run: bool = False
 
 
 class Pause(Request, frozen=True, kw_only=True):
@@ -659,6 +670,7 @@ class Pause(Request, frozen=True, kw_only=True):
     selector: Selector = field(default_factory=Selector)
     group: Group | None = None
     running: bool = False
+    dry_run: bool = False
 
 
 class Resume(Request, frozen=True, kw_only=True):
@@ -669,6 +681,7 @@ class Resume(Request, frozen=True, kw_only=True):
     selector: Selector = field(default_factory=Selector)
     group: Group | None = None
     running: bool = False
+    dry_run: bool = False
 
 
 class Edit(Request, frozen=True, kw_only=True):
@@ -742,6 +755,7 @@ class Stop(Request, frozen=True, kw_only=True):
     signal: Annotated[int, Meta(ge=1, le=64)] = 15
     removing: bool = False
     """They are about to be removed: those that others wait for are refused."""
+    dry_run: bool = False
 
 
 class Restart(Request, frozen=True, kw_only=True):
@@ -754,6 +768,7 @@ class Restart(Request, frozen=True, kw_only=True):
 
     selector: Selector
     environment: Environment | None = None
+    dry_run: bool = False
 
 
 class Rm(Request, frozen=True, kw_only=True):
@@ -765,6 +780,7 @@ class Rm(Request, frozen=True, kw_only=True):
     about = About(reply=Acted, changes=True, viewer=False)
 
     selector: Selector
+    dry_run: bool = False
 
 
 class Progress(Request, frozen=True, kw_only=True):

@@ -25,8 +25,14 @@ class Undo:
         for tell in saved:
             tell()
 
-    def play(self) -> None:
-        """None of it is on disk."""
-        self._saved.clear()
-        while self._steps:
+    @property
+    def mark(self) -> tuple[int, int]:
+        """Where the log stands now."""
+        return len(self._steps), len(self._saved)
+
+    def play(self, mark: tuple[int, int] = (0, 0)) -> None:
+        """None of what is behind the mark is on disk."""
+        steps, saved = mark
+        del self._saved[saved:]
+        while len(self._steps) > steps:
             self._steps.pop()()

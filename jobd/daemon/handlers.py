@@ -96,7 +96,7 @@ def build_commands(
     dependencies, settings = tables.dependencies, tables.settings
     moves, runs, pauses = lifecycle.moves, execution.runs, execution.pauses
     idempotency = Idempotency(settings, ground.writer)
-    bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency)
+    bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency, ground.writer)
     groups = ManageGroups(ledger, jobs, settings, event_log, idempotency)
     halting = Halting(bulk, groups, idempotency)
     admission = Admission(ledger, dependencies, workers=ground.config.workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -57,6 +57,15 @@ class EventLog:
         """The number of the last event written since the last call."""
         last, self._last = self._last, None
         return last
+
+    @contextlib.contextmanager
+    def taken_back(self) -> Iterator[None]:
+        """What is written in here will be taken back: nobody is told of it."""
+        last = self._last
+        try:
+            yield
+        finally:
+            self._last = last
 
     def recall_last(self) -> None:
         """After a rollback: what was noted may be gone, and what others wrote is not yet told."""

@@ -17,6 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone
@@ -132,6 +133,23 @@ class Writer:
         future: Future[T] = Future()
         self.post(action, future.set_result, future.set_exception)
         return future.result()
+
+    def rehearse(self, action: Callable[[], T]) -> T:
+        """What the action would give; all that it does is taken back, on disk and in memory.
+
+        Raises: what `call` does.
+        """
+        return self.call(partial(self._taken_back, action))
+
+    def _taken_back(self, action: Callable[[], T]) -> T:
+        mark = self._undo.mark
+        self._db.execute("SAVEPOINT rehearsal")
+        try:
+            return action()
+        finally:
+            self._db.execute("ROLLBACK TO rehearsal")
+            self._db.execute("RELEASE rehearsal")
+            self._undo.play(mark)
 
     def nudge(self) -> None:
         """Let a transaction happen, for what `finally_do` has to do."""

@@ -8,7 +8,23 @@ from msgspec.structs import fields
 from jobd.client.client import Client
 from jobd.contract import models, wire
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import About, Groups, Record, Request, Selector, Show, View, Workers
+from jobd.contract.models import (
+    About,
+    Groups,
+    Hold,
+    Pause,
+    Record,
+    Request,
+    Restart,
+    Resume,
+    Rm,
+    Selector,
+    Show,
+    Start,
+    Stop,
+    View,
+    Workers,
+)
 
 KINDS = list(wire.REQUESTS.values())
 NAMES = {
@@ -32,6 +48,14 @@ def an_example(kind):
         "commands": [],
     }
     return kind(**{f.name: given[f.name] for f in fields(kind) if f.required})
+
+
+def test_a_dry_run_only_looks_and_has_time_to_tell_all_of_it():
+    whole = Selector(all=True)
+    for kind in (Start, Hold, Stop, Restart, Rm, Pause, Resume):
+        real, dry = kind(selector=whole), kind(selector=whole, dry_run=True)
+        assert (real.only_looks, dry.only_looks) == (False, True)
+        assert real.patience == kind.about.patience < dry.patience
 
 
 def test_no_request_is_left_out():

@@ -47,8 +47,9 @@ def test_start_of_a_filter_takes_what_is_held_or_stopped(queue):
 
 
 def test_hold_of_a_filter_takes_what_waits(queue):
-    assert run(queue, "hold", "--name", "train*", "--dry-run") == (0, ["1", "2"], "")
-    assert run(queue, "hold", "--name", "train*") == (0, ["1"], "job 2 is already held\n")
+    held = (0, ["1"], "job 2 is already held\n")
+    assert run(queue, "hold", "--name", "train*", "--dry-run") == held
+    assert run(queue, "hold", "--name", "train*") == held
     assert run(queue, "hold", "3")[2] == "job 3 has already been stopped\n"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from jobctl.cli import COMMANDS
 from jobd.contract.errors import NotRunning, Refused
-from jobd.contract.models import Acted, Page
+from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
 
 
@@ -184,10 +184,11 @@ def test_empty_stdin_does_nothing(command):
 
 @pytest.mark.parametrize("command", ["start", "hold", "stop", "restart", "rm"])
 def test_dry_run_changes_nothing(command):
-    client = FakeClient(list=Page(jobs=[], missing=[9]))
+    acted = Acted(done=[], errors=[Note(id=9, text="does not exist")])
+    client = FakeClient(**{command: acted})
     result = jobctl(command, "--dry-run", "9", client=client)
-    assert result.code == 1
-    assert {type(request).__name__ for request in client.sent} == {"List"}
+    assert (result.code, result.stderr) == (1, "jobctl: job 9 does not exist\n")
+    assert all(request.only_looks for request in client.sent)
 
 
 def test_progress_takes_its_job_from_inside(monkeypatch):

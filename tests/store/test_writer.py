@@ -55,6 +55,36 @@ def test_a_refusal_spoils_no_neighbour(writer, database):
     assert rows(database) == ["a", "b"]
 
 
+def test_a_rehearsal_answers_and_leaves_nothing(database):
+    """Neither on disk nor in memory; what shares its transaction stays."""
+    undo = Undo()
+    made, memory, saved, held = Writer(database, undo), [], [], threading.Event()
+
+    def change(name):
+        insert(database, name)
+        memory.append(name)
+        undo.add(memory.pop, lambda: saved.append(name))
+        return [*memory]
+
+    def refuse():
+        change("c")
+        raise Refused("no")
+
+    made.start(lambda: lambda: None)
+    made.post(held.wait)
+    made.post(lambda: change("a"))
+    told = []
+    made.post(lambda: made._taken_back(lambda: change("b")), told.append)
+    made.post(lambda: made._taken_back(refuse), told.append, told.append)
+    held.set()
+    assert made.rehearse(lambda: change("d")) == ["a", "d"]
+    made.call(lambda: None)
+    made.close()
+    assert told[0] == ["a", "b"]
+    assert isinstance(told[1], Refused)
+    assert (rows(database), memory, saved) == (["a"], ["a"], ["a"])
+
+
 def test_one_that_breaks_is_taken_back_alone(writer, database):
     held, told = threading.Event(), {}
     writer.post(held.wait)

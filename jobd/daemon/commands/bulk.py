@@ -23,7 +23,7 @@ from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
 from jobd.store.records import Filter, Look
-from jobd.store.writer import NOTHING_CHANGED
+from jobd.store.writer import NOTHING_CHANGED, Writer
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change."""
@@ -156,18 +156,21 @@ class Bulk:
         reader: Reader,
         selection: Selection,
         idempotency: Idempotency,
+        writer: Writer,
     ) -> None:
+        self._writer = writer
         self._jobs = jobs
         self._event_log = event_log
         self._reader = reader
         self._selection = selection
         self._idempotency = idempotency
 
-    def act(self, selector: Selector, call: Call, verb: Verb) -> Acted:
+    def act(self, selector: Selector, call: Call, verb: Verb, *, dry_run: bool = False) -> Acted:
         """A change of many jobs in slices; each slice's answer is remembered on its own.
 
         After some time it answers with what has been done so far, and `more`: asked again under
-        the same request id it goes on behind that.
+        the same request id it goes on behind that. `dry_run`: each slice is taken back, as if the
+        others had not been.
 
         Raises: BadRequest (nothing was named), StoreFailed (it says what had been changed before).
         """
@@ -181,6 +184,9 @@ class Bulk:
                 # Never before something has been done: whoever asks again comes to an end.
                 if more := number > first and bool(call.id) and time.monotonic() > until:
                     break
+                if dry_run:
+                    tally.add(self._writer.rehearse(partial(self._unheard, change, piece)))
+                    continue
                 acted = self._save(change, piece, call.id.slice(number), tally)
                 verb.committed(acted.done)
                 tally.add(acted)
@@ -223,6 +229,10 @@ class Bulk:
             )
         except StoreFailed as error:
             raise _after(before.done, error) from error
+
+    def _unheard(self, change: _Change, piece: list[int]) -> Acted:
+        with self._event_log.taken_back():
+            return self._slice(change, piece, None)
 
     def _slice(self, change: _Change, piece: list[int], since: int | None) -> Acted:
         tally = Tally(change.chosen, self._event_log.last_seq() if since is None else since)

@@ -77,6 +77,10 @@ class ManageGroups:
         self._ledger.set_group(name, None)
         self._note_workers(user, {"group": name, "removed": True})
 
+    def check(self, name: str) -> None:
+        """Raises: NotFound (there is no such group)."""
+        self._ledger.share_of(name)
+
     def pause(self, name: str, user: str, *, paused: bool) -> Acted:
         """In a transaction: nothing of the group starts any more, or does again.
 

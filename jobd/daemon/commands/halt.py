@@ -57,11 +57,14 @@ class Halting:
         if request.group is not None:
             if selector.named:
                 raise BadRequest("--group pauses the group; name jobs or a group, not both")
-            self._act_on_group(request.group, call, paused=paused)
+            if request.dry_run:
+                self._groups.check(request.group)
+            else:
+                self._act_on_group(request.group, call, paused=paused)
             if not request.running:
                 return Acted(done=[])
             selector = Selector(groups=[request.group], states=[State.RUNNING])
-        return self._bulk.act(selector, call, verb)
+        return self._bulk.act(selector, call, verb, dry_run=request.dry_run)
 
     def _act_on_group(self, name: str, call: Call, *, paused: bool) -> None:
         act = partial(self._groups.pause, name, call.user, paused=paused)

@@ -18,7 +18,9 @@ class HoldJobs:
         self._moves = moves
 
     def hold(self, request: Hold, call: Call) -> Acted:
-        return self._bulk.act(request.selector, call, _Hold(self._moves, call.user))
+        return self._bulk.act(
+            request.selector, call, _Hold(self._moves, call.user), dry_run=request.dry_run
+        )
 
 
 class _Hold(Verb):

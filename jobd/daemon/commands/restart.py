@@ -27,7 +27,7 @@ class RestartJobs:
         verb = _Restart(
             self._moves, call.user, jobs=self._jobs, event_log=self._event_log, request=request
         )
-        return self._bulk.act(request.selector, call, verb)
+        return self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
 
 
 class _Restart(Requeue):

@@ -32,9 +32,10 @@ class RemoveJobs:
 
     def rm(self, request: Rm, call: Call) -> Acted:
         verb = _Rm(self._moves, Dependants(self._dependencies), call.user)
-        acted = self._bulk.act(request.selector, call, verb)
-        self._deletion.delete_outputs()
-        self._notifier.removed()
+        acted = self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
+        if not request.dry_run:
+            self._deletion.delete_outputs()
+            self._notifier.removed()
         return acted
 
 

@@ -20,7 +20,9 @@ class StartJobs:
         self._moves = moves
 
     def start(self, request: Start, call: Call) -> Acted:
-        return self._bulk.act(request.selector, call, _Start(self._moves, call.user))
+        return self._bulk.act(
+            request.selector, call, _Start(self._moves, call.user), dry_run=request.dry_run
+        )
 
 
 class _Start(Requeue):

@@ -45,7 +45,7 @@ class StopJobs:
         )  # fmt: skip
         if request.removing:
             verb = _StopToRemove(verb, Dependants(self._dependencies))
-        return self._bulk.act(request.selector, call, verb)
+        return self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
 
 
 class _Stop(Verb):

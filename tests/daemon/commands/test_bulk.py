@@ -57,7 +57,7 @@ class Disk:
         return action()
 
     def bulk(self):
-        return Bulk(self, self, self, self, self)
+        return Bulk(self, self, self, self, self, self)
 
 
 class Noted(Verb):

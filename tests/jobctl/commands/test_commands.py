@@ -632,9 +632,21 @@ def test_rm_force_stops_and_waits_first():
 
 
 def test_dry_run_prints_what_it_would_act_on():
-    client = FakeClient(list=Page(jobs=[job(5, "running"), job(2, "pending")]))
-    assert jobctl("stop", "--dry-run", "1-9", client=client).out == "2\n5\n"
+    client = FakeClient(stop=Acted(done=[2, 5]))
+    assert jobctl("stop", "--dry-run", "--all", client=client).out == "2\n5\n"
+    assert [request.only_looks for request in client.sent] == [True]
     assert client.sent[0].selector.states == [State.PENDING, State.RUNNING]
+
+
+def test_rm_force_only_pretends():
+    """That those which would be stopped still run is nothing against them."""
+    runs = Note(id=3, text="is running; stop it first, or use rm --force")
+    kept = Note(id=5, text="cannot be removed: 9 waits for it; remove that with it")
+    client = FakeClient(stop=Acted(done=[3]), rm=Acted(done=[4], errors=[runs, kept]))
+    result = jobctl("rm", "--force", "--dry-run", "3-5", client=client)
+    assert (result.code, result.out) == (1, "3\n4\n")
+    assert result.stderr == f"jobctl: job 5 {kept.text}\n"
+    assert all(request.only_looks for request in client.sent)
 
 
 # --- watch --------------------------------------------------------------------------------

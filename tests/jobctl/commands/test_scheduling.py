@@ -12,15 +12,13 @@ from jobd.contract.models import (
     Groups,
     GroupShare,
     GroupsReply,
-    List,
     Note,
-    Page,
     Pause,
     Resume,
     Selector,
     State,
 )
-from tests.jobctl.fakes import FakeClient, job, jobctl
+from tests.jobctl.fakes import FakeClient, jobctl
 
 SHARES = GroupsReply(
     groups=[
@@ -184,11 +182,13 @@ def test_what_is_paused_must_be_named(verb, words):
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_a_pause_can_be_tried_dry(verb):
-    client = FakeClient(list=Page(jobs=[job(7, "running")]))
+    halted = {verb: [Acted(done=[7]), Acted(done=[7]), Acted(done=[])]}
+    client = FakeClient(groups=GroupsReply(groups=[]), **halted)
     assert jobctl(verb, "--dry-run", "7", client=client).out == "7\n"
     assert jobctl(verb, "--dry-run", "-g", "gpu", "--running", client=client).out == "7\n"
-    assert jobctl(verb, "--dry-run", "-g", "gpu", client=client).out == ""
-    assert client.of(List) == client.sent
+    last = jobctl(verb, "--dry-run", "-g", "gpu", client=client)
+    assert (last.out, last.stderr) == ("", "")
+    assert all(request.only_looks for request in client.sent)
 
 
 def test_a_hint_says_how_the_group_goes_on():

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobctl.parsing.times import is_time_of_day, parse_at, parse_since
-from jobd.contract.models import Acted, Hold, List, Page, Rm, Start, State, Waited
-from tests.jobctl.fakes import FakeClient, job, jobctl
+from jobd.contract.models import Acted, Hold, Note, Page, Rm, Start, State, Waited
+from tests.jobctl.fakes import FakeClient, jobctl
 
 NOW = datetime(2026, 11, 24, 14, 2).astimezone()
 FILTERED = ["ls", "watch", "events", "wait", "stop", "start", "hold", "restart", "rm"]
@@ -107,9 +107,10 @@ def test_hold():
 
 
 def test_hold_only_pretends():
-    client = FakeClient(list=Page(jobs=[job(7, "pending")]))
-    assert jobctl("hold", "--dry-run", "7-8", client=client).out == "7\n"
+    client = FakeClient(hold=Acted(done=[7]))
+    assert jobctl("hold", "--dry-run", "--all", client=client).out == "7\n"
     assert client.sent[0].selector.states == [State.PENDING]
+    assert client.sent[0].only_looks
 
 
 def test_start_lets_held_and_stopped_jobs_go_and_no_others():
@@ -127,10 +128,11 @@ def test_start_of_single_jobs_asks_for_just_these():
 
 
 def test_start_only_pretends():
-    client = FakeClient(list=[Page(jobs=[job(9, "stopped")], missing=[5]), Page(jobs=[job(3)])])
-    result = jobctl("start", "--dry-run", "5", "3-9", client=client)
+    missing = Note(id=5, text="does not exist")
+    client = FakeClient(start=[Acted(done=[9], errors=[missing]), Acted(done=[3])])
+    result = jobctl("start", "--dry-run", "--tag", "x", client=client)
     assert (result.code, result.out) == (1, "3\n9\n")
-    assert all(isinstance(request, List) for request in client.sent)
+    assert [request.dry_run for request in client.of(Start)] == [True, True]
 
 
 def test_rm_of_what_finished_long_ago(monkeypatch):
