@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.config import load
+from jobd.contract.config_file import load
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted

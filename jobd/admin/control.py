@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from jobd.admin.lock_holders import held_by_others, holders
 from jobd.client.client import Client
-from jobd.contract.config import load, to_builtins
+from jobd.contract.config import to_builtins
+from jobd.contract.config_file import load
 from jobd.contract.errors import (
     BadRequest,
     Busy,
@@ -29,7 +30,8 @@ from jobd.contract.errors import (
     VersionMismatch,
 )
 from jobd.contract.models import MAX_WORKERS, DaemonStatus
-from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised, make_private
+from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised
+from jobd.contract.state_directory import make_private
 from jobd.contract.wording import printable
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 from jobd.system import handover, log_file

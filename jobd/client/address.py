@@ -152,9 +152,9 @@ class Address:
 
 def _configured() -> int | None:
     """Whom `[client] owner` names. Raises: JobdError."""
-    from jobd.contract import config
+    from jobd.contract import config_file
 
-    name = config.load(paths.locate().config).client.owner
+    name = config_file.load(paths.locate().config).client.owner
     return ownership.number_of(name) if name else None
 
 

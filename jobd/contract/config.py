@@ -5,20 +5,15 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import re
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import durations, sizes, text_file
-from jobd.contract.errors import BadRequest, JobdError, NotPermitted
+from jobd.contract import durations, sizes
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
-from jobd.contract.ownership import NotOurs, number_of, open_owned
-from jobd.contract.wording import closest
+from jobd.contract.ownership import number_of
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -184,62 +179,8 @@ TABLES: Final[dict[str, type[Struct]]] = {
 """What may stand where, each table named as msgspec names it in its errors."""
 
 
-def load(path: Path, *, required: bool = False) -> Config:
-    """Read the file; a missing one means the defaults, unless it was asked for by name.
-
-    Raises: JobdError (unreadable, no TOML, unknown key or wrong type; names key and line),
-    BadRequest (the file that was asked for is not there), NotPermitted (somebody else could have
-    written it: it says who can be a viewer or an admin, and what runs every job).
-    """
-    try:
-        text = text_file.text(_content(path), str(path))
-    except BadRequest as error:
-        raise JobdError(f"cannot read {error.message}") from error
-    except NotOurs as error:
-        raise NotPermitted(f"{error.message}; {_instead(path, required=required)}") from error
-    except _NoFileError:
-        kind, option = (BadRequest, "--config: ") if required else (JobdError, "")
-        raise kind(f"{option}{path} is no regular file; save the configuration in one") from None
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if required:
-            raise BadRequest(f"--config: {path} does not exist") from error
-        return Config()
-    except OSError as error:
-        raise JobdError(f"cannot read {path}: {error}") from error
-    try:
-        return _convert(text_file.toml(text, str(path)))
-    except BadRequest as error:
-        raise JobdError(error.message) from error
-    except msgspec.ValidationError as error:
-        said = str(error)
-        raise JobdError(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
-
-
-class _NoFileError(Exception):
-    """Something that might be read for ever."""
-
-
-def _content(path: Path) -> bytes:
-    """Of a regular file, or of the null device. Raises: NotOurs, _NoFileError, OSError."""
-    descriptor = open_owned(path)
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) and found.st_rdev != os.stat(os.devnull).st_rdev:
-        os.close(descriptor)
-        raise _NoFileError
-    with open(descriptor, "rb") as file:
-        return file.read()
-
-
-def _instead(path: Path, *, required: bool) -> str:
-    if required:
-        return "--config takes a file in a directory that only you can write: copy it to one"
-    return (
-        f"{path} is read only where nobody but you and root could have written it: set JOBD_HOME "
-        "(or XDG_CONFIG_HOME, or HOME) to a directory of your own"
-    )
-
-
-def _convert(tables: dict[str, Any]) -> Config:
+def convert(tables: dict[str, Any]) -> Config:
+    """From what a file says. Raises: msgspec.ValidationError."""
     _refuse_nul(tables, "$")
     config = msgspec.convert(tables, Config, dec_hook=_read)
     devices = config.gpus.devices
@@ -313,50 +254,3 @@ def _plain(value: object) -> float:
     if isinstance(value, Duration):
         return float(value)
     raise NotImplementedError
-
-
-_KEY_IN: Final = re.compile(r"unknown field `([^`]+)`")
-_PATH_IN: Final = re.compile(r"at `\$\.?([^`]*)`")
-_QUOTES: Final = re.compile(r"[\s\"']")
-_HEADER: Final = re.compile(r"\s*\[\[?([^\]]+)\]")
-
-
-def _meant(message: str) -> str:
-    """What an unknown key or table was probably meant to be, or where it belongs."""
-    if message.endswith("at `$.engine`"):
-        return "; the name of an engine belongs into [daemon]"
-    key, place = _KEY_IN.search(message), _PATH_IN.search(message)
-    if key is None:
-        return ""
-    table = TABLES.get(place[1] if place else "", Config)
-    meant = closest(key[1], table.__struct_fields__)
-    if meant:
-        return f"; did you mean: {meant}"
-    home = next((name for name, kind in TABLES.items() if key[1] in kind.__struct_fields__), "")
-    return f"; it belongs into [{home}]" if home else ""
-
-
-def _line_of(message: str, text: str) -> str:
-    """`, line N` of the key that the message speaks of, or of the table that it should be in."""
-    found = [match[1] for match in (_PATH_IN.search(message), _KEY_IN.search(message)) if match]
-    plain = re.sub(r"\[\d+\]", "", ".".join(found).replace("[...]", ".*"))
-    keys = [key for key in plain.split(".") if key]
-    while keys:
-        wanted = re.compile(r"\.".join("[^.]+" if key == "*" else re.escape(key) for key in keys))
-        for number, key in _keys_of(text):
-            if wanted.fullmatch(key):
-                return f", line {number}"
-        keys.pop()
-    return ""
-
-
-def _keys_of(text: str) -> Iterator[tuple[int, str]]:
-    """Line and full name of each table and key, as far as a line tells it."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        name, equals, _ = line.partition("=")
-        if header := _HEADER.match(line):
-            table = _QUOTES.sub("", header[1])
-            yield number, table
-        elif equals:
-            yield number, f"{table}.{_QUOTES.sub('', name)}".lstrip(".")

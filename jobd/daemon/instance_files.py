@@ -10,7 +10,7 @@ from typing import Any, Final
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreGone
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
-from jobd.contract.paths import make_private
+from jobd.contract.state_directory import make_private
 from jobd.daemon.host_check import check_file_system
 from jobd.daemon.setup import Setup
 from jobd.engines.local.run_table import is_of_this_boot

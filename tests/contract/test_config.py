@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.contract import config, sizes
+from jobd.contract import config, config_file, sizes
 from jobd.contract.errors import JobdError, NotPermitted
 
 
@@ -47,7 +47,7 @@ def test_a_size_is_told(size, text):
 def read(tmp_path, text):
     file = tmp_path / "config.toml"
     file.write_text(text)
-    return config.load(file)
+    return config_file.load(file)
 
 
 def test_retention_is_off_by_default(tmp_path):
@@ -181,12 +181,12 @@ def test_only_a_file_is_read(tmp_path, what, asked):
     path = tmp_path / "config.toml"
     os.mkfifo(path) if what == "FIFO" else path.mkdir()
     with pytest.raises(JobdError, match="is no regular file; save the configuration in one") as it:
-        config.load(path, required=asked)
+        config_file.load(path, required=asked)
     assert (it.value.message.startswith("--config: "), it.value.exit_code) == (asked, 1 + asked)
 
 
 def test_the_null_device_holds_no_settings():
-    assert config.load(Path(os.devnull), required=True) == config.Config()
+    assert config_file.load(Path(os.devnull), required=True) == config.Config()
 
 
 def test_what_a_process_has_open_is_no_place_for_settings(tmp_path):
@@ -194,11 +194,11 @@ def test_what_a_process_has_open_is_no_place_for_settings(tmp_path):
     file = os.open(tmp_path / "config.toml", os.O_RDWR | os.O_CREAT)
     os.write(file, b"[daemon]\nworkers = 9\n")
     with pytest.raises(NotPermitted, match="leads through /proc; name the file itself; --config"):
-        config.load(Path(f"/dev/fd/{file}"), required=True)
+        config_file.load(Path(f"/dev/fd/{file}"), required=True)
     os.close(file)
 
 
 def test_a_link_of_ones_own_is_followed(tmp_path):
     (tmp_path / "dotfiles").write_text("[daemon]\nworkers = 9\n")
     (tmp_path / "config.toml").symlink_to("dotfiles")
-    assert config.load(tmp_path / "config.toml").daemon.workers == 9
+    assert config_file.load(tmp_path / "config.toml").daemon.workers == 9

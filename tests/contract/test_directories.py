@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jobd.contract import paths
+from jobd.contract import paths, state_directory
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError
 from jobd.contract.ownership import NotOurs, make_directory, remove_directory
-from jobd.contract.paths import make_private
+from jobd.contract.state_directory import make_private
 
 
 def mode_of(path):
@@ -100,7 +100,7 @@ def test_a_file_that_goes_while_it_is_looked_at_is_no_matter(home, monkeypatch):
         (place / name).unlink()
         return True
 
-    monkeypatch.setattr(paths, "_is_ours", too_late)
+    monkeypatch.setattr(state_directory, "_is_ours", too_late)
     make_private(place)
     assert os.listdir(place) == []
 

@@ -2,7 +2,7 @@ import codecs
 
 import pytest
 
-from jobd.contract import config, text_file
+from jobd.contract import config_file, text_file
 from jobd.contract.errors import BadRequest, JobdError
 
 TEXT = b"#!/bin/sh\n[daemon]\n\nworkers = 5\n"
@@ -45,7 +45,7 @@ def load(tmp_path):
     def loaded(content):
         path = tmp_path / "config.toml"
         path.write_bytes(content)
-        return config.load(path)
+        return config_file.load(path)
 
     return loaded
 

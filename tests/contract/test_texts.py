@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobd.contract import config, paths
+from jobd.contract import config_file, paths, state_directory
 from jobd.contract.durations import parse, text
 from jobd.contract.errors import JobdError
 
@@ -62,17 +62,17 @@ def test_durations_are_shown_in_two_units(seconds, written):
 def test_a_bad_config_names_key_and_line(tmp_path, content, words):
     (tmp_path / "config.toml").write_text(content)
     with pytest.raises(JobdError) as caught:
-        config.load(tmp_path / "config.toml")
+        config_file.load(tmp_path / "config.toml")
     assert [word for word in words if word not in caught.value.message] == []
 
 
 def test_config_that_is_not_there_means_the_defaults(tmp_path):
-    assert config.load(tmp_path / "config.toml").daemon.workers == 3
+    assert config_file.load(tmp_path / "config.toml").daemon.workers == 3
     with pytest.raises(JobdError, match="does not exist"):
-        config.load(tmp_path / "config.toml", required=True)
+        config_file.load(tmp_path / "config.toml", required=True)
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(JobdError, match="cannot read"):
-        config.load(tmp_path / "config.toml")
+        config_file.load(tmp_path / "config.toml")
 
 
 def test_a_home_holds_everything_and_the_jobs_socket_comes_first(tmp_path):
@@ -94,11 +94,11 @@ def test_an_address_is_never_too_long(tmp_path, length):
 
 
 def test_a_private_directory_is_ours_and_closed_to_others(tmp_path):
-    paths.make_private(tmp_path / "a/b")
+    state_directory.make_private(tmp_path / "a/b")
     assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
     (tmp_path / "a/b").chmod(0o755)
-    paths.make_private(tmp_path / "a/b")
+    state_directory.make_private(tmp_path / "a/b")
     assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
     (tmp_path / "file").touch()
     with pytest.raises(JobdError, match="JOBD_HOME"):
-        paths.make_private(tmp_path / "file")
+        state_directory.make_private(tmp_path / "file")

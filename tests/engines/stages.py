@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 from unittest import mock
 
-from jobd.contract.paths import make_private
+from jobd.contract.state_directory import make_private
 from jobd.engines.base import Attempt, Launch, Usage
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
