@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.contract import paths, state_directory
+from jobd.contract import state_directory
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError
 from jobd.contract.ownership import NotOurs, make_directory, remove_directory
