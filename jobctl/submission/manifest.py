@@ -6,6 +6,7 @@
     [jobs.build]
     command = ["make", "-j4"]   # a list is an argv, a text a shell line
     after = ["fetch", 12]       # names in this file; numbers are jobs that exist
+    array = "1-10"              # once for each index; who waits for it waits for all of them
 
 Pure: text goes in, nodes come out, parents before those that wait for them.
 """
@@ -22,6 +23,7 @@ from heapq import heappop, heappush
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobctl.parsing.param_types import parse_ids
 from jobctl.parsing.texts import as_bytes
@@ -33,8 +35,10 @@ from jobd.contract.models import MAX_NAME, MAX_NODES, Node, Options
 from jobd.contract.wording import closest
 
 _TOP: Final = ("jobs", "defaults")
-_NEVER_DEFAULT: Final = frozenset({"command", "name", "key", "after", "after-any"})
-_KEYS: Final = ["command", "after", "after-any", "cwd", "env", *manifest_values.OPTIONS]
+_NEVER_DEFAULT: Final = frozenset({"command", "name", "key", "after", "after-any", "array"})
+_KEYS: Final = ["command", "after", "after-any", "array", "cwd", "env", *manifest_values.OPTIONS]
+_MAX_LINKS: Final = 1_000_000
+"""Dependencies within one manifest: each job of an array waits for each of another one."""
 _DEFAULTS: Final = [key for key in _KEYS if key not in _NEVER_DEFAULT]
 _NUMBERS: Final = re.compile(r"[\d,\s-]+")
 
@@ -114,9 +118,11 @@ def _unless_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Draft(Struct, frozen=True):
-    """A job before its parents have places."""
+    """A job, or an array of them, before its parents have places."""
 
     node: Node
+    indexes: list[int | None]
+    """One a job; None: it is no array."""
     after: list[str]
     after_any: list[str]
 
@@ -188,7 +194,15 @@ class _Reader:
             cwd=cwd,
             variables=variables,
         )
-        return _Draft(node, after, after_any)
+        return _Draft(node, self._indexes(path, table), after, after_any)
+
+    def _indexes(self, path: tuple[str, ...], table: Table) -> list[int | None]:
+        if "array" not in table:
+            return [None]
+        if "key" in table:
+            raise self._source.error((*path, "key"), "it names one job; it does not go with array")
+        indexes: list[int | None] = self._convert(path, table, "array", manifest_values.array)
+        return indexes
 
     def _check_name(self, name: str) -> None:
         wrong = ""
@@ -275,21 +289,28 @@ def _over(defaults: Table, given: Table) -> Table:
 
 def _ordered(source: Source, drafts: Mapping[str, _Draft]) -> Manifest:
     """Parents first, apart from that as in the file."""
-    names = list(_sorted(source, drafts))
-    places_of = {name: place for place, name in enumerate(names)}
-    nodes = []
-    for name in names:
+    names: list[str] = []
+    nodes: list[Node] = []
+    places_of: dict[str, range] = {}
+    links = 0
+    for name in _sorted(source, drafts):
         draft = drafts[name]
-        nodes.append(
-            Node(
-                command=draft.node.command,
-                options=draft.node.options,
-                cwd=draft.node.cwd,
-                variables=draft.node.variables,
-                parents=[places_of[parent] for parent in draft.after],
-                parents_any=[places_of[parent] for parent in draft.after_any],
-            )
+        places_of[name] = range(len(nodes), len(nodes) + len(draft.indexes))
+        node = replace(
+            draft.node,
+            parents=[place for parent in draft.after for place in places_of[parent]],
+            parents_any=[place for parent in draft.after_any for place in places_of[parent]],
         )
+        links += len(draft.indexes) * (len(node.parents) + len(node.parents_any))
+        if len(nodes) + len(draft.indexes) > MAX_NODES:
+            raise source.error(("jobs", name), f"with this one they are more than {MAX_NODES:,}")
+        if links > _MAX_LINKS:
+            raise source.error(
+                ("jobs", name, "after"),
+                f"more than {_MAX_LINKS:,} dependencies; let a job between them wait for all",
+            )
+        nodes += [replace(node, array_index=index) for index in draft.indexes]
+        names += [name] * len(draft.indexes)
     return Manifest(names, nodes, source)
 
 

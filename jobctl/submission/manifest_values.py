@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jobctl.parsing import texts
 from jobctl.parsing.param_types import (
+    parse_array,
     parse_codes,
     parse_group,
     parse_key,
@@ -70,6 +71,12 @@ def _word_or_number(parse: Callable[[str], Any]) -> Value:
         return parse(_text(value))
 
     return parsed
+
+
+def array(value: Any) -> list[int]:  # noqa: ANN401 # whatever stands there
+    """Its indexes, in order. Raises: ValueError."""
+    ranges = _word_or_number(parse_array)(value)
+    return [index for first, last in ranges for index in range(first, last + 1)]
 
 
 def listed(value: Any) -> list[Any]:  # noqa: ANN401 # whatever stands there
@@ -160,7 +167,6 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
 _SPELT: Final = {"tags": "tag", "after-all": "after", "timeout": "time-limit", "dir": "cwd"}
 """Other words for the same."""
 _ELSEWHERE: Final = {
-    "array": "arrays are submitted by themselves: jobctl submit --array",
     "clean-env": "it holds for all jobs: jobctl submit --clean-env --manifest FILE",
     "like": "it is for the command line alone",
 }

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from jobd.admin.lock_holders import held_by_others, holders
 from jobd.client.client import Client
-from jobd.contract.config import to_builtins
+from jobd.contract.config import EngineName, to_builtins
 from jobd.contract.config_file import load
 from jobd.contract.errors import (
     BadRequest,
@@ -145,7 +145,7 @@ def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
             raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
         daemon = msgspec.structs.replace(daemon, workers=options.workers)
     if options.engine is not None:
-        daemon = msgspec.structs.replace(daemon, engine=options.engine)
+        daemon = msgspec.structs.replace(daemon, engine=_engine(options.engine))
     return {
         "state": str(paths.state),
         "config_path": str(paths.config),
@@ -154,6 +154,14 @@ def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
         "lock_path": str(paths.lock),
         "fresh": True,
     }
+
+
+def _engine(name: str) -> str:
+    """Raises: BadRequest (no engine can have that name)."""
+    try:
+        return msgspec.convert(name, EngineName)
+    except msgspec.ValidationError:
+        raise BadRequest(f"--engine: {name!r} is no name of an engine") from None
 
 
 def _clean_environment() -> None:

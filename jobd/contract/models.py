@@ -391,6 +391,8 @@ class Node(Record, frozen=True, kw_only=True):
     """Must have completed."""
     parents_any: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
     """Must have finished, however."""
+    array_index: ArrayIndex | None = None
+    """Its `$JOBD_ARRAY_INDEX`, where it is one of several that are alike but for that."""
 
 
 class Graph(Request, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ class Batches:
         self._db.executemany(
             f"{_INSERT} VALUES ({_INSERT_MARKS})",
             [
-                (first + number, encode(spec), None, None, *shared)
+                (first + number, encode(spec), None, terms.array_index, *shared)
                 for number, spec in enumerate(specs)
             ],
         )

@@ -71,6 +71,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     """`due` was given as a time of the wall clock, and a jump of that clock moves it nearer."""
     policy: Policy = Policy()
     key: str | None = None
+    array_index: int | None = None
+    """Of a job with a spec of its own; elements of an array are given theirs when written."""
     parents: int = 0
     """Jobs that each of them waits for."""
     unmet: int = 0

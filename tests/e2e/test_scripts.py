@@ -50,3 +50,17 @@ def test_a_job_like_another_has_what_was_given_to_that_alone(shared):
         env={"COLOUR": "of the shell"},
     )  # fmt: skip
     assert told.stdout == "a b 2\n"
+
+
+def test_an_array_of_a_manifest_runs_once_for_each_index(shared):
+    text = (
+        "[jobs.sum]\ncommand = 'cat part.* | sort'\nafter = ['part']\n"
+        "[jobs.part]\ncommand = 'echo $JOBD_ARRAY_INDEX >part.$JOBD_ARRAY_INDEX'\n"
+        "array = '1-3,9'\n"
+    )
+    told = shared.jobctl("submit", "--manifest", "-", input=text.encode()).stdout
+    first, last = map(int, told.strip().split("-"))
+    jobs = shared.wait(first, last)
+    assert [jobs[job].array_index for job in sorted(jobs)] == [1, 2, 3, 9, None]
+    assert jobs[last].after == [*range(first, last)]
+    assert shared.jobctl("logs", str(last)).stdout == "1\n2\n3\n9\n"

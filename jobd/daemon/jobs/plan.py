@@ -48,6 +48,8 @@ class Part(Struct, frozen=True, kw_only=True):
     """Set in addition to the environment of the plan."""
     inside: Sequence[Inside] = ()
     """Jobs of the plan that they wait for."""
+    array_index: int | None = None
+    """Of the job of a graph that has one."""
 
 
 class Span(NamedTuple):
@@ -184,7 +186,7 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
             place=span.place,
             specs=[spec_of(one, options, cwd=part.cwd, umask=self.umask) for one in commands],
             indexes=span.numbers if self.array else None,
-            terms=terms_of(options, self.user),
+            terms=replace(terms_of(options, self.user), array_index=part.array_index),
             at=options.at,
             delay=options.delay,
             environment=own,
@@ -236,6 +238,7 @@ def _part(node: Node) -> Part:
         cwd=node.cwd,
         commands=[node.command],
         variables=node.variables or None,
+        array_index=node.array_index,
         inside=[
             *(dict.fromkeys(node.parents_any, True) | dict.fromkeys(node.parents, False)).items()
         ],

@@ -156,7 +156,17 @@ def test_a_long_chain_is_sorted_quickly():
         ("[jobs.a]\ncommand = 'a\\u0000'", None),
         ('[jobs.a]\ncommand = "a\\u0000"', "line 2: job a: command: a NUL"),
         ("[jobs.a]\n\nprioritty = 1", "line 3: job a: prioritty: no such key; did you mean: prior"),
-        ("[jobs.a]\narray = '1-3'", "line 2: job a: array: arrays are submitted by themselves"),
+        ("[jobs.a]\ncommand = 'x'\narray = '3-1'", "line 3: job a: array: '3-1' is no range"),
+        ("[jobs.a]\ncommand = 'x'\narray = '1-2'\nkey = 'k'", "line 4: job a: key: it names one"),
+        (
+            "[jobs.a]\ncommand = 'x'\narray = '1-100001'",
+            "line 1: job a: with this one they are more than 100,000",
+        ),
+        (
+            "[jobs.a]\ncommand='x'\narray='1-2000'\n[jobs.b]\ncommand='x'\narray='1-2000'\nafter=['a']",
+            "line 7: job b: after: more than 1,000,000 dependencies",
+        ),
+        ("[defaults]\narray = '1-2'", "line 2: defaults: array: no such key"),
         ("[jobs.a]\nclean-env = true", "line 2: job a: clean-env: it holds for all jobs"),
         ("[jobs.a]\nafter-any = 1\nafter_any = 2", "line 3: job a: after_any: it comes twice"),
         ("[defaults]\nname = 'x'", "line 2: defaults: name: no such key"),
@@ -366,3 +376,19 @@ def test_what_no_message_can_carry_is_told_of_its_key(fields):
     text = f'{{"jobs": {{"a": {{"command": "true",\n{fields}}}}}}}'
     with pytest.raises(BadRequest, match=f"line 2: job a: {key}: "):
         manifest.parse(text.encode(), "m.json", b"/")
+
+
+def test_an_array_is_so_many_jobs_and_who_waits_for_it_waits_for_all():
+    found = parsed(
+        "[jobs.sum]\ncommand = 'x'\nafter = ['part']\n"
+        "[jobs.part]\ncommand = 'x'\narray = '1-2,7'\nafter-any = ['get']\n"
+        "[jobs.get]\ncommand = 'x'\n"
+        "[jobs.one]\ncommand = 'x'\narray = 5\n"
+    )
+    told = [(name, node.array_index) for name, node in zip(found.names, found.nodes, strict=True)]
+    assert told == [
+        ("get", None), ("part", 1), ("part", 2), ("part", 7), ("sum", None), ("one", 5),
+    ]  # fmt: skip
+    places = dict(zip(found.names, found.nodes, strict=True))
+    assert places["part"].parents_any == [0]
+    assert places["sum"].parents == [1, 2, 3]
