@@ -114,9 +114,7 @@ def not_started(piece: Piece, *, follow: bool) -> bool:
 
 def clipped(piece: Piece) -> None:
     """Of the first of the last lines only the end is there."""
-    streams.notice(
-        f"this is the end of a line of more than a megabyte; all of it: jobctl logs {piece.id}"
-    )
+    streams.notice(f"the end of a line of more than a megabyte; all: jobctl logs {piece.id}")
 
 
 def nothing_selected() -> int:
