@@ -12,6 +12,7 @@ import click
 
 from jobd.admin import render, streams
 from jobd.admin.error_boundary import Group
+from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, State
 from jobd.contract.paths import Paths, absolute, is_supervised, locate
@@ -55,9 +56,7 @@ def start(
     """
     from jobd.admin import control
 
-    options = control.StartOptions(
-        workers=workers, engine=engine, config=config, ephemeral=ephemeral
-    )
+    options = StartOptions(workers=workers, engine=engine, config=config, ephemeral=ephemeral)
     if foreground:
         found = control.start_foreground(_instance(), options)
         already = found is not None
@@ -70,7 +69,7 @@ def start(
         streams.line(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
     if found is not None and found.draining:
         streams.notice("it is shutting down and takes no new jobs; start it again once it is down")
-    elif already and options != control.StartOptions():
+    elif already and options != StartOptions():
         streams.notice("its options stay as they were; workers: jobctl workers N")
 
 

@@ -14,22 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from jobd.admin.lock_holders import held_by_others, holders
+from jobd.admin.plan import StartOptions, plan_of
 from jobd.client.client import Client
-from jobd.contract.config import EngineName, to_builtins
-from jobd.contract.config_file import load
 from jobd.contract.errors import (
-    BadRequest,
     Busy,
     JobdError,
     NotPermitted,
     NotRunning,
     VersionMismatch,
 )
-from jobd.contract.models import MAX_WORKERS, DaemonStatus
+from jobd.contract.models import DaemonStatus
 from jobd.contract.paths import JOB_VARIABLES, Paths, connect, is_supervised
 from jobd.contract.state_directory import make_private
 from jobd.contract.wording import printable
@@ -48,15 +45,6 @@ _WELL: Final = (NotPermitted, Busy)
 """A daemon that says no does not hang."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
-
-
-class StartOptions(Struct, frozen=True, kw_only=True):
-    """What the command line says of a daemon that is to start; None: as configured."""
-
-    workers: int | None = None
-    engine: str | None = None
-    config: Path | None = None
-    ephemeral: bool = False
 
 
 Tell = Callable[[str], object]
@@ -96,7 +84,7 @@ def start(paths: Paths, options: StartOptions, tell: Tell = _nobody) -> Started:
     Raises: JobdError (why it could not, with the end of its log).
     """
     make_private(paths.state)
-    plan = _plan(paths, options)
+    plan = plan_of(paths, options)
     end = time.monotonic() + _START_WITHIN
     while True:
         found = _already(paths, tell)
@@ -127,41 +115,13 @@ def _already(paths: Paths, tell: Tell) -> DaemonStatus | None:
 def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None:
     """Become the supervisor of a daemon in this terminal; returns only if one runs already."""
     make_private(paths.state)
-    plan = _plan(paths, options)
+    plan = plan_of(paths, options)
     found = running(paths)
     if found is None:
         _clean_environment()
         os.chdir("/")
         become_supervisor(plan)
     return found
-
-
-def _plan(paths: Paths, options: StartOptions) -> dict[str, Any]:
-    """What supervisor and daemon are told; also the checks that need no daemon."""
-    config = load(options.config or paths.config, required=options.config is not None)
-    daemon = config.daemon
-    if options.workers is not None:
-        if not 0 <= options.workers <= MAX_WORKERS:
-            raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
-        daemon = msgspec.structs.replace(daemon, workers=options.workers)
-    if options.engine is not None:
-        daemon = msgspec.structs.replace(daemon, engine=_engine(options.engine))
-    return {
-        "state": str(paths.state),
-        "config_path": str(paths.config),
-        "config": to_builtins(msgspec.structs.replace(config, daemon=daemon)),
-        "ephemeral": options.ephemeral,
-        "lock_path": str(paths.lock),
-        "fresh": True,
-    }
-
-
-def _engine(name: str) -> str:
-    """Raises: BadRequest (no engine can have that name)."""
-    try:
-        return msgspec.convert(name, EngineName)
-    except msgspec.ValidationError:
-        raise BadRequest(f"--engine: {name!r} is no name of an engine") from None
 
 
 def _clean_environment() -> None:

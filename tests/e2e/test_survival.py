@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from jobd.admin import control
 from jobd.admin.lock_holders import Holder
+from jobd.admin.plan import StartOptions
 from jobd.contract.errors import StoreGone
 from jobd.contract.models import Status
 from jobd.system import linux
@@ -211,7 +212,7 @@ def test_a_hanging_daemon_without_a_supervisor_goes_on_as_one(running, monkeypat
     running.halt(old.pid)
     running.kill(old.supervisor_pid)
     told = []
-    assert control.start(running.paths, control.StartOptions(), told.append).already
+    assert control.start(running.paths, StartOptions(), told.append).already
     assert [line.partition(", pid")[0] for line in told] == [
         "jobd had been halted (SIGSTOP); it goes on"
     ]

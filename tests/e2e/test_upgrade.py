@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.admin import control
+from jobd.admin.plan import StartOptions, plan_of
 from tests.e2e.instance import Instance
 from tests.e2e.test_survival import REPLACE_A_DEAF_ONE
 from tests.helpers import wait_until
@@ -59,7 +59,7 @@ def older(home, jobd_home):
     instance.env["SECRET_OF_OURS_X"] = "1"
     instance.home.mkdir(mode=0o700)
     instance.paths.config.write_text('[daemon]\nenv_exclude = ["SECRET_OF_OURS_*"]\n')
-    plan = control._plan(instance.paths, control.StartOptions(workers=7, ephemeral=True))
+    plan = plan_of(instance.paths, StartOptions(workers=7, ephemeral=True))
     instance.paths.config.unlink()
     words = [sys.executable, "-P", "-c", OLDER, "-m", "jobd.supervisor", json.dumps(plan)]
     with instance.paths.log.open("w") as log:
