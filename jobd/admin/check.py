@@ -1,4 +1,8 @@
-"""`jobd check`: is the store as it should be, and are the output files there? It never writes."""
+"""`jobd check`: a daemon could start here, the store is as it should be, and all output is there.
+
+It never writes. Whatever keeps a daemon from starting is told in the start's own words
+(`jobd/store/obstacles.py`).
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.config_file import load
+from jobd.contract import config_file
+from jobd.contract.config import Config
+from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
 from jobd.engines import loading as engines
 from jobd.engines.local.run_table import is_of_this_boot
-from jobd.store.damage import LOG_WAS_CUT, log_was_cut
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
-from jobd.store.readonly import log_of, open_untouched, size
+from jobd.store.obstacles import Place, obstacles
+from jobd.store.readonly import open_untouched
 
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
@@ -57,7 +63,7 @@ class Report(Struct, frozen=True):
 
 
 def check(paths: Paths) -> Report:
-    """Look at everything once. Raises: StoreFailed (there is no database)."""
+    """Look at everything once. Raises: StoreFailed (there is no database, and need not be)."""
     while True:
         running = is_supervised(paths.socket)
         report = _check(paths, running=running)
@@ -67,61 +73,109 @@ def check(paths: Paths) -> Report:
 
 
 def _check(paths: Paths, *, running: bool) -> Report:
+    settings, findings = _config(paths)
+    findings += _access(paths)
+    in_the_way = [] if running else _obstacles(paths, settings)
+    findings += in_the_way
     if not paths.database.exists():
-        raise StoreFailed(f"there is no database at {paths.database}{_without_database(paths)}")
-    findings, notes = [*_configuration(paths), *_access(paths)], list[str]()
-    if not running and log_was_cut(paths.database, same_boot=is_of_this_boot(paths.board)):
-        findings.append(Finding("database", LOG_WAS_CUT, RESTORE))
-    schema = jobs = None
-    files = _Files(paths)
-    try:
-        with open_untouched(paths.database, running=running) as connection:
-            inspection = Inspection(connection)
-            schema = inspection.version()
-            wrong = inspection.structure()
-            findings += [Finding("database", _one_line(text), RESTORE) for text in wrong]
-            other = inspection.version_fault()
-            if other is not None:
-                findings.append(_finding("database", other))
-            elif inspection.outdated():
-                notes.append(f"schema {schema} is brought up to date by the next: jobd start")
-            elif not wrong:
-                findings += [_finding("record", fault) for fault in inspection.faults()]
-                findings += files.faults(inspection)
-                jobs = inspection.jobs()
-                notes += [] if running else inspection.leftovers()
-    except StoreFailed as error:
-        # Which command says more is no news to whoever has called it.
-        text = error.message.removesuffix(f". {SEE_CHECK}")
-        findings.append(Finding("database", text, RESTORE))
+        if not findings:
+            raise StoreFailed(
+                f"there is no database at {paths.database}. A new one is made by: jobd start"
+            )
+        return _report(paths, running=running, findings=findings)
+    looked = _Look(paths, running=running)
+    # What is in the way of a start is not told twice.
+    findings += [
+        finding
+        for finding in looked.into_database()
+        if not any(finding.text in told.text for told in in_the_way)
+    ]
+    return _report(paths, running=running, findings=findings, looked=looked)
+
+
+def _report(
+    paths: Paths, *, running: bool, findings: list[Finding], looked: _Look | None = None
+) -> Report:
     return Report(
-        database=os.fsencode(paths.database).decode("utf-8", "replace"), running=running,
-        schema=schema, jobs=jobs, outputs=files.looked_for, findings=findings,
-        notes=notes + files.notes,
-    )  # fmt: skip
+        database=os.fsencode(paths.database).decode("utf-8", "replace"),
+        running=running,
+        schema=looked.schema if looked else None,
+        jobs=looked.jobs if looked else None,
+        outputs=looked.files.looked_for if looked else 0,
+        findings=findings,
+        notes=looked.notes + looked.files.notes if looked else [],
+    )
 
 
-def _configuration(paths: Paths) -> Iterator[Finding]:
-    """What would keep `jobd start` from starting, engines and their sections included."""
+def _config(paths: Paths) -> tuple[Config, list[Finding]]:
+    """What a start would read, engines and their sections included."""
+    found = Config()
     try:
-        config = load(paths.config)
-        engines.check(config.engines(), config.engine)
+        found = config_file.load(paths.config)
+        engines.check(found.engines(), found.engine)
     except JobdError as error:
-        yield Finding("configuration", error.message, f"mend it in {paths.config}")
+        return found, [Finding("configuration", error.message, f"mend it in {paths.config}")]
+    return found, []
 
 
-def _without_database(paths: Paths) -> str:
-    """What the start does there."""
-    try:
-        output = bool(os.listdir(paths.output))
-    except FileNotFoundError:
-        output = False
-    if output or size(log_of(paths.database)):
-        return (
-            ", and what belongs to it is there. jobd start refuses that: restore a backup, or move "
-            "its output and its log away to begin anew"
-        )
-    return ". A new one is made by: jobd start"
+def _obstacles(paths: Paths, settings: Config) -> list[Finding]:
+    """What keeps a daemon from starting."""
+    place = Place(
+        paths=paths,
+        same_boot=is_of_this_boot(paths.board),
+        is_private=settings.daemon.state_is_private,
+    )
+    return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(place))]
+
+
+def _foreign(paths: Paths) -> Iterator[Finding]:
+    """Directories in which somebody else could exchange what a daemon writes."""
+    for path in (paths.output, paths.progress, paths.scripts):
+        try:
+            Directory(path).now()
+        except Foreign as error:
+            yield Finding(
+                "access", str(error.strerror), f"make it yours alone, or move {path} away"
+            )
+        except OSError:
+            continue  # a start makes it, or says why it cannot
+
+
+class _Look:
+    """Into the database, and at what lies beside it."""
+
+    def __init__(self, paths: Paths, *, running: bool) -> None:
+        self._paths = paths
+        self._running = running
+        self.files = _Files(paths)
+        self.schema: int | None = None
+        self.jobs: int | None = None
+        self.notes: list[str] = []
+
+    def into_database(self) -> list[Finding]:
+        try:
+            with open_untouched(self._paths.database, running=self._running) as connection:
+                return self._within(Inspection(connection))
+        except StoreFailed as error:
+            text = error.message.removesuffix(f". {SEE_CHECK}")
+            return [Finding("database", text, RESTORE)]
+
+    def _within(self, inspection: Inspection) -> list[Finding]:
+        self.schema = inspection.version()
+        wrong = inspection.structure()
+        if wrong:
+            return [Finding("database", _one_line(text), RESTORE) for text in wrong]
+        other = inspection.version_fault()
+        if other is not None:
+            return [_finding("database", other)]
+        if inspection.outdated():
+            self.notes.append(f"schema {self.schema} is brought up to date by the next: jobd start")
+            return []
+        findings = [_finding("record", fault) for fault in inspection.faults()]
+        findings += self.files.faults(inspection)
+        self.jobs = inspection.jobs()
+        self.notes += [] if self._running else inspection.leftovers()
+        return findings
 
 
 def _finding(kind: str, fault: Fault) -> Finding:

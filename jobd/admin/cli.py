@@ -1,4 +1,4 @@
-"""The command `jobd`: start, stop, restart, status, log, check, backup."""
+"""The command `jobd`: start, stop, restart, status, log, check, backup, restore."""
 
 from __future__ import annotations
 
@@ -261,9 +261,8 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
     """Copy the database to FILE, running or stopped.
 
     The copy is the database as it is at one moment. Jobs, history and captured environments are
-    in it (so FILE is yours alone, 0600); the output of the jobs is not. To restore it: jobd
-    stop, move jobd.db, jobd.db-wal and jobd.db-shm away, copy FILE in the place of jobd.db,
-    jobd start.
+    in it (so FILE is yours alone, 0600); the output of the jobs is not. It is put back with jobd
+    restore FILE.
 
     \b
     Example:
@@ -274,6 +273,27 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
     target, paths = absolute(file, "write an absolute path"), _paths_in_use()
     jobs = backup(paths.database, target, running=is_supervised(paths.socket), force=force)
     streams.line(f"{file}: {counted(jobs, 'job')}, {render.size(target.stat().st_size)}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def restore(file: Path) -> None:
+    """Put the backup FILE in the place of the database, while jobd is stopped.
+
+    What was there is kept beside it, under another name. Jobs are then as they were when the
+    backup was made: those that were submitted later are not in it, and what has run since then and
+    was waiting then runs again. Output files stay as they are, and ids go on behind all of them.
+
+    \b
+    Example:
+        jobd stop && jobd restore queue-2026-11-26.db && jobd start
+    """
+    from jobd.admin.restore import restore
+
+    found = restore(_instance(), file.absolute())
+    if found.kept is not None:
+        streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
+    streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
 
 
 def _paths_in_use() -> Paths:

@@ -21,7 +21,6 @@ from jobd.daemon.handlers import (
     build_dispatch,
     build_questions,
 )
-from jobd.daemon.host_check import this_host
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.parts import Execution, Ground, Lifecycle
@@ -42,6 +41,7 @@ from jobd.daemon.wiring import (
     start_writer,
 )
 from jobd.engines.local.supervisor_link import Link
+from jobd.store.host_check import this_host
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
 

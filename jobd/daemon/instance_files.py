@@ -11,12 +11,11 @@ from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreGone
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
 from jobd.contract.state_directory import make_private
-from jobd.daemon.host_check import check_file_system
 from jobd.daemon.setup import Setup
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.outputs.on_disk import DiskWorkspace
-from jobd.store.damage import refuse_damaged
 from jobd.store.database import Anchor, open_writer, save_log
+from jobd.store.obstacles import Place, refuse
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +35,6 @@ class InstanceFiles:
         self.home: Final = Directory(self.paths.state)
         self.home.now()
         self.workspace: Final = self._make_workspace()
-        if not setup.config.daemon.state_is_private:
-            check_file_system(self.paths.state)
         self.anchor: Final = self._take_database()
         try:
             self.connection: Final = self._open_database()
@@ -117,11 +114,11 @@ class InstanceFiles:
     def _take_database(self) -> Anchor:
         """Ours alone, before anybody looks into it; made only where none should be."""
         if not self.paths.database.exists():
-            self._refuse_damaged()
+            self._refuse()
             return Anchor(self.paths.database)
         anchor = Anchor(self.paths.database)
         try:
-            self._refuse_damaged()
+            self._refuse()
         except JobdError:
             anchor.close()
             raise
@@ -132,8 +129,11 @@ class InstanceFiles:
         self.anchor.opened()
         return connection
 
-    def _refuse_damaged(self) -> None:
-        paths = self.paths
-        with os.scandir(paths.output) as found:
-            output = next(found, None) is not None
-        refuse_damaged(paths.database, output=output, same_boot=is_of_this_boot(paths.board))
+    def _refuse(self) -> None:
+        refuse(
+            Place(
+                paths=self.paths,
+                same_boot=is_of_this_boot(self.paths.board),
+                is_private=self._setup.config.daemon.state_is_private,
+            )
+        )

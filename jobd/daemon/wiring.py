@@ -28,7 +28,6 @@ from jobd.daemon.execution.runs import Reports, Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
-from jobd.daemon.host_check import check_host
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.moves import Moves
@@ -58,11 +57,9 @@ from jobd.system.timer import Timer
 
 
 def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
-    """Raises: JobdError (the store was another machine's, there is no such engine), OSError."""
+    """Raises: JobdError (there is no such engine), OSError."""
     paths, config, undo, timer = setup.paths, setup.config.daemon, Undo(), Timer()
     reader = Reader(paths.database, files.anchor.check)
-    if not config.state_is_private:
-        check_host(paths.state, reader.setting("host"))
     gpus, groups = setup.config.gpus, setup.config.groups
     placement = Placement(config.engine, {n: one.engine for n, one in groups.items() if one.engine})
     ledger = Ledger(

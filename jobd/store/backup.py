@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import secrets
 import sqlite3
@@ -15,6 +17,7 @@ from jobd.contract.ownership import NotOurs, check_way
 from jobd.store.database import connect, is_full
 from jobd.store.inspection import Inspection
 from jobd.store.readonly import open_untouched
+from jobd.store.way_out import note_backup
 
 _PIECE: Final = 1000
 """Pages that are copied between two looks at an interrupt."""
@@ -27,17 +30,18 @@ def backup(database: Path, target: Path, *, running: bool, force: bool) -> int:
     (others could read or replace it), StoreFailed (what was copied is damaged).
     """
     _refuse_own(database, target)
+    _refuse_existing(target, force=force)
     try:
         with open_untouched(database, running=running) as source:
             _refuse_open(target.parent)
-            with _reserved(target, force=force), _partial(target) as partial:
-                jobs = _copy(source, partial)
-                os.replace(partial, target)
-                _sync(target.parent)
+            with partial_beside(target) as partial:
+                jobs = copy_whole(source, partial)
+                _name(partial, target, force=force)
     except OSError as error:
         raise JobdError(
             f"cannot write {target}: {(error.strerror or str(error)).lower()}"
         ) from error
+    note_backup(database, target)
     return jobs
 
 
@@ -58,44 +62,79 @@ def _refuse_open(directory: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _reserved(target: Path, *, force: bool) -> Iterator[None]:
-    """Nobody else's file is overwritten, also not one that comes meanwhile."""
+def _refuse_existing(target: Path, *, force: bool) -> None:
+    if not force and os.path.lexists(target):
+        raise JobdError(f"{target} exists; name another file, or overwrite it: --force")
+
+
+def _name(partial: Path, target: Path, *, force: bool) -> None:
+    """Under its name it is whole, and on disk, or not there at all.
+
+    Raises: JobdError (somebody else's file has come there meanwhile), OSError.
+    """
     if force:
-        yield
-        return
-    try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        raise JobdError(f"{target} exists; name another file, or overwrite it: --force") from None
-    try:
-        yield
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+        os.replace(partial, target)
+    else:
+        try:
+            os.link(partial, target)
+        except FileExistsError:
+            _refuse_existing(target, force=False)
+            raise
+        except OSError:
+            # A file system without hard links.
+            _refuse_existing(target, force=False)
+            os.rename(partial, target)
+    sync(target.parent)
 
 
 @contextmanager
-def _partial(target: Path) -> Iterator[Path]:
+def partial_beside(target: Path) -> Iterator[Path]:
     """A private file beside the target, that does not outlive a failure.
 
-    In a directory of its own: what SQLite puts beside it nobody else can have put there.
+    In a directory of its own: what SQLite puts beside it nobody else can have put there. One that
+    a power cut has left goes with the next that is made; each is held by a lock while in use.
     """
     directory = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     partial = directory / target.name
+    _sweep(target)
     os.mkdir(directory, 0o700)
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(held, fcntl.LOCK_SH)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         yield partial
     finally:
-        for suffix in ("", "-journal"):
-            with suppress(OSError):
-                os.unlink(f"{partial}{suffix}")
+        _remove(partial)
+        os.close(held)
+
+
+def _sweep(target: Path) -> None:
+    """What an interrupted copy to the same target has left."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         with suppress(OSError):
-            directory.rmdir()
+            held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(held).st_uid == os.geteuid():
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(left / target.name)
+            finally:
+                os.close(held)
 
 
-def _copy(source: sqlite3.Connection, partial: Path) -> int:
+def _remove(partial: Path) -> None:
+    """With what SQLite keeps beside it, and its directory."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with suppress(OSError):
+            os.unlink(f"{partial}{suffix}")
+    with suppress(OSError):
+        partial.parent.rmdir()
+
+
+def copy_whole(source: sqlite3.Connection, partial: Path) -> int:
+    """As it is at one moment, and on disk; how many jobs are in it.
+
+    Raises: JobdError (no space), StoreFailed (it is damaged), OSError, sqlite3.Error.
+    """
     # A transaction, so that the copy is of one moment and need not begin again with every commit.
     source.execute("BEGIN")
     try:
@@ -113,11 +152,12 @@ def _copy(source: sqlite3.Connection, partial: Path) -> int:
         raise
     if wrong:
         raise StoreFailed(f"the database is damaged ({wrong[0]}); see: jobd check")
-    _sync(partial)
+    sync(partial)
     return jobs
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk. Raises: OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -15,10 +15,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from jobd.contract.errors import StoreFailed
-from jobd.store.database import SEE_CHECK, open_reader, unreadable
+from jobd.store.database import open_reader, unreadable
 from jobd.store.inspection import Inspection
-from jobd.store.readonly import log_of, open_untouched, size
+from jobd.store.readonly import log_of, size
 from jobd.store.wal import FRAME_HEADER, HEADER, checksum, is_header, is_swapped, sums
 
 _INDEX: Final = struct.Struct("=I8xBBHI4xII8s8x")
@@ -31,36 +30,16 @@ _AT_ONCE: Final = 32 * 1024 * 1024
 """Bytes of a database that is looked through before the start; a larger one, after it."""
 
 
-def refuse_damaged(path: Path, *, output: bool, same_boot: bool) -> None:
-    """`output`: there is output of jobs. `same_boot`: the machine has run on since it was used.
+def faults_of(path: Path, inspection: Inspection) -> list[str]:
+    """What SQLite finds wrong in a database; of a large one that is told after the start.
 
-    Raises: StoreFailed (the database is damaged, cut off, or not there though it should be).
+    Raises: sqlite3.Error.
     """
-    if not path.exists():
-        if output or size(log_of(path)):
-            raise _damaged(path, "it is missing, and what belongs to it is there")
-        return
-    if not size(path):
-        raise _damaged(path, "it is empty, and a database of jobd never is")
-    if log_was_cut(path, same_boot=same_boot):
-        raise _damaged(path, LOG_WAS_CUT)
-    if size(path) <= _AT_ONCE:
-        wrong = _faults(path)
-        if wrong:
-            raise _damaged(path, " ".join(wrong[0].split()))
-
-
-def _faults(path: Path) -> list[str]:
-    """What SQLite finds wrong. Raises: StoreFailed (it cannot even be opened)."""
-    with open_untouched(path, running=False) as connection:
-        inspection = Inspection(connection)
-        if inspection.version():
-            return inspection.structure(whole=False)
-        return ["it has no tables of jobd"]
+    return [] if is_large(path) else inspection.structure(whole=False)
 
 
 def faults_meanwhile(path: Path) -> list[str]:
-    """The same beside the daemon's own connections. Raises: StoreFailed.
+    """The same of any, beside the daemon's own connections. Raises: StoreFailed.
 
     The file itself is not opened: with it SQLite's locks would be closed, too (fcntl(2)).
     """
@@ -74,13 +53,6 @@ def faults_meanwhile(path: Path) -> list[str]:
 def is_large(path: Path) -> bool:
     """Too large to be looked through before the start."""
     return size(path) > _AT_ONCE
-
-
-def _damaged(path: Path, what: str) -> StoreFailed:
-    return StoreFailed(
-        f"the database {path} is damaged: {what}. {SEE_CHECK}. "
-        "Then restore a backup of it, or move it and its output away to begin anew"
-    )
 
 
 # --- the log against its index ------------------------------------------------------------------

@@ -189,6 +189,10 @@ class Inspection:
     def version(self) -> int:
         return version_of(self._db)
 
+    def setting(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
     def version_fault(self) -> Fault | None:
         """Of a version that cannot be looked into any further."""
         found, known = self.version(), known_version()

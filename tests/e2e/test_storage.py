@@ -72,6 +72,26 @@ def test_a_daemon_that_is_killed_before_its_first_frame_starts_again(instance):
     assert instance.id_of("true") == 2
 
 
+def test_a_damaged_database_is_told_alike_by_start_and_check_and_restored(instance):
+    instance.start()
+    instance.jobctl("submit", "-w", "true")
+    instance.jobd("backup", "copy.db")
+    refused = instance.jobd("restore", "copy.db", code=1).stderr
+    assert refused == "jobd: jobd is running; stop it first: jobd stop\n"
+    instance.jobd("stop")
+    os.truncate(instance.paths.database, 8192)
+    said = instance.jobd("start", code=1).stderr
+    told, step = instance.jobd("check", code=1).stdout.splitlines()[:2]
+    assert told in said
+    assert step.removeprefix("    next: r") in said
+    assert f"jobd restore {instance.work}/copy.db. Or begin anew: mkdir" in step
+    done = instance.jobd("restore", "copy.db")
+    assert done.stdout == "copy.db: 1 job restored. Go on with: jobd start\n"
+    assert "what was there is kept: " in done.stderr
+    instance.start()
+    assert instance.id_of("true") == 2
+
+
 # --- a small disk -------------------------------------------------------------------------------
 
 

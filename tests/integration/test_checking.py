@@ -1,20 +1,25 @@
 """`jobd check` finds what is wrong and writes nothing; `jobd backup` copies whole or not at all."""
 
+import fcntl
 import hashlib
 import os
+import re
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
 from jobd.admin.check import check
+from jobd.admin.restore import restore
+from jobd.contract import config_file
 from jobd.contract.errors import JobdError, StoreFailed
+from jobd.contract.ownership import NotOurs
 from jobd.contract.states import State
 from jobd.store.backup import backup
 from jobd.store.inspection import QUESTIONS
 from tests.helpers import wait_until
-from tests.integration.inside import ids
+from tests.integration.inside import Inside, ids
 
 
 def texts(report):
@@ -248,6 +253,20 @@ def test_no_database_is_no_finding_but_an_error(make):
         check(daemon.paths)
 
 
+def test_whatever_else_keeps_a_daemon_from_starting_is_found(stopped):
+    """A configuration that cannot be read, a directory that others can write."""
+    paths, _ = stopped
+    paths.config.write_text("[daemon]\nworker = 3\n")
+    paths.progress.chmod(0o777)
+    with pytest.raises(JobdError) as caught:
+        config_file.load(paths.config)
+    found = check(paths).findings
+    assert [finding.kind for finding in found] == ["configuration", "access"]
+    assert found[0].text == caught.value.message
+    with pytest.raises(NotOurs, match=re.escape(found[1].text)):
+        Inside(paths.state)
+
+
 # --- backup -------------------------------------------------------------------------------------
 
 
@@ -306,6 +325,81 @@ def test_a_damaged_database_gives_no_backup(stopped, home):
     with pytest.raises(StoreFailed, match="jobd check"):
         backup(paths.database, home / "copy.db", running=False, force=False)
     assert list(home.glob("*copy.db*")) == []
+
+
+def test_what_an_interrupted_backup_has_left_goes_with_the_next(stopped, home):
+    """Killed at any moment it leaves no file under the name, and no copy for ever."""
+    paths, _ = stopped
+    left = home / ".copy.db.0123abcd.partial"
+    left.mkdir(mode=0o700)
+    (left / "copy.db").write_bytes(b"half of it")
+    other = home / ".other.db.0123abcd.partial"
+    other.mkdir()
+    assert backup(paths.database, home / "copy.db", running=False, force=False) == 3
+    assert sorted(file.name for file in home.glob("*copy.db*")) == ["copy.db"]
+    assert other.exists()
+
+
+def test_a_backup_has_its_name_once_it_is_whole_and_on_disk(stopped, home, monkeypatch):
+    paths, _ = stopped
+    target, seen = home / "copy.db", []
+    fsync = os.fsync
+
+    def look(descriptor):
+        seen.append((os.readlink(f"/proc/self/fd/{descriptor}"), target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    backup(paths.database, target, running=False, force=False)
+    (copied, early), (folder, late) = seen
+    assert (early, late) == (False, True)
+    assert copied.endswith(".partial/copy.db")
+    assert folder == str(home)
+
+
+def test_a_file_that_comes_while_a_backup_is_made_stays(stopped, home, monkeypatch):
+    paths, _ = stopped
+    target = home / "copy.db"
+    monkeypatch.setattr(os, "fsync", lambda _: target.write_text("theirs"))
+    with pytest.raises(JobdError, match="exists; name another file"):
+        backup(paths.database, target, running=False, force=False)
+    assert target.read_text() == "theirs"
+
+
+# --- restore ------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_restored_and_what_was_there_is_kept(make, home):
+    daemon = make(workers=0)
+    daemon.submit("true", "true")
+    backup(daemon.paths.database, home / "copy.db", running=True, force=False)
+    daemon.submit("true")
+    with pytest.raises(JobdError, match="jobd is running; stop it first"), lock_of(daemon.paths):
+        restore(daemon.paths, home / "copy.db")
+    daemon.close()
+    found = restore(daemon.paths, home / "copy.db")
+    assert found.jobs == len(rows(daemon.paths.database)) == 2
+    assert len(rows(found.kept)) == 3
+    assert make(workers=0).submit("true") == 3
+
+
+@contextmanager
+def lock_of(paths):
+    """Held as a supervisor holds it."""
+    with open(paths.lock, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_what_is_no_backup_is_not_restored(stopped, home):
+    paths, _ = stopped
+    before = hashes(paths)
+    (home / "letter").write_text("dear aunt")
+    sqlite3.connect(home / "other.db").executescript("CREATE TABLE t (x)").connection.close()
+    for name in ("letter", "other.db", "nothing", paths.database):
+        with pytest.raises(JobdError):
+            restore(paths, home / name)
+    assert hashes(paths) == before
 
 
 def test_where_nothing_can_be_written_it_says_so(stopped, home):

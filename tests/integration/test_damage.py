@@ -3,19 +3,23 @@
 import hashlib
 import os
 import shutil
+import sqlite3
+import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from jobd.admin.check import check
+from jobd.admin.restore import restore
 from jobd.client import follow
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import List
 from jobd.contract.paths import Paths
-from jobd.store import damage
-from jobd.store.inspection import Inspection
+from jobd.store import damage, obstacles
+from jobd.store.backup import backup
+from jobd.store.inspection import Fault, Inspection
 from jobd.store.readonly import open_untouched
 from tests.helpers import wait_until
 from tests.integration.inside import Inside
@@ -63,24 +67,26 @@ def place(killed, home):
 
 def refused(paths):
     """The start is, and every byte is as it was; why."""
+    said = refusal(paths)
+    assert str(paths.database) in said
+    return said
+
+
+def refusal(paths):
     before = hashes(paths)
     with pytest.raises(StoreFailed) as caught:
         Inside(paths.state, workers=0)
     assert hashes(paths) == before
     said = caught.value.message
-    assert str(paths.database) in said
     assert "jobd check" in said
-    _check_finds_it(paths)
+    _check_finds_it(paths, said)
     return said
 
 
-def _check_finds_it(paths):
-    """Whatever keeps a daemon from starting, `jobd check` tells, too."""
-    if paths.database.exists():
-        assert "database" in [finding.kind for finding in check(paths).findings]
-    else:
-        with pytest.raises(StoreFailed, match="jobd start refuses that"):
-            check(paths)
+def _check_finds_it(paths, said):
+    """Whatever keeps a daemon from starting `jobd check` tells, too, in the same words."""
+    told = [finding for finding in check(paths).findings if finding.kind == "database"]
+    assert any(f.text in said and f.next_step[1:] in said for f in told), (said, told)
 
 
 def started(paths):
@@ -101,7 +107,7 @@ def opened(paths):
     """The same of the database alone: a daemon takes longer to start."""
     before, jobs = hashes(paths), None
     with suppress(StoreFailed):
-        damage.refuse_damaged(paths.database, output=True, same_boot=True)
+        obstacles.refuse(obstacles.Place(paths=paths, same_boot=True, is_private=True))
         with open_untouched(paths.database, running=False) as connection:
             jobs = Inspection(connection).jobs()
     assert hashes(paths) == before
@@ -172,6 +178,57 @@ def test_a_log_that_was_cut_off_is_refused(killed, home):
         else:
             assert started(place) == 60
         shutil.rmtree(place.state)
+
+
+def test_a_database_of_another_host_or_a_newer_version_is_told_by_check_as_by_start(place):
+    for statement, found in (
+        ("UPDATE settings SET value = '0123 old' WHERE name = 'host'", "by another host, old"),
+        ("PRAGMA user_version = 900", "schema 900 was written by a newer jobd"),
+    ):
+        with closing(sqlite3.connect(place.database)) as database, database:
+            database.execute(statement)
+        assert found in refusal(place)
+
+
+def test_the_way_out_names_the_backups_that_lie_there(killed, place, home):
+    assert "restore a backup, if you have one: jobd restore FILE" in obstacle(place).step
+    for name in ("older.db", "my newest.db", "deleted.db"):
+        backup(place.database, home / name, running=False, force=False)
+    (home / "deleted.db").unlink()
+    os.utime(home / "older.db", (1, 1))
+    said = obstacle(place).step
+    assert f"jobd restore '{home}/my newest.db'; older ones: {home}/older.db. Or begin" in said
+    assert f"mkdir -m 700 {place.state}/jobd.damaged && mv {place.database} " in said
+    assert "all jobs, the waiting ones, too, and the history are gone" in said
+
+
+def obstacle(paths):
+    """What is said of it once its log is cut by one byte."""
+    log = paths.state / "jobd.db-wal"
+    whole = log.read_bytes()
+    index = damage._index_of(paths.database)
+    os.truncate(log, 32 + index.frames * (24 + index.page) - 1)
+    (found,) = check(paths).findings
+    assert found.next_step[1:] in refused(paths)
+    log.write_bytes(whole)
+    return Fault(found.text, found.next_step)
+
+
+def test_the_way_out_leads_out(place, home):
+    """Both of it: typed as it stands, a daemon starts."""
+    backup(place.database, home / "copy.db", running=False, force=False)
+    os.truncate(place.database, PAGE)
+    step = check(place).findings[0].next_step
+    begin_anew = step.partition("begin anew: ")[2].partition(" && jobd start.")[0]
+    with pytest.raises(StoreFailed):
+        Inside(place.state, workers=0)
+    subprocess.run(begin_anew, shell=True, check=True)
+    assert started(place) == 0
+    with closing(sqlite3.connect(place.database)) as database:
+        database.execute("DELETE FROM jobs")
+    os.truncate(place.database, PAGE)
+    assert restore(place, home / "copy.db").jobs == 60
+    assert started(place) == 60
 
 
 def test_a_log_that_is_gone_or_zeroed_in_the_middle_is_refused(place):

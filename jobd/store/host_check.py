@@ -22,7 +22,7 @@ _SHARED: Final = frozenset(
     }
 )  # fmt: skip
 """File systems that other hosts may have mounted too, as proc_pid_mountinfo(5) names them."""
-_WAY_OUT: Final = (
+WAY_OUT: Final = (
     "Set JOBD_HOME to a directory of this machine; or, if no other host uses this one, write into "
     "config.toml: [daemon] state_is_private = true"
 )
@@ -51,7 +51,7 @@ def check_file_system(directory: Path) -> None:
     if kind in _SHARED:
         raise JobdError(
             f"the state directory {directory} lies on a network file system ({kind}), which other "
-            f"hosts may share. {_WAY_OUT}"
+            f"hosts may share. {WAY_OUT}"
         )
 
 
@@ -63,7 +63,7 @@ def check_host(directory: Path, last: str | None) -> None:
     known, _, name = (last or "").partition(" ")
     if last is not None and known != host_id():
         raise JobdError(
-            f"the state directory {directory} was last used by another host, {name}. {_WAY_OUT}"
+            f"the state directory {directory} was last used by another host, {name}. {WAY_OUT}"
         )
 
 

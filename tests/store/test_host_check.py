@@ -3,7 +3,7 @@
 import pytest
 
 from jobd.contract.errors import JobdError
-from jobd.daemon import host_check
+from jobd.store import host_check
 
 MOUNTS = r"""
 21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
