@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+import pytest
+
 from jobd.contract.directories import Directory, File
 
 T = TypeVar("T")
@@ -31,6 +33,26 @@ def wait_until(
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_WAIT)
     return value
+
+
+def record_syncs(
+    monkeypatch: pytest.MonkeyPatch, also: Callable[[], object] | None = None
+) -> list[str]:
+    """What is synchronised from now on, by its name, in order; `also`: called before each."""
+    seen: list[str] = []
+
+    def wrapped(real: Callable[[int], None]) -> Callable[[int], None]:
+        def sync(descriptor: int) -> None:
+            if also is not None:
+                also()
+            seen.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            real(descriptor)
+
+        return sync
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, wrapped(getattr(os, name)))
+    return seen
 
 
 def own(path: Path | str) -> File:

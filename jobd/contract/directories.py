@@ -15,7 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from jobd.contract.ownership import NotOurs, login, make_directory, open_owned, others_can_write
+from jobd.contract.ownership import (
+    NotOurs,
+    login,
+    make_directory,
+    open_owned,
+    others_can_write,
+    sync_directory,
+)
 
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 T = TypeVar("T")
@@ -85,6 +92,10 @@ class Directory:
     def release(self) -> None:
         """Hold it open no longer; whoever asks next walks all of its way again."""
         self._opened = None
+
+    def sync(self) -> None:
+        """Bring the names in what was opened last to the disk. Raises: as `now`."""
+        sync_directory(self.last().descriptor)
 
     def names(self) -> list[str]:
         """Raises: as `now`."""

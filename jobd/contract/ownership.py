@@ -231,6 +231,21 @@ def _make_missing(here: int, name: str) -> None:
             os.chmod(f"/proc/self/fd/{made}", 0o700)  # the umask took away what is ours
     finally:
         os.close(made)
+    with suppress(OSError):
+        sync_directory(here)  # what cannot be read or synchronised is there all the same
+
+
+def sync_directory(directory: int) -> None:
+    """Bring the names in it to the disk: what was made there is there after a power cut, and what
+    was deleted is not (fsync(2)). `directory`: a descriptor, also one of O_PATH.
+
+    Raises: OSError.
+    """
+    opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _step(here: int, name: str, where: str) -> int:

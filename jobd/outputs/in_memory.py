@@ -151,6 +151,9 @@ class MemoryWorkspace:
         if output is not None:
             output.delete()
 
+    def sync_folders(self, jobs: Iterable[int]) -> None:
+        """Nothing of it outlives the process."""
+
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         del jobs
 

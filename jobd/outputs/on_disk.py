@@ -116,6 +116,14 @@ class DiskWorkspace:
                 with suppress(OSError):
                     os.rmdir(folder, dir_fd=where.descriptor)
 
+    def sync_folders(self, jobs: Iterable[int]) -> None:
+        folders = {output_name(job, 1).partition("/")[0] for job in jobs}
+        with suppress(FileNotFoundError):  # all output was deleted
+            for folder in folders:
+                with suppress(FileNotFoundError):
+                    Directory(f"{self.output.path}/{folder}").sync()
+            self.output.sync()
+
     def release(self) -> None:
         self._folders = {}
         for directory in (self.output, self.progress, self.scripts):

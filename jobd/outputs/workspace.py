@@ -120,6 +120,9 @@ class Workspace(Protocol):
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         """Where output of these was; a job that needs one of them just then makes it again."""
 
+    def sync_folders(self, jobs: Iterable[int]) -> None:
+        """What was deleted of these does not come back after a power cut. Raises: OSError."""
+
     def release(self) -> None:
         """Nothing runs: hold nothing open that would keep a file system from being unmounted."""
 
@@ -163,6 +166,17 @@ class Workspaces:
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         found = list(jobs)
         self._each(lambda workspace: workspace.delete_empty_folders(found))
+
+    def sync_folders(self, jobs: Iterable[int]) -> bool:
+        """As `Workspace.sync_folders`, of all; whether that was done everywhere."""
+        found, done = list(jobs), True
+        for name, workspace in self._by_engine.items():
+            try:
+                workspace.sync_folders(found)
+            except OSError as error:
+                log.warning("engine %s: what was deleted may come back: %s", name, error)
+                done = False
+        return done
 
     def release(self) -> None:
         self._each(lambda workspace: workspace.release())

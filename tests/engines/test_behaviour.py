@@ -236,6 +236,7 @@ def test_what_it_needed_while_it_ran_goes_and_its_output_stays(stage):
     workspace.tidy(JOB, number, b"script.sh")
     workspace.delete(JOB, number)
     workspace.delete_empty_folders([JOB])
+    workspace.sync_folders([JOB])
     assert printed(stage, started) == b""
     workspace.delete(JOB, number)
     workspace.release()

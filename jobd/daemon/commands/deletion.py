@@ -30,13 +30,18 @@ class Deletion:
     def delete_outputs(self) -> None:
         """Of all removed jobs. Which they are is on disk: what a crash leaves is found again.
 
+        It is noted once it is on disk: a power cut would bring back what nobody then knows of.
+
         Raises: JobdError (what is left cannot be read, or what is done not be noted).
         """
         while gone := self._reader.deletions(_SLICE):
             for job, attempts in gone:
                 for attempt in range(1, attempts + 1):
                     self._workspaces.delete(job, attempt)
-            self._workspaces.delete_empty_folders(job for job, _ in gone)
-            self._writer.call(partial(self._jobs.deleted, [job for job, _ in gone]))
+            jobs = [job for job, _ in gone]
+            self._workspaces.delete_empty_folders(jobs)
+            if not self._workspaces.sync_folders(jobs):
+                return
+            self._writer.call(partial(self._jobs.deleted, jobs))
         if not self._ledger.busy:
             self._workspaces.release()

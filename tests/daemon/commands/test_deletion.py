@@ -1,5 +1,7 @@
 """The files of removed jobs: deleted, and noted as deleted, whatever one of them is like."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from jobd.daemon.commands.deletion import Deletion
 from jobd.outputs.limit import note_of
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.workspace import Workspaces
+from tests.helpers import record_syncs
 
 
 class Store:
@@ -66,6 +69,39 @@ def test_what_cannot_be_deleted_keeps_no_other_from_it(workspace, caplog):
     assert not file.exists()
     assert store.gone == []
     assert f"{stubborn} stays: Is a directory" in caplog.text
+
+
+def test_that_files_are_deleted_is_on_disk_before_it_is_noted(workspace, monkeypatch):
+    """Else a power cut brings them back, and nobody knows of them any more."""
+    put(workspace.output_file(7, 1))
+    put(workspace.output_file(8, 1))
+    put(workspace.output_file(2007, 1))
+    kept = put(workspace.output_file(2008, 1))
+    store, noted = Store([(7, 1), (8, 1), (2007, 1)]), []
+    deleted = store.deleted
+    store.deleted = lambda jobs: (noted.append(list(synced)), deleted(jobs))
+    synced = record_syncs(monkeypatch)
+    deletion(workspace, store).delete_outputs()
+    assert store.gone == []
+    output = Path(workspace.output.path)
+    assert noted == [[str(kept.parent), str(output)]]
+    assert not (output / "0").exists()
+
+
+def test_what_cannot_be_brought_to_the_disk_is_tried_again(workspace, monkeypatch, caplog):
+    put(workspace.output_file(7, 1))
+    store = Store([(7, 1)])
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail)
+        deletion(workspace, store).delete_outputs()
+    assert store.gone == [(7, 1)]
+    assert "what was deleted may come back: " in caplog.text
+    deletion(workspace, store).delete_outputs()
+    assert store.gone == []
 
 
 @pytest.mark.parametrize("busy", [0, 1])
