@@ -95,6 +95,8 @@ def cut(file: File, limit: int, *, final: bool) -> bool:
 def _cut(file: File, wanted: Cut, before: Cut | None) -> None:
     descriptor = file.open(os.O_WRONLY)
     try:
+        # In this order on the disk, too: after a power cut no zeros are taken for output.
+        os.fdatasync(descriptor)
         _write_note(note_of(file), wanted)
         _punch(descriptor, wanted, before)
     except NotCuttable:
@@ -125,4 +127,6 @@ def _write_note(note: File, found: Cut | None) -> None:
     fresh = note.beside(f"{note.name}.new")
     with open(fresh.make(os.O_WRONLY | os.O_TRUNC), "wb", buffering=0) as content:
         content.write(b"%d %d %d\n" % (found.start, found.end, found.limit))
+        os.fsync(content.fileno())
     fresh.replace(note.name)
+    note.directory.sync()

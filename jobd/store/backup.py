@@ -14,7 +14,7 @@ from typing import Final
 
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.ownership import NotOurs, check_way
-from jobd.store.database import connect, is_full
+from jobd.store.database import connect, is_full, sync
 from jobd.store.inspection import Inspection
 from jobd.store.readonly import open_untouched
 from jobd.store.way_out import note_backup
@@ -154,12 +154,3 @@ def copy_whole(source: sqlite3.Connection, partial: Path) -> int:
         raise StoreFailed(f"the database is damaged ({wrong[0]}); see: jobd check")
     sync(partial)
     return jobs
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a directory, to the disk. Raises: OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -25,10 +25,12 @@ _WAL_BYTES: Final = 16 * 1024 * 1024
 def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
     """The one connection that writes; brings the schema up to date.
 
-    Raises: StoreFailed (unreadable, damaged, or written by a newer version).
+    Raises: StoreFailed (unreadable, damaged, or written by a newer version), OSError.
     """
     try:
         create(path)
+        if durable:
+            _sync_log(path)
         connection = connect(path, "rw")
         # Before anything is written: a database of a newer version stays as it is.
         _refuse_newer(connection, path)
@@ -58,6 +60,25 @@ def create(path: Path) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _migrate(connection)
     os.replace(made, path)
+    # A log whose database is missing would be taken for what is left of one that was deleted.
+    sync(path.parent)
+
+
+def _sync_log(path: Path) -> None:
+    """A daemon that was killed may have left frames in it that are not on the disk yet. The first
+    connection notes them in the index as confirmed, and a power cut could keep the note alone.
+    """
+    with suppress(FileNotFoundError):
+        sync(Path(f"{path}-wal"))
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Anchor:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobd.contract.errors import JobdError, StoreFailed
-from jobd.store.backup import copy_whole, partial_beside, sync
+from jobd.store.backup import copy_whole, partial_beside
+from jobd.store.database import sync
 from jobd.store.inspection import Inspection
 from jobd.store.readonly import open_untouched
 
 
 class Restored(NamedTuple):
+    """What is in place now, and where what was there lies."""
+
     jobs: int
     kept: Path | None
     """Under this name lies what was there before; None: nothing was."""

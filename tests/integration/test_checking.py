@@ -18,7 +18,7 @@ from jobd.contract.ownership import NotOurs
 from jobd.contract.states import State
 from jobd.store.backup import backup
 from jobd.store.inspection import QUESTIONS
-from tests.helpers import wait_until
+from tests.helpers import record_syncs, wait_until
 from tests.integration.inside import Inside, ids
 
 
@@ -342,19 +342,13 @@ def test_what_an_interrupted_backup_has_left_goes_with_the_next(stopped, home):
 
 def test_a_backup_has_its_name_once_it_is_whole_and_on_disk(stopped, home, monkeypatch):
     paths, _ = stopped
-    target, seen = home / "copy.db", []
-    fsync = os.fsync
-
-    def look(descriptor):
-        seen.append((os.readlink(f"/proc/self/fd/{descriptor}"), target.exists()))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", look)
+    target, early = home / "copy.db", []
+    synced = record_syncs(monkeypatch, lambda: early.append(target.exists()))
     backup(paths.database, target, running=False, force=False)
-    (copied, early), (folder, late) = seen
-    assert (early, late) == (False, True)
+    copied, folder = synced
     assert copied.endswith(".partial/copy.db")
     assert folder == str(home)
+    assert early == [False, True]
 
 
 def test_a_file_that_comes_while_a_backup_is_made_stays(stopped, home, monkeypatch):

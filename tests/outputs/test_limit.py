@@ -10,7 +10,7 @@ from jobd.outputs.files import PIECE, read_piece, read_tail
 from jobd.outputs.limit import Cut, cut, cut_of, kept_size, note_of
 from jobd.outputs.workspace import NotCuttable
 from jobd.system import linux
-from tests.helpers import own
+from tests.helpers import own, record_syncs
 
 LIMIT = 400_000
 MARK = b"[jobd: %s cut here, --max-output 400 kB]\n"
@@ -56,6 +56,15 @@ def test_begin_mark_and_end(long):
     assert long.stat().st_size == 2_000_000
     assert long.stat().st_blocks * 512 <= LIMIT + 2 * 65536
     assert kept_size(own(long)) == LIMIT
+
+
+def test_output_and_note_are_on_disk_before_the_hole_is_punched(path, monkeypatch):
+    """Else a power cut leaves a hole that no note tells of: zeros would be taken for output."""
+    fill(path, 0, 200_000)
+    synced, punch, before = record_syncs(monkeypatch), linux.punch_hole, []
+    monkeypatch.setattr(linux, "punch_hole", lambda *hole: (before.extend(synced), punch(*hole)))
+    assert cut(own(path), LIMIT, final=True)
+    assert before == [str(path), str(path.with_name("7.1.cut.new")), str(path.parent)]
 
 
 def test_it_grows_and_is_cut_again(long):
