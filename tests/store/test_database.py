@@ -31,7 +31,7 @@ def test_a_new_database_has_its_name_on_disk_before_it_has_a_log(path, monkeypat
 def test_what_a_killed_daemon_has_left_in_the_log_is_on_disk_before_an_index_tells_of_it(
     path, monkeypatch
 ):
-    """The index may come to the disk without the log: a start after a power cut would be refused."""
+    """The index may come to the disk without the log: a start after a cut would be refused."""
     with closing(open_writer(path)) as writer:
         writer.execute("INSERT INTO settings VALUES ('a', 'b')")
         for suffix in ("", "-wal"):
