@@ -126,6 +126,8 @@ class About(Struct, frozen=True, kw_only=True):
     """
     waits: bool = False
     """It is answered when something has happened, and outlasts any number of daemons."""
+    makes_room: bool = False
+    """It is saved on a full disk, too: after it there is more space, or no more is used."""
     ends: bool = False
     """It ends the daemon: that this is gone afterwards is no reason to ask again."""
 
@@ -655,7 +657,7 @@ class Start(Request, frozen=True, kw_only=True):
 class Hold(Request, frozen=True, kw_only=True):
     """Pending jobs do not start before they are let go with `Start`."""
 
-    about = About(reply=Acted, changes=True, viewer=False)
+    about = About(reply=Acted, changes=True, viewer=False, makes_room=True)
 
     selector: Selector
     dry_run: bool = False
@@ -667,7 +669,7 @@ class Pause(Request, frozen=True, kw_only=True):
     With `group` the selector is empty; `running`: the group's running jobs are halted, too.
     """
 
-    about = About(reply=Acted, changes=True, viewer=False)
+    about = About(reply=Acted, changes=True, viewer=False, makes_room=True)
 
     selector: Selector = field(default_factory=Selector)
     group: Group | None = None
@@ -750,7 +752,7 @@ class Stop(Request, frozen=True, kw_only=True):
     `grace`: seconds from the first signal to KILL; None is the daemon's own setting.
     """
 
-    about = About(reply=Acted, changes=True, viewer=False)
+    about = About(reply=Acted, changes=True, viewer=False, makes_room=True)
 
     selector: Selector
     grace: Seconds | None = None
@@ -779,7 +781,7 @@ class Rm(Request, frozen=True, kw_only=True):
     A running or pending job is refused; `jobctl rm --force` stops it first.
     """
 
-    about = About(reply=Acted, changes=True, viewer=False)
+    about = About(reply=Acted, changes=True, viewer=False, makes_room=True)
 
     selector: Selector
     dry_run: bool = False

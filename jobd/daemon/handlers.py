@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from jobd.contract.call import Call
 from jobd.contract.models import (
     Edit,
     Events,
@@ -25,6 +26,7 @@ from jobd.contract.models import (
     Status,
     Stop,
     Submit,
+    View,
     Wait,
     Workers,
 )
@@ -61,7 +63,7 @@ from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.queries.wait import WaitQuery
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
-from jobd.system.timer import Timer
+from jobd.store.reserve import Reserve
 
 
 class Commands(Struct, frozen=True, kw_only=True):
@@ -137,7 +139,24 @@ def _build_intake(
     )  # fmt: skip
 
 
-def changing(commands: Commands) -> dict[type[Request], Handler]:
+def changing(commands: Commands, reserve: Reserve) -> dict[type[Request], Handler]:
+    """On a full disk only what makes room is done, and what was done before is answered."""
+    return {
+        kind: handle if kind.about.makes_room else _not_on_reserve(commands, reserve, handle)
+        for kind, handle in _changing(commands).items()
+    }
+
+
+def _not_on_reserve(commands: Commands, reserve: Reserve, handle: Handler) -> Handler:
+    def handled(request: Request, call: Call) -> View:
+        if reserve.in_use and not request.only_looks and not commands.idempotency.knows(call.id):
+            reserve.refuse()
+        return handle(request, call)
+
+    return handled
+
+
+def _changing(commands: Commands) -> dict[type[Request], Handler]:
     as_one = commands.idempotency.as_one
     return {
         Submit: commands.intake.submit,
@@ -224,10 +243,10 @@ def build_questions(
 
 
 def build_dispatch(
-    commands: Commands, questions: Questions, ending: Ending, timer: Timer
+    commands: Commands, questions: Questions, ending: Ending, ground: Ground
 ) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
-        **changing(commands),
+        **changing(commands, ground.reserve),
         **looking(questions.queries, questions.outputs, questions.status.status),
         Shutdown: ending.shutdown,
         Renew: ending.renew,
@@ -235,4 +254,4 @@ def build_dispatch(
     for_viewers = looking(
         questions.redacted, questions.outputs, questions.status.status_for_viewers
     )
-    return Dispatch(handlers, for_viewers, timer)
+    return Dispatch(handlers, for_viewers, ground.timer)

@@ -220,11 +220,12 @@ def _build(
     commands = build_commands(ground, lifecycle, execution, selection, deletion)
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
+        reserve=ground.reserve,
         supervised=link is not None, damage=sweep.damage,
         start_trouble=lambda: execution.breaker.trouble,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status)
-    dispatch = build_dispatch(commands, questions, ending, timer)
+    dispatch = build_dispatch(commands, questions, ending, ground)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)

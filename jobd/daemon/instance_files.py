@@ -16,6 +16,7 @@ from jobd.engines.local.run_table import is_of_this_boot
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.obstacles import Place, refuse
+from jobd.store.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,12 @@ class InstanceFiles:
         except BaseException:
             self.anchor.close()
             raise
+        self.reserve: Final = Reserve(self.paths.database, self.anchor.descriptor, self.connection)
+
+    def look(self) -> None:
+        """Before each transaction. Raises: StoreGone (nothing can be saved)."""
+        self.anchor.check()
+        self.reserve.look()
 
     def close(self, *, clean: bool) -> None:
         """After the writer and the readers: the log becomes a part of the one file.
@@ -49,6 +56,7 @@ class InstanceFiles:
         """
         if not self.anchor.has_log():
             self._save_log()
+        self.reserve.close()
         # The last connection that is closed makes its log a part of the one file.
         self.connection.close()
         is_ours = self.anchor.holds()

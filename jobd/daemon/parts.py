@@ -9,7 +9,7 @@ from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
 from jobd.daemon.execution.breaker import Breakers
-from jobd.daemon.execution.dispatcher import Dispatcher
+from jobd.daemon.execution.dispatcher import Again, Dispatcher
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
@@ -31,6 +31,7 @@ from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
+from jobd.store.reserve import Reserve
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
@@ -57,6 +58,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     tables: Tables
     reader: Reader
     writer: Writer
+    reserve: Reserve
     timer: Timer
     notifier: Notifier
     breaker: Breakers
@@ -86,5 +88,6 @@ class Execution(Struct, frozen=True, kw_only=True):
     endings: Endings
     breaker: Breakers
     workers: Workers
+    again: Again
     dispatcher: Dispatcher
     recovery: Recovery

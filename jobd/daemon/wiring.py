@@ -18,7 +18,7 @@ from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.execution import engines
 from jobd.daemon.execution.breaker import Breakers
-from jobd.daemon.execution.dispatcher import Commits, Dispatcher, Trouble
+from jobd.daemon.execution.dispatcher import Again, Commits, Dispatcher, Trouble
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.launch import Launcher
@@ -71,14 +71,14 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
         devices=Devices(gpus.devices, gpus.per_device),
         moves=boot_us(),
     )
-    writer = Writer(files.connection, undo, files.anchor.check)
+    writer = Writer(files.connection, undo, files.look)
     loading.check({}, setup.config.idle_engines())
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
     return Ground(
         paths=paths, config=config, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, config.env_exclude), reader=reader,
-        writer=writer, timer=timer, notifier=Notifier(), breaker=breaker,
+        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(), breaker=breaker,
         engines=engines.load(
             placement, setup.config.engines(), running,
             partial(_context, setup, files, link, breaker),
@@ -140,7 +140,7 @@ def build_execution(
     stop_orders = StopOrders(
         tables.jobs, runs, undo, writer, signallers, timer=timer, grace=float(config.grace)
     )
-    reports = Reports(lifecycle.moves, runs, writer)
+    reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
     monitor = Monitor(loaded, runs, reports.post, config.max_output)
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     endings = Endings(
@@ -151,11 +151,12 @@ def build_execution(
         engines=loaded, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
         endings=endings, breaker=breaker, monitor=monitor, timer=timer,
     )  # fmt: skip
-    commits = Commits(workers, ground.notifier, writer, lifecycle.delays, drain)
+    again = Again(writer, timer)
+    commits = Commits(workers, ground.notifier, again, ground.reserve, lifecycle.delays, drain)
     dispatcher = Dispatcher(
         event_log=tables.event_log, ledger=ground.ledger, moves=lifecycle.moves,
         propagation=lifecycle.propagation, runs=runs, breaker=breaker, engines=loaded,
-        commits=commits,
+        reserve=ground.reserve, commits=commits,
     )  # fmt: skip
     settling = Settling(lifecycle.moves, runs, writer, workers, endings)
     recovery = Recovery(
@@ -166,7 +167,7 @@ def build_execution(
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
         reports=reports, monitor=monitor, launcher=launcher, endings=endings, breaker=breaker,
-        workers=workers, dispatcher=dispatcher, recovery=recovery,
+        workers=workers, again=again, dispatcher=dispatcher, recovery=recovery,
     )  # fmt: skip
 
 
@@ -197,7 +198,5 @@ def start_writer(
     broken: Callable[[], object],
 ) -> None:
     """Last of all: from here on transactions happen."""
-    trouble = Trouble(
-        ground.tables.event_log, ground.writer, ground.timer, execution.drain, store_gone
-    )
+    trouble = Trouble(ground.tables.event_log, execution.again, execution.drain, store_gone)
     ground.writer.start(execution.dispatcher.fill, trouble.hear, broken)

@@ -18,6 +18,11 @@ _BUSY_MS: Final = 5000
 SEE_CHECK: Final = "Nothing was changed; see what is wrong with it: jobd check"
 _SAVES: Final = 6
 """Tries to bring the log into the database, each as long as `_BUSY_MS`."""
+_WAL_FRAMES: Final = 3500
+"""After so many the log is brought into the database. With what is reserved behind it (`reserve`)
+that makes fewer than 4062: the first piece of its index has room for so many, and on a full disk
+there is no other.
+"""
 _WAL_BYTES: Final = 16 * 1024 * 1024
 """What the write-ahead log keeps of the disk once it has been copied into the database."""
 
@@ -36,7 +41,7 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
         _refuse_newer(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_FRAMES}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         connection.execute("PRAGMA cache_size = -8192")
         _migrate(connection)
@@ -101,11 +106,11 @@ class Anchor:
         except sqlite3.Error as error:
             raise unreadable(path, error) from error
         # Never closed while a connection is open: SQLite's own locks would go with it (fcntl(2)).
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor: Final = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._descriptor)
+            os.close(self.descriptor)
             raise StoreFailed(
                 f"another jobd has the database {path} open{_holder(path)}, though its lock was "
                 "deleted. End that one first; nothing was changed"
@@ -122,7 +127,7 @@ class Anchor:
     def holds(self) -> bool:
         """It is what its path leads to."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+            return os.path.samestat(os.stat(self._path), os.fstat(self.descriptor))
         except OSError:
             return False
 
@@ -142,11 +147,11 @@ class Anchor:
 
     def is_deleted(self) -> bool:
         """It has no name any more, and so cannot come back."""
-        return os.fstat(self._descriptor).st_nlink == 0
+        return os.fstat(self.descriptor).st_nlink == 0
 
     def close(self) -> None:
         """After the last connection."""
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 def save_log(connection: sqlite3.Connection) -> None:

@@ -42,7 +42,7 @@ def refuse(place: Place) -> None:
 def refusal(found: Fault) -> JobdError:
     """What `start` says of it."""
     step = found.step[:1].upper() + found.step[1:]
-    return StoreFailed(f"{found.text}. Nothing was changed; all that is wrong: jobd check. {step}")
+    return StoreFailed(f"{found.text}; nothing was changed. All that is wrong: jobd check. {step}")
 
 
 def obstacles(place: Place) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 _MAX_BATCH: Final = 256
 """Actions in one transaction at most, so that no caller waits for many others."""
 
+NO_SPACE: Final = "no space left on the disk of the database"
 NOTHING_CHANGED: Final = "Nothing was changed"
 """By an action that could not be saved."""
 
@@ -244,5 +245,5 @@ class Writer:
 def _words(error: Exception) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL"):
-        return "no space left on the disk of the database"
+        return NO_SPACE
     return str(error) or type(error).__name__

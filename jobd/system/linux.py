@@ -149,12 +149,24 @@ def punch_hole(descriptor: int, offset: int, length: int) -> None:
 
     Raises: OSError (EOPNOTSUPP: the file system has no holes).
     """
+    _fallocate(descriptor, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
+
+
+def _fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
     fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
-    mode = _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE
     while fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) != 0:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+
+
+def allocate(descriptor: int, offset: int, length: int) -> None:
+    """fallocate(2): blocks for these bytes, which nobody else can then take; also behind the end of
+    the file, which stays as long as it is.
+
+    Raises: OSError (ENOSPC, EDQUOT: there are not so many; EOPNOTSUPP: the file system cannot).
+    """
+    _fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, offset, length)
 
 
 def memory_file(name: bytes, content: bytes) -> int:

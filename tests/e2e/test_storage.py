@@ -139,6 +139,10 @@ def fill(directory):
     return ballast
 
 
+def ids_of(instance, *words):
+    return [int(job) for job in instance.jobctl("ls", "--ids", *words).stdout.split()]
+
+
 def submit_until_refused(instance):
     """Jobs with environments that do not compress; how many were acknowledged."""
     for count in range(2000):
@@ -188,23 +192,80 @@ def test_ends_that_come_while_the_disk_is_full_are_recorded_afterwards(cramped):
     cramped.jobd("check")
 
 
-def test_stop_now_on_a_full_disk_says_why_it_waits_and_loses_nothing(cramped):
+def test_whoever_fills_the_disk_can_be_stopped_and_removed(cramped):
+    """It writes on and on: what is free for a moment, it takes."""
+    cramped.start("--workers", "1")
+    filler = cramped.id_of("while :; do cat /dev/zero 2>/dev/null; done")
+    waiting = cramped.id_of("echo there is room")
+    kept = cramped.id_of("echo held")
+    said = submit_until_refused(cramped)[1].stderr
+    assert said == (
+        "jobctl: could not be saved: no space left on the disk of the database. Nothing was "
+        "changed\n"
+    )
+    assert "out of a reserve" in cramped.status().error
+    assert "trouble  no space left" in cramped.jobd("status").stdout
+    others = ids_of(cramped)
+    cramped.jobctl("hold", str(kept))
+    cramped.jobctl("stop", str(filler))
+    assert cramped.job(filler).state is State.STOPPED
+    cramped.jobctl("rm", str(filler))
+    assert not cramped.paths.output_of(filler, 1).exists()
+    # Now there is space, and what was waiting starts by itself.
+    cramped.jobctl("wait", str(waiting))
+    assert cramped.status().error is None
+    assert cramped.job(kept).reason == "held"
+    assert cramped.id_of("true") > max(others)
+    cramped.jobd("check")
+
+
+def test_on_a_full_disk_ends_are_recorded_and_nothing_starts(cramped):
+    cramped.start("--workers", "2")
+    gate = cramped.gate()
+    jobs = [cramped.id_of(f"read _ < {gate.path}; exit {code}") for code in (3, 4)]
+    wait_until(lambda: all(cramped.job(job).state is State.RUNNING for job in jobs))
+    ballast = fill(cramped.paths.state)
+    submit_until_refused(cramped)
+    pending = [job for job in ids_of(cramped) if job not in jobs]
+    gate.open(2)
+    cramped.jobctl("wait", *map(str, jobs), code=1)
+    assert sorted(cramped.job(job).exit_code for job in jobs) == [3, 4]
+    assert all(cramped.job(job).state is State.PENDING for job in pending)
+    assert ballast.exists()
+    # The daemon that follows has the reserve of the one before.
+    old = cramped.status().pid
+    cramped.kill(old)
+    cramped.answers_anew(old)
+    cramped.jobctl("rm", *map(str, jobs))
+    ballast.unlink()
+    cramped.jobctl("wait", "--all")
+    cramped.jobd("check")
+
+
+def test_stop_now_on_a_full_disk_ends_and_loses_nothing(cramped):
     cramped.start("--workers", "1")
     job = cramped.id_of("exec sleep 1000")
     wait_until(lambda: cramped.job(job).state is State.RUNNING)
     ballast = fill(cramped.paths.state)
     submit_until_refused(cramped)
-    pid = cramped.job(job).pid
-    stop = cramped.begin("jobd", "stop", "--now")
-    said = stop.stderr.readline().decode()
-    assert said.startswith("jobd cannot end yet: no space left")
-    stat = linux.stat_of(pid)
-    assert stat is None or stat.state == "Z"  # it was ended all the same
+    cramped.jobd("stop", "--now")
     ballast.unlink()
-    assert stop.wait(60) == 0
     cramped.start()
     found = cramped.job(job)
     assert (found.state, found.reason) == ("stopped", "shutdown")
+
+
+def test_retention_goes_on_when_the_disk_is_full(cramped):
+    cramped.paths.config.write_text("[retention]\nmax_jobs = 1\n")
+    cramped.start("--workers", "2")
+    gate = cramped.gate()
+    jobs = [cramped.id_of(f"read _ < {gate.path}") for _ in (1, 2)]
+    wait_until(lambda: all(cramped.job(job).state is State.RUNNING for job in jobs))
+    ballast = fill(cramped.paths.state)
+    submit_until_refused(cramped)
+    gate.open(2)
+    wait_until(lambda: len(ids_of(cramped, "--state", "completed")) == 1)
+    ballast.unlink()
 
 
 def test_a_start_on_a_full_disk_says_so_and_works_when_there_is_space(cramped):
@@ -314,6 +375,24 @@ def test_what_was_acknowledged_before_and_after_a_failing_write_is_there(
     instance.answers_anew(old)
     assert {int(job) for job in instance.jobctl("ls", "--ids").stdout.split()} == set(known)
     instance.jobd("check")
+
+
+def test_stop_now_where_nothing_at_all_can_be_saved_says_why_it_waits(instance, faulty):
+    instance.jobctl("workers", "1")
+    job = instance.id_of("exec sleep 1000")
+    wait_until(lambda: instance.job(job).state is State.RUNNING)
+    pid = instance.job(job).pid
+    faulty(f"write 1 1000000 {errno.ENOSPC}\n")
+    stop = instance.begin("jobd", "stop", "--now")
+    said = stop.stderr.readline().decode()
+    assert said.startswith("jobd cannot end yet: no space left")
+    stat = linux.stat_of(pid)
+    assert stat is None or stat.state == "Z"  # it was ended all the same
+    faulty(None)
+    assert stop.wait(60) == 0
+    instance.start()
+    found = instance.job(job)
+    assert (found.state, found.reason) == ("stopped", "shutdown")
 
 
 # --- a file server that never answers -----------------------------------------------------------

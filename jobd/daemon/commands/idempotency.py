@@ -80,6 +80,11 @@ class Idempotency:
 
         return handled
 
+    def knows(self, request_id: RequestId) -> bool:
+        """Whether it was done already, or a part of it. Called by clients' threads."""
+        keys = (request_id.key, *request_id.first_keys)
+        return bool(request_id) and self._writer.call(lambda: bool(self._settings.answered(*keys)))
+
     def answered(self, request_id: RequestId, kind: type[V]) -> V | None:
         """In a transaction: what was answered, if it was done already."""
         if not request_id:

@@ -24,11 +24,12 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation, Told
 from jobd.store.event_log import EventLog
 from jobd.store.records import Place
+from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
 
 _RETRY_S: Final = 1.0
-"""Seconds after a transaction that failed until another one is made."""
+"""Seconds until another transaction is made: after one that failed, and while the disk is full."""
 
 
 class Dispatcher:
@@ -44,6 +45,7 @@ class Dispatcher:
         runs: Runs,
         breaker: Breakers,
         engines: Engines,
+        reserve: Reserve,
         commits: Commits,
     ) -> None:
         self._event_log = event_log
@@ -52,6 +54,7 @@ class Dispatcher:
         self._propagation = propagation
         self._runs = runs
         self._breaker = breaker
+        self._reserve = reserve
         self._commits = commits
         self._placement = engines.placement
         self._places = {name: Place(name, engines[name].host) for name in engines}
@@ -73,7 +76,8 @@ class Dispatcher:
         return lambda: self._commits.follow(runs, last_event, told)
 
     def _take(self, already: dict[str, int]) -> Holding | None:
-        shut = self._breaker.shut(already)
+        """Nothing on a full disk: what is left there is for the ends of those that run."""
+        shut = None if self._reserve.in_use else self._breaker.shut(already)
         if shut is None:
             return None
         engine_of = self._placement.engine_of
@@ -90,15 +94,45 @@ class Dispatcher:
         return run
 
 
+class Again:
+    """One more transaction, for what is still to be done. Called by the writer's thread."""
+
+    def __init__(self, writer: Writer, timer: Timer) -> None:
+        self._writer = writer
+        self._timer = timer
+        self._due = False
+
+    def at_once(self) -> None:
+        """As soon as those that wait have had theirs."""
+        self._writer.nudge()
+
+    def soon(self) -> None:
+        """In a while; it may help then, and does not now."""
+        if not self._due:
+            self._due = True
+            self._timer.after(_RETRY_S, self._nudge)
+
+    def _nudge(self) -> None:
+        self._due = False
+        self._writer.nudge()
+
+
 class Commits:
     """What follows a commit. Called by the writer's thread, between two of its transactions."""
 
     def __init__(
-        self, workers: Workers, notifier: Notifier, writer: Writer, delays: Delays, drain: Drain
+        self,
+        workers: Workers,
+        notifier: Notifier,
+        again: Again,
+        reserve: Reserve,
+        delays: Delays,
+        drain: Drain,
     ) -> None:
         self._workers = workers
         self._notifier = notifier
-        self._writer = writer
+        self._again = again
+        self._reserve = reserve
         self._delays = delays
         self._drain = drain
 
@@ -109,7 +143,9 @@ class Commits:
         for job in told.ended:
             self._notifier.finished(job)
         if told.more:
-            self._writer.nudge()
+            self._again.at_once()
+        if self._reserve.in_use:
+            self._again.soon()
         self._delays.arm()
         if last_event is not None:
             self._notifier.published(last_event)
@@ -123,18 +159,15 @@ class Trouble:
     def __init__(
         self,
         event_log: EventLog,
-        writer: Writer,
-        timer: Timer,
+        again: Again,
         drain: Drain,
         store_gone: Callable[[], object],
     ) -> None:
         """`store_gone`: called when nothing can be saved since the database is not there."""
         self._event_log = event_log
-        self._writer = writer
-        self._timer = timer
+        self._again = again
         self._drain = drain
         self._store_gone = store_gone
-        self._nudge_due = False
 
     def hear(self, error: Exception) -> None:
         """What should have been started or recorded is tried again."""
@@ -143,10 +176,4 @@ class Trouble:
             self._store_gone()
             # No commit will ever tell it.
             self._drain.look()
-        if not self._nudge_due:
-            self._nudge_due = True
-            self._timer.after(_RETRY_S, self._nudge)
-
-    def _nudge(self) -> None:
-        self._nudge_due = False
-        self._writer.nudge()
+        self._again.soon()

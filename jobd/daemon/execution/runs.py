@@ -13,6 +13,7 @@ from jobd.core.undo import Undo
 from jobd.daemon.jobs.moves import Moves, Progress
 from jobd.engines.base import Process
 from jobd.store.records import Policy, Ran, Spec, Started, StopOrder
+from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
@@ -214,13 +215,19 @@ class Runs:
 class Reports:
     """What running jobs say of their progress, or somebody says for them."""
 
-    def __init__(self, moves: Moves, runs: Runs, writer: Writer) -> None:
+    def __init__(self, moves: Moves, runs: Runs, writer: Writer, reserve: Reserve) -> None:
         self._moves = moves
         self._runs = runs
         self._writer = writer
+        self._reserve = reserve
 
     def post(self, run: Run, reading: Reading) -> None:
-        """From any thread: it is noted soon, if the job still runs then."""
+        """From any thread: it is noted soon, if the job still runs then.
+
+        Not out of the reserve of a full disk: the next report, or that of its end, says it again.
+        """
+        if self._reserve.in_use:
+            return
         self._writer.post(lambda: self._note_if_running(run, reading))
 
     def _note_if_running(self, run: Run, reading: Reading) -> None:

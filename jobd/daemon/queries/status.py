@@ -17,6 +17,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.usage import Usage
+from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 
 
@@ -30,6 +31,7 @@ class StatusQuery:
         paths: Paths,
         ledger: Ledger,
         writer: Writer,
+        reserve: Reserve,
         supervised: bool,
         damage: Callable[[], str | None],
         start_trouble: Callable[[], str | None],
@@ -43,6 +45,7 @@ class StatusQuery:
         self._paths = paths
         self._ledger = ledger
         self._writer = writer
+        self._reserve = reserve
         self._started = time.monotonic()
         self._supervised = supervised
         self._damage = damage
@@ -79,7 +82,8 @@ class StatusQuery:
 
     def _trouble(self) -> str | None:
         """The worst of what is wrong, in words."""
-        if (found := self._damage() or self._writer.trouble) is not None:
+        found = self._damage() or self._reserve.trouble or self._writer.trouble
+        if found is not None:
             return found
         return self._start_trouble()
 

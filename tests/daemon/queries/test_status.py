@@ -17,10 +17,11 @@ from jobd.daemon.queries.status import StatusQuery
 def ask(tmp_path):
     paths = Paths(tmp_path, tmp_path / "config")
 
-    def asked(writing=None, damage=None, start_trouble=None, **config):
+    def asked(writing=None, damage=None, start_trouble=None, full=None, **config):
         query = StatusQuery(
             config=Config(**config), paths=paths, ledger=Ledger(Undo(), workers=3, next_id=1),
-            writer=SimpleNamespace(trouble=writing), supervised=False, damage=lambda: damage,
+            writer=SimpleNamespace(trouble=writing), reserve=SimpleNamespace(trouble=full),
+            supervised=False, damage=lambda: damage,
             start_trouble=lambda: start_trouble,
         )  # fmt: skip
         return query.status(Status(), Call(Caller("me", Role.ADMIN)))
@@ -41,6 +42,8 @@ def test_all_is_well(ask):
     [
         (("unsaved", "damaged", "no job can be started: refused"), "damaged"),
         (("unsaved", None, "no job can be started: refused"), "unsaved"),
+        (("unsaved", "damaged", "no job can be started: refused", "full"), "damaged"),
+        (("unsaved", None, "no job can be started: refused", "full"), "full"),
         ((None, None, "no job can be started: refused"), "no job can be started: refused"),
     ],
 )
