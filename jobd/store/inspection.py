@@ -258,11 +258,15 @@ class Inspection:
         return bool(found)
 
     def has_attempt(self, job: int, attempt: int) -> bool:
-        """Or had, and its output is still to be deleted."""
+        """Or had, and its output is still to be deleted; or begins with what lies there: a daemon
+        that is killed amid a start leaves an output, and the job waits again.
+        """
         (found,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM attempts WHERE job = ? AND attempt = ?)"
-            " OR EXISTS (SELECT 1 FROM deletions WHERE job = ? AND attempts >= ?)",
-            (job, attempt, job, attempt),
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE job = ?1 AND attempt = ?2)"
+            " OR EXISTS (SELECT 1 FROM deletions WHERE job = ?1 AND attempts >= ?2)"
+            " OR EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND attempt = ?2 - 1"
+            f" AND state = '{State.PENDING}')",
+            (job, attempt),
         ).fetchone()
         return bool(found)
 

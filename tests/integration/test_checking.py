@@ -164,6 +164,18 @@ def test_output_that_is_missing_cut_or_nobodys_is_found(stopped):
     assert report.notes == [f"1 file in {paths.output} of another name than jobd gives"]
 
 
+def test_output_of_a_start_that_came_to_nothing_is_that_of_the_next_one(make):
+    """A daemon is killed when it has made the file, and before there is a process."""
+    daemon = make(workers=0)
+    job = daemon.submit("true")
+    daemon.close()
+    daemon.paths.output_of(job, 1).parent.mkdir()
+    daemon.paths.output_of(job, 1).touch()
+    assert check(daemon.paths).findings == []
+    daemon.paths.output_of(job, 2).touch()
+    assert texts(check(daemon.paths)) == [f"{daemon.paths.output_of(job, 2)} belongs to no job"]
+
+
 def test_output_of_jobs_that_the_database_never_heard_of_is_told(stopped):
     paths, _ = stopped
     paths.output_of(8, 1).write_text("it did run")
