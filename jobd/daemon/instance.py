@@ -145,6 +145,7 @@ class Daemon:
 
     def _recover(self) -> None:
         ground = self.built.ground
+        ground.writer.call(self.built.lifecycle.delays.follow_clock)
         self.built.execution.recovery.recover(
             partial(kept_settings.load_groups, self._setup, ground.ledger, ground.tables.settings)
         )

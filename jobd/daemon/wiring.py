@@ -122,7 +122,9 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
         unsettled=unsettled,
         moves=moves,
         propagation=Propagation(tables.jobs, tables.dependencies, readiness, moves, unsettled),
-        delays=Delays(tables.jobs, tables.settings, readiness, ground.writer, ground.timer),
+        delays=Delays(
+            tables.jobs, tables.event_log, tables.settings, readiness, ground.writer, ground.timer
+        ),
     )
 
 

@@ -72,6 +72,11 @@ class EventLog:
         with contextlib.suppress(sqlite3.Error):
             (self._last,) = self._db.execute("SELECT MAX(seq) FROM events").fetchone()
 
+    def last_at(self) -> int | None:
+        """When the last thing happened, microseconds since the epoch; None: nothing has."""
+        row = self._db.execute("SELECT at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
     def last_seq(self) -> int:
         """The number of the last event; 0: there has been none."""
         row = self._db.execute("SELECT IFNULL(MAX(seq), 0) FROM events").fetchone()

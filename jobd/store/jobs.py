@@ -36,6 +36,8 @@ _LOOK: Final = (
 _KEPT: Final = "due = IIF(failures = 0, due, NULL)"
 """Of a stopped job: the time that it was submitted for, not that of a retry."""
 _STOPPED: Final = f"state = '{State.STOPPED}', reason = ?, finished_at = ?, {_KEPT}"
+_CARRIED: Final = 2
+"""As `due_fixed`: a span, which an earlier boot of the machine began."""
 _DUE: Final = f"state = '{State.PENDING}' AND due IS NOT NULL"
 _SEEN: Final = "NOT EXISTS (SELECT 1 FROM staged WHERE jobs.id BETWEEN first AND last)"
 
@@ -134,11 +136,23 @@ class Jobs:
             (held, unmet, due, reason, job),
         )
 
-    def shift_delays(self, jump: int) -> None:
-        """The wall clock was set by so many microseconds; what waits for a span goes with it."""
+    def shift_delays(self, jump: int, *, carried: bool = False) -> None:
+        """The wall clock was set by so many microseconds; what waits for a span goes with it.
+
+        `carried`: those that an earlier boot began, and no others.
+        """
         self._db.execute(
-            "UPDATE jobs SET due = due + ? WHERE due IS NOT NULL AND due_fixed = 0", (jump,)
+            "UPDATE jobs SET due = due + ? WHERE due IS NOT NULL AND due_fixed = ?",
+            (jump, _CARRIED if carried else 0),
         )
+
+    def carry_delays(self) -> None:
+        """The machine was booted: what waits for a span began to before that."""
+        self._db.execute(f"UPDATE jobs SET due_fixed = {_CARRIED} WHERE {_DUE} AND due_fixed = 0")
+
+    def settle_carried(self) -> None:
+        """The clock is right: from now on they are as all others."""
+        self._db.execute(f"UPDATE jobs SET due_fixed = 0 WHERE due_fixed = {_CARRIED}")
 
     def edited(self, job: int, change: Mapping[str, object]) -> None:
         """Columns and their new values; the names are ours."""

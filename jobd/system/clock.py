@@ -15,6 +15,8 @@ from typing import Final
 _TFD_CLOEXEC: Final = 0o2000000
 _ABSTIME: Final = 1
 _CANCEL_ON_SET: Final = 2
+_TIME_ERROR: Final = 5
+"""Of <sys/timex.h>."""
 _NEVER: Final = 2**40
 """Seconds since the epoch."""
 
@@ -35,6 +37,16 @@ def boot_us() -> int:
 def offset_us() -> int:
     """The wall clock less the time since boot, in microseconds: it moves when the clock is set."""
     return now_us() - boot_us()
+
+
+def is_synchronised() -> bool:
+    """Whether the kernel has been told that the wall clock is right (adjtimex(2)).
+
+    On a machine that nobody synchronises it may be right all the same.
+    """
+    room = ctypes.create_string_buffer(512)  # a struct timex, its modes 0: nothing is set
+    found: int = ctypes.CDLL(None).adjtimex(room)
+    return 0 <= found < _TIME_ERROR
 
 
 class ClockWatch:

@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import threading
+import time
 
 import pytest
 from msgspec.structs import replace
@@ -399,6 +400,74 @@ def test_a_clock_that_is_set_moves_times_but_not_delays(quiet, monkeypatch):
     assert quiet.job(span).reason == "delayed"
     ((due,),) = quiet.sql("SELECT due FROM jobs WHERE id = ?", span)
     assert abs(due - now_us() - 3 * hour) < 60_000_000
+
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that boots it anew, or sets its clock: `ahead` of the true time, microseconds."""
+    true = time.time_ns
+
+    def now(ahead, *, boot, synchronised=False):
+        monkeypatch.setattr("jobd.system.linux.boot_id", lambda: boot)
+        monkeypatch.setattr("time.time_ns", lambda: true() + ahead * 1000)
+        monkeypatch.setattr("jobd.daemon.jobs.delays.is_synchronised", lambda: synchronised)
+
+    now(0, boot="first")
+    return now
+
+
+def left_of(inside, job):
+    """Seconds of a delay that are left, by the clock of the machine."""
+    ((due,),) = inside.sql("SELECT due FROM jobs WHERE id = ?", job)
+    return (due - now_us()) / SECOND
+
+
+@pytest.mark.parametrize("behind", [-3 * HOUR, -10 * SECOND])
+def test_a_machine_that_boots_with_its_clock_behind_moves_no_delay_when_that_is_set(
+    make, machine, behind
+):
+    """`--delay 100` once became three hours when the network came and the clock was set right."""
+    machine(0, boot="first")
+    before = make(workers=1)
+    lost = submit(before, "true")
+    before.wait(lost)
+    job = submit(before, "true", delay=100)
+    longer = submit(before, "true", delay=200)
+    before.close()
+    for table in ("jobs", "attempts"):
+        before.sql(f"UPDATE {table} SET state = 'running', finished_at = NULL WHERE started_at > 0")
+    machine(behind, boot="second")
+    after = make(workers=0)
+    assert after.job(lost).reason == "lost"
+    # It takes at most what was left, also if nobody ever sets the clock.
+    assert 90 <= left_of(after, job) <= 101
+    machine(0, boot="second")
+    after.daemon.built.lifecycle.delays._clock_set()
+    right = "SELECT 1 FROM settings WHERE name = 'carried delays' AND value = ''"
+    wait_until(lambda: after.sql(right))
+    assert 90 <= left_of(after, job) <= 101
+    assert 190 <= left_of(after, longer) <= 201
+    # From now on the clock is known, and they are as all others.
+    machine(HOUR, boot="second")
+    after.daemon.built.lifecycle.delays._clock_set()
+    wait_until(lambda: left_of(after, job) > 0)
+    assert 90 <= left_of(after, job) <= 101
+
+
+def test_a_delay_goes_on_over_a_boot_by_a_clock_that_is_right(make, machine):
+    before = make(workers=0)
+    job = submit(before, "true", delay=2 * 3600)
+    machine(HOUR, boot="second", synchronised=True)  # it was off for an hour
+    after = make(workers=0)
+    assert 3500 <= left_of(after, job) <= 3601
+    machine(3 * HOUR, boot="second")
+    after.daemon.built.lifecycle.delays._clock_set()
+    wait_until(lambda: left_of(after, job) > 0)
+    assert 3500 <= left_of(after, job) <= 3601
 
 
 def test_a_time_limit_ends_the_attempt(daemon):

@@ -4,6 +4,11 @@ Only the next time is in memory, in `Readiness`; who is due then the store's ind
 those of the wall clock, but a *delay* is a span: when the clock is set, delays are moved with it,
 and times that were asked for as such (`--at`) are not. Whether it was set while no daemon lived is
 known as long as the machine has not been booted since.
+
+Over a boot a delay goes by the wall clock: it is over when it would have been. But a machine may
+boot with its clock behind (it has no battery, or an empty one), and set it right later. So what was
+carried over the boot is not moved with that first jump, which makes the clock right; and while the
+clock tells a time that has been before, such a delay takes at most what was left of it.
 """
 
 from __future__ import annotations
@@ -12,11 +17,12 @@ import logging
 from typing import Final
 
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system import linux
-from jobd.system.clock import ClockWatch, now_us, offset_us
+from jobd.system.clock import ClockWatch, is_synchronised, now_us, offset_us
 from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
@@ -28,15 +34,24 @@ _JUMP_US: Final = 500_000
 """A smaller step of the wall clock is none: clocks are slewed, not set, for so little."""
 _OFFSET: Final = "clock"
 """The setting that holds boot id and offset of the wall clock."""
+_CARRIED: Final = "carried delays"
+"""The setting that says by how much those of an earlier boot were moved; empty: none is left."""
 
 
 class Delays:
     """The writer's thread calls `arm` and `begin`; whoever starts the daemon the rest."""
 
     def __init__(
-        self, jobs: Jobs, settings: Settings, readiness: Readiness, writer: Writer, timer: Timer
+        self,
+        jobs: Jobs,
+        event_log: EventLog,
+        settings: Settings,
+        readiness: Readiness,
+        writer: Writer,
+        timer: Timer,
     ) -> None:
         self._jobs = jobs
+        self._event_log = event_log
         self._settings = settings
         self._readiness = readiness
         self._writer = writer
@@ -56,7 +71,7 @@ class Delays:
 
     def begin(self) -> None:
         """In a transaction of a starting daemon: what has happened to times meanwhile."""
-        self._follow_clock()
+        self.follow_clock()
         self._slice()
 
     def start(self) -> None:
@@ -92,11 +107,37 @@ class Delays:
             lambda _: self._timer.after(_RETRY_S, self._clock_set),
         )
 
-    def _follow_clock(self) -> None:
-        """Move the delays, and note how the clock stands, in one transaction: never twice."""
+    def follow_clock(self) -> None:
+        """Move the delays, and note how the clock stands, in one transaction: never twice.
+
+        In that of a starting daemon before anything else is written: of the time of the last event.
+        """
         boot, _, known = (self._settings.get(_OFFSET) or "").partition(":")
         offset, this_boot = offset_us(), linux.boot_id()
-        if boot == this_boot and abs(jump := offset - int(known)) >= _JUMP_US:
+        if boot != this_boot:
+            self._carry_over()
+        elif abs(jump := offset - int(known)) >= _JUMP_US:
             log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
             self._jobs.shift_delays(jump)
+            self._put_carried_right()
         self._settings.set(_OFFSET, f"{this_boot}:{offset}")
+
+    def _carry_over(self) -> None:
+        """The machine was booted since a daemon was here last."""
+        self._put_carried_right()
+        behind = (self._event_log.last_at() or 0) - now_us()
+        if behind <= 0 and is_synchronised():
+            return
+        self._jobs.carry_delays()
+        if behind > 0:
+            log.warning("the clock is %.1f s behind what it was before the boot", behind / 1e6)
+            self._jobs.shift_delays(-behind, carried=True)
+        self._settings.set(_CARRIED, str(max(0, behind)))
+
+    def _put_carried_right(self) -> None:
+        """By the wall clock, which tells the truth now, they are over when they would have been."""
+        moved = self._settings.get(_CARRIED)
+        if moved:
+            self._jobs.shift_delays(int(moved), carried=True)
+            self._jobs.settle_carried()
+            self._settings.set(_CARRIED, "")
