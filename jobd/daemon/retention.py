@@ -25,6 +25,8 @@ _PAUSE_S: Final = 0.25
 """Between being woken and looking: what happens meanwhile is one round's work."""
 _BREATH_S: Final = 0.005
 """Between two transactions of one round."""
+_SOON_US: Final = 5_000_000
+"""So long the history may be a little longer than its limit: one shortening serves many events."""
 _RETRY_S: Final = 10.0
 _CLOSE_S: Final = 2.0
 """How long the end of the daemon waits for a step that is under way."""
@@ -84,8 +86,12 @@ class Pruner(Listener):
         self._wake()
 
     def published(self, last_event: int) -> None:
-        if self._events is not None and self._events.is_long(last_event):
+        if self._events is None:
+            return
+        if self._events.is_long(last_event):
             self._wake()
+        elif self._events.is_over(last_event):
+            self._set_alarm(now_us() + _SOON_US)
 
     def _wake(self) -> None:
         if not self._woken.is_set():

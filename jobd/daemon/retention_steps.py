@@ -158,6 +158,10 @@ class OldEvents:
         """Whether it is worth the while, `last` being the number of the last event."""
         return self._first is None or last - self._first >= self._most + _EVENTS_OVER
 
+    def is_over(self, last: int) -> bool:
+        """Whether it is longer than it may be for long."""
+        return self._first is None or last - self._first >= self._most
+
 
 class FreePages:
     """Room in the database that nothing needs goes back to the file system."""

@@ -187,6 +187,17 @@ def test_the_history_is_shortened_from_its_old_end(make):
     assert daemon.client.events(Events(after=0, selector=Selector(all=True))).first == last - 99
 
 
+def test_a_history_that_is_a_little_too_long_is_shortened_soon(make, monkeypatch):
+    """`max_events = 4` once left up to 515 of them."""
+    monkeypatch.setattr("jobd.daemon.retention._SOON_US", 10_000)
+    daemon = make(workers=1, retention={"max_events": 4})
+    for _ in range(3):
+        daemon.wait(daemon.submit("true"))
+        wait_until(lambda: len(daemon.sql("SELECT seq FROM events")) == 4)
+    last = daemon.daemon.built.ground.notifier.last_event
+    assert [event.seq for event in events(daemon)] == list(range(last - 3, last + 1))
+
+
 @pytest.mark.parametrize("limits", [{}, {"max_events": 0}])
 def test_a_history_within_its_limit_stays_whole(make, limits):
     daemon = make(workers=0, retention=limits)
