@@ -37,17 +37,28 @@ def open_writer(path: Path, *, durable: bool = True) -> sqlite3.Connection:
         if durable:
             _sync_log(path)
         connection = connect(path, "rw")
-        # Before anything is written: a database of a newer version stays as it is.
-        _refuse_newer(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_FRAMES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-        connection.execute("PRAGMA cache_size = -8192")
-        _migrate(connection)
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
+    try:
+        _prepare(connection, path, durable=durable)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise unreadable(path, error) from error
+        raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, durable: bool) -> None:
+    """Raises: StoreFailed, sqlite3.Error."""
+    # Before anything is written: a database of a newer version stays as it is.
+    _refuse_newer(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_FRAMES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    connection.execute("PRAGMA cache_size = -8192")
+    _migrate(connection)
 
 
 def create(path: Path) -> None:
@@ -185,8 +196,12 @@ def _holder(path: Path) -> str:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     connection = connect(path, "ro")
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA cache_size = -2048")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -2048")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -219,7 +234,11 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     # The path is quoted as a URI, so that '?' and '#' in a directory's name stay what they are.
     uri = f"file:{_quoted(path)}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
