@@ -12,7 +12,7 @@ import click
 from jobctl.context import name_owner
 from jobctl.examples import example
 from jobctl.render import streams
-from jobd.contract.errors import JobdError
+from jobd.contract.errors import JobdError, shortage
 from jobd.contract.inherited import restore_environment
 from jobd.contract.version import VERSION
 
@@ -202,6 +202,10 @@ def _unforeseen(error: Exception) -> int:
         # First: what is still buffered would fail once more.
         streams.abandon_stdout()
         streams.error(f"cannot write: {error.strerror}")
+        return 1
+    lacks = shortage(error)
+    if lacks is not None:
+        streams.error(lacks)
         return 1
     from jobctl import crash_report as crashlog
 

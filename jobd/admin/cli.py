@@ -278,11 +278,12 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def restore(file: Path) -> None:
-    """Put the backup FILE in the place of the database, while jobd is stopped.
+    """Put a backup in the place of the database.
 
-    What was there is kept beside it, under another name. Jobs are then as they were when the
-    backup was made: those that were submitted later are not in it, and what has run since then and
-    was waiting then runs again. Output files stay as they are, and ids go on behind all of them.
+    While jobd is stopped. What was there is kept beside it, under another name. Jobs are then as
+    they were when the backup was made: those that were submitted later are not in it, and what has
+    run since then and was waiting then runs again. Output files stay as they are, and ids go on
+    behind all of them.
 
     \b
     Example:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from jobd.admin import streams
-from jobd.contract.errors import JobdError, NotPermitted
+from jobd.contract.errors import JobdError, NotPermitted, shortage
 from jobd.contract.inherited import restore_environment
 from jobd.contract.wording import closest, no_option
 
@@ -68,6 +68,12 @@ class Group(click.Group):
             sys.exit(0)
         except OSError as error:
             sys.exit(_refused(error))
+        except (MemoryError, RuntimeError) as error:
+            lacks = shortage(error)
+            if lacks is None:
+                raise
+            streams.error(lacks)
+            sys.exit(1)
 
 
 def _refused(error: OSError) -> int:

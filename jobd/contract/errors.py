@@ -90,6 +90,24 @@ class InternalError(JobdError):
 
 LEAVING: Final = "jobd leaves, and what was waited for has not ended"
 """What a daemon that nobody follows tells whoever waits on."""
+NO_MEMORY: Final = (
+    "there is not enough memory for this (see: ulimit -v, or what else runs on the machine); ask "
+    "for less at a time, or raise the limit"
+)
+NO_THREAD: Final = (
+    "the machine gives no further thread (see: ulimit -u and ulimit -v); raise the limit, or end "
+    "something else"
+)
+
+
+def shortage(error: BaseException) -> str | None:
+    """What the machine refuses, in words, where it is that what an error tells of; else None."""
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return NO_THREAD
+    return None
+
 
 BY_NAME: dict[str, type[JobdError]] = {
     kind.__name__: kind

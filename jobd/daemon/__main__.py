@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from jobd import supervisor
 from jobd.contract.config import from_builtins
-from jobd.contract.errors import JobdError, StoreGone
+from jobd.contract.errors import JobdError, StoreGone, shortage
 from jobd.contract.paths import JOB_VARIABLES, Paths
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
@@ -118,6 +118,9 @@ def _link(plan: dict[str, Any], orphaned: Callable[[], object]) -> Link:
 
 def _refuse(link: Link, error: Exception) -> NoReturn:
     """It cannot start: the supervisor hears why, and whether to try again."""
+    lacks = shortage(error)
+    if lacks is not None:
+        error = JobdError(lacks)
     if not isinstance(error, JobdError | OSError):
         log.error("cannot start", exc_info=error)
         _exit(1)

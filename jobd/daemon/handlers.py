@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import wraps
+
 from msgspec import Struct
 
 from jobd.contract.call import Call
@@ -148,6 +150,7 @@ def changing(commands: Commands, reserve: Reserve) -> dict[type[Request], Handle
 
 
 def _not_on_reserve(commands: Commands, reserve: Reserve, handle: Handler) -> Handler:
+    @wraps(handle)
     def handled(request: Request, call: Call) -> View:
         if reserve.in_use and not request.only_looks and not commands.idempotency.knows(call.id):
             reserve.refuse()

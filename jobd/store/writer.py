@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from jobd.contract.errors import JobdError, StoreFailed, StoreGone
+from jobd.contract.errors import JobdError, StoreFailed, StoreGone, shortage
 from jobd.core.undo import Undo
 from jobd.system.failpoints import failpoint
 
@@ -246,4 +246,4 @@ def _words(error: Exception) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL"):
         return NO_SPACE
-    return str(error) or type(error).__name__
+    return shortage(error) or str(error) or type(error).__name__

@@ -20,6 +20,17 @@ from tests.helpers import processes_with, wait_until
 from tests.integration.test_hostile import Raw
 
 pytestmark = pytest.mark.e2e
+
+
+def test_a_start_with_too_little_memory_says_so(instance):
+    """`ulimit -v` once gave a traceback in the log, and "internal error"."""
+    done = instance.sh("ulimit -v 100000; jobd start")
+    assert done.returncode == 1
+    assert done.stderr.startswith("jobd: jobd cannot start: ")
+    assert "ulimit -v" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 CLIENTS = 1100
 
 

@@ -220,6 +220,18 @@ class _Broken:
         pass
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError(), "ulimit -v"), (RuntimeError("can't start new thread"), "no further thread")],
+)
+def test_what_the_machine_refuses_is_said_in_words(quiet, monkeypatch, error, words):
+    with failing(monkeypatch, quiet.daemon.built.ground.reader, "parents", error):
+        quiet.submit("true")
+        found = said(quiet, List())
+    assert not isinstance(found, InternalError)
+    assert words in found.message
+
+
 def test_a_defect_shows_nothing_of_itself(quiet, monkeypatch, caplog):
     error = RuntimeError(f"/home/me/.local: {object()}")
     with failing(monkeypatch, quiet.daemon.built.ground.reader, "parents", error):

@@ -33,6 +33,26 @@ def test_did_you_mean(typed, meant):
     assert result.stderr.startswith(f"jobctl: no command {typed[0]!r}; did you mean: {meant}\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "jobctl: there is not enough memory for this (see: ulimit -v"),
+        (RuntimeError("can't start new thread"), "jobctl: the machine gives no further thread"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_defect(error, said):
+    class Poor(FakeClient):
+        def __getattribute__(self, name):
+            if name == "status":
+                raise error
+            return super().__getattribute__(name)
+
+    result = jobctl("status", client=Poor())
+    assert result.code == 1
+    assert result.stderr.startswith(said)
+    assert "defect" not in result.stderr
+
+
 def test_status_of_a_job_is_show():
     result = jobctl("status", "7")
     assert result.code == 2

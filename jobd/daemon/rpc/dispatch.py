@@ -18,6 +18,7 @@ from jobd.contract.errors import (
     NotRunning,
     StoreFailed,
     VersionMismatch,
+    shortage,
 )
 from jobd.contract.models import Request, View
 from jobd.contract.version import PROTOCOL, VERSION
@@ -84,7 +85,7 @@ class Dispatch:
         except Exception as error:
             self._fall_silent_if_closed(error)
             log.exception("a request of %s failed", caller.user)
-            answer = wire.encode_error(InternalError("internal error in the daemon; see: jobd log"))
+            answer = wire.encode_error(_unforeseen(error))
         failpoint("before-reply")
         return answer
 
@@ -142,6 +143,13 @@ class Dispatch:
         known = isinstance(error, JobdError) and not isinstance(error, StoreFailed | NotRunning)
         if self._closed and not known:
             _fall_silent()
+
+
+def _unforeseen(error: Exception) -> JobdError:
+    lacks = shortage(error)
+    if lacks is not None:
+        return JobdError(f"jobd: {lacks}")
+    return InternalError("internal error in the daemon; see: jobd log")
 
 
 def _fall_silent() -> NoReturn:
