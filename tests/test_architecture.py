@@ -88,7 +88,7 @@ MOVES = "jobd.daemon.jobs.moves"
 """The one module of the daemon that writes states and events of jobs."""
 WRITES = {
     "batches": {"insert_jobs", "insert_elements"},
-    "event_log": {"submitted", "stopped"},
+    "event_log": {"submitted", "stopped", "failed_at_once"},
     "jobs": {
         "started", "attempt_ended", "finished", "again", "requeued", "fails_for", "failed_pending",
         "never_started", "stopped_pending", "stopped_together", "removed", "edited", "set_paused",

@@ -58,7 +58,8 @@ def change(value: Event) -> str:
         edits = ", ".join(_edits(value))
         return f"edited ({edits})" if edits else "edited"
     if value.event == EventName.SUBMITTED and "last" in data:
-        return f"submitted (an array, up to job {data['last']})"
+        which = f"{data['jobs']} jobs" if "jobs" in data else "an array"
+        return f"submitted ({which}, up to job {data['last']})"
     reason = data.get("reason")
     return f"{value.event} ({reason})" if reason else value.event
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from jobd.contract.states import EventName
+from jobd.contract.states import EventName, State
 
 
 class EventLog:
@@ -35,6 +35,18 @@ class EventLog:
         self._db.executemany(
             f"INSERT INTO events (at, job, event, user) VALUES (?, ?, '{EventName.SUBMITTED}', ?)",
             [(now, first + number, user) for number in range(count)],
+        )
+        self._note_last()
+
+    def failed_at_once(self, first: int, last: int, now: int) -> None:
+        """Of those of these new jobs that have failed, and of which that is not told yet."""
+        self._db.execute(
+            "INSERT INTO events (at, job, event, user, data)"
+            f" SELECT ?, id, '{EventName.FAILED}', '', CAST(json_object('reason', reason) AS BLOB)"
+            f" FROM jobs AS j WHERE id BETWEEN ? AND ? AND state = '{State.FAILED}'"
+            " AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.job = j.id"
+            f" AND e.event = '{EventName.FAILED}') ORDER BY id",
+            (now, first, last),
         )
         self._note_last()
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobd.client import follow
 from jobd.contract.errors import NotFound, Refused, StoreFailed
-from jobd.contract.models import Edit, Graph, Groups, Selector
+from jobd.contract.models import Edit, Events, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
 from jobd.store import environments
@@ -54,6 +54,55 @@ def agrees(inside):
     settled(inside)
     assert ready(inside) == ready_on_disk(inside)
     assert inside.counts_on_disk() == inside.client.status().jobs
+
+
+# --- what is written piece by piece ---------------------------------------------------------------
+
+
+def told_of(inside):
+    return [
+        (event.event, event.job, event.data)
+        for event in inside.client.events(Events(after=0, limit=5000)).events
+        if event.job is not None
+    ]
+
+
+@pytest.mark.parametrize("kind", ["batch", "long batch", "graph", "array"])
+def test_nothing_is_told_of_new_jobs_before_all_of_them_are_written(quiet, monkeypatch, kind):
+    """A power cut in between takes them all away: whoever was told of some saw what never was."""
+    if kind == "long batch":
+        monkeypatch.setattr("jobd.daemon.jobs.moves._ONE_BY_ONE", 1000)
+    early, nodes = [], [node("true") for _ in range(1200)]
+    on_disk = "SELECT event, job FROM events WHERE job IS NOT NULL"
+    before_it_is_seen(quiet, monkeypatch, lambda: early.extend(quiet.sql(on_disk)))
+    if kind == "graph":
+        quiet.client.graph(Graph(nodes=nodes, environment=ENVIRONMENT))
+    elif kind == "array":
+        quiet.client.submit(request("true", array=[(1, 1200)]))
+    else:
+        quiet.client.submit(quiet.many("true", 1200))
+    assert early == []
+    told = told_of(quiet)
+    if kind == "array":
+        assert told == [("submitted", 1, {"last": 1200})]
+    elif kind == "long batch":
+        assert told == [("submitted", 1, {"last": 1200, "jobs": 1200})]
+    else:
+        assert told == [("submitted", job, {}) for job in range(1, 1201)]
+
+
+@pytest.mark.parametrize("array", [(), [(1, 600)]])
+def test_new_jobs_that_fail_at_once_are_told_of_once_behind_their_beginning(quiet, array):
+    parent = submit(quiet, "true")
+    quiet.client.stop(ids(parent))
+    lines = ["true"] if array else ["true"] * 600
+    quiet.client.submit(request(*lines, array=array, after=after(parent)))
+    told = [(event, job) for event, job, _ in told_of(quiet) if job != parent]
+    failed = [("failed", job) for job in range(parent + 1, parent + 601)]
+    assert told[-600:] == failed
+    assert all(event == "submitted" for event, _ in told[:-600])
+    assert len(told) == (601 if array else 1200)
+    assert quiet.job(parent + 1).reason == f"dependency failed: {parent}"
 
 
 # --- times and holds ------------------------------------------------------------------------------

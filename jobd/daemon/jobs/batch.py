@@ -82,7 +82,8 @@ class Staging:
         Raises: what `stage` does.
         """
         batch = self._begin(plan)
-        self._write(batch, drafts, dict(enumerate(batch.parents)))
+        failed = self._write(batch, drafts, dict(enumerate(batch.parents)))
+        self._announce(batch, failed=failed)
         return self._show(batch)
 
     def stage(self, plan: SubmitPlan) -> StagedBatch:
@@ -112,8 +113,7 @@ class Staging:
         plan = batch.plan
         for group in dict.fromkeys(part.options.group for part in plan.parts):
             self._admission.share_of(group)
-        if plan.array:
-            self._moves.added_array(batch.first, batch.last, plan.user)
+        self._announce(batch, failed=plan.graph or any(batch.parents))
         self._batches.unstage(batch.first)
         return self._show(batch)
 
@@ -160,15 +160,16 @@ class Staging:
         batch: StagedBatch,
         drafts: Sequence[Draft],
         parents: Mapping[int, Sequence[Parent]],
-    ) -> None:
-        """`parents`: of each part, outside the plan, as they are now."""
-        now = now_us()
+    ) -> bool:
+        """`parents`: of each part, outside the plan, as they are now. Whether some have failed."""
+        now, failed = now_us(), False
         for draft in drafts:
             inside = [
                 Parent(batch.first + place, any_end, met=False) for place, any_end in draft.inside
             ]
             waits_for = [*parents[draft.part], *inside]
             terms = draft.terms_at(now, self._environment(batch, draft), waits_for)
+            failed = failed or terms.failed is not None
             first = batch.first + draft.place
             if draft.indexes is None:
                 self._moves.added(first, draft.specs, terms, waits_for, now)
@@ -176,6 +177,7 @@ class Staging:
                 self._moves.added_elements(
                     batch.first, first, draft.indexes, terms, waits_for, now=now
                 )
+        return failed
 
     def _environment(self, batch: StagedBatch, draft: Draft) -> int:
         if draft.environment is None:
@@ -184,6 +186,13 @@ class Staging:
         count = len(draft.specs)
         self._environments.leave(batch.environment, count)
         return self._environments.use(draft.environment, count)
+
+    def _announce(self, batch: StagedBatch, *, failed: bool) -> None:
+        """`failed`: some may have, since what they wait for had."""
+        plan = batch.plan
+        self._moves.announced(
+            batch.first, batch.last, plan.user, array=bool(plan.array), failed=failed
+        )
 
     def _show(self, batch: StagedBatch) -> Submitted:
         """Count the jobs, and let those that wait for nothing into the ready queue."""

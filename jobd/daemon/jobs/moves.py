@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +31,8 @@ from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
 """What an event says beside its name."""
+_ONE_BY_ONE: Final = 10_000
+"""Jobs of a batch that have an event each: all are written in the step that reveals them."""
 
 
 class Obstacle(Struct, frozen=True):
@@ -116,13 +119,11 @@ class Moves:
     ) -> None:
         """New jobs with consecutive ids from `first` on; nobody sees them before `revealed`.
 
-        `now`: microseconds since the epoch, as the terms have it.
+        `now`: microseconds since the epoch, as the terms have it. They are written as failed where
+        a job that they wait for has failed already.
         """
-        count = len(specs)
         self._batches.insert_jobs(first, specs, terms, now)
-        self._dependencies.add(range(first, first + count), parents)
-        self._event_log.submitted(first, count, terms.user, now)
-        self._fail_at_once(first, count, terms, now)
+        self._dependencies.add(range(first, first + len(specs)), parents)
 
     def added_elements(
         self,
@@ -134,21 +135,24 @@ class Moves:
         *,
         now: int,
     ) -> None:
-        """The same of some elements of an array, which have one event together."""
-        count = len(indexes)
+        """The same of some elements of an array."""
         self._batches.insert_elements(array, first, indexes, terms, now)
-        self._dependencies.add(range(first, first + count), parents)
-        self._fail_at_once(first, count, terms, now)
+        self._dependencies.add(range(first, first + len(indexes)), parents)
 
-    def added_array(self, first: int, last: int, user: str) -> None:
-        """All elements of the array are there."""
-        self._event(first, EventName.SUBMITTED, user, now_us(), {"last": last})
+    def announced(self, first: int, last: int, user: str, *, array: bool, failed: bool) -> None:
+        """New jobs are all written: their events are, too, and not before; then they are revealed.
 
-    def _fail_at_once(self, first: int, count: int, terms: Terms, now: int) -> None:
-        """They are written as failed where a job that they wait for has failed already."""
-        if terms.failed is not None:
-            for job in range(first, first + count):
-                self._event(job, EventName.FAILED, "", now, {"reason": terms.failed})
+        An array, and a very long batch, has one event. `failed`: some may have at once.
+        """
+        now, count = now_us(), last - first + 1
+        if array:
+            self._event(first, EventName.SUBMITTED, user, now, {"last": last})
+        elif count > _ONE_BY_ONE:
+            self._event(first, EventName.SUBMITTED, user, now, {"last": last, "jobs": count})
+        else:
+            self._event_log.submitted(first, count, user, now)
+        if failed:
+            self._event_log.failed_at_once(first, last, now)
 
     def revealed(
         self, first: int, last: int, alike: Entry | None = None, *, linked: bool = False

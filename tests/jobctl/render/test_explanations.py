@@ -137,6 +137,7 @@ def test_show_is_silent_about_what_is_usual():
         (3, "edited", {}, "job 3 edited"),
         (3, "retrying", {"reason": "exit code 1", "exit_code": 1}, "job 3 retrying (exit code 1)"),
         (3, "submitted", {"last": 12}, "job 3 submitted (an array, up to job 12)"),
+        (3, "submitted", {"last": 12, "jobs": 10}, "job 3 submitted (10 jobs, up to job 12)"),
         (3, "restarted", {"attempt": 2}, "job 3 restarted (attempt 2)"),
         (3, "failed", {"reason": "dependency failed: 1"}, "job 3 failed (dependency failed: 1)"),
     ],
