@@ -18,7 +18,7 @@ from msgspec import Struct
 from jobd.contract import sizes
 from jobd.contract.directories import File
 from jobd.outputs.workspace import NotCuttable
-from jobd.system import linux
+from jobd.system import file_space
 
 _SLACK: Final = 8
 """While it grows, an output is cut once it is over its limit by one in so many."""
@@ -112,7 +112,7 @@ def _punch(descriptor: int, wanted: Cut, before: Cut | None) -> None:
         # What was punched before need not be again, but for the block that held its end.
         begin = max(begin, before.end - before.end % _BLOCK)
     try:
-        linux.punch_hole(descriptor, begin, wanted.end - begin)
+        file_space.punch_hole(descriptor, begin, wanted.end - begin)
     except OSError as error:
         if error.errno in _NO_HOLES:
             raise NotCuttable(os.strerror(error.errno)) from error

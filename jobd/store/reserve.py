@@ -21,7 +21,7 @@ from typing import Final
 from jobd.contract.errors import StoreFailed
 from jobd.store.readonly import log_of
 from jobd.store.writer import NO_SPACE, NOTHING_CHANGED
-from jobd.system import linux
+from jobd.system import file_space
 
 _MOST: Final = 1024 * 1024
 """Bytes of the reserve: dozens of changes of a few jobs each, or the ends of a thousand."""
@@ -115,7 +115,7 @@ class Reserve:
         least = end + (2 if self.in_use else 1) * self.size
         if found.st_blocks * _UNIT < least:
             wanted = end + 2 * self.size
-            linux.allocate(descriptor, found.st_size, wanted - found.st_size)
+            file_space.allocate(descriptor, found.st_size, wanted - found.st_size)
 
     def _begin_use(self) -> None:
         if not self.in_use:

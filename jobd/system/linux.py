@@ -31,9 +31,6 @@ _RAW_WAITID: Final = _SYS_WAITID is not None and sys.maxsize > 2**32
 _PIDFD_GET_INFO: Final = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
 """_IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info) of <linux/pidfd.h>, first version."""
 _PIDFD_INFO_EXIT: Final = 1 << 3
-_FALLOC_FL_KEEP_SIZE: Final = 0x01
-_FALLOC_FL_PUNCH_HOLE: Final = 0x02
-"""Of <linux/falloc.h>."""
 _MFD_CLOEXEC: Final = 0x01
 _MFD_NOEXEC_SEAL: Final = 0x08
 """Of <linux/memfd.h>."""
@@ -142,31 +139,6 @@ def exit_of(pidfd: int) -> Exit | None:
     if os.WIFSIGNALED(status):
         return Exit(pid, None, os.WTERMSIG(status), None, None)
     return Exit(pid, os.WEXITSTATUS(status), None, None, None)
-
-
-def punch_hole(descriptor: int, offset: int, length: int) -> None:
-    """fallocate(2): these bytes become zeros and take no space; the file stays as long as it is.
-
-    Raises: OSError (EOPNOTSUPP: the file system has no holes).
-    """
-    _fallocate(descriptor, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
-
-
-def _fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
-    fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
-    while fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) != 0:
-        code = ctypes.get_errno()
-        if code != errno.EINTR:
-            raise OSError(code, os.strerror(code))
-
-
-def allocate(descriptor: int, offset: int, length: int) -> None:
-    """fallocate(2): blocks for these bytes, which nobody else can then take; also behind the end of
-    the file, which stays as long as it is.
-
-    Raises: OSError (ENOSPC, EDQUOT: there are not so many; EOPNOTSUPP: the file system cannot).
-    """
-    _fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, offset, length)
 
 
 def memory_file(name: bytes, content: bytes) -> int:

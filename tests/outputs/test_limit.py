@@ -9,7 +9,7 @@ from jobd.core.progress.recognition import WINDOW
 from jobd.outputs.files import PIECE, read_piece, read_tail
 from jobd.outputs.limit import Cut, cut, cut_of, kept_size, note_of
 from jobd.outputs.workspace import NotCuttable
-from jobd.system import linux
+from jobd.system import file_space
 from tests.helpers import own, record_syncs
 
 LIMIT = 400_000
@@ -61,8 +61,10 @@ def test_begin_mark_and_end(long):
 def test_output_and_note_are_on_disk_before_the_hole_is_punched(path, monkeypatch):
     """Else a power cut leaves a hole that no note tells of: zeros would be taken for output."""
     fill(path, 0, 200_000)
-    synced, punch, before = record_syncs(monkeypatch), linux.punch_hole, []
-    monkeypatch.setattr(linux, "punch_hole", lambda *hole: (before.extend(synced), punch(*hole)))
+    synced, punch, before = record_syncs(monkeypatch), file_space.punch_hole, []
+    monkeypatch.setattr(
+        file_space, "punch_hole", lambda *hole: (before.extend(synced), punch(*hole))
+    )
     assert cut(own(path), LIMIT, final=True)
     assert before == [str(path), str(path.with_name("7.1.cut.new")), str(path.parent)]
 
@@ -138,7 +140,7 @@ def test_a_file_system_without_holes_keeps_all(path, monkeypatch):
         raise OSError(errno.EOPNOTSUPP, "no")
 
     fill(path, 0, 200_000)
-    monkeypatch.setattr(linux, "punch_hole", fails)
+    monkeypatch.setattr(file_space, "punch_hole", fails)
     with pytest.raises(NotCuttable):
         cut(own(path), LIMIT, final=True)
     assert not os.path.exists(note_of(own(path)).path)

@@ -8,7 +8,7 @@ import pytest
 from jobd.contract.errors import StoreFailed
 from jobd.store.database import Anchor, open_writer
 from jobd.store.reserve import Reserve
-from jobd.system import linux
+from jobd.system import file_space
 
 
 @pytest.fixture
@@ -84,13 +84,13 @@ def test_a_log_that_is_made_shorter_gets_its_reserve_again(reserve, writer, log)
 
 
 def test_on_a_full_disk_it_is_in_use_until_there_is_space(reserve, writer, monkeypatch):
-    allocate, asked = linux.allocate, []
+    allocate, asked = file_space.allocate, []
 
     def full(*where):
         asked.append(where)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(linux, "allocate", full)
+    monkeypatch.setattr(file_space, "allocate", full)
     for _ in range(4):
         reserve.look()  # there is more than must be
     assert not reserve.in_use
@@ -103,7 +103,7 @@ def test_on_a_full_disk_it_is_in_use_until_there_is_space(reserve, writer, monke
         reserve.refuse()
     reserve.look()
     assert len(asked) > 1
-    monkeypatch.setattr(linux, "allocate", allocate)
+    monkeypatch.setattr(file_space, "allocate", allocate)
     reserve.look()
     reserve.refuse()
     assert reserve.trouble is None
@@ -113,7 +113,7 @@ def test_where_nothing_can_be_allocated_all_is_as_without_it(make, monkeypatch):
     def cannot(*_):
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-    monkeypatch.setattr(linux, "allocate", cannot)
+    monkeypatch.setattr(file_space, "allocate", cannot)
     reserve = make()
     reserve.look()
     reserve.look()
@@ -121,7 +121,7 @@ def test_where_nothing_can_be_allocated_all_is_as_without_it(make, monkeypatch):
 
 
 def test_what_a_killed_daemon_had_allocated_is_known(reserve, make, monkeypatch):
-    monkeypatch.setattr(linux, "allocate", lambda *_: pytest.fail("it is there"))
+    monkeypatch.setattr(file_space, "allocate", lambda *_: pytest.fail("it is there"))
     after = make()
     after.look()
     assert not after.in_use
