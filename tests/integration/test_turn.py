@@ -179,7 +179,7 @@ def test_those_who_are_refused_leave_the_listener_some_time(quiet, names, monkey
             refused.append(1)
             super().give()
 
-    monkeypatch.setattr(clients, "_refusing", Recorded())
+    monkeypatch.setattr(clients, "_knocking", Recorded())
     monkeypatch.setattr(clients._access, "caller", lambda *_, **__: None)
     for _ in range(3):
         with Raw(quiet.paths.socket) as raw:
@@ -190,3 +190,20 @@ def test_those_who_are_refused_leave_the_listener_some_time(quiet, names, monkey
         with Raw(quiet.paths.socket) as raw:
             assert raw.socket.recv(1) != b""
     wait_until(lambda: len(refused) == 6)
+
+
+def test_viewers_who_knock_leave_the_listener_some_time(quiet, names, monkeypatch):
+    """Who connects and hangs up without end has asked nothing, and so had no turn of its own."""
+    clients, paced = quiet.daemon.built.server.clients, []
+
+    class Recorded(turn.Turn):
+        def give(self):
+            paced.append(names[-1])
+            super().give()
+
+    monkeypatch.setattr(clients, "_knocking", Recorded())
+    for name in ("anna", None, "bert"):
+        names.append(name)
+        with Client(quiet.paths.socket) as client:
+            client.status()
+    wait_until(lambda: paced == ["anna", "bert"])

@@ -52,8 +52,10 @@ class Clients:
         """Of each viewer: who asks without end, and on many connections, is answered as slowly as
         on one, and leaves the others their time.
         """
-        self._refusing = Turn()
-        """So that those who knock without end leave the listener, and all others, some time."""
+        self._knocking = Turn()
+        """So that those who knock without end leave the listener, and all others, some time: who is
+        refused, and viewers, who may hang up before they have asked anything.
+        """
         self._open_to_others = True
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
@@ -98,12 +100,19 @@ class Clients:
             return
         place = Account(self.places, place_shares(self.most, caller, shared=shared))
         if not place.take(1):
-            with self._refusing.taken():
+            with self._knocking.taken():
                 user = caller.user
                 self._crowding.warning("too many clients: %s was turned away", user, by=user)
                 say_busy(sock)
                 sock.close()
             return
+        if caller.role is Role.VIEWER:
+            with self._knocking.taken():
+                self._start(sock, caller, place, shared=shared)
+        else:
+            self._start(sock, caller, place, shared=shared)
+
+    def _start(self, sock: socket.socket, caller: Caller, place: Account, *, shared: bool) -> None:
         try:
             threading.Thread(
                 target=self._serve_one, args=(sock, caller, place, shared), name="client",
@@ -118,7 +127,7 @@ class Clients:
     def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
         caller = self._access.caller(sock, shared=shared)
         if caller is None:
-            with self._refusing.taken():
+            with self._knocking.taken():
                 uid = peer_of(sock).uid
                 self._knocks.warning("user %s was refused", _User(uid), by=uid)
         return caller
