@@ -136,8 +136,10 @@ def refuse_strangers(found: os.stat_result, where: str, *owners: int) -> None:
         raise NotOurs(f"not permitted: {where} belongs to user {login(found.st_uid)}", found.st_uid)
     if stat.S_ISLNK(found.st_mode) or not others_can_write(found):
         return
-    if stat.S_ISCHR(found.st_mode):
-        return  # such as /dev/null: nothing that is written to it changes what is read from it
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+        # Such as /dev/null: nothing that is written to it changes what is read from it. Who may
+        # write a socket may connect to it.
+        return
     if not (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         raise NotOurs(f"not permitted: other users can write {where}; chmod go-w {where}")
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from jobd.contract import peers
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
+from jobd.contract.ownership import NotOurs, open_owned
 
 HOME_VARIABLE: Final = "JOBD_HOME"
 SOCKET_VARIABLE: Final = "JOBD_SOCKET"
@@ -195,15 +196,30 @@ class ShortAddress:
 def connect(path: Path, *, owner: int | None = None) -> socket.socket:
     """A socket connected to a daemon of our own user, of root, or of `owner` (a user's number).
 
-    Raises: NotRunning (nobody listens), NotPermitted (it cannot be reached, or a stranger listens;
-    nothing was sent), JobdError (who listens takes no connection).
+    Raises: NotRunning (nobody listens), NotPermitted (it cannot be reached, a stranger listens, or
+    has made the way there; nothing was sent), JobdError (who listens takes no connection).
     """
     with connecting(path, "jobd is not running. Start it with: jobd start"):
         with ShortAddress(path) as address:
             sock = peers.connected(address)
         with closed_on_error(sock):
-            peers.refuse_stranger(peers.peer_of(sock), path, owner)
+            peer = peers.peer_of(sock)
+            peers.refuse_stranger(peer, path, owner)
+            if peer.is_ours():
+                refuse_led(path)
     return sock
+
+
+def refuse_led(path: Path) -> None:
+    """A daemon of our own is spoken to only where we or root have put it: by a link or a directory
+    of somebody else it would be another one than is meant.
+
+    Raises: NotOurs (nothing was sent), OSError (it is gone).
+    """
+    try:
+        os.close(open_owned(path, os.O_PATH))
+    except NotOurs as error:
+        raise NotOurs(f"{error.message}; {path} leads there, so nothing was sent") from error
 
 
 @contextlib.contextmanager

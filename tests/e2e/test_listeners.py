@@ -228,6 +228,28 @@ def test_a_link_to_a_strangers_socket_leads_to_nobody(users, place):
         assert heard(fake, 2) == ["0"] * 2
 
 
+@pytest.mark.parametrize("how", ["directory", "link"])
+@pytest.mark.parametrize("variable", ["JOBD_HOME", "JOBD_SOCKET"])
+def test_a_stranger_leads_nobody_to_another_daemon_of_their_own(
+    users, place, daemon, how, variable
+):
+    """What is meant for a queue in /tmp must not be done to the one at home."""
+    daemon()
+    home = users.owner.home / ".local/state/jobd"
+    way = place(users.owner, 0o1777) / "queue"
+    if how == "link":
+        users.stranger.run("ln", "-s", home, way, code=0)
+    else:
+        users.stranger.run("mkdir", way, code=0)
+        users.stranger.run("ln", "-s", home / "jobd.sock", way / "jobd.sock", code=0)
+    named = {variable: str(way if variable == "JOBD_HOME" else way / "jobd.sock")}
+    for command in (["submit", "true"], ["stop", "--all"], ["ls"]):
+        done = users.owner.jobctl(*command, env=named, code=77)
+        assert f"{way} belongs to user {users.stranger.name}" in done.stderr
+        assert "nothing was sent" in done.stderr
+    assert users.owner.jobctl("ls", "--ids", code=0).stdout == ""
+
+
 def test_nobody_can_be_put_into_the_owners_own_place(users, daemon):
     daemon()
     state = users.owner.home / ".local/state/jobd"
