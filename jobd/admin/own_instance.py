@@ -55,8 +55,7 @@ def _check_state(paths: Paths) -> None:
         if whose != os.geteuid():
             raise NotOurs(f"not permitted: {paths.state} belongs to user {login(whose)}", whose)
         for path, found in _there(state, _files(paths)):
-            if stat.S_IFMT(found.st_mode) not in _PLAIN:
-                raise NotPermitted(f"not permitted: {path} is no plain file; move it away")
+            _refuse_special(path, found)
             if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and path not in _logs(paths):
                 raise NotPermitted(
                     f"not permitted: {path} has another name elsewhere (a hard link); move it away"
@@ -64,6 +63,8 @@ def _check_state(paths: Paths) -> None:
         for path, found in _there(state, _databases(paths)):
             if stat.S_ISLNK(found.st_mode):
                 _check_link(path)
+            else:
+                _refuse_special(path, found)
     finally:
         os.close(state)
 
@@ -102,12 +103,24 @@ def _there(state: int, paths: list[Path]) -> Iterator[tuple[Path, os.stat_result
         yield path, found
 
 
+def _refuse_special(path: Path, found: os.stat_result) -> None:
+    """Raises: NotPermitted."""
+    if stat.S_IFMT(found.st_mode) not in _PLAIN:
+        raise NotPermitted(f"not permitted: {path} is no plain file; move it away")
+
+
 def _check_link(path: Path) -> None:
     """Raises: NotPermitted, OSError."""
     try:
-        check_way(path)
+        there = open_owned(path, os.O_PATH)
+    except FileNotFoundError:
+        return
     except NotOurs as error:
         raise NotPermitted(f"{error.message}; {path} leads there: move that link away") from error
+    try:
+        _refuse_special(path, os.fstat(there))
+    finally:
+        os.close(there)
 
 
 def _way_out(state: Path, owner: int | None, command: str, environ: Mapping[str, str]) -> str:

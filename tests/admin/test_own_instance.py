@@ -84,6 +84,20 @@ def test_a_database_that_lies_with_a_stranger_is_named(home):
         entered(state)
 
 
+@pytest.mark.parametrize("name", ["jobd.db", "jobd.db-wal", "jobd.db-shm"])
+def test_a_database_that_is_no_file_is_not_waited_for(home, name):
+    """To open a FIFO is to wait until somebody else does."""
+    os.mkfifo(home / name)
+    with pytest.raises(NotPermitted, match=rf"/{name} is no plain file; move it away"):
+        entered(home)
+    (home / name).rename(home / "fifo")
+    (home / name).symlink_to("fifo")
+    with pytest.raises(NotPermitted, match=rf"/{name} is no plain file; move it away"):
+        entered(home)
+    (home / "fifo").unlink()
+    entered(home)
+
+
 @needs_root
 def test_a_database_in_memory_is_looked_for_where_nobody_else_has_put_one(home, monkeypatch):
     """`jobd check` and `backup`, in /dev/shm."""
