@@ -231,8 +231,10 @@ def is_full(error: Exception) -> bool:
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """`mode` as in sqlite.org/uri.html, other parameters behind it. Raises: sqlite3.Error."""
-    # The path is quoted as a URI, so that '?' and '#' in a directory's name stay what they are.
-    uri = f"file:{_quoted(path)}?mode={mode}"
+    # The path is quoted as a URI, so that '?' and '#' in a directory's name stay what they are; and
+    # of no host, which the first name of a path with two slashes before it would be.
+    host = "//" if path.is_absolute() else ""
+    uri = f"file:{host}{_quoted(path)}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")

@@ -1,14 +1,15 @@
-"""What is on disk, and in which order, when a database is made or opened."""
+"""Opening the database, wherever it lies, and what is on disk in which order then."""
 
 import os
 import shutil
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from jobd.contract.ownership import make_directory
 from jobd.store import database
-from jobd.store.database import open_writer
+from jobd.store.database import connect, open_writer
 from tests.helpers import record_syncs
 
 
@@ -52,3 +53,16 @@ def test_directories_that_are_made_are_on_disk_before_anything_in_them(tmp_path,
     assert synced == [str(tmp_path), str(tmp_path / "one")]
     os.close(make_directory(tmp_path / "one" / "two"))
     assert len(synced) == 2
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b#c%20d", "ä b"])
+@pytest.mark.parametrize("slashes", ["", "/", "relative"])
+def test_a_path_stays_what_it_is(tmp_path, monkeypatch, name, slashes):
+    """Two slashes at its beginning are a path as well: JOBD_HOME=//srv/queue."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(name) if slashes == "relative" else Path(f"{slashes}{tmp_path / name}")
+    with closing(connect(path, "rwc")) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    with closing(connect(tmp_path / name, "ro")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
