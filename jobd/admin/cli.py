@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -197,9 +199,11 @@ def _tail(words: list[str]) -> int:
     """The exit code of tail(1). On a terminal what it prints is made fit for that: not only the
     daemon writes to its log, but also whatever has its stderr.
     """
+    # The system's own first: in the PATH that `su -m` leaves to root, a user's may stand before it.
+    command = [shutil.which("tail", path=os.defpath) or "tail", *words]
     if not sys.stdout.isatty():
-        return subprocess.run(["tail", *words], check=False).returncode
-    with subprocess.Popen(["tail", *words], stdout=subprocess.PIPE) as process:
+        return subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
             streams.line(line.decode("utf-8", "replace").rstrip("\n"))

@@ -118,6 +118,20 @@ def test_the_log_goes_on_into_those_before_it(lines, first, tmp_path, monkeypatc
     assert said == "a\nb\nc\nd\ne\nf\ng\n"[-len(said) :]
 
 
+def test_a_tail_that_somebody_has_put_into_the_path_is_not_run(tmp_path, monkeypatch, capfd):
+    """Root may have the PATH of the user that it came from (su -m)."""
+    monkeypatch.setenv("JOBD_HOME", str(tmp_path / "home"))
+    theirs = tmp_path / "bin/tail"
+    theirs.parent.mkdir()
+    theirs.write_text("#!/bin/sh\necho theirs\n")
+    theirs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{theirs.parent}:{os.environ['PATH']}")
+    locate().log.parent.mkdir()
+    locate().log.write_text("ours\n")
+    assert jobd("log").exit_code == 0
+    assert capfd.readouterr().out == "ours\n"
+
+
 def test_one_or_several():
     assert [counted(n, "job") for n in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
 
