@@ -18,6 +18,8 @@ from typing import Final
 from jobd.contract import ownership, paths, peers
 from jobd.contract.errors import BadRequest, NotRunning
 
+_DYING_S: Final = 1.0
+"""Seconds within which a process that was killed has no socket open any more."""
 _LEFT_WITHIN_S: Final = 5.0
 """Seconds for which a socket that nobody listens at counts as that of a daemon being replaced."""
 
@@ -63,15 +65,17 @@ class Address:
         """Whether a daemon of `peer` that hangs up before it has heard anything does so because of
         who we are.
 
-        It does not hang up on its own user or on root; one that is being replaced hangs up, too,
-        but does not listen any more. Raises: what `connect` does, but not NotRunning.
+        It does not hang up on its own user or on root. One that is being replaced, or was killed,
+        hangs up, too, and its socket may outlive the connection by a moment; but whoever comes in
+        then is not heard any more: the kernel resets that connection, instead of closing it.
+        Raises: what `connect` does, but not NotRunning.
         """
         me = os.geteuid()
         if peer.uid == me or (me == 0 and peers.sees_everybody()):
             return False
         try:
             with self.connect() as again:
-                return peers.peer_of(again).pid == peer.pid
+                return peers.peer_of(again).pid == peer.pid and _stays(again)
         except NotRunning:
             return False
 
@@ -179,3 +183,15 @@ def _owner_of(path: Path, directory: int) -> int:
     if same:
         return found.st_uid
     raise ownership.NotOurs(f"{path} was replaced just now")
+
+
+def _stays(sock: socket.socket) -> bool:
+    """Whether the process that listens lives on: what it has not accepted is reset when it dies."""
+    sock.settimeout(_DYING_S)
+    try:
+        sock.shutdown(socket.SHUT_WR)  # whoever hears us has nothing to wait for
+        return sock.recv(1) == b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False

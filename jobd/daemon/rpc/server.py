@@ -93,15 +93,14 @@ class Server:
     def close(self, *, replaced: bool = False) -> None:
         """Take no more connections; requests under way are answered.
 
-        `replaced`: another daemon follows. Others know by their socket, which stays there.
+        `replaced`: another daemon follows. Clients know by the sockets, which stay there.
         """
         self._closed = True
         self.dispatch.close()
         self.clients.close()
         self._wake()
-        for path, listener in self._listeners.items():
-            if not (replaced and path == self._shared):
-                listener.remove()
+        for listener in () if replaced else self._listeners.values():
+            listener.remove()
 
     def _wake(self) -> None:
         with self._waking:
