@@ -1,10 +1,14 @@
-"""The last line of output of running jobs, read on from where the last look ended."""
+"""The last line of output of running jobs, read on from where the last look ended: of those that
+are new, and of those of which the daemon says that they have printed more.
+"""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -31,6 +35,9 @@ _BREAKS: Final = re.compile(rb"[\r\n]+")
 class _Tail(Struct):
     attempt: int
     offset: int | None = None
+    """Where to read on; None: from the last line on, whatever comes before it."""
+    known: int = 0
+    """Bytes of the output up to which it has been read or left out."""
     kept: bytes = b""
 
 
@@ -41,33 +48,41 @@ class Tails:
         self._client = client
         self._clock = clock
         self._next = 0.0
-        self._turn = 0
         self._tails: dict[int, _Tail] = {}
+        self._due: dict[int, None] = {}
+        """Those that are to be looked at, the next one first."""
 
-    def of(self, jobs: Sequence[Job]) -> dict[int, str]:
-        """The last line of each, as it was at the latest look."""
-        self._tails = {job.id: self._known(job) for job in jobs}
-        if self._clock() >= self._next:
+    def of(self, jobs: Sequence[Job], written: Iterable[int] | None = None) -> dict[int, str]:
+        """The last line of each, as it was at the latest look.
+
+        `written`: which have printed more; None: each of them may have.
+        """
+        before = self._tails
+        self._tails = {job.id: _tail_of(job, before.get(job.id)) for job in jobs}
+        fresh = [job for job, tail in self._tails.items() if tail is not before.get(job)]
+        told = self._tails if written is None else written
+        due = dict.fromkeys([*self._due, *fresh, *told])
+        self._due = {job: None for job in due if job in self._tails}
+        if self._due and self._clock() >= self._next:
             self._next = self._clock() + EVERY
-            for job in self._whose_turn(jobs):
+            for job in list(islice(self._due, AT_ONCE)):
                 self._read_on(job)
+                del self._due[job]
         return {job: last_line(tail.kept) for job, tail in self._tails.items()}
 
-    def _known(self, job: Job) -> _Tail:
-        known = self._tails.get(job.id)
-        return known if known and known.attempt == job.attempt else _Tail(attempt=job.attempt)
+    def known(self) -> dict[int, int]:
+        """How many bytes of each output are known, but for those that are to be looked at."""
+        return {job: tail.known for job, tail in self._tails.items() if job not in self._due}
 
-    def _whose_turn(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        if len(jobs) <= AT_ONCE:
-            return jobs
-        first, self._turn = self._turn, (self._turn + AT_ONCE) % len(jobs)
-        return [*jobs[first:], *jobs[:first]][:AT_ONCE]
+    def pause(self) -> float:
+        """Seconds until the next look; infinite while there is nothing to look at."""
+        return max(0.0, self._next - self._clock()) if self._due else inf
 
-    def _read_on(self, job: Job) -> None:
-        tail = self._tails[job.id]
+    def _read_on(self, job: int) -> None:
+        tail = self._tails[job]
         fresh = tail.offset is None
         request = Output(
-            id=job.id, attempt=tail.attempt, offset=tail.offset or 0, tail=1 if fresh else None
+            id=job, attempt=tail.attempt, offset=tail.offset or 0, tail=1 if fresh else None
         )
         try:
             piece = self._client.output(request)
@@ -76,6 +91,12 @@ class Tails:
         tail.kept = piece.data[-_KEPT:] if fresh else (tail.kept + piece.data)[-_KEPT:]
         behind = len(piece.data) > _FLOOD and b"\n" in piece.data
         tail.offset = None if behind else piece.behind
+        tail.known = piece.behind
+
+
+def _tail_of(job: Job, tail: _Tail | None) -> _Tail:
+    """What is known of its latest attempt."""
+    return tail if tail and tail.attempt == job.attempt else _Tail(attempt=job.attempt)
 
 
 def last_line(output: bytes) -> str:

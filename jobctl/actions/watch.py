@@ -2,18 +2,23 @@
 
 A round: take the changes that have come; print those that are to stay; look at what runs; draw.
 Between two rounds lie at least `_BREATH` seconds, and nothing is asked for while nothing happens
-but the times once a second. The cost is that of the rows on the screen, not that of the queue.
+and nothing is printed: the screen itself lets the times go on. The cost is that of the rows on the
+screen, not that of the queue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from jobctl.actions.tails import Tails
 from jobd.client.client import Client
 from jobd.client.stalls import check_events
+from jobd.contract.errors import VersionMismatch
 from jobd.contract.models import (
     Event,
     EventPage,
@@ -29,7 +34,7 @@ from jobd.contract.wire import MAX_WAIT
 _BREATH: Final = 0.15
 """Seconds between two redraws at least."""
 _TICK: Final = 1.0
-"""Seconds after which times are redrawn though nothing has happened."""
+"""Seconds after which a daemon that does not tell what is printed is asked again."""
 _BATCH: Final = 1000
 """Events in one reply."""
 _DRAIN: Final = 0.3
@@ -47,11 +52,20 @@ class Screen(Protocol):
     def show(self, picture: Picture, said: Sequence[Event]) -> None:
         """Draw; what was `said` stays above."""
 
-    def resizable(self) -> None:
-        """From here on it may redraw by itself when the terminal changes its size."""
+    def idle(self) -> None:
+        """From here on it may redraw by itself, as time goes by and when its size changes."""
 
     def busy(self) -> None:
         """No longer."""
+
+
+class _News(Struct, frozen=True):
+    """What has come since the round before."""
+
+    events: Sequence[Event]
+    unfinished: bool = True
+    written: Sequence[int] | None = ()
+    """Jobs that have printed more; None: the daemon does not tell."""
 
 
 class Watching:
@@ -73,41 +87,61 @@ class Watching:
         self._clock = clock
         self._sleep = sleep
         self._tails = Tails(client, clock)
+        self._is_told = True
+        """The daemon tells what is printed; one of an earlier version does not."""
         self._workers = 0
         self._counts: dict[State, int] = {}
         self._count_next = 0.0
+        self._is_recount_due = bool(selector.ids)
 
     def run(self) -> None:
         """Until all that is watched has finished."""
         self._ask_workers()
-        picture, unfinished = self._look([]), False
+        picture, unfinished = self._look(_News([])), False
         self._screen.show(picture, [])
         while True:
             drawn = self._clock()
-            wait = 0.0 if not unfinished else _TICK if picture.running else MAX_WAIT
-            events, left = self._take(wait)
-            if not left and not events and not unfinished:
+            news = self._take(self._patience(picture) if unfinished else 0.0)
+            if not news.unfinished and not news.events and not unfinished:
                 return
-            unfinished = bool(left)
-            picture = self._look(events)
-            self._screen.show(picture, events)
+            unfinished = news.unfinished
+            picture = self._look(news)
+            self._screen.show(picture, news.events)
             self._sleep(max(0.0, drawn + _BREATH - self._clock()))
+
+    def _patience(self, picture: Picture) -> float:
+        """Seconds for which news are waited for: what is to be looked at again is, without any."""
+        recount = max(0.0, self._count_next - self._clock()) if self._is_recount_due else inf
+        untold = _TICK if picture.running else inf
+        return min(MAX_WAIT, recount, self._tails.pause() if self._is_told else untold)
 
     # --- changes --------------------------------------------------------------------------
 
-    def _take(self, wait: float) -> tuple[list[Event], int]:
-        """What has happened since, and how many jobs have not finished."""
+    def _take(self, wait: float) -> _News:
         until = self._clock() + wait + _DRAIN
-        page = self._ask(wait)
-        events = list(page.events)
+        page = self._wait(wait)
+        events, written = list(page.events), page.written if self._is_told else None
         while len(page.events) == _BATCH and self._clock() < until:
             page = self._ask(0.0)
             events += page.events
-        return events, page.unfinished
+        return _News(events, bool(page.unfinished), written)
 
-    def _ask(self, wait: float) -> EventPage:
-        request = Events(selector=self._selector, after=self._after, limit=_BATCH, wait=wait)
-        self._screen.resizable()
+    def _wait(self, wait: float) -> EventPage:
+        """Also for what the jobs on the screen print."""
+        if not (wait and self._is_told):
+            return self._ask(wait)
+        try:
+            return self._ask(wait, self._tails.known())
+        except VersionMismatch:
+            self._is_told = False
+            return self._ask(0.0)
+
+    def _ask(self, wait: float, known: Mapping[int, int] | None = None) -> EventPage:
+        request = Events(
+            selector=self._selector, after=self._after, limit=_BATCH, wait=wait,
+            written=dict(known or {}),
+        )  # fmt: skip
+        self._screen.idle()
         try:
             page = self._client.events(request)
         finally:
@@ -118,29 +152,31 @@ class Watching:
 
     # --- the queue ------------------------------------------------------------------------
 
-    def _look(self, events: Sequence[Event]) -> Picture:
-        if any(event.job is None for event in events):
+    def _look(self, news: _News) -> Picture:
+        if any(event.job is None for event in news.events):
             self._ask_workers()
         room = self._screen.room()
         page = self._client.list(List(selector=self._selector, running=room, pending=0, finished=0))
         whole = not self._selector.ids
-        counts = page.counts if whole else self._selected()
+        counts = page.counts if whole else self._selected(news)
         return Picture(
             running=page.jobs,
             more=max(0, counts.get(State.RUNNING, 0) - len(page.jobs)),
-            lines=self._tails.of(page.jobs),
+            lines=self._tails.of(page.jobs, news.written),
             counts=counts,
             workers=self._workers if whole else None,
             busy=page.counts.get(State.RUNNING, 0) if page.busy is None else page.busy,
         )
 
-    def _selected(self) -> dict[State, int]:
+    def _selected(self, news: _News) -> dict[State, int]:
         """Counts of the selection. They cost as much as it is large: not too often, then."""
         began = self._clock()
-        if began >= self._count_next:
+        self._is_recount_due = self._is_recount_due or bool(news.events)
+        if self._is_recount_due and began >= self._count_next:
             self._counts = self._client.wait(Wait(selector=self._selector, wait=0.0)).counts
             now = self._clock()
             self._count_next = now + _COUNTING_SHARE * (now - began)
+            self._is_recount_due = False
         return self._counts
 
     def _ask_workers(self) -> None:

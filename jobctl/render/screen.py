@@ -10,10 +10,12 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
 from rich.text import Text
@@ -37,26 +39,40 @@ _ALONE: Final = 10
 """Ends that come at one time and are told one by one; beyond, the completed ones only count."""
 _BESIDE_ROWS: Final = 3
 """Lines of the terminal that are no rows: "more running", the counts, the cursor."""
+_TICK_S: Final = 1.0
+"""Seconds after which the times of running jobs are drawn again."""
 _UP: Final = "\x1b[{}A"
 _ERASE_RIGHT: Final = "\x1b[K"
 _ERASE_BELOW: Final = "\x1b[J"
 
 
 class LiveScreen:
-    """What `watch` draws on. As a context it leaves the counts behind as a last line."""
+    """What `watch` draws on. As a context it leaves the counts behind as a last line.
 
-    def __init__(self) -> None:
+    For the main thread: meanwhile SIGWINCH, SIGALRM and the timer that sends it are its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._picture: Picture | None = None
+        self._seen_at = 0.0
+        """When the picture was so."""
         self._drawn: list[str] = []
         """The lines on the screen, without colour."""
         self._width = 0
         self._frame = ""
         self._names: dict[int, str] = {}
         self._may_redraw = False
-        self._handler: Any = None
+        self._before = ExitStack()
+        """What puts everything back."""
 
     def __enter__(self) -> Self:
-        self._handler = signal.signal(signal.SIGWINCH, self._resized)
+        for number in (signal.SIGWINCH, signal.SIGALRM):
+            self._before.callback(signal.signal, number, signal.signal(number, self._redraw))
+        # Put back first of all: by default an alarm ends the process.
+        self._before.callback(
+            signal.setitimer, signal.ITIMER_REAL, *signal.setitimer(signal.ITIMER_REAL, 0.0)
+        )
         return self
 
     def __exit__(
@@ -65,7 +81,7 @@ class LiveScreen:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGWINCH, self._handler)
+        self._before.close()
         if self._picture is None:
             return
         counts = rows.counted(self._picture)
@@ -78,17 +94,19 @@ class LiveScreen:
     def show(self, picture: Picture, said: Sequence[Event]) -> None:
         above = [_told(event, self._names) for event in _ends(said)]
         above += _summary(said)
-        self._picture = picture
+        self._picture, self._seen_at = picture, self._clock()
         self._names = {job.id: job.name for job in picture.running if job.name}
         self._draw(above)
+        tick = _TICK_S if any(not job.paused for job in picture.running) else 0.0
+        signal.setitimer(signal.ITIMER_REAL, tick, tick)
 
-    def resizable(self) -> None:
+    def idle(self) -> None:
         self._may_redraw = True
 
     def busy(self) -> None:
         self._may_redraw = False
 
-    def _resized(self, number: int, frame: FrameType | None) -> None:
+    def _redraw(self, number: int, frame: FrameType | None) -> None:
         """In the main thread, between two of its steps: only where it waits, it can be drawn."""
         del number, frame
         if self._may_redraw and self._picture is not None:
@@ -99,7 +117,8 @@ class LiveScreen:
     def _draw(self, above: Sequence[Text]) -> None:
         if self._picture is None:
             return
-        *upper, last = rows.lines(self._picture, _console())
+        now = self._picture.later(max(0.0, self._clock() - self._seen_at))
+        *upper, last = rows.lines(now, _console())
         # More lines than the terminal has would scroll with every redraw.
         self._write(above, [*upper[: max(0, shutil.get_terminal_size().lines - 2)], last])
 

@@ -549,6 +549,8 @@ class EventPage(View, frozen=True, kw_only=True):
     """0 once all of the selected jobs have finished, and then `events` holds the last of them."""
     first: int = 0
     """The oldest event that is kept; those before it are no longer known."""
+    written: Annotated[list[int], Meta(max_length=MAX_WORKERS)] = field(default_factory=list)
+    """Those of the request's `written` that have printed more by now."""
 
     @property
     def is_last(self) -> bool:
@@ -559,6 +561,8 @@ class Events(Request, frozen=True, kw_only=True):
     """The history behind `after`.
 
     `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
+    `written`: running jobs, and how many bytes of the output of each are known; the wait ends also
+    when one of them has printed more, though not within its first half second.
     """
 
     about = About(reply=EventPage, changes=False, viewer=True, waits=True)
@@ -567,6 +571,9 @@ class Events(Request, frozen=True, kw_only=True):
     after: Annotated[int, Meta(ge=0, le=MAX_ID)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     wait: Seconds = 0.0
+    written: Annotated[
+        dict[JobId, Annotated[int, Meta(ge=0, le=MAX_BYTES)]], Meta(max_length=MAX_WORKERS)
+    ] = field(default_factory=dict)
 
 
 class Waited(View, frozen=True, kw_only=True):

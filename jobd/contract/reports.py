@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobd.contract.models import Job, State
 
@@ -31,3 +32,14 @@ class Picture(Struct, frozen=True, kw_only=True):
     workers: int | None = None
     """None where a selection is watched: the counts are those of the selection then."""
     busy: int = 0
+
+    def later(self, seconds: float) -> Picture:
+        """The same where nothing has happened since, so many seconds later."""
+        return replace(self, running=[_later(job, seconds) for job in self.running])
+
+
+def _later(job: Job, seconds: float) -> Job:
+    if job.run_s is None:
+        return job
+    left = job.eta_s and max(1.0, job.eta_s - seconds)
+    return replace(job, run_s=job.run_s + seconds, eta_s=left)

@@ -63,6 +63,7 @@ from jobd.daemon.queries.show import ShowQuery
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.queries.wait import WaitQuery
+from jobd.daemon.queries.written import Written
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
 from jobd.store.reserve import Reserve
@@ -187,7 +188,15 @@ class Queries(Struct, frozen=True, kw_only=True):
     wait: WaitQuery
 
 
-def build_queries(ground: Ground, selection: Selection, views: Views, *, keeping: bool) -> Queries:
+def build_queries(
+    ground: Ground,
+    selection: Selection,
+    views: Views,
+    followers: Followers,
+    written: Written,
+    *,
+    keeping: bool,
+) -> Queries:
     """`views`: rows as those who ask may see them.
 
     `keeping`: jobs that they wait for are not removed before they have been told.
@@ -198,7 +207,7 @@ def build_queries(ground: Ground, selection: Selection, views: Views, *, keeping
     return Queries(
         list=ListQuery(reader, ledger, notifier, selection, inquiry, shown),
         show=ShowQuery(reader, inquiry, views, shown),
-        events=EventsQuery(reader, ledger, notifier, views),
+        events=EventsQuery(reader, ledger, notifier, views, followers, written),
         wait=WaitQuery(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,
@@ -235,10 +244,11 @@ def build_questions(
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of
     followers = Followers(ground.notifier, ground.reader)
+    told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
     return Questions(
-        queries=build_queries(ground, selection, Views(*shown), keeping=True),
+        queries=build_queries(ground, selection, Views(*shown), *told, keeping=True),
         # A viewer changes nothing, and so keeps nothing from being deleted either.
-        redacted=build_queries(ground, selection, RedactedViews(*shown), keeping=False),
+        redacted=build_queries(ground, selection, RedactedViews(*shown), *told, keeping=False),
         outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers),
         status=status,
         followers=followers,

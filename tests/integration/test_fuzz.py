@@ -32,7 +32,7 @@ EXAMPLES = {
     "list": {"selector": SELECTOR, "limit": 5, "cursor": None, "running": None},
     "show": {"id": 1, "environment": False},
     "output": {"id": 1, "attempt": 1, "offset": 0, "tail": 3, "wait": 0.0},
-    "events": {"selector": SELECTOR, "after": 0, "limit": 10, "wait": 0.0},
+    "events": {"selector": SELECTOR, "after": 0, "limit": 10, "wait": 0.0, "written": {1: 3}},
     "wait": {"selector": SELECTOR, "any": False, "wait": 0.0},
     "start": {"selector": SELECTOR},
     "hold": {"selector": SELECTOR},

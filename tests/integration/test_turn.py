@@ -126,7 +126,8 @@ def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside):
     last = quiet.client.events(Events()).next
     waiting = [
         Wait(selector=ids(job), wait=20.0), Wait(selector=ids(job), any=True, wait=20.0),
-        Events(after=last, wait=20.0), Output(id=job, wait=20.0),
+        Events(after=last, wait=20.0), Events(after=last, wait=20.0, written={job: 0}),
+        Output(id=job, wait=20.0),
     ]  # fmt: skip
     kinds = {type(request) for request in waiting}
     assert kinds == {kind for kind in Request.__subclasses__() if kind.about.waits}

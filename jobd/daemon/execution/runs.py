@@ -194,6 +194,11 @@ class Runs:
         run = self._runs.get(job)
         return Ran() if run is None else run.ran
 
+    def attempt_of(self, job: int) -> tuple[str, int] | None:
+        """The engine and the number of its attempt; None: it does not run."""
+        run = self._runs.get(job)
+        return None if run is None else (run.engine, run.attempt)
+
     def left_of(self, job: int) -> float | None:
         """Seconds until it will probably be done; None: that cannot be told."""
         run = self._runs.get(job)

@@ -1,9 +1,13 @@
-"""`events`: what has happened, from a place in the history on; whoever asks may wait for more."""
+"""`events`: what has happened, from a place in the history on; whoever asks may wait for more, also
+for what jobs print.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.errors import LEAVING, NotRunning
@@ -13,19 +17,36 @@ from jobd.contract.states import UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.queries.followers import Follower, Followers
 from jobd.daemon.queries.views import Views
+from jobd.daemon.queries.written import Written
 from jobd.store.reader import Reader
 from jobd.store.records import EventRow
+
+_GATHER_S: Final = 0.5
+"""Seconds of a wait in which nothing that is printed ends it: who watches jobs that print all the
+time is not told of each line.
+"""
 
 
 class EventsQuery:
     """Clients' threads call, and wait in it."""
 
-    def __init__(self, reader: Reader, ledger: Ledger, notifier: Notifier, views: Views) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        ledger: Ledger,
+        notifier: Notifier,
+        views: Views,
+        followers: Followers,
+        written: Written,
+    ) -> None:
         self._reader = reader
         self._ledger = ledger
         self._notifier = notifier
         self._views = views
+        self._followers = followers
+        self._written = written
 
     def events(self, request: Events, _: Call) -> EventPage:
         """Raises: NotRunning (the daemon leaves, and all that has happened is told)."""
@@ -35,21 +56,44 @@ class EventsQuery:
             return EventPage(
                 events=[], next=self._notifier.last_event, unfinished=self._left(ranges)
             )
-        until = time.monotonic() + min(request.wait, MAX_WAIT)
+        with ExitStack() as leaving:
+            return self._held_back(request, ranges, after, leaving)
+
+    def _held_back(
+        self, request: Events, ranges: Ranges, after: int, leaving: ExitStack
+    ) -> EventPage:
+        follower: Follower | None = None
+        began = time.monotonic()
+        until = began + min(request.wait, MAX_WAIT)
+        gathered = min(until, began + _GATHER_S) if request.written else until
         while True:
             last = self._notifier.closed
+            if follower is not None:
+                follower.forget()
             newest = self._notifier.last_event
             rows = self._reader.events(after, ranges, request.limit) if newest > after else []
-            left = until - time.monotonic()
-            if rows or left <= 0:
-                return self._page(request, ranges, rows, max(after, newest))
+            now = time.monotonic()
+            written = self._written.beyond(request.written) if rows or now >= gathered else []
+            if rows or written or now >= until:
+                return self._page(request, ranges, rows, max(after, newest), written)
             if last:
                 raise NotRunning(LEAVING)
             after = max(after, newest)
-            self._notifier.wait_event(after, left)
+            if now < gathered or self._followers.closed:
+                self._notifier.wait_event(after, (gathered if now < gathered else until) - now)
+            elif follower is None:
+                # What happens from here on wakes; what is before, another look sees.
+                follower = leaving.enter_context(self._followers.follow(None))
+            else:
+                follower.wait(self._written.outputs(request.written), until - now)
 
     def _page(
-        self, request: Events, ranges: Ranges, rows: Sequence[EventRow], newest: int
+        self,
+        request: Events,
+        ranges: Ranges,
+        rows: Sequence[EventRow],
+        newest: int,
+        written: list[int],
     ) -> EventPage:
         """Once nothing is left to finish, the page holds all that led there."""
         full = len(rows) >= request.limit
@@ -62,6 +106,7 @@ class EventsQuery:
             next=rows[-1].seq if rows else newest,
             unfinished=unfinished,
             first=self._reader.first_event(),
+            written=written,
         )
 
     def _left(self, ranges: Ranges) -> int:

@@ -1,12 +1,14 @@
-"""Who follows an output sleeps until something is written to it, or happens to its job."""
+"""Who follows an output sleeps until something is written to it, or happens to its job; who watches
+several, until something is written to one of them, or happens to any job.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError
@@ -35,22 +37,20 @@ class Follower:
         """`is_told`: there is a thread that tells what happens to jobs."""
         self._writes = writes
         self._is_told = is_told
-        self._path: Path | None = None
-        self._watched = ""
-        """Where the output is that `_unwatch` ends the watch of."""
-        self._unwatch: Wake | None = None
+        self._watched: dict[str, Wake] = {}
+        """By its path, what ends the watch of an output."""
         self._condition = threading.Condition()
         self._is_written = self._has_happened = False
         self._pause = _FIRST_LOOK_S
 
     def happened(self) -> None:
-        """Something has happened to its job."""
+        """Something has happened to its job, or for who watches to any."""
         with self._condition:
             self._has_happened = True
             self._condition.notify_all()
 
     def written(self) -> None:
-        """Something has happened to its file."""
+        """Something has happened to one of its files."""
         with self._condition:
             self._is_written = True
             self._condition.notify_all()
@@ -60,17 +60,17 @@ class Follower:
         with self._condition:
             self._is_written = self._has_happened = False
 
-    def wait(self, output: Output | None, seconds: float) -> None:
+    def wait(self, outputs: Sequence[Output], seconds: float) -> None:
         """Until there may be something new since `forget`, `seconds` at most.
 
-        `output`: what is being written; None: only its job can have news.
+        `outputs`: what is being written; of none of them, only its job can have news.
         """
-        watched = Watched.BEFORE if output is None else self._watch(output)
-        if watched is Watched.SINCE_NOW:
+        found = self._watch_all(outputs)
+        if Watched.SINCE_NOW in found:
             return
-        if watched is Watched.NOT or not self._is_told:
-            # The file is not made yet, or the machine has no watch or thread left to give: then
-            # it is looked at again and again, as long as that lasts.
+        if Watched.NOT in found or not self._is_told:
+            # A file is not made yet, or the machine has no watch or thread left to give: then it
+            # is looked at again and again, as long as that lasts.
             seconds = min(self._pause, seconds)
             self._pause = min(2 * self._pause, _LOOK_EVERY_S)
         with stepping_aside(), self._condition:
@@ -82,33 +82,29 @@ class Follower:
             self._condition.wait_for(lambda: self._has_happened, seconds)
 
     def leave(self) -> None:
-        if self._path is not None:
-            self._writes.discard(self._path, self.written)
-            self._path = None
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
+        self._watch_all([])
+
+    def _watch_all(self, outputs: Sequence[Output]) -> set[Watched]:
+        """These, and no others any more: their job went on to the next attempt."""
+        for path in self._watched.keys() - {output.path for output in outputs}:
+            self._watched.pop(path)()
+        return {self._watch(output) for output in outputs}
 
     def _watch(self, output: Output) -> Watched:
         path = output.watched
         if path is None:
             return self._watch_through(output)
-        if self._path != path:
-            # Its job went on to the next attempt.
-            self.leave()
-        self._path = path
+        self._watched[output.path] = partial(self._writes.discard, path, self.written)
         return self._writes.add(path, self.written)
 
     def _watch_through(self, output: Output) -> Watched:
         """No file of this machine: whoever has it tells of what is written."""
-        if self._unwatch is not None and self._watched == output.path:
+        if output.path in self._watched:
             return Watched.BEFORE
-        self.leave()
         try:
-            self._unwatch = output.watch(self.written)
+            self._watched[output.path] = output.watch(self.written)
         except OSError:
             return Watched.NOT
-        self._watched = output.path
         return Watched.SINCE_NOW
 
 
@@ -120,7 +116,8 @@ class Followers:
         self._reader = reader
         self._writes = WriteWatch()
         self._lock = threading.Condition()
-        self._by_job: dict[int, set[Follower]] = {}
+        self._by_job: dict[int | None, set[Follower]] = {}
+        """None: those who want to hear of every job, and of the daemon."""
         self._seen = 0
         """The last event of which everybody was told."""
         self._thread: threading.Thread | None = None
@@ -132,8 +129,8 @@ class Followers:
         return self._closed.is_set()
 
     @contextmanager
-    def follow(self, job: int) -> Iterator[Follower]:
-        """What happens to the job from here on wakes."""
+    def follow(self, job: int | None) -> Iterator[Follower]:
+        """What happens to the job from here on wakes; None: whatever happens at all."""
         with self._lock:
             follower = Follower(self._writes, is_told=self._started())
             if not self._by_job:
@@ -201,7 +198,7 @@ class Followers:
     def _tell(self, jobs: set[int | None] | None, newest: int) -> None:
         with self._lock:
             self._seen = newest
-            for follower in self._all() if jobs is None else self._of(jobs):
+            for follower in self._all() if jobs is None else self._of(jobs | {None}):
                 follower.happened()
 
     def _all(self) -> Iterator[Follower]:
@@ -210,4 +207,4 @@ class Followers:
 
     def _of(self, jobs: set[int | None]) -> Iterator[Follower]:
         for job in jobs:
-            yield from self._by_job.get(job or 0, ())
+            yield from self._by_job.get(job, ())

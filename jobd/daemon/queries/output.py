@@ -63,8 +63,8 @@ class OutputQuery:
                 if last or piece.ended or left <= 0 or len(piece.data) >= _ENOUGH:
                     return piece
                 if not piece.data:
-                    is_written = piece.state is State.RUNNING
-                    follower.wait(output if is_written else None, left)
+                    running = output if piece.state is State.RUNNING else None
+                    follower.wait([] if running is None else [running], left)
                 elif gathered:
                     return piece
                 else:

@@ -70,7 +70,7 @@ class Sleeper:
         with followers.follow(job) as follower:
             follower.forget()
             self._asleep.set()
-            follower.wait(None, 20.0)
+            follower.wait([], 20.0)
         self.woken.set()
 
     def join(self):
@@ -150,15 +150,44 @@ def test_an_engine_wakes_those_who_follow_what_it_has(followers):
     output = MemoryOutput(1, 1)
     with followers.follow(1) as follower:
         begin = time.monotonic()
-        follower.wait(output, 60.0)  # what was written before may have gone unseen: at once
+        follower.wait([output], 60.0)  # what was written before may have gone unseen: at once
         follower.forget()
         timer = threading.Timer(0.05, output.write, [b"x"])
         timer.start()
-        follower.wait(output, 60.0)
+        follower.wait([output], 60.0)
         timer.join()
         assert time.monotonic() - begin < 30
         assert len(output._wakes) == 1
     assert output._wakes == []
+
+
+def test_whoever_watches_hears_of_every_job_and_of_the_daemon(notifier, history, followers):
+    for job in (7, None):
+        sleeper = Sleeper(followers, None)
+        happens(notifier, history, job)
+        assert sleeper.woken.wait(10)
+        sleeper.join()
+    assert followers._by_job == {}
+
+
+def test_whoever_watches_several_outputs_is_woken_by_each(followers, tmp_path):
+    memory, file = MemoryOutput(1, 1), tmp_path / "output"
+    file.touch()
+    several = [memory, SimpleNamespace(path=str(file), watched=file)]
+    with followers.follow(None) as follower:
+        follower.wait(several, 60.0)  # what was written before may have gone unseen: at once
+        for write in (lambda: memory.write(b"x"), lambda: file.write_bytes(b"x")):
+            follower.forget()
+            begin = time.monotonic()
+            timer = threading.Timer(0.05, write)
+            timer.start()
+            follower.wait(several, 60.0)
+            timer.join()
+            assert 0.04 < time.monotonic() - begin < 30
+        # One that it does not watch any more is let go, and the other is not.
+        follower.wait(several[:1], 0.0)
+        assert (len(memory._wakes), followers._writes._files) == (1, {})
+    assert memory._wakes == []
 
 
 def test_whoever_goes_on_to_the_next_attempt_leaves_the_last_one(followers, tmp_path):
@@ -166,10 +195,10 @@ def test_whoever_goes_on_to_the_next_attempt_leaves_the_last_one(followers, tmp_
     file = tmp_path / "output"
     file.touch()
     with followers.follow(1) as follower:
-        follower.wait(first, 60.0)
-        follower.wait(second, 60.0)
+        follower.wait([first], 60.0)
+        follower.wait([second], 60.0)
         assert (len(first._wakes), len(second._wakes)) == (0, 1)
-        follower.wait(SimpleNamespace(path=str(file), watched=file), 60.0)
+        follower.wait([SimpleNamespace(path=str(file), watched=file)], 60.0)
         assert second._wakes == []
 
 
@@ -183,5 +212,5 @@ def test_what_nobody_can_watch_just_now_is_looked_at_again(followers, monkeypatc
     with followers.follow(1) as follower:
         begin = time.monotonic()
         for _ in range(3):
-            follower.wait(output, 60.0)
+            follower.wait([output], 60.0)
         assert time.monotonic() - begin < 30

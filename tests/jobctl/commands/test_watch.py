@@ -4,16 +4,17 @@ import itertools
 import re
 import signal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from wcwidth import wcswidth
 
-from jobctl.actions.tails import AT_ONCE, Tails, last_line
-from jobctl.actions.watch import Watching
+from jobctl.actions.tails import AT_ONCE, EVERY, Tails, last_line
+from jobctl.actions.watch import _BREATH, Watching
 from jobctl.render import rows, screen
-from jobd.contract.errors import NotFound, NotRunning
+from jobd.contract.errors import NotFound, NotRunning, VersionMismatch
 from jobd.contract.models import (
     DaemonStatus,
     Event,
@@ -43,10 +44,10 @@ def event(seq, name, number=1, **data):
 _FORWARD = itertools.count(1_000_000)
 
 
-def page(*events, unfinished=0, following=None):
+def page(*events, unfinished=0, following=None, written=()):
     """Without `following` it goes on behind all pages that were made before."""
     behind = next(_FORWARD) if following is None else following
-    return EventPage(events=list(events), next=behind, unfinished=unfinished)
+    return EventPage(events=list(events), next=behind, unfinished=unfinished, written=list(written))
 
 
 def piece(data=b"", offset=0, number=1):
@@ -138,13 +139,15 @@ def test_what_has_ended_stays_and_the_rows_go():
 
 def test_nothing_of_the_terminal_is_changed():
     """No cursor hidden, no alternate screen, no mode: there is nothing to put back."""
-    before = signal.getsignal(signal.SIGWINCH)
+    numbers = signal.SIGWINCH, signal.SIGALRM
+    before = [signal.getsignal(number) for number in numbers]
     for end in (KeyboardInterrupt(), NotRunning("gone"), page()):
         fake = client(events=[page(following=10), page(unfinished=1), end])
         out = jobctl("watch", client=fake, terminal=True).out
         assert not re.search(r"\x1b(?!\[[\d;]*[mKJA])", out)
         assert out.endswith("\x1b[J")
-        assert signal.getsignal(signal.SIGWINCH) == before
+        assert [signal.getsignal(number) for number in numbers] == before
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_a_daemon_that_stays_away_is_said():
@@ -203,7 +206,7 @@ class Quiet:
     def show(self, picture, said):
         self.shown.append((picture, said))
 
-    def resizable(self):
+    def idle(self):
         pass
 
     def busy(self):
@@ -241,14 +244,133 @@ def test_redraws_are_at_most_seven_a_second():
     assert quiet.now >= 50 * 0.14
 
 
-@pytest.mark.parametrize(("jobs", "wait"), [([LR3], 1.0), ([], 20.0)])
-def test_it_is_woken_but_for_the_times(jobs, wait):
+@pytest.mark.parametrize("jobs", [[LR3], []])
+def test_it_is_woken(jobs):
     fake = client(
         events=[page(unfinished=1), page(unfinished=1), page(unfinished=0), page()],
         list=Page(jobs=jobs, counts=COUNTS),
     )
     watch(fake)
-    assert [request.wait for request in fake.of(Events)] == [0, wait, wait, 0]
+    assert [request.wait for request in fake.of(Events)] == [0, 20.0, 20.0, 0]
+
+
+class Daemon:
+    """One that has news at certain times of a `Quiet` screen, and lets its client wait for them."""
+
+    def __init__(self, screen, news, **replies):
+        """`news`: pages by their time; after the last one nothing happens any more."""
+        self._screen = screen
+        self._news = list(news.items())
+        self.client = client(**{"events": self._events, "list": RUNNING, **replies})
+
+    def _events(self, request):
+        if not self._news:
+            return page(following=request.after)
+        until = self._screen.now + request.wait
+        at, answer = self._news[0]
+        if at > until:
+            self._screen.now = until
+            return page(unfinished=1, following=request.after)
+        del self._news[0]
+        self._screen.now = max(at, self._screen.now)
+        return msgspec.structs.replace(answer, next=request.after + 1)
+
+    def watched(self, selector=None):
+        """Who asked, once all has ended."""
+        screen = self._screen
+        clock = {"clock": lambda: screen.now, "sleep": screen.sleep}
+        Watching(self.client, selector or Selector(), 10, screen, **clock).run()
+        return self.client
+
+
+RUNNING = Page(jobs=[LR3], counts=COUNTS)
+
+
+def ends_at(seconds):
+    return {seconds: page(event(99, "completed"))}
+
+
+def of(requests, *fields):
+    return [tuple(getattr(each, field) for field in fields) for each in requests]
+
+
+def test_nothing_is_asked_while_nothing_is_printed():
+    fake = Daemon(Quiet(), ends_at(19.0)).watched()
+    known = len(fake.output(Output(id=1)).data)
+    assert of(fake.of(Events), "wait", "written") == [(0, {}), (20.0, {1: known}), (0, {})]
+    assert len(fake.of(Output)) == 2  # one of them is ours
+    assert len(fake.of(List)) == 3
+
+
+def test_what_was_printed_is_read_and_nothing_else():
+    outputs = {1: [piece(b"a\n"), piece(b"b\n", 2)], 2: [piece(b"silent\n", number=2)]}
+    screen = Quiet()
+    fake = Daemon(
+        screen,
+        {5.0: page(unfinished=1, written=[1]), **ends_at(9.0)},
+        list=Page(jobs=[LR3, job(2, "running", attempt=1)], counts=COUNTS),
+        output=lambda request: outputs[request.id].pop(0),
+    ).watched()
+    assert of(fake.of(Output), "id", "offset") == [(1, 0), (2, 0), (1, 2)]
+    asked = [request.written for request in fake.of(Events) if request.wait]
+    assert asked == [{1: 2, 2: 7}, {1: 4, 2: 7}]
+    assert screen.shown[-1][0].lines == {1: "b", 2: "silent"}
+
+
+def test_what_is_printed_too_soon_is_read_a_little_later():
+    """An event ends the wait early: the output comes with the next look."""
+    screen = Quiet()
+    both = page(event(11, "progress"), unfinished=1, written=[1])
+    fake = Daemon(
+        screen, {0.2: both, **ends_at(9.0)}, output=[piece(b"a\n"), piece(b"b\n", 2)]
+    ).watched()
+    waits = [request.wait for request in fake.of(Events)]
+    assert waits == [0, 20.0, pytest.approx(EVERY - 2 * _BREATH), 20.0, 0]
+    assert screen.shown[-1][0].lines == {1: "b"}
+
+
+def test_more_outputs_than_are_read_in_one_go_are_read_in_several():
+    jobs = [job(number, "running", attempt=1) for number in range(1, 51)]
+    fake = Daemon(
+        Quiet(),
+        ends_at(15.0),
+        list=Page(jobs=jobs, counts=COUNTS),
+        output=lambda request: piece(b"x", number=request.id),
+    ).watched()
+    assert [request.id for request in fake.of(Output)] == list(range(1, 51))
+    assert [request.wait for request in fake.of(Events)][-2:] == [20.0, 0]
+
+
+def test_an_earlier_daemon_is_asked_once_a_second():
+    asked = []
+
+    def events(request):
+        if request.written:
+            raise VersionMismatch("the running jobd does not know that; jobd restart")
+        asked.append(request.wait)
+        return page(unfinished=int(len(asked) < 5))
+
+    fake = client(events=events, list=RUNNING)
+    watch(fake)
+    assert asked == [0, 0, 1.0, 1.0, 1.0, 0]
+    assert len([request for request in fake.of(Events) if request.written]) == 1
+    assert len(fake.of(Output)) > 1
+
+
+def test_counts_that_were_put_off_are_not_forgotten():
+    """To count a large selection takes its time, so it is done again after a while alone."""
+    screen = Quiet()
+
+    def counted(_request):
+        screen.now += 0.2
+        return Waited(done=False, total=3, counts={State.RUNNING: len(daemon.client.of(Wait))})
+
+    news = {1.0: page(event(11, "completed"), unfinished=1), **ends_at(50.0)}
+    daemon = Daemon(screen, news, wait=counted)
+    daemon.watched(Selector(ids=[(1, 9)]))
+    counts = [picture.counts[State.RUNNING] for picture, _ in screen.shown]
+    # Not with the first event, but some seconds after it; and not with each renewed wait.
+    assert counts == [1, 1, 1, 2, 2, 2, 3]
 
 
 def test_a_selection_is_counted_apart():
@@ -403,7 +525,7 @@ def test_a_narrower_terminal_has_broken_the_lines(monkeypatch):
     written = _Written(monkeypatch).parts
     with screen.LiveScreen() as live:
         live.show(picture(LR3), [])
-        live.resizable()
+        live.idle()
         monkeypatch.setenv("COLUMNS", "40")
         signal.raise_signal(signal.SIGWINCH)
         assert len(written) == 2
@@ -411,6 +533,72 @@ def test_a_narrower_terminal_has_broken_the_lines(monkeypatch):
         live.busy()
         signal.raise_signal(signal.SIGWINCH)
         assert len(written) == 2
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A screen that was shown a picture and waits, what was written, and its clock."""
+    written, now = _Written(monkeypatch).parts, [100.0]
+    with screen.LiveScreen(lambda: now[0]) as live:
+        yield live, written, now
+
+
+def test_times_go_on_while_nothing_happens(drawn):
+    live, written, now = drawn
+    known = job(1, "running", name="lr3", progress=40.0, eta_s=30.0, run_s=130.0)
+    live.show(picture(known, job(2, "running", run_s=42.0)), [])
+    live.idle()
+    now[0] += 7
+    signal.raise_signal(signal.SIGALRM)
+    lines = Shown("".join(written)).splitlines()
+    assert "23s left" in lines[0]
+    assert "49s" in lines[1]
+    now[0] += 300
+    signal.raise_signal(signal.SIGALRM)
+    assert " 1s left" in Shown("".join(written))
+    # What is told anew counts from then on.
+    live.show(picture(known), [])
+    assert "30s left" in Shown("".join(written))
+
+
+def test_whoever_is_busy_is_not_drawn_over(drawn):
+    live, written, now = drawn
+    live.show(picture(job(2, "running", run_s=42.0)), [])
+    live.idle()
+    live.busy()
+    now[0] += 7
+    signal.raise_signal(signal.SIGALRM)
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize(
+    ("running", "ticks"),
+    [([LR3], True), ([], False), ([job(2, "running", paused=True)], False)],
+)
+def test_an_alarm_comes_each_second_while_a_time_runs(drawn, running, ticks):
+    live, _, _ = drawn
+    live.show(picture(LR3), [])
+    live.show(picture(*running), [])
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == (1.0 if ticks else 0.0)
+
+
+def test_the_alarm_is_that_of_whoever_had_it_before():
+    def theirs(*_):
+        pass
+
+    before = signal.signal(signal.SIGALRM, theirs)
+    signal.setitimer(signal.ITIMER_REAL, 1000.0, 500.0)
+    try:
+        with screen.LiveScreen() as live:
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+            live.show(picture(LR3), [])
+        left, every = signal.getitimer(signal.ITIMER_REAL)
+        assert 900 < left <= 1000
+        assert every == 500
+        assert signal.getsignal(signal.SIGALRM) is theirs
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("height", [1, 2, 3, 5])
