@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -90,24 +91,10 @@ class Instance:
         return self.run("jobctl", *args, code=code, **options)
 
     def on_terminal(self, program, *args, code=0):
-        """A command whose three streams are one terminal, 80 columns wide; what it shows."""
-        leader, follower = pty.openpty()
-        env = {**self.env, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}
-        process = subprocess.Popen(
-            [BIN / program, *args], env=env, cwd=self.work,
-            stdin=follower, stdout=follower, stderr=follower,
-        )  # fmt: skip
-        os.close(follower)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(leader, 65536)
-            except OSError:  # nobody holds the terminal any more
-                break
-            shown += piece
-        os.close(leader)
-        assert process.wait(PATIENCE) == code, shown
-        return shown.decode().replace("\r\n", "\n")
+        """What a command shows on a terminal, to its end."""
+        terminal = Terminal(self, program, *args)
+        assert terminal.end() == code, terminal.shown
+        return terminal.shown.decode().replace("\r\n", "\n")
 
     def sh(self, line):
         """A line of shell in which our commands are found."""
@@ -122,11 +109,12 @@ class Instance:
         """`jobctl submit`: the id that it prints."""
         return int(self.jobctl("submit", *args, **options).stdout)
 
-    def begin(self, program, *args, **options):
+    def begin(self, program, *args, env=None, **options):
         """Start a command and leave it running; it is ended with the test at the latest."""
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        env = {**self.env, **(env or {})}
         process = subprocess.Popen(
-            [BIN / program, *args], env=self.env, cwd=self.work, **{**given, **options}
+            [BIN / program, *args], env=env, cwd=self.work, **{**given, **options}
         )
         self._started.append(process)
         return process
@@ -276,6 +264,32 @@ class Instance:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert not left, f"left behind: {left}"
+
+
+class Terminal:
+    """A command whose three streams are one terminal, 80 columns wide, and what that has shown."""
+
+    def __init__(self, instance, program, *args):
+        leader, follower = pty.openpty()
+        env = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}
+        self._process = instance.begin(
+            program, *args, env=env, stdin=follower, stdout=follower, stderr=follower
+        )
+        os.close(follower)
+        self.shown = b""
+        self._thread = threading.Thread(target=self._read, args=[leader], daemon=True)
+        self._thread.start()
+
+    def _read(self, leader):
+        with contextlib.suppress(OSError):  # nobody holds the terminal any more
+            while True:
+                self.shown += os.read(leader, 65536)
+        os.close(leader)
+
+    def end(self):
+        """Its exit code."""
+        self._thread.join(PATIENCE)
+        return self._process.wait(PATIENCE)
 
 
 def json_of(done):

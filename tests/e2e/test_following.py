@@ -1,4 +1,4 @@
-"""`jobctl logs -f` costs nothing while nothing is printed, however many follow."""
+"""`jobctl logs -f` and `watch` cost nothing while nothing is printed, however many follow."""
 
 import os
 from contextlib import suppress
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobd.contract.models import Events
-from tests.e2e.instance import PATIENCE
+from tests.e2e.instance import PATIENCE, Terminal
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,35 @@ def watches(pid, file):
     return count
 
 
-def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running):
+class Log:
+    """`logs -f`, and what it has printed."""
+
+    def __init__(self, instance, job):
+        self._process = instance.begin("jobctl", "logs", "-f", str(job))
+        self.shown = self._process.stdout.readline()
+
+    def end(self):
+        self.shown += self._process.communicate(timeout=PATIENCE)[0]
+        return self._process.returncode
+
+
+class Screen(Terminal):
+    """`watch` on a terminal that shows the job by now."""
+
+    def __init__(self, instance, job):
+        super().__init__(instance, "jobctl", "watch", str(job))
+        wait_until(lambda: b"begin" in self.shown, PATIENCE, lambda: repr(self.shown))
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_whole"),
+    [
+        (Log, lambda shown: shown == b"begin\nend\n"),
+        (Screen, lambda shown: b"1 completed" in shown),
+    ],
+    ids=["logs", "watch"],
+)
+def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running, kind, is_whole):
     gate = running.gate()
     job = running.submit(f"echo begin; read _ <{gate.path}; echo end")
     output = running.paths.output_of(job, 1)
@@ -49,9 +77,9 @@ def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running):
     client = running.client()
     newest = client.events(Events(after=None)).next
     others = set(switches(pid))
-    followers = [running.begin("jobctl", "logs", "-f", str(job)) for _ in range(FOLLOWERS)]
-    for follower in followers:
-        assert follower.stdout.readline() == b"begin\n"
+    followers = [kind(running, job) for _ in range(FOLLOWERS)]
+    assert all(b"begin" in follower.shown for follower in followers)
+    wait_until(lambda: watches(pid, output) == 1, PATIENCE)
     of_followers = set(switches(pid)) - others
     assert len(of_followers) >= FOLLOWERS
 
@@ -68,8 +96,21 @@ def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running):
     wait_until(lambda: not woken(), PATIENCE, message=lambda: f"woken: {woken()}")
     assert watches(pid, output) == 1
     gate.open()
-    assert [follower.communicate(timeout=PATIENCE)[0] for follower in followers] == [
-        b"end\n"
-    ] * FOLLOWERS
-    assert {follower.returncode for follower in followers} == {0}
+    assert {follower.end() for follower in followers} == {0}
+    assert all(is_whole(follower.shown) for follower in followers)
     wait_until(lambda: watches(pid, output) == 0, PATIENCE)
+
+
+def test_times_on_a_terminal_go_on_while_nothing_is_asked(running):
+    gate = running.gate()
+    job = running.submit(f"echo begin; read _ <{gate.path}")
+    terminal = Screen(running, job)
+    drawn = terminal.shown.count(b"begin")
+    wait_until(lambda: terminal.shown.count(b"begin") >= drawn + 3, PATIENCE)
+    # What is printed is there long before it would be asked for again.
+    output = running.paths.output_of(job, 1)
+    with output.open("ab") as file:
+        file.write(b"more\n")
+    wait_until(lambda: b"more" in terminal.shown, 10)
+    gate.open()
+    assert terminal.end() == 0
