@@ -116,6 +116,7 @@ class Supervisor:
             return
         failpoint("before-gate")
         while True:
+            self._note_ends(self._children())
             ready, _, _ = select.select([self._gate, self._wake[0]], [], [])
             if self._gate in ready and not os.read(self._gate, 1):
                 break
@@ -192,8 +193,9 @@ class Supervisor:
 
     def _look_after_children(self) -> int | None:
         """Reap orphans, announce jobs that ended; the daemon's status once it has ended."""
-        status = None
-        for child in self._children():
+        status, children = None, self._children()
+        self._note_ends(children)
+        for child in children:
             if child.state not in "ZX":
                 continue
             if child.pid == self._daemon:
@@ -221,10 +223,26 @@ class Supervisor:
         if self._was_ready:
             self._plan["last_daemon"] = (pid, linux.ticks())
 
+    def _note_ends(self, children: Sequence[linux.Stat]) -> None:
+        """When it was seen first that they had ended, microseconds since boot: /proc does not tell.
+
+        In the plan, so that whoever takes our place knows it, too. The keys are JSON's.
+        """
+        ends, now = self._ends(), time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        for child in children:
+            if child.state in "ZX" and child.session == child.pid:
+                ends.setdefault(str(child.pid), now)
+
+    def _ends(self) -> dict[str, int]:
+        ends: dict[str, int] = self._plan.setdefault("ends", {})
+        return ends
+
     def _announce(self, pid: int) -> None:
         ended = linux.look(pid, block=False)
         failpoint("before-announce")
-        if ended is not None and self._send({"ended": ended._asdict()}):
+        # Beside it, not in it: an older daemon takes no other fields.
+        told = {"at": self._ends().get(str(pid))}
+        if ended is not None and self._send({"ended": ended._asdict(), **told}):
             self._announced.add(pid)
             failpoint("after-announce")
 
@@ -264,6 +282,7 @@ class Supervisor:
             linux.reap(message["reap"])
             failpoint("after-let-go")
             self._announced.discard(message["reap"])
+            self._ends().pop(str(message["reap"]), None)
         elif "ready" in message:
             self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
@@ -323,6 +342,7 @@ class Supervisor:
         while (left := end - time.monotonic()) > 0:
             select.select([self._wake[0]], [], [], left)
             self._drain_wakeups()
+            self._note_ends(self._children())
             self._pass_signals_on()
 
     def _renew(self) -> None:

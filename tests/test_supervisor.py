@@ -68,6 +68,26 @@ def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
     assert len(tries) == 3
 
 
+def test_a_job_ended_when_that_was_seen_first(made, monkeypatch):
+    """The daemon may be told much later, perhaps by another supervisor in its place."""
+    job = linux.Stat(pid=7, state="Z", ppid=1, pgrp=7, session=7, start=1)
+    orphan, running = job._replace(pid=8), job._replace(pid=9, session=9, state="S")
+    made._note_ends([job, orphan, running])
+    first = made._plan["ends"]["7"]
+    assert list(made._plan["ends"]) == ["7"]
+    made._note_ends([job])
+    assert json.loads(json.dumps(made._plan["ends"])) == {"7": first}
+    sent = []
+    ended = linux.Exit(7, 3, None, 0.1, 1000)
+    monkeypatch.setattr(linux, "look", lambda pid, block: ended)
+    monkeypatch.setattr(made, "_send", lambda message: sent.append(message) or True)
+    made._announce(7)
+    assert sent == [{"ended": ended._asdict(), "at": first}]
+    monkeypatch.setattr(linux, "reap", lambda _pid: None)
+    made._hear({"reap": 7})
+    assert made._plan["ends"] == {}
+
+
 def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
     """`jobd restart` after the environment was deleted: the jobs keep their parent."""
     monkeypatch.setattr(os, "execve", refusal(errno.ENOENT))

@@ -145,6 +145,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """It could not be started: why."""
     lost: bool = False
     """It ran, and how it ended cannot be known."""
+    at: int | None = None
+    """When it ended, microseconds since the epoch; None: when that was heard."""
 
 
 class Verdict(Struct, frozen=True):

@@ -166,7 +166,8 @@ class Process(Protocol):
     def wait(self) -> Outcome:
         """Block until its leader has ended, also while the engine is away.
 
-        Whatever daemon asks is told the same, until `reap`.
+        Whatever daemon asks is told the same, until `reap`. An engine that knows when it ended
+        says that, too (`Outcome.at`): it may have been while no daemon lived.
         """
 
     def reap(self) -> None:

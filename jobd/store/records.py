@@ -153,6 +153,8 @@ class Ran(NamedTuple):
     """Of a process of this machine."""
     host: str | None = None
     """Where it runs, if that was not known when it was started."""
+    ended_at: int | None = None
+    """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
 
 
 class Started(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Daemon and supervisor are killed; jobs go on, run once, and nothing of them is lost."""
 
+import contextlib
 import random
 import shutil
 import signal
@@ -70,6 +71,15 @@ class Three:
             assert job.max_rss_kb > 1000
 
 
+def next_daemon(supervisor, others):
+    """Its pid, before it has begun to look around, and once its parent does not wait for it."""
+    for pid in {stat.pid for stat in linux.children_of(supervisor)} - others:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"jobd.daemon" in file.read():
+                return pid
+    return None
+
+
 def test_the_daemon_is_killed(running):
     three = Three(running)
     old = running.status()
@@ -86,6 +96,25 @@ def test_the_daemon_is_killed(running):
     running.answers_anew(new.pid)
     three.end(5)
     three.check()
+
+
+def test_a_job_that_ended_while_no_daemon_lived_ended_then(running):
+    gate = running.gate()
+    job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old, pid = running.status(), running.job(job).pid
+    running.kill(old.pid)
+    following = wait_until(lambda: next_daemon(old.supervisor_pid, {old.pid, pid}), 60)
+    running.halt(following)
+    gate.open()
+    wait_until(lambda: linux.stat_of(pid).state == "Z", 60)
+    ended = time.time()
+    wait_until(lambda: time.time() > ended + 2.0, 60)
+    running.go_on(following)
+    found = running.wait(job)[job]
+    assert (found.state, found.reason) == ("failed", "exit code 3")
+    assert abs(found.finished_at.timestamp() - ended) < 1.0
+    assert running.attempts(job)[0].finished_at == found.finished_at
 
 
 def test_the_supervisor_is_killed(running):

@@ -77,6 +77,7 @@ class Endings:
 
     def finish(self, run: Run, outcome: Outcome) -> None:
         """Record it, as often as it takes: until then the status stays in the kernel."""
+        run.ended(outcome.at)
         failpoint("before-finish")
         reading = self._monitor.last_look(run)
         run.output_bytes = self._monitor.output_bytes(run)

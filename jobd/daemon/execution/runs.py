@@ -49,6 +49,7 @@ class Run:
         """Held while its output is cut: what is noted as cut is so when it is released."""
         self._paused_at: float | None = None
         self._stop = _Stop()
+        self._ended_at: int | None = None
 
     @property
     def id(self) -> int:
@@ -79,8 +80,10 @@ class Run:
     @property
     def ran(self) -> Ran:
         """What is known of its process by now."""
-        process = self.process
-        return Ran() if process is None else Ran(process.pid, process.host)
+        process, ended_at = self.process, self._ended_at
+        if process is None:
+            return Ran(ended_at=ended_at)
+        return Ran(process.pid, process.host, ended_at)
 
     # --- to end ---------------------------------------------------------------------------------
 
@@ -121,6 +124,15 @@ class Run:
         with self._stop.lock:
             self._stop.taken = self._stop.saved
             return self._stop.saved is not None
+
+    def ended(self, at: int | None) -> None:
+        """Its end was heard of: that is the time of it, however long it takes to save it.
+
+        `at`: when it ended, if somebody knows better, microseconds since the epoch.
+        """
+        if self._ended_at is None:
+            # Clocks are set, and a job cannot end before it began.
+            self._ended_at = max(self.started.at, now_us() if at is None else min(at, now_us()))
 
     def over(self) -> StopOrder | None:
         """Its leader has ended; the order that made it end, if one did."""

@@ -140,6 +140,7 @@ class Workers:
         finally:
             if limit is not None:
                 limit.cancel()
+        run.ended(outcome.at)
         order = run.over()
         if order is not None:
             process.end(deadline(order))

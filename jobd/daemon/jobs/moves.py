@@ -199,10 +199,14 @@ class Moves:
     # --- the end of an attempt ------------------------------------------------------------------
 
     def ended(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict) -> None:
-        """A running job is over, as the verdict has it, and what it had is free."""
+        """A running job is over, as the verdict has it, and what it had is free.
+
+        It is over since it ended; the history tells that when it is known for good.
+        """
         now = now_us()
-        self._leave(attempt, ran, outcome, what, now)
-        self._jobs.finished(attempt.id, what.state, what.reason, now)
+        ended_at = now if ran.ended_at is None else ran.ended_at
+        self._leave(attempt, ran, outcome, what, ended_at)
+        self._jobs.finished(attempt.id, what.state, what.reason, ended_at)
         end = None if what.state is State.COMPLETED else _end_of(what, outcome)
         self._event(attempt.id, EventName(what.state.value), "", now, end)
         self._unsettled.note(attempt.id)
@@ -210,19 +214,22 @@ class Moves:
     def again(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict) -> None:
         """A running job pends again: at once where it was interrupted, later where it failed."""
         now = now_us()
+        ended_at = now if ran.ended_at is None else ran.ended_at
         failures, due, reason = attempt.failures, None, what.reason or Reason.QUEUED
         if reason == Reason.RETRY_BACKOFF:
             failures += 1
             wait = delay(attempt.policy.retry_delay, failures, random.random())  # noqa: S311
             due = now + int(wait * 1e6) if wait else None
             reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
-        self._leave(attempt, ran, outcome, what, now)
-        self._jobs.again(attempt.id, reason, now, due, failures)
+        self._leave(attempt, ran, outcome, what, ended_at)
+        self._jobs.again(attempt.id, reason, ended_at, due, failures)
         self._event(attempt.id, EventName.RETRYING, "", now, _end_of(what, outcome))
         self._readiness.enter(attempt.entry, reason, due)
 
-    def _leave(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict, now: int) -> None:
-        self._jobs.attempt_ended(attempt.id, attempt.attempt, ran, outcome, what, now)
+    def _leave(
+        self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict, ended_at: int
+    ) -> None:
+        self._jobs.attempt_ended(attempt.id, attempt.attempt, ran, outcome, what, ended_at)
         self._ledger.release(attempt.id)
         self._ledger.count(State.RUNNING, what.state)
 

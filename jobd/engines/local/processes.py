@@ -16,6 +16,7 @@ from jobd.engines.local.process_snapshot import Census, Survey
 from jobd.engines.local.process_tree import Family, send
 from jobd.engines.local.supervisor_link import Link
 from jobd.system import linux
+from jobd.system.clock import boot_us, offset_us
 from jobd.system.linux import Exit, Stat
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,14 @@ def _is_reaped(pidfd: int) -> bool:
     return False
 
 
-def outcome_of(ended: Exit) -> Outcome:
+def outcome_of(ended: Exit, at: int | None = None) -> Outcome:
+    """`at`: when, microseconds since boot; None: just now."""
     return Outcome(
         exit_code=ended.exit_code,
         signal=None if ended.signal is None else signal_name(ended.signal),
         cpu_s=ended.cpu_s,
         max_rss_kb=ended.max_rss_kb,
+        at=None if at is None else at + offset_us(),
     )
 
 
@@ -159,7 +162,7 @@ class Adopted(_Stranger):
         self._link = link
 
     def wait(self) -> Outcome:
-        return outcome_of(self._link.wait(self.pid))
+        return outcome_of(*self._link.wait(self.pid))
 
     def signal_all(self, number: int, census: Census) -> None:
         with self._lock:
@@ -179,6 +182,7 @@ class Found(_Stranger):
     def wait(self) -> Outcome:
         while not self._ended(_SAMPLE_MS):
             self.usage()
+        at = boot_us()
         cpu, peak = self.usage()
         with self._lock:
             self._leader = None
@@ -189,7 +193,9 @@ class Found(_Stranger):
         poll.register(pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
         ended = linux.exit_of(pidfd)
-        return _LOST if ended is None else outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak))
+        if ended is None:
+            return _LOST
+        return outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak), at)
 
     def signal_all(self, number: int, census: Census) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.

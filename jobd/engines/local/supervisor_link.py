@@ -11,12 +11,20 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobd.system import linux
 from jobd.system.linux import Exit
 
 log = logging.getLogger(__name__)
+
+
+class Ended(NamedTuple):
+    """What the supervisor has said of a child."""
+
+    how: Exit
+    at: int | None
+    """Microseconds since boot; None: an older supervisor does not say it."""
 
 
 class Link:
@@ -36,17 +44,13 @@ class Link:
         """The pid of the daemon before, and the tick (`linux.ticks`) at which it was dead."""
         self._orphaned = orphaned
         self._lock = threading.Condition()
-        self._ended: dict[int, Exit] = {}
+        self._ended: dict[int, Ended] = {}
         self._adopted: set[int] | None = None
         self.synced = threading.Event()
         """Set once all that ended before this daemon began has been announced."""
 
     def start(self) -> None:
         threading.Thread(target=self._listen, name="link", daemon=True).start()
-
-    def ended(self) -> dict[int, Exit]:
-        with self._lock:
-            return dict(self._ended)
 
     def settle(self, adopted: set[int]) -> None:
         """These belong to attempts; everybody else who ended, or will end, may be reaped."""
@@ -56,7 +60,7 @@ class Link:
         for pid in strangers:
             self.reap(pid)
 
-    def wait(self, pid: int) -> Exit:
+    def wait(self, pid: int) -> Ended:
         with self._lock:
             self._lock.wait_for(lambda: pid in self._ended)
             return self._ended[pid]
@@ -112,7 +116,7 @@ class Link:
         while data := self._receive():
             message = json.loads(data)
             if "ended" in message:
-                self._note(Exit(**message["ended"]))
+                self._note(Exit(**message["ended"]), message.get("at"))
             elif "synced" in message:
                 self.synced.set()
         self._orphaned()
@@ -123,9 +127,9 @@ class Link:
         except OSError:
             return b""
 
-    def _note(self, ended: Exit) -> None:
+    def _note(self, ended: Exit, at: int | None) -> None:
         with self._lock:
-            self._ended[ended.pid] = ended
+            self._ended[ended.pid] = Ended(ended, at)
             stranger = self._adopted is not None and ended.pid not in self._adopted
             self._lock.notify_all()
         if stranger:

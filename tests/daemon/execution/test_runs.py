@@ -4,6 +4,7 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from jobd.contract.states import Reason
 from jobd.core.eta import begun
@@ -12,6 +13,7 @@ from jobd.core.undo import Undo
 from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.store.records import Policy, Spec, Started, StopOrder
+from jobd.system.clock import now_us
 
 
 @pytest.fixture
@@ -100,3 +102,25 @@ def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, un
         (signal.SIGSTOP, False),
         (signal.SIGCONT, True),
     ]
+
+
+def test_it_ended_when_its_end_was_heard_of_first(run):
+    assert run.ran.ended_at is None
+    before = now_us()
+    run.ended(None)
+    first = run.ran.ended_at
+    assert before <= first <= now_us()
+    run.ended(first + 1)  # it is recorded again, since it could not be saved
+    assert run.ran.ended_at == first
+
+
+@pytest.mark.parametrize(("begun", "at", "kept"), [(1_000, 5_000, 5_000), (5_000, 1_000, 5_000)])
+def test_no_clock_lets_it_end_before_it_began(run, begun, at, kept):
+    run.started = replace(run.started, at=begun)
+    run.ended(at)
+    assert run.ran.ended_at == kept
+
+
+def test_nor_in_the_future(run):
+    run.ended(now_us() + 10**12)
+    assert run.ran.ended_at <= now_us()
