@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
+from jobctl.actions.ending import until_ended
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import FINISHED, Acted, List, Note, Selector, State
@@ -64,10 +65,19 @@ def stop_and_wait(
         return acted
     stopped = Selector(ids=follow.ranges(acted.done))
     with waiting(acted.done):
-        waited = follow.until_finished(client, stopped)
+        waited, stuck = until_ended(client, stopped, acted.grace)
+    if stuck:
+        acted = _without_stuck(acted, stuck)
     if not any(waited.counts.get(state) for state in _BY_ITSELF):
         return acted
     return _without_those_that_ended(client, acted, stopped)
+
+
+def _without_stuck(acted: Acted, stuck: Sequence[Note]) -> Acted:
+    """They were told to end, and run on."""
+    ids = {note.id for note in stuck}
+    done = [job for job in acted.done if job not in ids]
+    return msgspec.structs.replace(acted, done=done, errors=[*acted.errors, *stuck])
 
 
 def _without_those_that_ended(client: Client, acted: Acted, stopped: Selector) -> Acted:

@@ -20,7 +20,7 @@ from jobd.contract.models import (
     State,
 )
 from jobd.contract.reports import Stuck
-from jobd.contract.states import Reason, Resource
+from jobd.contract.states import Reason, Resource, how_to_end
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200
@@ -54,8 +54,9 @@ def find(client: Client, status: DaemonStatus) -> Found:
     """From the status and a page of each state, so that it costs the same for any queue."""
     stuck = list(_queue(status))
     if status.jobs.get(State.RUNNING):
-        paused = [job for job in _page(client, State.RUNNING).jobs if job.paused]
-        stuck += _of(paused, "paused", "jobctl resume")
+        running = _page(client, State.RUNNING).jobs
+        stuck += _of([job for job in running if job.paused], "paused", "jobctl resume")
+        stuck += _unending(running)
     pending = status.jobs.get(State.PENDING, 0)
     if not pending:
         return Found(stuck=stuck, waiting=[])
@@ -79,6 +80,13 @@ def _queue(status: DaemonStatus) -> Iterator[Stuck]:
         yield Stuck(why="jobd is shutting down: nothing starts", hint="jobd start, once it is down")
     elif not status.workers and status.jobs.get(State.PENDING):
         yield Stuck(why="nothing starts: there are no workers", hint="jobctl workers 3")
+
+
+def _unending(running: Iterable[Job]) -> Iterator[Stuck]:
+    """Those that were told to end and have processes that the daemon may not signal."""
+    for job in running:
+        if (hint := how_to_end(job.reason)) is not None:
+            yield Stuck(why=str(job.reason), jobs=[job.id], hint=hint)
 
 
 def _page(client: Client, state: State) -> Page:

@@ -16,10 +16,11 @@ from jobd.admin import render, streams
 from jobd.admin.error_boundary import Group
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
-from jobd.contract.models import DaemonStatus, State
+from jobd.contract.models import DaemonStatus, Job, State
 from jobd.contract.paths import Paths, absolute, is_supervised, locate
+from jobd.contract.states import how_to_end
 from jobd.contract.version import VERSION
-from jobd.contract.wording import counted
+from jobd.contract.wording import counted, listed
 
 _LINES: Final = click.IntRange(min=0)
 
@@ -85,7 +86,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     Example:
         jobd stop --timeout 15m
     """
-    from jobd.admin import control
+    from jobd.admin import control, leaving
 
     paths = _instance()
     waiting = control.stop(paths, streams.notice, now=now, timeout=_seconds(timeout))
@@ -96,13 +97,22 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
         names = ", ".join(map(str, waiting[:20])) + (", …" if len(waiting) > 20 else "")
         streams.notice(f"waiting for {names}; new jobs are refused")
         streams.notice("Ctrl-C leaves it draining; jobd stop --now ends them")
+    unending: list[Job] = []
     try:
-        control.wait_gone(paths, _tell_trouble)
+        leaving.wait_gone(paths, _tell_trouble, lambda job: _tell_unending(job, unending))
     except KeyboardInterrupt:
         streams.notice("")  # behind the ^C
         streams.notice("jobd goes on draining; jobd stop --now ends the running jobs")
         sys.exit(130)
     streams.line("jobd stopped")
+    if left := [job.id for job in unending if leaving.lives_on(job)]:
+        streams.error(f"left running: {listed(left)}; the next jobd looks after what it finds")
+        sys.exit(1)
+
+
+def _tell_unending(job: Job, told: list[Job]) -> None:
+    told.append(job)
+    streams.notice(f"job {job.id} {job.reason}; end that with: {how_to_end(job.reason)}")
 
 
 def _tell_trouble(error: str) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
+from jobd.admin.leaving import Tell
 from jobd.admin.lock_holders import held_by_others, holders
 from jobd.admin.plan import StartOptions, plan_of
 from jobd.client.client import Client
@@ -39,16 +38,10 @@ _WAKE_WITHIN: Final = 5.0
 """Seconds for a daemon that was halted (SIGSTOP) and goes on."""
 _KILL_WITHIN: Final = 10.0
 """Seconds for a killed process to be gone."""
-_LOOK_EVERY: Final = 2.0
-"""Seconds until whoever waits for a stop asks what keeps it."""
 _WELL: Final = (NotPermitted, Busy)
 """A daemon that says no does not hang."""
 _LOG_TAIL: Final = 15
 """Lines of the daemon's log that are shown when it could not start."""
-
-
-Tell = Callable[[str], object]
-"""Hears what a person should know of what was found and done."""
 
 
 def _nobody(_said: str) -> None:
@@ -212,51 +205,6 @@ def _reach(paths: Paths, tell: Tell) -> DaemonStatus | None:
         if not is_supervised(paths.socket):
             return None
     return _replace_hanging(paths, tell)
-
-
-def wait_gone(paths: Paths, tell: Tell) -> None:
-    """Block until supervisor and daemon have ended: then the lock is free.
-
-    `tell` hears what keeps them from it, such as a full disk.
-    """
-    gone = threading.Event()
-    threading.Thread(target=_tell_trouble, args=(paths, tell, gone), daemon=True).start()
-    try:
-        while not _is_free(paths.lock) and _listens(paths):
-            # Somebody has deleted the lock; the daemon makes another one soon.
-            time.sleep(0.1)
-    finally:
-        gone.set()
-
-
-def _is_free(path: Path) -> bool:
-    """Once nobody holds it any more; False: what was held is not what lies there now."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _listens(paths: Paths) -> bool:
-    try:
-        connect(paths.socket).close()
-    except JobdError:
-        return is_supervised(paths.socket)
-    return True
-
-
-def _tell_trouble(paths: Paths, tell: Tell, gone: threading.Event) -> None:
-    """Each trouble once."""
-    told: set[str | None] = {None}
-    while not gone.wait(_LOOK_EVERY):
-        with contextlib.suppress(JobdError):
-            error = status(paths).error
-            if error not in told and not gone.is_set():
-                told.add(error)
-                tell(str(error))
 
 
 def _replace_hanging(paths: Paths, tell: Tell) -> DaemonStatus:

@@ -649,6 +649,8 @@ class Acted(View, frozen=True, kw_only=True):
     """Not all is done yet: ask again under the same request id, and it goes on."""
     since: int | None = None
     """The last event before it."""
+    grace: float | None = None
+    """`Stop`: seconds after which what still runs is killed."""
 
 
 class Start(Request, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ rule, and stands in `jobd.core.transitions`.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -83,6 +84,30 @@ def could_not_start(why: str) -> str:
 def is_failed_start(reason: str) -> bool:
     """Whether the job could not be started: the reason is one that `could_not_start` has made."""
     return reason.startswith(_COULD_NOT_START)
+
+
+_CANNOT_BE_ENDED: Final = "cannot be ended"
+_PID: Final = re.compile(r"\bpid (\d+)\b")
+
+
+def cannot_be_ended(whose: str) -> str:
+    """Of a running job that was told to end. `whose`: `pid 12 (sleep) belongs to root`, perhaps
+    several; no name in it holds a space.
+    """
+    return f"{_CANNOT_BE_ENDED}: {whose}"
+
+
+def how_to_end(reason: str | None) -> str | None:
+    """The command that ends what keeps a job from ending; None: that is not its reason."""
+    pids = unending_of(reason)
+    return f"sudo kill {' '.join(map(str, pids))}" if pids else None
+
+
+def unending_of(reason: str | None) -> list[int]:
+    """The processes that `cannot_be_ended` names."""
+    if reason is None or not reason.startswith(_CANNOT_BE_ENDED):
+        return []
+    return [int(pid) for pid in _PID.findall(reason)]
 
 
 class Resource(StrEnum):

@@ -242,7 +242,7 @@ def build_questions(
     ground: Ground, execution: Execution, selection: Selection, status: StatusQuery
 ) -> Questions:
     workspaces, runs = ground.engines.workspaces, execution.runs
-    shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of
+    shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader)
     told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
     return Questions(

@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 from enum import Enum
+from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.errors import JobdError
@@ -21,6 +22,10 @@ from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
+
+
+_LOOK_S: Final = 0.5
+"""Seconds between two looks, while all is ended, at what may not be signalled."""
 
 
 class News(Enum):
@@ -80,6 +85,7 @@ class Ending:
         if news is News.NOW or (news is News.DRAIN and self._drain.begun):
             self._begin(boot_us())
             self._stop_orders.end_all()
+            self._timer.after(_LOOK_S, self._leave_behind)
         elif news in (News.DRAIN, News.GONE):
             self._begin()
 
@@ -90,6 +96,13 @@ class Ending:
         if self._link is not None:
             self._link.draining(self.drain_until)
         return self._drain.begin()
+
+    def _leave_behind(self) -> None:
+        """What cannot be ended keeps nobody from leaving."""
+        self._stop_orders.leave_behind()
+        self._drain.look()
+        if not self._drain.is_over:
+            self._timer.after(_LOOK_S, self._leave_behind)
 
     def _end_in_time(self) -> None:
         if self.drain_until is not None:

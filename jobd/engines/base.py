@@ -146,6 +146,21 @@ class Usage(NamedTuple):
     """Peak memory, KiB."""
 
 
+class Refusal(NamedTuple):
+    """A process of a job that nobody here may signal (kill(2), EPERM): it runs with the rights of
+    another user, by a setuid program such as sudo.
+    """
+
+    pid: int
+    owner: str
+    """A login, or the number of a user that has none."""
+    program: str
+    """Its name, without spaces."""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.program}) belongs to {self.owner}"
+
+
 class Process(Protocol):
     """One started attempt. `wait`, `end` and `reap` belong to one thread; the rest to any."""
 
@@ -156,6 +171,10 @@ class Process(Protocol):
     @property
     def host(self) -> str | None:
         """Where it runs; None: where the engine's `host` says, or not known yet. At once."""
+
+    @property
+    def refusals(self) -> Sequence[Refusal]:
+        """What of it may not be signalled, as the latest signal has shown. At once."""
 
     def age(self) -> float:
         """Seconds since it began, whatever clocks did meanwhile; 0.0 before that. At once."""
@@ -179,7 +198,8 @@ class Process(Protocol):
     def end(self, deadline: float) -> None:
         """After the leader's end: wait for what is left of it, from `deadline` on with KILL.
 
-        `deadline` is a time of `time.monotonic()`.
+        `deadline` is a time of `time.monotonic()`. Comes back as well where nothing but what may
+        not be signalled is left of it for a second: `refusals` says so, and it is called again.
         """
 
 
@@ -222,7 +242,8 @@ class Engine(Protocol):
         """Start an attempt, at most once. Raises: CannotStart, NoResources, Away."""
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
-        """To every process of each job; STOP and CONT let it stand still and go on.
+        """To every process of each job; STOP and CONT let it stand still and go on, and 0 only
+        shows which of them may be signalled (`Process.refusals`), as with kill(2).
 
         Together, with one look at the machine for all. Raises: OSError, Away (tried again).
         """

@@ -32,6 +32,7 @@ from jobd.engines.base import (
     Launch,
     NoResources,
     Process,
+    Refusal,
     Usage,
 )
 from jobd.outputs.in_memory import MemoryWorkspace
@@ -159,6 +160,8 @@ class FakeAttempt:
         self.stands_still = False
         self.ignores: Collection[int] = ()
         """Signals that do not end it."""
+        self.refusals: Sequence[Refusal] = ()
+        """While there are any, no signal reaches it."""
         self.used = Usage()
         self.host: str | None = None
         """Where it runs, if that is not where all do."""
@@ -191,7 +194,9 @@ class FakeAttempt:
         return 0.0 if self.began is None else self._world.now - self.began
 
     def receives(self, number: int) -> None:
-        """A signal: one that it does not ignore ends it, but for STOP and CONT."""
+        """A signal: one that it does not ignore ends it, but for STOP and CONT. 0 is none."""
+        if number == 0 or self.refusals:
+            return
         self.signals.append(number)
         if number in _STANDING:
             self.stands_still = _STANDING[signal.Signals(number)]
@@ -212,6 +217,11 @@ class FakeProcess:
     @property
     def host(self) -> str | None:
         return self.attempt.host
+
+    @property
+    def refusals(self) -> Sequence[Refusal]:
+        """Of one that has ended nothing is left."""
+        return () if self.attempt.outcome is not None else self.attempt.refusals
 
     def age(self) -> float:
         return self.attempt.age()

@@ -11,6 +11,7 @@ from jobd.contract.state_directory import make_private
 from jobd.engines.base import Attempt, Launch, Usage
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
+from jobd.engines.local.supervisor_link import Ended
 from jobd.system import linux
 from tests.engines.contexts import context_of
 from tests.helpers import wait_until
@@ -170,7 +171,7 @@ class _Children:
         pass
 
     def wait(self, pid):
-        return linux.look(pid, block=True)
+        return Ended(linux.look(pid, block=True), None)
 
     def reap(self, pid):
         linux.reap(pid)

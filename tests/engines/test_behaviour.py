@@ -292,6 +292,15 @@ def test_what_cannot_be_known_is_lost(stage):
     assert found is Fate.LOST or stage.ended(started, found) == Outcome(lost=True)
 
 
+def test_signal_0_only_shows_what_may_be_signalled(stage):
+    started = stage.start(WAITS)
+    stage.engine.signal([(started.process, 0)])
+    assert list(started.process.refusals) == []
+    stage.go(started)
+    assert ended(stage.ended(started)) == (7, None)
+    started.process.reap()
+
+
 # --- away, and the end of the engine --------------------------------------------------------------
 
 

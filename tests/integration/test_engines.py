@@ -10,7 +10,7 @@ from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import List, Options, Output, Pause, Resume, Submit
 from jobd.daemon.execution import breaker, signaller
 from jobd.engines import loading
-from jobd.engines.base import Usage
+from jobd.engines.base import Refusal, Usage
 from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
 from tests.integration.inside import Inside, ids, submit_of
@@ -563,3 +563,54 @@ def test_a_group_without_workers_keeps_those_that_it_had(make, world, jobd_home)
     make(groups={"far": {"workers": 2}}).close()
     daemon = make(groups=FAR)
     assert daemon.daemon.built.ground.ledger.limit("far") == 2
+
+
+# --- what may not be signalled --------------------------------------------------------------------
+
+REFUSAL = Refusal(12, "root", "sleep")
+WHY = "cannot be ended: pid 12 (sleep) belongs to root"
+
+
+def refusing(both, world):
+    """A running job that no signal reaches."""
+    job = submit(both, group="far")
+    wait_until(lambda: world.started)
+    world.of_job(job).refusals = [REFUSAL]
+    return job
+
+
+def test_what_may_not_be_signalled_is_no_trouble_before_it_is_to_end(both, world):
+    job = refusing(both, world)
+    assert both.job(job).reason is None
+    assert both.client.stop(ids(job), grace=0.1).grace == 0.1
+    assert (both.job(job).state, both.job(job).reason) == ("running", WHY)
+    world.of_job(job).ends(exit_code=0)
+    both.wait(job)
+    assert both.job(job).reason == "by user"
+
+
+def test_a_pause_of_it_is_refused_and_others_stand_still(both, world):
+    job, other = refusing(both, world), submit(both, group="far")
+    wait_until(lambda: len(world.started) == 2)
+    acted = both.client.pause(Pause(selector=ids(job, other)))
+    assert acted.done == [other]
+    assert [(n.id, n.text) for n in acted.errors] == [
+        (job, "cannot be paused: pid 12 (sleep) belongs to root")
+    ]
+    assert not both.job(job).paused
+    assert not [event for event in both.client.show(job).events if event.event == "paused"]
+    world.of_job(job).ends(exit_code=0)
+
+
+def test_a_shutdown_leaves_it_once_its_time_is_over(both, world, monkeypatch):
+    monkeypatch.setattr("jobd.daemon.execution.stop_orders._LEFT_AFTER_S", 0.1)
+    job = refusing(both, world)
+    execution = both.daemon.built.execution
+    execution.drain.begin()
+    both.client.stop(ids(job), grace=0.3)
+    execution.stop_orders.leave_behind()
+    assert not execution.drain.is_over, "its time is not over"
+    wait_until(lambda: execution.stop_orders.leave_behind() or execution.drain.is_over)
+    assert job in execution.runs
+    world.of_job(job).ends(exit_code=0)
+    both.wait(job)

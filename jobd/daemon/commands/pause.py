@@ -7,7 +7,7 @@ from jobd.contract.models import Acted, Pause
 from jobd.contract.states import State
 from jobd.daemon.commands.bulk import Tally
 from jobd.daemon.commands.halt import Halt, Halting
-from jobd.daemon.execution.runs import Runs
+from jobd.daemon.execution.runs import Runs, whose
 from jobd.daemon.execution.stop_orders import Pauses
 from jobd.daemon.jobs.moves import Moves
 from jobd.store.records import Look
@@ -24,6 +24,8 @@ class PauseJobs:
 
     def pause(self, request: Pause, call: Call) -> Acted:
         """Raises: BadRequest (neither jobs nor a group, or both), NotFound (no such group)."""
+        # What cannot stand still must not be said to; that it cannot shows a look at the machine.
+        self._pauses.look(self._runs)
         verb = _Pause(self._moves, self._runs, self._pauses, call.user)
         return self._halting.act(request, call, verb, paused=True)
 
@@ -36,5 +38,7 @@ class _Pause(Halt):
             tally.has_finished(job)
         elif job.paused:
             tally.notice(job.id, "is already paused")
+        elif refusals := self._runs[job.id].refusals:
+            tally.error(job.id, f"cannot be paused: {whose(refusals)}")
         else:
             self.halt(job.id, tally, paused=True)

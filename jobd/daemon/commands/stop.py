@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Stop
 from jobd.contract.states import State
@@ -38,14 +40,15 @@ class StopJobs:
         self._notifier = notifier
 
     def stop(self, request: Stop, call: Call) -> Acted:
+        order = self._stop_orders.by_user(request.signal, request.grace)
         verb: Verb = _Stop(
             moves=self._moves, runs=self._runs, stop_orders=self._stop_orders,
-            order=self._stop_orders.by_user(request.signal, request.grace),
-            notifier=self._notifier, user=call.user,
+            order=order, notifier=self._notifier, user=call.user,
         )  # fmt: skip
         if request.removing:
             verb = _StopToRemove(verb, Dependants(self._dependencies))
-        return self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
+        acted = self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
+        return replace(acted, grace=order.grace)
 
 
 class _Stop(Verb):

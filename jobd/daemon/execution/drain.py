@@ -27,8 +27,12 @@ class Drain:
 
     @property
     def is_over(self) -> bool:
-        """It has begun, and nothing runs any more."""
-        return self._ledger.draining and not self._runs
+        """It has begun, and nothing runs any more but what is left to the next daemon."""
+        return self._ledger.draining and all(
+            # Of one whose leader has ended the outcome is recorded first.
+            run.left_behind and run.lives()
+            for run in self._runs.all()
+        )
 
     def begin(self) -> list[int]:
         """Start nothing more and take nothing more; the jobs that still run."""

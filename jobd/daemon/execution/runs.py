@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from jobd.contract.states import Reason
+from jobd.contract.states import Reason, cannot_be_ended
 from jobd.core.eta import Pace, begun, halted, reported, seconds_left
 from jobd.core.progress.recognition import Reading
 from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
 from jobd.daemon.jobs.moves import Moves, Progress
-from jobd.engines.base import Process
+from jobd.engines.base import Process, Refusal
 from jobd.store.records import Policy, Ran, Spec, Started, StopOrder
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
+
+_NAMED: Final = 5
+"""Processes that are named one by one."""
 
 
 class Run:
@@ -109,6 +113,24 @@ class Run:
             stop.taken = stop.saved
             return stop.saved
 
+    @property
+    def refusals(self) -> Sequence[Refusal]:
+        """What of it may not be signalled."""
+        return () if self.process is None else self.process.refusals
+
+    @property
+    def stuck(self) -> Sequence[Refusal]:
+        """What keeps it from ending, as it was told to."""
+        return () if self.order is None else self.refusals
+
+    def leave_behind(self) -> None:
+        """What may not be signalled lives on without this daemon."""
+        self._stop.left = True
+
+    @property
+    def left_behind(self) -> bool:
+        return self._stop.left
+
     def lives(self) -> bool:
         """Whether its leader has not ended yet."""
         with self._stop.lock:
@@ -174,6 +196,7 @@ class _Stop:
         self.taken: StopOrder | None = None
         """The order that has been carried out: the one that the job ends by."""
         self.over = False
+        self.left = False
 
 
 class Runs:
@@ -216,6 +239,11 @@ class Runs:
         run = self._runs.get(job)
         return None if run is None else seconds_left(run.pace, now_us() / 1e6)
 
+    def why_stuck(self, job: int) -> str | None:
+        """What keeps it from ending as it was told to; None: nothing, or nothing was said."""
+        run = self._runs.get(job)
+        return cannot_be_ended(whose(run.stuck)) if run is not None and run.stuck else None
+
     def enter(self, run: Run) -> None:
         self._runs[run.id] = run
         self._undo.add(lambda: self._runs.pop(run.id))
@@ -227,6 +255,12 @@ class Runs:
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
         self._runs.pop(run.id, None)
+
+
+def whose(refusals: Sequence[Refusal]) -> str:
+    """The first of them in words, and that there are others."""
+    more = f" and {len(refusals) - _NAMED} more" if len(refusals) > _NAMED else ""
+    return ", ".join(map(str, refusals[:_NAMED])) + more
 
 
 class Reports:

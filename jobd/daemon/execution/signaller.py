@@ -6,10 +6,11 @@ signals in and goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from jobd.daemon.execution.engines import Engines
@@ -52,6 +53,11 @@ class Signaller:
     ) -> None:
         """Signal it soon, if that is still needed then."""
         self._letters.put(_Letter(process, number, needed))
+
+    def look(self, processes: Iterable[Process]) -> None:
+        """Which of them may be signalled, if the engine can tell just now. In this thread."""
+        with contextlib.suppress(OSError, Away):
+            self._deliver([(process, 0) for process in processes])
 
     def _run(self) -> None:
         while (letter := self._letters.get()) is not None:
@@ -107,3 +113,14 @@ class Signallers:
         """Signal its process, if there is one, as `Signaller.post`."""
         if run.process is not None:
             self._by_engine[run.engine].post(run.process, number, needed)
+
+    def look(self, runs: Iterable[Run]) -> None:
+        """Which of their processes may be signalled, as far as that can be seen just now: their
+        `refusals` say it then. Takes a look at the machine for each engine.
+        """
+        found: dict[str, list[Process]] = {}
+        for run in runs:
+            if run.process is not None:
+                found.setdefault(run.engine, []).append(run.process)
+        for engine, processes in found.items():
+            self._by_engine[engine].look(processes)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from jobd.contract.errors import StoreFailed
 from jobd.contract.states import Reason
 from jobd.core.undo import Undo
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.runs import Run, Runs, whose
 from jobd.daemon.execution.signaller import Signallers
 from jobd.store.jobs import Jobs
 from jobd.store.records import StopOrder
@@ -25,6 +25,10 @@ from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
 
 log = logging.getLogger(__name__)
+_LEFT_AFTER_S: Final = 2.5
+"""Seconds after the end of its grace until a shutdown leaves what may not be signalled: `jobd stop`
+looks every 2 s for what it has to tell.
+"""
 _RETRY_S: Final = 1.0
 """Seconds until an order that could not be saved is given again."""
 
@@ -97,6 +101,16 @@ class StopOrders:
         for run in self._runs.all():
             self.carry_out(run)
 
+    def leave_behind(self) -> None:
+        """What may not be signalled, and has had its time to end, is left to the next daemon."""
+        for run in self._runs.all():
+            order = run.order
+            if order is None or not run.stuck or run.left_behind:
+                continue
+            if boot_us() > order.due + _LEFT_AFTER_S * 1e6:
+                log.critical("job %d is left behind: %s", run.id, whose(run.stuck))
+                run.leave_behind()
+
     def _give_all(self, order: StopOrder) -> None:
         for run in self._runs.all():
             before = run.order
@@ -124,6 +138,10 @@ class Pauses:
             self.carry_out(run)
 
         self._undo.add(take_back)
+
+    def look(self, jobs: Runs) -> None:
+        """Which of them may be signalled at all: `Run.refusals` says it then."""
+        self._signallers.look(jobs.all())
 
     def carry_out(self, run: Run) -> None:
         """Let all of its processes stand still, or go on, whichever was said last.

@@ -144,6 +144,9 @@ class Workers:
         order = run.over()
         if order is not None:
             process.end(deadline(order))
+            while process.refusals and not run.left_behind:
+                # Until nobody of it lives it has not stopped, whatever became of its leader.
+                process.end(deadline(order))
         return outcome
 
     def _watch_time(self, run: Run) -> _TimeLimit | None:

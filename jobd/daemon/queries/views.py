@@ -48,7 +48,9 @@ def command_line(argv: list[bytes], *, shell: bool) -> str:
 
 
 class Views:
-    """What is not on disk before a job ends: what it `ran_as`, and `left_of` it, in seconds."""
+    """What is not on disk before a job ends: what it `ran_as`, `left_of` it, in seconds, and
+    `why_stuck` it is, if it was told to end and cannot be ended.
+    """
 
     def __init__(
         self,
@@ -56,11 +58,13 @@ class Views:
         shell: str,
         ran_as: Callable[[int], Ran],
         left_of: Callable[[int], float | None],
+        why_stuck: Callable[[int], str | None],
     ) -> None:
         self._workspaces = workspaces
         self._shell = shell
         self._ran_as = ran_as
         self._left_of = left_of
+        self._why_stuck = why_stuck
 
     def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
         """`reason`: as it is just now. `parents`: what it was told to wait for."""
@@ -77,7 +81,7 @@ class Views:
             shell=spec.shell,
             cwd=text(spec.cwd),
             state=row.state,
-            reason=reason,
+            reason=(self._why_stuck(row.id) if running else None) or reason,
             paused=row.paused,
             priority=row.priority,
             group=row.group,

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from jobd.contract.ownership import login
+from jobd.engines.base import Refusal
 from jobd.engines.local.process_snapshot import Census, Survey
 from jobd.system import linux
 from jobd.system.linux import Stat
@@ -23,6 +26,10 @@ _LONGEST_POLL_S: Final = 3600.0
 """poll(2) takes its time in milliseconds, as an int."""
 _KILL_PATIENCE: Final = 10.0
 """Seconds for killed processes to go away; one stuck in the kernel may never do."""
+_REFUSED_S: Final = 1.0
+"""Until the next look at what we may not signal."""
+_UNNAMED: Final = re.compile(r"[^\w.+:@/-]")
+"""What no program's name needs, and what a job could use to write into our sentences."""
 _LOOK_AGAIN_S: Final = 0.5
 """After a KILL, the longest time until the next look for what has come since."""
 
@@ -44,16 +51,46 @@ class Family:
     def end(self, leader: int | None, deadline: float) -> list[Stat]:
         """Wait for all of them to end, from `deadline` (monotonic) on with KILL.
 
-        What even KILL does not end within 10 s is returned.
+        Gives what even KILL does not end within 10 s; and after a second whom nobody here may
+        signal, if nobody else is left.
         """
         while (left := self.living(leader)) and time.monotonic() < deadline:
             wait_gone(left, deadline)
         patience = time.monotonic() + _KILL_PATIENCE
         while left and time.monotonic() < patience:
             send(left, signal.SIGKILL)
-            wait_gone(left, min(patience, time.monotonic() + _LOOK_AGAIN_S))
+            refused = len(refusals(left)) == len(left)
+            wait_gone(left, time.monotonic() + (_REFUSED_S if refused else _LOOK_AGAIN_S))
             left = self.living(leader)
+            if refused:
+                break
         return left
+
+
+def refusals(targets: Iterable[Stat]) -> list[Refusal]:
+    """Those that live and that we may not signal."""
+    return [_refusal(stat) for stat in targets if _refuses(stat)]
+
+
+def _refuses(target: Stat) -> bool:
+    try:
+        os.kill(target.pid, 0)
+    except PermissionError:
+        now = linux.stat_of(target.pid)
+        return now is not None and now.start == target.start and now.state not in "ZX"
+    except OSError:
+        return False
+    return False
+
+
+def _refusal(target: Stat) -> Refusal:
+    try:
+        with open(f"/proc/{target.pid}/comm", "rb", buffering=0) as file:
+            owner = login(os.fstat(file.fileno()).st_uid)
+            name = file.read(64).decode("utf-8", "replace").strip()
+    except OSError:
+        return Refusal(target.pid, "another user", "?")
+    return Refusal(target.pid, owner, _UNNAMED.sub("?", name) or "?")
 
 
 def send(targets: Iterable[Stat], number: int) -> None:

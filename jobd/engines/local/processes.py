@@ -8,12 +8,13 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from jobd.core.transitions import Outcome, signal_name
-from jobd.engines.base import Usage
+from jobd.engines.base import Refusal, Usage
 from jobd.engines.local.process_snapshot import Census, Survey
-from jobd.engines.local.process_tree import Family, send
+from jobd.engines.local.process_tree import Family, refusals, send
 from jobd.engines.local.supervisor_link import Link
 from jobd.system import linux
 from jobd.system.clock import boot_us, offset_us
@@ -65,6 +66,7 @@ class LocalProcess:
         self._lock = threading.Lock()
         self._leader: int | None = pid
         """The pid while it cannot be anybody else's."""
+        self.refusals: Sequence[Refusal] = ()
 
     @property
     def host(self) -> None:
@@ -88,15 +90,18 @@ class LocalProcess:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, number)
         self._send(members, [stat for stat in members if stat.pgrp != group], number)
+        self.refusals = refusals(members)
 
     def _send(self, members: list[Stat], targets: list[Stat], number: int) -> None:
         send(targets, number)
-        if number not in _HALTING:
+        if number and number not in _HALTING:
             # What is halted would not see the signal before it goes on.
             send([stat for stat in members if stat.state == "T"], signal.SIGCONT)
 
     def end(self, deadline: float) -> None:
-        for stat in self._family.end(self._leader, deadline):
+        left = self._family.end(self._leader, deadline)
+        self.refusals = refused = refusals(left)
+        for stat in left if not refused else ():
             log.error("process %d of a stopped job does not end (state %s)", stat.pid, stat.state)
 
     def reap(self) -> None:
@@ -203,6 +208,7 @@ class Found(_Stranger):
         leader = None if self._ended(0) else self._leader
         members = self._family.living(leader, census)
         self._send(members, members, number)
+        self.refusals = refusals(members)
 
     def _ended(self, within_ms: int) -> bool:
         if (pidfd := self.pidfd) is None:
