@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -34,6 +35,19 @@ EngineName = Annotated[str, Meta(min_length=1, max_length=64)]
 """As an entry point has it."""
 
 
+class SyncOutput(StrEnum):
+    """When the output of a job that has ended is brought to the disk, so that no power cut takes
+    it.
+    """
+
+    BEFORE_END = "before-end"
+    """Before anybody is told that it has ended: it keeps its worker for as long as that takes."""
+    SOON = "soon"
+    """Within seconds of it, with that of others, by a thread that nobody waits for."""
+    NEVER = "never"
+    """When the kernel does it: after half a minute, as a rule."""
+
+
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[daemon]`; each key is named like its option."""
 
@@ -51,6 +65,7 @@ class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Bytes that are kept of an attempt's output where `--max-output` says nothing; 0: all."""
     max_log: Size = Size(10_000_000)
     """Bytes of the daemon's log before a new one is begun; 0: no limit."""
+    sync_output: SyncOutput = SyncOutput.SOON
     state_is_private: bool = False
     """No other host uses the state directory, although it lies on a network file system."""
 

@@ -117,7 +117,7 @@ class Daemon:
             Part(close=ground.engines.close),
             Part(ground.timer.start, ground.timer.close),
             Part(execution.signallers.start, execution.signallers.close),
-            Part(close=execution.endings.close),
+            Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
             Part(close=ground.reader.close),
             Part(self._start_writer, ground.writer.close),

@@ -8,6 +8,7 @@ from jobd.contract.config import DaemonConfig
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
+from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.dispatcher import Again, Dispatcher
 from jobd.daemon.execution.drain import Drain
@@ -85,6 +86,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     reports: Reports
     monitor: Monitor
     launcher: Launcher
+    aftercare: Aftercare
     endings: Endings
     breaker: Breakers
     workers: Workers

@@ -17,6 +17,7 @@ from jobd.core.undo import Undo
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.execution import engines
+from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.dispatcher import Again, Commits, Dispatcher, Trouble
 from jobd.daemon.execution.drain import Drain
@@ -145,9 +146,10 @@ def build_execution(
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
     monitor = Monitor(loaded, runs, reports.post, config.max_output)
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
+    aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
         jobs=tables.jobs, moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
-        reports=reports, engines=loaded, notifier=ground.notifier, timer=timer, drain=drain,
+        reports=reports, aftercare=aftercare, notifier=ground.notifier, timer=timer, drain=drain,
     )  # fmt: skip
     workers = Workers(
         engines=loaded, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
@@ -168,8 +170,9 @@ def build_execution(
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
-        reports=reports, monitor=monitor, launcher=launcher, endings=endings, breaker=breaker,
-        workers=workers, again=again, dispatcher=dispatcher, recovery=recovery,
+        reports=reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
+        endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
+        recovery=recovery,
     )  # fmt: skip
 
 

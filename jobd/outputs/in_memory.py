@@ -5,7 +5,7 @@ nothing to show. Whoever follows is woken by the write itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -150,6 +150,9 @@ class MemoryWorkspace:
             output = self._outputs.pop((job, attempt), None)
         if output is not None:
             output.delete()
+
+    def sync(self, attempts: Sequence[tuple[int, int]]) -> None:
+        """Nothing of it outlives the process."""
 
     def sync_folders(self, jobs: Iterable[int]) -> None:
         """Nothing of it outlives the process."""

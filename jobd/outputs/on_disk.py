@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,8 +15,11 @@ from jobd.contract.paths import Paths, output_name
 from jobd.outputs import limit
 from jobd.outputs.files import GrowingFile, read_head, read_piece, read_tail
 from jobd.outputs.workspace import Found, Wake
+from jobd.system import linux
 
 log = logging.getLogger(__name__)
+_FEW: Final = 8
+"""Outputs that are brought to the disk one by one."""
 _FOLDERS: Final = 16
 """How many folders of output are held open."""
 
@@ -55,6 +58,15 @@ class DiskOutput(NamedTuple):
 
     def cut(self, most: int, *, final: bool) -> None:
         limit.cut(self.file, most, final=final)
+
+
+def _sync(file: File) -> None:
+    """Raises: OSError."""
+    descriptor = file.open(os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class DiskWorkspace:
@@ -115,6 +127,24 @@ class DiskWorkspace:
             for folder in folders:
                 with suppress(OSError):
                     os.rmdir(folder, dir_fd=where.descriptor)
+
+    def sync(self, attempts: Sequence[tuple[int, int]]) -> None:
+        """A few are synced one by one. Many go with all that the file system holds: that is one
+        wait for the disk, and not one for each.
+        """
+        if len(attempts) > _FEW:
+            # Not the O_PATH descriptor that is held open: syncfs(2) takes none.
+            where = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.output.now().descriptor)
+            try:
+                linux.sync_file_system(where)
+            finally:
+                os.close(where)
+            return
+        for job, attempt in attempts:
+            # It may be removed by now.
+            with suppress(FileNotFoundError):
+                _sync(self.output_file(job, attempt))
+        self.sync_folders(job for job, _ in attempts)
 
     def sync_folders(self, jobs: Iterable[int]) -> None:
         folders = {output_name(job, 1).partition("/")[0] for job in jobs}

@@ -8,7 +8,7 @@ which stays, and its report (`JOBD_PROGRESS`) and its script, which stay only wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -119,6 +119,11 @@ class Workspace(Protocol):
 
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
         """Where output of these was; a job that needs one of them just then makes it again."""
+
+    def sync(self, attempts: Sequence[tuple[int, int]]) -> None:
+        """Bring the outputs of these attempts (job and number) to the disk, as far as that is ours
+        to do: then no power cut takes anything of them. Raises: OSError.
+        """
 
     def sync_folders(self, jobs: Iterable[int]) -> None:
         """What was deleted of these does not come back after a power cut. Raises: OSError."""

@@ -141,6 +141,14 @@ def exit_of(pidfd: int) -> Exit | None:
     return Exit(pid, os.WEXITSTATUS(status), None, None, None)
 
 
+def sync_file_system(descriptor: int) -> None:
+    """syncfs(2): all that was written to the file system of this file is on the disk.
+
+    Raises: OSError (also of what others have written there, Linux 5.8).
+    """
+    checked(_libc.syncfs(descriptor))
+
+
 def memory_file(name: bytes, content: bytes) -> int:
     """memfd_create(2): a descriptor (close-on-exec) of a file without a path.
 

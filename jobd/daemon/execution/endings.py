@@ -7,7 +7,6 @@ the leader has ended → [last progress, size of the output] → the move (commi
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -16,8 +15,8 @@ from jobd.contract.states import State
 from jobd.core.progress.recognition import Reading
 from jobd.core.retry import may_retry
 from jobd.core.transitions import Outcome, Verdict, verdict
+from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.drain import Drain
-from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.jobs.moves import Moves
@@ -48,7 +47,7 @@ class Endings:
         writer: Writer,
         monitor: Monitor,
         reports: Reports,
-        engines: Engines,
+        aftercare: Aftercare,
         notifier: Notifier,
         timer: Timer,
         drain: Drain,
@@ -59,21 +58,10 @@ class Endings:
         self._writer = writer
         self._monitor = monitor
         self._reports = reports
-        self._engines = engines
-        self._slow = {
-            name: ThreadPoolExecutor(1, thread_name_prefix=f"let go {name}")
-            for name in engines
-            if not engines[name].lets_go_at_once
-        }
-        """For engines that may take their time to let go; the writer has none."""
+        self._aftercare = aftercare
         self._notifier = notifier
         self._timer = timer
         self._drain = drain
-
-    def close(self) -> None:
-        """Nobody is waited for."""
-        for pool in self._slow.values():
-            pool.shutdown(wait=False)
 
     def finish(self, run: Run, outcome: Outcome) -> None:
         """Record it, as often as it takes: until then the status stays in the kernel."""
@@ -81,6 +69,7 @@ class Endings:
         failpoint("before-finish")
         reading = self._monitor.last_look(run)
         run.output_bytes = self._monitor.output_bytes(run)
+        self._aftercare.prepare(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda state: self._recorded(run, state),
@@ -117,7 +106,7 @@ class Endings:
 
     def _recorded(self, run: Run, state: State) -> None:
         failpoint("before-reap")
-        self._let_go(run)
+        self._aftercare.let_go(run)
         self._tell(run, state)
 
     def _tell(self, run: Run, state: State) -> None:
@@ -129,30 +118,10 @@ class Endings:
             # There is nowhere to record it, and whoever shuts down need not wait for that.
             log.critical("job %d ended, and it cannot be recorded (%s): %s", run.id, outcome, error)
             self._runs.forget(run)
-            self._let_go(run)
+            self._aftercare.let_go(run)
             self._drain.look()
         else:
             self._timer.after(_RETRY_S, partial(self.finish, run, outcome))
-
-    def _let_go(self, run: Run) -> None:
-        slow = self._slow.get(run.engine)
-        if slow is None:
-            self._forget(run)
-        else:
-            slow.submit(self._forget_slowly, run)
-
-    def _forget(self, run: Run) -> None:
-        if run.process is not None:
-            run.process.reap()
-        failpoint("after-reap")
-        program = run.spec.argv[0] if run.spec.packed_script else None
-        self._engines[run.engine].workspace.tidy(run.id, run.attempt, program)
-
-    def _forget_slowly(self, run: Run) -> None:
-        try:
-            self._forget(run)
-        except Exception:
-            log.exception("job %d: attempt %d is over, and was not let go", run.id, run.attempt)
 
 
 def _verdict(run: Run, outcome: Outcome) -> Verdict:
