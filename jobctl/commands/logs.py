@@ -57,6 +57,8 @@ def command(  # one an option
     for piece in following.output(client, request, follow=follow):
         if piece.clipped:
             notices.clipped(piece)
+        if piece.lost:
+            notices.lost(piece)
         if piece.data:
             streams.raw(piece.data)
         elif not piece.attempt or piece.state is State.PENDING:

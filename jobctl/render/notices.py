@@ -117,6 +117,11 @@ def clipped(piece: Piece) -> None:
     streams.notice(f"the end of a line of more than a megabyte; all: jobctl logs {piece.id}")
 
 
+def lost(piece: Piece) -> None:
+    """Output that is not there any more."""
+    streams.notice(f"job {piece.id}: {text.localized(piece.lost or '')}")
+
+
 def nothing_selected() -> int:
     streams.notice("no jobs selected")
     return 0

@@ -21,11 +21,12 @@ from jobd.contract.config import Config
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
-from jobd.contract.wording import counted
+from jobd.contract.wording import counted, listed
 from jobd.engines import loading as engines
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
+from jobd.store.losses import LOST_OUTPUT, Losses, decoded
 from jobd.store.obstacles import Place, obstacles
 from jobd.store.readonly import open_untouched
 
@@ -214,10 +215,23 @@ class _Files:
     def faults(self, inspection: Inspection) -> Iterator[Finding]:
         # The directory first: whatever is in it now was in the store before.
         there = sorted(self._there())
-        yield from _capped(self._missing(inspection))
+        losses = decoded(inspection.setting(LOST_OUTPUT))
+        yield from self._lost(losses)
+        yield from _capped(self._missing(inspection, losses))
         yield from _capped(self._unknown(inspection, there))
 
-    def _missing(self, inspection: Inspection) -> Iterator[Finding]:
+    def _lost(self, losses: Losses) -> Iterator[Finding]:
+        """All that a power cut took is one finding: a hundred would hide others."""
+        if losses.jobs:
+            whose = (
+                f"the output of {counted(len(losses.jobs), 'job')} ({listed(sorted(losses.jobs))})"
+            )
+            yield Finding(
+                "output", losses.words(sum(losses.jobs.values()), whose),
+                "nothing can be done about it; the next jobd start forgets it",
+            )  # fmt: skip
+
+    def _missing(self, inspection: Inspection, lost: Losses) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):
             every = list(outputs)
             attempts = [output for output in every if output.engine == _HERE]
@@ -233,7 +247,7 @@ class _Files:
                 path = self._paths.output_of(job, attempt)
                 yield Finding("output", f"the output of job {job} is missing: {path}", _LOST, job)
             total, recorded = sum(size or 0 for size in sizes), every[0].recorded
-            short = attempts == every and total < recorded
+            short = attempts == every and total < recorded and job not in lost.jobs
             if short and not gone and inspection.keeps(job, attempts[-1].attempt):
                 yield Finding(
                     "output", f"the output of job {job} was cut: {total} of {recorded} bytes",

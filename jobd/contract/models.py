@@ -509,6 +509,8 @@ class Piece(View, frozen=True, kw_only=True):
     path: str
     next: int | None = None
     """Where the next request begins; None: at `offset + len(data)`."""
+    lost: str | None = None
+    """Of the last piece: what a power cut took of the job's output, in words."""
     clipped: bool = False
     """`tail` was to begin with a line of which only the end is given, since it is that long."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
 
 from msgspec import Struct
@@ -239,8 +240,13 @@ class Questions(Struct, frozen=True, kw_only=True):
 
 
 def build_questions(
-    ground: Ground, execution: Execution, selection: Selection, status: StatusQuery
+    ground: Ground,
+    execution: Execution,
+    selection: Selection,
+    status: StatusQuery,
+    lost: Callable[[int], str | None],
 ) -> Questions:
+    """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader)
@@ -249,7 +255,7 @@ def build_questions(
         queries=build_queries(ground, selection, Views(*shown), *told, keeping=True),
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         redacted=build_queries(ground, selection, RedactedViews(*shown), *told, keeping=False),
-        outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers),
+        outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers, lost),
         status=status,
         followers=followers,
     )

@@ -23,6 +23,7 @@ from jobd.daemon.handlers import (
 )
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.lost_output import LostOutput
 from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
@@ -42,6 +43,7 @@ from jobd.daemon.wiring import (
 )
 from jobd.engines.local.supervisor_link import Link
 from jobd.store.host_check import this_host
+from jobd.store.losses import LossRecord
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
 
@@ -123,6 +125,7 @@ class Daemon:
             Part(self._start_writer, ground.writer.close),
             Part(self._recover),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
+            Part(lambda: built.lost.look(fresh=self._setup.fresh)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
             Part(self._catch_up, ground.notifier.close),
             Part(close=built.questions.followers.close),
@@ -203,6 +206,7 @@ class Built(Struct, frozen=True, kw_only=True):
     server: Server
     upkeep: Upkeep
     sweep: Sweep
+    lost: LostOutput
     pruner: Pruner
 
 
@@ -225,14 +229,18 @@ def _build(
         supervised=link is not None, damage=sweep.damage,
         start_trouble=lambda: execution.breaker.trouble,
     )  # fmt: skip
-    questions = build_questions(ground, execution, selection, status)
+    lost = LostOutput(
+        LossRecord(files.connection), files.workspace, writer,
+        same_boot=files.same_boot,
+    )  # fmt: skip
+    questions = build_questions(ground, execution, selection, status, lost.of)
     dispatch = build_dispatch(commands, questions, ending, ground)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
     return Built(
         ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
-        questions=questions, server=server, sweep=sweep,
+        questions=questions, server=server, sweep=sweep, lost=lost,
         upkeep=Upkeep(
             files=files, link=link, server=server, writer=writer, timer=timer, inbox=inbox,
             log_moved=log_moved,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from jobd.contract.call import Call
@@ -27,12 +28,19 @@ class OutputQuery:
     """Answers `output`. Clients' threads call it, and wait in it."""
 
     def __init__(
-        self, workspaces: Workspaces, ledger: Ledger, reader: Reader, followers: Followers
+        self,
+        workspaces: Workspaces,
+        ledger: Ledger,
+        reader: Reader,
+        followers: Followers,
+        lost: Callable[[int], str | None],
     ) -> None:
+        """`lost`: what a power cut took of a job's output, in words."""
         self._workspaces = workspaces
         self._ledger = ledger
         self._reader = reader
         self._followers = followers
+        self._lost = lost
 
     def output(self, request: Output, _: Call) -> Piece:
         """Raises: NotFound (no such job or attempt, or its output is gone), NotRunning (the daemon
@@ -99,6 +107,7 @@ class OutputQuery:
             path=path_text(output.path),
             next=found.next,
             clipped=found.clipped,
+            lost=self._lost(job) if attempt == row.attempt and over and found.last else None,
         )
         return piece, output
 

@@ -808,3 +808,14 @@ def test_logs_say_why_there_are_none(args, attempt, state, ended, said):
     )
     result = jobctl("logs", *args, "7", client=FakeClient(output=piece))
     assert (result.code, result.stdout, result.stderr) == (0, b"", said)
+
+
+def test_logs_say_what_a_power_cut_took():
+    said = "60 bytes of its output were lost with the power before 2026-11-26T05:00:00Z"
+    piece = Piece(
+        id=7, attempt=1, data=b"rest\n", offset=0, ended=True, state=State.COMPLETED, path="/x",
+        lost=said,
+    )  # fmt: skip
+    result = jobctl("logs", "7", client=FakeClient(output=piece))
+    assert result.out == "rest\n"
+    assert "job 7: 60 bytes of its output were lost with the power before " in result.stderr
