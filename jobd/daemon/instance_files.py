@@ -36,8 +36,9 @@ class InstanceFiles:
         self.home: Final = Directory(self.paths.state)
         self.home.now()
         self.workspace: Final = self._make_workspace()
-        self.same_boot: Final = is_of_this_boot(self.paths.board)
-        """The machine has run on since a daemon last used this instance."""
+        board = self.paths.board
+        self.same_boot: Final = not board.exists() or is_of_this_boot(board)
+        """No other boot is known of: a restored database has had none here."""
         self.anchor: Final = self._take_database()
         try:
             self.connection: Final = self._open_database()

@@ -96,3 +96,16 @@ def test_a_record_that_makes_no_sense_is_none(make, boots, cut):
     daemon.sql("UPDATE settings SET value = 'nonsense' WHERE name = 'lost_output'")
     daemon = make()
     assert lost(daemon, cut) is None
+
+
+def test_a_database_that_came_from_elsewhere_has_lost_nothing_here(make, boots, cut):
+    """Restored beside no output, on another machine."""
+    make().close()
+    daemon = make(workers=0)
+    paths = daemon.paths
+    daemon.close()
+    paths.board.unlink()
+    boots("second")
+    daemon = make()
+    assert lost(daemon, cut) is None
+    assert f"the output of job {cut + 1} is missing" in " ".join(findings(daemon))
