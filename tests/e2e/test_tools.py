@@ -150,7 +150,7 @@ def test_a_rule_that_blows_up_holds_nobody(running):
     bad = running.id_of(
         "--progress", BLOWS_UP, "-c", f"echo {BAD_LINE}; read _ <{gate.path}; echo {BAD_LINE}"
     )
-    other = running.id_of("-c", f"for n in 1 2 3; do echo step $n/10; read _ <{steps.path}; done")
+    other = running.id_of("-c", f"for n in 1 2 3; do echo steps $n/10; read _ <{steps.path}; done")
 
     def told():
         shown = json_of(running.jobctl("show", str(bad), "--json"))

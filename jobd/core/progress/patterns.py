@@ -5,6 +5,11 @@ around it speaks of progress: a bar, `(12/34)`, `[ 37%]` at an edge, a rate, a t
 such as "Downloading". A bare percentage counts where it is the whole of the last line. Everything
 else (`df`, `top`, coverage tables, prose) does not. Counters (`[12/400]`, `Step 3/10`) likewise.
 
+A counter that names a step (`Epoch 2/2`, `Installing 3 of 10`) is printed when that step begins: it
+says how many are done before it. Of tools that are known to print it when a step is done (ninja,
+ctest), of bars and amounts, and where the line says that the step is done or what came of it, it
+counts in full.
+
 Each form is a row of a table: its name, and a pattern that finds it in a line whose bars have been
 shortened, so that no pattern has far to go. The first row that finds something has it.
 """
@@ -33,10 +38,27 @@ _N_OF_M: Final = rf"{_N} ?(?:/| of ) ?{_N}(?![\w/%]|[.,:-][0-9])"
 _SIZE: Final = r"[0-9.]{1,12} ?[kKMGTP]?i?B"
 _SHORT: Final = r"[0-9.]{1,12}[kMGTP]?"
 _DOING: Final = "\x01"
-_UNIT: Final = "\x02"
-"""What stands in the place of such words (`downloading`; `step`) while the forms are tried."""
-_TO: Final = rf"(?: +(?:[{_DOING}{_UNIT}]|(?!in |on |at |by |for )[\w-]{{1,30}}\b))"
+_DONE: Final = "\x02"
+_UNIT: Final = "\x03"
+_UNITS: Final = "\x04"
+"""What stands in the place of such words (`downloading`; `downloaded`; `step`; `steps`) while the
+forms are tried.
+"""
+_MARK: Final = f"{_DOING}{_DONE}{_UNIT}{_UNITS}"
+_VERB: Final = f"[{_DOING}{_DONE}]"
+_TO: Final = rf"(?: +(?:[{_MARK}]|(?!in |on |at |by |for )[\w-]{{1,30}}\b))"
 """A word of what is worked on, but none that begins a remark (`completed in 3/10 s`)."""
+_BEFORE: Final = r"^(?:.{0,80}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
+"""What may stand before the words of a counter: a time, a name, a level."""
+_BETWEEN: Final = r"[ :#=\[(]*"
+_OVER: Final = (
+    rf"(?:[^\w{_DOING}{_UNIT}]{{0,4}}{_DONE}|(?!.*[0-9] ?(?:/| of ) ?[0-9]).{{0,80}}?\b"
+    r"(?:\w{0,20}(?:loss|acc|accuracy|error|score|reward|perplexity)|took|time|elapsed)"
+    r"[ :=]{1,3}-?\.?[0-9])"
+)
+"""Behind the counter of a step: that it is done, or what came of it. Where there is another counter
+(`Epoch [2/2], Step [100/600], Loss: 0.25`) it still goes on.
+"""
 _WORD: Final = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{3,14}(?![A-Za-z0-9_])")
 _STEMS: Final = """
     load read render encod decod train index scann sync synchroniz verify check import export
@@ -46,15 +68,17 @@ _STEMS: Final = """
     enumerat rescu download upload
 """
 _ALSO: Final = "progress done copied verified complete completed finished"
-_UNITS: Final = """
+_NOUNS: Final = """
     step epoch iter iteration batch file item task test chunk frame page round stage phase job image
     sample row record block layer trial fold episode run pass shard segment package module target
     case url object tile seed document commit
 """
 _MARKS: Final[dict[str, str]] = {
-    **{unit + end: _UNIT for unit in _UNITS.split() for end in ("", "s", "es")},
-    **{stem + end: _DOING for stem in _STEMS.split() for end in ("ing", "ed")},
-    **dict.fromkeys(_ALSO.split(), _DOING),
+    **{noun + end: _UNITS for noun in _NOUNS.split() for end in ("s", "es")},
+    **dict.fromkeys(_NOUNS.split(), _UNIT),
+    **{stem + "ing": _DOING for stem in _STEMS.split()},
+    **{stem + "ed": _DONE for stem in _STEMS.split()},
+    **dict.fromkeys(_ALSO.split(), _DONE),
 }
 _MEASURES: Final = re.compile(
     r"\b(?:cpu|gpu|mem|memory|load|usage|used|util\w*|acc|accuracy|cover|coverage|battery|swap|"
@@ -72,10 +96,15 @@ class Form(NamedTuple):
     """Who prints it so."""
     pattern: re.Pattern[str]
     """Its one group is the percentage; or its two groups are how many are done, and of how many."""
+    announces: bool = False
+    """The first of two groups is the step that begins, not the one that is done."""
 
 
-def _form(name: str, pattern: str) -> Form:
-    return Form(name, re.compile(pattern, re.IGNORECASE))
+_Found = tuple[Form, re.Match[str]]
+
+
+def _form(name: str, pattern: str, *, announces: bool = False) -> Form:
+    return Form(name, re.compile(pattern, re.IGNORECASE), announces)
 
 
 SURE: Final = (
@@ -99,11 +128,11 @@ LIKELY: Final = (
     _form("parallel", rf"^{_PERCENT} [0-9]+:[0-9]+=[0-9]+s"),
     _form("rclone", rf"(?<![\w/.]){_SIZE} ?/ ?{_SIZE}(?:, ?| ?\(){_PERCENT}"),
     _form("rsync, scp, aria2", rf"{_PERCENT}.*(?:[KMGT]i?B/s|\bETA\b)"),
-    _form("a percentage before words", rf"^{_PERCENT} *{_DOING}"),
+    _form("a percentage before words", rf"^{_PERCENT} *{_VERB}"),
     _form(
         "a percentage behind words",
-        rf"{_DOING}(?:[\]: .…(=-]*|[^,;|]{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
-        rf"(?= *(?:$|[^ A-Za-z]|of [0-9]|{_DOING}))",
+        rf"{_VERB}(?:[\]: .…(=-]*|[^,;|]{{0,60}}(?::|\.\.\.|…|\() *){_PERCENT}"
+        rf"(?= *(?:$|[^ A-Za-z]|of [0-9]|{_VERB}))",
     ),
 )
 """The only percentage of its line, which has no word of something else that is measured."""
@@ -114,20 +143,44 @@ COUNTERS: Final = (
         rf"^([0-9]{{1,3}}) +{_SHORT}(?: +[0-9]{{1,3}} +{_SHORT}){{2}}(?: +{_SHORT}){{2}}"
         rf"(?: +[0-9:dhwmy-]+(?: [0-9]+h)?){{3}} +{_SHORT}$",
     ),
-    _form("ninja, docker", rf"^(?:#[0-9]+ )?[\[(](?:[\w.-]+ )? *{_N} ?/ ?{_N} *[\])](?= |$)"),
+    _form(
+        "docker",
+        rf"^(?:#[0-9]+ +\[(?:[\w.-]+ )?|\[[\w.-]+ ) *{_N} ?/ ?{_N} *\](?= |$)",
+        announces=True,
+    ),
+    _form(
+        "ninja's own words",
+        rf"^\[{_N}/{_N}\] {_DOING} (?:[\w/+-]+ )?(?:static |shared )?"
+        rf"(?:{_UNIT} |(?:executable|library|source)\b)",
+    ),
+    _form(
+        "apk, pacman, yarn",
+        rf"^[\[(] *{_N} ?/ ?{_N} *[\])][^\w{_DOING}{_DONE}{_UNIT}]{{1,8}}(?:{_DOING}|{_UNIT} )",
+        announces=True,
+    ),
+    _form("ninja", rf"^[\[(] *{_N} ?/ ?{_N} *[\])](?= |$)"),
     _form("ctest", rf"^{_N}/{_N} +{_UNIT} +#[0-9]"),
     _form("keras", rf"^{_N}/{_N} (?:\[[=>]|━)"),
-    _form("own counters", rf"^{_N}/{_N} +{_DOING}"),
+    _form("own counters", rf"^{_N}/{_N} +{_DONE}"),
+    _form("own counters of what begins", rf"^{_N}/{_N} +{_DOING}", announces=True),
     _form("pip", r"^[━╸╺ ]+([0-9.]{1,12})/([0-9.]{1,12}) [kMGT]?i?B\b"),
     _form(
         "cargo, progress",
-        rf"^[\w .:{_DOING}{_UNIT}]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)",
+        rf"^[\w .:{_MARK}]*[|\[][{_IN_BAR}]{{3,}}[|\]] *{_N}/{_N}(?![\w/.%]| *\|)",
     ),
     _form("pytest's counts", rf"{_VERDICT}\[ *{_N}/{_N}\]$"),
     _form(
-        "pip raw, counters behind words",
-        rf"^(?:.{{0,80}}?(?:[\]:|>)-]|\b(?:INFO|DEBUG|NOTICE)) *)?"
-        rf"(?:{_DOING}{_TO}? *|{_UNIT})[ :#=\[(]*{_N_OF_M}",
+        "steps that are done",
+        rf"{_BEFORE}(?:{_DOING}{_TO}? *|{_UNIT}){_BETWEEN}{_N_OF_M}{_OVER}",
+    ),
+    _form(
+        "steps that begin",
+        rf"{_BEFORE}(?:{_DOING}{_TO}? *|{_UNIT}){_BETWEEN}{_N_OF_M}",
+        announces=True,
+    ),
+    _form(
+        "pip raw, amounts behind words",
+        rf"{_BEFORE}(?:{_DONE}{_TO}? *|{_UNITS}){_BETWEEN}{_N_OF_M}",
     ),
 )
 
@@ -148,8 +201,11 @@ def percent_in(line: str, *, last: bool = True) -> float | None:
     `last`: nothing has been printed since; only then a number alone on its line counts.
     """
     line = _WORD.sub(_mark, _LONG.sub(r"\1\1\1", line))
-    match = _match(line, last=last)
-    return None if match is None else percent_of(*match.groups())
+    found = _found(line, last=last)
+    if found is None:
+        return None
+    form, (first, *total) = found[0], found[1].groups()
+    return percent_of(str(max(int(first) - 1, 0)) if form.announces else first, *total)
 
 
 def percent_of(done: str, total: str = "100") -> float | None:
@@ -176,7 +232,7 @@ def _mark(word: re.Match[str]) -> str:
     return _MARKS.get(word[0].lower(), word[0])
 
 
-def _match(line: str, *, last: bool) -> re.Match[str] | None:
+def _found(line: str, *, last: bool) -> _Found | None:
     percents = len(_ANY_PERCENT.findall(line))
     found = _first(SURE, line) if percents else None
     if found is None and percents == 1:
@@ -186,17 +242,21 @@ def _match(line: str, *, last: bool) -> re.Match[str] | None:
     return found or (_first(ALONE, line) if last else None)
 
 
-def _unmeasured(line: str) -> re.Match[str] | None:
-    match = _first(LIKELY, line)
-    if match is None:
+def _unmeasured(line: str) -> _Found | None:
+    found = _first(LIKELY, line)
+    if found is None:
         return None
-    before, behind = line[: match.start(1)], line[match.end(1) :]
+    before, behind = line[: found[1].start(1)], line[found[1].end(1) :]
     measured = _MEASURES.search(before) or _MEASURES.match(behind.lstrip(" %"))
-    return None if measured else match
+    return None if measured else found
 
 
-def _first(forms: tuple[Form, ...], line: str) -> re.Match[str] | None:
-    return next(filter(None, (form.pattern.search(line) for form in forms)), None)
+def _first(forms: tuple[Form, ...], line: str) -> _Found | None:
+    for form in forms:
+        match = form.pattern.search(line)
+        if match is not None:
+            return form, match
+    return None
 
 
 def _seconds(match: re.Match[str]) -> float:

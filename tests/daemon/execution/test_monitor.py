@@ -129,11 +129,11 @@ def test_once_a_job_has_spoken_its_output_does_not_count(watching):
 
 def test_whole_percents_are_enough(watching):
     run = watching.run(1)
-    for number, text in enumerate(["step 100/1000", "step 101/1000", "step 109/1000", "done"]):
+    for number, text in enumerate(["steps 100/1000", "steps 101/1000", "steps 109/1000", "done"]):
         watching.prints(1, text, PAST + number)
         watching.look()
     assert watching.reported == [(1, 10)]
-    watching.prints(1, "step 110/1000", PAST + 9)
+    watching.prints(1, "steps 110/1000", PAST + 9)
     assert watching.monitor.last_look(run) == Reading(11)
 
 
