@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
     # The command jobctl.
     "jobctl.parsing": {"jobd.contract"},
-    "jobctl.actions": {"jobd.contract", "jobd.client", "jobctl.parsing"},
+    "jobctl.actions": {"jobd.contract", "jobd.client"},
     "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing"},
     "jobctl.render": {"jobd.contract"},
     "jobctl": {"jobd.contract", "jobd.client", "jobctl.render"},

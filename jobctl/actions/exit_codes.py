@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from jobctl.parsing.signals import signal_number
+from jobd.contract.exit_codes import code_of_failure
 from jobd.contract.models import Job, State, Waited
-from jobd.contract.states import is_failed_start
 
 STOPPED = 143
 """As a shell gives it for TERM."""
@@ -20,21 +19,7 @@ def exit_code_of(job: Job) -> int:
         return 0
     if job.state is State.STOPPED:
         return STOPPED
-    reason = job.reason or ""
-    if is_failed_start(reason):
-        return 127 if "not found" in reason.lower() else 126
-    if job.signal:
-        return _killed_by(job.signal)
-    # Of any other number the shell would see the last eight bits alone, and they may be 0.
-    return job.exit_code if job.exit_code and 0 < job.exit_code < 256 else 1
-
-
-def _killed_by(name: str) -> int:
-    """As a shell gives it; 1 for a signal of another system, whose number nobody here knows."""
-    try:
-        return 128 + signal_number(name)
-    except ValueError:
-        return 1
+    return code_of_failure(job.exit_code, job.signal, job.reason or "")
 
 
 def exit_code_of_all(waited: Waited, *, any_of: bool = False, running: bool = False) -> int:

@@ -57,7 +57,7 @@ def _state(word: str) -> State:
 
 def _parse_signal(text: str) -> int:
     """Raises: ValueError."""
-    from jobctl.parsing.signals import signal_number
+    from jobd.contract.signals import signal_number
 
     return signal_number(text)
 

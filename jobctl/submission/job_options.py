@@ -172,7 +172,7 @@ def _of_course() -> list[Option]:
         ),
         Option(
             "--retry-on", section=LONG, type=Word("codes", parse_codes), metavar="CODE,...",
-            help="Retry on these exit codes only.",
+            help="Retry on these exit codes only (137: killed by KILL).",
         ),
         Option(
             "--requeue", section=LONG, is_flag=True,

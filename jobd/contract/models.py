@@ -336,7 +336,9 @@ class Options(Record, frozen=True, kw_only=True):
     retry_delay: Seconds = DEFAULT_RETRY_DELAY
     """Seconds before the first retry; doubles each time."""
     retry_on: Annotated[list[ExitCode], Meta(max_length=255)] = field(default_factory=list)
-    """Only these exit codes are tried again; empty: every failure whose outcome is known."""
+    """Only these exit codes are tried again, as `wait` gives them (137 for one killed by KILL);
+    empty: every failure whose outcome is known.
+    """
     requeue: bool = False
     key: Annotated[str, Meta(max_length=MAX_NAME)] | None = None
     nice: Annotated[int, Meta(ge=-20, le=19)] = 0

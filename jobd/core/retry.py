@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from jobd.contract.exit_codes import code_of_failure
+from jobd.contract.states import could_not_start
 from jobd.core.transitions import Outcome
 
 LONGEST_S: Final = 3600.0
@@ -17,12 +19,13 @@ together; less than the doubling, so that delays always grow."""
 def may_retry(outcome: Outcome, *, failures: int, retries: int, only: Collection[int]) -> bool:
     """After an attempt that failed, `failures` having failed before it.
 
-    `only`: exit codes that are tried again; empty: all failures. One whose outcome is lost is never
-    among them: it may have done its work.
+    `only`: exit codes that are tried again, as `wait` gives them (137 for KILL); empty: all
+    failures. One whose outcome is lost is never among them: it may have done its work.
     """
     if outcome.lost or failures >= retries:
         return False
-    return not only or outcome.exit_code in only
+    reason = "" if outcome.error is None else could_not_start(outcome.error)
+    return not only or code_of_failure(outcome.exit_code, outcome.signal, reason) in only
 
 
 def delay(first: float, failures: int, chance: float) -> float:

@@ -530,6 +530,15 @@ def test_only_these_exit_codes_are_tried_again(daemon):
     assert daemon.job(job).attempt == 1
 
 
+@pytest.mark.parametrize(
+    ("how", "code"), [("kill -KILL $$", 137), ("kill -TERM $$", 143), ("exec ./gone", 127)]
+)
+def test_any_failure_is_tried_again_by_the_code_that_wait_gives(daemon, how, code):
+    job = submit(daemon, how, retries=1, retry_delay=0, retry_on=[code])
+    daemon.wait(job)
+    assert daemon.job(job).attempt == 2
+
+
 # --- hold, pause, edit ----------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from jobctl.parsing.signals import signal_number
+from jobd.contract.signals import signal_number
 
 
 @pytest.mark.parametrize("name", ["TERM", "SIGTERM", "15", "term", "sigterm"])
