@@ -34,7 +34,8 @@ def command(
     """Let halted jobs go on (SIGCONT).
 
     With --group the group starts jobs again; --running lets its halted jobs go on, too.
-    Prints the ids of what goes on, one a line. That a job is not paused is a notice.
+    Prints the ids of what goes on, one a line. That a job is not paused is a notice; one that
+    stopped itself goes on all the same.
     """
     if group is not None:
         return of_group(client, "resume", selector, group, running=running, dry_run=dry_run)

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import signal
 import threading
 import time
 
@@ -568,6 +569,31 @@ def is_halted(session):
     """A shell that waits in vfork for a child that is halted is itself in state D."""
     states = {stat.state for stat in linux.processes() if stat.session == session}
     return "T" in states and states <= {"T", "D"}
+
+
+def test_a_job_that_stopped_itself_goes_on_when_it_is_resumed(daemon):
+    job = submit(daemon, "kill -STOP $$")
+    wait_until(lambda: daemon.job(job).pid)
+    pid = daemon.job(job).pid
+    wait_until(lambda: linux.stat_of(pid).state == "T")
+    acted = daemon.client.resume(Resume(selector=ids(job)))
+    said = "is not paused; in case it stopped itself, CONT was sent to it"
+    assert (acted.done, [note.text for note in acted.notices]) == ([], [said])
+    daemon.wait(job)
+    assert daemon.job(job).state == "completed"
+
+
+def test_a_paused_job_that_others_let_go_on_is_paused_again(daemon):
+    job = submit(daemon, "while :; do :; done")
+    wait_until(lambda: daemon.job(job).pid)
+    pid = daemon.job(job).pid
+    daemon.client.pause(Pause(selector=ids(job)))
+    wait_until(lambda: linux.stat_of(pid).state == "T")
+    os.killpg(pid, signal.SIGCONT)
+    wait_until(lambda: linux.stat_of(pid).state == "R")
+    daemon.client.pause(Pause(selector=ids(job)))
+    wait_until(lambda: linux.stat_of(pid).state == "T")
+    daemon.client.stop(ids(job))
 
 
 def test_a_paused_job_is_halted_and_goes_on(daemon, tmp_path):

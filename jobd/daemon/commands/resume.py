@@ -31,7 +31,9 @@ class _Resume(Halt):
     def decide(self, job: Look, tally: Tally) -> None:
         if job.state.finished:
             tally.has_finished(job)
-        elif not job.paused:
-            tally.notice(job.id, "is not paused")
-        else:
+        elif job.paused:
             self.halt(job.id, tally, paused=False)
+        elif self.carry_out_again(job.id):
+            tally.notice(job.id, "is not paused; in case it stopped itself, CONT was sent to it")
+        else:
+            tally.notice(job.id, "is not paused")
