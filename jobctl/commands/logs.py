@@ -9,7 +9,7 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import JOB, Number
-from jobctl.render import data, notices, streams
+from jobctl.render import data, output_notices, streams
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Output, State
 
@@ -56,13 +56,15 @@ def command(  # one an option
         streams.end_with_reader()
     for piece in following.output(client, request, follow=follow):
         if piece.clipped:
-            notices.clipped(piece)
+            output_notices.clipped(piece)
         if piece.lost:
-            notices.lost(piece)
+            output_notices.lost(piece)
         if piece.data:
             streams.raw(piece.data)
-        elif not piece.attempt or piece.state is State.PENDING:
-            said = said or notices.not_started(piece, follow=follow)
+        elif not said and (not piece.attempt or piece.state is State.PENDING):
+            said = output_notices.not_started(piece, follow=follow)
+        elif not said and not piece.behind:
+            said = output_notices.nothing_printed(piece, follow=follow)
     return 0
 
 

@@ -12,7 +12,6 @@ from jobd.contract.errors import JobdError
 from jobd.contract.models import (
     Acted,
     Job,
-    Piece,
     State,
     Submitted,
     WorkersReply,
@@ -92,34 +91,6 @@ def missing(jobs: Iterable[int]) -> int:
 def history_begins(seq: int) -> None:
     """Older events were asked for."""
     streams.notice(f"the history begins at {seq}; older events are no longer kept")
-
-
-def not_started(piece: Piece, *, follow: bool) -> bool:
-    """Why there is no output; it is said once."""
-    job = piece.id
-    if piece.state is not State.PENDING:
-        streams.notice(f"job {job} never started; why: jobctl show {job}")
-    elif follow:
-        streams.notice(f"job {job} has not started yet; its output follows")
-    elif piece.attempt > 1:
-        earlier = piece.attempt - 1
-        streams.notice(
-            f"attempt {piece.attempt} of job {job} has not started yet; "
-            f"the one before: jobctl logs --attempt {earlier} {job}"
-        )
-    else:
-        streams.notice(f"job {job} has not started yet; follow: jobctl logs -f {job}")
-    return True
-
-
-def clipped(piece: Piece) -> None:
-    """Of the first of the last lines only the end is there."""
-    streams.notice(f"the end of a line of more than a megabyte; all: jobctl logs {piece.id}")
-
-
-def lost(piece: Piece) -> None:
-    """Output that is not there any more."""
-    streams.notice(f"job {piece.id}: {text.localized(piece.lost or '')}")
 
 
 def nothing_selected() -> int:

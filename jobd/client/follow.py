@@ -202,8 +202,9 @@ def _ended_since(client: Client, after: int) -> set[int]:
 def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
     """Pieces from `request.offset` or its tail on; `follow` goes on until the attempt ends."""
     wait = MAX_WAIT if follow else 0.0
-    # What is written while one waits belongs behind the tail, not into it.
-    request = msgspec.structs.replace(request, wait=0.0 if request.tail is not None else wait)
+    # Not held back: what is written meanwhile belongs behind the tail, not into it; and why there
+    # is nothing is told at once.
+    request = msgspec.structs.replace(request, wait=0.0)
     waits, before = Waits(), None
     while True:
         piece = client.output(request)

@@ -516,6 +516,9 @@ class Piece(View, frozen=True, kw_only=True):
     clipped: bool = False
     """`tail` was to begin with a line of which only the end is given, since it is that long."""
 
+    why: str | None = None
+    """Why it has not started, in words; told to whoever is not held back."""
+
     @property
     def behind(self) -> int:
         """Where the next request begins."""

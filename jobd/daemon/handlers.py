@@ -251,11 +251,12 @@ def build_questions(
     shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader)
     told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
+    inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
     return Questions(
         queries=build_queries(ground, selection, Views(*shown), *told, keeping=True),
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         redacted=build_queries(ground, selection, RedactedViews(*shown), *told, keeping=False),
-        outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers, lost),
+        outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers, lost, inquiry.why),
         status=status,
         followers=followers,
     )

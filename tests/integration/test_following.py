@@ -225,3 +225,12 @@ def test_a_daemon_that_closes_lets_followers_go_with_all_there_is(make, gate):
     thread.join(10)
     assert [(piece.data, piece.ended) for piece in answers] == [(b"", False)]
     gate.open()
+
+
+def test_who_follows_what_does_not_start_is_told_at_once_why(quiet):
+    job = quiet.submit("true")
+    quiet.client.hold(ids(job))
+    first = next(follow.output(quiet.client, Output(id=job), follow=True))
+    assert first.why == f"held; let it go: jobctl start {job}"
+    turn = quiet.submit("true")
+    assert quiet.client.output(Output(id=turn)).why == quiet.client.show(turn).why

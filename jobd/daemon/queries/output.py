@@ -17,6 +17,7 @@ from jobd.outputs.workspace import Output as Written
 from jobd.outputs.workspace import Workspaces
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
+from jobd.system.clock import now_us
 
 _GATHER_S: Final = 0.015
 """Seconds for which a job may go on writing before a follower gets it: not each byte by itself."""
@@ -34,8 +35,12 @@ class OutputQuery:
         reader: Reader,
         followers: Followers,
         lost: Callable[[int], str | None],
+        why: Callable[[JobRow, float], str],
     ) -> None:
-        """`lost`: what a power cut took of a job's output, in words."""
+        """`lost`: what a power cut took of a job's output; `why`: why a pending job waits at a time
+        (seconds since the epoch). Both in words.
+        """
+        self._why = why
         self._workspaces = workspaces
         self._ledger = ledger
         self._reader = reader
@@ -92,7 +97,7 @@ class OutputQuery:
         # A job that was restarted and waits: its coming attempt has no output yet.
         if attempt == 0 or (row.state is State.PENDING and request.attempt is None):
             coming = attempt + (row.state is State.PENDING)
-            return self._no_output(row, request.offset, coming), None
+            return self._no_output(row, request, coming), None
         output = self._workspaces.output_of(self._engine_of(row, attempt), job, attempt)
         over = not current or row.state is State.PENDING
         began = row.pid is not None or row.exit_code is not None or row.signal is not None
@@ -117,14 +122,17 @@ class OutputQuery:
         attempts = self._reader.attempts(row.id)
         return next((one.engine for one in attempts if one.attempt == attempt), None)
 
-    def _no_output(self, row: JobRow, offset: int, attempt: int) -> Piece:
+    def _no_output(self, row: JobRow, request: Output, attempt: int) -> Piece:
         path = self._workspaces.path_of(row.engine, row.id, attempt) if attempt else None
+        is_told = row.state is State.PENDING and not request.wait
         return Piece(
             id=row.id,
             attempt=attempt,
             data=b"",
-            offset=offset,
+            offset=request.offset,
             ended=row.state.finished,
             state=row.state,
             path=path_text(path or ""),
+            # Whoever is held back has been told, and it may take thousands of rows to say.
+            why=self._why(row, now_us() / 1e6) if is_told else None,
         )

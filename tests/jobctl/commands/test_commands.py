@@ -800,6 +800,9 @@ def test_a_number_out_of_bounds(words, said):
         (["-f"], 1, "pending", True, "job 7 has not started yet; its output follows\n"),
         ([], 0, "stopped", True, "job 7 never started; why: jobctl show 7\n"),
         ([], 2, "pending", False, SECOND),
+        ([], 1, "running", False, "job 7 has printed nothing yet; follow: jobctl logs -f 7\n"),
+        (["-f"], 1, "running", True, "job 7 left no output\n"),
+        ([], 1, "completed", True, "job 7 left no output\n"),
     ],
 )  # fmt: skip
 def test_logs_say_why_there_are_none(args, attempt, state, ended, said):
@@ -819,3 +822,25 @@ def test_logs_say_what_a_power_cut_took():
     result = jobctl("logs", "7", client=FakeClient(output=piece))
     assert result.out == "rest\n"
     assert "job 7: 60 bytes of its output were lost with the power before " in result.stderr
+
+
+def test_who_follows_a_job_that_is_held_or_silent_is_told_so_once():
+    silent = [_piece(b"", 0, State.RUNNING)] * 3
+    held = msgspec.structs.replace(_piece(b"", 0, State.PENDING), why="held")
+    end = _piece(b"", 0, State.COMPLETED, ended=True)
+    nothing = "job 7 has printed nothing yet; its output follows\n"
+    for pieces, said in [
+        ([*silent, end], nothing),
+        ([held, *silent, end], "job 7 has not started yet: held; its output follows\n"),
+        ([*silent, _piece(b"x", 0, State.RUNNING), _piece(b"", 1, State.FAILED, ended=True)],
+         nothing),
+    ]:  # fmt: skip
+        result = jobctl("logs", "-f", "7", client=FakeClient(output=pieces))
+        assert (result.code, result.stderr) == (0, said)
+
+
+def test_logs_of_one_line_of_output_say_nothing_beside_it():
+    piece = _piece(b"x", 0, State.COMPLETED, ended=True)
+    assert jobctl("logs", "7", client=FakeClient(output=piece)).stderr == ""
+    none_asked_for = _piece(b"", 5, State.COMPLETED, ended=True)
+    assert jobctl("logs", "-n", "0", "7", client=FakeClient(output=none_asked_for)).stderr == ""
