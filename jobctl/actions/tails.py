@@ -88,7 +88,8 @@ class Tails:
             piece = self._client.output(request)
         except NotFound:
             return
-        tail.kept = piece.data[-_KEPT:] if fresh else (tail.kept + piece.data)[-_KEPT:]
+        tail.kept = (b"" if fresh or piece.anew else tail.kept) + piece.data
+        tail.kept = tail.kept[-_KEPT:]
         behind = len(piece.data) > _FLOOD and b"\n" in piece.data
         tail.offset = None if behind else piece.behind
         tail.known = piece.behind

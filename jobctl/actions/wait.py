@@ -12,7 +12,7 @@ from jobctl.actions.bulk import stop_and_wait
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Selector, Submitted, Waited
+from jobd.contract.models import Piece, Selector, Submitted, Waited
 
 
 class Audience(Protocol):
@@ -23,6 +23,9 @@ class Audience(Protocol):
 
     def output(self, data: bytes) -> bool:
         """The next bytes that the job printed; False: nobody wants more."""
+
+    def output_anew(self, piece: Piece) -> None:
+        """The job has made its output shorter, or replaced it; the piece is from its begin."""
 
     def output_over(self) -> None:
         """No more output comes."""
@@ -78,6 +81,8 @@ def _stream(client: Client, job: int, audience: Audience) -> None:
     """
     try:
         for piece in follow.all_output(client, job):
+            if piece.anew:
+                audience.output_anew(piece)
             if piece.data and not audience.output(piece.data):
                 break
     except NotFound:

@@ -11,7 +11,7 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import JOB, Number
 from jobctl.render import data, output_notices, streams
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Output, State
+from jobd.contract.models import Output
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -44,27 +44,30 @@ def command(  # one an option
     Without ID that of the job started last. -f waits for the start, follows, and ends with
     the job, or when its reader has gone; it goes on when the daemon restarts. Where
     --max-output cut, a line says how much. Of a line that is longer than a megabyte, -n gives
-    the end.
+    the end. Where a job empties or replaces its output (> /dev/stderr does), what was there is
+    gone; -f says so on stderr, and goes on with what is there then.
     """
     request = Output(id=job, attempt=attempt, tail=lines)
     if path:
         return _print_path(client, request)
     from jobd.client import follow as following
 
-    said = False
     if follow:
         streams.end_with_reader()
+    told, last = False, b"\n"
     for piece in following.output(client, request, follow=follow):
         if piece.clipped:
             output_notices.clipped(piece)
         if piece.lost:
             output_notices.lost(piece)
+        if piece.anew:
+            output_notices.anew(piece, last)
+            told, last = True, b"\n"
         if piece.data:
             streams.raw(piece.data)
-        elif not said and (not piece.attempt or piece.state is State.PENDING):
-            said = output_notices.not_started(piece, follow=follow)
-        elif not said and not piece.behind:
-            said = output_notices.nothing_printed(piece, follow=follow)
+            last = piece.data[-1:]
+        elif not told:
+            told = output_notices.nothing(piece, follow=follow)
     return 0
 
 

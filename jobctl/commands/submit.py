@@ -14,7 +14,7 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
 from jobctl.parsing.texts import as_bytes
 from jobctl.render import data, notices, streams
-from jobctl.submission import job_options
+from jobctl.submission import job_options, redirections
 from jobctl.submission import request as requests
 from jobctl.submission.environment import Missing, working_directory
 from jobctl.submission.job_options import Option
@@ -125,6 +125,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     else:
         request = _request(client, ctx, given)
         _warn(requests.missing_in(request))
+        notices.empties(redirections.emptied(request.commands))
         with notices.unsure_when_interrupted():
             submitted, names = client.submit(request), ()
         many = given["file"] is not None or bool(request.array)
@@ -170,6 +171,7 @@ def _submit_manifest(
     found = manifest_submit.read(given["manifest"], working_directory(os.environb, given["cwd"]))
     environment = job_options.asked(ctx).environment()
     _warn(manifest_submit.missing_in(found, environment))
+    notices.empties(redirections.emptied(node.command for node in found.nodes))
     return manifest_submit.submit(client, found, environment), found.names
 
 

@@ -203,6 +203,12 @@ def not_found(program: str) -> None:
         streams.error(f"warning: {program}: not found in PATH")
 
 
+def empties(name: str | None) -> None:
+    """To a person: by this name the job would empty its own output."""
+    if name is not None:
+        streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
+
+
 def no_directory(path: str) -> None:
     streams.error(f"warning: {path}: no such directory")
 

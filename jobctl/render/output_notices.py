@@ -6,8 +6,18 @@ from jobctl.render import streams, text
 from jobd.contract.models import Piece, State
 
 
-def not_started(piece: Piece, *, follow: bool) -> bool:
-    """Why there is no output; it is said once."""
+def nothing(piece: Piece, *, follow: bool) -> bool:
+    """Why there is no output, if there is none; whether that was said."""
+    if not piece.attempt or piece.state is State.PENDING:
+        _not_started(piece, follow=follow)
+    elif not piece.behind:
+        _nothing_printed(piece, follow=follow)
+    else:
+        return False
+    return True
+
+
+def _not_started(piece: Piece, *, follow: bool) -> None:
     job, why = piece.id, f": {text.localized(piece.why)}" if piece.why else ""
     if piece.state is not State.PENDING:
         streams.notice(f"job {job} never started; why: jobctl show {job}")
@@ -21,11 +31,9 @@ def not_started(piece: Piece, *, follow: bool) -> bool:
         )
     else:
         streams.notice(f"job {job} has not started yet{why}; follow: jobctl logs -f {job}")
-    return True
 
 
-def nothing_printed(piece: Piece, *, follow: bool) -> bool:
-    """That an attempt has no output; it is said once, and at once."""
+def _nothing_printed(piece: Piece, *, follow: bool) -> None:
     job = piece.id
     if piece.state is not State.RUNNING or piece.ended:
         streams.notice(f"job {job} left no output")
@@ -33,7 +41,15 @@ def nothing_printed(piece: Piece, *, follow: bool) -> bool:
         streams.notice(f"job {job} has printed nothing yet; its output follows")
     else:
         streams.notice(f"job {job} has printed nothing yet; follow: jobctl logs -f {job}")
-    return True
+
+
+def anew(piece: Piece, last: bytes) -> None:
+    """What was printed before, `last` at its end, is no longer in the output."""
+    if last != b"\n":
+        streams.end_line()
+    streams.notice(
+        f"job {piece.id} made its output shorter, or replaced it; what is there now follows"
+    )
 
 
 def clipped(piece: Piece) -> None:

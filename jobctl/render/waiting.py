@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from jobctl.render import notices, streams, verdicts
-from jobd.contract.models import Submitted, Waited
+from jobctl.render import notices, output_notices, streams, verdicts
+from jobd.contract.models import Piece, Submitted, Waited
 
 
 class Printed:
@@ -27,6 +27,10 @@ class Printed:
             return False
         self._last = data[-1:]
         return True
+
+    def output_anew(self, piece: Piece) -> None:
+        output_notices.anew(piece, self._last)
+        self._last = b"\n"
 
     def output_over(self) -> None:
         if self._last != b"\n":

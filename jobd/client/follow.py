@@ -18,6 +18,7 @@ from jobd.client.stalls import Pages, Waits, check_events, check_piece
 from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     FINISHED,
+    SEEN,
     EventPage,
     Events,
     List,
@@ -223,9 +224,17 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
             # From its start on the same attempt, whatever happens to the job.
             attempt=piece.attempt if started else request.attempt,
             offset=piece.behind,
+            seen=_seen(request.seen, piece),
             tail=None,
             wait=wait,
         )
+
+
+def _seen(before: bytes, piece: Piece) -> bytes:
+    """The last bytes of the output up to where the piece ends, as far as they are known."""
+    if piece.behind != piece.offset + len(piece.data):
+        return b""  # it ends with words about what was cut
+    return ((b"" if piece.anew else before) + piece.data)[-SEEN:]
 
 
 def all_output(client: Client, job: int) -> Iterator[Piece]:

@@ -77,7 +77,7 @@ def check_events(after: int, page: EventPage) -> None:
 
 def check_piece(offset: int, piece: Piece) -> None:
     """Of output from `offset` on. Raises: JobdError."""
-    if piece.data and piece.behind <= offset:
+    if piece.data and piece.behind <= (piece.offset if piece.anew else offset):
         raise stalled(f"its output from byte {offset} on goes on at byte {piece.behind}")
 
 

@@ -518,6 +518,10 @@ class Piece(View, frozen=True, kw_only=True):
 
     why: str | None = None
     """Why it has not started, in words; told to whoever is not held back."""
+    anew: bool = False
+    """What was before the offset asked for is there no more: the job has made its output shorter,
+    or replaced it, and `data` is from its begin.
+    """
 
     @property
     def behind(self) -> int:
@@ -529,10 +533,15 @@ class Piece(View, frozen=True, kw_only=True):
         return self.ended
 
 
+SEEN: Final = 64
+"""Bytes of an output by which it is known again."""
+
+
 class Output(Request, frozen=True, kw_only=True):
     """A piece of a job's output.
 
     `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
+    `seen`: the last bytes that were read before `offset`; if others are there, `Piece.anew`.
     `wait` (seconds): how long to wait for more where there is none yet.
     `id` None: the job started last.
     """
@@ -543,6 +552,7 @@ class Output(Request, frozen=True, kw_only=True):
     attempt: Annotated[int, Meta(ge=1)] | None = None
     offset: Annotated[int, Meta(ge=0, le=MAX_BYTES)] = 0
     tail: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
+    seen: Annotated[bytes, Meta(max_length=SEEN)] = b""
     wait: Seconds = 0.0
 
 

@@ -75,8 +75,13 @@ class GrowingFile:
         self._seen = None
 
 
-def read_piece(file: File, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+def read_piece(
+    file: File, offset: int, tail: int | None, *, missing_ok: bool, seen: bytes = b""
+) -> Found:
     """A piece of the file: at `offset`, or from so many lines before the end on.
+
+    `seen`: the last bytes that were read before `offset`. Where they are there no more, the job has
+    made the file shorter (`> /dev/stderr` empties it), or replaced it: it is read from its begin.
 
     Raises: NotFound (there is no file; with `missing_ok` it counts as empty. Or something else is
     in its place, or in that of its directory).
@@ -94,7 +99,9 @@ def read_piece(file: File, offset: int, tail: int | None, *, missing_ok: bool) -
         cut = _cut_of(file, descriptor)
         while True:
             begin, clipped = (offset, False) if tail is None else _tail(descriptor, tail, cut)
-            found = _read(descriptor, begin, cut)._replace(clipped=clipped)
+            anew = tail is None and not _is_there(descriptor, offset, seen, cut)
+            found = _read(descriptor, 0 if anew else begin, cut)
+            found = found._replace(clipped=clipped, anew=anew)
             # What is cut is noted before it goes: by the same note, all that was read was there.
             again = _cut_of(file, descriptor)
             if again == cut:
@@ -108,6 +115,18 @@ def _cut_of(file: File, descriptor: int) -> Cut | None:
     cut = cut_of(file)
     # A job may have made its output short again.
     return None if cut is None or cut.end > os.fstat(descriptor).st_size else cut
+
+
+def _is_there(descriptor: int, offset: int, seen: bytes, cut: Cut | None) -> bool:
+    """Whether what was read up to `offset` still is; what was cut since is zeros, and was."""
+    size = os.fstat(descriptor).st_size
+    if size < offset:
+        # Of one that has read nothing yet, the offset may lie in what is still to be written.
+        return not (size or seen)
+    begin = offset - len(seen)
+    if begin < 0 or (cut is not None and begin < cut.end):
+        return begin >= 0
+    return os.pread(descriptor, len(seen), begin) == seen
 
 
 def _read(descriptor: int, offset: int, cut: Cut | None) -> Found:

@@ -41,8 +41,8 @@ class DiskOutput(NamedTuple):
         del wake
         raise OSError(errno.EOPNOTSUPP, "the kernel tells of it", self.path)
 
-    def piece(self, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
-        return read_piece(self.file, offset, tail, missing_ok=missing_ok)
+    def piece(self, offset: int, tail: int | None, *, missing_ok: bool, seen: bytes = b"") -> Found:
+        return read_piece(self.file, offset, tail, missing_ok=missing_ok, seen=seen)
 
     def end(self, size: int) -> bytes:
         return read_tail(self.file, size)

@@ -30,6 +30,8 @@ class Found(NamedTuple):
     """There is nothing behind it, just now."""
     clipped: bool = False
     """It was to begin with a line that is longer than is given of one."""
+    anew: bool = False
+    """What was before the offset asked for is there no more, and this is from the begin."""
 
 
 class NotCuttable(Exception):  # noqa: N818 - named like the reason
@@ -66,8 +68,11 @@ class Output(Protocol):
         What is given ends that. Only where `watched` is None. Raises: OSError (not just now).
         """
 
-    def piece(self, offset: int, tail: int | None, *, missing_ok: bool) -> Found:
+    def piece(self, offset: int, tail: int | None, *, missing_ok: bool, seen: bytes = b"") -> Found:
         """What is at `offset`, or from so many lines before the end on.
+
+        `seen`: the last bytes that were read before `offset`; where they, or so many bytes at all,
+        are there no more, it begins anew.
 
         Raises: NotFound (it is gone; with `missing_ok` it counts as empty), OSError.
         """

@@ -234,3 +234,34 @@ def test_who_follows_what_does_not_start_is_told_at_once_why(quiet):
     assert first.why == f"held; let it go: jobctl start {job}"
     turn = quiet.submit("true")
     assert quiet.client.output(Output(id=turn)).why == quiet.client.show(turn).why
+
+
+def test_a_follower_is_told_when_a_job_empties_its_output(make, gate):
+    daemon = make()
+    step = f"head -n 1 {gate.path} >/dev/null"
+    job = daemon.submit(f"echo the first; {step}; echo 2nd >/dev/stderr; {step}; echo third")
+    pieces = follow.output(daemon.client, Output(id=job), follow=True)
+    told = []
+    for piece in pieces:
+        if piece.data or piece.anew:
+            told.append((piece.data, piece.anew))
+            gate.open()
+    before, *rest = told
+    assert before == (b"the first\n", False)
+    assert rest[0][1], "it was emptied"
+    assert b"".join(data for data, _ in rest) == b"2nd\nthird\n"
+    assert sum(anew for _, anew in rest) == 1
+
+
+def test_a_follower_is_told_when_as_much_is_written_instead(make, gate):
+    daemon = make()
+    job = daemon.submit(
+        f"echo old; head -n 1 {gate.path} >/dev/null; echo ever so new >/dev/stderr"
+    )
+    told = []
+    for piece in follow.output(daemon.client, Output(id=job), follow=True):
+        if piece.data:
+            told.append((piece.data, piece.anew))
+            gate.open()
+    assert told[0] == (b"old\n", False)
+    assert (b"".join(data for data, _ in told[1:]), told[1][1]) == (b"ever so new\n", True)

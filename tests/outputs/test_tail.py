@@ -72,3 +72,30 @@ def test_a_line_as_long_as_the_file_is_whole_up_to_the_limit(tail):
     assert (found.offset, found.clipped) == (0, False)
     found, _ = tail(b"z" * (LONGEST_LINE + 1), 1)
     assert found.clipped
+
+
+# --- output that gets shorter -------------------------------------------------------------
+
+
+def piece(path, offset, seen=b""):
+    found = read_piece(own(path), offset, None, missing_ok=False, seen=seen)
+    return found.data, found.offset, found.next, found.anew
+
+
+def test_output_that_got_shorter_is_read_from_its_begin(tmp_path):
+    path = tmp_path / "1.1.out"
+    path.write_bytes(b"new\n")
+    assert piece(path, 100) == (b"new\n", 0, 4, True)
+    path.write_bytes(b"")
+    assert piece(path, 4, b"new\n") == (b"", 0, 0, True)
+    assert piece(path, 4) == (b"", 4, 4, False)
+    assert piece(path, 0) == (b"", 0, 0, False)
+
+
+def test_output_that_was_replaced_by_as_much_is_known_by_what_was_read(tmp_path):
+    path = tmp_path / "1.1.out"
+    path.write_bytes(b"old one\nmore\n")
+    assert piece(path, 8, b"old one\n") == (b"more\n", 8, 13, False)
+    path.write_bytes(b"another one\n")
+    assert piece(path, 8, b"old one\n") == (b"another one\n", 0, 12, True)
+    assert piece(path, 8, b"more than was there\n")[3]

@@ -71,9 +71,9 @@ class OutputQuery:
                 follower.forget()
                 piece, output = self._look(job, request)
                 left = until - time.monotonic()
-                if leaving and not (piece.data or piece.ended):
+                if leaving and not (piece.data or piece.ended or piece.anew):
                     raise NotRunning(LEAVING)
-                if last or piece.ended or left <= 0 or len(piece.data) >= _ENOUGH:
+                if last or piece.ended or piece.anew or left <= 0 or len(piece.data) >= _ENOUGH:
                     return piece
                 if not piece.data:
                     running = output if piece.state is State.RUNNING else None
@@ -101,7 +101,9 @@ class OutputQuery:
         output = self._workspaces.output_of(self._engine_of(row, attempt), job, attempt)
         over = not current or row.state is State.PENDING
         began = row.pid is not None or row.exit_code is not None or row.signal is not None
-        found = output.piece(request.offset, request.tail, missing_ok=not (over and began))
+        found = output.piece(
+            request.offset, request.tail, missing_ok=not (over and began), seen=request.seen
+        )
         piece = Piece(
             id=job,
             attempt=attempt,
@@ -113,6 +115,7 @@ class OutputQuery:
             next=found.next,
             clipped=found.clipped,
             lost=self._lost(job) if attempt == row.attempt and over and found.last else None,
+            anew=found.anew,
         )
         return piece, output
 

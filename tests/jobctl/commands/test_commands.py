@@ -844,3 +844,17 @@ def test_logs_of_one_line_of_output_say_nothing_beside_it():
     assert jobctl("logs", "7", client=FakeClient(output=piece)).stderr == ""
     none_asked_for = _piece(b"", 5, State.COMPLETED, ended=True)
     assert jobctl("logs", "-n", "0", "7", client=FakeClient(output=none_asked_for)).stderr == ""
+
+
+def test_logs_say_in_a_line_of_their_own_that_output_was_emptied():
+    anew = msgspec.structs.replace(_piece(b"two", 0, State.RUNNING), anew=True)
+    end = _piece(b"", 3, State.COMPLETED, ended=True)
+    said = "job 7 made its output shorter, or replaced it; what is there now follows\n"
+    for args in (["-f"], []):
+        client = FakeClient(output=[_piece(b"one one", 0, State.RUNNING), anew, end])
+        result = jobctl("logs", *args, "7", client=client, terminal=True)
+        assert (result.stdout, result.stderr) == (b"one onetwo", f"\n{said}")
+        first, second, third = client.of(Output)
+        assert [first.seen, second.seen, third.seen] == [b"", b"one one", b"two"]
+    client = FakeClient(output=[_piece(b"one\n", 0, State.RUNNING), anew, end])
+    assert jobctl("logs", "7", client=client, terminal=True).stderr == said

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from msgspec.structs import replace
 
 from jobctl.submission.environment import directory, environment, missing_program, program_of, umask
 from jobd.contract.errors import NotFound, ShuttingDown
@@ -373,3 +374,14 @@ def test_who_interrupts_a_submit_learns_that_it_may_have_been_accepted():
     result = jobctl("submit", "true", client=FakeClient(submit=KeyboardInterrupt()))
     assert (result.code, result.stdout) == (130, b"")
     assert "may have been accepted all the same; see: jobctl ls" in result.stderr
+
+
+def test_wait_says_that_the_output_was_emptied():
+    ended = job(12, "completed", attempt=1)
+    one, two, end = _pieces(b"one\n", b"two\n", b"")
+    pieces = [one, replace(two, offset=0, anew=True), replace(end, offset=4)]
+    waited = Waited(done=True, total=1, counts={ended.state: 1}, jobs=[ended])
+    client = FakeClient(submit=ONE, output=pieces, wait=waited, show=_shown(ended), events=EVENTS)
+    result = jobctl("submit", "-w", "true", client=client)
+    assert result.stdout == b"one\ntwo\n"
+    assert "job 12 made its output shorter, or replaced it; what" in result.stderr

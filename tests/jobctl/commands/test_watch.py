@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.console import Console
 from wcwidth import wcswidth
 
@@ -622,3 +623,13 @@ def test_a_flood_of_ends_is_told_in_short(monkeypatch):
     assert len(shown) == 12
     assert shown[0] == "job 500 failed (exit code 1)"
     assert shown[10] == "5 more failed"
+
+
+def test_the_last_line_of_output_that_was_emptied_is_of_what_is_there_now():
+    again = replace(piece(b"new", 0), anew=True)
+    fake, now = FakeClient(output=[piece(b"old line\nolder", 0), again]), [0.0]
+    tails = Tails(fake, lambda: now[0])
+    running = [job(1, "running", attempt=1)]
+    assert tails.of(running) == {1: "older"}
+    now[0] = 10.0
+    assert tails.of(running) == {1: "new"}
