@@ -41,21 +41,6 @@ COMMANDS: Final = (
     "groups",
 )
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
-MEANT: Final = {
-    "kill": "stop",
-    "cancel": "stop",
-    "add": "submit",
-    "run": "submit",
-    "queue": "ls",
-    "list": "ls",
-    "ps": "ls",
-    "log": "logs",
-    "tail": "logs",
-    "top": "watch",
-    "delete": "rm",
-    "remove": "rm",
-}
-"""What people type who come from elsewhere."""
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """What a write to stdout may fail with; the last where it is closed."""
 HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -96,6 +81,14 @@ class Commands(click.Group):
             command.params.append(colour_option(hidden=True))
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-"):
+            from jobctl import meant
+
+            if meant.is_known(args[0]):
+                raise click.UsageError(f"no option {args[0]}{_suggestion(args)}", ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -105,13 +98,10 @@ class Commands(click.Group):
 
 
 def _suggestion(args: list[str]) -> str:
-    word, rest = args[0], args[1:]
-    if word in MEANT:
-        return f"; did you mean: {' '.join(['jobctl', MEANT[word], *rest])}"
-    from jobd.contract.wording import closest
+    from jobctl import meant
 
-    close = closest(word, COMMANDS)
-    return f"; did you mean: jobctl {close}" if close else "; see: jobctl --help"
+    line = meant.of(args, COMMANDS)
+    return f"; did you mean: {line}" if line else "; see: jobctl --help"
 
 
 EXAMPLE: Final = example(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -39,7 +40,7 @@ class _Verbs(click.Group):
 def _suggestion(args: list[str]) -> str:
     verbs = ("list", "add", "set", "rm")
     meant = _MEANT.get(args[0]) or closest(args[0], verbs)
-    words = " ".join(["jobctl groups", meant or "", *args[1:]])
+    words = shlex.join(["jobctl", "groups", meant or "", *args[1:]])
     return f"; did you mean: {words}" if meant else f"; they are {', '.join(verbs)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     runs. About the daemon itself: jobd status.
     """
     if words:
-        raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {' '.join(words)}")
+        raise click.UsageError(f"it takes no jobs; did you mean: jobctl show {shlex.join(words)}")
     from jobctl.actions import diagnosis
 
     status = client.status(sizes=as_json)

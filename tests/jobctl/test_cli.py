@@ -24,6 +24,40 @@ from tests.jobctl.fakes import FakeClient, jobctl
         (["delete", "3"], "jobctl rm 3"),
         (["remove", "3"], "jobctl rm 3"),
         (["sbmit"], "jobctl submit"),
+        (["kill", "-9", "7"], "jobctl stop --signal KILL 7"),
+        (["kill", "-s", "TERM", "7"], "jobctl stop --signal TERM 7"),
+        (["kill", "-SIGINT", "7", "8"], "jobctl stop --signal INT 7 8"),
+        (["scancel", "7"], "jobctl stop 7"),
+        (["abort", "7"], "jobctl stop 7"),
+        (["sbatch", "a.sh"], "jobctl submit a.sh"),
+        (["enqueue", "make", "all"], "jobctl submit make all"),
+        (["enqueue", "7"], "jobctl start 7"),
+        (["queue", "make"], "jobctl submit make"),
+        (["run", "echo 'a b'; ls"], """jobctl submit 'echo '"'"'a b'"'"'; ls'"""),
+        (["true", "5"], "jobctl submit true 5"),
+        (["squeue"], "jobctl ls"),
+        (["cat", "7"], "jobctl logs 7"),
+        (["tail", "-20", "7"], "jobctl logs -n 20 7"),
+        (["follow", "7"], "jobctl logs -f 7"),
+        (["info", "7"], "jobctl show 7"),
+        (["scontrol", "show", "job", "7"], "jobctl show 7"),
+        (["sstat", "7"], "jobctl show 7"),
+        (["forget", "7"], "jobctl rm 7"),
+        (["clean"], "jobctl rm --finished"),
+        (["prune"], "jobctl rm --finished"),
+        (["reset"], "jobctl stop --all, and then jobctl rm --finished"),
+        (["stash", "7"], "jobctl hold 7"),
+        (["release", "7"], "jobctl start 7"),
+        (["rerun", "7"], "jobctl restart 7"),
+        (["switch", "3", "7"], "jobctl edit 7 --priority high"),
+        (["urgent", "7"], "jobctl edit 7 --priority high"),
+        (["parallel", "4"], "jobctl workers 4"),
+        (["sinfo"], "jobctl groups"),
+        (["shutdown"], "jobd stop"),
+        (["sacct"], "jobctl ls --state completed,failed,stopped"),
+        (["srun", "make"], "jobctl submit --wait make"),
+        (["suspend", "7"], "jobctl pause 7"),
+        (["continue", "7"], "jobctl resume 7"),
     ],
 )
 def test_did_you_mean(typed, meant):
@@ -51,6 +85,40 @@ def test_what_the_machine_refuses_is_no_defect(error, said):
     assert result.code == 1
     assert result.stderr.startswith(said)
     assert "defect" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["-l"], "jobctl ls"),
+        (["-c", "7"], "jobctl logs 7"),
+        (["-C"], "jobctl rm --finished"),
+        (["-u", "7"], "jobctl edit 7 --priority high"),
+        (["-S", "4"], "jobctl workers 4"),
+    ],
+)
+def test_did_you_mean_by_an_option_of_another_queue(typed, meant):
+    result = jobctl(*typed)
+    assert result.code == 2
+    assert result.stderr.startswith(f"jobctl: no option {typed[0]}; did you mean: {meant}\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--job-name", "x"], "--name NAME"),
+        (["--mem", "8G"], "--slots N; memory is not counted"),
+        (["--dependency=afterok:1:2"], "--after 1,2 (all completed), or --after-any 1,2"),
+        (["--wrap", "ls"], "-c LINE"),
+        (["-D", "3"], "--after ID"),
+        (["-f"], "--wait"),
+    ],
+)
+def test_submit_with_an_option_of_another_queue(typed, meant):
+    result = jobctl("submit", *typed, "true")
+    assert result.code == 2
+    said = f"jobctl: no option {typed[0].partition('=')[0]}; did you mean: {meant}\n"
+    assert result.stderr.startswith(said)
 
 
 def test_status_of_a_job_is_show():

@@ -1,0 +1,129 @@
+"""What people type who come from elsewhere, and what they mean: hints, which nobody acts on."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jobd.contract.wording import closest
+
+_IDS: Final = re.compile(r"[0-9][0-9,-]*|last.*|-")
+_SIGNAL: Final = re.compile(r"-(?:s|n|-signal)?=?((?:SIG)?[A-Z][A-Z0-9+]*|[0-9]{1,2})")
+_KILL: Final = ("KILL", "9")
+
+
+def _line(*words: str, program: str = "jobctl") -> str:
+    """As it would be typed: one word stays one word."""
+    return shlex.join([program, *words])
+
+
+def _same(name: str, *options: str) -> Callable[[Sequence[str]], str]:
+    """The command of that name, with all that was written behind the other one."""
+    return lambda rest: _line(name, *options, *rest)
+
+
+def _just(*words: str, program: str = "jobctl") -> Callable[[Sequence[str]], str]:
+    """That, whatever was written behind it."""
+    return lambda _: _line(*words, program=program)
+
+
+def _stop(rest: Sequence[str]) -> str:
+    """A signal is an option here: `kill -9 7`, `kill -s TERM 7`."""
+    words = list(rest)
+    if words[:1] in (["-s"], ["-n"]) and len(words) > 1:
+        words[:2] = [f"-{words[1]}"]
+    found = _SIGNAL.fullmatch(words[0]) if words else None
+    if found is None:
+        return _line("stop", *words)
+    name = "KILL" if found[1] in _KILL else found[1].removeprefix("SIG")
+    return _line("stop", "--signal", name, *words[1:])
+
+
+def _enqueue(rest: Sequence[str]) -> str:
+    return _line("start" if rest and all(map(_IDS.fullmatch, rest)) else "submit", *rest)
+
+
+def _queue(rest: Sequence[str]) -> str:
+    return _line("submit", *rest) if rest else _line("ls")
+
+
+def _tail(rest: Sequence[str]) -> str:
+    """`tail -20 7` is `logs -n 20 7`."""
+    lines = [["-n", word[1:]] if re.fullmatch(r"-[0-9]+", word) else [word] for word in rest]
+    return _line("logs", *(word for words in lines for word in words))
+
+
+def _show(rest: Sequence[str]) -> str:
+    """Also `scontrol show job 7`."""
+    return _line("show", *[word for word in rest if word not in ("show", "job")])
+
+
+def _first(rest: Sequence[str]) -> str:
+    return _line("edit", *rest[-1:], "--priority", "high")
+
+
+_MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
+    **dict.fromkeys(("kill", "cancel", "scancel", "abort", "terminate"), _stop),
+    **dict.fromkeys(("add", "run", "sbatch"), _same("submit")),
+    **dict.fromkeys(("list", "ps", "squeue", "-l"), _same("ls")),
+    **dict.fromkeys(("log", "cat", "tail", "-c"), _tail),
+    **dict.fromkeys(("info", "sstat", "scontrol"), _show),
+    **dict.fromkeys(("remove", "delete", "forget"), _same("rm")),
+    **dict.fromkeys(("clean", "prune", "-C"), _just("rm", "--finished")),
+    **dict.fromkeys(("release", "unhold"), _same("start")),
+    **dict.fromkeys(("requeue", "rerun", "retry", "redo"), _same("restart")),
+    **dict.fromkeys(("switch", "urgent", "-u"), _first),
+    **dict.fromkeys(("parallel", "slots", "-S"), _same("workers")),
+    **dict.fromkeys(("group", "partitions", "sinfo"), _same("groups")),
+    **dict.fromkeys(("suspend", "freeze"), _same("pause")),
+    **dict.fromkeys(("continue", "unpause"), _same("resume")),
+    **dict.fromkeys(("sacct", "history"), _just("ls", "--state", "completed,failed,stopped")),
+    "enqueue": _enqueue,
+    "queue": _queue,
+    "follow": _same("logs", "-f"),
+    "stash": _same("hold"),
+    "srun": _same("submit", "--wait"),
+    "top": _same("watch"),
+    "reset": lambda _: f"{_line('stop', '--all')}, and then {_line('rm', '--finished')}",
+    "shutdown": _just("stop", program="jobd"),
+}
+
+OPTIONS: Final = {
+    "--job-name": "--name NAME",
+    "--time": "--time-limit D, such as 1d",
+    "--chdir": "--cwd DIR",
+    "--begin": "--at TIME",
+    "--dependency": "--after 1,2 (all completed), or --after-any 1,2",
+    "--gres": "--gpus N",
+    "--export": "--env K=V",
+    "--mem": "--slots N; memory is not counted",
+    "--wrap": "-c LINE",
+    "--stashed": "--hold",
+    "--immediate": "-p high",
+    "--follow": "--wait",
+    "-D": "--after ID",
+    "-d": "--after last",
+    "-N": "--slots N",
+    "-L": "--name NAME",
+    "-f": "--wait",
+}
+"""Options of other queues that `submit` is given."""
+
+
+def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
+    """A line that does what was probably meant; None: no idea."""
+    word, rest = args[0], args[1:]
+    if word in _MEANT:
+        return _MEANT[word](rest)
+    close = None if word.startswith("-") else closest(word, commands)
+    if close is not None:
+        return _line(close)
+    return _line("submit", *args) if shutil.which(word) is not None else None
+
+
+def is_known(word: str) -> bool:
+    """Whether that is a command, or an option in its place, of another queue."""
+    return word in _MEANT
