@@ -64,7 +64,10 @@ def command(
         if first is not None and first < page.first:
             notices.history_begins(page.first)
         first = None
-        (data.records if as_json else live.dated)(page.events)
+        if as_json:
+            data.records(page.events)
+        else:
+            live.dated(page.events, page.owner)
         seen.update(event.job for event in page.events)
     return _missing(client, chosen, seen)
 

@@ -18,11 +18,20 @@ def event(value: Event) -> None:
     streams.flush()
 
 
-def dated(values: Iterable[Event]) -> None:
-    """`    12  2026-11-24 14:02:11  job 3 failed (exit code 2)`, all of them at once."""
+def dated(values: Iterable[Event], owner: str) -> None:
+    """`    12  2026-11-24 14:02:11  job 3 stopped (by user) by anna`, all of them at once.
+
+    `owner`: who need not be named.
+    """
     for value in values:
-        streams.line(f"{value.seq:>6}  {text.moment(value.at)}  {sentence(value)}")
+        said = f"{sentence(value)}{by(value, owner)}"
+        streams.line(f"{value.seq:>6}  {text.moment(value.at)}  {said}")
     streams.flush()
+
+
+def by(value: Event, owner: str) -> str:
+    """` by anna`, where somebody else did it than one expects; nobody did what the daemon does."""
+    return f" by {value.user}" if owner and value.user and value.user != owner else ""
 
 
 def sentence(value: Event) -> str:

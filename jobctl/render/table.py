@@ -276,7 +276,7 @@ def _attempt(attempt: Attempt) -> str:
 
 def _history(value: Shown) -> None:
     """Progress is left out: there may be thousands, and the last one stands above."""
-    from jobctl.render.live import change
+    from jobctl.render.live import by, change
 
     events = [event for event in value.events if event.event != EventName.PROGRESS]
     if events:
@@ -287,4 +287,4 @@ def _history(value: Shown) -> None:
     if len(events) > _HISTORY:
         streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
     for event in events[-_HISTORY:]:
-        streams.line(f"  {text.moment(event.at)}  {change(event)}")
+        streams.line(f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}")

@@ -568,6 +568,8 @@ class EventPage(View, frozen=True, kw_only=True):
     """The oldest event that is kept; those before it are no longer known."""
     written: Annotated[list[int], Meta(max_length=MAX_WORKERS)] = field(default_factory=list)
     """Those of the request's `written` that have printed more by now."""
+    owner: str = ""
+    """Who runs the daemon: what somebody else did is told with a name."""
 
     @property
     def is_last(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 
@@ -65,6 +66,7 @@ from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.queries.wait import WaitQuery
 from jobd.daemon.queries.written import Written
+from jobd.daemon.rpc.access import login
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
 from jobd.store.reserve import Reserve
@@ -208,7 +210,10 @@ def build_queries(
     return Queries(
         list=ListQuery(reader, ledger, notifier, selection, inquiry, shown),
         show=ShowQuery(reader, inquiry, views, shown),
-        events=EventsQuery(reader, ledger, notifier, views, followers, written),
+        events=EventsQuery(
+            reader=reader, ledger=ledger, notifier=notifier, views=views, followers=followers,
+            written=written, owner=login(os.getuid()),
+        ),
         wait=WaitQuery(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,

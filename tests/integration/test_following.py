@@ -1,6 +1,7 @@
 """Followers of an output are woken by what is written and what happens to its job alone."""
 
 import os
+import pwd
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -265,3 +266,9 @@ def test_a_follower_is_told_when_as_much_is_written_instead(make, gate):
             gate.open()
     assert told[0] == (b"old\n", False)
     assert (b"".join(data for data, _ in told[1:]), told[1][1]) == (b"ever so new\n", True)
+
+
+def test_a_page_of_events_says_who_runs_the_daemon(quiet):
+    quiet.submit("true")
+    page = quiet.client.events(Events(after=0))
+    assert page.owner == pwd.getpwuid(os.getuid()).pw_name

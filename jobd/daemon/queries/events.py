@@ -34,13 +34,17 @@ class EventsQuery:
 
     def __init__(
         self,
+        *,
         reader: Reader,
         ledger: Ledger,
         notifier: Notifier,
         views: Views,
         followers: Followers,
         written: Written,
+        owner: str,
     ) -> None:
+        """`owner`: the login of whoever runs the daemon."""
+        self._owner = owner
         self._reader = reader
         self._ledger = ledger
         self._notifier = notifier
@@ -107,6 +111,7 @@ class EventsQuery:
             unfinished=unfinished,
             first=self._reader.first_event(),
             written=written,
+            owner=self._owner,
         )
 
     def _left(self, ranges: Ranges) -> int:

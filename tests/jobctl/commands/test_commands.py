@@ -858,3 +858,18 @@ def test_logs_say_in_a_line_of_their_own_that_output_was_emptied():
         assert [first.seen, second.seen, third.seen] == [b"", b"one one", b"two"]
     client = FakeClient(output=[_piece(b"one\n", 0, State.RUNNING), anew, end])
     assert jobctl("logs", "7", client=client, terminal=True).stderr == said
+
+
+def test_events_and_show_name_who_did_something_unless_it_was_the_owner():
+    events = [
+        _event(11, "submitted"),
+        msgspec.structs.replace(_event(12, "held"), user="anna"),
+        msgspec.structs.replace(_event(13, "started"), user=""),
+    ]
+    page = EventPage(events=events, next=13, owner="me")
+    out = jobctl("events", client=FakeClient(events=[page, EventPage(events=[], next=13)])).out
+    said = [line.rsplit("  ", 1)[-1] for line in out.splitlines()]
+    assert said == ["job 3 submitted", "job 3 held by anna", "job 3 started"]
+    shown = Shown(job=job(3, user="me"), attempts=[], events=events)
+    history = jobctl("show", "3", client=FakeClient(show=shown)).out.splitlines()[-3:]
+    assert [line.split("  ")[-1] for line in history] == ["submitted", "held by anna", "started"]
