@@ -83,7 +83,8 @@ def _listed(*, as_json: bool) -> int:
 def _list(*, as_json: bool) -> int:
     """Show the groups.
 
-    How many workers each may have and has, how many of its jobs wait, and whether it is paused.
+    How many workers each may have and has, how many of its jobs wait for their turn or their time,
+    and whether it is paused.
     """
     return _listed(as_json=as_json)
 

@@ -748,7 +748,7 @@ class GroupShare(View, frozen=True, kw_only=True):
     busy: int = 0
     """Workers that its jobs occupy."""
     pending: int = 0
-    """Jobs that wait for nothing but their turn: not those that are held, delayed or dependent."""
+    """Jobs that wait for their turn or for their time: not those that are held or dependent."""
 
 
 class GroupsReply(View, frozen=True, kw_only=True):

@@ -105,7 +105,7 @@ def build_commands(
     moves, runs, pauses = lifecycle.moves, execution.runs, execution.pauses
     idempotency = Idempotency(settings, ground.writer)
     bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency, ground.writer)
-    groups = ManageGroups(ledger, jobs, settings, event_log, idempotency)
+    groups = ManageGroups(ledger, jobs, settings, event_log, idempotency, ground.reader)
     halting = Halting(bulk, groups, idempotency)
     admission = Admission(ledger, dependencies, workers=ground.config.workers)
     intake = _build_intake(ground, lifecycle, admission, idempotency)

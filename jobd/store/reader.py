@@ -265,6 +265,18 @@ class Reader:
         rows = self._all("SELECT seq FROM events ORDER BY seq LIMIT 1")
         return int(str(rows[0][0])) if rows else self.last_event() + 1
 
+    def delayed(self) -> dict[str, int]:
+        """How many jobs of each group wait for nothing but their time; costs what all of these are.
+
+        Groups of which none does are left out.
+        """
+        rows = self._all(
+            "SELECT j.group_name, COUNT(*) FROM jobs AS j INDEXED BY jobs_due"
+            f" WHERE j.state = '{State.PENDING}' AND j.due IS NOT NULL AND j.held = 0"
+            f" AND j.unmet = 0 AND {VISIBLE} GROUP BY 1"
+        )
+        return {str(group): int(str(count)) for group, count in rows}
+
     # --- what retention asks --------------------------------------------------------------------
 
     def oldest_finished(self, state: State, limit: int) -> list[Finished]:

@@ -294,6 +294,16 @@ def test_a_flood_in_one_group_leaves_the_other_its_workers(make):
     wait_until(lambda: inside.job(flood[1]).state is State.RUNNING)
 
 
+def test_a_group_counts_what_waits_for_its_time(make):
+    inside = make(workers=0, groups={"a": {"workers": 1}})
+    submit(inside, "true", group="a")
+    submit(inside, "true", group="a", delay=3600)
+    submit(inside, "true", group="a", delay=3600, hold=True)
+    submit(inside, "true", delay=3600)
+    shares = inside.client.groups(Groups()).groups
+    assert {share.name: share.pending for share in shares} == {"a": 2, "default": 1}
+
+
 def test_a_paused_group_starts_nothing_and_leaves_running_ones_alone(make):
     inside = make(workers=3, groups={"a": {"workers": 3}})
     first = submit(inside, "sleep 1000", group="a")

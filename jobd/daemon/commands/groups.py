@@ -21,6 +21,7 @@ from jobd.core.ledger import Ledger, Share
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
+from jobd.store.reader import Reader
 from jobd.store.settings import Settings
 from jobd.system.clock import now_us
 
@@ -35,7 +36,9 @@ class ManageGroups:
         settings: Settings,
         event_log: EventLog,
         idempotency: Idempotency,
+        reader: Reader,
     ) -> None:
+        self._reader = reader
         self._ledger = ledger
         self._jobs = jobs
         self._settings = settings
@@ -101,7 +104,7 @@ class ManageGroups:
         self._event_log.add(None, EventName.WORKERS, user, now_us(), msgspec.json.encode(data))
 
     def _list(self) -> GroupsReply:
-        ledger = self._ledger
+        ledger, delayed = self._ledger, self._reader.delayed()
         return GroupsReply(
             groups=[
                 GroupShare(
@@ -109,7 +112,7 @@ class ManageGroups:
                     workers=share.workers,
                     paused=share.paused,
                     busy=ledger.busy_in(name),
-                    pending=ledger.queue.waiting_in(name),
+                    pending=ledger.queue.waiting_in(name) + delayed.get(name, 0),
                 )
                 for name, share in sorted(ledger.groups.copy().items())
             ]
