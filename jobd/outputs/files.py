@@ -122,7 +122,7 @@ def _is_there(descriptor: int, offset: int, seen: bytes, cut: Cut | None) -> boo
     size = os.fstat(descriptor).st_size
     if size < offset:
         # Of one that has read nothing yet, the offset may lie in what is still to be written.
-        return not (size or seen)
+        return not seen
     begin = offset - len(seen)
     if begin < 0 or (cut is not None and begin < cut.end):
         return begin >= 0

@@ -152,9 +152,9 @@ def test_whoever_follows_a_silent_job_elsewhere_does_not_look(both, world, monke
     piece = output.piece
     monkeypatch.setattr(output, "piece", lambda *a, **k: (reads.append(a), piece(*a, **k))[1])
     follower = Following(both, job)
-    wait_until(lambda: len(reads) >= 2)
+    wait_until(lambda: len(reads) >= 3)
     both.wait(submit(both, "echo other"))
-    assert len(reads) == 2, "once to see what there is, and once since when it is woken"
+    assert len(reads) == 3, "twice to say at once what there is, and once since when it is woken"
     attempt.prints(b"x")
     wait_until(lambda: follower.said == b"x")
     attempt.ends(exit_code=0)

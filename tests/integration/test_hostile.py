@@ -392,12 +392,13 @@ def test_a_defect_with_one_who_knocks_makes_nobody_deaf(open_to_others, monkeypa
 
 
 @pytest.mark.parametrize("clean", [True, False])
-def test_only_a_daemon_that_is_replaced_leaves_the_socket_for_others(open_to_others, clean):
+def test_only_a_daemon_that_is_replaced_leaves_its_sockets(open_to_others, clean):
+    """By them clients know that another one follows."""
     inside, shared = open_to_others
     inside.daemon.close(clean=clean)
     inside.abandon()
     assert shared.exists() is not clean
-    assert not inside.paths.socket.exists()
+    assert inside.paths.socket.exists() is not clean
     follower = Inside(inside.paths.state, access={"socket": str(shared)}, workers=0)
     with Client(shared) as client:
         assert client.status().running

@@ -85,7 +85,9 @@ def piece(path, offset, seen=b""):
 def test_output_that_got_shorter_is_read_from_its_begin(tmp_path):
     path = tmp_path / "1.1.out"
     path.write_bytes(b"new\n")
-    assert piece(path, 100) == (b"new\n", 0, 4, True)
+    assert piece(path, 100, b"old\n") == (b"new\n", 0, 4, True)
+    # Who has not read what lies before it may ask for as far as it likes.
+    assert piece(path, 100) == (b"", 100, 100, False)
     path.write_bytes(b"")
     assert piece(path, 4, b"new\n") == (b"", 0, 0, True)
     assert piece(path, 4) == (b"", 4, 4, False)
