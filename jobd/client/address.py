@@ -115,7 +115,7 @@ class Address:
     def _check(self, peer: peers.Peer, path: Path, directory: int) -> None:
         """Raises: NotPermitted, JobdError (`config.toml`), OSError."""
         if peer.is_ours():
-            paths.refuse_led(path)
+            peers.refuse_led(path)
             return
         peers.refuse_unknown(peer, path)
         owner, why = self._named_owner, ""

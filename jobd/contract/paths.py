@@ -19,7 +19,6 @@ from msgspec import Struct
 
 from jobd.contract import peers
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted, NotRunning
-from jobd.contract.ownership import NotOurs, open_owned
 
 HOME_VARIABLE: Final = "JOBD_HOME"
 SOCKET_VARIABLE: Final = "JOBD_SOCKET"
@@ -206,20 +205,8 @@ def connect(path: Path, *, owner: int | None = None) -> socket.socket:
             peer = peers.peer_of(sock)
             peers.refuse_stranger(peer, path, owner)
             if peer.is_ours():
-                refuse_led(path)
+                peers.refuse_led(path)
     return sock
-
-
-def refuse_led(path: Path) -> None:
-    """A daemon of our own is spoken to only where we or root have put it: by a link or a directory
-    of somebody else it would be another one than is meant.
-
-    Raises: NotOurs (nothing was sent), OSError (it is gone).
-    """
-    try:
-        os.close(open_owned(path, os.O_PATH))
-    except NotOurs as error:
-        raise NotOurs(f"{error.message}; {path} leads there, so nothing was sent") from error
 
 
 @contextlib.contextmanager

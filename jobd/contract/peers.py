@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobd.contract.errors import NotPermitted
-from jobd.contract.ownership import login
+from jobd.contract.ownership import NotOurs, login, open_owned
 
 CONNECT_WITHIN_S: Final = 15.0
 """Seconds until whoever listens, and takes no connection, is no longer waited for (connect(2))."""
@@ -81,6 +81,18 @@ def refuse_stranger(peer: Peer, where: Path, owner: int | None = None, why: str 
         f"{found}{why or 'only root and you yourself may listen there'}. If that is the daemon "
         f"that you mean: JOBD_SOCKET={where} jobctl --owner {_word(peer.uid)} ..."
     )
+
+
+def refuse_led(path: Path) -> None:
+    """A daemon of our own is spoken to only where we or root have put it: by a link or a directory
+    of somebody else it would be another one than is meant.
+
+    Raises: NotOurs (nothing was sent), OSError (it is gone).
+    """
+    try:
+        os.close(open_owned(path, os.O_PATH))
+    except NotOurs as error:
+        raise NotOurs(f"{error.message}; {path} leads there, so nothing was sent") from error
 
 
 def refuse_unknown(peer: Peer, where: Path) -> None:
