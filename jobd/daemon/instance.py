@@ -130,7 +130,7 @@ class Daemon:
             Part(self._catch_up, ground.notifier.close),
             Part(close=built.questions.followers.close),
             Part(execution.monitor.start, execution.monitor.close),
-            Part(built.server.listen, lambda: built.server.close(replaced=not self._is_clean)),
+            Part(self._listen, lambda: built.server.close(replaced=not self._is_clean)),
             Part(self._expect_clients, self._tell_the_end),
             Part(built.upkeep.start, built.upkeep.close),
             Part(self._go_on_draining),
@@ -188,6 +188,10 @@ class Daemon:
         """Events that are on disk by now are no news to anybody."""
         ground = self.built.ground
         ground.notifier.published(ground.reader.last_event())
+
+    def _listen(self) -> None:
+        # A person who starts it is told; after a crash nobody would be there to start it again.
+        self.built.server.listen(without_others=not self._setup.fresh)
 
     def _go_on_draining(self) -> None:
         if self._setup.draining:

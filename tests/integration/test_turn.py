@@ -198,13 +198,13 @@ def test_viewers_who_knock_leave_the_listener_some_time(quiet, names, monkeypatc
     clients, paced = quiet.daemon.built.server.clients, []
 
     class Recorded(turn.Turn):
-        def give(self):
+        def take(self):
             paced.append(names[-1])
-            super().give()
+            super().take()
 
     monkeypatch.setattr(clients, "_knocking", Recorded())
     for name in ("anna", None, "bert"):
         names.append(name)
         with Client(quiet.paths.socket) as client:
             client.status()
-    wait_until(lambda: paced == ["anna", "bert"])
+    assert paced == ["anna", "bert"]

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from jobd.contract.errors import JobdError
 from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.listener import Listener, make_room
@@ -34,19 +35,24 @@ class Server:
         """Held while it is written to: once it is closed, its number may be another file's."""
         self._listeners: dict[Path, Listener] = {}
         """The owner's own, and the one for others where there is one."""
+        self._open_to_others = True
         self._closed = False
 
-    def listen(self) -> None:
-        """Raises: OSError, JobdError (the socket for others cannot be made).
+    def listen(self, *, without_others: bool = False) -> None:
+        """`without_others`: where the socket for others cannot be made, listen without it and leave
+        it to `mend`. Whoever has taken its name meanwhile shall not end a queue that has run.
+
+        Raises: OSError, JobdError (the socket for others cannot be made).
 
         The lock is ours, so a socket of ours that is there is a leftover.
         """
-        if self._shared is not None:
+        if self._shared is not None and not without_others:
             make_room(self._shared)
-        self._own.unlink(missing_ok=True)
         try:
-            for path in self.sockets:
-                self._listeners[path] = self._listener(path)
+            self._own.unlink(missing_ok=True)
+            self._listeners[self._own] = self._listener(self._own)
+            if self._shared is not None:
+                self._listen_to_others(self._shared, without_others=without_others)
         except BaseException:
             while self._listeners:
                 _, listener = self._listeners.popitem()
@@ -56,20 +62,33 @@ class Server:
             raise
         threading.Thread(target=self._accept_all, name="listener", daemon=True).start()
 
+    def _listen_to_others(self, path: Path, *, without_others: bool) -> None:
+        try:
+            make_room(path)
+            self._listeners[path] = self._listener(path)
+        except (OSError, JobdError):
+            if not without_others:
+                raise
+
     @property
     def sockets(self) -> list[Path]:
         """Where clients come in: the owner first."""
         return [self._own, *([self._shared] if self._shared else [])]
 
     def mend(self, path: Path) -> None:
-        """Where somebody has deleted a socket, listen anew; who is connected stays so.
+        """Where somebody has deleted a socket, or it could not be made before, listen anew; who is
+        connected stays so.
 
-        Raises: OSError (also where something else lies there), JobdError (others can by now change
-        the way to it).
+        Raises: OSError, JobdError (something else lies there, or others can by now change the way
+        to it).
         """
         listener = self._listeners.get(path)
-        if self._closed or listener is None or listener.is_at(path):
+        if self._closed or (path == self._shared and not self._open_to_others):
             return
+        if listener is not None and listener.is_at(path):
+            return
+        if listener is None:
+            make_room(path)
         self._listeners[path] = self._listener(path)
         self._wake()
         log.warning("the socket %s was deleted, and is made anew", path)
@@ -83,6 +102,7 @@ class Server:
         """From any thread: nobody comes in by the socket for others any more, and nothing more is
         answered to those who did.
         """
+        self._open_to_others = False
         listeners = self._listeners
         self._listeners = {at: each for at, each in listeners.items() if at != self._shared}
         self._wake()

@@ -60,6 +60,32 @@ def test_no_socket_is_ever_open_to_more_than_it_should_be(server, place, monkeyp
     assert (mode_of(place / "state/jobd.sock"), mode_of(place / "public/sock")) == (0o600, 0o666)
 
 
+@pytest.mark.parametrize("what", ["link", "file", "socket that somebody listens at"])
+def test_a_queue_that_has_run_goes_on_where_a_stranger_has_the_name(server, place, what):
+    """A daemon that follows another has the owner's own socket, and comes back for the other."""
+    own, shared = place / "state/jobd.sock", place / "public/sock"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        if what == "link":
+            shared.symlink_to("nowhere")
+        elif what == "file":
+            shared.touch()
+        else:
+            theirs.bind(str(shared))
+            theirs.listen()
+        server.listen(without_others=True)
+        assert own.is_socket()
+        with pytest.raises(JobdError, match=r"(lies|listens) there"):
+            server.mend(shared)
+    shared.unlink()
+    server.mend(shared)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(shared))
+        wait_until(lambda: server.clients.places.taken("all") == 1)
+    server.close_to_others()
+    server.mend(shared)
+    assert not shared.exists()
+
+
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_what_takes_the_place_of_the_socket_keeps_its_mode(server, place, monkeypatch, kind):
     """The mode is that of the socket, never that of what its path leads to by then."""
