@@ -10,11 +10,12 @@ import msgspec
 from jobctl.actions.ending import until_ended
 from jobd.client import follow
 from jobd.client.client import Client
-from jobd.contract.models import FINISHED, Acted, List, Note, Selector, State
+from jobd.contract.models import Acted, List, Note, Selector
+from jobd.contract.states import FINISHED, UNFINISHED, State
 
 HOLDABLE = [State.PENDING]
 PAUSABLE = [State.RUNNING]
-STOPPABLE = follow.UNFINISHED
+STOPPABLE = UNFINISHED
 _BY_ITSELF = [State.COMPLETED, State.FAILED]
 RESTARTABLE = [state for state in State if state in FINISHED]
 

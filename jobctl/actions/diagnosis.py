@@ -9,18 +9,9 @@ from msgspec import Struct
 
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
-from jobd.contract.models import (
-    DaemonStatus,
-    GroupShare,
-    Job,
-    Lack,
-    List,
-    Page,
-    Selector,
-    State,
-)
+from jobd.contract.models import DaemonStatus, GroupShare, Job, Lack, List, Page, Selector
 from jobd.contract.reports import Stuck
-from jobd.contract.states import Reason, Resource, how_to_end
+from jobd.contract.states import Reason, Resource, State, how_to_end
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200

@@ -8,8 +8,8 @@ import msgspec
 
 from jobd.client import follow
 from jobd.client.client import Client
-from jobd.contract.models import List, Note, Selector, State, Waited
-from jobd.contract.states import how_to_end
+from jobd.contract.models import List, Note, Selector, Waited
+from jobd.contract.states import State, how_to_end
 
 _KILLED_WITHIN_S: Final = 0.4
 """Seconds for a killed process to be gone; and until the next look at one that is not."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobd.contract.exit_codes import code_of_failure
-from jobd.contract.models import Job, State, Waited
+from jobd.contract.models import Job, Waited
+from jobd.contract.states import State
 
 STOPPED = 143
 """As a shell gives it for TERM."""

@@ -19,16 +19,9 @@ from jobctl.actions.tails import Tails
 from jobd.client.client import Client
 from jobd.client.stalls import check_events
 from jobd.contract.errors import VersionMismatch
-from jobd.contract.models import (
-    Event,
-    EventPage,
-    Events,
-    List,
-    Selector,
-    State,
-    Wait,
-)
+from jobd.contract.models import Event, EventPage, Events, List, Selector, Wait
 from jobd.contract.reports import Picture
+from jobd.contract.states import State
 from jobd.contract.wire import MAX_WAIT
 
 _BREATH: Final = 0.15

@@ -14,8 +14,8 @@ from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, only, selects
 from jobctl.render import notices, streams
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Selector, State
-from jobd.contract.states import EventName
+from jobd.contract.models import Selector
+from jobd.contract.states import EventName, State
 
 if TYPE_CHECKING:
     from jobd.client.client import Client

@@ -13,7 +13,8 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, dry_run, once
 from jobctl.parsing.selector_options import must_name, only, selects
 from jobctl.render import notices
-from jobd.contract.models import FINISHED, Selector
+from jobd.contract.models import Selector
+from jobd.contract.states import FINISHED
 
 if TYPE_CHECKING:
     from jobd.client.client import Client

@@ -15,7 +15,8 @@ from jobctl.parsing.selector_options import must_name, only, selects
 from jobctl.render import data, notices, verdicts
 from jobctl.render.text import NAMED
 from jobd.contract.errors import JobdError
-from jobd.contract.models import UNFINISHED, List, Selector, State, Wait, Waited
+from jobd.contract.models import List, Selector, Wait, Waited
+from jobd.contract.states import UNFINISHED, State
 
 if TYPE_CHECKING:
     from jobd.client.client import Client

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from jobd.contract.models import Job, Page, State
+from jobd.contract.models import Job, Page
+from jobd.contract.states import State
 from jobd.contract.wording import closest
 
 KEYS: Final = Job.__struct_fields__

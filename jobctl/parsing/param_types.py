@@ -18,9 +18,9 @@ from jobd.contract.models import (
     MAX_WORKERS,
     PRIORITIES,
     Group,
-    State,
     Tag,
 )
+from jobd.contract.states import State
 from jobd.contract.wording import closest
 
 R = TypeVar("R")

@@ -15,7 +15,8 @@ from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse
 from jobctl.parsing.texts import as_shown
 from jobctl.parsing.times import parse_since
 from jobd.contract.errors import JobdError
-from jobd.contract.models import MAX_NAME, UNFINISHED, Selector, State
+from jobd.contract.models import MAX_NAME, Selector
+from jobd.contract.states import UNFINISHED, State
 
 P = ParamSpec("P")
 R = TypeVar("R")

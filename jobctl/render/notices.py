@@ -9,14 +9,8 @@ from typing import Final
 
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
-from jobd.contract.models import (
-    Acted,
-    Job,
-    State,
-    Submitted,
-    WorkersReply,
-)
-from jobd.contract.states import Reason
+from jobd.contract.models import Acted, Job, Submitted, WorkersReply
+from jobd.contract.states import Reason, State
 from jobd.contract.wording import counted
 
 _NOTICES: Final = 20

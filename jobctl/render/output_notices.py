@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobctl.render import streams, text
-from jobd.contract.models import Piece, State
+from jobd.contract.models import Piece
+from jobd.contract.states import State
 
 
 def nothing(piece: Piece, *, follow: bool) -> bool:

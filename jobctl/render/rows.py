@@ -11,7 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from jobctl.render import text, words
-from jobd.contract.models import Job, State
+from jobd.contract.models import Job
+from jobd.contract.states import State
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from jobctl.render import streams, text
 from jobctl.render.streams import Painted
-from jobd.contract.models import DaemonStatus, State
+from jobd.contract.models import DaemonStatus
+from jobd.contract.states import State
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:

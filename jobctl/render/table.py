@@ -15,8 +15,8 @@ from msgspec import Struct
 from jobctl.render import streams, text, words
 from jobctl.render.streams import Painted
 from jobd.contract import sizes
-from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown, State
-from jobd.contract.states import EventName
+from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown
+from jobd.contract.states import EventName, State
 from jobd.contract.wording import printable
 
 _COLOURS: Final = {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobctl.render import notices, streams, text, words
-from jobd.contract.models import Job, State, Wait, Waited
-from jobd.contract.states import could_not_start
+from jobd.contract.models import Job, Wait, Waited
+from jobd.contract.states import State, could_not_start
 from jobd.contract.wording import printable
 
 _COMMAND_COLUMN: Final = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from jobctl.render import text
-from jobd.contract.models import Job, State
-from jobd.contract.states import Reason
+from jobd.contract.models import Job
+from jobd.contract.states import Reason, State
 from jobd.contract.wording import counted
 
 _SOON: Final = 60.0

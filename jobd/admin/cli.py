@@ -16,9 +16,9 @@ from jobd.admin import render, streams
 from jobd.admin.error_boundary import Group
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
-from jobd.contract.models import DaemonStatus, Job, State
+from jobd.contract.models import DaemonStatus, Job
 from jobd.contract.paths import Paths, absolute, is_supervised, locate
-from jobd.contract.states import how_to_end
+from jobd.contract.states import State, how_to_end
 from jobd.contract.version import VERSION
 from jobd.contract.wording import counted, listed
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Job, List, Selector, State
+from jobd.contract.models import Job, List, Selector
 from jobd.contract.paths import Paths, connect, is_supervised
-from jobd.contract.states import how_to_end, unending_of
+from jobd.contract.states import State, how_to_end, unending_of
 from jobd.system import linux
 
 _LOOK_FIRST: Final = 0.5

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobd.contract.models import DaemonStatus, State
+from jobd.contract.models import DaemonStatus
+from jobd.contract.states import State
 from jobd.contract.wording import counted
 
 if TYPE_CHECKING:

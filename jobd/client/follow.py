@@ -17,7 +17,6 @@ from jobd.client.client import Client
 from jobd.client.stalls import Pages, Waits, check_events, check_piece
 from jobd.contract.errors import NotFound
 from jobd.contract.models import (
-    FINISHED,
     SEEN,
     EventPage,
     Events,
@@ -26,10 +25,10 @@ from jobd.contract.models import (
     Page,
     Piece,
     Selector,
-    State,
     Wait,
     Waited,
 )
+from jobd.contract.states import FINISHED, State
 from jobd.contract.wire import MAX_WAIT
 
 _MOST_ATTEMPTS: Final = 100_000

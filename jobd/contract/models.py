@@ -11,10 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from jobd.contract.states import FINISHED as FINISHED  # noqa: PLC0414 - also found here
-from jobd.contract.states import UNFINISHED as UNFINISHED  # noqa: PLC0414 - also found here
-from jobd.contract.states import Resource
-from jobd.contract.states import State as State  # noqa: PLC0414 - also found here
+from jobd.contract.states import FINISHED, Resource, State
 
 MAX_NAME: Final = 255
 """Characters in a job's name."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobd.contract.models import Job, State
+from jobd.contract.models import Job
+from jobd.contract.states import State
 
 
 class Stuck(Struct, frozen=True, kw_only=True):

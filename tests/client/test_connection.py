@@ -31,7 +31,6 @@ from jobd.contract.models import (
     Command,
     List,
     Selector,
-    State,
     Submit,
     Submitted,
     View,
@@ -39,6 +38,7 @@ from jobd.contract.models import (
     Waited,
     WorkersReply,
 )
+from jobd.contract.states import State
 from tests.helpers import wait_until
 
 HANG_UP = object()

@@ -19,9 +19,9 @@ from jobd.contract.models import (
     Selector,
     Show,
     Shown,
-    State,
     Waited,
 )
+from jobd.contract.states import State
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ALL = Selector(all=True)

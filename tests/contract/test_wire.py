@@ -14,8 +14,18 @@ import sys, threading
 from datetime import UTC, datetime
 from jobd.contract import wire
 from jobd.contract.models import (
-    Acted, Event, EventPage, Job, Note, Page, Shown, State, Submitted, Waited, WorkersReply,
+    Acted,
+    Event,
+    EventPage,
+    Job,
+    Note,
+    Page,
+    Shown,
+    Submitted,
+    Waited,
+    WorkersReply,
 )
+from jobd.contract.states import State
 
 sys.setswitchinterval(1e-6)
 now = datetime.now(UTC)

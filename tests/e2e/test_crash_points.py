@@ -5,7 +5,8 @@ from itertools import groupby
 import pytest
 
 from jobd.client import follow
-from jobd.contract.models import Acted, Events, List, Rm, Selector, State, Stop
+from jobd.contract.models import Acted, Events, List, Rm, Selector, Stop
+from jobd.contract.states import State
 from jobd.system import failpoints
 from tests.helpers import processes_with, wait_until
 

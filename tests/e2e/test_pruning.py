@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobd.contract.models import State
+from jobd.contract.states import State
 from tests.e2e.instance import PATIENCE, json_of
 from tests.helpers import wait_until
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from jobd.contract.errors import StoreFailed
-from jobd.contract.models import Command, Options, State, Submit
+from jobd.contract.models import Command, Options, Submit
+from jobd.contract.states import State
 from jobd.system import linux
 from tests.e2e.instance import Instance
 from tests.helpers import wait_until

@@ -11,7 +11,8 @@ from jobd.client.client import Client
 from jobd.contract import errors, frames, models, wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.errors import BadRequest, Busy, NotFound, NotPermitted
-from jobd.contract.models import Command, List, Output, Selector, State, Status, View, Wait
+from jobd.contract.models import Command, List, Output, Selector, Status, View, Wait
+from jobd.contract.states import State
 from jobd.daemon.rpc import quota
 from jobd.store import pages
 from tests.helpers import wait_until

@@ -3,7 +3,8 @@
 import pytest
 
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Events, Options, Pause, Restart, Resume, Rm, Selector, State, Stop
+from jobd.contract.models import Events, Options, Pause, Restart, Resume, Rm, Selector, Stop
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

@@ -12,7 +12,8 @@ import pytest
 from jobd.client import follow
 from jobd.contract.call import Call, Caller, Role
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Events, Output, State
+from jobd.contract.models import Events, Output
+from jobd.contract.states import State
 from jobd.daemon.queries import output as module
 from jobd.daemon.queries.output import OutputQuery
 from jobd.system import inotify

@@ -18,17 +18,8 @@ import pytest
 
 from jobctl.cli import group
 from jobd.client.client import Client
-from jobd.contract.models import (
-    FINISHED,
-    Command,
-    Groups,
-    Options,
-    Pause,
-    Resume,
-    State,
-    Submit,
-    Waited,
-)
+from jobd.contract.models import Command, Groups, Options, Pause, Resume, Submit, Waited
+from jobd.contract.states import FINISHED, State
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, Inside, ids
 from tests.jobctl.fakes import jobctl

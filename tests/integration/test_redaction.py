@@ -25,12 +25,12 @@ from jobd.contract.models import (
     Output,
     Selector,
     Show,
-    State,
     Status,
     Submit,
     Wait,
     Workers,
 )
+from jobd.contract.states import State
 from jobd.core.transitions import without_paths
 from jobd.daemon.rpc.access import check
 from tests.helpers import wait_until

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from jobd.contract.errors import BadRequest
-from jobd.contract.models import Command, Edit, Events, Options, State, Submit
+from jobd.contract.models import Command, Edit, Events, Options, Submit
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids, submit_of
 

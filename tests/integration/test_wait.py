@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobd.client import follow
-from jobd.contract.models import Selector, State, Wait
+from jobd.contract.models import Selector, Wait
+from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

@@ -11,7 +11,8 @@ from jobctl.actions.watch import Watching
 from jobd.client.client import Client
 from jobd.contract.call import Call, Caller, Role
 from jobd.contract.errors import NotRunning
-from jobd.contract.models import Events, List, Output, State
+from jobd.contract.models import Events, List, Output
+from jobd.contract.states import State
 from jobd.daemon.queries.events import _GATHER_S
 from jobd.system import inotify
 from tests.helpers import wait_until

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from jobctl.cli import run
 from jobd.client.client import Client
-from jobd.contract.models import Job, State
+from jobd.contract.models import Job
+from jobd.contract.states import State
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from msgspec import inspect
 from jobd.client.client import Client
 from jobd.client.connection import _decode
 from jobd.contract import errors, wire
-from jobd.contract.models import Edit, Event, State
+from jobd.contract.models import Edit, Event
+from jobd.contract.states import State
 from jobd.contract.version import VERSION
 
 FORGED = "FORGED"

@@ -17,7 +17,8 @@ from jobctl.render import words
 from jobd.client.connection import _decode
 from jobd.contract import wire
 from jobd.contract.errors import Refused, VersionMismatch
-from jobd.contract.models import Job, Page, State, View, WorkersReply
+from jobd.contract.models import Job, Page, View, WorkersReply
+from jobd.contract.states import State
 from jobd.contract.version import VERSION
 from tests.jobctl.fakes import job, jobctl
 from tests.jobctl.hostile import FORGED, HOSTILE, REASONS, HostileDaemon, is_known

@@ -10,11 +10,11 @@ from jobd.contract.models import (
     Page,
     Piece,
     Shown,
-    State,
     Submitted,
     Waited,
     WorkersReply,
 )
+from jobd.contract.states import State
 from tests.client.test_stalls import event, job, piece
 from tests.jobctl.fakes import jobctl
 from tests.jobctl.hostile import HostileDaemon

@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from jobd.client.client import Client
-from jobd.contract.models import Selector, State, Wait
+from jobd.contract.models import Selector, Wait
+from jobd.contract.states import State
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until
 from tests.soak import checks, points, trace

@@ -7,7 +7,8 @@ import threading
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound, NotRunning, ShuttingDown
-from jobd.contract.models import Command, Events, List, Options, Output, Selector, State, Submit
+from jobd.contract.models import Command, Events, List, Options, Output, Selector, Submit
+from jobd.contract.states import State
 from tests.soak import trace
 from tests.soak.model import Known
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.errors import LEAVING, NotFound, NotRunning
-from jobd.contract.models import Output, Piece, State
+from jobd.contract.models import Output, Piece
+from jobd.contract.states import State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.followers import Followers

@@ -11,12 +11,12 @@ from jobd.contract.models import (
     Output,
     Piece,
     Selector,
-    State,
     Status,
     Wait,
     Waited,
     WorkersReply,
 )
+from jobd.contract.states import State
 from jobd.daemon.rpc import attendance as module
 from jobd.daemon.rpc.attendance import Attendance
 

@@ -3,8 +3,8 @@
 import pytest
 
 from jobctl.actions.ending import until_ended
-from jobd.contract.models import List, Page, Selector, State, Wait, Waited
-from jobd.contract.states import cannot_be_ended
+from jobd.contract.models import List, Page, Selector, Wait, Waited
+from jobd.contract.states import State, cannot_be_ended
 from tests.jobctl.fakes import FakeClient, job
 
 CHOSEN = Selector(ids=[(1, 2)])

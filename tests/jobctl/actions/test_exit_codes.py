@@ -1,7 +1,8 @@
 import pytest
 
 from jobctl.actions.exit_codes import exit_code_of, exit_code_of_all
-from jobd.contract.models import State, Waited
+from jobd.contract.models import Waited
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job, jobctl
 from tests.jobctl.hostile import SIGNALS
 

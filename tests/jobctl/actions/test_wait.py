@@ -6,7 +6,8 @@ import pytest
 
 from jobctl.actions.wait import wait_for
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Acted, EventPage, Page, Piece, Shown, State, Submitted, Waited
+from jobd.contract.models import Acted, EventPage, Page, Piece, Shown, Submitted, Waited
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job
 
 ONE = Submitted(first=12, last=12, starts_now=True, busy=1, workers=3)

@@ -22,14 +22,13 @@ from jobd.contract.models import (
     Rm,
     Selector,
     Shown,
-    State,
     Status,
     Stop,
     Wait,
     Waited,
     WorkersReply,
 )
-from jobd.contract.states import Resource
+from jobd.contract.states import Resource, State
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 RUNNING = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0)

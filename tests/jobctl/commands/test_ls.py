@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from jobctl.render import text
-from jobd.contract.models import List, Page, State
+from jobd.contract.models import List, Page
+from jobd.contract.states import State
 from jobd.contract.wording import printable
 from tests.jobctl.fakes import FakeClient, job, jobctl
 from tests.jobctl.hostile import HOSTILE

@@ -16,8 +16,8 @@ from jobd.contract.models import (
     Pause,
     Resume,
     Selector,
-    State,
 )
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, jobctl
 
 SHARES = GroupsReply(

@@ -12,11 +12,11 @@ from jobd.contract.models import (
     Page,
     Piece,
     Shown,
-    State,
     Submit,
     Submitted,
     Waited,
 )
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job, jobctl
 
 ONE = Submitted(first=12, last=12, starts_now=True, busy=1, workers=3)

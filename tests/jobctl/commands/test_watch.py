@@ -26,11 +26,11 @@ from jobd.contract.models import (
     Page,
     Piece,
     Selector,
-    State,
     Wait,
     Waited,
 )
 from jobd.contract.reports import Picture
+from jobd.contract.states import State
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 LR3 = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0, attempt=1)

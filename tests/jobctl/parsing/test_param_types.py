@@ -9,7 +9,8 @@ from jobctl.parsing.param_types import parse_ids, parse_percent, parse_priority,
 from jobctl.parsing.selector_options import choose
 from jobctl.render.text import selector
 from jobd.client.follow import ranges
-from jobd.contract.models import MAX_ID, State
+from jobd.contract.models import MAX_ID
+from jobd.contract.states import State
 
 
 @pytest.mark.parametrize(

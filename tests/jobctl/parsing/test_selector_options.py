@@ -3,7 +3,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobctl.parsing.times import is_time_of_day, parse_at, parse_since
-from jobd.contract.models import Acted, Hold, Note, Page, Rm, Start, State, Waited
+from jobd.contract.models import Acted, Hold, Note, Page, Rm, Start, Waited
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, jobctl
 
 NOW = datetime(2026, 11, 24, 14, 2).astimezone()

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from jobctl.render import data
-from jobd.contract.models import DaemonStatus, Page, Piece, Shown, State
+from jobd.contract.models import DaemonStatus, Page, Piece, Shown
+from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job, jobctl
 from tests.jobctl.hostile import HOSTILE
 
