@@ -218,7 +218,7 @@ class Supervisor:
 
     def _note_death(self, pid: int) -> None:
         """Whoever began later is none of its jobs. Of one that was never ready nothing is noted:
-        what is half-way on the board is, as a rule, from one that was.
+        what is half-way in the run table is, as a rule, from one that was.
         """
         if self._was_ready:
             self._plan["last_daemon"] = (pid, linux.ticks())

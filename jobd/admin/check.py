@@ -123,7 +123,7 @@ def _obstacles(paths: Paths, settings: Config) -> list[Finding]:
     """What keeps a daemon from starting."""
     place = Place(
         paths=paths,
-        same_boot=is_of_this_boot(paths.board),
+        same_boot=is_of_this_boot(paths.run_table),
         is_private=settings.daemon.state_is_private,
     )
     return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(place))]

@@ -72,8 +72,8 @@ def _check_state(paths: Paths) -> None:
 def _files(paths: Paths) -> list[Path]:
     """What is opened as it is: no link is followed."""
     usual = Paths(paths.state, paths.config)
-    boards = [usual.board, Path(f"{usual.board}.mark")]
-    return [paths.lock, paths.socket, *boards, *_logs(paths)]
+    tables = [usual.run_table, Path(f"{usual.run_table}.mark")]
+    return [paths.lock, paths.socket, *tables, *_logs(paths)]
 
 
 def _logs(paths: Paths) -> list[Path]:

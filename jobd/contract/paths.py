@@ -75,7 +75,7 @@ class Paths(Struct, frozen=True):
         return self.socket.with_name(LOCK_NAME)
 
     @property
-    def board(self) -> Path:
+    def run_table(self) -> Path:
         return self.data / "running"
 
     @property

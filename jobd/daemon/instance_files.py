@@ -36,8 +36,8 @@ class InstanceFiles:
         self.home: Final = Directory(self.paths.state)
         self.home.now()
         self.workspace: Final = self._make_workspace()
-        board = self.paths.board
-        self.same_boot: Final = not board.exists() or is_of_this_boot(board)
+        table = self.paths.run_table
+        self.same_boot: Final = not table.exists() or is_of_this_boot(table)
         """No other boot is known of: a restored database has had none here."""
         self.anchor: Final = self._take_database()
         try:
@@ -144,7 +144,7 @@ class InstanceFiles:
         refuse(
             Place(
                 paths=self.paths,
-                same_boot=is_of_this_boot(self.paths.board),
+                same_boot=is_of_this_boot(self.paths.run_table),
                 is_private=self._setup.config.daemon.state_is_private,
             )
         )

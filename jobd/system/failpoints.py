@@ -23,7 +23,7 @@ POINTS: Final = {
         "after-commit",
         "before-spawn",
         "after-spawn",
-        "after-board",
+        "after-run-table",
         "before-signal",
         "after-signal",
         "before-finish",

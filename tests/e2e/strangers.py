@@ -21,8 +21,9 @@ COMMANDS = {
     "log": ["log"],
     "check": ["check"],
     "backup": ["backup", "--force"],
+    "restore": ["restore"],
 }
-"""Every command of jobd; what copies gets a file to copy to."""
+"""Every command of jobd; what copies gets a file to copy to, or from."""
 FAKE = """
 import fcntl, os, signal, socket, sys
 state = sys.argv[1]
@@ -143,7 +144,7 @@ def marked(name):
 
 
 def words_of(command, copy):
-    return [*COMMANDS[command], *([copy] if command == "backup" else [])]
+    return [*COMMANDS[command], *([copy] if command in ("backup", "restore") else [])]
 
 
 def run_jobd(words, *, env, **options):

@@ -21,7 +21,7 @@ PLACES = {
     "after-commit": (2, STARTING + 2, STARTING + 5),
     "before-spawn": (1, 3),
     "after-spawn": (1, 3),
-    "after-board": (1, 3),
+    "after-run-table": (1, 3),
     "before-finish": (1, 2),
     "before-reap": (1, 2),
     "after-reap": (1, 2),
@@ -164,7 +164,7 @@ SHORT = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 200))"
         "before-spawn:40",
         "after-spawn:7",
         "after-spawn:40",
-        "after-board:40",
+        "after-run-table:40",
         "before-finish:40",
         "before-reap:3",
         "before-reap:40",
@@ -191,7 +191,7 @@ def test_an_end_is_never_taken_for_that_of_another(instance, point):
 
 
 def test_a_job_that_drops_its_environment_at_once_is_not_started_twice(instance):
-    """Its pid is not on the board yet, and it bears no token any more."""
+    """Its pid is not in the run table yet, and it bears no token any more."""
     gate = instance.gate()
     instance.start(crash="after-spawn")
     line = f"exec env -i sh -c 'echo $$ >>ran; read _ <{gate.path}; exit 3'"

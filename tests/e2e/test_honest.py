@@ -13,7 +13,7 @@ import pytest
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.engines.local.run_table import _HEADER, _LINE, _LINE_BYTES, Board
+from jobd.engines.local.run_table import _HEADER, _LINE, _LINE_BYTES, RunTable
 from jobd.system import linux
 from tests.helpers import wait_until
 
@@ -49,17 +49,17 @@ def kill_all(instance, job):
 
 
 def line_of(instance, slot):
-    with closing(Board(instance.paths.board)) as board:
-        return board._read(slot)
+    with closing(RunTable(instance.paths.run_table)) as table:
+        return table._read(slot)
 
 
 def rewrite(instance, slot, boot=None, **changes):
-    """What the board says of a slot, as if the kernel had given the pid to somebody else."""
-    with closing(Board(instance.paths.board)) as board:
-        line = board._read(slot)._replace(**changes)
+    """What the run table says of a slot, as if the kernel had given the pid to somebody else."""
+    with closing(RunTable(instance.paths.run_table)) as table:
+        line = table._read(slot)._replace(**changes)
         packed = _LINE.pack(line.token.encode(), *line[1:])
-        magic, old = _HEADER.unpack_from(board._map)
-    with instance.paths.board.open("r+b") as file:
+        magic, old = _HEADER.unpack_from(table._map)
+    with instance.paths.run_table.open("r+b") as file:
         file.write(_HEADER.pack(magic, boot or old))
         file.seek(_HEADER.size + slot * _LINE_BYTES)
         file.write(packed)

@@ -311,14 +311,14 @@ def test_a_backup_goes_where_nobody_else_can_change_it(owner, users, public):
 def test_nothing_is_put_beside_a_copy_while_it_is_made(running, users, public, monkeypatch):
     """What is named like its journal, SQLite would take for it."""
     place = directory(public / "d", None, 0o1777)
-    copy = backup._copy
+    copy = backup.copy_whole
     tried = []
 
     def disturbed(source, partial):
         tried.append(users.stranger.run("touch", f"{partial}-journal").returncode)
         return copy(source, partial)
 
-    monkeypatch.setattr(backup, "_copy", disturbed)
+    monkeypatch.setattr(backup, "copy_whole", disturbed)
     running.submit("true")
     assert backup.backup(running.paths.database, place / "q", running=True, force=False) == 1
     assert tried == [1]

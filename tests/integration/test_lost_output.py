@@ -104,7 +104,7 @@ def test_a_database_that_came_from_elsewhere_has_lost_nothing_here(make, boots, 
     daemon = make(workers=0)
     paths = daemon.paths
     daemon.close()
-    paths.board.unlink()
+    paths.run_table.unlink()
     boots("second")
     daemon = make()
     assert lost(daemon, cut) is None

@@ -46,7 +46,7 @@ PLACES = [(point, owner) for owner, points in failpoints.POINTS.items() for poin
 """Every point with whose code it stands in."""
 COUNTS = {
     "before-commit": 9, "after-commit": 9, "before-reply": 3, "after-reply": 3,
-    "before-spawn": 2, "after-spawn": 2, "after-board": 2, "recovering": 2, "recovered": 2,
+    "before-spawn": 2, "after-spawn": 2, "after-run-table": 2, "recovering": 2, "recovered": 2,
     "before-daemon": 2, "after-daemon": 2, "ready": 2,
 }  # fmt: skip
 """The first ones are the start's own."""

@@ -134,12 +134,12 @@ class Violence:
         os.kill(old.pid, signal.SIGCONT)
 
     def reboot(self):
-        """As far as the board can tell: another boot id, and nothing on it is true."""
+        """As far as the run table can tell: another boot id, and nothing on it is true."""
         with self._blow():
             self._kill_all()
-            with open(self._instance.paths.board, "r+b") as board:
-                board.seek(8)
-                board.write(b"another boot".ljust(56, b"\0"))
+            with open(self._instance.paths.run_table, "r+b") as table:
+                table.seek(8)
+                table.write(b"another boot".ljust(56, b"\0"))
             self._again()
 
     def shut_down(self):

@@ -31,7 +31,7 @@ from jobd.engines.loading import settings_as
 from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess
-from jobd.engines.local.run_table import Board, Line
+from jobd.engines.local.run_table import Line, RunTable
 from jobd.engines.local.spawn import Program
 from jobd.system import linux
 from jobd.system.failpoints import failpoint
@@ -114,7 +114,7 @@ class LocalEngine:
     """Starts jobs, from any thread, and finds those that earlier daemons started.
 
     Promises that an attempt starts at most once, whatever dies in between: before a spawn its
-    intent is on the board, and behind it the pid.
+    intent is in the run table, and behind it the pid.
     """
 
     lets_go_at_once = True
@@ -135,7 +135,7 @@ class LocalEngine:
         self._turn = threading.Lock()
         self._closed = self._frozen = False
         self._adopted: dict[int, Adopted | Found] = {}
-        self._board = Board(context.paths.board)
+        self._table = RunTable(context.paths.run_table)
         self._stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     # --- starting -------------------------------------------------------------------------
@@ -192,14 +192,16 @@ class LocalEngine:
 
     def _spawn_with(self, launch: Launch, program: Program | None, stdin: int, output: int) -> int:
         script = None if program is None else os.fsencode(program.path)
-        go = spawn.prepare(launch, script, stdin, output, self._board.mark)
+        go = spawn.prepare(launch, script, stdin, output, self._table.mark)
         with self._turn:
             if self._closed:
                 raise NoResources("the daemon is being closed")
             try:
-                self._board.intend(launch.slot, launch.token, self._supervisor)
+                self._table.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
-                raise NoResources(f"the board: {(error.strerror or str(error)).lower()}") from error
+                raise NoResources(
+                    f"the run table: {(error.strerror or str(error)).lower()}"
+                ) from error
             failpoint("before-spawn")
             try:
                 if program is not None:
@@ -207,11 +209,11 @@ class LocalEngine:
                 pid = go()
             except (OSError, ValueError, CannotStart) as error:
                 # Or it would be looked for among the children that others leave.
-                self._board.withdraw(launch.slot)
+                self._table.withdraw(launch.slot)
                 raise _not_spawned(launch, error) from error
             failpoint("after-spawn")
-            self._board.spawned(launch.slot, pid)
-        failpoint("after-board")
+            self._table.spawned(launch.slot, pid)
+        failpoint("after-run-table")
         if launch.nice:
             linux.nice_session(pid, launch.nice)
         return pid
@@ -234,22 +236,22 @@ class LocalEngine:
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Those whose pid is known first: who is left then belongs to a half-started one."""
         slots = {attempt.token: attempt.slot for attempt in attempts}
-        lines = {token: self._board.find(slot, token) for token, slot in slots.items()}
+        lines = {token: self._table.find(slot, token) for token, slot in slots.items()}
         order = sorted(slots, key=lambda token: not (lines[token] and lines[token].pid))  # type: ignore[union-attr]
         found = {token: self._recover(token, lines[token]) for token in order}
-        self._board.clear()
+        self._table.clear()
         for token, fate in found.items():
             line = lines[token]
             if fate is not Fate.NEVER_STARTED and (line is None or not line.pid):
                 pid = None if isinstance(fate, Fate) else fate.pid
-                self._board.settle(slots[token], token, pid, self._supervisor)
-        self._board.begin()
+                self._table.settle(slots[token], token, pid, self._supervisor)
+        self._table.begin()
         if self._link is not None:
             self._link.settle(set(self._adopted))
         return found
 
     def _recover(self, token: str, line: Line | None) -> Process | Fate:
-        if not self._board.trusted:
+        if not self._table.trusted:
             return self._found_by_token(token)
         if line is None:
             return Fate.NEVER_STARTED
@@ -276,7 +278,7 @@ class LocalEngine:
         Spawns take turns, so there is one such line at most, and one such child. It may have ended,
         or have dropped its environment by an exec, and then it shows no token.
         """
-        if not self._board.begun:
+        if not self._table.begun:
             return Fate.NEVER_STARTED
         if self._supervisor not in (line.supervisor, line.daemon) or self._link is None:
             return self._found_by_token(line.token)
@@ -290,8 +292,8 @@ class LocalEngine:
             if token == line.token.encode():
                 return self._adopt(pid, line.token)
         nameless = {pid for pid, token in tokens.items() if not token}
-        # One that is on the board has a name, also if its end is recorded and it was not reaped.
-        unclaimed = nameless - self._adopted.keys() - self._board.pids() - {os.getpid()}
+        # One in the run table has a name, also if its end is recorded and it was not reaped.
+        unclaimed = nameless - self._adopted.keys() - self._table.pids() - {os.getpid()}
         if not unclaimed:
             return Fate.NEVER_STARTED
         if len(unclaimed) > 1:
@@ -344,7 +346,7 @@ class LocalEngine:
                 return
             self._closed = True
             os.close(self._stdin)
-            self._board.close()
+            self._table.close()
         for process in self._adopted.values():
             process.leave()
         for pidfd in self._inherited.pidfds.values():

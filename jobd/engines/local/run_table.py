@@ -1,11 +1,11 @@
-"""The board: which process belongs to which running attempt, in a small mapped file.
+"""The run table: which process belongs to which running attempt, in a small mapped file.
 
 A slot's line is written before the spawn (the intent) and completed with the pid after it. The
 page cache keeps it when the daemon is killed, so it costs no fsync; a reboot ends all processes
 and changes the boot id, so then it need not be true. Spawns take turns under one lock: at most one
-attempt on the board has no pid, so even a job that began and ended while no daemon lived is known.
-Whether that one began at all tells the mark, a file beside the board: it has a byte from the intent
-on, and the new process empties it before it becomes the job.
+attempt in the run table has no pid, so even a job that began and ended while no daemon lived is
+known. Whether that one began at all tells the mark, a file beside the table: it has a byte from the
+intent on, and the new process empties it before it becomes the job.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOBODY: Final = 2**32 - 1
 
 
 class Line(NamedTuple):
-    """What the board says of one attempt. Pids are those of then, and may be others' by now."""
+    """What the run table says of one attempt. Pids are those of then, and may be others' by now."""
 
     token: str
     pid: int
@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 
 def is_of_this_boot(path: Path) -> bool:
-    """Whether the machine has run on since a daemon last used this board."""
+    """Whether the machine has run on since a daemon last used this run table."""
     try:
         with open(path, "rb") as file:
             magic, boot = _HEADER.unpack(file.read(_HEADER.size))
@@ -54,7 +54,7 @@ def is_of_this_boot(path: Path) -> bool:
     return bool(magic == _MAGIC and boot.rstrip(b"\0") == linux.boot_id().encode())
 
 
-class Board:
+class RunTable:
     """The lines of one instance, one for each slot.
 
     Lines are written under the lock of whoever spawns. Promises that a killed daemon leaves what

@@ -1,4 +1,4 @@
-"""An intent on the board and no pid: which child of the supervisor it is, if any."""
+"""An intent in the run table and no pid: which child of the supervisor it is, if any."""
 
 import os
 import signal
@@ -27,9 +27,9 @@ def engine(tmp_path):
     link = SimpleNamespace(last_daemon=None, settle=lambda _adopted: None)
     made = LocalEngine(context_of(tmp_path, link=link))
     made._supervisor = os.getpid()
-    made._board.begin()
-    made._board.intend(SLOT, TOKEN, os.getpid())
-    os.ftruncate(made._board.mark, 0)  # as a new process does
+    made._table.begin()
+    made._table.intend(SLOT, TOKEN, os.getpid())
+    os.ftruncate(made._table.mark, 0)  # as a new process does
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def test_nobody_is_there(engine):
 
 @pytest.mark.parametrize("parents_live", [True, False])
 def test_it_never_began_whoever_else_is_there(engine, spawn, parents_live):
-    os.ftruncate(engine._board.mark, 1)
+    os.ftruncate(engine._table.mark, 1)
     ended(spawn())
     if not parents_live:
         engine._supervisor = 1
@@ -156,7 +156,7 @@ def stores(monkeypatch):
 
 @pytest.mark.parametrize("after", range(6))
 def test_a_line_is_never_half_that_of_another_attempt(tmp_path, stores, after):
-    made = run_table.Board(tmp_path / "board")
+    made = run_table.RunTable(tmp_path / "run-table")
     made.begin()
     old, new = "0" * 32, "f" * 32
     made.intend(SLOT, old, 42)
@@ -176,7 +176,7 @@ def test_a_line_is_never_half_that_of_another_attempt(tmp_path, stores, after):
 
 @pytest.mark.parametrize("after", range(3))
 def test_a_pid_stands_on_the_board_with_its_time(tmp_path, stores, after):
-    made = run_table.Board(tmp_path / "board")
+    made = run_table.RunTable(tmp_path / "run-table")
     made.begin()
     made.intend(SLOT, TOKEN, 42)
     stores.left = after
@@ -193,7 +193,7 @@ def test_a_pid_stands_on_the_board_with_its_time(tmp_path, stores, after):
 
 @pytest.mark.parametrize("after", range(3))
 def test_what_is_settled_is_never_taken_for_one_that_never_started(tmp_path, stores, after):
-    made = run_table.Board(tmp_path / "board")
+    made = run_table.RunTable(tmp_path / "run-table")
     made.begin()
     made.intend(SLOT, TOKEN, 42)
     stores.left = after

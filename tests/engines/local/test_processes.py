@@ -1,4 +1,4 @@
-"""Board and members: which process belongs to which attempt."""
+"""RunTable and members: which process belongs to which attempt."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from jobd.engines.local import process_snapshot, process_tree
 from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.process_tree import Family
 from jobd.engines.local.processes import Adopted
-from jobd.engines.local.run_table import Board
+from jobd.engines.local.run_table import RunTable
 from jobd.system import linux
 from tests.helpers import wait_until
 
@@ -26,37 +26,37 @@ TOKEN = uuid.uuid4().hex
 
 
 @pytest.fixture
-def board(tmp_path):
-    made = Board(tmp_path / "running")
+def table(tmp_path):
+    made = RunTable(tmp_path / "running")
     made.begin()
     yield made
     made.close()
 
 
-def test_an_intent_has_no_pid_and_a_spawn_has(board):
-    board.intend(1, TOKEN, 42)
-    line = board.find(1, TOKEN)
+def test_an_intent_has_no_pid_and_a_spawn_has(table):
+    table.intend(1, TOKEN, 42)
+    line = table.find(1, TOKEN)
     assert (line.pid, line.daemon, line.supervisor) == (0, os.getpid(), 42)
-    board.spawned(1, 99)
-    assert board.find(1, TOKEN).pid == 99
-    assert board.find(1, "f" * 32) is None
-    assert board.find(2, TOKEN) is None
-    assert board.find(MAX_WORKERS + 1, TOKEN) is None
+    table.spawned(1, 99)
+    assert table.find(1, TOKEN).pid == 99
+    assert table.find(1, "f" * 32) is None
+    assert table.find(2, TOKEN) is None
+    assert table.find(MAX_WORKERS + 1, TOKEN) is None
 
 
-def test_the_next_daemon_reads_what_the_last_one_wrote(board, tmp_path):
-    board.intend(MAX_WORKERS, TOKEN, 42)
-    board.spawned(MAX_WORKERS, os.getpid())
-    again = Board(tmp_path / "running")
+def test_the_next_daemon_reads_what_the_last_one_wrote(table, tmp_path):
+    table.intend(MAX_WORKERS, TOKEN, 42)
+    table.spawned(MAX_WORKERS, os.getpid())
+    again = RunTable(tmp_path / "running")
     assert again.trusted
     assert again.find(MAX_WORKERS, TOKEN).pid == os.getpid()
     again.close()
 
 
-def test_after_a_reboot_it_says_nothing(board, tmp_path, monkeypatch):
-    board.intend(1, TOKEN, 42)
+def test_after_a_reboot_it_says_nothing(table, tmp_path, monkeypatch):
+    table.intend(1, TOKEN, 42)
     monkeypatch.setattr(linux, "boot_id", lambda: "another boot")
-    again = Board(tmp_path / "running")
+    again = RunTable(tmp_path / "running")
     assert not again.trusted
     assert again.find(1, TOKEN) is None
     again.begin()
@@ -67,18 +67,18 @@ def test_after_a_reboot_it_says_nothing(board, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"x" * 10, os.urandom(100_000)])
 def test_what_is_no_board_is_not_trusted(tmp_path, content):
     (tmp_path / "running").write_bytes(content)
-    made = Board(tmp_path / "running")
+    made = RunTable(tmp_path / "running")
     assert not made.trusted
     made.begin()
     assert made.trusted
     made.close()
 
 
-def test_a_process_began_between_its_ticks(board):
-    board.intend(1, TOKEN, 42)
+def test_a_process_began_between_its_ticks(table):
+    table.intend(1, TOKEN, 42)
     with subprocess.Popen(["sleep", "100"]) as process:
-        board.spawned(1, process.pid)
-        line, stat = board.find(1, TOKEN), linux.stat_of(process.pid)
+        table.spawned(1, process.pid)
+        line, stat = table.find(1, TOKEN), linux.stat_of(process.pid)
         assert line.earliest <= stat.start <= line.latest <= linux.ticks() + 1
         process.kill()
 

@@ -109,14 +109,14 @@ def test_a_new_process_says_that_it_was_there(monkeypatch, tmp_path, unshared):
 def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch):
     """Or, after a kill, it would be looked for among the children that others leave."""
     engine = LocalEngine(context_of(tmp_path))
-    engine._board.begin()
+    engine._table.begin()
     launch = launch_of(b"true")
     for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
         error = OSError(code, os.strerror(code))
         monkeypatch.setattr(linux, "spawn", lambda *_a, error=error: raises(error))
         with pytest.raises(kind):
             in_thread(lambda: engine.start(launch))
-        assert engine._board.find(launch.slot, launch.token) is None
+        assert engine._table.find(launch.slot, launch.token) is None
     engine.close()
 
 
