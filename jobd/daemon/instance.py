@@ -130,10 +130,11 @@ class Daemon:
             Part(self._catch_up, ground.notifier.close),
             Part(close=built.questions.followers.close),
             Part(execution.monitor.start, execution.monitor.close),
+            # Nobody is answered before it is so again: they would be told that it takes jobs.
+            Part(self._go_on_draining),
             Part(self._listen, lambda: built.server.close(replaced=not self._is_clean)),
             Part(self._expect_clients, self._tell_the_end),
             Part(built.upkeep.start, built.upkeep.close),
-            Part(self._go_on_draining),
             Part(execution.breaker.resume, execution.breaker.halt),
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
