@@ -138,10 +138,11 @@ class Hand(threading.Thread):
         def ask(job, chosen):
             shown = self._client.show(job.id)
             job.maybe_removed = True
+            # One that ends between this look and the removal is not seen to its end by anybody.
             job.attempts = [
                 (a.attempt, None, a.state, a.reason, a.exit_code, a.signal, a.started_at.timestamp()
                  * 1e6, a.finished_at and a.finished_at.timestamp() * 1e6)
-                for a in shown.attempts
+                for a in shown.attempts if a.finished_at
             ]  # fmt: skip
             acted = self._client.rm(chosen)
             job.removed = bool(acted.done)
