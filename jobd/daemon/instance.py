@@ -121,7 +121,6 @@ class Daemon:
             Part(execution.signallers.start, execution.signallers.close),
             Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
-            Part(close=ground.reader.close),
             Part(self._start_writer, ground.writer.close),
             Part(self._recover),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),

@@ -16,6 +16,7 @@ from jobd.engines.local.run_table import is_of_this_boot
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.obstacles import Place, refuse
+from jobd.store.reader import Reader
 from jobd.store.reserve import Reserve
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class InstanceFiles:
             self.anchor.close()
             raise
         self.reserve: Final = Reserve(self.paths.database, self.anchor.descriptor, self.connection)
+        self.reader: Final = Reader(self.paths.database, self.anchor.check)
 
     def look(self) -> None:
         """Before each transaction. Raises: StoreGone (nothing can be saved)."""
@@ -53,10 +55,11 @@ class InstanceFiles:
         self.reserve.look()
 
     def close(self, *, clean: bool) -> None:
-        """After the writer and the readers: the log becomes a part of the one file.
+        """After the writer, and after all that reads: the log becomes a part of the one file.
 
         `clean`: no daemon follows that would need what an instance in memory leaves.
         """
+        self.reader.close()
         if not self.anchor.has_log():
             self._save_log()
         self.reserve.close()

@@ -49,7 +49,6 @@ from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
-from jobd.store.reader import Reader
 from jobd.store.retention import Retained
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
@@ -60,7 +59,7 @@ from jobd.system.timer import Timer
 def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
     """Raises: JobdError (there is no such engine), OSError."""
     paths, config, undo, timer = setup.paths, setup.config.daemon, Undo(), Timer()
-    reader = Reader(paths.database, files.anchor.check)
+    reader = files.reader
     gpus, groups = setup.config.gpus, setup.config.groups
     placement = Placement(config.engine, {n: one.engine for n, one in groups.items() if one.engine})
     ledger = Ledger(

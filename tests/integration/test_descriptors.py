@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from jobd.contract.errors import BadRequest
 from tests.helpers import wait_until
 from tests.integration.inside import Inside
 
@@ -36,3 +37,13 @@ def test_a_closed_daemon_has_nothing_open(home, clean):
         lambda: descriptors().items() <= before.items(),
         message=lambda: str(dict(descriptors().items() - before.items())),
     )
+
+
+def test_one_that_cannot_be_built_has_nothing_open(home):
+    Inside(home / "first").close()
+    before = descriptors()
+    with pytest.raises(BadRequest) as refusal:
+        Inside(home / "second", groups={"far": {"engine": "nomad"}})
+    # What its frames still hold is not given back by its being forgotten.
+    assert refusal.traceback
+    assert descriptors().items() <= before.items()
