@@ -262,11 +262,11 @@ class Inspection:
         that is killed amid a start leaves an output, and the job waits again.
         """
         (found,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM attempts WHERE job = ?1 AND attempt = ?2)"
-            " OR EXISTS (SELECT 1 FROM deletions WHERE job = ?1 AND attempts >= ?2)"
-            " OR EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND attempt = ?2 - 1"
+            "SELECT EXISTS (SELECT 1 FROM attempts WHERE job = :job AND attempt = :attempt)"
+            " OR EXISTS (SELECT 1 FROM deletions WHERE job = :job AND attempts >= :attempt)"
+            " OR EXISTS (SELECT 1 FROM jobs WHERE id = :job AND attempt = :attempt - 1"
             f" AND state = '{State.PENDING}')",
-            (job, attempt),
+            {"job": job, "attempt": attempt},
         ).fetchone()
         return bool(found)
 
