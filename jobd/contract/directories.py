@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -40,7 +41,8 @@ class Opened:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._found = os.fstat(descriptor)
+        self._found = found = os.fstat(descriptor)
+        self._as_found = _identity(found)
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -50,11 +52,12 @@ class Opened:
 
     def is_unchanged(self, found: os.stat_result) -> bool:
         """Whether that is this directory, and nobody has been given more or less rights in it."""
-        return self.is_this(found) and _rights(self._found) == _rights(found)
+        return self._as_found == _identity(found)
 
 
-def _rights(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_mode, found.st_uid, found.st_gid
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    """Which directory it is, and who has which rights in it."""
+    return found.st_ino, found.st_dev, found.st_mode, found.st_uid, found.st_gid
 
 
 class Directory:
@@ -159,9 +162,11 @@ class File(NamedTuple):
 
     def make(self, flags: int, mode: int = 0o600) -> int:
         """A descriptor of it, made where it is not there, as is its directory; else as `open`."""
-        where = self.directory.now(make=True)
+        where = self.directory.now(make=True).descriptor
         flags |= _FLAGS | os.O_CREAT
-        return self._ours(os.open(self.name, flags, mode, dir_fd=where.descriptor))
+        with suppress(FileExistsError):
+            return os.open(self.name, flags | os.O_EXCL, mode, dir_fd=where)
+        return self._ours(os.open(self.name, flags, mode, dir_fd=where))
 
     def look(self) -> os.stat_result:
         """Of a link it is the link's own. Raises: Foreign (its directory is), OSError."""

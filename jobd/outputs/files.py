@@ -68,7 +68,7 @@ class GrowingFile:
         # Within one tick of the kernel's clock it may change again without a trace.
         settled = time.time_ns() - found.st_mtime_ns > _TICK_NS
         self._seen = stamp if settled else None
-        return read_tail(self._file, self._window)
+        return read_tail(self._file, self._window) if found.st_size else b""
 
     def forget(self) -> None:
         """Whatever it is now is news."""

@@ -61,7 +61,7 @@ def kept_size(file: File) -> int:
         size = file.look().st_size
     except OSError:
         return 0
-    return _kept(size, cut_of(file))
+    return _kept(size, cut_of(file)) if size else 0
 
 
 def _kept(size: int, cut: Cut | None) -> int:

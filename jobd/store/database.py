@@ -118,6 +118,7 @@ class Anchor:
             raise unreadable(path, error) from error
         # Never closed while a connection is open: SQLite's own locks would go with it (fcntl(2)).
         self.descriptor: Final = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._opened: Final = os.fstat(self.descriptor)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -138,7 +139,7 @@ class Anchor:
     def holds(self) -> bool:
         """It is what its path leads to."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self.descriptor))
+            return os.path.samestat(os.stat(self._path), self._opened)
         except OSError:
             return False
 

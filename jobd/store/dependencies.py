@@ -135,16 +135,12 @@ class Dependencies:
 
     def note_change(self, parent: int) -> bool:
         """Its dependants have to be told, if it has any."""
-        (some,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM dependencies WHERE parent = ? AND met = 0)", (parent,)
-        ).fetchone()
-        if some:
-            self._db.execute(
-                "INSERT INTO settling (parent) VALUES (?)"
-                " ON CONFLICT (parent) DO UPDATE SET behind = 0",
-                (parent,),
-            )
-        return bool(some)
+        done = self._db.execute(
+            "INSERT INTO settling (parent) SELECT parent FROM dependencies"
+            " WHERE parent = ? AND met = 0 LIMIT 1 ON CONFLICT (parent) DO UPDATE SET behind = 0",
+            (parent,),
+        )
+        return done.rowcount > 0
 
     def next_change(self) -> tuple[int, int, State | None] | None:
         """A parent, behind which of its dependants to go on, and its state; None: all are told."""

@@ -104,18 +104,19 @@ class Reserve:
         Raises: OSError (ENOSPC, EDQUOT: there is not so much).
         """
         assert self._log is not None
-        log_size = os.fstat(self._log).st_size
-        self._allocate_behind(self._log, log_size)
+        log_size = self._allocate_behind(self._log, 0)
         # By no more than there is in the log the database grows when that goes into it.
-        self._allocate_behind(self._database, os.fstat(self._database).st_size + log_size)
+        self._allocate_behind(self._database, log_size)
 
-    def _allocate_behind(self, descriptor: int, end: int) -> None:
+    def _allocate_behind(self, descriptor: int, more: int) -> int:
+        """Behind the end of the file and so many bytes `more`; gives its size."""
         found = os.fstat(descriptor)
+        size, end = found.st_size, found.st_size + more
         # While it is in use a little more is not enough.
         least = end + (2 if self.in_use else 1) * self.size
         if found.st_blocks * _UNIT < least:
-            wanted = end + 2 * self.size
-            file_space.allocate(descriptor, found.st_size, wanted - found.st_size)
+            file_space.allocate(descriptor, size, end + 2 * self.size - size)
+        return size
 
     def _begin_use(self) -> None:
         if not self.in_use:

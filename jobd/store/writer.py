@@ -175,11 +175,9 @@ class Writer:
     def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
         """All that waits now, and whether the end came with it."""
         batch = [first]
-        while len(batch) < _MAX_BATCH:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
+        # Nobody else takes from it.
+        while len(batch) < _MAX_BATCH and not self._queue.empty():
+            item = self._queue.get_nowait()
             if item is None:
                 return batch, True
             batch.append(item)

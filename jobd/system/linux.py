@@ -20,6 +20,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
+_brief: Final = ctypes.PyDLL(None)
+"""The same library, for what only writes into memory: other threads are not let run meanwhile. Each
+time they are, this one may have to wait for its turn.
+"""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _CLONE_FS: Final = 0x00000200
 _P_PID: Final = 1
@@ -42,6 +46,12 @@ SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of what was asked, but that nothing can be asked just now."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second, the unit of a process's start time in /proc/PID/stat."""
+
+
+_Info: Final = ctypes.c_char * 128
+"""siginfo_t of <signal.h>."""
+_Usage: Final = ctypes.c_char * 288
+"""More than struct rusage of <sys/resource.h>."""
 
 
 class Exit(NamedTuple):
@@ -89,8 +99,7 @@ def look(pid: int, *, block: bool) -> Exit | None:
     if not _RAW_WAITID:
         found = os.waitid(os.P_PID, pid, flags)
         return None if found is None else _exit(pid, found.si_code, found.si_status, None)
-    info = ctypes.create_string_buffer(128)
-    usage = ctypes.create_string_buffer(288)
+    info, usage = _Info(), _Usage()
     while _libc.syscall(_SYS_WAITID, _P_PID, pid, info, flags, usage) != 0:
         code = ctypes.get_errno()
         if code != errno.EINTR:
@@ -210,14 +219,14 @@ def spawn(
     Raises: OSError.
     """
     pid, actions = ctypes.c_int(), _room(256)
-    _libc.posix_spawn_file_actions_init(actions)
+    _brief.posix_spawn_file_actions_init(actions)
     try:
         # By its descriptor, since its name may be gone; what this opens is replaced at once.
-        _libc.posix_spawn_file_actions_addopen(
+        _brief.posix_spawn_file_actions_addopen(
             actions, 0, b"/proc/self/fd/%d" % mark, os.O_WRONLY | os.O_TRUNC, 0
         )
         for descriptor, target in ((stdin, 0), (output, 1), (output, 2)):
-            _libc.posix_spawn_file_actions_adddup2(actions, descriptor, target)
+            _brief.posix_spawn_file_actions_adddup2(actions, descriptor, target)
         code = _libc.posix_spawn(
             ctypes.byref(pid),
             program,
@@ -229,7 +238,7 @@ def spawn(
             ),
         )
     finally:
-        _libc.posix_spawn_file_actions_destroy(actions)
+        _brief.posix_spawn_file_actions_destroy(actions)
     if code:
         raise OSError(code, os.strerror(code))
     return pid.value

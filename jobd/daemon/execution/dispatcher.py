@@ -77,6 +77,8 @@ class Dispatcher:
 
     def _take(self, already: dict[str, int]) -> Holding | None:
         """Nothing on a full disk: what is left there is for the ends of those that run."""
+        if self._ledger.free_workers < 1:
+            return None
         shut = None if self._reserve.in_use else self._breaker.shut(already)
         if shut is None:
             return None

@@ -68,7 +68,6 @@ class Endings:
         run.ended(outcome.at)
         failpoint("before-finish")
         reading = self._monitor.last_look(run)
-        run.output_bytes = self._monitor.output_bytes(run)
         self._aftercare.prepare(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),

@@ -29,7 +29,7 @@ class Launcher:
         shell: str,
     ) -> None:
         """`shell`: the absolute path of what runs shell lines."""
-        self._paths = paths
+        self._socket = os.fsencode(paths.socket)
         self._engines = engines
         self._reader = reader
         self._devices = devices
@@ -71,7 +71,7 @@ class Launcher:
         environment[b"JOBD_SLOT"] = b"%d" % run.slot
         environment[b"JOBD_PROGRESS"] = os.fsencode(report)
         environment[b"JOBD_RUN"] = started.token.encode()
-        environment[b"JOBD_SOCKET"] = os.fsencode(self._paths.socket)
+        environment[b"JOBD_SOCKET"] = self._socket
         if started.array_index is not None:
             environment[b"JOBD_ARRAY_INDEX"] = b"%d" % started.array_index
         if self._devices.managed:

@@ -79,12 +79,14 @@ class Monitor:
             something_runs.set()
 
     def last_look(self, run: Run) -> Reading | None:
-        """What the job said since the last look, when it has ended."""
+        """What the job said since the last look, when it has ended; how much it has printed in all
+        is noted in the run.
+        """
         self._cut(run, final=True)
+        run.output_bytes = self._output_of(run).size()
+        if not run.output_bytes and run not in self._sights and not self._report_of(run).news():
+            return None
         return self._look(run, anew=True)
-
-    def output_bytes(self, run: Run) -> int:
-        return self._output_of(run).size()
 
     def _output_of(self, run: Run) -> Output:
         return self._engines[run.engine].workspace.output_of(run.id, run.attempt)
@@ -171,10 +173,12 @@ class Monitor:
     def _sight_of(self, run: Run) -> _Sight:
         sight = self._sights.get(run)
         if sight is None:
-            workspace = self._engines[run.engine].workspace
-            report = workspace.report_of(run.id, run.attempt, WINDOW)
-            sight = self._sights[run] = _Sight(report, self._output_of(run), _rule_of(run))
+            report, output = self._report_of(run), self._output_of(run)
+            sight = self._sights[run] = _Sight(report, output, _rule_of(run))
         return sight
+
+    def _report_of(self, run: Run) -> Growing:
+        return self._engines[run.engine].workspace.report_of(run.id, run.attempt, WINDOW)
 
 
 class _Sight:

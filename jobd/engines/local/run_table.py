@@ -24,7 +24,8 @@ _LINE: Final = struct.Struct("32sIIIxxxxqq")
 _TOKEN: Final = struct.Struct("32s")
 _PID: Final = struct.Struct("I")
 _REST: Final = struct.Struct("=IIxxxxqq")
-"""The parts of a line: its token, its pid, and what is behind them."""
+_LATEST: Final = struct.Struct("=q")
+"""The parts of a line: its token, its pid, what is behind them, and the end of that."""
 _LINE_BYTES: Final = 64
 _MAGIC: Final = b"jobdrun1"
 _NOBODY: Final = 2**32 - 1
@@ -106,8 +107,9 @@ class RunTable:
         return os.fstat(self.mark).st_size == 0
 
     def spawned(self, slot: int, pid: int) -> None:
-        line = self._read(slot)
-        self._write_numbers(slot, line._replace(pid=pid, latest=linux.ticks() + 1))
+        at = _HEADER.size + slot * _LINE_BYTES
+        _LATEST.pack_into(self._map, at + _LINE.size - _LATEST.size, linux.ticks() + 1)
+        _PID.pack_into(self._map, at + _TOKEN.size, pid)
 
     def settle(self, slot: int, token: str, pid: int | None, supervisor: int) -> None:
         """What became of an attempt: its process, or None where its outcome is lost.

@@ -41,10 +41,12 @@ def has_own_directory() -> bool:
 def find_program(name: bytes, environment: Mapping[bytes, bytes]) -> bytes:
     """As execvp(3) would find it in the job's own PATH; the directory is already the job's.
 
-    Raises: CannotStart (not found, or not to be executed).
+    Raises: CannotStart (not found, or not to be executed; of one that was named by its path the
+    kernel says that).
     """
     if b"/" in name:
-        _check_executable(name)
+        # A dead file server holds this thread here, and not the others when it has its turn.
+        _look(name)
         return name
     denied = False
     for directory in environment.get(b"PATH", _DEFAULT_PATH).split(b":"):
@@ -56,17 +58,25 @@ def find_program(name: bytes, environment: Mapping[bytes, bytes]) -> bytes:
     raise CannotStart(_about(name, "permission denied" if denied else "not found"))
 
 
-def _check_executable(path: bytes) -> None:
+def _refuse(path: bytes) -> None:
+    """In words, what keeps it from being executed, if it is the file itself.
+
+    Raises: CannotStart.
+    """
+    if stat.S_ISDIR(_look(path).st_mode):
+        raise CannotStart(_about(path, "is a directory"))
+    if not os.access(path, os.X_OK):
+        raise CannotStart(_about(path, "permission denied"))
+
+
+def _look(path: bytes) -> os.stat_result:
+    """Raises: CannotStart."""
     try:
-        found = os.stat(path)
+        return os.stat(path)
     except FileNotFoundError:
         raise CannotStart(_about(path, "not found")) from None
     except OSError as error:
         raise CannotStart(_about(path, _reason(error))) from None
-    if stat.S_ISDIR(found.st_mode):
-        raise CannotStart(_about(path, "is a directory"))
-    if not os.access(path, os.X_OK):
-        raise CannotStart(_about(path, "permission denied"))
 
 
 def _about(name: bytes, what: str) -> str:
@@ -191,10 +201,11 @@ def prepare(launch: Launch, script: bytes | None, stdin: int, output: int, mark:
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
             return linux.spawn(program, argv, environment, stdin, output, mark)
-        except FileNotFoundError:
-            # It is there: it was found. What its first line names is not.
-            raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
         except OSError as error:
+            _refuse(program)
+            if error.errno == errno.ENOENT:
+                # It is there. What its first line names is not.
+                raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
             if error.errno != errno.ENOEXEC:
                 raise
         # A script without a first line that names its interpreter, as execvp(3) does it.

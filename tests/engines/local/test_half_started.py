@@ -149,7 +149,7 @@ def stores(monkeypatch):
             Store.left -= 1
             self.layout.pack_into(*args)
 
-    for name in ("_TOKEN", "_PID", "_REST"):
+    for name in ("_TOKEN", "_PID", "_REST", "_LATEST"):
         monkeypatch.setattr(run_table, name, Store(getattr(run_table, name).format))
     return Store
 
