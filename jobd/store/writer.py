@@ -158,19 +158,25 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            self._serve()
+            while self._serve():
+                pass
         except Exception:
             log.critical("the writer broke down", exc_info=True)
             self._broken()
 
-    def _serve(self) -> None:
-        while (item := self._queue.get()) is not None:
-            batch, last = self._gather(item)
-            if not self._commit(batch):
-                for single in batch:
-                    self._commit_alone(single)
-            if last:
-                return
+    def _serve(self) -> bool:
+        """One transaction, once there is something for it; False: it was the last.
+
+        Nothing of it outlives the call: a plan of a million jobs would be kept until the next one.
+        """
+        item = self._queue.get()
+        if item is None:
+            return False
+        batch, last = self._gather(item)
+        if not self._commit(batch):
+            for single in batch:
+                self._commit_alone(single)
+        return not last
 
     def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
         """All that waits now, and whether the end came with it."""
