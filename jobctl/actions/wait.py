@@ -52,9 +52,10 @@ def wait_for(
     """
     try:
         audience.waiting(submitted)
+        waited = None
         if submitted.first == submitted.last:
-            _stream(client, submitted.first, audience)
-        return _verdict(client, submitted, audience)
+            waited = _stream(client, submitted.first, audience)
+        return _verdict(client, submitted, audience, waited)
     except KeyboardInterrupt:
         if not stop:
             audience.left(submitted)
@@ -74,29 +75,36 @@ def _stop(client: Client, submitted: Submitted, audience: Audience) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _stream(client: Client, job: int, audience: Audience) -> None:
-    """Hand on the output of all attempts as it grows.
+def _stream(client: Client, job: int, audience: Audience) -> Waited | None:
+    """Hand on the output of all attempts as it grows. Gives how it ended, where that is known.
 
     The job's exit code counts also when nobody wants more of it, or when it is removed meanwhile.
     """
+    waited = None
     try:
         for piece in follow.all_output(client, job):
+            if piece.ended:
+                # Before it is handed on: whoever reads it may be slow, and the daemon about to go.
+                waited = follow.ended(client, job, piece.attempt)
             if piece.anew:
                 audience.output_anew(piece)
-            if piece.data and not audience.output(piece.data):
+            if (piece.data and not audience.output(piece.data)) or waited is not None:
                 break
     except NotFound:
         pass  # the verdict says so
     audience.output_over()
+    return waited
 
 
-def _verdict(client: Client, submitted: Submitted, audience: Audience) -> int:
-    waited = follow.until_finished(client, _jobs(submitted))
+def _verdict(
+    client: Client, submitted: Submitted, audience: Audience, waited: Waited | None = None
+) -> int:
+    waited = waited or follow.until_finished(client, _jobs(submitted))
     audience.ended(waited, submitted)
     if not waited.total:
         # Somebody removed it; how it ended nobody knows any more.
         return 1
-    return exit_codes.exit_code_of_all(waited, any_of=False)
+    return exit_codes.exit_code_of_all(waited)
 
 
 def _jobs(submitted: Submitted) -> Selector:

@@ -122,6 +122,12 @@ def settled(client: Client, selector: Selector) -> Selector | None:
     return Selector(ids=chosen) if chosen else None
 
 
+def ended(client: Client, job: int, attempt: int) -> Waited | None:
+    """How it ended with this attempt; None: it has not, or not with that."""
+    waited = client.wait(Wait(selector=Selector(ids=[(job, job)]), wait=0))
+    return waited if waited.done and any(job.attempt <= attempt for job in waited.jobs) else None
+
+
 def until_finished(
     client: Client,
     selector: Selector,
@@ -204,7 +210,7 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
     wait = MAX_WAIT if follow else 0.0
     # Not held back: what is written meanwhile belongs behind the tail, not into it; and why there
     # is nothing is told at once.
-    request = msgspec.structs.replace(request, wait=0.0)
+    request = msgspec.structs.replace(request, wait=0.0, follows=follow)
     waits, before = Waits(), None
     while True:
         piece = client.output(request)
@@ -276,7 +282,7 @@ def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPag
     """Pages of events behind `after`, until all that is selected has finished."""
     wait, waits = 0.0, Waits()
     while True:
-        page = client.events(Events(selector=selector, after=after, wait=wait))
+        page = client.events(Events(selector=selector, after=after, wait=wait, follows=True))
         check_events(after, page)
         waits.check(wait, news=bool(page.events))
         after = page.next

@@ -540,6 +540,7 @@ class Output(Request, frozen=True, kw_only=True):
     `offset` counts bytes from the start; `tail` (lines) replaces it on the first request.
     `seen`: the last bytes that were read before `offset`; if others are there, `Piece.anew`.
     `wait` (seconds): how long to wait for more where there is none yet.
+    `follows`: whoever asks goes on until the end; a daemon that leaves stays for that a while.
     `id` None: the job started last.
     """
 
@@ -551,6 +552,7 @@ class Output(Request, frozen=True, kw_only=True):
     tail: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     seen: Annotated[bytes, Meta(max_length=SEEN)] = b""
     wait: Seconds = 0.0
+    follows: bool = False
 
 
 class EventPage(View, frozen=True, kw_only=True):
@@ -577,6 +579,7 @@ class Events(Request, frozen=True, kw_only=True):
     """The history behind `after`.
 
     `wait` (seconds): how long to wait where there is nothing new. `after` None: from now on.
+    `follows`: as for `Output`.
     `written`: running jobs, and how many bytes of the output of each are known; the wait ends also
     when one of them has printed more, though not within its first half second.
     """
@@ -587,6 +590,7 @@ class Events(Request, frozen=True, kw_only=True):
     after: Annotated[int, Meta(ge=0, le=MAX_ID)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     wait: Seconds = 0.0
+    follows: bool = False
     written: Annotated[
         dict[JobId, Annotated[int, Meta(ge=0, le=MAX_BYTES)]], Meta(max_length=MAX_WORKERS)
     ] = field(default_factory=dict)

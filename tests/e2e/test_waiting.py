@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import threading
 import time
 
@@ -199,6 +200,28 @@ def test_output_is_whole_though_its_reader_is_slow_and_the_daemon_is_stopped(run
     for client, code in zip(clients, (3, 0), strict=True):
         out, _ = client.communicate(timeout=PATIENCE)
         assert (len(out), client.returncode) == (size, code)
+    assert stop.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("command", ["submit -w", "logs -f"])
+def test_whoever_reads_slowly_from_the_first_byte_on_is_told_the_end(running, command):
+    """It has never waited for anything when the daemon is told to stop: its own reader holds it."""
+    gate, size = running.gate(), 3_000_000
+    line = f"echo >ran; head -c {size} /dev/zero; head -n 1 {gate.path} >go; exit 3"
+    client = running.begin("jobctl", "submit", "-w", line)
+    running.await_lines("ran", 1)
+    wait_until(lambda: running.paths.output_of(1, 1).stat().st_size == size, PATIENCE)
+    if command == "logs -f":
+        client.kill()
+        wait_until(lambda: not running.connections(), PATIENCE)
+        client = running.begin("jobctl", "logs", "-f", "1")
+    assert os.read(client.stdout.fileno(), 1) == b"\0"
+    stop = running.begin("jobd", "stop")
+    wait_until(lambda: running.status().draining)
+    gate.open()
+    wait_until(lambda: "is told first" in running.paths.log.read_text(), PATIENCE)
+    out, _ = client.communicate(timeout=PATIENCE)
+    assert (1 + len(out), client.returncode) == (size, 3 if command == "submit -w" else 0)
     assert stop.wait(PATIENCE) == 0
 
 

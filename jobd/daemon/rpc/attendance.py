@@ -37,8 +37,9 @@ class Attendee:
         """
 
     def asks(self, request: Request) -> None:
-        """It may wait for what is answered now."""
-        self._is_held_back = request.about.waits and getattr(request, "wait", 0.0) > 0
+        """It may wait for what is answered now, or for what comes behind that."""
+        stays = getattr(request, "wait", 0.0) > 0 or getattr(request, "follows", False)
+        self._is_held_back = request.about.waits and stays
         self._is_last = True
         if self._is_held_back and not self._is_dismissed:
             self.until = math.inf

@@ -35,7 +35,9 @@ def piece(*, ended):
 NOT_YET = [
     (WAITS, Waited(done=False, total=1)),
     (Output(id=1, wait=20.0), piece(ended=False)),
+    (Output(id=1, follows=True), piece(ended=False)),
     (Events(after=1, wait=20.0), EventPage(events=[], next=1, unfinished=1)),
+    (Events(after=1, follows=True), EventPage(events=[], next=1, unfinished=1)),
 ]
 THE_END = [
     (WAITS, Waited(done=True, total=1)),
