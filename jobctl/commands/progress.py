@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 import click
 
 from jobctl.context import pass_client
 from jobctl.examples import example
-from jobctl.parsing.param_types import JOB, PERCENT, TEXT
+from jobctl.parsing.param_types import JOB, PERCENT, TEXT, parse_id
 from jobctl.render import notices
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ def command(client: Client, percent: float, *, message: str | None, job: int | N
 
 def _own_id() -> int:
     inside = os.environ.get("JOBD_JOB_ID", "")
-    if not re.fullmatch(r"\d{1,19}", inside, re.ASCII):
-        raise click.UsageError("not inside a job; name it with --job ID")
-    return int(inside)
+    try:
+        return parse_id(inside)
+    except ValueError:
+        raise click.UsageError("not inside a job; name it with --job ID") from None

@@ -53,9 +53,16 @@ class _Submit(click.Command):
         with _usage_of(ctx):
             rest = super().parse_args(ctx, args)
         before = given[: len(given) - len(ctx.params["words"])]
-        # As the value of an option (`-n --`) it ends nothing.
-        ctx.meta["argv"] = before[-1:] == ["--"] and "--" not in ctx.params.values()
+        ctx.meta["argv"] = before[-1:] == ["--"] and self._are_whole(ctx, before[:-1])
         return rest
+
+    def _are_whole(self, ctx: click.Context, options: list[str]) -> bool:
+        """Whether none of them lacks its value: then what follows is none (as in `-n --`)."""
+        try:
+            self.make_parser(ctx).parse_args(options)
+        except click.BadOptionUsage:
+            return False
+        return True
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Section by section, those first that a newcomer looks for."""
@@ -239,9 +246,13 @@ def _look(client: Client, submitted: Submitted) -> Any:  # noqa: ANN401 # a job 
 
 def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:
     if not many:
-        data.job(client.show(submitted.first).job)
+        job = client.show(submitted.first).job
+        with notices.telling_anyhow(submitted):
+            data.job(job)
         return 0
     from jobd.client.follow import pages
 
     chosen = Selector(ids=[(submitted.first, submitted.last)])
-    return notices.missing(data.array(pages(client, List(selector=chosen))))
+    with notices.telling_anyhow(submitted):
+        missing = data.array(pages(client, List(selector=chosen)))
+    return notices.missing(missing)

@@ -79,11 +79,10 @@ def _print_lines(
 ) -> None:
     from jobd.client import follow
 
-    silent = not standing.missing
+    silent = not (standing.missing or standing.jobs)
     for job in () if as_json else standing.jobs:
         # It says so itself only when it next changes.
         live.standing(job)
-        silent = False
     for page in follow.changes(client, selector, after):
         if silent and not page.events:
             notices.watched(unfinished=bool(page.unfinished))

@@ -13,6 +13,7 @@ from jobctl.parsing.texts import as_bytes, as_shown, checked, file_name
 from jobd.contract import durations
 from jobd.contract.models import (
     MAX_ARRAY,
+    MAX_BYTES,
     MAX_ID,
     MAX_PRIORITY,
     MAX_WORKERS,
@@ -201,15 +202,19 @@ class Word(click.ParamType[Any]):
 
 
 class Number(click.IntRange):
-    """A whole number within bounds."""
+    """A whole number within bounds; without an upper one, it fits into what is sent."""
 
     name = "n"
+
+    def __init__(self, least: int, most: int = MAX_BYTES) -> None:
+        super().__init__(least, most)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            bounds = f"from {self.min} on" if self.max is None else f"from {self.min} to {self.max}"
+            most = "on" if self.max == MAX_BYTES else f"to {self.max}"
+            bounds = f"from {self.min} {most}"
             self.fail(f"{value!r} is no number {bounds}", param, ctx)
 
 
@@ -220,7 +225,8 @@ def parse_key(text: str) -> str:
     return text
 
 
-def _parse_id(text: str) -> int:
+def parse_id(text: str) -> int:
+    """A single one. Raises: ValueError."""
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
         raise ValueError(f"{text!r} is more than one job")
@@ -239,7 +245,7 @@ PRIORITY = Word("priority", parse_priority)
 STATES = Word("states", parse_states)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
-JOB = Word("id", _parse_id)
+JOB = Word("id", parse_id)
 GROUP = Word("name", parse_group)
 SHARE = Word("workers", parse_share)
 

@@ -103,9 +103,18 @@ def watched(*, unfinished: bool) -> None:
 
 def submitted(result: Submitted) -> None:
     """The id, or the ids as a selector. Raises: JobdError (it cannot be printed)."""
-    try:
+    with telling_anyhow(result):
         streams.line(_submitted_ids(result))
         streams.flush()
+
+
+@contextmanager
+def telling_anyhow(result: Submitted) -> Iterator[None]:
+    """Around what prints what was submitted. Raises: JobdError (it cannot be printed; says what it
+    is).
+    """
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -22,8 +22,11 @@ class Printed:
     def output(self, data: bytes) -> bool:
         try:
             streams.raw(data)
-        except BrokenPipeError:
+        except OSError as error:
+            # The wait goes on: the exit code is the job's.
             streams.abandon_stdout()
+            if not isinstance(error, BrokenPipeError):
+                streams.error(f"its output cannot be written: {error.strerror}")
             return False
         self._last = data[-1:]
         return True

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -23,6 +24,15 @@ from jobd.contract.version import VERSION
 from jobd.contract.wording import counted, listed
 
 _LINES: Final = click.IntRange(min=0)
+
+
+class FileName(click.Path):
+    """The name of a file; an empty one, as of an unset variable, would be that of a directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
+        if value == "":
+            self.fail("a name is needed; this one is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +52,7 @@ def main() -> None:
 @click.option("--foreground", is_flag=True, help="Stay in this terminal, log to stderr.")
 @click.option("--ephemeral", is_flag=True, help="Keep queue and history in memory only.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="Read this file instead of config.toml."
+    "--config", type=FileName(path_type=Path), help="Read this file instead of config.toml."
 )
 def start(
     workers: int | None,
@@ -197,8 +207,8 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
         raise JobdError(f"there is no log at {path} yet")
     try:
         for older, count in _older(path, lines):
-            if _tail(["-n", str(count), "--", str(older)]):
-                sys.exit(0)
+            if code := _tail(["-n", str(count), "--", str(older)]):
+                sys.exit(code)
         # tail(1) follows a growing, replaced or truncated file better than we would.
         sys.exit(_tail(["-n", str(lines), *(["-F"] if follow else []), "--", str(path)]))
     except KeyboardInterrupt:
@@ -206,13 +216,16 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
 
 
 def _tail(words: list[str]) -> int:
-    """The exit code of tail(1). On a terminal what it prints is made fit for that: not only the
-    daemon writes to its log, but also whatever has its stderr.
+    """The exit code of tail(1) as a shell has it; 0 where its reader has gone, who wants no more.
+
+    On a terminal what it prints is made fit for that: not only the daemon writes to its log, but
+    also whatever has its stderr.
     """
     # The system's own first: in the PATH that `su -m` leaves to root, a user's may stand before it.
     command = [shutil.which("tail", path=os.defpath) or "tail", *words]
     if not sys.stdout.isatty():
-        return subprocess.run(command, check=False).returncode
+        code = subprocess.run(command, check=False).returncode
+        return 128 - code if code < 0 and code != -signal.SIGPIPE else max(code, 0)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -269,7 +282,7 @@ def check(as_json: bool) -> None:  # noqa: FBT001 - click
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FileName(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
     """Copy the database to FILE, running or stopped.
@@ -290,7 +303,7 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FileName(path_type=Path))
 def restore(file: Path) -> None:
     """Put a backup in the place of the database.
 
@@ -305,7 +318,7 @@ def restore(file: Path) -> None:
     """
     from jobd.admin.restore import restore
 
-    found = restore(_instance(), file.absolute())
+    found = restore(_instance(), absolute(file, "write an absolute path"))
     if found.kept is not None:
         streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")

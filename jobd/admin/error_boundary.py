@@ -81,6 +81,9 @@ def _refused(error: OSError) -> int:
     if isinstance(error.filename, str):
         streams.error(f"{error.filename}: {(error.strerror or '').lower()}")
         return NotPermitted.exit_code if isinstance(error, PermissionError) else 1
+    if error.errno == errno.ENOENT:
+        streams.error("the current directory is gone; go to another one")
+        return 1
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF):
         raise error
     streams.abandon_stdout()

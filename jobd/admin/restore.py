@@ -17,6 +17,7 @@ from jobd.system import linux
 
 def restore(paths: Paths, file: Path) -> store.Restored:
     """Raises: Refused (a daemon runs), JobdError, OSError."""
+    store.refuse_what_is_no_file(file)
     make_private(paths.state)
     with _kept_down(paths):
         return store.restore(paths.database, file)

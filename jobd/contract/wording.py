@@ -64,11 +64,19 @@ def shortened(message: str) -> str:
 # --- what others wrote ------------------------------------------------------------------------
 
 
+REPLACEMENT: Final = "\ufffd"
+"""What is not UTF-8, to people."""
+_UNDECODED: Final = range(0xDC80, 0xDD00)
+"""What Python makes of a byte of a file name that is not UTF-8 (PEP 383)."""
+
+
 class _Escapes(dict[int, int | str]):
     """A table for `str.translate`; it is asked for each character of a text."""
 
     def __missing__(self, code: int) -> int | str:
         char = chr(code)
+        if code in _UNDECODED:
+            return REPLACEMENT
         return code if char.isprintable() else char.encode("unicode_escape").decode()
 
 
@@ -95,7 +103,8 @@ def printable(text: str) -> str:
     (`\\x1b`, `\\n`, `\\u202e`): control characters (C0, DEL, C1), line and paragraph separators,
     marks that turn the direction of what follows, everything else that has no width or no glyph,
     blanks other than the space, and what is not (yet) a character. So it is for U+200D, too, which
-    makes one emoji of two: how wide that is, no two terminals agree.
+    makes one emoji of two: how wide that is, no two terminals agree. A byte of a file name that is
+    not UTF-8 is U+FFFD.
     """
     return text if text.isprintable() else text.translate(_ESCAPES)
 

@@ -7,6 +7,7 @@ import glob
 import os
 import secrets
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -63,7 +64,14 @@ def _refuse_open(directory: Path) -> None:
 
 
 def _refuse_existing(target: Path, *, force: bool) -> None:
-    if not force and os.path.lexists(target):
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode):
+        # The copy takes the name: as root, /dev/stdout would be gone for the whole machine.
+        raise JobdError(f"{target} is no regular file; name another one")
+    if not force:
         raise JobdError(f"{target} exists; name another file, or overwrite it: --force")
 
 
@@ -73,6 +81,7 @@ def _name(partial: Path, target: Path, *, force: bool) -> None:
     Raises: JobdError (somebody else's file has come there meanwhile), OSError.
     """
     if force:
+        _refuse_existing(target, force=True)
         os.replace(partial, target)
     else:
         try:

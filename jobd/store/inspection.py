@@ -26,7 +26,7 @@ _MOST: Final = 100
 _PIECE: Final = 5000
 """Rows that are read at a time."""
 
-RESTORE: Final = "restore a backup (jobd backup --help), or ask for help with this text"
+RESTORE: Final = "restore a backup (jobd restore --help), or ask for help with this text"
 _RESTART: Final = "let the daemon look at it anew: jobctl restart {0}"
 _REMOVE: Final = "it can be removed: jobctl rm {0}"
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.store.backup import copy_whole, partial_beside
-from jobd.store.database import sync
+from jobd.store.database import SEE_CHECK, sync
 from jobd.store.inspection import Inspection
 from jobd.store.readonly import open_untouched
+
+_NO_BACKUP: Final = "Nothing was changed; name another backup"
 
 
 class Restored(NamedTuple):
@@ -21,6 +24,16 @@ class Restored(NamedTuple):
     jobs: int
     kept: Path | None
     """Under this name lies what was there before; None: nothing was."""
+
+
+def refuse_what_is_no_file(source: Path) -> None:
+    """A FIFO would be waited for. Raises: JobdError."""
+    try:
+        found = os.stat(source)
+    except OSError as error:
+        raise JobdError(f"cannot read {source}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise JobdError(f"{source} is no regular file. {_NO_BACKUP}")
 
 
 def restore(database: Path, source: Path) -> Restored:
@@ -37,6 +50,9 @@ def restore(database: Path, source: Path) -> Restored:
                 jobs = copy_whole(backup, partial)
                 kept = _keep(database)
                 _exchange(partial, database)
+    except StoreFailed as error:
+        # It is not about the database, which is what `jobd check` looks at.
+        raise StoreFailed(error.message.replace(SEE_CHECK, _NO_BACKUP)) from error
     except OSError as error:
         raise JobdError(f"cannot restore {source}: {(error.strerror or '').lower()}") from error
     return Restored(jobs, kept)

@@ -1,8 +1,9 @@
-"""The memory that the C library keeps for the process when nobody needs it any more."""
+"""The memory of this process: what the C library keeps of it, and how much it has been."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
@@ -19,3 +20,10 @@ def share_one_heap() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+
+
+def own_peak_kb() -> int:
+    """The most memory (KiB) that this process has had: what a new one counts as its own, too, when
+    the kernel takes over its figure at the exec (getrusage(2), `ru_maxrss`).
+    """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -214,3 +214,33 @@ def test_a_home_of_any_bytes_in_any_encoding(tmp_path, words, encoding):
     if "--json" in words:
         shown = home.decode("utf-8", "replace")
         assert json.loads(done.stdout)["state_dir"] == shown
+
+
+def test_what_is_no_file_is_neither_overwritten_nor_read(tmp_path, monkeypatch, jobd_home):
+    """As root, `--force` would take /dev/stdout away from all."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"other")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "directory").mkdir()
+    for name in ("link", "fifo", "directory"):
+        before = os.lstat(name)
+        for force in ([], ["--force"]):
+            result = jobd("backup", name, *force)
+            assert (result.exit_code, "is no regular file; name another one" in result.output) == (
+                1, True,
+            )  # fmt: skip
+        assert os.lstat(name) == before
+    for name in ("fifo", "directory"):
+        result = jobd("restore", name)
+        assert (result.exit_code, "is no regular file" in result.output) == (1, True)
+    result = jobd("restore", "link")
+    assert result.exit_code == 1
+    assert "Nothing was changed; name another backup" in result.output
+    assert "jobd check" not in result.output
+
+
+@pytest.mark.parametrize("words", [["backup"], ["restore"], ["start", "--config"]])
+def test_an_empty_name_is_that_of_no_file(words):
+    result = jobd(*words, "")
+    assert (result.exit_code, "a name is needed; this one is empty" in result.output) == (2, True)

@@ -30,7 +30,7 @@ ENCODABLE = "".join(char for char in EVERY if not "\ud800" <= char <= "\udfff")
         ("\x1b[31m\x9b1m\x7f\0", "\\x1b[31m\\x9b1m\\x7f\\x00"),
         ("\u202e\u2066\u200e\u061c\u2028", "\\u202e\\u2066\\u200e\\u061c\\u2028"),
         ("👩\u200d💻", "👩\\u200d💻"),
-        ("\udcff\ue000\U000e0001", "\\udcff\\ue000\\U000e0001"),
+        ("\udcff\ue000\U000e0001", "\ufffd\\ue000\\U000e0001"),
     ],
 )
 def test_what_is_no_letter_or_sign_is_an_escape(text, shown):

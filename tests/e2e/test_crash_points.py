@@ -54,7 +54,9 @@ def test_nothing_is_lost_and_nothing_runs_twice(instance, point, count):
     # "<id> <attempt>": a crash between the claim and the spawn does not count as an attempt.
     assert sorted(instance.lines("ran")) == sorted(f"{job} 1" for job in ids)
     assert {job: found.exit_code for job, found in jobs.items()} == {job: job % 3 for job in ids}
-    assert all(found.cpu_s is not None and found.max_rss_kb for found in jobs.values())
+    assert all(found.cpu_s is not None for found in jobs.values())
+    # They are smaller than the daemon, and the kernel tells no less for them than that had.
+    assert {found.max_rss_kb for found in jobs.values()} == {None}
     for job in ids:
         assert [a.exit_code for a in instance.attempts(job)] == [job % 3]
     assert was_killed(instance)

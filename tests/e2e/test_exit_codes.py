@@ -144,6 +144,21 @@ def test_a_stream_that_is_full_changes_no_outcome(running):
     lost = running.sh(f"jobctl submit --hold true >{full}")
     assert lost.returncode == 1
     assert "3 was submitted, and cannot be printed: No space left on device" in lost.stderr
+    for words, which in (("true", "4 was"), ("--array 1-2 true", "5-6 were")):
+        lost = running.sh(f"jobctl submit --json --hold {words} >{full}")
+        assert lost.returncode == 1
+        assert f"{which} submitted, and cannot be printed: No space left" in lost.stderr
+    for stdout in (full, "&-"):
+        waited = running.sh(f"jobctl submit -w 'echo out; exit 3' >{stdout}")
+        assert waited.returncode == 3
+        assert "its output cannot be written: " in waited.stderr
+        assert "failed (exit code 3)" in waited.stderr
+
+
+def test_a_log_whose_reader_has_gone_was_read(running):
+    for words in ("log", "log -f", "log -n 1000000"):
+        done = running.sh(f"{{ jobd {words}; echo $? >&2; }} | head -n 1 >/dev/null")
+        assert done.stderr == "0\n", words
 
 
 def test_what_drains_says_so_to_whoever_starts_it(running):

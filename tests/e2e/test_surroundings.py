@@ -101,6 +101,9 @@ def test_a_directory_that_was_deleted(running):
     assert told("jobd", "backup", "copy", code=2) == (
         "jobd: copy: the current directory is gone; write an absolute path\n"
     )
+    assert told("jobd", "restore", "copy", code=2) == (
+        "jobd: copy: the current directory is gone; write an absolute path\n"
+    )
     for program, words in (("jobctl", ["ls"]), ("jobd", ["status"])):
         said = told(program, *words, code=2, JOBD_HOME="there")
         assert said.endswith(

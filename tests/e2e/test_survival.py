@@ -30,7 +30,7 @@ class Three:
     def __init__(self, instance):
         self.instance = instance
         self.gates = {code: instance.gate(f"gate{code}") for code in CODES}
-        busy = "python3 -c 'sum(range(2_000_000))'"
+        busy = "python3 -c 'bytearray(80_000_000); sum(range(2_000_000))'"
         self.jobs = {
             code: instance.submit(
                 f"echo $JOBD_JOB_ID >>ran; {busy}; echo begin; read _ <{self.gates[code].path};"

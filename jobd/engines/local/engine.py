@@ -33,7 +33,7 @@ from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess
 from jobd.engines.local.run_table import Line, RunTable
 from jobd.engines.local.spawn import Program
-from jobd.system import linux
+from jobd.system import heap, linux
 from jobd.system.failpoints import failpoint
 from jobd.system.linux import Stat
 
@@ -153,7 +153,8 @@ class LocalEngine:
         except OSError as error:
             raise _output_failure(file.path, error) from error
         try:
-            return Child(self._spawn(launch, output), launch.token, self._survey)
+            pid = self._spawn(launch, output)
+            return Child(pid, launch.token, self._survey, heap.own_peak_kb())
         except CannotStart as error:
             with contextlib.suppress(OSError):
                 os.write(output, f"jobd: {_told_there(launch, str(error))}\n".encode())
@@ -265,11 +266,11 @@ class LocalEngine:
         stat = linux.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
             return Fate.LOST
-        return self._take(stat, line.token)
+        return self._take(stat, line.token, line.floor_kb)
 
-    def _take(self, stat: Stat, token: str) -> Process | Fate:
+    def _take(self, stat: Stat, token: str, floor_kb: int = 0) -> Process | Fate:
         if stat.ppid == self._supervisor and self._link is not None:
-            return self._adopt(stat.pid, token)
+            return self._adopt(stat.pid, token, floor_kb)
         return Fate.LOST if stat.state in "ZX" else self._watch(stat.pid, token)
 
     def _half_started(self, line: Line) -> Process | Fate:
@@ -290,7 +291,7 @@ class LocalEngine:
         tokens = {stat.pid: token_of(stat.pid) for stat in children}
         for pid, token in tokens.items():
             if token == line.token.encode():
-                return self._adopt(pid, line.token)
+                return self._adopt(pid, line.token, line.floor_kb)
         nameless = {pid for pid, token in tokens.items() if not token}
         # One in the run table has a name, also if its end is recorded and it was not reaped.
         unclaimed = nameless - self._adopted.keys() - self._table.pids() - {os.getpid()}
@@ -298,7 +299,7 @@ class LocalEngine:
             return Fate.NEVER_STARTED
         if len(unclaimed) > 1:
             return Fate.LOST
-        return self._adopt(unclaimed.pop(), line.token)
+        return self._adopt(unclaimed.pop(), line.token, line.floor_kb)
 
     def _may_be_of(self, line: Line, stat: Stat) -> bool:
         """Whether it began after the intent, and not after the death of who meant to start it.
@@ -316,13 +317,15 @@ class LocalEngine:
             return Fate.LOST
         return self._take(leaders[0], token)
 
-    def _adopt(self, pid: int, token: str) -> Process:
+    def _adopt(self, pid: int, token: str, floor_kb: int) -> Process:
         assert self._link is not None
         pidfd = None
         # It goes without: as long as our supervisor does not reap it, its pid is nobody else's.
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
-        process = Adopted(pid, token, self._survey, pidfd, self._link)
+        # Where it is not known who spawned it, one like us has.
+        floor = floor_kb or heap.own_peak_kb()
+        process = Adopted(pid, token, self._survey, pidfd, self._link, floor)
         self._adopted[pid] = process
         return process
 

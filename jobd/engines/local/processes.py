@@ -22,6 +22,8 @@ from jobd.system.linux import Exit, Stat
 
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
+_INEXACT_KB: Final = 1024
+"""The kernel counts memory for each processor apart, and adds that up now and then."""
 _SAMPLE_MS: Final = 1000
 """Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
@@ -40,13 +42,16 @@ def _is_reaped(pidfd: int) -> bool:
     return False
 
 
-def outcome_of(ended: Exit, at: int | None = None) -> Outcome:
-    """`at`: when, microseconds since boot; None: just now."""
+def outcome_of(ended: Exit, at: int | None = None, floor_kb: int = 0) -> Outcome:
+    """`at`: when, microseconds since boot; None: just now. `floor_kb`: a peak of memory that is not
+    above it is that of whoever spawned the process, and its own is not known.
+    """
+    peak = ended.max_rss_kb
     return Outcome(
         exit_code=ended.exit_code,
         signal=None if ended.signal is None else signal_name(ended.signal),
         cpu_s=ended.cpu_s,
-        max_rss_kb=ended.max_rss_kb,
+        max_rss_kb=None if peak is None or peak <= floor_kb + _INEXACT_KB else peak,
         at=None if at is None else at + offset_us(),
     )
 
@@ -116,10 +121,14 @@ class LocalProcess:
 class Child(LocalProcess):
     """Started by this daemon."""
 
+    def __init__(self, pid: int, token: str, survey: Survey, floor_kb: int = 0) -> None:
+        super().__init__(pid, token, survey)
+        self._floor_kb = floor_kb
+
     def wait(self) -> Outcome:
         ended = linux.look(self.pid, block=True)
         assert ended is not None
-        return outcome_of(ended)
+        return outcome_of(ended, floor_kb=self._floor_kb)
 
     def usage(self) -> Usage:
         with self._lock:
@@ -162,12 +171,21 @@ class Adopted(_Stranger):
     The handle is for the day when the supervisor dies, and its children's statuses with it.
     """
 
-    def __init__(self, pid: int, token: str, survey: Survey, pidfd: int | None, link: Link) -> None:
+    def __init__(
+        self,
+        pid: int,
+        token: str,
+        survey: Survey,
+        pidfd: int | None,
+        link: Link,
+        floor_kb: int = 0,
+    ) -> None:
         super().__init__(pid, token, survey, pidfd)
         self._link = link
+        self._floor_kb = floor_kb
 
     def wait(self) -> Outcome:
-        return outcome_of(*self._link.wait(self.pid))
+        return outcome_of(*self._link.wait(self.pid), self._floor_kb)
 
     def signal_all(self, number: int, census: Census) -> None:
         with self._lock:

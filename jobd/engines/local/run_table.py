@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobd.contract.models import MAX_WORKERS
-from jobd.system import linux
+from jobd.system import heap, linux
 
 _HEADER: Final = struct.Struct("8s56s")
-_LINE: Final = struct.Struct("32sIIIxxxxqq")
+_LINE: Final = struct.Struct("32sIIIIqq")
 _TOKEN: Final = struct.Struct("32s")
 _PID: Final = struct.Struct("I")
-_REST: Final = struct.Struct("=IIxxxxqq")
+_REST: Final = struct.Struct("=IIIqq")
 _LATEST: Final = struct.Struct("=q")
 """The parts of a line: its token, its pid, what is behind them, and the end of that."""
 _LINE_BYTES: Final = 64
@@ -40,6 +40,10 @@ class Line(NamedTuple):
     """0: the intent is written, the process may or may not be there."""
     daemon: int
     supervisor: int
+    floor_kb: int
+    """The peak of memory of whoever spawned it: the kernel never tells less of it (getrusage(2)).
+    0: it is not known.
+    """
     earliest: int
     """Ticks since boot before the spawn; the process began in between."""
     latest: int
@@ -94,7 +98,8 @@ class RunTable:
         """Raises: OSError (of the mark)."""
         self.withdraw(slot)
         os.ftruncate(self.mark, 1)
-        self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, linux.ticks() - 1, 0))
+        floor, ticks = heap.own_peak_kb(), linux.ticks() - 1
+        self._write_numbers(slot, Line(token, 0, os.getpid(), supervisor, floor, ticks, 0))
         self._write_token(slot, token)
 
     def withdraw(self, slot: int) -> None:
@@ -118,8 +123,10 @@ class RunTable:
         """
         stat = None if pid is None else linux.stat_of(pid)
         start = 0 if stat is None else stat.start
-        line = Line(token, pid or _NOBODY, os.getpid(), supervisor, start, start)
-        if self._read(slot).token != token:
+        before = self._read(slot)
+        floor = before.floor_kb if before.token == token else 0
+        line = Line(token, pid or _NOBODY, os.getpid(), supervisor, floor, start, start)
+        if before.token != token:
             self.withdraw(slot)
         self._write_numbers(slot, line)
         self._write_token(slot, token)
