@@ -8,6 +8,7 @@ import select
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from jobd.contract.errors import JobdError
 from jobd.daemon.rpc.clients import Clients
@@ -15,6 +16,8 @@ from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.listener import Listener, make_room
 
 log = logging.getLogger(__name__)
+_SCARCE_MS: Final = 100
+"""Milliseconds until somebody is heard again who cannot even be turned away."""
 
 
 class Server:
@@ -28,8 +31,10 @@ class Server:
         self._shared = shared
         self.dispatch = dispatch
         self.clients = clients
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        """Given up for a moment when there are no descriptors left to accept a client with."""
+        self._spare = _open_spare()
+        """Given up for a moment when there are no descriptors left to accept a client with; -1
+        where another thread has taken its place meanwhile.
+        """
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._waking = threading.Lock()
         """Held while it is written to: once it is closed, its number may be another file's."""
@@ -133,7 +138,8 @@ class Server:
             held = self._spare, self._wake_r, self._wake_w
             self._spare = self._wake_r = self._wake_w = -1
         for number in held:
-            os.close(number)
+            if number >= 0:
+                os.close(number)
 
     def _accept_all(self) -> None:
         while not self._closed:
@@ -152,6 +158,8 @@ class Server:
                 break
             for number in ready & listeners.keys():
                 self._accept(listeners[number])
+            if self._spare < 0:
+                self._await_descriptor()
         for listener in listeners.values():
             if self._closed or listener not in self._listeners.values():
                 listener.close()
@@ -159,6 +167,14 @@ class Server:
     def _accept(self, listener: Listener) -> None:
         if self._closed:
             return
+        self._keep_spare()
+        try:
+            self._accept_one(listener)
+        except Exception:
+            # It concerns one who knocked; without this thread nobody is heard any more.
+            log.exception("somebody who knocked could not be heard")
+
+    def _accept_one(self, listener: Listener) -> None:
         try:
             sock, _ = listener.accept()
         except BlockingIOError:
@@ -171,10 +187,29 @@ class Server:
 
     def _turn_one_away(self, listener: Listener) -> None:
         """No descriptor left: accept with the spare one and close, or the caller would hang."""
-        os.close(self._spare)
+        spare, self._spare = self._spare, -1
+        if spare >= 0:
+            os.close(spare)
         with suppress(OSError), listener.accept()[0] as sock:
             self.clients.turn_away(sock, shared=self._is_shared(listener))
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        """Unless another thread was quicker to take the last descriptor; then at the next knock."""
+        if self._spare < 0:
+            with suppress(OSError):
+                self._spare = _open_spare()
+
+    def _await_descriptor(self) -> None:
+        """Whoever could not be turned away still knocks, and would be heard without end."""
+        poll = select.poll()
+        poll.register(self._wake_r, select.POLLIN)
+        poll.poll(_SCARCE_MS)
 
     def _is_shared(self, listener: Listener) -> bool:
         return listener.path != self._own
+
+
+def _open_spare() -> int:
+    """Raises: OSError."""
+    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)

@@ -1,5 +1,6 @@
 """The sockets that clients come in by, in the moment in which they are made and taken away."""
 
+import errno
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from jobd.contract.errors import JobdError
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.dispatch import Dispatch
+from jobd.daemon.rpc.listener import Listener
 from jobd.daemon.rpc.server import Server
 from jobd.system.timer import Timer
 from tests.helpers import wait_until
@@ -170,3 +172,56 @@ def test_it_is_closed_to_others_alone(server, place):
                 with pytest.raises(TimeoutError):
                     client.recv(1)
     wait_until(lambda: not server.clients._others)
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """How often from now on no descriptor is left, for a client and for /dev/null."""
+    left = {"accept": 0, "spare": 0}
+    accept, open_file = Listener.accept, os.open
+
+    def use(what):
+        if left[what]:
+            left[what] -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def accept_or_not(listener):
+        use("accept")
+        return accept(listener)
+
+    def open_or_not(path, *args, **options):
+        if path == "/dev/null":
+            use("spare")
+        return open_file(path, *args, **options)
+
+    monkeypatch.setattr(Listener, "accept", accept_or_not)
+    monkeypatch.setattr(os, "open", open_or_not)
+    return left
+
+
+@pytest.mark.parametrize(("accepts", "spares"), [(1, 1), (2, 3), (4, 4)])
+def test_whoever_knocks_is_heard_once_there_are_descriptors_again(
+    server, place, scarce, accepts, spares
+):
+    """Another thread may be quicker to take the number that was given up for a moment."""
+    server.listen()
+    scarce.update(accept=accepts, spare=spares)
+    own = place / "state/jobd.sock"
+    with connected(own):
+        wait_until(lambda: not scarce["accept"])
+    with connected(own), connected(own):
+        wait_until(lambda: server.clients.places.taken("all") == 2)
+
+
+def test_an_error_that_nobody_thought_of_concerns_one_who_knocks(
+    server, place, scarce, monkeypatch, caplog
+):
+    server.listen()
+    scarce.update(accept=1)
+    monkeypatch.setattr(server.clients, "turn_away", lambda *_, **__: 1 / 0)
+    own = place / "state/jobd.sock"
+    with connected(own) as client:
+        assert client.recv(1) == b""
+    with connected(own):
+        wait_until(lambda: server.clients.places.taken("all") == 1)
+    assert "ZeroDivisionError" in caplog.text
