@@ -9,7 +9,9 @@ import pytest
 
 from jobd.contract.errors import StoreGone
 from jobd.contract.states import State
+from jobd.daemon.execution import monitor
 from jobd.engines.local import spawn
+from jobd.outputs.on_disk import DiskWorkspace
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 
@@ -127,3 +129,19 @@ def test_a_daemon_whose_home_is_gone_still_shuts_down(make):
     assert not os.path.exists(f"/proc/{pid}")
     daemon.daemon.close(clean=True)
     daemon.abandon()
+
+
+@pytest.mark.parametrize("owner", [monitor, DiskWorkspace], ids=["recognition", "workspace"])
+def test_an_end_is_recorded_though_its_last_look_breaks_down(make, monkeypatch, caplog, owner):
+    daemon = make()
+
+    def breaks_down(*_):
+        raise ValueError("nobody thought of it")
+
+    what = "from_output" if owner is monitor else "report_of"
+    monkeypatch.setattr(owner, what, breaks_down)
+    job = daemon.submit("echo 50%; exit 3")
+    daemon.wait(job)
+    assert daemon.job(job).exit_code == 3
+    assert f"job {job}: what it said last cannot be read" in caplog.text
+    wait_until(lambda: not daemon.daemon.built.execution.runs)

@@ -80,8 +80,15 @@ class Monitor:
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended; how much it has printed in all
-        is noted in the run.
+        is noted in the run. What cannot be read keeps no end from being recorded.
         """
+        try:
+            return self._look_last(run)
+        except Exception:
+            log.exception("job %d: what it said last cannot be read", run.id)
+            return None
+
+    def _look_last(self, run: Run) -> Reading | None:
         self._cut(run, final=True)
         run.output_bytes = self._output_of(run).size()
         if not run.output_bytes and run not in self._sights and not self._report_of(run).news():
