@@ -119,7 +119,7 @@ def build_commands(
         restart=RestartJobs(bulk, moves, jobs, event_log),
         stop=StopJobs(
             bulk=bulk, moves=moves, dependencies=dependencies, runs=runs,
-            stop_orders=execution.stop_orders, notifier=notifier,
+            stop_orders=execution.stop_orders,
         ),
         rm=RemoveJobs(bulk, moves, dependencies, deletion, notifier),
         pause=PauseJobs(halting, moves, runs, pauses),

@@ -142,8 +142,9 @@ class Daemon:
     # --- steps of the start, and their opposites ------------------------------------------------
 
     def _start_writer(self) -> None:
+        built = self.built
         start_writer(
-            self.built.ground, self.built.execution, self.built.upkeep.store_gone, self._broken
+            built.ground, built.lifecycle, built.execution, built.upkeep.store_gone, self._broken
         )
 
     def _recover(self) -> None:

@@ -22,6 +22,7 @@ from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
@@ -70,6 +71,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
     """What moves jobs: it works in the writer's transaction, and nowhere else."""
 
     unsettled: Unsettled
+    finished: Finished
     moves: Moves
     propagation: Propagation
     delays: Delays

@@ -31,6 +31,7 @@ from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
+from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
@@ -113,13 +114,15 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
     tables = ground.tables
     readiness = Readiness(ground.ledger, tables.jobs, tables.batches, ground.undo)
     unsettled = Unsettled(tables.dependencies, ground.undo)
+    finished = Finished(unsettled, ground.undo, ground.notifier)
     moves = Moves(
         ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
         event_log=tables.event_log, dependencies=tables.dependencies, readiness=readiness,
-        unsettled=unsettled,
+        unsettled=unsettled, finished=finished,
     )  # fmt: skip
     return Lifecycle(
         unsettled=unsettled,
+        finished=finished,
         moves=moves,
         propagation=Propagation(tables.jobs, tables.dependencies, readiness, moves, unsettled),
         delays=Delays(
@@ -148,7 +151,7 @@ def build_execution(
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
         jobs=tables.jobs, moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
-        reports=reports, aftercare=aftercare, notifier=ground.notifier, timer=timer, drain=drain,
+        reports=reports, aftercare=aftercare, timer=timer, drain=drain,
     )  # fmt: skip
     workers = Workers(
         engines=loaded, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
@@ -161,11 +164,11 @@ def build_execution(
         propagation=lifecycle.propagation, runs=runs, breaker=breaker, engines=loaded,
         reserve=ground.reserve, commits=commits,
     )  # fmt: skip
-    settling = Settling(lifecycle.moves, runs, writer, workers, endings)
+    settling = Settling(writer, workers, endings)
     recovery = Recovery(
         reader=reader, writer=writer, batches=tables.batches, ledger=ground.ledger,
-        moves=lifecycle.moves, unsettled=lifecycle.unsettled, runs=runs,
-        engines=loaded, breaker=breaker, settling=settling,
+        unsettled=lifecycle.unsettled, runs=runs, engines=loaded, breaker=breaker,
+        settling=settling,
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
@@ -197,10 +200,11 @@ def build_pruner(
 
 def start_writer(
     ground: Ground,
+    lifecycle: Lifecycle,
     execution: Execution,
     store_gone: Callable[[], object],
     broken: Callable[[], object],
 ) -> None:
     """Last of all: from here on transactions happen."""
     trouble = Trouble(ground.tables.event_log, execution.again, execution.drain, store_gone)
-    ground.writer.start(execution.dispatcher.fill, trouble.hear, broken)
+    ground.writer.start(execution.dispatcher.fill, trouble.hear, broken, lifecycle.finished.tell)

@@ -95,16 +95,19 @@ class Writer:
         finally_do: Callable[[], Callable[[], object]],
         in_trouble: Callable[[Exception], object] = lambda _: None,
         broken: Callable[[], object] = lambda: None,
+        saved: Callable[[], object] = lambda: None,
     ) -> None:
         """Write from now on. Last of all, since what is called here may need all the others.
 
         `finally_do` runs inside each transaction; what it returns runs after the commit.
         `in_trouble`: called when a transaction has failed, so that what must not be dropped is
         tried again. `broken`: called when the thread cannot go on: memory may be untrue from then.
+        `saved`: called after each commit, once those who asked for its actions have been told.
         """
         self._finally_do = finally_do
         self._in_trouble = in_trouble
         self._broken = broken
+        self._saved = saved
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -206,11 +209,8 @@ class Writer:
         self.trouble = None
         for item in batch:
             item.tell()
-        try:
-            afterwards()
-        except Exception:
-            # What was committed stays so; this thread must live on whatever happens.
-            log.exception("what follows a commit broke down")
+        _follow(self._saved)
+        _follow(afterwards)
         return True
 
     def _commit_alone(self, item: _Item) -> None:
@@ -227,6 +227,7 @@ class Writer:
         else:
             self._undo.clear()
         item.tell()
+        _follow(self._saved)
 
     def _take_back(self, error: Exception) -> None:
         known, self.trouble = self.trouble, _words(error)
@@ -244,6 +245,14 @@ class Writer:
         if self._db.in_transaction:
             raise error
         self._in_trouble(error)
+
+
+def _follow(step: Callable[[], object]) -> None:
+    """What was committed stays so; the writer must live on whatever happens."""
+    try:
+        step()
+    except Exception:
+        log.exception("what follows a commit broke down")
 
 
 def _words(error: Exception) -> str:

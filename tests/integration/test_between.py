@@ -156,7 +156,7 @@ def test_who_waits_for_one_that_is_stopped_at_the_start_hears_of_it_in_any_case(
     settling = []
 
     def put_back():
-        daemon.built.execution.recovery._settling._unstart([run])
+        daemon.built.execution.endings.unstart(run)
         settling.extend(daemon.built.ground.tables.jobs._db.execute("SELECT parent FROM settling"))
 
     daemon.built.ground.writer.call(put_back)

@@ -14,7 +14,6 @@ from jobd.daemon.commands.dependants import Dependants
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import StopOrders
 from jobd.daemon.jobs.moves import Moves
-from jobd.daemon.jobs.notifier import Notifier
 from jobd.store.dependencies import Dependencies
 from jobd.store.records import Look, StopOrder
 
@@ -30,20 +29,18 @@ class StopJobs:
         dependencies: Dependencies,
         runs: Runs,
         stop_orders: StopOrders,
-        notifier: Notifier,
     ) -> None:
         self._bulk = bulk
         self._moves = moves
         self._dependencies = dependencies
         self._runs = runs
         self._stop_orders = stop_orders
-        self._notifier = notifier
 
     def stop(self, request: Stop, call: Call) -> Acted:
         order = self._stop_orders.by_user(request.signal, request.grace)
         verb: Verb = _Stop(
             moves=self._moves, runs=self._runs, stop_orders=self._stop_orders,
-            order=order, notifier=self._notifier, user=call.user,
+            order=order, user=call.user,
         )  # fmt: skip
         if request.removing:
             verb = _StopToRemove(verb, Dependants(self._dependencies))
@@ -59,14 +56,12 @@ class _Stop(Verb):
         runs: Runs,
         stop_orders: StopOrders,
         order: StopOrder,
-        notifier: Notifier,
         user: str,
     ) -> None:
         self._moves = moves
         self._runs = runs
         self._stop_orders = stop_orders
         self._order = order
-        self._notifier = notifier
         self._user = user
 
     def change(self, jobs: Iterator[Look], tally: Tally) -> None:
@@ -87,9 +82,7 @@ class _Stop(Verb):
         """Orders are carried out, whatever becomes of the next slice."""
         for job in jobs:
             run = self._runs.get(job)
-            if run is None:
-                self._notifier.finished(job)
-            else:
+            if run is not None:
                 self._stop_orders.carry_out(run)
 
 

@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 from jobd.contract.config import SyncOutput
@@ -65,22 +66,24 @@ class Aftercare:
         if slow is None:
             self._forget(run)
         else:
-            slow.submit(self._forget_slowly, run)
+            # Without a thread the pool has the work all the same, and does it with the next.
+            with suppress(RuntimeError):
+                slow.submit(self._forget, run)
         if self._sync is SyncOutput.SOON and run.output_bytes:
             self._unsynced.put((run.engine, run.id, run.attempt))
 
     def _forget(self, run: Run) -> None:
+        try:
+            self._reap(run)
+        except Exception:
+            log.exception("job %d: attempt %d is over, and was not let go", run.id, run.attempt)
+
+    def _reap(self, run: Run) -> None:
         if run.process is not None:
             run.process.reap()
         failpoint("after-reap")
         program = run.spec.argv[0] if run.spec.packed_script else None
         self._engines[run.engine].workspace.tidy(run.id, run.attempt, program)
-
-    def _forget_slowly(self, run: Run) -> None:
-        try:
-            self._forget(run)
-        except Exception:
-            log.exception("job %d: attempt %d is over, and was not let go", run.id, run.attempt)
 
     # --- the thread that syncs --------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.daemon.jobs.propagation import Propagation, Told
+from jobd.daemon.jobs.propagation import Propagation
 from jobd.store.event_log import EventLog
 from jobd.store.records import Place
 from jobd.store.reserve import Reserve
@@ -64,7 +64,7 @@ class Dispatcher:
 
         What is returned starts them, after the commit.
         """
-        told = self._propagation.tell()
+        more = self._propagation.tell()
         runs: list[Run] = []
         already: dict[str, int] = {}
         while (taken := self._take(already)) is not None:
@@ -73,7 +73,7 @@ class Dispatcher:
                 runs.append(run)
                 already[run.engine] = already.get(run.engine, 0) + 1
         last_event = self._event_log.take_last()
-        return lambda: self._commits.follow(runs, last_event, told)
+        return lambda: self._commits.follow(runs, last_event, more=more)
 
     def _take(self, already: dict[str, int]) -> Holding | None:
         """Nothing on a full disk: what is left there is for the ends of those that run."""
@@ -138,20 +138,20 @@ class Commits:
         self._delays = delays
         self._drain = drain
 
-    def follow(self, runs: list[Run], last_event: int | None, told: Told) -> None:
-        """Start what was claimed, wake whoever waits for what has happened."""
+    def follow(self, runs: list[Run], last_event: int | None, *, more: bool) -> None:
+        """Start what was claimed, wake whoever waits for what has happened. `more`: there are
+        dependants who have to be told.
+        """
         for run in runs:
             self._workers.hand_over(run)
-        for job in told.ended:
-            self._notifier.finished(job)
-        if told.more:
+        if more:
             self._again.at_once()
         if self._reserve.in_use:
             self._again.soon()
         self._delays.arm()
         if last_event is not None:
             self._notifier.published(last_event)
-        if not told.more:
+        if not more:
             self._drain.look()
 
 

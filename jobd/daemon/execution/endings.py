@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError, StoreGone
-from jobd.contract.states import State
 from jobd.core.progress.recognition import Reading
 from jobd.core.retry import may_retry
 from jobd.core.transitions import Outcome, Verdict, verdict
@@ -20,7 +19,6 @@ from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.jobs.moves import Moves
-from jobd.daemon.jobs.notifier import Notifier
 from jobd.store.jobs import Jobs
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
@@ -33,7 +31,7 @@ _RETRY_S: Final = 1.0
 
 
 class Endings:
-    """Any thread may call; the writer's thread records, and tells those who wait.
+    """Any thread may call; the writer's thread records.
 
     Promises that an exit status leaves the kernel only after it is on disk.
     """
@@ -48,7 +46,6 @@ class Endings:
         monitor: Monitor,
         reports: Reports,
         aftercare: Aftercare,
-        notifier: Notifier,
         timer: Timer,
         drain: Drain,
     ) -> None:
@@ -59,7 +56,6 @@ class Endings:
         self._monitor = monitor
         self._reports = reports
         self._aftercare = aftercare
-        self._notifier = notifier
         self._timer = timer
         self._drain = drain
 
@@ -71,21 +67,26 @@ class Endings:
         self._aftercare.prepare(run)
         self._writer.post(
             lambda: self._record(run, outcome, reading),
-            lambda state: self._recorded(run, state),
+            lambda _: self._recorded(run),
             lambda error: self._unrecorded(run, outcome, error),
         )
 
     def put_back(self, run: Run) -> None:
         """Its process never came to be: the job waits again, or is stopped if it was to be."""
         self._writer.post(
-            lambda: self._unstart(run),
-            lambda state: self._tell(run, state),
-            lambda _: self._timer.after(_RETRY_S, partial(self.put_back, run)),
+            lambda: self.unstart(run),
+            failed=lambda _: self._timer.after(_RETRY_S, partial(self.put_back, run)),
         )
 
     # --- in the writer's transaction ------------------------------------------------------------
 
-    def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> State:
+    def unstart(self, run: Run) -> None:
+        """It waits again, or is stopped; one that was just found on disk is not among the runs."""
+        self._moves.unstarted(run.started, run.order)
+        if run.id in self._runs:
+            self._runs.leave(run)
+
+    def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> None:
         what = _verdict(run, outcome)
         if reading is not None:
             self._reports.note(run, reading, "", now_us())
@@ -94,23 +95,12 @@ class Endings:
         move = self._moves.ended if what.state.finished else self._moves.again
         move(run.started, run.ran, outcome, what)
         self._runs.leave(run)
-        return what.state
-
-    def _unstart(self, run: Run) -> State:
-        state = self._moves.unstarted(run.started, run.order)
-        self._runs.leave(run)
-        return state
 
     # --- after its commit -----------------------------------------------------------------------
 
-    def _recorded(self, run: Run, state: State) -> None:
+    def _recorded(self, run: Run) -> None:
         failpoint("before-reap")
         self._aftercare.let_go(run)
-        self._tell(run, state)
-
-    def _tell(self, run: Run, state: State) -> None:
-        if state.finished:
-            self._notifier.finished(run.id)
 
     def _unrecorded(self, run: Run, outcome: Outcome, error: JobdError) -> None:
         if isinstance(error, StoreGone) and self._drain.begun:

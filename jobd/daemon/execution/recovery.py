@@ -22,7 +22,6 @@ from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.daemon.execution.worker import Workers
-from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.engines.base import Attempt, Away, Engine, Fate, Process
 from jobd.store.batches import Batches
@@ -52,7 +51,6 @@ class Recovery:
         writer: Writer,
         batches: Batches,
         ledger: Ledger,
-        moves: Moves,
         unsettled: Unsettled,
         runs: Runs,
         engines: Engines,
@@ -63,7 +61,6 @@ class Recovery:
         self._writer = writer
         self._batches = batches
         self._ledger = ledger
-        self._moves = moves
         self._unsettled = unsettled
         self._runs = runs
         self._engines = engines
@@ -130,11 +127,7 @@ class Recovery:
 class Settling:
     """What becomes of attempts that an engine was asked for. Any thread but the writer's calls."""
 
-    def __init__(
-        self, moves: Moves, runs: Runs, writer: Writer, workers: Workers, endings: Endings
-    ) -> None:
-        self._moves = moves
-        self._runs = runs
+    def __init__(self, writer: Writer, workers: Workers, endings: Endings) -> None:
         self._writer = writer
         self._workers = workers
         self._endings = endings
@@ -157,9 +150,7 @@ class Settling:
 
     def _unstart(self, unstarted: Sequence[Run]) -> None:
         for run in unstarted:
-            self._moves.unstarted(run.started, run.order)
-            if run.id in self._runs:
-                self._runs.leave(run)
+            self._endings.unstart(run)
 
 
 class Missed:

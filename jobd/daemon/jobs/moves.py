@@ -1,7 +1,7 @@
 """Every move of a job, with all that follows from it.
 
     the table is asked → its row → its event → the counts → the ready queue and its time
-    → those that wait for it
+    → jobs and clients that wait for it
 
 For one job or for many. Nobody else writes a state or an event of a job.
 """
@@ -20,6 +20,7 @@ from jobd.core.ledger import Holding, Ledger
 from jobd.core.ready_queue import Entry
 from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
+from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.batches import Batches
@@ -73,6 +74,7 @@ class Moves:
         dependencies: Dependencies,
         readiness: Readiness,
         unsettled: Unsettled,
+        finished: Finished,
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
@@ -81,6 +83,7 @@ class Moves:
         self._dependencies = dependencies
         self._readiness = readiness
         self._unsettled = unsettled
+        self._finished = finished
 
     # --- into the queue again ---------------------------------------------------------------
 
@@ -190,7 +193,7 @@ class Moves:
             self._ledger.release(job)
             self._ledger.count(State.PENDING, after(State.PENDING, Move.FAIL))
             self._event(job, EventName.FAILED, "", now, {"reason": DAMAGED})
-            self._unsettled.note(job)
+            self._finished.note(job)
             return None
         self._event(job, EventName.STARTED, "", now, {"attempt": attempt.attempt})
         self._ledger.count(State.PENDING, state)
@@ -209,7 +212,7 @@ class Moves:
         self._jobs.finished(attempt.id, what.state, what.reason, ended_at)
         end = None if what.state is State.COMPLETED else _end_of(what, outcome)
         self._event(attempt.id, EventName(what.state.value), "", now, end)
-        self._unsettled.note(attempt.id)
+        self._finished.note(attempt.id)
 
     def again(self, attempt: Started, ran: Ran, outcome: Outcome, what: Verdict) -> None:
         """A running job pends again: at once where it was interrupted, later where it failed."""
@@ -233,10 +236,10 @@ class Moves:
         self._ledger.release(attempt.id)
         self._ledger.count(State.RUNNING, what.state)
 
-    def unstarted(self, attempt: Started, order: StopOrder | None) -> State:
+    def unstarted(self, attempt: Started, order: StopOrder | None) -> None:
         """The process of an attempt never came to be. The job waits again, or is stopped.
 
-        `order`: that it was to end. Gives the state that it comes to.
+        `order`: that it was to end.
         """
         now, job = now_us(), attempt.id
         move, reason = Move.RETRY, str(Reason.NOT_STARTED)
@@ -253,8 +256,7 @@ class Moves:
         else:
             self._jobs.stopped_pending(job, reason, now)
             self._event(job, EventName.STOPPED, "", now, {"reason": reason})
-            self._unsettled.note(job)
-        return state
+            self._finished.note(job)
 
     # --- out of it, without having run --------------------------------------------------------
 
@@ -266,7 +268,7 @@ class Moves:
         self._event(job.id, EventName.FAILED, "", now, {"reason": reason})
         if not self._batches.is_staged(job.id):
             self._ledger.count(job.state, state)
-        self._unsettled.note(job.id)
+        self._finished.note(job.id)
 
     def withdrawn(self, jobs: Sequence[Look], user: str) -> None:
         """Pending jobs are stopped by a user: in a few statements, however many they are."""
@@ -279,8 +281,7 @@ class Moves:
         self._jobs.stopped_together(ids, Reason.BY_USER, now)
         self._event_log.stopped(ids, Reason.BY_USER, user, now)
         self._ledger.count(State.PENDING, state, len(ids))
-        for parent in self._dependencies.awaited(ids):
-            self._unsettled.note(parent)
+        self._finished.note_together(ids, self._dependencies.awaited(ids))
 
     def removed(self, job: Look, user: str, why: Reason | None = None) -> None:
         """A finished job is gone; the files of its output are not yet."""

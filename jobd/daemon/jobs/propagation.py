@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
-
 from jobd.contract.states import State, dependency_failed
 from jobd.core.transitions import Move, is_met
 from jobd.daemon.jobs.moves import Moves
@@ -26,15 +24,6 @@ from jobd.store.records import Look
 
 _SLICE: Final = 500
 """Dependants that are told in one transaction."""
-
-
-class Told(Struct, frozen=True):
-    """What a slice has brought."""
-
-    more: bool
-    """There are others who have to be told."""
-    ended: list[int]
-    """Jobs that have failed without having run."""
 
 
 class Propagation:
@@ -56,18 +45,17 @@ class Propagation:
         self._readiness = waiting
         self._moves = moves
         self._unsettled = unsettled
-        self._ended: list[int] = []
 
-    def tell(self) -> Told:
-        """Tell a slice of those that have to be told."""
-        left, self._ended = _SLICE, []
+    def tell(self) -> bool:
+        """Tell a slice of those that have to be told; whether there are others."""
+        left = _SLICE
         while self._unsettled.some and left > 0:
             change = self._dependencies.next_change()
             if change is None:
                 self._unsettled.none_left()
                 break
             left -= self._tell(*change, left)
-        return Told(self._unsettled.some, self._ended)
+        return self._unsettled.some
 
     def _tell(self, parent: int, behind: int, state: State | None, limit: int) -> int:
         children = self._dependencies.children(parent, behind, limit)
@@ -93,7 +81,6 @@ class Propagation:
         elif state.finished:
             if job.state is State.PENDING:
                 self._moves.failed(job, dependency_failed(parent))
-                self._ended.append(job.id)
         elif because_of_it:
             self._revive(job)
 

@@ -121,15 +121,15 @@ def test_a_verb_may_want_those_first_that_others_wait_for():
 
 
 def test_pending_jobs_are_stopped_together_and_once_though_their_slice_is_done_again():
-    withdrawn, told = [], []
+    withdrawn = []
     moves = SimpleNamespace(withdrawn=lambda jobs, _: withdrawn.append([job.id for job in jobs]))
     stop = StopJobs(
         bulk=Disk(look(1), look(2, State.COMPLETED), look(3)).bulk(), moves=moves,
-        dependencies=None, runs={}, notifier=SimpleNamespace(finished=told.append),
+        dependencies=None, runs={},
         stop_orders=SimpleNamespace(by_user=lambda *_: SimpleNamespace(grace=7.0)),
     )  # fmt: skip
     acted = stop.stop(Stop(selector=chosen(1, 2, 3)), CALL)
-    assert acted.done == told == [1, 3]
+    assert acted.done == [1, 3]
     assert acted.grace == 7.0
     assert acted.notices == [Note(id=2, text="has already completed")]
     assert withdrawn == [[1, 3], [1, 3]]
