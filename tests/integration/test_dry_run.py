@@ -1,10 +1,13 @@
 """`--dry-run` tells what would be done, by the very decisions, and leaves everything as it was."""
 
+import signal
+
 import pytest
 
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Events, Options, Pause, Restart, Resume, Rm, Selector, Stop
 from jobd.contract.states import State
+from jobd.daemon.execution.signaller import Signallers
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -94,6 +97,42 @@ def test_what_was_told_runs_on_as_it_did(queue):
     assert [queue.job(job).state for job in (1, 2, 3, 4, 5)] == [
         "failed", "pending", "stopped", "failed", "pending",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The signals that jobs are sent from now on."""
+    numbers, post = [], Signallers.post
+
+    def noted(signallers, run, number, *needed):
+        numbers.append(number)
+        post(signallers, run, number, *needed)
+
+    monkeypatch.setattr(Signallers, "post", noted)
+    return numbers
+
+
+def test_one_that_stopped_itself_is_left_alone(daemon, sent):
+    """`pause` and `resume` tell it again what it was told before, once they are on disk."""
+    job = daemon.submit("kill -STOP $$; exit 3")
+    wait_until(lambda: daemon.job(job).pid)
+    for change in CHANGES.values():
+        change(daemon.client, dry_run=True)
+    assert sent == []
+    daemon.client.resume(Resume(selector=ids(job)))
+    assert sent == [signal.SIGCONT]
+    daemon.client.stop(ids(job), grace=0.0)
+
+
+def test_one_that_stands_still_is_not_signalled(daemon, sent):
+    job = daemon.submit("exec sleep 1000")
+    wait_until(lambda: daemon.job(job).pid)
+    daemon.client.pause(Pause(selector=ids(job)))
+    for change in CHANGES.values():
+        change(daemon.client, dry_run=True)
+    assert sent == [signal.SIGSTOP]
+    daemon.client.pause(Pause(selector=ids(job)))
+    assert sent == [signal.SIGSTOP] * 2
 
 
 def test_many_are_told_in_slices(queue):

@@ -34,15 +34,15 @@ class Halt(Verb):
         self._pauses.give(self._runs[job], now / 1e6, paused=paused)
         tally.done.append(job)
 
-    def carry_out_again(self, job: int) -> bool:
-        """Signal it as it was told before; False: it has no process.
+    def repeat(self, job: int) -> bool:
+        """Signal it as it was told before, behind the commit; False: it has no process.
 
         It may have stopped itself, or others have signalled it (kill -STOP, kill -CONT), and nobody
         hears of that. A process that does as it was told already takes no notice.
         """
         run = self._runs.get(job)
         if run is not None:
-            self._pauses.carry_out(run)
+            self._pauses.repeat(run)
         return run is not None
 
     def committed(self, jobs: Sequence[int]) -> None:

@@ -37,7 +37,7 @@ class _Pause(Halt):
         elif job.state is not State.RUNNING:
             tally.has_finished(job)
         elif job.paused:
-            self.carry_out_again(job.id)
+            self.repeat(job.id)
             tally.notice(job.id, "is already paused")
         elif refusals := self._runs[job.id].refusals:
             tally.error(job.id, f"cannot be paused: {whose(refusals)}")

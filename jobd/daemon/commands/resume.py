@@ -33,7 +33,7 @@ class _Resume(Halt):
             tally.has_finished(job)
         elif job.paused:
             self.halt(job.id, tally, paused=False)
-        elif self.carry_out_again(job.id):
+        elif self.repeat(job.id):
             tally.notice(job.id, "is not paused; in case it stopped itself, CONT was sent to it")
         else:
             tally.notice(job.id, "is not paused")

@@ -51,7 +51,7 @@ class Run:
         """What its output takes, known at its end."""
         self.cutting = threading.Lock()
         """Held while its output is cut: what is noted as cut is so when it is released."""
-        self._paused_at: float | None = None
+        self._halt = _Halt()
         self._stop = _Stop()
         self._ended_at: int | None = None
 
@@ -167,23 +167,43 @@ class Run:
     @property
     def halted(self) -> bool:
         """Whether it is to stand still."""
-        return self._paused_at is not None
+        return self._halt.since is not None
 
     def halt(self, at: float, *, paused: bool) -> Callable[[], None]:
         """From `at` on, seconds since the epoch; gives its undoing."""
-        before = (self._paused_at, self.pace)
+        before = (self._halt.since, self.pace)
 
         def undo() -> None:
-            self._paused_at, self.pace = before
+            self._halt.since, self.pace = before
 
         if paused:
-            self._paused_at = at
-        elif self._paused_at is not None:
+            self._halt.since = at
+        elif self._halt.since is not None:
             if self.pace is not None:
                 # The time in between does not count for the time left.
-                self.pace = halted(self.pace, max(0.0, at - self._paused_at))
-            self._paused_at = None
+                self.pace = halted(self.pace, max(0.0, at - self._halt.since))
+            self._halt.since = None
         return undo
+
+    def take_halt(self) -> bool:
+        """Whether it is to stand still, to be told to its process now."""
+        self._halt.told = halted = self.halted
+        return halted
+
+    @property
+    def knows_halt(self) -> bool:
+        """Whether its process has been told what holds; one that begins goes on untold."""
+        return self._halt.told == self.halted
+
+
+class _Halt:
+    """Whether it is to stand still, and what came of that."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        """Seconds since the epoch; None: it is to go on."""
+        self.told = False
+        """What its process was told last."""
 
 
 class _Stop:

@@ -134,10 +134,15 @@ class Pauses:
 
         def take_back() -> None:
             undo()
-            # A process that began just now may have been told already.
-            self.carry_out(run)
+            # A process that began just now may have gone by it already.
+            if not run.knows_halt:
+                self.carry_out(run)
 
         self._undo.add(take_back)
+
+    def repeat(self, run: Run) -> None:
+        """In a transaction: its process is told once more what it was told before."""
+        self._undo.add(lambda: None, lambda: self.carry_out(run))
 
     def look(self, jobs: Runs) -> None:
         """Which of them may be signalled at all: `Run.refusals` says it then."""
@@ -148,8 +153,9 @@ class Pauses:
 
         Called when that was said, and when a process has begun that knows nothing of it.
         """
-        number = signal.SIGSTOP if run.halted else signal.SIGCONT
-        still_so = partial(_is_still, run, halted=run.halted)
+        halted = run.take_halt()
+        number = signal.SIGSTOP if halted else signal.SIGCONT
+        still_so = partial(_is_still, run, halted=halted)
         self._signallers.post(run, number, still_so)
 
 

@@ -104,6 +104,32 @@ def test_a_process_that_was_halted_for_a_pause_that_is_not_saved_goes_on(run, un
     ]
 
 
+def test_a_process_that_went_on_for_a_resumption_that_is_not_saved_is_halted(run, undo):
+    """It began at the very moment when the resumption was decided, and was told nothing."""
+    posted = []
+    pauses = Pauses(undo, SimpleNamespace(post=lambda _run, number, _: posted.append(number)))
+    pauses.give(run, 100.0, paused=True)
+    undo.clear()
+    pauses.give(run, 160.0, paused=False)
+    run.begun(object())
+    undo.play()
+    assert posted == [signal.SIGSTOP]
+
+
+def test_one_that_was_told_nothing_is_told_nothing_when_that_is_taken_back(run, undo):
+    posted = []
+    pauses = Pauses(undo, SimpleNamespace(post=lambda _run, number, _: posted.append(number)))
+    run.begun(object())
+    pauses.give(run, 100.0, paused=True)
+    pauses.repeat(run)
+    undo.play()
+    assert posted == []
+    pauses.repeat(run)
+    assert posted == []
+    undo.clear()
+    assert posted == [signal.SIGCONT]
+
+
 def test_it_ended_when_its_end_was_heard_of_first(run):
     assert run.ran.ended_at is None
     before = now_us()
