@@ -3,7 +3,8 @@
 The job writes straight into its file, so nothing can be held back. Instead a hole is punched into
 the middle: offsets stay as they are, the blocks are free again. A hole is exact only in whole
 blocks and a job may have holes of its own, so what was cut is noted beside the file, in
-`JOB.ATTEMPT.cut`, before it is punched: whoever reads never takes zeros for output.
+`JOB.ATTEMPT.cut`, before it is punched: whoever reads never takes zeros for output. Until it has
+been punched the note says that, too, and it is tried again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ class Cut(Struct, frozen=True):
     start: int
     end: int
     limit: int
+    punched: bool = True
+    """Whether they take no space any more, either."""
+
+    @property
+    def text(self) -> bytes:
+        """As the note has it."""
+        return b"%d %d %d%s\n" % (self.start, self.end, self.limit, b"" if self.punched else b" 0")
 
     def mark(self, begin: int) -> bytes:
         """What a reader sees who comes to `begin`, inside of it."""
@@ -49,10 +57,10 @@ def cut_of(file: File) -> Cut | None:
     """What was cut out of an output; None: nothing."""
     try:
         with open(note_of(file).open(os.O_RDONLY), "rb", buffering=0) as note:
-            start, end, limit = map(int, note.read(100).split())
+            start, end, limit, *unpunched = map(int, note.read(100).split())
     except (OSError, ValueError):
         return None
-    return Cut(start, end, limit)
+    return Cut(start, end, limit, not unpunched)
 
 
 def kept_size(file: File) -> int:
@@ -83,27 +91,32 @@ def cut(file: File, limit: int, *, final: bool) -> bool:
     before = cut_of(file)
     if before is not None and before.end > size:
         before = None  # the job has made its output short again
+    if before is not None and not before.punched:
+        _carry_out(file, before, None)
     if _kept(size, before) <= most:
         return False
     start, end = limit // 2, 0
     if before is not None:
         start, end = min(start, before.start), before.end
-    _cut(file, Cut(start, max(end, size - (limit - start)), limit), before)
+    wanted = Cut(start, max(end, size - (limit - start)), limit, punched=False)
+    _carry_out(file, wanted, before)
     return True
 
 
-def _cut(file: File, wanted: Cut, before: Cut | None) -> None:
-    descriptor = file.open(os.O_WRONLY)
+def _carry_out(file: File, wanted: Cut, before: Cut | None) -> None:
+    """`before`: what is punched already."""
+    descriptor, note = file.open(os.O_WRONLY), note_of(file)
     try:
         # In this order on the disk, too: after a power cut no zeros are taken for output.
         os.fdatasync(descriptor)
-        _write_note(note_of(file), wanted)
+        _write_note(note, wanted)
         _punch(descriptor, wanted, before)
     except NotCuttable:
-        _write_note(note_of(file), before)
+        _write_note(note, before)
         raise
     finally:
         os.close(descriptor)
+    _note_punched(note, wanted)
 
 
 def _punch(descriptor: int, wanted: Cut, before: Cut | None) -> None:
@@ -126,7 +139,13 @@ def _write_note(note: File, found: Cut | None) -> None:
         return
     fresh = note.beside(f"{note.name}.new")
     with open(fresh.make(os.O_WRONLY | os.O_TRUNC), "wb", buffering=0) as content:
-        content.write(b"%d %d %d\n" % (found.start, found.end, found.limit))
+        content.write(found.text)
         os.fsync(content.fileno())
     fresh.replace(note.name)
     note.directory.sync()
+
+
+def _note_punched(note: File, found: Cut) -> None:
+    """Where it stands, and not synchronised: a hole that is punched once more is the same hole."""
+    with open(note.open(os.O_WRONLY), "wb", buffering=0) as content:
+        os.pwrite(content.fileno(), b" \n", len(found.text) - 2)

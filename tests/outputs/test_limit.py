@@ -147,6 +147,31 @@ def test_a_file_system_without_holes_keeps_all(path, monkeypatch):
     assert read(path) == lines(0, 200_000)
 
 
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_hole_that_could_not_be_punched_is_punched_the_next_time(path, monkeypatch, grows):
+    """As on a full disk, where it may need room itself: just there it is needed most."""
+    fill(path, 0, 200_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(file_space, "_fallocate", fails_with(errno.ENOSPC))
+        with pytest.raises(OSError, match="no"):
+            cut(own(path), LIMIT, final=False)
+    assert read(path) == lines(0, 20_000) + MARK % b"2 MB" + lines(180_000, 200_000)
+    if grows:
+        fill(path, 200_000, 300_000)
+    assert cut(own(path), LIMIT, final=True) == grows
+    assert path.stat().st_blocks * 512 <= LIMIT + 2 * 65536
+    assert len((path.parent / "7.1.cut").read_text().split()) == 3
+    monkeypatch.setattr(file_space, "_fallocate", fails_with(errno.EIO))
+    assert not cut(own(path), LIMIT, final=True), "what has been done is not done again"
+
+
+def fails_with(code):
+    def fails(*_):
+        raise OSError(code, "no")
+
+    return fails
+
+
 def test_an_output_that_became_short_again_is_read_whole(long):
     os.truncate(long, 0)
     fill(long, 0, 10)
