@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from jobd.contract.errors import StoreGone
+from jobd.contract.errors import StoreFailed, StoreGone
 from jobd.contract.states import State
 from jobd.daemon.execution import monitor
 from jobd.engines.local import spawn
@@ -129,6 +129,28 @@ def test_a_daemon_whose_home_is_gone_still_shuts_down(make):
     assert not os.path.exists(f"/proc/{pid}")
     daemon.daemon.close(clean=True)
     daemon.abandon()
+
+
+def test_an_end_that_cannot_be_saved_at_first_keeps_what_was_said_last(make, monkeypatch):
+    """It is looked at once, by its worker: the timer's thread has the time of all others."""
+    daemon, lookers = make(workers=1), []
+    execution = daemon.daemon.built.execution
+    look, ended = execution.monitor.last_look, daemon.daemon.built.lifecycle.moves.ended
+
+    def looked(run):
+        lookers.append(threading.current_thread().name)
+        return look(run)
+
+    def fails_once(*args):
+        monkeypatch.setattr(daemon.daemon.built.lifecycle.moves, "ended", ended)
+        raise StoreFailed("could not be saved")
+
+    monkeypatch.setattr(execution.monitor, "last_look", looked)
+    monkeypatch.setattr(daemon.daemon.built.lifecycle.moves, "ended", fails_once)
+    job = daemon.submit("echo 90%; exit 3")
+    daemon.wait(job)
+    assert lookers == ["worker_0"]
+    assert daemon.job(job).progress == 90
 
 
 @pytest.mark.parametrize("owner", [monitor, DiskWorkspace], ids=["recognition", "workspace"])

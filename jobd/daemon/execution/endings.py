@@ -65,10 +65,13 @@ class Endings:
         failpoint("before-finish")
         reading = self._monitor.last_look(run)
         self._aftercare.prepare(run)
+        self._post(run, outcome, reading)
+
+    def _post(self, run: Run, outcome: Outcome, reading: Reading | None) -> None:
         self._writer.post(
             lambda: self._record(run, outcome, reading),
             lambda _: self._recorded(run),
-            lambda error: self._unrecorded(run, outcome, error),
+            lambda error: self._unrecorded(run, outcome, reading, error),
         )
 
     def put_back(self, run: Run) -> None:
@@ -102,7 +105,9 @@ class Endings:
         failpoint("before-reap")
         self._aftercare.let_go(run)
 
-    def _unrecorded(self, run: Run, outcome: Outcome, error: JobdError) -> None:
+    def _unrecorded(
+        self, run: Run, outcome: Outcome, reading: Reading | None, error: JobdError
+    ) -> None:
         if isinstance(error, StoreGone) and self._drain.begun:
             # There is nowhere to record it, and whoever shuts down need not wait for that.
             log.critical("job %d ended, and it cannot be recorded (%s): %s", run.id, outcome, error)
@@ -110,7 +115,8 @@ class Endings:
             self._aftercare.let_go(run)
             self._drain.look()
         else:
-            self._timer.after(_RETRY_S, partial(self.finish, run, outcome))
+            # Files are none of the timer's thread: what was read stays so.
+            self._timer.after(_RETRY_S, partial(self._post, run, outcome, reading))
 
 
 def _verdict(run: Run, outcome: Outcome) -> Verdict:
