@@ -183,12 +183,16 @@ class Ledger:
 
     def occupy(self, entry: Entry, slot: int, gpus: Sequence[int]) -> None:
         """A job that an earlier daemon started keeps what it has."""
-        self._slots.keep(slot)
-        self._occupy(Holding(slot, tuple(gpus), entry))
+        self._keep(Holding(slot, tuple(gpus), entry))
+        self._undo.add(lambda: self._vacate(entry.id))
 
     def release(self, job: int) -> None:
         held = self._vacate(job)
-        self._undo.add(lambda: self.occupy(held.entry, held.slot, held.gpus))
+        self._undo.add(lambda: self._keep(held))
+
+    def _keep(self, holding: Holding) -> None:
+        self._slots.keep(holding.slot)
+        self._occupy(holding)
 
     def _occupy(self, holding: Holding) -> None:
         entry = holding.entry
@@ -238,9 +242,14 @@ class Ledger:
 
         `ready`: jobs, each with the last of those of its kind right behind it.
         """
+        before = self.queue, self.counts
+        self._undo.add(lambda: self._set(*before))
+        self._set(ReadyQueue(), {**self.counts, **counts})
         for entry, last in ready:
             self.queue.add(entry, last)
-        self.counts.update(counts)
+
+    def _set(self, queue: ReadyQueue, counts: dict[State, int]) -> None:
+        self.queue, self.counts = queue, counts
 
 
 class _Without:

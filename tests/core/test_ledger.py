@@ -38,6 +38,23 @@ def picture(ledger):
     )
 
 
+def test_what_an_earlier_daemon_left_is_entered_once_though_that_is_done_again():
+    """The start shares its transaction with others, and is run again if that fails."""
+    ledger, undo = made()
+    fresh, pictures = picture(ledger), []
+    for _ in range(2):
+        undo.play()
+        assert picture(ledger) == fresh
+        ledger.load([(Entry(id=1), 3), (Entry(id=7), 7)], {State.PENDING: 4, State.RUNNING: 1})
+        ledger.occupy(Entry(id=5, slots=2, gpus=1), 2, [0])
+        pictures.append(picture(ledger))
+    assert pictures[0] == pictures[1]
+    assert (ledger.busy, ledger.counts[State.PENDING]) == (2, 4)
+    undo.clear()
+    ledger.release(5)
+    assert ledger.busy == 0
+
+
 def test_the_lowest_free_slot_is_given_out():
     ledger, _ = made()
     admit(ledger, *range(1, 6))
