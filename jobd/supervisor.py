@@ -226,11 +226,13 @@ class Supervisor:
     def _note_ends(self, children: Sequence[linux.Stat]) -> None:
         """When it was seen first that they had ended, microseconds since boot: /proc does not tell.
 
-        In the plan, so that whoever takes our place knows it, too. The keys are JSON's.
+        In the plan, so that whoever takes our place knows it, too. The keys are JSON's. The daemon
+        leads a session, too, and nobody would ever take its end out of there: a job that gets its
+        number later would have ended before it began.
         """
         ends, now = self._ends(), time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
         for child in children:
-            if child.state in "ZX" and child.session == child.pid:
+            if child.state in "ZX" and child.session == child.pid != self._daemon:
                 ends.setdefault(str(child.pid), now)
 
     def _ends(self) -> dict[str, int]:

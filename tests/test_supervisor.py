@@ -88,6 +88,14 @@ def test_a_job_ended_when_that_was_seen_first(made, monkeypatch):
     assert made._plan["ends"] == {}
 
 
+def test_the_end_of_a_daemon_is_none_of_a_job(made):
+    """Its number may be a job's later, which would have ended then."""
+    made._daemon = 7
+    daemon = linux.Stat(pid=7, state="Z", ppid=1, pgrp=7, session=7, start=1)
+    made._note_ends([daemon, daemon._replace(pid=8, session=8)])
+    assert list(made._plan["ends"]) == ["8"]
+
+
 def test_without_its_interpreter_it_stays_what_it_is(made, monkeypatch, capfd):
     """`jobd restart` after the environment was deleted: the jobs keep their parent."""
     monkeypatch.setattr(os, "execve", refusal(errno.ENOENT))
