@@ -46,6 +46,8 @@ _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
 HERITAGE: Final = ("state", "config_path", "config", "ephemeral", "lock_path")
 """What of a plan makes an instance what it is: whoever follows keeps it."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+"""Those that are heard, and what they mean told to the daemon."""
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
@@ -102,7 +104,7 @@ class Supervisor:
 
     def _catch_signals(self) -> None:
         signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        for number in _SIGNALS:
             signal.signal(number, self._note_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -348,6 +350,9 @@ class Supervisor:
             self._pass_signals_on()
 
     def _renew(self) -> None:
+        # What was noted by now goes into the plan; what comes later waits for whoever follows us.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._pass_signals_on()
         plan = dict(self._plan, gate=self._gate)
         failpoint("before-renew")
         try:
@@ -403,9 +408,7 @@ def become_supervisor(plan: dict[str, Any]) -> None:
         for fd in (told, *_descriptors(plan)):
             os.set_inheritable(fd, True)
         # Until the new program listens to them; mask and pending signals survive exec (execve(2)).
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
-        )
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         arguments = [sys.executable, "-P", "-m", "jobd.supervisor", str(told)]
         os.execve(sys.executable, arguments, os.environ)  # noqa: S606 - no shell is meant
     finally:

@@ -88,6 +88,24 @@ def test_a_job_ended_when_that_was_seen_first(made, monkeypatch):
     assert made._plan["ends"] == {}
 
 
+def test_a_signal_just_before_it_renews_itself_is_not_lost(made, monkeypatch):
+    """What is in its memory alone does not outlive execve(2)."""
+    plans, masks = [], []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    made._note_signal(signal.SIGTERM, None)
+    monkeypatch.setattr(
+        supervisor,
+        "become_supervisor",
+        lambda plan: (plans.append(plan), masks.append(signal.pthread_sigmask(0, []))),
+    )
+    try:
+        made._renew()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert plans[0]["draining"] is True
+    assert masks[0] >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}
+
+
 def test_the_end_of_a_daemon_is_none_of_a_job(made):
     """Its number may be a job's later, which would have ended then."""
     made._daemon = 7
