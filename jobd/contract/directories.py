@@ -98,7 +98,8 @@ class Directory:
 
     def sync(self) -> None:
         """Bring the names in what was opened last to the disk. Raises: as `now`."""
-        sync_directory(self.last().descriptor)
+        opened = self.last()
+        sync_directory(opened.descriptor)
 
     def names(self) -> list[str]:
         """Raises: as `now`."""
@@ -162,11 +163,12 @@ class File(NamedTuple):
 
     def make(self, flags: int, mode: int = 0o600) -> int:
         """A descriptor of it, made where it is not there, as is its directory; else as `open`."""
-        where = self.directory.now(make=True).descriptor
+        # Kept here, and open, until it is done: another thread may release the directory.
+        opened = self.directory.now(make=True)
         flags |= _FLAGS | os.O_CREAT
         with suppress(FileExistsError):
-            return os.open(self.name, flags | os.O_EXCL, mode, dir_fd=where)
-        return self._ours(os.open(self.name, flags, mode, dir_fd=where))
+            return os.open(self.name, flags | os.O_EXCL, mode, dir_fd=opened.descriptor)
+        return self._ours(os.open(self.name, flags, mode, dir_fd=opened.descriptor))
 
     def look(self) -> os.stat_result:
         """Of a link it is the link's own. Raises: Foreign (its directory is), OSError."""
@@ -181,12 +183,13 @@ class File(NamedTuple):
 
         Raises: OSError.
         """
-        os.unlink(self.name, dir_fd=self.directory.last().descriptor)
+        opened = self.directory.last()
+        os.unlink(self.name, dir_fd=opened.descriptor)
 
     def replace(self, name: str) -> None:
         """Give it another name, taking that from what has it. Raises: OSError."""
-        where = self.directory.last().descriptor
-        os.replace(self.name, name, src_dir_fd=where, dst_dir_fd=where)
+        opened = self.directory.last()
+        os.replace(self.name, name, src_dir_fd=opened.descriptor, dst_dir_fd=opened.descriptor)
 
     def _within(self, act: Callable[[int], T]) -> T:
         """In what was opened last; only where it is not there is it looked for by the path."""

@@ -283,3 +283,29 @@ def test_what_is_not_open_any_more_is_closed(place):
         anew(place)
         place.now()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("act", ["make", "replace", "take_back"])
+def test_a_directory_that_is_released_meanwhile_is_open_until_it_is_done(home, monkeypatch, act):
+    """Its number would be nobody's by then, or another directory's."""
+    directory = Directory(home / "a")
+    file = directory.file("one")
+    os.close(file.make(os.O_WRONLY))
+
+    def between(real):
+        def call(*args, **options):
+            directory.release()
+            return real(*args, **options)
+
+        return call
+
+    for name in ("open", "replace", "unlink"):
+        monkeypatch.setattr(os, name, between(getattr(os, name)))
+    if act == "make":
+        os.close(directory.file("two").make(os.O_WRONLY))
+    elif act == "replace":
+        file.replace("two")
+    else:
+        file.take_back()
+    found = {"make": {"one", "two"}, "replace": {"two"}, "take_back": set()}
+    assert {path.name for path in (home / "a").iterdir()} == found[act]
