@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobd.client import follow
-from jobd.contract.errors import NotFound, Refused, StoreFailed
+from jobd.contract.errors import JobdError, NotFound, Refused, StoreFailed
 from jobd.contract.models import Edit, Events, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
@@ -241,15 +241,16 @@ def test_a_group_that_is_removed_meanwhile_gets_no_jobs(quiet, monkeypatch):
     nothing_left(quiet, 0)
 
 
-def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypatch):
+@pytest.mark.parametrize("error", [StoreFailed("no space left"), MemoryError("a defect")])
+def test_what_cannot_be_written_to_its_end_keeps_nobody_waiting(quiet, monkeypatch, error):
     parent = submit(quiet, "true")
     kept = quiet.sql("SELECT id, uses FROM environments")
 
-    def full():
-        raise StoreFailed("no space left")
+    def breaks_down():
+        raise error
 
-    meanwhile(monkeypatch, quiet.daemon.built.commands.intake._staging, "reveal", full)
-    with pytest.raises(StoreFailed):
+    before_it_is_seen(quiet, monkeypatch, breaks_down)
+    with pytest.raises(JobdError):
         quiet.client.submit(request(*["true"] * 1300, after=after(parent)))
     nothing_left(quiet, 1)
     assert quiet.sql("SELECT id, uses FROM environments") == kept

@@ -95,7 +95,8 @@ class Intake:
         """A batch that cannot be written to its end goes; what nobody sees keeps nobody waiting."""
         try:
             yield
-        except JobdError:
+        except BaseException:
+            # Whatever it is: its key would be taken, and its jobs hidden, until the next start.
             # What cannot even be deleted now, the next start of the daemon deletes.
             with suppress(JobdError):
                 while not self._writer.call(partial(self._staging.drop, batch)):
