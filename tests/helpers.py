@@ -1,4 +1,4 @@
-"""What tests share: waiting for a condition, and finding the processes that a test left behind."""
+"""What tests share: waiting for a condition, and finding what a test left behind."""
 
 from __future__ import annotations
 
@@ -58,6 +58,17 @@ def record_syncs(
 def own(path: Path | str) -> File:
     """The file at a path, as the daemon reaches it."""
     return Directory(os.path.dirname(path)).file(os.path.basename(path))
+
+
+def descriptors() -> dict[str, str]:
+    """What this process has open: number and target of each."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            continue  # that of the directory itself
+    return found
 
 
 def processes_with(entry: str) -> dict[int, str]:

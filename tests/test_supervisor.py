@@ -11,6 +11,7 @@ from jobd import supervisor
 from jobd.daemon import __main__ as daemon
 from jobd.supervisor import EXIT_RENEW, Supervisor
 from jobd.system import handover, linux
+from tests.helpers import descriptors
 
 
 @pytest.fixture
@@ -27,10 +28,6 @@ def refusal(code):
         raise OSError(code, os.strerror(code))
 
     return refuse
-
-
-def descriptors():
-    return set(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("what", ["posix_spawn", "pipe2"])

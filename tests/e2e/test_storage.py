@@ -175,24 +175,6 @@ def test_on_a_full_disk_a_submit_is_refused_and_goes_on_when_there_is_space(cram
     assert len(cramped.jobctl("ls", "--ids").stdout.split()) == count + 2
 
 
-def test_ends_that_come_while_the_disk_is_full_are_recorded_afterwards(cramped):
-    cramped.start("--workers", "2")
-    gate = cramped.gate()
-    jobs = [cramped.id_of(f"read _ < {gate.path}; exit {code}") for code in (3, 4)]
-    wait_until(lambda: all(cramped.job(job).state is State.RUNNING for job in jobs))
-    ballast = fill(cramped.paths.state)
-    submit_until_refused(cramped)
-    pids = [cramped.job(job).pid for job in jobs]
-    gate.open(2)
-    wait_until(
-        lambda: all((stat := linux.stat_of(pid)) is None or stat.state == "Z" for pid in pids)
-    )
-    ballast.unlink()
-    cramped.jobctl("wait", *map(str, jobs), code=1)
-    assert sorted(cramped.job(job).exit_code for job in jobs) == [3, 4]
-    cramped.jobd("check")
-
-
 def test_whoever_fills_the_disk_can_be_stopped_and_removed(cramped):
     """It writes on and on: what is free for a moment, it takes."""
     cramped.start("--workers", "1")

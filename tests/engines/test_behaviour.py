@@ -19,7 +19,7 @@ from jobd.engines.base import (
 )
 from jobd.system.write_watch import Watched, WriteWatch
 from tests.engines.stages import JOB, Does
-from tests.helpers import wait_until
+from tests.helpers import descriptors, wait_until
 
 WAITS = Does(waits=True, exit=7)
 UNKNOWN = Attempt("f" * 32, 99, 1, 99)
@@ -354,16 +354,6 @@ def test_one_that_begins_while_it_is_away_finds_them_later(away):
     process = engine.recover([started.attempt])[started.launch.token]
     away.go(started)
     assert ended(away.ended(started, process)) == (7, None)
-
-
-def descriptors():
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue  # that of the directory itself
-    return found
 
 
 def test_a_closed_engine_gives_back_all_it_had(stage):

@@ -1,22 +1,10 @@
 """A daemon that is closed gives back all that it had open: tests make hundreds in one process."""
 
-import os
-
 import pytest
 
 from jobd.contract.errors import BadRequest
-from tests.helpers import wait_until
+from tests.helpers import descriptors, wait_until
 from tests.integration.inside import Inside
-
-
-def descriptors():
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue  # that of the directory itself
-    return found
 
 
 @pytest.mark.parametrize("clean", [True, False])
