@@ -227,9 +227,13 @@ def test_whoever_reads_slowly_from_the_first_byte_on_is_told_the_end(running, co
 
 def test_a_client_that_hears_nothing_keeps_the_daemon_ten_seconds_at_most(running):
     gate = running.gate()
-    running.submit(f"echo begin; head -n 1 {gate.path} >go; head -c 30000000 /dev/zero")
+    go = f"head -n 1 {gate.path} >go"
+    running.submit(f"echo begin; {go}; echo more; {go}; head -c 30000000 /dev/zero")
     deaf = running.begin("jobctl", "logs", "-f", "1")
     assert deaf.stdout.readline() == b"begin\n"
+    gate.open()
+    # What it has not seen at its first look it has waited for.
+    assert deaf.stdout.readline() == b"more\n"
     running.halt(deaf.pid)
     gate.open()
     running.wait(1)
