@@ -156,7 +156,10 @@ def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
         _become_supervisor(lambda: _left_behind(daemon, plan))
     daemon.close(clean=news is News.IDLE)
     failpoint("closed")
-    log.info("jobd %s leaves (%s)", VERSION, "stopped" if news is News.IDLE else news.value)
+    log.info(
+        "jobd %s leaves (%s): pid %d",
+        VERSION, "stopped" if news is News.IDLE else news.value, os.getpid(),
+    )  # fmt: skip
     _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
 
 

@@ -286,10 +286,10 @@ class Terminal:
                 self.shown += os.read(leader, 65536)
         os.close(leader)
 
-    def end(self):
+    def end(self, patience=PATIENCE):
         """Its exit code."""
-        self._thread.join(PATIENCE)
-        return self._process.wait(PATIENCE)
+        self._thread.join(patience)
+        return self._process.wait(patience)
 
 
 def json_of(done):

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from jobd.contract.paths import is_supervised
+from jobd.contract.version import VERSION
 from jobd.system import failpoints
+from tests.helpers import wait_until
 from tests.soak import checks, trace
+from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
-from tests.soak.model import Blow, Known, Model
+from tests.soak.model import Known, Model, Span
 from tests.soak.points import IMPOSSIBLE, PLACES, Scene
+from tests.soak.watchers import quiet
 
 pytestmark = pytest.mark.e2e
 
@@ -64,9 +69,11 @@ def test_every_point_is_in_the_table():
 # --- the invariants themselves: each of them can fail ---------------------------------------------
 
 
-def findings(check, jobs=(), *, attempts=None, events=(), known=(), lines=(), blows=()):
+def findings(check, jobs=(), *, attempts=None, events=(), known=(), lines=(), **spans):
     model = Model()
-    model.jobs, model.blows = list(known), list(blows)
+    model.jobs = list(known)
+    for name, found in spans.items():
+        getattr(model, name).extend(found)
     found = Found(
         {job.id: job for job in jobs}, attempts or {}, list(events), 9, "ok", []
     )  # fmt: skip
@@ -95,15 +102,15 @@ def test_a_missing_job_is_found():
 def test_a_second_beginning_is_found():
     check = checks.none_ran_twice
     given = {"jobs": [JOB], "attempts": {2: [ran()]}, "known": [QUICK]}
-    assert findings(check, lines=["b 2 1 t", "e 2 1 t 3"], **given) == []
+    assert findings(check, lines=["b 2 1 t", "e 2 1 t 3 15000"], **given) == []
     assert findings(check, lines=["b 2 1 t", "b 2 1 u"], **given)
     assert findings(check, lines=["b 2 1 u"], **given)
-    assert findings(check, lines=["b 2 1 t", "b 2 2 v", "e 2 1 t 3"], **given)
+    assert findings(check, lines=["b 2 1 t", "b 2 2 v", "e 2 1 t 3 15000"], **given)
 
 
 def test_a_wrong_outcome_is_found():
     check = checks.outcomes_are_exact
-    told = ["b 2 1 t", "e 2 1 t 3"]
+    told = ["b 2 1 t", "e 2 1 t 3 15000"]
 
     def of(blows=(), **changes):
         attempts = {2: [ran(**changes)]}
@@ -114,8 +121,8 @@ def test_a_wrong_outcome_is_found():
     assert of(reason="by user", state="stopped")
     lost = {"reason": "lost", "exit_code": None}
     assert of(**lost)
-    assert of(blows=[Blow(30, 40)], **lost)
-    assert of(blows=[Blow(15, 16)], **lost) == []
+    assert of(blows=[Span(30, 40)], **lost)
+    assert of(blows=[Span(15, 16)], **lost) == []
 
 
 def test_a_history_that_contradicts_the_store_is_found():
@@ -126,3 +133,65 @@ def test_a_history_that_contradicts_the_store_is_found():
     assert findings(check, [JOB], events=events) == []
     assert findings(check, [JOB], events=events[:2])
     assert findings(check, [JOB], events=[*events, events[2]])
+
+
+def test_an_end_that_is_recorded_late_is_found():
+    check = checks.ends_are_when_they_were
+    told = ["b 2 1 t", "e 2 1 t 3 5000000000"]
+
+    def of(finished, **spans):
+        attempts = {2: [ran(started=0, finished=finished)]}
+        return findings(check, [JOB], attempts=attempts, known=[QUICK], lines=told, **spans)
+
+    assert of(5_100_000) == []
+    assert of(4_000_000)
+    assert of(15_000_000)
+    assert of(15_000_000, halts=[Span(4_000_000, 14_000_000)]) == []
+    strikes = [Span(4_000_000, 14_000_000)]
+    assert of(15_000_000, strikes=strikes)
+    assert of(15_000_000, strikes=strikes, orphanings=[4_000_000]) == []
+
+
+def test_a_job_that_was_refused_and_is_there_is_found():
+    refused = Known("one", "quick", refused=True)
+    assert findings(checks.refused_jobs_are_not_there, [JOB], known=[refused])
+    assert findings(checks.refused_jobs_are_not_there, [JOB], known=[QUICK]) == []
+
+
+def test_what_a_client_was_told_late_is_found():
+    strikes = [Span(10, 20), Span(22, 30)]
+    assert quiet(5, 8, strikes) == 3
+    assert quiet(5, 35, strikes) == 5 + 2 + 5
+    assert quiet(12, 25, strikes) == 2
+
+
+def test_a_daemon_that_ended_without_a_word_is_found(instance):
+    account = Account(instance)
+    account.start()
+    instance.start()
+    old = instance.status()
+    wait_until(lambda: len(account.alive()) == 2)
+    instance.kill(old.pid)
+    instance.answers_anew(old.pid)
+    with account.ordered("stop"):
+        instance.jobd("stop")
+    wait_until(lambda: not is_supervised(instance.paths.socket))
+    account.finish()
+    [wrong] = account.wrong()
+    assert wrong.startswith(f"daemon {old.pid} ended without a reason; the log then ended with:")
+    assert f"jobd {VERSION} started: pid {old.pid}" in wrong
+    account.killed(old.pid)
+    assert list(account.wrong()) == []
+
+
+def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
+    account = Account(instance)
+    account.start()
+    instance.start()
+    old = instance.status()
+    wait_until(lambda: len(account.alive()) == 2)
+    instance.jobd("stop")
+    wait_until(lambda: not is_supervised(instance.paths.socket))
+    account.finish()
+    told = sorted(text.partition(" ended without a reason")[0] for text in account.wrong())
+    assert told == [f"daemon {old.pid}", f"supervisor {old.supervisor_pid}"]

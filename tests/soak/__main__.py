@@ -23,18 +23,18 @@ from pathlib import Path
 
 from jobd.client.client import Client
 from jobd.contract.models import Selector, Wait
+from jobd.contract.paths import is_supervised
 from jobd.contract.states import State
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until
-from tests.soak import checks, points, trace
+from tests.soak import checks, points, trace, watchers
+from tests.soak.account import Account
+from tests.soak.disk import Disk
 from tests.soak.load import Hand
 from tests.soak.model import Model
 from tests.soak.violence import Violence
-from tests.soak.watchers import Followed
 
 _HANDS = 3
-_FOLLOWED = 2
-"""Jobs that commands follow at a time."""
 _PATIENCE = 120.0
 _CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sleep 1; done"
 
@@ -45,11 +45,15 @@ def main():
         return 0 if points.table() else 1
     base = Path(tempfile.mkdtemp(prefix="jobd-soak-", dir="/tmp"))
     instance = Instance(base / "jobd", base / "work")
+    disk = None if options.large_disk else _disk(instance)
     try:
-        wrong, lines = Soak(options, instance).run()
+        wrong, lines = Soak(options, instance, disk).run()
+        print("\n".join(lines))
     finally:
         _end_all(instance)
-    print("\n".join(lines))
+        if disk is not None:
+            _keep(instance, base)
+            disk.close()
     if wrong:
         print(f"{len(wrong)} did not hold (kept: {base}); again: --seed {options.seed}")
         print("\n".join(f"  {text}" for text in wrong[:50]))
@@ -68,6 +72,10 @@ def _options():
         "--pause", type=float, default=0.15, help="seconds between two requests of a hand (0.15)"
     )
     parser.add_argument(
+        "--large-disk", action="store_true",
+        help="state on the disk of /tmp, which is never full: syncs take their time there",
+    )  # fmt: skip
+    parser.add_argument(
         "--crash-points",
         action="store_true",
         help="instead: a kill at each named point",
@@ -76,6 +84,20 @@ def _options():
     if options.kills is None and options.minutes is None:
         options.kills = 20
     return options
+
+
+def _disk(instance):
+    """A small one of its own, which can be full; None: only root can have that."""
+    try:
+        return Disk(instance.paths.state)
+    except OSError as error:
+        print(f"without a full disk: {error}")
+        return None
+
+
+def _keep(instance, base):
+    """What is on the small disk goes with it."""
+    shutil.copytree(instance.paths.state, base / "kept", ignore=shutil.ignore_patterns("*.sock*"))
 
 
 def _end_all(instance):
@@ -89,17 +111,19 @@ def _end_all(instance):
 class Soak:
     """Load and violence → quiet → every invariant."""
 
-    def __init__(self, options, instance):
+    def __init__(self, options, instance, disk):
         self._options = options
         self._instance = instance
         self._model = Model()
         self._dice = random.Random(options.seed)
-        self._violence = Violence(instance, self._model, self._dice)
+        self._account = Account(instance)
+        self._violence = Violence(instance, self._model, self._dice, self._account, disk)
         self._followed = []
         self._began = time.monotonic()
 
     def run(self):
         """What did not hold, and the counts."""
+        self._account.start()
         self._instance.start("--workers", "4")
         canaries = self._canaries()
         try:
@@ -142,9 +166,14 @@ class Soak:
     # --- while it goes on ---------------------------------------------------------------------
 
     def _follow(self):
-        if sum(not followed.over for followed in self._followed) < _FOLLOWED:
-            number = len(self._followed) + 1
-            self._followed.append(Followed(self._instance, self._model, number, self._dice))
+        """A client of each kind is there at any time."""
+        at_work = {followed.verb for followed in self._followed if not followed.over}
+        for verb in watchers.KINDS:
+            if verb not in at_work:
+                number = len(self._followed) + 1
+                self._followed.append(
+                    watchers.Followed(self._instance, self._model, number, verb, self._dice)
+                )
 
     def _set_workers(self, number):
         with Client(self._instance.paths.socket) as client:
@@ -191,11 +220,13 @@ class Soak:
         self._traces = traces = trace.read(self._instance.lines(trace.FILE))
         self._final = found = checks.read(self._instance.paths.database)
         yield from checks.all_of(found, self._model, traces, self._instance.paths)
-        names = {job.name: job for job in found.jobs.values()}
         for followed in self._followed:
-            job = names.get(followed.known.name)
-            yield from followed.wrong(job, self._model, _PATIENCE)
-        self._instance.jobd("stop")
+            yield from followed.wrong(found, self._model)
+        with self._account.ordered("stop"):
+            self._instance.jobd("stop")
+        wait_until(lambda: not is_supervised(self._instance.paths.socket), _PATIENCE)
+        self._account.finish()
+        yield from self._account.wrong()
         self._told = json_of(self._instance.jobd("check", "--json", code=None))
         yield from (f"jobd check: {finding['text']}" for finding in self._told["findings"])
         yield from (f"outlived the stop: {text}" for text in self._instance.processes().values())
@@ -214,7 +245,9 @@ class Soak:
             yield f"{reasons.count(reason):6} attempts: {reason}"
         yield f"{len(found.events):6} events"
         yield f"{len(self._told['findings']):6} findings of jobd check"
-        yield f"{len(self._followed):6} jobs followed by jobctl wait, logs -f, watch, submit -w"
+        yield f"{len(self._followed):6} jobs followed by jobctl: {', '.join(watchers.KINDS)}"
+        for what, number in sorted(self._account.counts.items()):
+            yield f"{number:6} {what}"
         yield from _latencies(model.answered_after)
 
 

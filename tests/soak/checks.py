@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import closing
@@ -9,6 +10,11 @@ from typing import NamedTuple
 
 from jobd.system import linux
 from tests.soak import trace
+
+_CLOCKS_US = 100_000
+"""By so much two clocks of one machine may differ."""
+_LATE_US = 3_000_000
+"""Microseconds within which an end is seen by somebody on a machine that is busy."""
 
 
 class Job(NamedTuple):
@@ -70,12 +76,12 @@ def all_of(found, model, traces, paths):
     if found.integrity != "ok" or found.foreign_keys:
         yield f"store: {found.integrity} {found.foreign_keys}"
     for check in (
-        acknowledged_jobs_are_there, ids_only_grow, none_ran_twice, outcomes_are_exact,
-        history_is_consistent,
+        acknowledged_jobs_are_there, refused_jobs_are_not_there, ids_only_grow, none_ran_twice,
+        outcomes_are_exact, ends_are_when_they_were, history_is_consistent,
     ):  # fmt: skip
         for text in check(found, model, traces):
             yield f"{check.__name__}: {text}"
-    for text in output_is_whole(found, paths, traces):
+    for text in output_is_whole(found, model, paths, traces):
         yield f"output: {text}"
     for text in removed_output_is_gone(found, model, paths):
         yield f"removed: {text}"
@@ -110,6 +116,12 @@ def acknowledged_jobs_are_there(found, model, _traces):
         if name in unsure and names[name] <= expected[name]:
             continue
         yield f"{names[name]} jobs named {name}, {expected[name]} were submitted"
+
+
+def refused_jobs_are_not_there(found, model, _traces):
+    names = {job.name for job in found.jobs.values()}
+    for name in names & {known.name for known in model.jobs if known.refused}:
+        yield f"{name} was refused and is there"
 
 
 def ids_only_grow(found, model, traces):
@@ -182,9 +194,26 @@ def _attempt(job, known, ran, model, traces):
 
 
 def _in_a_blow(ran, model):
-    return any(
-        ran.started <= blow.over and (ran.finished or 0) >= blow.begun for blow in model.blows
-    )
+    return any(blow.meets(ran.started, ran.finished or 0) for blow in model.blows)
+
+
+def ends_are_when_they_were(found, model, traces):
+    """Not when they could be saved; later only where nobody could see them."""
+    for job, rans in found.attempts.items():
+        for ran in rans:
+            at = traces.ended_at.get((job, ran.attempt))
+            # Lost is when that was found out.
+            if at is None or ran.finished is None or ran.reason == "lost":
+                continue
+            blind = [*model.halts]
+            if any(ran.started <= orphaned <= at for orphaned in model.orphanings):
+                blind += model.strikes
+            seen = max([at, *(span.over for span in blind if span.meets(at, at))])
+            if not at - _CLOCKS_US <= ran.finished <= seen + _LATE_US:
+                yield (
+                    f"job {job} attempt {ran.attempt} ended, and has that on record"
+                    f" {(ran.finished - at) / 1e6:.2f} s later"
+                )
 
 
 _NEXT = {
@@ -223,10 +252,13 @@ def history_is_consistent(found, model, _traces):
         yield f"job {job} was removed, and its history does not say so"
 
 
-def output_is_whole(found, paths, traces):
+def output_is_whole(found, model, paths, traces):
+    """Of attempts for whose output there was space."""
     for job in found.jobs.values():
         for ran in found.attempts[job.id]:
             key = job.id, ran.attempt
+            if model.was_full(ran.started, ran.finished or sys.maxsize):
+                continue
             try:
                 content = paths.output_of(*key).read_bytes()
             except FileNotFoundError:

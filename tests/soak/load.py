@@ -6,11 +6,12 @@ import threading
 
 from jobd.client import follow
 from jobd.client.client import Client
-from jobd.contract.errors import NotFound, NotRunning, ShuttingDown
+from jobd.contract.errors import NotFound, NotRunning, ShuttingDown, StoreFailed
 from jobd.contract.models import Command, Events, List, Options, Output, Selector, Submit
 from jobd.contract.states import State
+from jobd.store.writer import NO_SPACE
 from tests.soak import trace
-from tests.soak.model import Known
+from tests.soak.model import Known, now_us
 
 
 class Hand(threading.Thread):
@@ -45,14 +46,24 @@ class Hand(threading.Thread):
         with Client(self._instance.paths.socket) as self._client:
             while not self._over.wait(self._pause * self._dice.random() * 2):
                 (act,) = self._dice.choices(doings, weights)
+                began = now_us()
                 try:
                     act()
                 except ShuttingDown:
                     self._model.count("refused: shutting down")
                 except NotRunning:
                     self._model.count("requests given up")
+                except StoreFailed as error:
+                    self._refused(act, error, began)
                 except Exception as error:  # noqa: BLE001 - all else is a finding
                     self._model.report(f"{self.name}: {act.__name__}: {error!r}")
+
+    def _refused(self, act, error, began):
+        """Words of the reference, and only while there was no space."""
+        if NO_SPACE in error.message and self._model.was_full(began, now_us()):
+            self._model.count("refused: no space left")
+        else:
+            self._model.report(f"{self.name}: {act.__name__}: {error!r}")
 
     # --- changes --------------------------------------------------------------------------
 
@@ -76,7 +87,12 @@ class Hand(threading.Thread):
         )
         for one in known:
             one.requeue = known[0].requeue
-        reply = self._client.submit(request)
+        try:
+            reply = self._client.submit(request)
+        except StoreFailed:
+            for one in known:
+                one.refused = True
+            raise
         if reply.last - reply.first + 1 != count or reply.first <= self._last_id:
             self._model.report(f"{name}: ids {reply.first}-{reply.last} after {self._last_id}")
         self._last_id = reply.last

@@ -1,8 +1,15 @@
 """What the script knows of the jobs: what it asked for, and what it was answered."""
 
+import contextlib
+import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+
+
+def now_us():
+    return time.time_ns() // 1000
 
 
 @dataclass
@@ -21,16 +28,21 @@ class Known:
     """Whether anybody ever asked for its stop."""
     removed: bool = False
     maybe_removed: bool = False
+    refused: bool = False
+    """Its submit was: there may be no such job."""
     attempts: list[tuple] = field(default_factory=list)
     """As they were shown just before it was removed."""
 
 
 @dataclass
-class Blow:
-    """Both parents died between these two times (microseconds since the epoch)."""
+class Span:
+    """Something went on between these two times (microseconds since the epoch)."""
 
     begun: int
     over: int
+
+    def meets(self, begun, over):
+        return begun <= self.over and over >= self.begun
 
 
 class Model:
@@ -39,11 +51,34 @@ class Model:
         self.jobs = []
         self.counts = Counter()
         self.blows = []
+        """In these spans both parents died."""
+        self.strikes = []
+        """From a strike to the next answer."""
+        self.halts = []
+        """In these daemon or supervisor was halted: it saw nothing."""
+        self.orphanings = []
+        """When a supervisor was killed: the ends of its jobs only a daemon sees from then on."""
+        self.full = []
+        """In these the disk was full, or had been a moment before."""
         self.wrong = []
         """What was seen to be wrong while it went on."""
         self.answered_after = []
         """(what was done, seconds until the next daemon answered)."""
         self.shutdowns = 0
+
+    @contextlib.contextmanager
+    def span(self, spans):
+        """While this goes on, so does a span; one that is not over has no end yet."""
+        span = Span(now_us(), sys.maxsize)
+        spans.append(span)
+        try:
+            yield
+        finally:
+            span.over = now_us()
+
+    def was_full(self, begun, over):
+        """Whether there was no space left for a while between these two times."""
+        return any(span.meets(begun, over) for span in self.full)
 
     def know(self, job):
         with self._lock:

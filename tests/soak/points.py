@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +20,7 @@ from jobd.system import failpoints
 from tests.e2e.instance import PATIENCE, Instance
 from tests.helpers import wait_until
 from tests.soak import checks, trace
-from tests.soak.model import Blow, Known, Model
+from tests.soak.model import Known, Model, Span, now_us
 
 IMPOSSIBLE = {
     # There is no daemon at these, ...
@@ -64,8 +63,7 @@ class Guardian(threading.Thread):
     def run(self):
         while not self._over.wait(0.02):
             if not is_supervised(self._instance.paths.socket):
-                now = time.time_ns() // 1000
-                self._model.blows.append(Blow(0, now + 60_000_000))
+                self._model.blows.append(Span(0, now_us() + 60_000_000))
                 self._instance.jobd("start", code=None)
 
     def finish(self):

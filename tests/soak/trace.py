@@ -1,7 +1,8 @@
 """Jobs that leave traces: a line when an attempt begins, one when it ends, and a known output.
 
-`trace` in the working directory grows by `b JOB ATTEMPT RUN` and `e JOB ATTEMPT RUN HOW`; HOW is
-what the attempt is about to do: an exit code, or KILL where it kills itself.
+`trace` in the working directory grows by `b JOB ATTEMPT RUN` and `e JOB ATTEMPT RUN HOW AT`; HOW is
+what the attempt is about to do: an exit code, or KILL where it kills itself. AT: nanoseconds since
+the epoch.
 """
 
 from collections import defaultdict
@@ -19,7 +20,7 @@ _HEAD = (
     ' talk() { n=0; while [ $n -lt 40 ]; do echo "$1 $n of $me"; n=$((n + 1)); done; }; talk begin;'
 )
 _TAIL = (
-    f' talk end; echo "e $JOBD_JOB_ID $JOBD_ATTEMPT $JOBD_RUN $how" >>{FILE};'
+    f' talk end; echo "e $JOBD_JOB_ID $JOBD_ATTEMPT $JOBD_RUN $how $(date +%s%N)" >>{FILE};'
     ' if [ "$how" = KILL ]; then kill -KILL $$; else exit $how; fi'
 )
 KINDS = {
@@ -56,12 +57,15 @@ class Trace(NamedTuple):
     """(job, attempt) → the tokens of all that began as it."""
     ended: dict[tuple[int, int], list[str]]
     """(job, attempt) → how it was about to end."""
+    ended_at: dict[tuple[int, int], int]
+    """(job, attempt) → when it was about to end, microseconds since the epoch."""
     overlaps: list[str]
     """Attempts that did something after the next one of the same job had begun."""
 
 
 def read(lines):
     begun, ended, order = defaultdict(list), defaultdict(list), defaultdict(list)
+    ended_at = {}
     for text in lines:
         word, job, attempt, token, *how = text.split()
         key = int(job), int(attempt)
@@ -69,11 +73,12 @@ def read(lines):
         if word == "b":
             begun[key].append(token)
         else:
-            ended[key] += how
+            ended[key].append(how[0])
+            ended_at[key] = int(how[1]) // 1000
     overlaps = [
         f"job {job}: attempt {a} was still at work after attempt {b} had begun"
         for job, attempts in order.items()
         for b, a in pairwise(attempts)
         if a < b
     ]
-    return Trace(begun, ended, overlaps)
+    return Trace(begun, ended, ended_at, overlaps)

@@ -14,30 +14,29 @@ from jobd.contract.models import Status
 from jobd.contract.paths import is_supervised
 from jobd.system import linux
 from tests.helpers import wait_until
-from tests.soak.model import Blow
+from tests.soak.model import now_us
 
 _PATIENCE = 60.0
 _HANGS_AFTER = 1.0
 """Seconds of silence after which this script takes a daemon for hung."""
 
 
-def now_us():
-    return time.time_ns() // 1000
-
-
 class Violence:
     """Each method is one blow; afterwards the next daemon answers."""
 
-    def __init__(self, instance, model, dice):
+    def __init__(self, instance, model, dice, account, disk):
+        """`disk`: that of the instance, None where it has none of its own."""
         self._instance = instance
         self._model = model
         self._dice = dice
+        self._account = account
+        self._disk = disk
         self.kills = 0
         self._blows = [
             (self.daemon, 8), (self.supervisor, 5), (self.both, 5), (self.daemon_twice, 4),
             (self.while_supervisor_halts, 3), (self.supervisor_while_daemon_halts, 2),
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
-            (self.reboot, 1), (self.shut_down, 1),
+            (self.reboot, 1), (self.shut_down, 1), *([(self.full_disk, 3)] if disk else []),
         ]  # fmt: skip
         Status.about = replace(Status.about, patience=_HANGS_AFTER)
 
@@ -45,8 +44,9 @@ class Violence:
         blows, weights = zip(*self._blows, strict=True)
         (blow,) = self._dice.choices(blows, weights)
         self._model.count(f"blow: {blow.__name__.replace('_', ' ')}")
-        blow()
-        self.check_alive(blow.__name__)
+        with self._model.span(self._model.strikes):
+            blow()
+            self.check_alive(blow.__name__)
 
     # --- blows ----------------------------------------------------------------------------
 
@@ -84,29 +84,32 @@ class Violence:
     def while_supervisor_halts(self):
         """Jobs end, and nobody is there."""
         old = self._status()
-        os.kill(old.supervisor_pid, signal.SIGSTOP)
-        self._kill(old.pid)
-        time.sleep(self._dice.random() / 2)
-        os.kill(old.supervisor_pid, signal.SIGCONT)
+        with self._halted(old.supervisor_pid):
+            self._kill(old.pid)
+            time.sleep(self._dice.random() / 2)
         self._time("daemon, supervisor halted", old)
 
     def supervisor_while_daemon_halts(self):
         old = self._status()
-        os.kill(old.pid, signal.SIGSTOP)
-        self._kill(old.supervisor_pid)
-        time.sleep(self._dice.random() / 2)
-        os.kill(old.pid, signal.SIGCONT)
+        with self._halted(old.pid):
+            self._kill(old.supervisor_pid)
+            time.sleep(self._dice.random() / 2)
         self._time("supervisor, daemon halted", old)
 
     def renew(self):
         began = time.monotonic()
-        control.restart(self._instance.paths)
+        with self._account.ordered("renew"):
+            control.restart(self._instance.paths)
         self._model.answered_after.append(("jobd restart", time.monotonic() - began))
 
     def renew_and_kill(self):
         """The one or the other dies on the way from the old pair to the new one."""
         old = self._status()
-        with Client(self._instance.paths.socket) as client, contextlib.suppress(JobdError):
+        with (
+            self._account.ordered("renew"),
+            Client(self._instance.paths.socket) as client,
+            contextlib.suppress(JobdError),
+        ):
             client.renew()
         time.sleep(self._dice.random() * 0.3)
         with self._blow():
@@ -118,9 +121,12 @@ class Violence:
 
     def hang(self):
         old = self._status()
-        os.kill(old.pid, signal.SIGSTOP)
         began = time.monotonic()
-        found = control.restart(self._instance.paths)
+        # Its supervisor kills it, unless it goes on in time and leaves.
+        self._account.killed(old.pid)
+        with self._model.span(self._model.halts), self._account.ordered("renew"):
+            os.kill(old.pid, signal.SIGSTOP)
+            found = control.restart(self._instance.paths)
         self.kills += 1
         if found.pid == old.pid:
             self._model.report("a daemon that hangs was not replaced")
@@ -129,9 +135,8 @@ class Violence:
     def pause(self):
         """A daemon that does not get on for a while, as on a machine that swaps."""
         old = self._status()
-        os.kill(old.pid, signal.SIGSTOP)
-        time.sleep(self._dice.random())
-        os.kill(old.pid, signal.SIGCONT)
+        with self._halted(old.pid):
+            time.sleep(self._dice.random())
 
     def reboot(self):
         """As far as the run table can tell: another boot id, and nothing on it is true."""
@@ -145,23 +150,47 @@ class Violence:
     def shut_down(self):
         self._model.shutdowns += 1
         with self._blow():
-            self._instance.jobd("stop", "--now", code=None)
+            with self._account.ordered("stop"):
+                self._instance.jobd("stop", "--now", code=None)
             self._again()
+
+    def full_disk(self):
+        """For a while, and it is filled up again when somebody makes room; kills within."""
+        with self._model.span(self._model.full):
+            for _ in range(self._dice.randint(2, 8)):
+                self._disk.fill()
+                time.sleep(self._dice.random() / 2)
+                if self._dice.random() < 0.2:
+                    old = self._status()
+                    self._kill(old.pid)
+                    self._time("daemon, disk full", old)
+            self._disk.make_room()
+            began = time.monotonic()
+            wait_until(lambda: self._status().error is None, _PATIENCE)
+            self._model.answered_after.append(("disk full, then room", time.monotonic() - began))
 
     # --- their tools ------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _blow(self):
         """In between an outcome may be lost."""
-        blow = Blow(now_us(), 0)
-        self._model.blows.append(blow)
-        yield
-        blow.over = now_us()
+        with self._model.span(self._model.blows):
+            yield
+
+    @contextlib.contextmanager
+    def _halted(self, pid):
+        with self._model.span(self._model.halts):
+            os.kill(pid, signal.SIGSTOP)
+            yield
+            os.kill(pid, signal.SIGCONT)
 
     def _status(self):
         return self._instance.answers()
 
     def _kill(self, pid):
+        self._account.killed(pid)
+        if _runs(pid, b"jobd.supervisor"):
+            self._model.orphanings.append(now_us())
         os.kill(pid, signal.SIGKILL)
         self.kills += 1
 
@@ -172,6 +201,7 @@ class Violence:
             # By their environment: their arguments say nothing of the instance.
             for pid, command in self._instance.processes().items():
                 if "jobd.daemon" in command or "jobd.supervisor" in command:
+                    self._account.killed(pid)
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
             return not is_supervised(self._instance.paths.socket)

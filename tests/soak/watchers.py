@@ -1,72 +1,127 @@
 """Commands that wait and follow while the queue is beaten: what they say must be so in the end."""
 
 import json
+import re
+import threading
 
+from jobd.store.writer import NO_SPACE
+from tests.e2e.instance import Terminal
 from tests.soak import trace
-from tests.soak.model import Known
+from tests.soak.model import Known, now_us
 
-_KINDS = ("short", "medium", "reports", "dies")
-_PAUSE = "sleep 1; talk end;"
-"""Such a job lives long enough for the next blow to hit whoever watches it."""
+KINDS = ("wait", "wait --json", "submit -w", "logs -f", "watch", "watch --json")
+_JOBS = ("short", "medium", "reports", "dies")
+_PAUSE = "sleep 3; talk end;"
+"""Such a job lives long enough for the next blows to hit whoever watches it."""
+_WITHIN_US = 5_000_000
+"""Of quiet, in which an end is told at the latest: the machine is busy."""
 _NOT_RUNNING = 69
 _SHUTTING_DOWN = 75
 
 
 class Followed:
-    """A job that nobody else touches, and the commands that look at it."""
+    """A job that nobody else touches, and a command that looks at it."""
 
-    def __init__(self, instance, model, number, dice):
-        self.known = model.know(Known(f"followed-{number}", dice.choice(_KINDS)))
+    def __init__(self, instance, model, number, verb, dice):
+        self.verb = verb
+        self.known = model.know(Known(f"followed-{number}", dice.choice(_JOBS)))
         line = trace.line(self.known.kind, dice.randint(1, 9)).replace("talk end;", _PAUSE, 1)
-        if dice.random() < 0.3:
-            self._begun = {
-                "submit -w": instance.begin(
-                    "jobctl", "submit", "-w", "-n", self.known.name, "-p", "high", "-c", line
-                )
-            }
-            return
-        self.known.id = instance.submit(line, name=self.known.name, priority=100)
-        chosen = str(self.known.id)
-        self._begun = {
-            verb: instance.begin("jobctl", *verb.split(), chosen)
-            for verb in dice.sample(["wait", "logs -f", "watch --json"], 2)
-        }
+        self._paths = instance.paths
+        self._terminal = None
+        self._said = self._code = self._over_at = None
+        if verb == "submit -w":
+            name = self.known.name
+            command = ("submit", "-w", "-n", name, "-p", "high", "-c", line)
+        else:
+            self.known.id = instance.submit(line, name=self.known.name, priority=100)
+            command = (*verb.split(), str(self.known.id))
+        if verb == "watch":
+            self._terminal = Terminal(instance, "jobctl", *command)
+        else:
+            self._process = instance.begin("jobctl", *command)
+        threading.Thread(target=self._stay, daemon=True).start()
+
+    def _stay(self):
+        if self._terminal is None:
+            self._said = self._process.communicate()
+            self._code = self._process.returncode
+        else:
+            self._code = self._terminal.end(patience=None)
+            self._said = self._terminal.shown, b""
+        self._over_at = now_us()
 
     @property
     def over(self):
-        return all(process.poll() is not None for process in self._begun.values())
+        return self._over_at is not None
 
-    def wrong(self, job, model, patience):
-        """What was said and is not so. `job`: the row of it that the store has, by name."""
-        found = []
-        for verb, process in self._begun.items():
-            out, err = process.communicate(timeout=patience)
-            if process.returncode == _NOT_RUNNING and not out and model.blows:
-                # It came at the moment when both were dead: then there is none, and it says so.
-                model.count("commands told that jobd is not running")
-            elif process.returncode == _SHUTTING_DOWN and job is None and model.shutdowns:
-                model.count("commands told that jobd is shutting down")
-            elif job is None:
-                found.append(f"{self.known.name} was waited for and does not exist")
-            elif not _true(verb, process.returncode, out, job):
-                found.append(
-                    f"jobctl {verb} of job {job.id} ({job.reason or job.state}): exit"
-                    f" {process.returncode}, said {out[-200:]!r} {err[-300:]!r}"
-                )
-        return found
+    def wrong(self, found, model):
+        """What was said and is not so. `found`: what the store has."""
+        job = next((job for job in found.jobs.values() if job.name == self.known.name), None)
+        out, err = self._said
+        if self._code == _NOT_RUNNING and not _spoken(out) and model.blows:
+            # It came at the moment when both were dead: then there is none, and it says so.
+            model.count("commands told that jobd is not running")
+        elif self._code == _SHUTTING_DOWN and job is None and model.shutdowns:
+            model.count("commands told that jobd is shutting down")
+        elif job is None and NO_SPACE.encode() in err and model.full:
+            model.count("commands told that there is no space left")
+        elif job is None:
+            yield f"{self.known.name} was waited for and does not exist: {err[-300:]!r}"
+        else:
+            model.count(f"told the end by {self.verb}")
+            about = f"jobctl {self.verb} of job {job.id} ({job.reason or job.state})"
+            if not self._is_true(out, err, job):
+                yield f"{about}: exit {self._code}, said {out[-300:]!r} {err[-300:]!r}"
+            late = quiet(found.attempts[job.id][-1].finished, self._over_at, model.strikes)
+            if late > _WITHIN_US:
+                yield f"{about}: told {late / 1e6:.1f} s after its end, daemons dead not counted"
+
+    def _is_true(self, out, err, job):
+        if self.verb in ("wait", "wait --json", "submit -w"):
+            own = self._code == _code(job)
+        else:
+            own = self._code == 0
+        return own and _CHECKS[self.verb](out, err, job, self._paths)
 
 
-def _true(verb, code, out, job):
-    cut_off = job.reason in ("lost", "shutdown")
-    whole = out == trace.output(job.id, 1) or (cut_off and trace.output(job.id, 1).startswith(out))
-    if verb == "wait":
-        return code == _code(job)
-    if verb == "submit -w":
-        return code == _code(job) and whole
-    if verb == "logs -f":
-        return code == 0 and whole
-    # It says what changes from its start on: nothing, if the job was faster than it.
-    return code == 0 and (not out or json.loads(out.splitlines()[-1])["event"] == job.state)
+def _spoken(out):
+    """Whether there is more than what drives a terminal."""
+    return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\s", b"", out)
+
+
+def _verdict(job):
+    return f"{job.state} ({job.reason})" if job.reason else job.state
+
+
+def _waited(_out, err, job, _paths):
+    return f"job {job.id} {_verdict(job)}".encode() in err or job.state == "completed"
+
+
+def _waited_json(out, _err, job, _paths):
+    told = json.loads(out)
+    ends = [(one["id"], one["state"], one["reason"]) for one in told["jobs"]]
+    return (told["exit_code"], ends) == (_code(job), [(job.id, job.state, job.reason)])
+
+
+def _whole(out, _err, job, paths):
+    """All that there is in the file; what ought to be in it is looked at elsewhere."""
+    return out == paths.output_of(job.id, 1).read_bytes()
+
+
+def _watched(out, _err, job, _paths):
+    """It says what changes from its start on: nothing, if the job was faster than it."""
+    text = _spoken(out).decode()
+    return not text or job.state in text
+
+
+def _watched_json(out, _err, job, _paths):
+    return not out or json.loads(out.splitlines()[-1])["event"] == job.state
+
+
+_CHECKS = {
+    "wait": _waited, "wait --json": _waited_json, "submit -w": _whole, "logs -f": _whole,
+    "watch": _watched, "watch --json": _watched_json,
+}  # fmt: skip
 
 
 def _code(job):
@@ -75,3 +130,14 @@ def _code(job):
         return 0
     how = job.reason.split()[-1]
     return {"KILL": 137, "lost": 1, "shutdown": 143}.get(how) or int(how)
+
+
+def quiet(begun, over, strikes):
+    """Microseconds between two times in which no daemon was being struck."""
+    at = begun
+    quiet = 0
+    for strike in strikes:
+        if strike.over > at:
+            quiet += max(0, min(strike.begun, over) - at)
+            at = strike.over
+    return quiet + max(0, over - at)
