@@ -49,6 +49,9 @@ def main():
     try:
         wrong, lines = Soak(options, instance, disk).run()
         print("\n".join(lines))
+    except BaseException:
+        print(f"broken off (kept: {base}); --seed {options.seed}; alive: {instance.processes()}")
+        raise
     finally:
         _end_all(instance)
         if disk is not None:
