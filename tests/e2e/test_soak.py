@@ -15,7 +15,7 @@ from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Known, Model, Span
 from tests.soak.points import IMPOSSIBLE, PLACES, Scene
-from tests.soak.watchers import quiet
+from tests.soak.watchers import NOBODY_THERE, quiet, spoken
 
 pytestmark = pytest.mark.e2e
 
@@ -195,3 +195,8 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
     account.finish()
     told = sorted(text.partition(" ended without a reason")[0] for text in account.wrong())
     assert told == [f"daemon {old.pid}", f"supervisor {old.supervisor_pid}"]
+
+
+def test_what_drives_a_terminal_is_not_what_was_said():
+    assert spoken(b"\r0 running\x1b[K\r\n\x1b[J\x1b[1A") == b"0running"
+    assert spoken(b"jobctl: jobd is not running. Start it with: jobd start\r\n") == NOBODY_THERE

@@ -16,6 +16,8 @@ _PAUSE = "sleep 3; talk end;"
 _WITHIN_US = 5_000_000
 """Of quiet, in which an end is told at the latest: the machine is busy."""
 _NOT_RUNNING = 69
+NOBODY_THERE = b"jobctl:jobdisnotrunning.Startitwith:jobdstart"
+"""What a command says that found no daemon from the first, without the blanks."""
 _SHUTTING_DOWN = 75
 
 
@@ -58,7 +60,8 @@ class Followed:
         """What was said and is not so. `found`: what the store has."""
         job = next((job for job in found.jobs.values() if job.name == self.known.name), None)
         out, err = self._said
-        if self._code == _NOT_RUNNING and not _spoken(out) and model.blows:
+        # On a terminal both streams are one.
+        if self._code == _NOT_RUNNING and spoken(out) in (b"", NOBODY_THERE) and model.blows:
             # It came at the moment when both were dead: then there is none, and it says so.
             model.count("commands told that jobd is not running")
         elif self._code == _SHUTTING_DOWN and job is None and model.shutdowns:
@@ -84,8 +87,8 @@ class Followed:
         return own and _CHECKS[self.verb](out, err, job, self._paths)
 
 
-def _spoken(out):
-    """Whether there is more than what drives a terminal."""
+def spoken(out):
+    """What there is beside blanks and what drives a terminal."""
     return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\s", b"", out)
 
 
@@ -110,7 +113,7 @@ def _whole(out, _err, job, paths):
 
 def _watched(out, _err, job, _paths):
     """It says what changes from its start on: nothing, if the job was faster than it."""
-    text = _spoken(out).decode()
+    text = spoken(out).decode()
     return not text or job.state in text
 
 
