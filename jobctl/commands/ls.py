@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import replace
 
 from jobctl.context import pass_client
 from jobctl.examples import example
@@ -67,7 +68,8 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     """
     form = _format(given)
     short = streams.on_terminal() and form == "table"
-    pages = _pages(client, selector, given["limit"], given["order"], short=short)
+    asked = List(limit=given["limit"] or None, only_ids=form == "ids")
+    pages = _pages(client, selector, asked, given["order"], short=short and given["limit"] is None)
     if form == "ids":
         return _print_ids(pages)
     if form in _FORMATS:
@@ -91,7 +93,7 @@ def _format(given: dict[str, Any]) -> str:
 def _pages(
     client: Client,
     selector: Selector | None,
-    limit: int | None,
+    asked: List,
     order: listing.Order | None,
     *,
     short: bool,
@@ -101,17 +103,18 @@ def _pages(
     if selector is None:
         return [Page(jobs=[])]
     if order is not None:
-        most = _PENDING + _FINISHED if short and limit is None else limit or None
+        most = _PENDING + _FINISHED if short else asked.limit
         return [listing.ordered(follow.pages(client, List(selector=selector)), order, most)]
-    if short and limit is None and not selector.named:
+    if short and not selector.named:
         return follow.pages(client, List(pending=_PENDING, finished=_FINISHED))
-    return follow.pages(client, List(selector=selector, limit=limit or None))
+    return follow.pages(client, replace(asked, selector=selector))
 
 
 def _print_ids(pages: Iterable[Page]) -> int:
     missing: list[int] = []
     for page in pages:
         notices.ids(job.id for job in page.jobs)
+        notices.runs(page.ids)
         missing += page.missing
     return notices.missing(missing)
 

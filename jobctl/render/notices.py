@@ -10,6 +10,7 @@ from typing import Final
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Acted, Job, Submitted, WorkersReply
+from jobd.contract.ranges import ids_in
 from jobd.contract.states import Reason, State
 from jobd.contract.wording import counted
 
@@ -24,6 +25,12 @@ def ids(jobs: Iterable[int]) -> None:
     for job in jobs:
         streams.line(str(job))
     streams.flush()
+
+
+def runs(found: Iterable[tuple[int, int]]) -> None:
+    """The same, a run of them at a time."""
+    for run in found:
+        streams.now("".join([f"{job}\n" for job in ids_in(run)]))
 
 
 def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from jobd.client.client import Client
-from jobd.client.stalls import Pages, Waits, check_events, check_piece
+from jobd.client.seen import Seen
+from jobd.client.stalls import Pages, Waits, check_events, check_ids, check_piece
 from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     SEEN,
@@ -28,6 +30,7 @@ from jobd.contract.models import (
     Wait,
     Waited,
 )
+from jobd.contract.ranges import ids_in
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wire import MAX_WAIT
 
@@ -44,17 +47,19 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     slipped from what was still to come into what was past comes at the end.
     """
     page = client.list(request)
+    check_ids(page)
     yield page
     if page.next is None:
         return
-    began, moves, seen = page.seq, page.moves, {job.id for job in page.jobs}
+    began, moves, seen = page.seq, page.moves, Seen()
+    _fresh(page, seen)
     rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
     for page in rest:  # the last one says up to which event it is true
         yield page
     limits = (request.running, request.pending, request.finished, request.limit)
     if began is None or page.seq is None or limits != (None,) * len(limits):
         return
-    moved = _moved(client, request.selector, began, page.seq) - seen
+    moved = {job for job in _moved(client, request.selector, began, page.seq) if job not in seen}
     if moved:
         selector = msgspec.structs.replace(request.selector, ids=ranges(moved), all=False)
         yield from _unseen(client, msgspec.structs.replace(request, selector=selector), seen)
@@ -63,18 +68,27 @@ def pages(client: Client, request: List) -> Iterator[Page]:
         yield from _unseen(client, msgspec.structs.replace(request, running=0, finished=0), seen)
 
 
-def _unseen(client: Client, request: List, seen: set[int]) -> Iterator[Page]:
+def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:
     """Its pages, with those of the jobs alone that were not seen before."""
     cursor, way = request.cursor, Pages()
     while True:
         page = client.list(msgspec.structs.replace(request, cursor=cursor))
-        jobs = [job for job in page.jobs if job.id not in seen]
-        seen.update(job.id for job in jobs)
-        way.check(page, fresh=bool(jobs))
+        check_ids(page)
+        page = _fresh(page, seen)
+        way.check(page, fresh=bool(page.jobs or page.ids))
         # What is gone by now was there when it was asked for.
-        yield msgspec.structs.replace(page, jobs=jobs, missing=[])
+        yield msgspec.structs.replace(page, missing=[])
         if (cursor := page.next) is None:
             return
+
+
+def _fresh(page: Page, seen: Seen) -> Page:
+    """What of it was not seen before; from now on it is."""
+    jobs = [job for job in page.jobs if job.id not in seen]
+    for job in jobs:
+        seen.add(job.id)
+    ids = [left for run in page.ids for left in seen.take(run)]
+    return msgspec.structs.replace(page, jobs=jobs, ids=ids)
 
 
 def _moved(client: Client, selector: Selector, after: int, until: int) -> set[int]:
@@ -93,8 +107,8 @@ def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:
     """The ids of what is selected just now, and the single ones that do not exist."""
     found: list[int] = []
     missing: set[int] = set()
-    for page in pages(client, List(selector=selector)):
-        found += [job.id for job in page.jobs]
+    for page in pages(client, List(selector=selector, only_ids=True)):
+        found += chain.from_iterable(map(ids_in, page.ids))
         missing.update(page.missing)
     return sorted(found), sorted(missing)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Acted, EventPage, Page, Piece
+from jobd.contract.models import MAX_PAGE_IDS, Acted, EventPage, Page, Piece
 
 _MOST_WAITS: Final = 100
 """Answers in a row that came too early and told nothing. A daemon that ends gives one of them."""
@@ -67,6 +67,12 @@ class Waits:
         self._early = self._early + 1 if is_early else 0
         if self._early > self._most:
             raise stalled("it is to wait for news, and answers at once that there are none")
+
+
+def check_ids(page: Page) -> None:
+    """Of the ids of a page: a few bytes can name more jobs than anybody has. Raises: JobdError."""
+    if sum(abs(last - first) + 1 for first, last in page.ids) > MAX_PAGE_IDS:
+        raise stalled(f"it lists more than {MAX_PAGE_IDS:,} jobs at a time")
 
 
 def check_events(after: int, page: EventPage) -> None:

@@ -42,6 +42,8 @@ MAX_COMMANDS: Final = 1_000_000
 """Commands of one request."""
 MAX_RANGES: Final = 1_000_000
 """Ranges of jobs in one request; a single job is one."""
+MAX_PAGE_IDS: Final = 50_000
+"""Jobs of one page that only has their ids."""
 MAX_VALUES: Final = 1000
 """Values of one filter, and tags."""
 MAX_WORDS: Final = 1_000_000
@@ -438,13 +440,19 @@ class Page(View, frozen=True, kw_only=True):
         Meta(max_length=_MAX_SHOWN),
     ] = field(default_factory=dict)
     """Of the jobs that wait for their turn, those that can never start as things are, and why."""
+    ids: Annotated[list[tuple[JobId, JobId]], Meta(max_length=_MAX_SHOWN)] = field(
+        default_factory=list
+    )
+    """In the place of `jobs`, where that was asked for: runs of ids in the order of the list, those
+    of which the second is the lower one downwards. They are `MAX_PAGE_IDS` jobs at most.
+    """
 
 
 class List(Request, frozen=True, kw_only=True):
     """A page of jobs: running, then pending in starting order, then finished, newest first.
 
     Each limit is a number of jobs of that section, None for all.
-    `cursor` is the `next` of the page before.
+    `cursor` is the `next` of the page before. `only_ids`: without anything else about the jobs.
     """
 
     about = About(reply=Page, changes=False, viewer=True)
@@ -455,6 +463,7 @@ class List(Request, frozen=True, kw_only=True):
     finished: int | None = None
     limit: int | None = None
     cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
+    only_ids: bool = False
 
 
 class Recipe(View, frozen=True, kw_only=True):

@@ -30,6 +30,27 @@ def ranges_of(ids: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
+def runs_of(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """The same ids in the same order: each run goes up or down by one, and 9, 8, 7 is (9, 7)."""
+    found: list[tuple[int, int]] = []
+    first = last = step = 0
+    for job in ids:
+        if first and job - last in (1, -1) and step in (0, job - last):
+            step = job - last
+        else:
+            if first:
+                found.append((first, last))
+            first, step = job, 0
+        last = job
+    return [*found, (first, last)] if first else found
+
+
+def ids_in(run: tuple[int, int]) -> range:
+    """Of a run, upwards or downwards."""
+    first, last = run
+    return range(first, last + 1) if first <= last else range(first, last - 1, -1)
+
+
 def width(ranges: Ranges) -> int:
     """How many ids there are in them, where they do not overlap."""
     return sum(last - first + 1 for first, last in ranges)

@@ -9,7 +9,7 @@ instead.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from jobd.contract.ranges import Ranges, Within, merge_ranges, width
@@ -136,6 +136,35 @@ def read_page(
     return rows, behind
 
 
+def read_ids(
+    database: sqlite3.Connection,
+    section: str,
+    chosen: Filter,
+    behind: Key | None,
+    limit: int,
+) -> tuple[list[int], Key | None]:
+    """The same, but only the ids; there are up to `limit` of them, whatever was submitted."""
+    chosen_ids = Within(chosen.ranges)
+    all_seen = database.execute("SELECT 1 FROM staged LIMIT 1").fetchone() is None
+    ids: list[int] = []
+    for keys, following in _strides(database, section, chosen, behind, limit):
+        found: Collection[int] = {abs(job) for _, job in keys if chosen_ids(abs(job))}
+        if not (all_seen and _is_walk(chosen)):
+            _, found = _rows(database, "SELECT j.id, 0 FROM jobs AS j", chosen, [*found])
+        for key in keys:
+            if abs(key[1]) in found:
+                ids.append(abs(key[1]))
+                if len(ids) == limit:
+                    return ids, key
+        behind = following
+    return ids, behind
+
+
+def _is_walk(chosen: Filter) -> bool:
+    """Whether all that stands in a walk is meant."""
+    return chosen == Filter(states=chosen.states)
+
+
 def fitting(database: sqlite3.Connection, ids: Sequence[int], room: int, *, least: int) -> int:
     """For how many of these jobs, from the first on, there is room (in bytes)."""
     sizes = dict(
@@ -159,8 +188,7 @@ def _strides(
     if chosen.ranges and width(chosen.ranges) <= NARROW:
         yield from _looked_up(database, section, chosen.ranges, behind)
         return
-    plain = chosen == Filter(states=chosen.states)
-    size = limit if plain else _STRIDE
+    size = limit if _is_walk(chosen) else _STRIDE
     staged = database.execute("SELECT first, last FROM staged").fetchall()
     for _ in range(_STRIDES):
         keys = _walked(database, section, chosen, behind, size)

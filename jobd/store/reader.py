@@ -6,6 +6,7 @@ import queue
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from jobd.store import lookups
 from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
 from jobd.store.history import read_events
-from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_page
+from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_ids, read_page
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -30,6 +31,8 @@ from jobd.store.rows import job_of
 
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
+GetIds = Callable[[str, Filter, Key | None, int], tuple[list[int], Key | None]]
+"""The same."""
 _IDLE_CONNECTIONS: Final = 4
 
 _JOB: Final = f"""
@@ -152,6 +155,12 @@ class Reader:
                 return [job_of(row[:-1]) for row in rows], key
 
             yield page
+
+    @contextmanager
+    def id_pages(self) -> Iterator[GetIds]:
+        """The same as `pages`, of ids alone."""
+        with self._connection() as connection, _one_view(connection):
+            yield partial(read_ids, connection)
 
     def running(self) -> list[JobRow]:
         """All that run."""

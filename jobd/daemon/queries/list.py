@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from jobd.contract.call import Call
-from jobd.contract.models import List, Page, Selector
+from jobd.contract.models import MAX_PAGE_IDS, List, Page
+from jobd.contract.ranges import runs_of
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection, filter_of
@@ -16,9 +17,10 @@ from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews
 from jobd.store.pages import Key
-from jobd.store.reader import GetPage, Reader
-from jobd.store.records import JobRow
+from jobd.store.reader import Reader
+from jobd.store.records import Filter, JobRow
 
+T = TypeVar("T")
 _PAGE: Final = 500
 """Jobs in one reply."""
 _LARGE: Final = 1024 * 1024
@@ -47,7 +49,7 @@ class ListQuery:
     def list(self, request: List, _: Call) -> Page:
         """Raises: BadRequest (the cursor is none of ours)."""
         seq, moves = self._notifier.last_event, self._ledger.moves
-        rows, place = self._page(request)
+        rows, ids, place = self._page(request)
         is_first = request.cursor is None
         return Page(
             jobs=self._shown.of(rows),
@@ -59,32 +61,43 @@ class ListQuery:
             # The first page says how it was before, the others how it is behind them.
             moves=moves if is_first else self._ledger.moves,
             lacks=self._inquiry.lacks(rows),
+            ids=runs_of(ids),
         )
 
-    def _page(self, request: List) -> tuple[Sequence[JobRow], Place | None]:
-        """The rows of a page, and where the next one begins; None: this was the last."""
-        rows: list[JobRow] = []
-        place: Place | None = Place.of(request.cursor)
+    def _page(self, request: List) -> tuple[Sequence[JobRow], Sequence[int], Place | None]:
+        """The rows of a page or its ids, and where the next one begins; None: this was the last."""
         # A job that starts or ends meanwhile must not slip from one section into one passed by.
-        with self._reader.pages() as page:
-            while place is not None and len(rows) < _PAGE:
-                left = place.room(request)
-                room = _PAGE - len(rows) if left is None else min(_PAGE - len(rows), left)
-                found, behind = _section(page, place, request.selector, room)
-                rows += found
-                place = place.after(len(found), behind)
-                if (behind is not None and len(found) < room) or _are_large(rows):
-                    break  # enough looked at, or shown, for one page
-        return rows, place
+        if request.only_ids:
+            with self._reader.id_pages() as ids_of:
+                ids, place = _filled(ids_of, request, MAX_PAGE_IDS, lambda _: False)
+            return [], ids, place
+        with self._reader.pages() as rows_of:
+            rows, place = _filled(rows_of, request, _PAGE, _are_large)
+        return rows, [], place
 
 
-def _section(
-    page: GetPage, place: Place, selector: Selector, room: int
-) -> tuple[Sequence[JobRow], Key | None]:
-    if room <= 0 or not place.may_hold(selector.states):
-        return [], None
-    chosen = replace(filter_of(selector), ranges=tuple(selector.ids))
-    return page(place.section, chosen, place.behind, room)
+def _filled(
+    get: Callable[[str, Filter, Key | None, int], tuple[Sequence[T], Key | None]],
+    request: List,
+    most: int,
+    is_enough: Callable[[Sequence[T]], bool],
+) -> tuple[list[T], Place | None]:
+    """A page of `most` at most, section by section."""
+    found: list[T] = []
+    place: Place | None = Place.of(request.cursor)
+    chosen = replace(filter_of(request.selector), ranges=tuple(request.selector.ids))
+    while place is not None and len(found) < most:
+        left = place.room(request)
+        room = most - len(found) if left is None else min(most - len(found), left)
+        more: Sequence[T] = []
+        behind = None
+        if room > 0 and place.may_hold(request.selector.states):
+            more, behind = get(place.section, chosen, place.behind, room)
+        found += more
+        place = place.after(len(more), behind)
+        if (behind is not None and len(more) < room) or is_enough(found):
+            break  # enough looked at, or shown, for one page
+    return found, place
 
 
 def _are_large(rows: Sequence[JobRow]) -> bool:
