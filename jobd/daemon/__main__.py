@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,11 @@ _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
 _SWITCH_S: Final = 0.001
 """Seconds after which a busy thread lets another have the interpreter: answers come promptly."""
+
+_COLLECTED: Final = (5_000, 20, 50)
+"""New objects, and rounds, after which cycles are looked for (see gc). By default a large request
+or answer, which has none, is looked through several times while it is built, and all threads wait.
+"""
 
 
 def setup_of(plan: dict[str, Any]) -> Setup:
@@ -104,6 +110,7 @@ def _settle_in() -> None:
     os.chdir("/")
     sys.setswitchinterval(_SWITCH_S)
     share_one_heap()
+    gc.set_threshold(*_COLLECTED)
     # Not SIG_IGN: a job that is not started by posix_spawn would inherit that (execve(2)).
     signal.signal(signal.SIGHUP, lambda *_: None)
     for name in JOB_VARIABLES:

@@ -94,7 +94,7 @@ def test_counting_stops_somewhere(quiet, monkeypatch):
     assert quiet.daemon.built.ground.reader.ahead_of(entry, "other", 100) == (0, False)
     assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 2) == (1, False)
     assert quiet.daemon.built.ground.reader.ahead_of(entry, None, 1) == (1, True)
-    monkeypatch.setattr("jobd.daemon.queries.explain_facts._LOOKED_AT", 1)
+    monkeypatch.setattr("jobd.daemon.queries.explain_facts.COUNTED", 0)
     row = quiet.daemon.built.ground.reader.job(last)
     ground = quiet.daemon.built.ground
     facts = Inquiry(ground.ledger, ground.engines.placement, ground.reader).facts(row, 0.0)

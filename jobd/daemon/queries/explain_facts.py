@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from jobd.contract.models import Lack
@@ -10,12 +10,19 @@ from jobd.contract.states import Reason, State
 from jobd.core.ledger import Ledger
 from jobd.core.placement import Placement
 from jobd.core.ready_queue import Entry
-from jobd.daemon.queries.explain import NAMED, Awaited, Facts, why
+from jobd.daemon.queries.explain import COUNTED, NAMED, Awaited, Facts, why
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow
 
 _LOOKED_AT: Final = 10_000
-"""Pending jobs that are looked at to count those that come before one."""
+"""Pending jobs that are looked at to count those of a group that come before one."""
+
+_Kind = tuple[str, int, int]
+
+
+def _kind(row: JobRow) -> _Kind:
+    """What it needs: jobs that need the same wait for the same."""
+    return row.group, row.slots, row.gpus
 
 
 class Inquiry:
@@ -36,6 +43,20 @@ class Inquiry:
             Reason.DRAINING if self._ledger.draining and row.reason != Reason.HELD else row.reason
         )
 
+    def reasons(self, rows: Sequence[JobRow]) -> list[str | None]:
+        """The same of many: where they wait for their turn, each kind of them is looked at once."""
+        turns: dict[_Kind, str] = {}
+        found = list[str | None]()
+        for row in rows:
+            if row.state is not State.PENDING or row.reason != Reason.QUEUED:
+                found.append(self.reason(row))
+                continue
+            kind = _kind(row)
+            if kind not in turns:
+                turns[kind] = self._turn(row.entry)
+            found.append(turns[kind])
+        return found
+
     def _turn(self, entry: Entry) -> str:
         """What keeps a job from its turn; where its engine is away, room would be of no use."""
         reason = self._ledger.reason(entry)
@@ -47,12 +68,17 @@ class Inquiry:
         """Of those that wait for their turn: which can never start as things are, and why."""
         if self._ledger.draining:
             return {}
-        return {
-            row.id: lacks
-            for row in rows
-            if row.state is State.PENDING and row.reason == Reason.QUEUED
-            if (lacks := self._ledger.lacks(row.entry))
-        }
+        kinds: dict[_Kind, list[Lack]] = {}
+        found = {}
+        for row in rows:
+            if row.state is not State.PENDING or row.reason != Reason.QUEUED:
+                continue
+            kind = _kind(row)
+            if kind not in kinds:
+                kinds[kind] = self._ledger.lacks(row.entry)
+            if kinds[kind]:
+                found[row.id] = kinds[kind]
+        return found
 
     def why(self, row: JobRow, now: float) -> str:
         """In words. `now`: seconds since the epoch."""
@@ -108,4 +134,5 @@ class Inquiry:
     def _ahead(self, row: JobRow, reason: str) -> tuple[int, bool]:
         """Those that wait for their turn as it does, of its group where that is what is full."""
         group = row.group if reason == Reason.GROUP_FULL else None
-        return self._reader.ahead_of(row.entry, group, _LOOKED_AT)
+        look = COUNTED + 1 if group is None else _LOOKED_AT
+        return self._reader.ahead_of(row.entry, group, look)

@@ -162,8 +162,11 @@ class JobViews:
 
     def of(self, rows: Sequence[JobRow]) -> list[Job]:
         """All of them as of one moment."""
-        now, reason, parents = now_us(), self._inquiry.reason, self._reader.parents(rows)
-        return [self._views.job(row, now, reason(row), parents.get(row.id, ())) for row in rows]
+        now, reasons, parents = now_us(), self._inquiry.reasons(rows), self._reader.parents(rows)
+        return [
+            self._views.job(row, now, reason, parents.get(row.id, ()))
+            for row, reason in zip(rows, reasons, strict=True)
+        ]
 
 
 def _exactly(argv: list[bytes]) -> list[str] | None:
