@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jobd.contract.models import MAX_ID
-from jobd.contract.ranges import Ranges
+from jobd.contract.ranges import Ranges, merge_ranges, ranges_of
 from jobd.contract.states import Reason, State
 from jobd.core.ready_queue import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
 from jobd.store.records import Filter
 
 _PIECE: Final = 10_000
-"""Ids of which a starting daemon asks at a time whether their jobs are all alike."""
+"""Ids of which is asked at a time whether all of their jobs are meant, or are alike."""
 _READY: Final = (
     f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE} AND {VISIBLE}"
 )
@@ -42,6 +42,40 @@ def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[t
     return [(job, State(state)) for job, state in sorted(found)[:limit]]
 
 
+def read_ranges(
+    database: sqlite3.Connection, chosen: Filter, first: int, last: int
+) -> list[tuple[int, int]]:
+    """The same of all in a range, as ranges of ids; those of `chosen` do not count."""
+    where, values = condition(chosen, with_states=False)
+    found: list[tuple[int, int]] = []
+    for state in chosen.states or (None,):
+        only = "1" if state is None else f"j.state = '{state.value}' AND {BY_STATE}"
+        meant = f"FROM jobs AS j WHERE {only} AND j.id BETWEEN ? AND ? AND {where} AND {VISIBLE}"
+        found += _rows_of_ids(database, meant, values, first, last)
+    return merge_ranges(found)
+
+
+def _rows_of_ids(
+    database: sqlite3.Connection, meant: str, values: Sequence[object], first: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """A whole piece in a row is counted by the database; only others are read one by one."""
+    while first <= last:
+        begin = database.execute(
+            f"SELECT j.id {meant} ORDER BY j.id LIMIT 1", (first, last, *values)
+        ).fetchone()
+        if begin is None:
+            return
+        low, high = begin[0], min(last, begin[0] + _PIECE - 1)
+        given = (low, high, *values)
+        (count,) = database.execute(f"SELECT COUNT(*) {meant}", given).fetchone()
+        if count == high - low + 1:
+            yield low, high
+        else:
+            rows = database.execute(f"SELECT j.id {meant} ORDER BY j.id", given).fetchall()
+            yield from ranges_of(job for (job,) in rows)
+        first = high + 1
+
+
 def one_of(database: sqlite3.Connection, states: Sequence[State], ranges: Ranges) -> int | None:
     """Some job with one of these states: the highest id of the first state in the last range."""
     for state in states:
@@ -66,6 +100,28 @@ def count_within(database: sqlite3.Connection, ranges: Ranges) -> dict[State, in
             (as_json(ranges), state.value),
         ).fetchone()
     return counts
+
+
+def ahead_of(
+    database: sqlite3.Connection, entry: Entry, group: str | None, look: int
+) -> tuple[int, bool]:
+    """How many pending jobs (of a group) come before one, of at most `look`; whether there are
+    more.
+    """
+    turn = -entry.priority
+    # Whatever the group, the index alone says it, and no row is read.
+    column = "''" if group is None else "j.group_name"
+    pending = (
+        f"SELECT j.id, {column} AS group_name FROM jobs AS j WHERE j.state = '{State.PENDING}'"
+    )
+    # In two walks along the index: one condition for both would look at all that come after.
+    looked, found = database.execute(
+        f"SELECT COUNT(*), SUM((? IS NULL OR j.group_name = ?) AND {VISIBLE})"
+        f" FROM (SELECT * FROM ({pending} AND j.turn < ? LIMIT ?) UNION ALL"
+        f" SELECT * FROM ({pending} AND j.turn = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
+        (group, group, turn, look, turn, entry.id, look, look),
+    ).fetchone()
+    return found or 0, looked >= look
 
 
 def read_ready(database: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:

@@ -121,6 +121,11 @@ class Reader:
         with self._connection() as connection:
             return lookups.read_ids(connection, chosen, limit)
 
+    def ranges(self, chosen: Filter, first: int, last: int) -> list[tuple[int, int]]:
+        """All ids from `first` to `last` that are meant, each piece as of its own moment."""
+        with self._connection() as connection:
+            return lookups.read_ranges(connection, chosen, first, last)
+
     def one_of(self, states: Sequence[State], ranges: Ranges) -> int | None:
         """Some job in one of these states."""
         with self._connection() as connection:
@@ -172,17 +177,8 @@ class Reader:
 
         At most `look` of them are looked at; the second says whether there are more.
         """
-        turn = -entry.priority
-        pending = f"SELECT j.id, j.group_name FROM jobs AS j WHERE j.state = '{State.PENDING}'"
-        # In two walks along the index: one condition for both would look at all that come after.
-        rows = self._all(
-            f"SELECT COUNT(*), SUM((? IS NULL OR j.group_name = ?) AND {VISIBLE})"
-            f" FROM (SELECT * FROM ({pending} AND j.turn < ? LIMIT ?) UNION ALL"
-            f" SELECT * FROM ({pending} AND j.turn = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
-            (group, group, turn, look, turn, entry.id, look, look),
-        )
-        looked, found = (int(str(value or 0)) for value in rows[0])
-        return found, looked >= look
+        with self._connection() as connection:
+            return lookups.ahead_of(connection, entry, group, look)
 
     def latest_started(self) -> int | None:
         """By the history, in which those that are left are found near the end."""

@@ -88,6 +88,8 @@ PAGES = {
     "the same place": lambda r: Page(jobs=[job(int((r.cursor or "1")[0]))], next="1"),
     "two places in turn": lambda r: Page(jobs=[job(1)], next="b" if r.cursor == "a" else "a"),
     "empty pages": empty_cursors,
+    "ids that were given": lambda r: Page(jobs=[], ids=[(9, 2)], next=str(int(r.cursor or 0) + 1)),
+    "more ids than there are": Page(jobs=[], ids=[(1, 2**62)]),
     "jobs that were given": lambda r: Page(jobs=[job(7)], next=str(int(r.cursor or 0) + 1)),
 }
 

@@ -5,6 +5,7 @@ import pytest
 
 from jobd.client import follow
 from jobd.contract.models import Command, Edit, List, Options, Output, Pause, Selector, Submit
+from jobd.contract.ranges import ids_in
 from jobd.contract.states import State
 from jobd.daemon.queries import list as list_query
 from tests.helpers import wait_until
@@ -113,6 +114,41 @@ def test_no_job_is_missed_or_listed_twice_while_jobs_move(quiet, monkeypatch):
     quiet.client.stop(ids(waiting, over))
     found += [job.id for page in pages for job in page.jobs]
     assert sorted(found) == list(range(first, first + 8))
+
+
+def test_ids_alone_come_in_the_order_of_the_whole_list(quiet, monkeypatch):
+    monkeypatch.setattr(list_query, "MAX_PAGE_IDS", 3)
+    first = quiet.client.submit(quiet.many("true", 12)).first
+    quiet.client.edit(Edit(id=first + 9, priority=10))
+    quiet.client.stop(ids(first + 1, first + 2, first + 5))
+    for chosen in (
+        {},
+        {"limit": 4},
+        {"pending": 2, "finished": 1},
+        {"selector": Selector(states=[State.STOPPED])},
+        {"selector": Selector(ids=[(first + 1, first + 4)], states=[State.PENDING])},
+        {"selector": Selector(groups=["default"])},
+    ):
+        pages = [*follow.pages(quiet.client, List(**chosen, only_ids=True))]
+        assert not any(page.jobs for page in pages)
+        assert len(pages) > 1 or not chosen.get("limit")
+        found = [job for page in pages for run in page.ids for job in ids_in(run)]
+        assert found == quiet.listed(**chosen)
+    missing = List(selector=Selector(ids=[(first, first), (999, 999)]), only_ids=True)
+    assert quiet.client.list(missing).missing == [999]
+
+
+def test_no_id_is_missed_or_given_twice_while_jobs_move(quiet, monkeypatch):
+    monkeypatch.setattr(list_query, "MAX_PAGE_IDS", 3)
+    first = quiet.client.submit(quiet.many("true", 8)).first
+    quiet.client.stop(ids(first + 1))
+    pages = follow.pages(quiet.client, List(only_ids=True))
+    runs = [*next(pages).ids]
+    quiet.client.start(ids(first + 1))
+    quiet.client.edit(Edit(id=first + 7, priority=10))
+    quiet.client.stop(ids(first, first + 6))
+    runs += [run for page in pages for run in page.ids]
+    assert sorted(job for run in runs for job in ids_in(run)) == [*range(first, first + 8)]
 
 
 def test_what_a_filter_leaves_out_does_not_come_back_as_moved(quiet, monkeypatch):

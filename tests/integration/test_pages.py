@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from jobd.contract.ranges import ranges_of
 from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.daemon.jobs.selection import EVERYTHING, Selection
 from jobd.store.database import open_writer
@@ -102,6 +103,32 @@ def in_order(section):
     if section == "pending":
         return sorted(ids, key=lambda job: (job % 50000 != 7, job))
     return sorted(ids, key=lambda job: (1000 + job // 3, job), reverse=True)
+
+
+@pytest.mark.parametrize("section", ["pending", "finished"])
+def test_ids_alone_are_those_of_the_pages_and_cost_a_few_steps_each(counted, section):
+    with counted.reader.id_pages() as page:
+        steps, (ids, behind) = counted.cost(lambda: page(section, EVERYTHING, None, JOBS))
+    assert ids == in_order(section)
+    assert behind is None
+    assert steps < 25 * len(ids)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        EVERYTHING,
+        Filter(states=(State.PENDING,)),
+        Filter(states=(State.FAILED, State.STOPPED)),
+        Filter(tags=("rare",)),
+        Filter(states=(State.PENDING,), name="n1*"),
+    ],
+)
+def test_ranges_are_the_ids_that_are_meant(counted, chosen):
+    selection = Selection(counted.reader)
+    for meant in ([], [(3, 70_000)], [(1, 9), (4990, 5001), (99_000, 101_000)]):
+        ids = [job for job, _ in selection.jobs(meant, chosen)]
+        assert selection.ranges(meant, chosen) == ranges_of(ids)
 
 
 @pytest.mark.parametrize("section", ["pending", "finished"])

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.contract.models import MAX_ID, Selector
-from jobd.contract.ranges import merge_ranges
+from jobd.contract.ranges import merge_ranges, ranges_of
 from jobd.contract.states import State
 from jobd.store.reader import Reader
 from jobd.store.records import Filter
@@ -53,6 +53,16 @@ class Selection:
                 first = page[-1][0] + 1
                 if len(page) < _PAGE or first > last:
                     break
+
+    def ranges(self, ranges: Iterable[tuple[int, int]], chosen: Filter) -> list[tuple[int, int]]:
+        """The same ids, as ranges: what stands in a row is counted, and not read one by one."""
+        found: list[tuple[int, int]] = []
+        for group in _groups(merge_ranges(ranges)):
+            if len(group) == 1:
+                found += self._reader.ranges(chosen, *group[0])
+            else:
+                found += ranges_of(job for job, _ in self.jobs(group, chosen))
+        return merge_ranges(found)
 
     def resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
         """The ids that are meant, and the single ids that do not exist."""

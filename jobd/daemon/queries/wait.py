@@ -11,7 +11,7 @@ from typing import Final
 from jobd.contract.call import Call
 from jobd.contract.errors import LEAVING, BadRequest, NotRunning
 from jobd.contract.models import Selector, Wait, Waited
-from jobd.contract.ranges import Ranges, Within, merge_ranges, ranges_of
+from jobd.contract.ranges import Ranges, Within, merge_ranges
 from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
@@ -78,7 +78,7 @@ class WaitQuery:
         if chosen == EVERYTHING:
             last = self._reader.last_id()
             return merge_ranges((low, min(high, last)) for low, high in selector.ids or [(1, last)])
-        return ranges_of(job for job, _ in self._selection.jobs(selector.ids, chosen))
+        return self._selection.ranges(selector.ids, chosen)
 
     # --- the wait itself --------------------------------------------------------------------------
 
