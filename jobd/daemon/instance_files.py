@@ -51,8 +51,7 @@ class InstanceFiles:
 
     def look(self) -> None:
         """Before each transaction. Raises: StoreGone (nothing can be saved)."""
-        self.anchor.check()
-        self.reserve.look()
+        self.reserve.look(self.anchor.check())
 
     def close(self, *, clean: bool) -> None:
         """After the writer, and after all that reads: the log becomes a part of the one file.

@@ -131,17 +131,23 @@ class Anchor:
             # A file system without such locks.
             return
 
-    def check(self) -> None:
-        """Raises: StoreGone."""
-        if not self.holds():
+    def check(self) -> os.stat_result:
+        """Gives what the database is like now. Raises: StoreGone."""
+        found = self._found()
+        if found is None:
             raise StoreGone(f"the database {self._path} was deleted or moved while the daemon runs")
+        return found
 
     def holds(self) -> bool:
         """It is what its path leads to."""
+        return self._found() is not None
+
+    def _found(self) -> os.stat_result | None:
         try:
-            return os.path.samestat(os.stat(self._path), self._opened)
+            found = os.stat(self._path)
         except OSError:
-            return False
+            return None
+        return found if os.path.samestat(found, self._opened) else None
 
     def opened(self) -> None:
         """The writer has opened the database: from now on its log and index are those of now."""

@@ -17,6 +17,14 @@ class Dependencies:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._some = self._any()
+        """Whether a job may wait for another one, or have waited; never falsely False, since nobody
+        else writes here. Where nobody does, an end asks nothing.
+        """
+
+    def _any(self) -> bool:
+        (some,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM dependencies)").fetchone()
+        return bool(some)
 
     # --- submit ---------------------------------------------------------------------------
 
@@ -30,6 +38,9 @@ class Dependencies:
         return [(job, State(state)) for job, state in rows]
 
     def add(self, children: Iterable[int], parents: Sequence[Parent]) -> None:
+        if not parents:
+            return
+        self._some = True
         self._db.executemany(
             "INSERT INTO dependencies VALUES (?, ?, ?, ?)",
             [(child, p.id, p.any_end, p.met) for child in children for p in parents],
@@ -135,6 +146,8 @@ class Dependencies:
 
     def note_change(self, parent: int) -> bool:
         """Its dependants have to be told, if it has any."""
+        if not self._some:
+            return False
         done = self._db.execute(
             "INSERT INTO settling (parent) SELECT parent FROM dependencies"
             " WHERE parent = ? AND met = 0 LIMIT 1 ON CONFLICT (parent) DO UPDATE SET behind = 0",

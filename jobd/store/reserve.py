@@ -67,14 +67,18 @@ class Reserve:
         if self.in_use:
             raise StoreFailed(f"could not be saved: {NO_SPACE}. {NOTHING_CHANGED}")
 
-    def look(self) -> None:
-        """See to it that there is a reserve, as far as the disk allows it."""
+    def look(self, database: os.stat_result) -> None:
+        """See to it that there is a reserve, as far as the disk allows it.
+
+        `database`: what it is like now; whoever calls has just looked.
+        """
         if not self._possible or (self._log is None and not self._open()):
             return
         if self.in_use:
             self._recycle()
+            database = os.fstat(self._database)
         try:
-            self._allocate()
+            self._allocate(database)
         except OSError as error:
             if error.errno in _FULL:
                 self._begin_use()
@@ -98,25 +102,24 @@ class Reserve:
             self._log = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         return self._log is not None
 
-    def _allocate(self) -> None:
+    def _allocate(self, database: os.stat_result) -> None:
         """Twice as much as must be there, so that it need not be done again soon.
 
         Raises: OSError (ENOSPC, EDQUOT: there is not so much).
         """
         assert self._log is not None
-        log_size = self._allocate_behind(self._log, 0)
+        log = os.fstat(self._log)
+        self._allocate_behind(self._log, log, 0)
         # By no more than there is in the log the database grows when that goes into it.
-        self._allocate_behind(self._database, log_size)
+        self._allocate_behind(self._database, database, log.st_size)
 
-    def _allocate_behind(self, descriptor: int, more: int) -> int:
-        """Behind the end of the file and so many bytes `more`; gives its size."""
-        found = os.fstat(descriptor)
+    def _allocate_behind(self, descriptor: int, found: os.stat_result, more: int) -> None:
+        """Behind the end of the file, which is like that, and so many bytes `more`."""
         size, end = found.st_size, found.st_size + more
         # While it is in use a little more is not enough.
         least = end + (2 if self.in_use else 1) * self.size
         if found.st_blocks * _UNIT < least:
             file_space.allocate(descriptor, size, end + 2 * self.size - size)
-        return size
 
     def _begin_use(self) -> None:
         if not self.in_use:

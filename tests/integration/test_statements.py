@@ -20,7 +20,8 @@ SCATTERED_ARRAY = 1009
 SCATTERED_ARRAY_COMMITS = 4
 """The beginning, one piece, the end; and that of this test, which waits for the writer."""
 START = 3
-END = 4
+END = 3
+"""As long as nobody waits for anybody."""
 START_THAT_IS_REFUSED = 6
 """And the job is put back."""
 STOP_PENDING = 8
