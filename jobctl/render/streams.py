@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import stat
 import sys
 from contextlib import suppress
@@ -165,6 +164,8 @@ def on_terminal() -> bool:
 
 def width() -> int:
     """Columns of the terminal."""
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 

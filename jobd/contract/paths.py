@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import socket
 import stat
@@ -63,6 +62,8 @@ class Paths(Struct, frozen=True):
         """A directory of the memory file system, so that a daemon that is killed loses nothing."""
         if not os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
             return self.data
+        import hashlib  # OpenSSL comes with it, and most programs need no such name
+
         name = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:16]
         return Path(_SHARED_MEMORY) / f"jobd-{os.geteuid()}-{name}"
 

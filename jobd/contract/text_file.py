@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import tomllib
 from typing import Any, Final
 
 from jobd.contract.errors import BadRequest
@@ -39,6 +38,8 @@ def text(content: bytes, name: str) -> str:
 
 def toml(content: str, name: str) -> dict[str, Any]:
     """Its tables. Raises: BadRequest (it is no TOML; names the line where that can be told)."""
+    import tomllib
+
     try:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
