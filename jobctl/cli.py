@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import sys
 from typing import TYPE_CHECKING, Final
@@ -218,6 +219,8 @@ def main() -> None:
     except OSError:
         streams.abandon_stdout()
         code = code or 1
+    # All of it goes with the process: looked through first, it would take longer than the command.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -28,8 +28,8 @@ R = TypeVar("R")
 
 ALL: Final = "all"
 """As many workers as there are."""
-_ARRAY_PATTERN: Final = re.compile(r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?", re.ASCII)
-_SELECTOR_PATTERN: Final = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?", re.ASCII)
+_ARRAY_PATTERN: Final = r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?"
+_SELECTOR_PATTERN: Final = r"(\d{1,19})(?:-(\d{1,19}))?"
 
 
 def parse_priority(text: str) -> int:
@@ -130,7 +130,7 @@ def parse_array(text: str) -> list[tuple[int, int]]:
 
 
 def _indexes(piece: str, text: str) -> list[tuple[int, int]]:
-    match = _ARRAY_PATTERN.fullmatch(piece)
+    match = re.fullmatch(_ARRAY_PATTERN, piece, re.ASCII)
     if not match:
         raise ValueError(f"{text!r} are no indexes; write 1-10, 1,3,7-9 or 1-100:10")
     first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
@@ -170,7 +170,7 @@ def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def _range_of(piece: str, word: str) -> tuple[int, int]:
-    match = _SELECTOR_PATTERN.fullmatch(piece)
+    match = re.fullmatch(_SELECTOR_PATTERN, piece, re.ASCII)
     if not match:
         raise ValueError(f"{word!r} selects no jobs; write 7, 3-9 or 1,4,8-10")
     first, last = int(match[1]), int(match[2] or match[1])

@@ -9,7 +9,7 @@ from typing import Final
 from jobd.contract import durations
 from jobd.contract.models import MAX_TIME
 
-_TIME_OF_DAY: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_TIME_OF_DAY: Final = r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?"
 
 
 def parse_at(text: str, now: datetime | None = None) -> float:
@@ -46,7 +46,7 @@ def is_time_of_day(text: str) -> bool:
 
 
 def _time_of_day(word: str) -> time | None:
-    found = _TIME_OF_DAY.fullmatch(word)
+    found = re.fullmatch(_TIME_OF_DAY, word, re.ASCII)
     if found is None:
         return None
     hour, minute, second = map(int, found.groups(default="0"))

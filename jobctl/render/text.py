@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -111,7 +112,7 @@ def clock(at: datetime) -> str:
 
 def localized(words: str) -> str:
     """Words of the daemon, with each instant in them as the reader's clock shows it."""
-    return INSTANT.sub(lambda found: _clock_of(found[0]), words)
+    return re.sub(INSTANT, lambda found: _clock_of(found[0]), words)
 
 
 def _clock_of(written: str) -> str:

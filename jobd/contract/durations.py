@@ -7,9 +7,9 @@ import re
 from typing import Final
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_PLAIN: Final = re.compile(r"\d+(\.\d+)?")
-_CLOCK: Final = re.compile(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d+)?)")
-_PARTS: Final = re.compile(
+_PLAIN: Final = r"\d+(\.\d+)?"
+_CLOCK: Final = r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d+)?)"
+_PARTS: Final = (
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
 )
 _MOST: Final = 10 * 365 * 86400
@@ -26,12 +26,12 @@ def parse(text: str) -> float:
 
 
 def _parse(text: str) -> float | None:
-    if _PLAIN.fullmatch(text):
+    if re.fullmatch(_PLAIN, text):
         return float(text)
-    if clock := _CLOCK.fullmatch(text):
+    if clock := re.fullmatch(_CLOCK, text):
         hours, minutes, seconds = clock.groups(default="0")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    parts = _PARTS.fullmatch(text)
+    parts = re.fullmatch(_PARTS, text)
     if not text or parts is None:
         return None
     return sum(

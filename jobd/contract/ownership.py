@@ -26,7 +26,7 @@ _MOST_LINKS: Final = 40
 """As many as the kernel follows (path_resolution(7))."""
 _NOBODY: Final = 2**32 - 1
 """What the kernel never gives to a user: -1 of chown(2)."""
-_NUMBER: Final = re.compile(r"\d{1,10}", re.ASCII)
+_NUMBER: Final = r"[0-9]{1,10}"
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -52,7 +52,7 @@ def number_of(user: str) -> int | None:
     try:
         return pwd.getpwnam(user).pw_uid
     except (KeyError, ValueError):
-        known = _NUMBER.fullmatch(user) is not None and int(user) < _NOBODY
+        known = re.fullmatch(_NUMBER, user) is not None and int(user) < _NOBODY
         return int(user) if known else None
 
 

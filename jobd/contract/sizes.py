@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_PATTERN: Final = re.compile(r"(\d{1,19}(?:\.\d{1,6})?)\s?(?:([kmgt]i?)?b)?", re.IGNORECASE)
+_PATTERN: Final = r"(\d{1,19}(?:\.\d{1,6})?)\s?(?:([kmgt]i?)?b)?"
 _POWERS: Final = {"k": 1, "m": 2, "g": 3, "t": 4}
 _MOST: Final = 2**62
 
 
 def parse(text: str) -> int:
     """Bytes; kB is 1,000 and KiB is 1,024 of them. Raises: ValueError (says what is accepted)."""
-    found = _PATTERN.fullmatch(text.strip())
+    found = re.fullmatch(_PATTERN, text.strip(), re.IGNORECASE)
     if found is None:
         raise ValueError(f"{text!r} is no size; write 4096, 64kB, 50MB or 1.5GiB")
     size = round(float(found[1]) * _unit(found[2])) if found[2] else int(float(found[1]))

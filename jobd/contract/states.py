@@ -87,7 +87,7 @@ def is_failed_start(reason: str) -> bool:
 
 
 _CANNOT_BE_ENDED: Final = "cannot be ended"
-_PID: Final = re.compile(r"\bpid (\d+)\b")
+_PID: Final = r"\bpid (\d+)\b"
 
 
 def cannot_be_ended(whose: str) -> str:
@@ -107,7 +107,7 @@ def unending_of(reason: str | None) -> list[int]:
     """The processes that `cannot_be_ended` names."""
     if reason is None or not reason.startswith(_CANNOT_BE_ENDED):
         return []
-    return [int(pid) for pid in _PID.findall(reason)]
+    return [int(pid) for pid in re.findall(_PID, reason)]
 
 
 class Resource(StrEnum):

@@ -10,7 +10,7 @@ from jobd.contract.errors import BadRequest
 
 _OTHER: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 """What no text in UTF-8 begins with."""
-_LONG_NUMBER: Final = re.compile(r"\d{500}")
+_LONG_NUMBER: Final = r"\d{500}"
 
 
 def plain(content: bytes, name: str) -> bytes:
@@ -52,5 +52,5 @@ def toml(content: str, name: str) -> dict[str, Any]:
 
 def line_of_number(content: str) -> str:
     """`, line N` of the first number that Python refuses to read (sys.get_int_max_str_digits)."""
-    found = _LONG_NUMBER.search(content)
+    found = re.search(_LONG_NUMBER, content)
     return "" if found is None else f", line {content.count(chr(10), 0, found.start()) + 1}"

@@ -4,7 +4,6 @@ what others wrote is put into a sentence of ours.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -48,10 +47,10 @@ def instant(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-INSTANT: Final = re.compile(
-    r"(?<![\w'\"])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)(?![\w'\"])", re.ASCII
-)
-"""One in such words, for the reader's zone to be put in; what is quoted somebody else wrote so."""
+INSTANT: Final = r"(?a)(?<![\w'\"])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)(?![\w'\"])"
+"""Finds one in such words, for the reader's zone to be put in; what is quoted somebody else wrote
+so.
+"""
 
 
 def shortened(message: str) -> str:
