@@ -44,6 +44,10 @@ COMMANDS: Final = (
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """What a write to stdout may fail with; the last where it is closed."""
+_UNSEARCHED: Final = 50_000
+"""Objects made until garbage in cycles is looked for. Most commands end before that, and looked
+through what they had imported, again and again.
+"""
 HELP: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -83,10 +87,11 @@ class Commands(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0].startswith("-"):
-            from jobctl import meant
+        own = {name for param in self.get_params(ctx) for name in param.opts}
+        if args and args[0].startswith("-") and args[0] not in own:
+            from jobctl.parsing import hints
 
-            if meant.is_known(args[0]):
+            if hints.is_known(args[0]):
                 raise click.UsageError(f"no option {args[0]}{_suggestion(args)}", ctx)
         return super().parse_args(ctx, args)
 
@@ -99,9 +104,9 @@ class Commands(click.Group):
 
 
 def _suggestion(args: list[str]) -> str:
-    from jobctl import meant
+    from jobctl.parsing import hints
 
-    line = meant.of(args, COMMANDS)
+    line = hints.of(args, COMMANDS)
     return f"; did you mean: {line}" if line else "; see: jobctl --help"
 
 
@@ -211,6 +216,7 @@ def _unforeseen(error: Exception) -> int:
 
 def main() -> None:
     """The console script; leaves with the exit code."""
+    gc.set_threshold(_UNSEARCHED)
     streams.prepare()
     restore_environment()
     code = run(sys.argv[1:])

@@ -10,10 +10,10 @@ from jobd.contract.wording import no_option
 def said(error: click.ClickException) -> str:
     """One line."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        from jobctl import meant
+        from jobctl.parsing import hints
 
-        if error.ctx.info_name == "submit" and error.option_name in meant.OPTIONS:
-            known = meant.OPTIONS[error.option_name]
+        if error.ctx.info_name == "submit" and error.option_name in hints.OPTIONS:
+            known = hints.OPTIONS[error.option_name]
             return f"no option {error.option_name}; did you mean: {known}"
         params = error.ctx.command.get_params(error.ctx)
         return no_option(error.option_name, [name for param in params for name in param.opts])

@@ -57,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "jobctl.actions": {"jobd.contract", "jobd.client"},
     "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing"},
     "jobctl.render": {"jobd.contract"},
-    "jobctl": {"jobd.contract", "jobd.client", "jobctl.render"},
+    "jobctl": {"jobd.contract", "jobd.client", "jobctl.render", "jobctl.parsing"},
     "jobctl.commands": {"jobd.contract", "jobd.client", "jobctl"}
     | {f"jobctl.{room}" for room in ("parsing", "actions", "submission", "render")},
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -61,11 +60,17 @@ def _written(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
     return text.moment(value) if isinstance(value, datetime) else str(value)
 
 
+def _shell_line(argv: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(argv)
+
+
 _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
-    "argv": shlex.join,
+    "argv": _shell_line,
     "after": text.selector,
     "after_any": text.selector,
     "waits_for": text.selector,

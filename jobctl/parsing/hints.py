@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -118,6 +117,8 @@ def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
     word, rest = args[0], args[1:]
     if word in _MEANT:
         return _MEANT[word](rest)
+    import shutil
+
     close = None if word.startswith("-") else closest(word, commands)
     if close is not None:
         return _line(close)
