@@ -1,0 +1,1 @@
+"""What scenarios run beside themselves, each in a process of its own, by its path."""

@@ -1,0 +1,96 @@
+"""How much of everything: as the targets have it, smaller for a look, or next to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SLOTS: Final = 3
+"""Jobs at a time, where nothing else is said: the default of the daemon."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Counts and seconds of one size of the whole benchmark."""
+
+    name: str
+    rounds: int
+    """By turns, of whatever is compared."""
+    jobs: int
+    """No-op jobs in a round."""
+    peer_jobs: int
+    """The same for a peer that needs milliseconds for each."""
+    durable_jobs: int
+    """The same where each sync of the disk takes 5 ms."""
+    lines: tuple[int, int]
+    """Of one submission, a small and a large one."""
+    store: int
+    """Jobs that wait, and as many that have ended."""
+    looks: int
+    """Single requests whose time is taken: starts, ends, submissions."""
+    commands: int
+    """Rounds of each command line."""
+    ended: int
+    """Jobs that are run to see whether memory grows."""
+    followers: int
+    crowds: tuple[tuple[int, float, float], ...]
+    """Workers, seconds of a job, seconds of steady state."""
+    eyes: int
+    """Clients that watch."""
+    paced_seconds: float
+    """How long a job writes 200 MB a second."""
+    idle_seconds: float
+
+
+FULL: Final = Sizes(
+    name="full",
+    rounds=7,
+    jobs=10_000,
+    peer_jobs=2_000,
+    durable_jobs=1_000,
+    lines=(100_000, 1_000_000),
+    store=1_000_000,
+    looks=300,
+    commands=15,
+    ended=100_000,
+    followers=950,
+    crowds=((200, 1.0, 10.0), (1000, 10.0, 20.0)),
+    eyes=200,
+    paced_seconds=5.0,
+    idle_seconds=30.0,
+)
+QUICK: Final = Sizes(
+    name="quick",
+    rounds=3,
+    jobs=1_000,
+    peer_jobs=300,
+    durable_jobs=150,
+    lines=(4_000, 20_000),
+    store=20_000,
+    looks=50,
+    commands=5,
+    ended=1_000,
+    followers=100,
+    crowds=((200, 1.0, 2.0),),
+    eyes=50,
+    paced_seconds=1.0,
+    idle_seconds=5.0,
+)
+TINY: Final = Sizes(
+    name="tiny",
+    rounds=1,
+    jobs=10,
+    peer_jobs=5,
+    durable_jobs=5,
+    lines=(10, 20),
+    store=20,
+    looks=2,
+    commands=1,
+    ended=10,
+    followers=3,
+    crowds=((5, 0.1, 0.2),),
+    eyes=2,
+    paced_seconds=0.1,
+    idle_seconds=0.1,
+)
+SIZES: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}
