@@ -41,11 +41,15 @@ class Instance:
         self._run("jobd", "start", *options, environment=environment or {})
 
     def stop(self) -> None:
-        for process in self._begun:
+        self.end_begun()
+        self._run("jobd", "stop", "--now")
+
+    def end_begun(self) -> None:
+        """Kill whatever of `begin` still runs."""
+        while self._begun:
+            process = self._begun.pop()
             process.kill()
             process.wait()
-        self._begun.clear()
-        self._run("jobd", "stop", "--now")
 
     def jobctl(self, *words: str, stdin: bytes = b"") -> str:
         """What it prints. Raises: Failed (its exit code is not 0)."""
@@ -60,7 +64,7 @@ class Instance:
             return timed(command, env=self.environment, stdin=source, stdout=target)
 
     def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
-        """Start a command that sees this instance; it is ended with the daemon at the latest."""
+        """Start a command that sees this instance; it is killed with the daemon at the latest."""
         process = subprocess.Popen(
             command,
             env={**self.environment, "PATH": f"{BIN}:{self.environment['PATH']}"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Final
 
 from scripts.benchmarks.figures import Failed
 
-_CELL: Final = Path(__file__).with_name("programs") / "cell.py"
+_PROGRAMS: Final = Path(__file__).with_name("programs")
 _EACH: Final = 'i=0; while [ $i -lt "$JOBS" ]; do {submit}; i=$((i + 1)); done; '
 _PUEUE_SETTINGS: Final = (
     "shared: {pueue_directory: $PWD, runtime_directory: $PWD, use_unix_socket: true,"
@@ -40,8 +41,14 @@ class Peer:
     is_quick: bool = False
     """It takes next to nothing for a job, so that it can be given as many as we are."""
 
+    package: str = ""
+    """Has to be there for the first `python3` on PATH."""
+
     def is_there(self) -> bool:
-        return all(map(shutil.which, self.programs))
+        if not all(map(shutil.which, self.programs)):
+            return False
+        look = ["python3", "-c", f"import {self.package}"] if self.package else ["true"]
+        return subprocess.run(look, capture_output=True, check=False).returncode == 0
 
 
 XARGS: Final = Peer(
@@ -81,7 +88,7 @@ PEERS: Final = (
         finish="pueue -c pueue.yml shutdown",
     ),
     Peer(
-        name="hyperqueue",
+        name="hq",
         programs=("hq",),
         prepare="hq server start >server.log 2>&1 & until hq server info; do sleep 0.1; done; "
         'hq worker start --cpus "$SLOTS" >worker.log 2>&1 & '
@@ -89,6 +96,14 @@ PEERS: Final = (
         run='hq submit --array "1-$JOBS" --stdout "$PWD/%{TASK_ID}" --stderr none --wait'
         " sh -c true",
         finish="hq server stop",
+        is_quick=True,
+    ),
+    Peer(
+        # The start of its server and worker is part of the figure.
+        name="hyperqueue",
+        programs=("python3",),
+        package="hyperqueue",
+        run=f'python3 {shlex.quote(str(_PROGRAMS / "hyperqueue_jobs.py"))} "$JOBS" "$SLOTS"',
         is_quick=True,
     ),
 )
@@ -107,7 +122,13 @@ def round_of(peer: Peer, jobs: int, slots: int, directory: Path) -> tuple[float,
         "TS_MAXFINISHED": str(jobs),
         "HQ_SERVER_DIR": str(directory / "hq"),
     }
-    command: list[str | Path] = [sys.executable, _CELL, peer.prepare, peer.run, peer.finish]
+    command: list[str | Path] = [
+        sys.executable,
+        _PROGRAMS / "cell.py",
+        peer.prepare,
+        peer.run,
+        peer.finish,
+    ]
     process = subprocess.Popen(
         command,
         env=environment,

@@ -63,7 +63,7 @@ QUICK: Final = Sizes(
     name="quick",
     rounds=3,
     jobs=1_000,
-    peer_jobs=300,
+    peer_jobs=200,
     durable_jobs=150,
     lines=(4_000, 20_000),
     store=20_000,
@@ -72,7 +72,7 @@ QUICK: Final = Sizes(
     ended=1_000,
     followers=100,
     crowds=((200, 1.0, 2.0),),
-    eyes=50,
+    eyes=20,
     paced_seconds=1.0,
     idle_seconds=5.0,
 )

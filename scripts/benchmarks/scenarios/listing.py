@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from scripts.benchmarks import floor
 from scripts.benchmarks.bench import HIGH, Bench, Measured, Scenario
 from scripts.benchmarks.contest import Round, our_round, ratios, rounds_of
 from scripts.benchmarks.figures import Failed, Figure, at_least, at_most, of_rounds
-from scripts.benchmarks.instance import Instance
+from scripts.benchmarks.instance import BIN, Instance
 from scripts.benchmarks.measure import Took, resident_kb
 from scripts.benchmarks.sizes import SLOTS
 
@@ -92,7 +92,7 @@ def _dispatch_beside(bench: Bench, instance: Instance) -> Figure:
             return our_round(instance, client, bench.sizes.jobs, SLOTS, HIGH)
 
         def beside() -> Round:
-            with _again_and_again(lambda: instance.timed("ls", "--format", "ndjson")):
+            with _again_and_again(instance, "ls", "--format", "ndjson"):
                 return alone()
 
         found = rounds_of(bench, {"alone": alone, "beside": beside}, needed=("alone", "beside"))
@@ -105,13 +105,13 @@ def _dispatch_beside(bench: Bench, instance: Instance) -> Figure:
 
 
 @contextlib.contextmanager
-def _again_and_again(action: Callable[[], object]) -> Iterator[None]:
-    """In a thread of its own, until the block is left; the last one is waited for."""
+def _again_and_again(instance: Instance, *words: str) -> Iterator[None]:
+    """One such command after the other, until the block is left."""
     over = threading.Event()
 
     def repeat() -> None:
         while not over.is_set():
-            action()
+            instance.begin(BIN / "jobctl", *words).wait()
 
     thread = threading.Thread(target=repeat)
     thread.start()
@@ -119,7 +119,9 @@ def _again_and_again(action: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join()
+        while thread.is_alive():
+            instance.end_begun()
+            thread.join(0.1)
 
 
 LISTING: Final = Scenario("listing", "whole lists of a long queue, piped", _listing)
