@@ -13,7 +13,7 @@ from typing import Final
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.contract.paths import locate
+from jobd.contract.paths import HOME_VARIABLE, JOB_VARIABLES, locate
 from jobd.contract.states import State
 from scripts.benchmarks.figures import Failed
 from scripts.benchmarks.measure import Took, timed
@@ -28,9 +28,9 @@ class Instance:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        foreign = {name for name in os.environ if name.startswith("JOBD_")}
-        clean = {name: value for name, value in os.environ.items() if name not in foreign}
-        self.environment = {**clean, "JOBD_HOME": str(home)}
+        # It may itself be run by a job of another daemon.
+        clean = {name: value for name, value in os.environ.items() if name not in JOB_VARIABLES}
+        self.environment = {**clean, HOME_VARIABLE: str(home)}
         self.paths = locate(self.environment)
         self._begun: list[subprocess.Popen[bytes]] = []
 
@@ -67,7 +67,7 @@ class Instance:
         """Start a command that sees this instance; it is killed with the daemon at the latest."""
         process = subprocess.Popen(
             command,
-            env={**self.environment, "PATH": f"{BIN}:{self.environment['PATH']}"},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -117,7 +117,7 @@ class Instance:
             environment={
                 os.fsencode(name): os.fsencode(value)
                 for name, value in self.environment.items()
-                if name != "JOBD_HOME"
+                if name != HOME_VARIABLE
             },
         )
 

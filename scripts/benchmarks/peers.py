@@ -38,8 +38,8 @@ class Peer:
     prepare: str = "true"
     finish: str = "true"
     queues: bool = True
-    is_quick: bool = False
-    """It takes next to nothing for a job, so that it can be given as many as we are."""
+    share: float = 0.2
+    """Of the jobs that we are given: less for one that takes long for each."""
 
     package: str = ""
     """Has to be there for the first `python3` on PATH."""
@@ -56,7 +56,7 @@ XARGS: Final = Peer(
     programs=("xargs",),
     run='seq "$JOBS" | xargs -P"$SLOTS" -I{} sh -c "exec >$PWD/{} 2>&1; true"',
     queues=False,
-    is_quick=True,
+    share=1.0,
 )
 PEERS: Final = (
     Peer(
@@ -82,6 +82,7 @@ PEERS: Final = (
     Peer(
         name="pueue",
         programs=("pueue", "pueued"),
+        share=0.02,
         prepare=f'printf "{_PUEUE_SETTINGS}" >pueue.yml && pueued -d -c pueue.yml'
         " && until pueue -c pueue.yml status; do sleep 0.1; done",
         run=_EACH.format(submit="pueue -c pueue.yml add -- true") + "pueue -c pueue.yml wait",
@@ -96,7 +97,7 @@ PEERS: Final = (
         run='hq submit --array "1-$JOBS" --stdout "$PWD/%{TASK_ID}" --stderr none --wait'
         " sh -c true",
         finish="hq server stop",
-        is_quick=True,
+        share=1.0,
     ),
     Peer(
         # The start of its server and worker is part of the figure.
@@ -104,7 +105,7 @@ PEERS: Final = (
         programs=("python3",),
         package="hyperqueue",
         run=f'python3 {shlex.quote(str(_PROGRAMS / "hyperqueue_jobs.py"))} "$JOBS" "$SLOTS"',
-        is_quick=True,
+        share=1.0,
     ),
 )
 

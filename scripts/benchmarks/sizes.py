@@ -18,8 +18,6 @@ class Sizes:
     """By turns, of whatever is compared."""
     jobs: int
     """No-op jobs in a round."""
-    peer_jobs: int
-    """The same for a peer that needs milliseconds for each."""
     durable_jobs: int
     """The same where each sync of the disk takes 5 ms."""
     lines: tuple[int, int]
@@ -46,7 +44,6 @@ FULL: Final = Sizes(
     name="full",
     rounds=7,
     jobs=10_000,
-    peer_jobs=2_000,
     durable_jobs=1_000,
     lines=(100_000, 1_000_000),
     store=1_000_000,
@@ -62,25 +59,23 @@ FULL: Final = Sizes(
 QUICK: Final = Sizes(
     name="quick",
     rounds=3,
-    jobs=1_000,
-    peer_jobs=200,
-    durable_jobs=150,
+    jobs=500,
+    durable_jobs=100,
     lines=(4_000, 20_000),
     store=20_000,
     looks=50,
-    commands=5,
-    ended=1_000,
+    commands=4,
+    ended=500,
     followers=100,
     crowds=((200, 1.0, 2.0),),
     eyes=20,
     paced_seconds=1.0,
-    idle_seconds=5.0,
+    idle_seconds=3.0,
 )
 TINY: Final = Sizes(
     name="tiny",
     rounds=1,
     jobs=10,
-    peer_jobs=5,
     durable_jobs=5,
     lines=(10, 20),
     store=20,

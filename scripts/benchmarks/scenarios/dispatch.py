@@ -34,7 +34,7 @@ def _dispatch(bench: Bench) -> Measured:
     with bench.instance() as instance, instance.client() as client:
         contenders: dict[str, Contender] = {"jobd": ours(instance, client, jobs, SLOTS)}
         for peer in peers:
-            count = jobs if peer.is_quick else bench.sizes.peer_jobs
+            count = max(SLOTS, round(jobs * peer.share))
             contenders[peer.name] = theirs(bench, peer, count, SLOTS)
         found = rounds_of(bench, contenders, needed=("jobd",))
     mine = found["jobd"]
