@@ -15,7 +15,7 @@ try:
 finally:
     print(*sys.modules, file=sys.stderr)
 """
-LEAST = "import click, msgspec, pathlib, socket, sys; print(*sys.modules)"
+LEAST = "import click, msgspec, pathlib, rpyc, socket, sys; print(*sys.modules)"
 SMALL = {
     "_locale",
     "_struct",
@@ -28,7 +28,7 @@ SMALL = {
     "signal",
     "struct",
 }
-"""Of the standard library, beside what comes with click, msgspec and sockets."""
+"""Of the standard library, beside what comes with click, msgspec and rpyc."""
 ALWAYS = {
     "jobctl",
     "jobctl.cli",
@@ -50,6 +50,7 @@ PARSING = {
     "jobctl.parsing.texts",
     "jobd.contract.durations",
     "jobd.contract.models",
+    "jobd.contract.ranges",
     "jobd.contract.states",
 }
 SHOWING = {
@@ -63,7 +64,6 @@ ASKING = {
     "jobd.client.address",
     "jobd.client.client",
     "jobd.client.connection",
-    "jobd.client.line",
     "jobd.client.stalls",
     "jobd.contract.frames",
     "jobd.contract.ownership",
@@ -71,7 +71,12 @@ ASKING = {
     "jobd.contract.peers",
     "jobd.contract.wire",
 }
-SELECTING = {"jobctl.parsing.selector_options", "jobctl.parsing.times", "jobd.client.follow"}
+SELECTING = {
+    "jobctl.parsing.selector_options",
+    "jobctl.parsing.times",
+    "jobd.client.follow",
+    "jobd.client.seen",
+}
 SUBMITTING = {
     "jobctl.commands.submit",
     "jobctl.parsing.times",
@@ -144,11 +149,12 @@ def tops(names):
     ],
 )  # fmt: skip
 def test_a_command_imports_what_it_needs(daemon, jobd_home, command, ours):
-    """Of others' nothing but click and msgspec; of ours these very modules."""
+    """Of others' nothing but click, msgspec and, to ask, rpyc; of ours these very modules."""
     daemon.wait(daemon.submit("true"))
     found = imported(COUNTED.format(argv=["jobctl", *command.split()]), jobd_home)
     project = {name for name in found if name.startswith(("jobd", "jobctl"))}
     assert project ^ (ALWAYS | ours) == set()
+    assert ("rpyc" in found) == ("jobd.client" in project)
     if "nonsense" not in command:  # which may take whatever looks for a word that is like it
         assert found - project - imported(LEAST) <= SMALL
 
