@@ -135,7 +135,7 @@ def test_a_user_is_shown_by_login_or_by_number(uid, shown):
 @pytest.mark.parametrize(
     ("descriptors", "places"),
     [
-        (1, 1), (64, 32), (256, 128), (1024, 768), (20_000, 1000),
+        (1, 1), (64, 21), (256, 85), (1024, 768), (20_000, 1000),
         (resource.RLIM_INFINITY, 1000),
     ],
 )  # fmt: skip

@@ -174,4 +174,4 @@ def _places(descriptors: int) -> int:
     """How many clients at a time, where a process may have so many descriptors (getrlimit(2))."""
     if descriptors == resource.RLIM_INFINITY:
         return _MAX_CLIENTS
-    return max(1, min(_MAX_CLIENTS, max(descriptors // 2, descriptors - _OTHER_FILES)))
+    return max(1, min(_MAX_CLIENTS, max(descriptors // 3, descriptors - _OTHER_FILES)))
