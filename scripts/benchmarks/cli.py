@@ -59,13 +59,16 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="What a job costs, and how that grows. Without names: everything.",
+        description="What a job costs, and how that grows. Without names: everything, which takes"
+        " more than an hour unless it is --quick.",
         epilog="Example: scripts/bench --quick --peers dispatch listing",
     )
     parser.add_argument("scenarios", nargs="*", metavar="NAME", help="see --list")
     parser.add_argument("--list", action="store_true", help="the names, and what each measures")
     parser.add_argument(
-        "--quick", action="store_true", help="smaller sizes: all of it in less than two minutes"
+        "--quick",
+        action="store_true",
+        help="smaller sizes: all of it in less than two minutes on an idle machine",
     )
     parser.add_argument("--size", choices=SIZES, default="full", help="tiny: only whether it works")
     parser.add_argument(

@@ -68,6 +68,7 @@ PEERS: Final = (
     Peer(
         name="task-spooler",
         programs=("tsp",),
+        share=1.0,
         prepare='tsp -S "$SLOTS"',
         run=_EACH.format(submit="tsp sh -c true") + "tsp -w",
         finish="tsp -K",

@@ -19,8 +19,7 @@ _REACHED: Final = {True: "yes", False: "no", None: ""}
 
 _HOW: Final = (
     "Medians, with the extremes of the rounds; a ratio is the median of each round's own. CPU time",
-    "is of the queue and of the job together. Made by",
-    "`scripts/bench --peers --markdown scripts/bench.md`.",
+    "is of the queue and of the job together. Beside each name: the jobs of a round.",
 )
 
 
@@ -53,7 +52,8 @@ def _reached(outcomes: Sequence[Outcome]) -> str:
 def markdown_of(outcomes: Sequence[Outcome], machine: Machine, sizes: Sizes) -> str:
     """All of it, as it stands in `scripts/bench.md`."""
     lines = ["# What a job costs", "", f"{machine.line()}; {explained(sizes)}", ""]
-    lines += [*_HOW, "", f"{_reached(outcomes)}."]
+    lines += [*_HOW, "", f"{_reached(outcomes)}. Made by", ""]
+    lines += [f"    scripts/bench --size {sizes.name} --peers --markdown scripts/bench.md"]
     for outcome in outcomes:
         lines += [
             "",

@@ -25,7 +25,7 @@ _PIECE: Final = 5_000
 """Jobs that are run at once to see whether memory grows."""
 _SETTLED_S: Final = 0.2
 """A process whose threads sleep for so long has come to rest."""
-_REST_S: Final = 5.0
+_REST_S: Final = 3.0
 """Within which it comes to rest, if it ever does."""
 _PATIENCE_S: Final = 30.0
 """Within which everybody has to have come."""
