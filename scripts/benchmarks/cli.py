@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="smaller sizes: all of it in less than two minutes on an idle machine",
+        help="smaller sizes: all of it in a few minutes",
     )
     parser.add_argument("--size", choices=SIZES, default="full", help="tiny: only whether it works")
     parser.add_argument(
