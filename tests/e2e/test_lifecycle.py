@@ -175,7 +175,7 @@ AS_NOBODY = """
 import os, sys, importlib
 import jobctl.cli, jobd.client.follow, jobd.client.client, jobctl.actions.bulk, jobctl.render.data
 import jobctl.render.notices, jobctl.render.table, jobctl.crash_report
-import jobd.admin.cli, jobd.admin.control, jobd.supervisor, difflib
+import jobd.admin.cli, jobd.admin.control, jobd.supervisor, difflib, hashlib, shlex, shutil, tomllib
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)

@@ -82,7 +82,7 @@ def test_why_it_does_not_start_is_told_of_a_directory_of_any_bytes(home):
     instance = Instance(state, home / "work")
     said = instance.start(code=1).stderr
     assert said.startswith("jobd: jobd cannot start: ")
-    assert f"\\udcff{SHOWN}/jobd.db" in said
+    assert f"\ufffd{SHOWN}/jobd.db" in said
     assert said.count("\n") == 1
     log = instance.paths.log.read_text()
     assert_fit(log)

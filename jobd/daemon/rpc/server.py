@@ -144,6 +144,9 @@ class Server:
     def _accept_all(self) -> None:
         while not self._closed:
             self._accept_from({each.fileno(): each for each in self._listeners.values()})
+        # Also of one that was closed before this thread had begun.
+        for listener in self._listeners.values():
+            listener.close()
         self._give_back()
 
     def _accept_from(self, listeners: dict[int, Listener]) -> None:
