@@ -126,7 +126,8 @@ def test_a_daemon_whose_home_is_gone_still_shuts_down(make):
     daemon.daemon.built.execution.drain.begin()
     daemon.daemon.built.execution.stop_orders.end_all()
     wait_until(lambda: not daemon.daemon.built.execution.runs, 30)
-    assert not os.path.exists(f"/proc/{pid}")
+    # It is reaped right behind that.
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
     daemon.daemon.close(clean=True)
     daemon.abandon()
 
