@@ -213,6 +213,8 @@ class Number(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
+            if self.max == MAX_BYTES and str(value).isdecimal():
+                self.fail(f"{value!r} is too large", param, ctx)
             most = "on" if self.max == MAX_BYTES else f"to {self.max}"
             bounds = f"from {self.min} {most}"
             self.fail(f"{value!r} is no number {bounds}", param, ctx)
@@ -242,7 +244,6 @@ BYTES = Word("text", as_bytes, str)
 """For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
 PRIORITY = Word("priority", parse_priority)
-STATES = Word("states", parse_states)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", parse_id)

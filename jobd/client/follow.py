@@ -30,14 +30,12 @@ from jobd.contract.models import (
     Wait,
     Waited,
 )
-from jobd.contract.ranges import ids_in
-from jobd.contract.states import FINISHED, State
+from jobd.contract.ranges import ids_in, merge_ranges
+from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 
 _MOST_ATTEMPTS: Final = 100_000
 """Attempts of one job in quick succession; it has far fewer retries."""
-
-UNFINISHED = [state for state in State if state not in FINISHED]
 
 
 def pages(client: Client, request: List) -> Iterator[Page]:
@@ -115,13 +113,7 @@ def ids_of(client: Client, selector: Selector) -> tuple[list[int], list[int]]:
 
 def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:
     """`[1, 2, 3, 7]` is `[(1, 3), (7, 7)]`."""
-    found: list[tuple[int, int]] = []
-    for job in sorted(ids):
-        if found and job <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], job)
-        else:
-            found.append((job, job))
-    return found
+    return merge_ranges((job, job) for job in ids)
 
 
 def settled(client: Client, selector: Selector) -> Selector | None:
@@ -190,7 +182,7 @@ def until_idle(
     after = client.events(Events(after=None)).next
     deadline = None if timeout is None else clock() + timeout
     chosen = msgspec.structs.replace(selector, states=[], all=False)
-    left = msgspec.structs.replace(chosen, states=selector.states or UNFINISHED)
+    left = msgspec.structs.replace(chosen, states=selector.states or [*UNFINISHED])
     waits, before = Waits(clock, _MOST_ATTEMPTS), None
     while (now := settled(client, left)) is not None:
         waits.check(MAX_WAIT, news=now != before)

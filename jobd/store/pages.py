@@ -136,7 +136,7 @@ def read_page(
     return rows, behind
 
 
-def read_ids(
+def read_page_ids(
     database: sqlite3.Connection,
     section: str,
     chosen: Filter,

@@ -18,7 +18,7 @@ from jobd.store import lookups
 from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
 from jobd.store.history import read_events
-from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_ids, read_page
+from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_page, read_page_ids
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -165,7 +165,7 @@ class Reader:
     def id_pages(self) -> Iterator[GetIds]:
         """The same as `pages`, of ids alone."""
         with self._connection() as connection, _one_view(connection):
-            yield partial(read_ids, connection)
+            yield partial(read_page_ids, connection)
 
     def running(self) -> list[JobRow]:
         """All that run."""

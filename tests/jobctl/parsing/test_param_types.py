@@ -11,6 +11,7 @@ from jobctl.render.text import selector
 from jobd.client.follow import ranges
 from jobd.contract.models import MAX_ID
 from jobd.contract.states import State
+from tests.jobctl.fakes import jobctl
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,12 @@ def test_a_printed_selector_reads_back_as_the_same_jobs(ids):
     found = parse_ids([selector(ids)])
     assert {job for first, last in found for job in range(first, last + 1)} == ids
     assert {job for first, last in ranges(ids) for job in range(first, last + 1)} == ids
+
+
+@pytest.mark.parametrize(
+    "words", [["ls", "-n"], ["logs", "-n"], ["logs", "--attempt"], ["events", "--from"]]
+)
+def test_a_number_that_nothing_can_have_is_no_defect(words):
+    huge = str(10**20)
+    result = jobctl(*words, huge)
+    assert (result.code, f"'{huge}' is too large" in result.stderr) == (2, True)
