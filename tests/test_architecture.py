@@ -46,11 +46,23 @@ ROOMS: dict[str, set[str]] = {
     "jobd.daemon.execution": _DISK | {"jobd.engines", "jobd.daemon.jobs"},
     "jobd.daemon.commands": _DISK | {"jobd.daemon.jobs", "jobd.daemon.execution"},
     "jobd.daemon.queries": _DISK | {"jobd.daemon.jobs"},
+    "jobd.daemon.notifications": _DISK | {"jobd.daemon.jobs", "jobd.daemon.queries"},
     "jobd.daemon": _DISK
     | {"jobd.engines", "jobd.supervisor"}
-    | {f"jobd.daemon.{room}" for room in ("rpc", "jobs", "execution", "commands", "queries")},
-    # The other two processes of jobd.
+    | {
+        f"jobd.daemon.{room}"
+        for room in (
+            "rpc",
+            "jobs",
+            "execution",
+            "commands",
+            "queries",
+            "notifications",
+        )
+    },
+    # The other processes of jobd.
     "jobd.supervisor": {"jobd.system"},
+    "jobd.sender": {"jobd.contract"},
     "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
     # The command jobctl.
     "jobctl.parsing": {"jobd.contract"},

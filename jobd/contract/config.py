@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,9 +13,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import durations, sizes
-from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
+from jobd.contract import destinations, durations, sizes
+from jobd.contract.destinations import Destination
+from jobd.contract.models import DEFAULT_GRACE, MAX_RETRIES, MAX_WORKERS, Group, Tag
 from jobd.contract.ownership import number_of
+from jobd.contract.states import ENDS, Occasion, State
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -142,6 +145,51 @@ class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return Path(self.socket) if self.socket else None
 
 
+class NotifyConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A table `[[notify]]`: who is told of what. Several values of one key are alternatives."""
+
+    name: Annotated[str, Meta(max_length=64, pattern=r"\A[A-Za-z0-9_.-]*\Z")] = ""
+    """What lists call it; empty: `notify` and its number."""
+    on: Annotated[list[Occasion], Meta(min_length=1)] = field(default_factory=lambda: list(ENDS))
+    states: list[State] = field(default_factory=list)
+    """Only of jobs that have come to one of these; empty: whichever."""
+    groups: list[Group] = field(default_factory=list)
+    tags: list[Tag] = field(default_factory=list)
+    min_runtime: Duration = Duration(0)
+    """Only of attempts that ran so many seconds."""
+    command: str | list[str] = ""
+    """A shell line, or a list of words that are run as they are."""
+    urls: list[str] = field(default_factory=list)
+    timeout: Duration = Duration(30)
+    """Seconds that one try may take."""
+    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 9
+    retry_delay: Duration = Duration(10)
+    """Seconds before the first of them; doubles each time."""
+
+    def destinations(self) -> list[Destination]:
+        """Each is told by itself. Raises: ValueError, which begins with the key."""
+        found = []
+        if not self.timeout:
+            raise ValueError("timeout: a time to send it in is needed")
+        if self.command:
+            line = self.command
+            make = destinations.shell_line if isinstance(line, str) else destinations.program
+            found.append(_of("command", make, line))
+        found += [_of("urls", destinations.address, url) for url in self.urls]
+        if not found:
+            raise ValueError("it needs a command or urls")
+        return found
+
+
+def _of(key: str, make: Callable[[Any], Destination], given: object) -> Destination:
+    try:
+        return make(given)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
 class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[client]`, which `jobctl` reads and no daemon."""
 
@@ -162,6 +210,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     access: AccessConfig = field(default_factory=AccessConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
+    notify: list[NotifyConfig] = field(default_factory=list)
     engine: dict[EngineName, dict[str, Any]] = field(default_factory=dict)
     """Tables `[engine.NAME]`: each engine checks its own."""
 
@@ -190,8 +239,9 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "retention.completed": Limits,
     "retention.failed": Limits,
     "retention.stopped": Limits,
+    "notify[...]": NotifyConfig,
 }
-"""What may stand where, each table named as msgspec names it in its errors."""
+"""What may stand where, each table named as msgspec names it in its errors (but for a number)."""
 
 
 def convert(tables: dict[str, Any]) -> Config:
@@ -202,6 +252,7 @@ def convert(tables: dict[str, Any]) -> Config:
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
     _check_access(config.access)
+    _check_notify(config.notify)
     owner = config.client.owner
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
@@ -231,6 +282,20 @@ def _check_access(access: AccessConfig) -> None:
                 what = "group" if name.startswith("@") else "user"
                 named = name.removeprefix("@")
                 raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
+
+
+def _check_notify(rules: list[NotifyConfig]) -> None:
+    names = [rule.name for rule in rules if rule.name]
+    for number, rule in enumerate(rules):
+        place = f"at `$.notify[{number}]"
+        try:
+            rule.destinations()
+        except ValueError as error:
+            key, _, said = str(error).partition(": ")
+            place += f".{key}" if said else ""
+            raise msgspec.ValidationError(f"{said or key} - {place}`") from None
+        if names.count(rule.name) > 1:
+            raise msgspec.ValidationError(f"there are two of this name - {place}.name`")
 
 
 def _exists(name: str) -> bool:

@@ -20,7 +20,8 @@ from jobd.contract.wording import closest
 _KEY_IN: Final = re.compile(r"unknown field `([^`]+)`")
 _PATH_IN: Final = re.compile(r"at `\$\.?([^`]*)`")
 _QUOTES: Final = re.compile(r"[\s\"']")
-_HEADER: Final = re.compile(r"\s*\[\[?([^\]]+)\]")
+_HEADER: Final = re.compile(r"\s*(\[?)\[([^\]]+)\]")
+_NUMBER: Final = re.compile(r"\[(\d+)\]")
 
 
 def load(path: Path, *, required: bool = False) -> Config:
@@ -85,21 +86,21 @@ def _meant(message: str) -> str:
     key, place = _KEY_IN.search(message), _PATH_IN.search(message)
     if key is None:
         return ""
-    table = TABLES.get(place[1] if place else "", Config)
+    table = TABLES.get(_NUMBER.sub("[...]", place[1]) if place else "", Config)
     meant = closest(key[1], table.__struct_fields__)
     if meant:
         return f"; did you mean: {meant}"
     home = next((name for name, kind in TABLES.items() if key[1] in kind.__struct_fields__), "")
+    home = f"[{home.removesuffix('[...]')}]" if home.startswith("notify") else home
     return f"; it belongs into [{home}]" if home else ""
 
 
 def _line_of(message: str, text: str) -> str:
     """`, line N` of the key that the message speaks of, or of the table that it should be in."""
     found = [match[1] for match in (_PATH_IN.search(message), _KEY_IN.search(message)) if match]
-    plain = re.sub(r"\[\d+\]", "", ".".join(found).replace("[...]", ".*"))
-    keys = [key for key in plain.split(".") if key]
+    keys = [key for key in ".".join(found).replace("[...]", ".*").split(".") if key]
     while keys:
-        wanted = re.compile(r"\.".join("[^.]+" if key == "*" else re.escape(key) for key in keys))
+        wanted = re.compile(r"\.".join("[^.]+" if key == "*" else _pattern(key) for key in keys))
         for number, key in _keys_of(text):
             if wanted.fullmatch(key):
                 return f", line {number}"
@@ -107,13 +108,22 @@ def _line_of(message: str, text: str) -> str:
     return ""
 
 
+def _pattern(key: str) -> str:
+    """A number may be that of a table (`[[notify]]`), or of a value in a list, on whatever line."""
+    name, number = _NUMBER.sub("", key), _NUMBER.search(key)
+    return re.escape(name) + (rf"(\[{number[1]}\])?" if number else "")
+
+
 def _keys_of(text: str) -> Iterator[tuple[int, str]]:
     """Line and full name of each table and key, as far as a line tells it."""
-    table = ""
+    table, counted = "", dict[str, int]()
     for number, line in enumerate(text.splitlines(), start=1):
         name, equals, _ = line.partition("=")
         if header := _HEADER.match(line):
-            table = _QUOTES.sub("", header[1])
+            table = _QUOTES.sub("", header[2])
+            if header[1]:
+                counted[table] = number_of_table = counted.get(table, -1) + 1
+                table += f"[{number_of_table}]"
             yield number, table
         elif equals:
             yield number, f"{table}.{_QUOTES.sub('', name)}".lstrip(".")

@@ -139,3 +139,32 @@ class EventName(StrEnum):
     """The workers of the daemon or of a group have changed."""
     DAEMON_STARTED = "daemon started"
     DAEMON_STOPPED = "daemon stopped"
+
+
+class Occasion(StrEnum):
+    """What somebody can ask to be told of, in `[[notify]] on` and `submit --notify`."""
+
+    COMPLETED = State.COMPLETED.value
+    FAILED = State.FAILED.value
+    STOPPED = State.STOPPED.value
+    LOST = Reason.LOST.value
+    """How an attempt ended cannot be known, whether it is run again or not."""
+    STUCK = "stuck"
+    """Something has come to be what `jobctl status` calls so."""
+    QUEUE_EMPTY = "queue empty"
+    """The last job has ended: nothing is pending or running."""
+
+
+ENDS: Final = (Occasion.COMPLETED, Occasion.FAILED, Occasion.STOPPED)
+OF_A_JOB: Final = (*ENDS, Occasion.LOST)
+"""All others are of the queue."""
+
+
+class DeliveryState(StrEnum):
+    """How far a message has come on its way to one destination."""
+
+    WAITING = "waiting"
+    """For its first try, or for the next one."""
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given up"

@@ -28,6 +28,7 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.batches import Batches
+from jobd.store.deliveries import Deliveries
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
@@ -44,6 +45,7 @@ class Tables(Struct, frozen=True, kw_only=True):
 
     jobs: Jobs
     batches: Batches
+    deliveries: Deliveries
     dependencies: Dependencies
     environments: Environments
     event_log: EventLog

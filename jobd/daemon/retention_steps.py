@@ -6,6 +6,7 @@ still so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -126,10 +127,17 @@ class OldEvents:
     """The old end of the history."""
 
     def __init__(
-        self, most: int, notifier: Notifier, retained: Retained, reader: Reader, writer: Writer
+        self,
+        most: int,
+        needed: Callable[[], int | None],
+        notifier: Notifier,
+        retained: Retained,
+        reader: Reader,
+        writer: Writer,
     ) -> None:
-        """`most`: how many events are kept."""
+        """`most`: how many events are kept. `needed`: the first that somebody has still to read."""
         self._most = most
+        self._needed = needed
         self._notifier = notifier
         self._retained = retained
         self._reader = reader
@@ -141,6 +149,9 @@ class OldEvents:
         if self._first is None:
             self._first = self._reader.first_event()
         over = self._notifier.last_event - self._first + 1 - self._most
+        needed = self._needed()
+        if needed is not None:
+            over = min(over, needed - self._first)
         if over <= 0:
             return False
         before = self._first + min(over, _EVENTS)

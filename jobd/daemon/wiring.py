@@ -5,12 +5,16 @@ Built from below: the writer is there first and is started last, when all that i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from jobd.contract.config import NotifyConfig
+from jobd.contract.destinations import require_apprise
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
+from jobd.core.notification.rules import rules_of
 from jobd.core.placement import Placement
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
@@ -37,7 +41,13 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.notifications.notifications import Notifications
+from jobd.daemon.notifications.orders import Orders
+from jobd.daemon.notifications.outbox import Outbox
+from jobd.daemon.notifications.reading import Reading
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
+from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
 from jobd.daemon.setup import Setup
@@ -46,6 +56,7 @@ from jobd.engines.base import Context
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
+from jobd.store.deliveries import Deliveries, DeliveryReader
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
@@ -103,6 +114,7 @@ def build_tables(connection: Any, env_exclude: Sequence[str]) -> Tables:  # noqa
     return Tables(
         jobs=Jobs(connection, environments),
         batches=Batches(connection, environments),
+        deliveries=Deliveries(connection),
         dependencies=Dependencies(connection),
         environments=environments,
         event_log=EventLog(connection),
@@ -178,10 +190,40 @@ def build_execution(
     )  # fmt: skip
 
 
+def build_notifications(
+    rules: Sequence[NotifyConfig], ground: Ground, execution: Execution
+) -> Notifications:
+    """Raises: JobdError (there are URLs, and nothing that could send to them)."""
+    if any(rule.urls for rule in rules):
+        require_apprise("[[notify]] urls")
+    reader, workspaces, runs = ground.reader, ground.engines.workspaces, execution.runs
+    found, woken = DeliveryReader(reader), threading.Event()
+    views = Views(workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck)
+    inquiry = Inquiry(ground.ledger, ground.engines.placement, reader)
+    shown = JobViews(views, inquiry, reader)
+    outbox = Outbox(
+        deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
+        reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
+    )  # fmt: skip
+    return Notifications(
+        reading=Reading(rules_of(rules), reader, found, shown, workspaces), outbox=outbox,
+        deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
+        timer=ground.timer, woken=woken,
+    )  # fmt: skip
+
+
 def build_pruner(
-    setup: Setup, files: InstanceFiles, ground: Ground, lifecycle: Lifecycle, deletion: Deletion
+    setup: Setup,
+    files: InstanceFiles,
+    ground: Ground,
+    lifecycle: Lifecycle,
+    deletion: Deletion,
+    needed: Callable[[], int | None],
 ) -> Pruner:
-    """Before the writer starts: what finished jobs there are is counted in its connection."""
+    """Before the writer starts: what finished jobs there are is counted in its connection.
+
+    `needed`: the first event of the history that has to stay; None: any may go.
+    """
     tables, reader, writer = ground.tables, ground.reader, ground.writer
     retained, policy = Retained(files.connection), policy_of(setup.config.retention)
     old_jobs, old_events = None, None
@@ -193,7 +235,7 @@ def build_pruner(
             notifier=ground.notifier, deletion=deletion,
         )  # fmt: skip
     if most := setup.config.retention.events:
-        old_events = OldEvents(most, ground.notifier, retained, reader, writer)
+        old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)
     pages = FreePages(ground.paths.database, retained, reader, writer)
     return Pruner(old_jobs, old_events, pages, ground.notifier, ground.timer)
 

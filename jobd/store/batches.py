@@ -15,12 +15,13 @@ from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
 from jobd.store.environments import Environments
 from jobd.store.jobs import ENTRY
-from jobd.store.records import Policy, Spec, Terms, policy_encoder, spec_encoder
+from jobd.store.records import Policy, Spec, Terms, policy_encoder, spec_encoder, wishes_encoder
+from jobd.store.settings import Settings
 
 _SHARED: Final = (
     "state", "reason", "priority", "name", "user", "environment", "group_name", "slots", "gpus",
-    "tags", "held", "parents", "unmet", "due", "due_fixed", "policy", "key", "submitted_at",
-    "queued_at", "finished_at",
+    "tags", "held", "parents", "unmet", "due", "due_fixed", "policy", "key", "notify",
+    "submitted_at", "queued_at", "finished_at",
 )  # fmt: skip
 _INSERT: Final = f"INSERT INTO jobs (id, spec, array, array_index, {', '.join(_SHARED)})"
 _INSERT_MARKS: Final = ",".join("?" * (4 + len(_SHARED)))
@@ -30,6 +31,7 @@ _QUEUED: Final = f"state = '{State.PENDING}' AND reason = '{Reason.QUEUED}'"
 def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     """In the order of `_SHARED`."""
     tags = msgspec.json.encode(terms.tags).decode() if terms.tags else None
+    notify = wishes_encoder.encode(terms.notify) if terms.notify else None
     policy = None if terms.policy == Policy() else policy_encoder.encode(terms.policy)
     state, end = (State.PENDING, None) if terms.failed is None else (State.FAILED, now)
     reason = terms.failed or waiting_reason(
@@ -38,7 +40,7 @@ def _shared_values(terms: Terms, now: int) -> tuple[object, ...]:
     return (
         state.value, reason, terms.priority, terms.name, terms.user, terms.environment, terms.group,
         terms.slots, terms.gpus, tags, terms.held, terms.parents, terms.unmet,
-        terms.due, terms.due_fixed, policy, terms.key, now, now, end,
+        terms.due, terms.due_fixed, policy, terms.key, notify, now, now, end,
     )  # fmt: skip
 
 
@@ -53,12 +55,14 @@ class Batches:
     def __init__(self, connection: sqlite3.Connection, environments: Environments) -> None:
         self._db = connection
         self._environments = environments
+        self._settings = Settings(connection)
 
     # --- written -------------------------------------------------------------------------------
 
     def insert_jobs(self, first: int, specs: Sequence[Spec], terms: Terms, now: int) -> None:
         """Pending, with consecutive ids from `first` on."""
         encode = spec_encoder.encode
+        self._note_wishes(terms)
         shared = _shared_values(terms, now)
         self._db.executemany(
             f"{_INSERT} VALUES ({_INSERT_MARKS})",
@@ -80,11 +84,16 @@ class Batches:
     ) -> None:
         """Elements of an array, with consecutive ids from `first` and these indexes."""
         marks = ",".join("?" * len(_SHARED))
+        self._note_wishes(terms)
         self._db.execute(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
             f" {_INSERT} SELECT ? + i, x'', ?, ? + i, {marks} FROM n",
             (len(indexes) - 1, first, array, indexes.start, *_shared_values(terms, now)),
         )
+
+    def _note_wishes(self, terms: Terms) -> None:
+        if terms.notify:
+            self._settings.note_wish()
 
     # --- hidden --------------------------------------------------------------------------------
 

@@ -40,7 +40,8 @@ SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environmen
        j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
        j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
        a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
-       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine, r.spec
+       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine,
+       j.notify, r.spec
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> '{State.PENDING}'
                LEFT JOIN arrays AS r ON r.first = j.array
@@ -90,6 +91,10 @@ class Reader:
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with self._connection() as connection:
             return connection.execute(sql, values).fetchall()
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """For other modules of the store."""
+        return self._all(sql, values)
 
     def close(self) -> None:
         """What is being read is read to its end."""

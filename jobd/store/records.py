@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from jobd.contract.destinations import Wish
 from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command
 from jobd.contract.states import State
 from jobd.core.ready_queue import Entry
@@ -71,6 +72,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     """`due` was given as a time of the wall clock, and a jump of that clock moves it nearer."""
     policy: Policy = Policy()
     key: str | None = None
+    notify: tuple[Wish, ...] = ()
     array_index: int | None = None
     """Of a job with a spec of its own; elements of an array are given theirs when written."""
     parents: int = 0
@@ -245,6 +247,8 @@ class JobRow(Struct, frozen=True):
     """Indexes of the devices that its attempt was given."""
     engine: str | None
     """That of its attempt; None: it pends."""
+    notify: list[Wish]
+    """What its submitter wants to be told."""
 
     @property
     def entry(self) -> Entry:
@@ -282,6 +286,8 @@ spec_encoder: Final = msgspec.msgpack.Encoder()
 spec_decoder: Final = msgspec.msgpack.Decoder(Spec)
 policy_encoder: Final = msgspec.msgpack.Encoder()
 policy_decoder: Final = msgspec.msgpack.Decoder(Policy)
+wishes_encoder: Final = msgspec.msgpack.Encoder()
+wishes_decoder: Final = msgspec.msgpack.Decoder(list[Wish])
 stop_decoder: Final = msgspec.msgpack.Decoder(StopOrder)
 _environment_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, bytes])
 

@@ -16,10 +16,12 @@ from jobd.store.records import (
     policy_decoder,
     spec_decoder,
     stop_decoder,
+    wishes_decoder,
 )
 
 T = TypeVar("T")
 _TAGS: Final = JobRow.__struct_fields__.index("tags")
+_NOTIFY: Final = JobRow.__struct_fields__.index("notify")
 _POLICY: Final = JobRow.__struct_fields__.index("policy")
 _FLAGS: Final = [JobRow.__struct_fields__.index(name) for name in ("held", "paused")]
 _DAMAGED: Final = Spec([b"(damaged record)"], True, b"/", 0o077)  # noqa: FBT003
@@ -44,4 +46,5 @@ def job_of(row: tuple[object, ...]) -> JobRow:
         values[flag] = bool(row[flag])
     values[_TAGS] = [] if row[_TAGS] is None else json.loads(str(row[_TAGS]))
     values[_POLICY] = _readable(policy_decoder.decode, row[_POLICY]) or Policy()
+    values[_NOTIFY] = _readable(wishes_decoder.decode, row[_NOTIFY]) or []
     return JobRow(*values)  # type: ignore[arg-type]

@@ -13,6 +13,11 @@ A client asks again for some ten seconds, in which no machine does nearly so man
 FORGET_REQUESTS_EVERY: Final = 256
 """Requests between two times that old ones are forgotten."""
 
+CURSOR: Final = "notified"
+"""The setting that says up to which event the history was read for those who want to be told of
+what happens. None: nobody does.
+"""
+
 
 class Settings:
     """The tables `settings`, `groups` and `requests`.
@@ -32,6 +37,12 @@ class Settings:
         self._db.execute(
             "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ?",
             (name, value, value),
+        )
+
+    def note_wish(self) -> None:
+        """Somebody wants to be told of what happens from here on, if nobody did before."""
+        self._db.execute(
+            f"INSERT OR IGNORE INTO settings SELECT '{CURSOR}', IFNULL(MAX(seq), 0) FROM events"
         )
 
     # --- groups --------------------------------------------------------------------------------

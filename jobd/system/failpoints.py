@@ -36,6 +36,11 @@ POINTS: Final = {
         "closed",
         "orphaned",
         "before-exec",
+        "message-read",
+        "message-noted",
+        "message-taken",
+        "message-sent",
+        "message-recorded",
     ),
     "supervisor": (
         "before-daemon",
@@ -52,7 +57,8 @@ POINTS: Final = {
         "after-exec",
     ),
 }
-"""Whose code they stand in. With `closed` and those below it one daemon makes way for the next."""
+"""Whose code they stand in. With `closed` and those up to `before-exec` one daemon makes way for
+the next."""
 WHO: Final = ("daemon", "supervisor", "both")
 _ROLES: Final = {b"jobd.daemon": "daemon", b"jobd.supervisor": "supervisor"}
 

@@ -41,6 +41,8 @@ SCENES = {
     "orphaned": "orphan", "before-exec": "orphan",
 }  # fmt: skip
 """All others are passed by jobs that just run."""
+MESSAGES = '[[notify]]\ncommand = "true"\n'
+"""The configuration in which somebody is told of their ends, and the points of that are passed."""
 PLACES = [(point, owner) for owner, points in failpoints.POINTS.items() for point in points]
 """Every point with whose code it stands in."""
 COUNTS = {
@@ -89,6 +91,9 @@ class Scene:
         return sum(ran.reason == "lost" for rans in self._found.attempts.values() for ran in rans)
 
     def wrong(self):
+        if self._crash.startswith("message-"):
+            self._instance.home.mkdir(mode=0o700)
+            (self._instance.home / "config.toml").write_text(MESSAGES)
         self._instance.start(crash=self._crash, code=None)
         guardian = Guardian(self._instance, self._model)
         guardian.start()

@@ -53,6 +53,9 @@ class Listener:
     def published(self, last_event: int) -> None:
         """Events up to this one are on disk."""
 
+    def wished(self) -> None:
+        """Somebody has submitted a job of which somebody is to be told."""
+
 
 class Notifier:
     """Any thread may call. Who registers before looking misses nothing that happens then."""
@@ -83,6 +86,11 @@ class Notifier:
         """Jobs were removed."""
         for listener in self._listeners:
             listener.removed()
+
+    def wished(self) -> None:
+        """There is a job, or a change of one, of which somebody is to be told."""
+        for listener in self._listeners:
+            listener.wished()
 
     # --- jobs that finish ---------------------------------------------------------------------
 

@@ -1,0 +1,97 @@
+"""A message goes to a URL, by Apprise. Whatever in the URL may be secret is in no word of ours."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+_TEMPLATE: Final = re.compile(r"\$\{(env|file):([^}]*)\}")
+_HIDDEN: Final = "…"
+_SHORTEST: Final = 4
+"""Characters of a part of a URL that could be a secret."""
+_MOST: Final = 10_000
+"""Bytes of a file with a secret."""
+
+
+class _CannotReadError(Exception):
+    """What the URL refers to is not there; the text says what."""
+
+
+def notify(url: str, title: str, body: str, kind: str) -> str:
+    """Empty: it was delivered; else why not."""
+    import apprise
+
+    try:
+        whole = expanded(url)
+    except _CannotReadError as error:
+        return str(error)
+    log = io.StringIO()
+    logging.getLogger("apprise").addHandler(handler := logging.StreamHandler(log))
+    handler.setLevel(logging.WARNING)
+    service = apprise.Apprise()
+    try:
+        if not service.add(whole):
+            return f"Apprise does not know such a URL, or lacks what it needs for it{_last(log)}"
+        if service.notify(body=body, title=title, notify_type=apprise.NotifyType(kind)):
+            return ""
+        return masked(f"not delivered{_last(log)}", whole)
+    except Exception as error:  # noqa: BLE001 - a plugin's defect is why this one failed
+        return masked(f"not delivered: {type(error).__name__}: {error}", whole)
+
+
+def _last(log: io.StringIO) -> str:
+    lines = log.getvalue().split("\n")
+    said = " ".join(line.strip() for line in lines[-5:] if line.strip())
+    return f": {said}" if said else ""
+
+
+def expanded(url: str) -> str:
+    """With what it refers to, percent-encoded unless that is all of it.
+
+    Raises: _CannotReadError.
+    """
+    whole = _TEMPLATE.fullmatch(url)
+    if whole:
+        return _value(whole[1], whole[2])
+    return _TEMPLATE.sub(lambda found: quote(_value(found[1], found[2]), safe=""), url)
+
+
+def _value(kind: str, name: str) -> str:
+    try:
+        if kind == "env":
+            return os.environ[name]
+        with open(name, "rb") as file:
+            return file.read(_MOST).decode().strip()
+    except KeyError:
+        raise _CannotReadError(f"the variable {name} is not set in the environment") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise _CannotReadError(f"{name}: {reason}") from None
+
+
+def masked(text: str, url: str) -> str:
+    """The text without the URL, and without what in it may be secret."""
+    for secret in sorted({url, *_secrets(url)}, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return text
+
+
+def _secrets(url: str) -> Iterator[str]:
+    """User, password, parts of the path and values of the query: which of them is a token depends
+    on the service.
+    """
+    try:
+        parts = urlsplit(url)
+        found = [parts.username, parts.password, *parts.path.split("/"), parts.netloc]
+    except ValueError:
+        return
+    found += [pair.partition("=")[2] for pair in parts.query.split("&")]
+    for part in found:
+        for form in {part or "", unquote(part or "")}:
+            if len(form) >= _SHORTEST:
+                yield form
