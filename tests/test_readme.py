@@ -14,11 +14,12 @@ from jobctl.actions import exit_codes as exit_codes_of
 from jobd.contract import config
 from jobd.contract.config import Limits
 from jobd.contract.errors import BY_NAME, JobdError, WrongUsage
+from jobd.contract.exit_codes import STOPPED
 from tests.e2e.conftest import instance as instance  # noqa: PLC0414 - a fixture of theirs
 from tests.e2e.instance import Instance
 
 ROOT = Path(__file__).parents[1]
-NAMES = {"groups[...]": "groups.NAME"}
+NAMES = {"groups[...]": "groups.NAME", "notify[...]": "[notify]"}
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -105,7 +106,7 @@ def test_the_exit_codes_are_those_of_the_table(instance: Instance) -> None:
 def test_every_exit_code_that_an_error_has_is_in_the_table() -> None:
     kinds = {JobdError, *BY_NAME.values(), WrongUsage}
     codes = {str(kind.exit_code) for kind in kinds} | {"0"}
-    others = {exit_codes_of.TIMED_OUT, exit_codes_of.INTERRUPTED, exit_codes_of.STOPPED}
+    others = {exit_codes_of.TIMED_OUT, exit_codes_of.INTERRUPTED, STOPPED}
     jobs = {"0 to 255", "128 + N", "126", "127"}
     assert set(exit_codes()) == codes | {str(code) for code in others} | jobs
 

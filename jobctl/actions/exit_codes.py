@@ -1,26 +1,15 @@
-"""The exit code that `wait` and `submit --wait` give for a job."""
+"""The exit code that `wait` and `submit --wait` give for several jobs."""
 
 from __future__ import annotations
 
-from jobd.contract.exit_codes import code_of_failure
-from jobd.contract.models import Job, Waited
+from jobd.contract.exit_codes import exit_code_of
+from jobd.contract.models import Waited
 from jobd.contract.states import State
 
-STOPPED = 143
-"""As a shell gives it for TERM."""
 TIMED_OUT = 124
 """As timeout(1) gives it."""
 INTERRUPTED = 130
 """As a shell gives it for INT."""
-
-
-def exit_code_of(job: Job) -> int:
-    """The job's own code, or the one that says how it ended; never 0 unless it completed."""
-    if job.state is State.COMPLETED:
-        return 0
-    if job.state is State.STOPPED:
-        return STOPPED
-    return code_of_failure(job.exit_code, job.signal, job.reason or "")
 
 
 def exit_code_of_all(waited: Waited, *, any_of: bool = False, running: bool = False) -> int:

@@ -25,6 +25,7 @@ from jobctl.parsing.param_types import (
 from jobctl.parsing.times import parse_at
 from jobctl.render import notices
 from jobd.contract import durations
+from jobd.contract.destinations import wish
 from jobd.contract.models import MAX_RETRIES, Edit
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _PARENTS: Final = Word("selector", or_none(lambda text: parse_ids([text]), []))
 _SPAN: Final = Word("duration", or_none(durations.parse, 0.0))
 _CODES: Final = Word("codes", or_none(parse_codes, []))
 _TIME: Final = Word("time", parse_at)
+_WISH: Final = Word("destination", or_none(lambda text: [wish(text)], []))
 _TAG: Final = Word("tag", or_none(lambda text: [parse_tag(text)], []))
 
 
@@ -77,13 +79,16 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @click.option("--time-limit", type=_SPAN, metavar="D", help="Of each attempt; none: no limit.")
 @click.option("--retries", type=Number(0, MAX_RETRIES), help="Tries after a failed one.")
 @click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
+@_several(
+    "--notify", kind=_WISH, metavar="[WHEN:]URL|CMD", text="Only these are told; none: nobody."
+)
 @click.option("--retry-on", type=_CODES, metavar="CODE,...", help="Only these; none: any failure.")
 @pass_client
 def command(client: Client, /, job: int, **given: Any) -> int:  # noqa: ANN401 # as click has it
     """Change a pending job by option; what is not named stays.
 
-    --after, --after-any, --tag and --retry-on replace all that was there; none (or '') leaves
-    nothing. A cycle of jobs that wait for each other is refused. Prints the id.
+    --after, --after-any, --tag, --notify and --retry-on replace all that was there; none (or '')
+    leaves nothing. A cycle of jobs that wait for each other is refused. Prints the id.
     """
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:

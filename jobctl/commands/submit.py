@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
 
 _WITH_MANIFEST: Final = frozenset(
-    {"manifest", "cwd", "env", "clean_env", "wait", "stop_on_interrupt", "as_json", "color"}
+    {
+        "manifest",
+        "cwd",
+        "env",
+        "clean_env",
+        "notify_when_all",
+        "wait",
+        "stop_on_interrupt",
+        "as_json",
+        "color",
+    }
 )
 """What may stand beside it; everything else the file says itself."""
 
@@ -176,10 +186,12 @@ def _submit_manifest(
             where = manifest_submit.place_of(name.removeprefix("--"))
             raise click.UsageError(f"{name} does not go with --manifest; {where}")
     found = manifest_submit.read(given["manifest"], working_directory(os.environb, given["cwd"]))
-    environment = job_options.asked(ctx).environment()
+    asked = job_options.asked(ctx)
+    environment = asked.environment()
     _warn(manifest_submit.missing_in(found, environment))
     notices.empties(redirections.emptied(node.command for node in found.nodes))
-    return manifest_submit.submit(client, found, environment), found.names
+    submitted = manifest_submit.submit(client, found, environment, asked.when_all)
+    return submitted, found.names
 
 
 def _warn(missing: Missing) -> None:

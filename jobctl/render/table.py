@@ -245,6 +245,7 @@ def _options(options: Options) -> list[tuple[str, str]]:
         ("stdin", os.fsdecode(options.stdin)),
         ("progress by", options.progress if options.progress != "auto" else ""),
         ("max output", kept),
+        ("notify", ", ".join(wish.label for wish in options.notify)),
     ]
 
 

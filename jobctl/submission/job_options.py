@@ -36,6 +36,7 @@ from jobctl.parsing.times import parse_at
 from jobctl.submission.environment import input_file, interpreter
 from jobctl.submission.request import Asked
 from jobd.contract import sizes
+from jobd.contract.destinations import when_all, wish
 from jobd.contract.errors import WrongUsage
 from jobd.contract.models import MAX_RETRIES, MAX_WORKERS, Options
 from jobd.contract.wording import no_option
@@ -92,7 +93,7 @@ _PARENTS: Final[dict[str, Any]] = {
 
 def of_job() -> list[Option]:
     """What may also stand in a `#JOBCTL` line; click wants each command to have its own."""
-    return [*_of_command(), *_of_course()]
+    return [*_of_command(), *_of_course(), *_of_track()]
 
 
 def _of_command() -> list[Option]:
@@ -147,7 +148,7 @@ def _of_command() -> list[Option]:
 
 
 def _of_course() -> list[Option]:
-    """When it is run, for how long, how often, and what is kept of it."""
+    """When it is run, for how long and how often."""
     return [
         Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
         Option("--hold", section=WHEN, is_flag=True, help="Not before jobctl start ID."),
@@ -178,6 +179,12 @@ def _of_course() -> list[Option]:
             "--requeue", section=LONG, is_flag=True,
             help="Run again if it is interrupted or its end is lost.",
         ),
+    ]  # fmt: skip
+
+
+def _of_track() -> list[Option]:
+    """What is known of it, and who is told."""
+    return [
         Option(
             "-t", "--tag", "tags", section=TRACK, multiple=True, type=Word("tag", parse_tag),
             metavar="TAG", help="A word to select it by; repeatable.",
@@ -185,6 +192,17 @@ def _of_course() -> list[Option]:
         Option(
             "--key", section=TRACK, type=KEY, metavar="TEXT",
             help="The same key and command again give the same job.",
+        ),
+        Option(
+            "--notify", section=TRACK, multiple=True, type=Word("destination", wish),
+            metavar="[WHEN:]URL|CMD",
+            help="Tell of its end, by Apprise (mailto://…) or a command that gets it as JSON;"
+            " failed,lost:URL: of these alone; repeatable.",
+        ),
+        Option(
+            "--notify-when-all", section=TRACK, multiple=True, type=Word("destination", when_all),
+            metavar="[group:|tag:]URL|CMD",
+            help="Tell once when all of this submission, of its group or with its tags has ended.",
         ),
         Option(
             "--progress", section=TRACK, type=EXPRESSION, metavar="auto|none|REGEX",
@@ -232,6 +250,7 @@ def asked(ctx: click.Context) -> Asked:
         variables=given.get("env", {}),
         clean=given.get("clean_env", False),
         array=given.get("array", []),
+        when_all=list(given.get("notify_when_all", ())),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jobctl.submission import manifest
@@ -12,6 +12,7 @@ from jobctl.submission.environment import Missing, missing_of, umask
 from jobctl.submission.manifest import Manifest
 from jobctl.submission.request import name_of, read_file
 from jobd.client.client import Client
+from jobd.contract.destinations import WhenAll
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Graph, Submitted
 
@@ -33,15 +34,24 @@ def place_of(option: str) -> str:
     return "the file says what is run, and how"
 
 
-def graph_of(found: Manifest, environment: Mapping[bytes, bytes]) -> Graph:
-    """The request, with the umask of this process."""
-    return Graph(nodes=found.nodes, umask=umask(), environment=dict(environment))
+def graph_of(
+    found: Manifest, environment: Mapping[bytes, bytes], when_all: Sequence[WhenAll] = ()
+) -> Graph:
+    """The request, with the umask of this process. `when_all`: who is told of all of it."""
+    return Graph(
+        nodes=found.nodes, umask=umask(), environment=dict(environment), when_all=[*when_all]
+    )
 
 
-def submit(client: Client, found: Manifest, environment: Mapping[bytes, bytes]) -> Submitted:
+def submit(
+    client: Client,
+    found: Manifest,
+    environment: Mapping[bytes, bytes],
+    when_all: Sequence[WhenAll] = (),
+) -> Submitted:
     """All or none. Raises: JobdError (names the job of the file where it is about one)."""
     try:
-        return client.graph(graph_of(found, environment))
+        return client.graph(graph_of(found, environment, when_all))
     except JobdError as error:
         raise _of_file(found, error) from error
 

@@ -21,6 +21,7 @@ from jobctl.parsing.texts import as_bytes, checked
 from jobctl.parsing.times import parse_at
 from jobctl.submission.environment import input_file, interpreter
 from jobd.contract import durations, sizes
+from jobd.contract.destinations import Wish, wish
 from jobd.contract.models import MAX_NAME, MAX_RETRIES, MAX_WORKERS, Command
 from jobd.contract.wording import closest
 
@@ -86,6 +87,10 @@ def listed(value: Any) -> list[Any]:  # noqa: ANN401 # whatever stands there
 
 def _tags(value: Any) -> list[str]:  # noqa: ANN401 # whatever stands there
     return [parse_tag(_text(tag)) for tag in listed(value)]
+
+
+def _wishes(value: Any) -> list[Wish]:  # noqa: ANN401 # whatever stands there
+    return [wish(_text(one)) for one in listed(value)]
 
 
 def _codes(value: Any) -> list[int]:  # noqa: ANN401 # whatever stands there
@@ -159,6 +164,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "nice": ("nice", _number(-20, 19)),
     "shell": ("shell", _interpreter),
     "stdin": ("stdin", _path),
+    "notify": ("notify", _wishes),
     "progress": ("progress", _text),
     "max-output": ("max_output", _word_or_number(sizes.parse)),
 }
@@ -168,6 +174,7 @@ _SPELT: Final = {"tags": "tag", "after-all": "after", "timeout": "time-limit", "
 """Other words for the same."""
 _ELSEWHERE: Final = {
     "clean-env": "it holds for all jobs: jobctl submit --clean-env --manifest FILE",
+    "notify-when-all": "it is about all jobs: jobctl submit --notify-when-all … --manifest FILE",
     "like": "it is for the command line alone",
 }
 

@@ -22,13 +22,14 @@ from jobctl.submission.environment import (
     working_directory,
 )
 from jobd.contract import text_file
+from jobd.contract.destinations import WhenAll
 from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import MAX_ARGUMENT, TOO_LONG, Command, Options, Recipe, Submit
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
 
-REPEATABLE: Final = frozenset({"tags", "after", "after_any"})
+REPEATABLE: Final = frozenset({"tags", "after", "after_any", "notify"})
 """Fields of `Options` whose options may be written several times."""
 
 
@@ -41,6 +42,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     variables: dict[bytes, bytes] = {}
     clean: bool = False
     array: list[tuple[int, int]] = []
+    when_all: list[WhenAll] = []
 
     def over(self, below: Asked) -> Asked:
         """What stands here wins over what stands below; variables add up."""
@@ -52,6 +54,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             variables={**below.variables, **self.variables},
             clean=self.clean or below.clean,
             array=self.array or below.array,
+            when_all=self.when_all or below.when_all,
         )
 
     def behind(self, earlier: Asked) -> Asked:
@@ -62,7 +65,8 @@ class Asked(Struct, frozen=True, kw_only=True):
             if field in REPEATABLE and field in earlier.options
         }
         whole = self.over(earlier)
-        return replace(whole, options={**whole.options, **both})
+        when_all = [*earlier.when_all, *self.when_all]
+        return replace(whole, options={**whole.options, **both}, when_all=when_all)
 
     def environment(self) -> dict[bytes, bytes]:
         """Of this process, with what was written."""
@@ -111,6 +115,7 @@ def submit_of(commands: Sequence[Command], asked: Asked, like: Like | None = Non
         umask=umask(),
         environment=asked.environment(),
         array=asked.array,
+        when_all=asked.when_all,
     )
 
 

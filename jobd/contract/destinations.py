@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from jobd.contract.errors import JobdError
+from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.states import ENDS, OF_A_JOB, Occasion
 
 HOW_TO_GET_IT: Final = "pip install 'jobctl[notify]'"
@@ -27,6 +29,23 @@ _TEMPLATE: Final = re.compile(r"\$\{([^}]*)\}?")
 _KNOWN: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
 _LABEL: Final = 60
 """Characters of a command in a list."""
+
+
+class Scope(StrEnum):
+    """All of what is waited for."""
+
+    SUBMISSION = "submission"
+    GROUP = "group"
+    TAG = "tag"
+
+
+class WhenAll(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """To be told once all jobs of a submission have ended; or of its group, or with its tags."""
+
+    of: Scope = Scope.SUBMISSION
+    to: Destination
+
+
 _SHELL: Final = ["/bin/sh", "-c"]
 _HOW: Final = "write ${env:NAME} or ${file:/PATH}"
 
@@ -123,3 +142,29 @@ def wish(text: str) -> Wish:
         if word not in known:
             raise ValueError(f"{word!r} is no occasion; there are {', '.join(known)}")
     return Wish(on=[Occasion(word) for word in words], to=destination(text[when.end() :].strip()))
+
+
+def when_all(text: str) -> WhenAll:
+    """`[group:|tag:]URL|CMD`. Raises: ValueError."""
+    head, colon, rest = text.partition(":")
+    if colon and head in (Scope.GROUP, Scope.TAG):
+        return WhenAll(of=Scope(head), to=destination(rest.strip()))
+    return WhenAll(to=destination(text))
+
+
+def _check(to: Destination) -> None:
+    if to.url and to.argv:
+        raise ValueError("either a URL or a command is needed")
+    _ = address(to.url) if to.url else program(to.argv)
+
+
+def check(option: str, wanted: Iterable[Wish | WhenAll]) -> None:
+    """Of what a client sends. Raises: BadRequest, which names the option."""
+    for one in wanted:
+        try:
+            _check(one.to)
+        except ValueError as error:
+            raise BadRequest(f"{option}: {error}") from None
+        if isinstance(one, Wish) and not set(one.on) <= set(OF_A_JOB):
+            known = ", ".join(OF_A_JOB)
+            raise BadRequest(f"{option}: of one job the occasions are {known}; see [[notify]]")

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from jobd.contract.models import Job
 from jobd.contract.signals import signal_number
-from jobd.contract.states import is_failed_start
+from jobd.contract.states import State, is_failed_start
+
+STOPPED: Final = 143
+"""As a shell gives it for TERM."""
+
+
+def exit_code_of(job: Job) -> int:
+    """The job's own code, or the one that says how it ended; never 0 unless it completed."""
+    if job.state is State.COMPLETED:
+        return 0
+    if job.state is State.STOPPED:
+        return STOPPED
+    return code_of_failure(job.exit_code, job.signal, job.reason or "")
 
 
 def code_of_failure(exit_code: int | None, signal: str | None, reason: str) -> int:

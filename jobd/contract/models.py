@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from jobd.contract.destinations import MAX_WISHES, WhenAll, Wish
 from jobd.contract.states import FINISHED, Resource, State
 
 MAX_NAME: Final = 255
@@ -83,6 +84,8 @@ Others = Annotated[list[int], Meta(max_length=_MAX_ACTED)]
 """Other jobs."""
 Counts = Annotated[dict[State, int], Meta(max_length=len(State))]
 Words = Annotated[list[str], Meta(max_length=MAX_WORDS)]
+Wishes = Annotated[list[Wish], Meta(max_length=MAX_WISHES)]
+WhenAllOf = Annotated[list[WhenAll], Meta(max_length=MAX_WISHES)]
 Place = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
@@ -349,6 +352,8 @@ class Options(Record, frozen=True, kw_only=True):
     """`auto`, `none`, or a regular expression that finds the percentage in the output."""
     max_output: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     """Bytes of output that are kept of each attempt."""
+    notify: Wishes = field(default_factory=list)
+    """Who is told of its ends."""
     env: Annotated[list[bytes], Meta(max_length=MAX_VARIABLES)] = field(default_factory=list)
     """Names of those in its environment that were set for it, and not by the shell."""
 
@@ -380,6 +385,7 @@ class Submit(Request, frozen=True, kw_only=True):
         default_factory=list
     )
     """Inclusive ranges of indexes; the one command is then run once for each of them."""
+    when_all: WhenAllOf = field(default_factory=list)
 
 
 class Node(Record, frozen=True, kw_only=True):
@@ -409,6 +415,7 @@ class Graph(Request, frozen=True, kw_only=True):
     nodes: Annotated[list[Node], Meta(min_length=1, max_length=MAX_NODES)]
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
     environment: Environment = field(default_factory=dict)
+    when_all: WhenAllOf = field(default_factory=list)
 
 
 class Lack(View, frozen=True, kw_only=True):
@@ -747,6 +754,7 @@ class Edit(Request, frozen=True, kw_only=True):
     retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | UnsetType = UNSET
     retry_delay: Seconds | UnsetType = UNSET
     retry_on: Annotated[list[ExitCode], Meta(max_length=255)] | UnsetType = UNSET
+    notify: Wishes | UnsetType = UNSET
 
 
 class GroupShare(View, frozen=True, kw_only=True):

@@ -125,7 +125,10 @@ def build_commands(
         pause=PauseJobs(halting, moves, runs, pauses),
         resume=ResumeJobs(halting, moves, runs, pauses),
         progress=ReportProgress(jobs, runs, execution.reports),
-        editing=Editing(admission, ledger, jobs, dependencies, moves),
+        editing=Editing(
+            admission=admission, ledger=ledger, jobs=jobs, dependencies=dependencies,
+            settings=settings, moves=moves, idempotency=idempotency, notifier=notifier,
+        ),
         workers=SetWorkers(ledger, settings, event_log),
         groups=groups,
     )  # fmt: skip
@@ -142,6 +145,7 @@ def _build_intake(
     return Intake(
         admission=admission, staging=staging, jobs=tables.jobs, batches=tables.batches,
         pack=tables.environments.pack, writer=ground.writer, idempotency=idempotency,
+        notifier=ground.notifier,
     )  # fmt: skip
 
 
@@ -176,7 +180,7 @@ def _changing(commands: Commands) -> dict[type[Request], Handler]:
         Pause: commands.pause.pause,
         Resume: commands.resume.resume,
         Progress: as_one(commands.progress.progress),
-        Edit: as_one(commands.editing.edit),
+        Edit: commands.editing.edit,
         Workers: as_one(commands.workers.workers),
         Groups: commands.groups.groups,
     }

@@ -24,8 +24,7 @@ from jobd.daemon.handlers import (
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.lost_output import LostOutput
-from jobd.daemon.notifications.notifications import Notifications
-from jobd.daemon.parts import Execution, Ground, Lifecycle
+from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
 from jobd.daemon.rpc.access import Access
@@ -116,6 +115,7 @@ class Daemon:
         """In the order of starting; closed in the opposite one."""
         built = self.built
         ground, lifecycle, execution = built.ground, built.lifecycle, built.execution
+        telling = built.telling.notifications
         return [
             Part(close=lambda: self.files.close(clean=self._is_clean)),
             Part(close=ground.engines.close),
@@ -124,10 +124,10 @@ class Daemon:
             Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
             Part(self._start_writer, ground.writer.close),
-            Part(built.notifications.begin),
+            Part(built.telling.history.begin),
             Part(self._recover),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
-            Part(partial(built.notifications.start, ground.notifier), built.notifications.close),
+            Part(partial(telling.start, ground.notifier), telling.close),
             Part(lambda: built.lost.look(fresh=self._setup.fresh)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
             Part(self._catch_up, ground.notifier.close),
@@ -217,7 +217,7 @@ class Built(Struct, frozen=True, kw_only=True):
     sweep: Sweep
     lost: LostOutput
     pruner: Pruner
-    notifications: Notifications
+    telling: Telling
 
 
 def _build(
@@ -245,7 +245,7 @@ def _build(
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of)
     dispatch = build_dispatch(commands, questions, ending, ground)
-    notifications = build_notifications(setup.config.notify, ground, execution)
+    telling = build_notifications(setup.config.notify, ground, execution)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
@@ -256,8 +256,8 @@ def _build(
             files=files, link=link, server=server, writer=writer, timer=timer, inbox=inbox,
             log_moved=log_moved,
         ),
-        notifications=notifications,
+        telling=telling,
         pruner=build_pruner(
-            setup, files, ground, lifecycle, deletion, lambda: notifications.needs
+            setup, files, ground, lifecycle, deletion, lambda: telling.history.needs
         ),
     )  # fmt: skip

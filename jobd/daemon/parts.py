@@ -27,8 +27,11 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.notifications.history import History
+from jobd.daemon.notifications.notifications import Notifications
+from jobd.daemon.notifications.outbox import Outbox
 from jobd.store.batches import Batches
-from jobd.store.deliveries import Deliveries
+from jobd.store.deliveries import Deliveries, DeliveryReader
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
@@ -77,6 +80,15 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
     moves: Moves
     propagation: Propagation
     delays: Delays
+
+
+class Telling(Struct, frozen=True, kw_only=True):
+    """What tells others of what happens."""
+
+    history: History
+    outbox: Outbox
+    found: DeliveryReader
+    notifications: Notifications
 
 
 class Execution(Struct, frozen=True, kw_only=True):

@@ -41,11 +41,13 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.notifications.gatherings import Gatherings
+from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
 from jobd.daemon.notifications.orders import Orders
 from jobd.daemon.notifications.outbox import Outbox
 from jobd.daemon.notifications.reading import Reading
-from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
+from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables, Telling
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
@@ -192,7 +194,7 @@ def build_execution(
 
 def build_notifications(
     rules: Sequence[NotifyConfig], ground: Ground, execution: Execution
-) -> Notifications:
+) -> Telling:
     """Raises: JobdError (there are URLs, and nothing that could send to them)."""
     if any(rule.urls for rule in rules):
         require_apprise("[[notify]] urls")
@@ -205,10 +207,14 @@ def build_notifications(
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
         reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
     )  # fmt: skip
-    return Notifications(
-        reading=Reading(rules_of(rules), reader, found, shown, workspaces), outbox=outbox,
+    history = History(
+        reading=Reading(rules_of(rules), reader, found, shown, workspaces),
+        gatherings=Gatherings(reader, found, shown, workspaces),
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
-        timer=ground.timer, woken=woken,
+    )  # fmt: skip
+    return Telling(
+        history=history, outbox=outbox, found=found,
+        notifications=Notifications(history, outbox, ground.timer, woken),
     )  # fmt: skip
 
 

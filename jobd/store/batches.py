@@ -15,7 +15,16 @@ from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
 from jobd.store.environments import Environments
 from jobd.store.jobs import ENTRY
-from jobd.store.records import Policy, Spec, Terms, policy_encoder, spec_encoder, wishes_encoder
+from jobd.store.records import (
+    Gathering,
+    Policy,
+    Spec,
+    Terms,
+    gathering_encoder,
+    policy_encoder,
+    spec_encoder,
+    wishes_encoder,
+)
 from jobd.store.settings import Settings
 
 _SHARED: Final = (
@@ -89,6 +98,13 @@ class Batches:
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
             f" {_INSERT} SELECT ? + i, x'', ?, ? + i, {marks} FROM n",
             (len(indexes) - 1, first, array, indexes.start, *_shared_values(terms, now)),
+        )
+
+    def add_gathering(self, gathering: Gathering) -> None:
+        """Somebody wants to be told once all of this has ended."""
+        self._settings.note_wish()
+        self._db.execute(
+            "INSERT INTO gatherings (gathering) VALUES (?)", (gathering_encoder.encode(gathering),)
         )
 
     def _note_wishes(self, terms: Terms) -> None:

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from jobd.contract.destinations import Wish
-from jobd.contract.states import DeliveryState
+from jobd.contract.states import DeliveryState, State
 from jobd.core.notification.message import (
     SINGLES,
     WINDOW_US,
@@ -25,14 +25,18 @@ from jobd.core.notification.message import (
     message_decoder,
     target_decoder,
 )
-from jobd.store.conditions import LISTED, as_json
+from jobd.store.conditions import LISTED, VISIBLE, as_json, condition, names
 from jobd.store.reader import Reader
-from jobd.store.records import wishes_decoder
+from jobd.store.records import Filter, Gathering, gathering_decoder, wishes_decoder
 from jobd.store.settings import CURSOR, Settings
 
 KEPT: Final = 1000
 """Messages that are over and still listed."""
 _WISHED: Final = "notify IS NOT NULL"
+_ANYBODY: Final = (
+    f"EXISTS (SELECT 1 FROM jobs WHERE {_WISHED}) OR EXISTS (SELECT 1 FROM gatherings)"
+)
+"""Whether somebody wants to be told of jobs that he has submitted."""
 _COLUMNS: Final = "id, token, state, made_at, due, tries, ended_at, error, target, message"
 
 
@@ -101,8 +105,7 @@ class Deliveries:
     def rest(self) -> bool:
         """Where no job's submitter wants to be told anything, the history need not be read."""
         found = self._db.execute(
-            f"DELETE FROM settings WHERE name = '{CURSOR}'"
-            f" AND NOT EXISTS (SELECT 1 FROM jobs WHERE {_WISHED})"
+            f"DELETE FROM settings WHERE name = '{CURSOR}' AND NOT ({_ANYBODY})"
         )
         return found.rowcount > 0
 
@@ -121,6 +124,12 @@ class Deliveries:
                 " AND id <= (SELECT MAX(id) FROM deliveries) - ?",
                 (KEPT,),
             )
+
+    def all_ended(self, gathering: int, planned: Planned, now: int) -> None:
+        """All of its jobs have ended; that is told once, unless it has been already."""
+        found = self._db.execute("DELETE FROM gatherings WHERE id = ?", (gathering,))
+        if found.rowcount:
+            self.note(None, [planned], now)
 
     def _note_at(self, place: bytes, them: list[Planned], now: int) -> None:
         row = self._db.execute(
@@ -237,9 +246,34 @@ class DeliveryReader:
         return {int(str(job)): wishes_decoder.decode(blob) for job, blob in rows}  # type: ignore[arg-type]
 
     def is_wished(self) -> bool:
-        """Whether there is a job whose submitter wants to be told anything."""
-        rows = self._reader.rows(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {_WISHED})")
+        """Whether there are jobs whose submitter wants to be told anything."""
+        rows = self._reader.rows(f"SELECT {_ANYBODY}")
         return bool(rows[0][0])
+
+    def gatherings(self) -> list[tuple[int, Gathering]]:
+        rows = self._reader.rows("SELECT id, gathering FROM gatherings ORDER BY id")
+        return [(int(str(row[0])), gathering_decoder.decode(row[1])) for row in rows]  # type: ignore[arg-type]
+
+    def counts_of(self, gathering: Gathering) -> dict[State, int]:
+        """How many of its jobs are in each state, of those in a group or with a tag that have
+        ended since.
+        """
+        where, values = _of(gathering)
+        rows = self._reader.rows(
+            f"SELECT j.state, COUNT(*) FROM jobs AS j WHERE {where} AND {VISIBLE} GROUP BY 1",
+            values,
+        )
+        return {State(str(state)): int(str(count)) for state, count in rows}
+
+    def uncompleted(self, gathering: Gathering, limit: int) -> list[int]:
+        """The first of its jobs that failed or were stopped."""
+        where, values = _of(gathering)
+        rows = self._reader.rows(
+            f"SELECT j.id FROM jobs AS j WHERE {where} AND {VISIBLE}"
+            f" AND j.state IN ({names((State.FAILED, State.STOPPED))}) ORDER BY j.id LIMIT ?",
+            (*values, limit),
+        )
+        return [int(str(job)) for (job,) in rows]
 
     def latest(self, limit: int, only: Sequence[int] = ()) -> list[DeliveryRow]:
         """The newest first; `only`: of these."""
@@ -261,6 +295,14 @@ class DeliveryReader:
         )
         count, error, _ = rows[0]
         return int(str(count)), None if error is None else str(error)
+
+
+def _of(gathering: Gathering) -> tuple[str, list[object]]:
+    """A condition on jobs `j`, with its values."""
+    if not gathering.by_name:
+        return "j.id BETWEEN ? AND ?", [gathering.first, gathering.last]
+    where, values = condition(Filter(groups=gathering.groups, tags=gathering.tags))
+    return f"(j.finished_at IS NULL OR j.finished_at >= ?) AND {where}", [gathering.since, *values]
 
 
 def _row(*columns: Any) -> DeliveryRow:  # noqa: ANN401 - as the table has them

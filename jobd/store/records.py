@@ -12,6 +12,7 @@ from msgspec import Struct
 from jobd.contract.destinations import Wish
 from jobd.contract.models import DEFAULT_GROUP, DEFAULT_RETRY_DELAY, Command
 from jobd.contract.states import State
+from jobd.core.notification.message import Target
 from jobd.core.ready_queue import Entry
 from jobd.core.transitions import is_failing, is_met
 
@@ -121,6 +122,24 @@ class Filter(Struct, frozen=True, kw_only=True):
     ended_before: int | None = None
     """Finished before then, microseconds since the epoch."""
     held: bool = False
+
+
+class Gathering(Struct, frozen=True, kw_only=True):
+    """Jobs of which somebody is told once all of them have ended: those of a submission, or, where
+    groups or tags are named, all that are in these and had not ended before it.
+    """
+
+    first: int
+    last: int
+    groups: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    since: int
+    """When it was submitted, microseconds since the epoch."""
+    target: Target
+
+    @property
+    def by_name(self) -> bool:
+        return bool(self.groups or self.tags)
 
 
 class StopOrder(Struct, frozen=True, array_like=True):
@@ -286,6 +305,8 @@ spec_encoder: Final = msgspec.msgpack.Encoder()
 spec_decoder: Final = msgspec.msgpack.Decoder(Spec)
 policy_encoder: Final = msgspec.msgpack.Encoder()
 policy_decoder: Final = msgspec.msgpack.Decoder(Policy)
+gathering_encoder: Final = msgspec.msgpack.Encoder()
+gathering_decoder: Final = msgspec.msgpack.Decoder(Gathering)
 wishes_encoder: Final = msgspec.msgpack.Encoder()
 wishes_decoder: Final = msgspec.msgpack.Decoder(list[Wish])
 stop_decoder: Final = msgspec.msgpack.Decoder(StopOrder)

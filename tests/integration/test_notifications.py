@@ -131,13 +131,13 @@ def test_what_fails_is_tried_again_under_the_same_id(make, told, tmp_path):
     daemon = make(notify=[{"command": command, "retry_delay": 0.1, "name": "ops"}])
     daemon.submit("true")
     wait_until(lambda: latest(daemon) and latest(daemon)[0].error == "exit code 7: not yet")
-    assert daemon.daemon.built.notifications._found.failing(0)[0] == 1
+    assert daemon.daemon.built.telling.found.failing(0)[0] == 1
     flag.touch()
     told.await_all(1)
     wait_until(lambda: latest(daemon)[0].state == "delivered")
     assert latest(daemon)[0].tries == len((tmp_path / "tries").read_text().split())
     assert len(set((tmp_path / "tries").read_text().split())) == 1
-    assert daemon.daemon.built.notifications._found.failing(0)[0] == 0
+    assert daemon.daemon.built.telling.found.failing(0)[0] == 0
 
 
 def test_what_fails_for_good_is_given_up(make):
@@ -197,7 +197,7 @@ def test_a_flood_is_gathered(make, told, monkeypatch):
 
 def test_where_nobody_wants_to_be_told_nothing_happens(make):
     daemon = make()
-    woken = daemon.daemon.built.notifications._woken
+    woken = daemon.daemon.built.telling.notifications._woken
     daemon.wait(daemon.submit(*["true"] * 10))
     assert not woken.is_set()
     assert daemon.sql("SELECT * FROM settings WHERE name = 'notified'") == []
@@ -231,7 +231,7 @@ def test_what_was_being_sent_when_the_daemon_died_is_sent_again(make, told):
 
 def test_the_history_is_not_shortened_past_what_was_read(make, told, monkeypatch):
     daemon = make(workers=8, retention={"max_events": 20}, notify=[{"command": "true"}])
-    reading = daemon.daemon.built.notifications._reading
+    reading = daemon.daemon.built.telling.history._reading
     gate = threading.Event()
     read = reading.read
 

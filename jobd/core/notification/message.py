@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from jobd.contract.destinations import Destination
 from jobd.contract.models import Job
+from jobd.contract.states import State
 
 NAMED: Final = 10
 """Jobs of a flood that are named one by one, the first ones."""
@@ -44,6 +45,10 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The command that does it once more."""
     first: list[str] = field(default_factory=list)
     """Of several: what the first of them said."""
+    counts: dict[State, int] = field(default_factory=dict)
+    """Where all of several have ended: how."""
+    exit_code: int | None = None
+    """And what `jobctl wait` would end with for them."""
     jobs: list[int] = field(default_factory=list)
     """Of several: the jobs that the first of them were about."""
 

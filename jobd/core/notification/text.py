@@ -55,8 +55,11 @@ def _lines(message: Message) -> Iterator[str]:
         yield from (f"  {line}" for line in message.last_lines)
     if message.job is not None and message.job.state is not State.RUNNING:
         yield ""
-        yield f"again: {again(message.job)}"
+        yield f"again: {message.again}"
         yield f"all of its output: jobctl logs {message.job.id}"
+    elif message.again:
+        yield ""
+        yield f"again: {message.again}"
 
 
 def again(job: Job) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from jobd.contract import destinations
 from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import Acted, Edit
@@ -17,37 +19,59 @@ from jobd.contract.wording import counted
 from jobd.core import fit
 from jobd.core.ledger import Ledger
 from jobd.core.ready_queue import Entry
+from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.specs import due_of
 from jobd.daemon.jobs.validation import check_at, check_tags, check_text
 from jobd.store.dependencies import Dependencies
 from jobd.store.jobs import Jobs
-from jobd.store.records import Look, Parent, policy_encoder
+from jobd.store.records import Look, Parent, policy_encoder, wishes_encoder
+from jobd.store.settings import Settings
 from jobd.system.clock import now_us
 
+T = TypeVar("T")
 _MAX_TEXT: Final = 1000
 """Characters of a list in the history."""
 
 
 class Editing:
-    """In a transaction of the writer."""
+    """Clients' threads call; all of it is done in one transaction of the writer."""
 
     def __init__(
         self,
+        *,
         admission: Admission,
         ledger: Ledger,
         jobs: Jobs,
         dependencies: Dependencies,
+        settings: Settings,
         moves: Moves,
+        idempotency: Idempotency,
+        notifier: Notifier,
     ) -> None:
         self._admission = admission
         self._ledger = ledger
         self._jobs = jobs
         self._dependencies = dependencies
+        self._settings = settings
         self._moves = moves
+        self._idempotency = idempotency
+        self._notifier = notifier
 
     def edit(self, request: Edit, call: Call) -> Acted:
+        """Raises: as `_edit` does; JobdError (nobody can be told by a URL here)."""
+        wishes = _given(request.notify) or []
+        destinations.check("--notify", wishes)
+        if any(wish.to.url for wish in wishes):
+            destinations.require_apprise("--notify")
+        acted = self._idempotency.once(call.id, Acted, partial(self._edit, request, call))
+        if wishes:
+            self._notifier.wished()
+        return acted
+
+    def _edit(self, request: Edit, call: Call) -> Acted:
         """All checks come before the first change.
 
         Raises: NotFound (no such job, parent or group), Refused (it is not pending, or what it
@@ -65,8 +89,11 @@ class Editing:
         data = {
             name: _plain(value)
             for name, value in msgspec.structs.asdict(request).items()
-            if name != "id" and value is not UNSET
+            if name not in ("id", "notify") and value is not UNSET
         }
+        if request.notify is not UNSET:
+            # A URL is never shown.
+            data["notify"] = _plain([wish.label for wish in request.notify])
         self._moves.edited(job, columns, parents, call.user, data)
         return Acted(done=[job.id])
 
@@ -84,6 +111,9 @@ class Editing:
         if request.group is not UNSET:
             self._check_group(request.group, job.entry)
             columns["group_name"] = request.group
+        if request.notify is not UNSET:
+            columns["notify"] = wishes_encoder.encode(request.notify) if request.notify else None
+            self._settings.note_wish()
         return columns | self._times(request) | self._policy(request, job)
 
     def _check_group(self, group: str, entry: Entry) -> None:
@@ -152,7 +182,7 @@ class Editing:
             raise Refused(f"{option}: the jobs would wait for each other in a circle: {circle}")
 
 
-def _given(value: float | msgspec.UnsetType) -> float | None:
+def _given(value: T | msgspec.UnsetType) -> T | None:
     return None if value is UNSET else value
 
 

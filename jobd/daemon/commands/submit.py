@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from jobd.contract.call import Call, RequestId
+from jobd.contract.destinations import require_apprise
 from jobd.contract.errors import JobdError, Refused
 from jobd.contract.models import Submit, Submitted
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.batch import StagedBatch, Staging
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.plan import Draft, Pack, SubmitPlan, plan_submit
 from jobd.daemon.jobs.specs import same_submit
 from jobd.store.batches import Batches
@@ -32,6 +34,7 @@ class Intake:
         pack: Pack,
         writer: Writer,
         idempotency: Idempotency,
+        notifier: Notifier,
     ) -> None:
         self._admission = admission
         self._staging = staging
@@ -40,6 +43,7 @@ class Intake:
         self._pack = pack
         self._writer = writer
         self._idempotency = idempotency
+        self._notifier = notifier
 
     def submit(self, request: Submit, call: Call) -> Submitted:
         """Raises: BadRequest (no queue could take it), NotFound (no such parent or group), Refused
@@ -49,11 +53,20 @@ class Intake:
 
     def admit(self, plan: SubmitPlan, call: Call) -> Submitted:
         """Raises: as `submit` does, beside what the plan itself has raised."""
+        told = list(plan.told())
+        if any(destination.url for destination in told):
+            require_apprise("--notify")
         with self._idempotency.one_at_a_time(call.id):
-            if not plan.at_once:
-                return self._in_pieces(plan, call)
-            drafts = plan.drafts(plan.spans())
-            return self._idempotency.once(call.id, Submitted, partial(self._in_one, plan, drafts))
+            submitted = self._admit(plan, call)
+        if told:
+            self._notifier.wished()
+        return submitted
+
+    def _admit(self, plan: SubmitPlan, call: Call) -> Submitted:
+        if not plan.at_once:
+            return self._in_pieces(plan, call)
+        drafts = plan.drafts(plan.spans())
+        return self._idempotency.once(call.id, Submitted, partial(self._in_one, plan, drafts))
 
     def _in_one(self, plan: SubmitPlan, drafts: list[Draft]) -> Submitted:
         return self._with_key(drafts[0]) or self._staging.at_once(plan, drafts)

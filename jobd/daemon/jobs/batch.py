@@ -15,16 +15,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from jobd.contract.destinations import Scope, WhenAll
 from jobd.contract.errors import Refused
 from jobd.contract.models import Submitted
 from jobd.core.ledger import Ledger
+from jobd.core.notification.message import Target
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.plan import PIECE, Draft, SubmitPlan
 from jobd.store.batches import Batches
 from jobd.store.environments import Environments
 from jobd.store.jobs import Jobs
-from jobd.store.records import Parent
+from jobd.store.records import Gathering, Parent
 from jobd.system.clock import now_us
 
 _MAX_LINKS: Final = 1_000_000
@@ -193,6 +195,8 @@ class Staging:
         self._moves.announced(
             batch.first, batch.last, plan.user, array=bool(plan.array), failed=failed
         )
+        for wanted in plan.when_all:
+            self._batches.add_gathering(_gathering(batch, wanted))
 
     def _show(self, batch: StagedBatch) -> Submitted:
         """Count the jobs, and let those that wait for nothing into the ready queue."""
@@ -204,3 +208,16 @@ class Staging:
         answer = self._admission.submitted(first, last, alike)
         self._moves.revealed(first, last, alike)
         return answer
+
+
+def _gathering(batch: StagedBatch, wanted: WhenAll) -> Gathering:
+    parts = batch.plan.parts
+    groups = [part.options.group for part in parts] if wanted.of is Scope.GROUP else []
+    tags = [tag for part in parts for tag in part.options.tags] if wanted.of is Scope.TAG else []
+    target = Target(
+        rule="--notify-when-all", to=wanted.to, environment=batch.environment, cwd=parts[0].cwd
+    )
+    return Gathering(
+        first=batch.first, last=batch.last, groups=tuple(dict.fromkeys(groups)),
+        tags=tuple(dict.fromkeys(tags)), since=now_us(), target=target,
+    )  # fmt: skip

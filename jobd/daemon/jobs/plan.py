@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from jobd.contract.destinations import Destination, WhenAll
 from jobd.contract.models import Command, Graph, Node, Options, Submit
 from jobd.contract.ranges import Ranges, width
 from jobd.contract.states import dependency_failed
@@ -115,12 +116,20 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
     """Ranges of indexes, if the plan is an array; it has one part then."""
     shared: Spec | None = None
     """What all elements of the array run."""
+    when_all: Sequence[WhenAll] = ()
+    """Who is told once all of it has ended."""
     graph: bool = False
     """Its parts are the nodes of a graph: a job each, and they may wait for each other."""
 
     @property
     def count(self) -> int:
         return width(self.array) if self.array else sum(len(part.commands) for part in self.parts)
+
+    def told(self) -> Iterator[Destination]:
+        """Where somebody is told of its ends."""
+        yield from (one.to for one in self.when_all)
+        for part in self.parts:
+            yield from (wish.to for wish in part.options.notify)
 
     @property
     def at_once(self) -> bool:
@@ -214,6 +223,7 @@ def plan_submit(request: Submit, user: str, pack: Pack) -> SubmitPlan:
         parts=[part],
         array=request.array,
         shared=shared,
+        when_all=request.when_all,
     )
 
 
@@ -227,6 +237,7 @@ def plan_graph(request: Graph, user: str, pack: Pack) -> SubmitPlan:
         pack=pack,
         environment=pack(request.environment),
         parts=[_part(node) for node in request.nodes],
+        when_all=request.when_all,
         graph=True,
     )
 

@@ -49,6 +49,7 @@ def recipe_of(row: JobRow) -> Recipe:
             stdin=spec.stdin,
             progress=spec.progress,
             max_output=spec.max_output,
+            notify=row.notify,
             env=list(spec.variables),
         ),
     )
@@ -69,6 +70,7 @@ def terms_of(options: Options, user: str) -> Terms:
         due_fixed=options.at is not None,
         policy=policy_of(options),
         key=options.key,
+        notify=tuple(options.notify),
     )
 
 

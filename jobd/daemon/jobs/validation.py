@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
+from jobd.contract import destinations
+from jobd.contract.destinations import Scope, WhenAll
 from jobd.contract.errors import BadRequest, NotFound, Refused
 from jobd.contract.models import (
     DEFAULT_RETRY_DELAY,
@@ -48,6 +50,7 @@ def check_submit(request: Submit) -> None:
         check_command(command)
     check_environment(request.environment)
     _check_array(request.array)
+    _check_when_all(request.when_all, [request.options])
 
 
 def _check_array(array: Ranges) -> None:
@@ -78,10 +81,19 @@ def check_graph(request: Graph) -> None:
                 f"job {place + 1} of the graph: --key: {key!r} is that of job {other + 1}, too"
             )
     check_environment(request.environment)
+    _check_when_all(request.when_all, [node.options for node in request.nodes])
     round_about = circle([[*node.parents, *node.parents_any] for node in request.nodes])
     if round_about is not None:
         way = " → ".join(str(place + 1) for place in [*round_about, round_about[0]])
         raise BadRequest(f"the jobs of the graph wait for each other in a circle: {way}")
+
+
+def _check_when_all(wanted: Iterable[WhenAll], options: Iterable[Options]) -> None:
+    destinations.check("--notify-when-all", wanted)
+    if any(one.of is Scope.TAG for one in wanted) and not any(one.tags for one in options):
+        raise BadRequest(
+            "--notify-when-all: tag: is about jobs with the same --tag, and there is none"
+        )
 
 
 def _check_node(node: Node, count: int) -> None:
@@ -122,6 +134,7 @@ def check_options(options: Options) -> None:
         raise BadRequest("--retry-on: it needs --retries")
     if options.retry_delay != DEFAULT_RETRY_DELAY and not options.retries:
         raise BadRequest("--retry-delay: it needs --retries")
+    destinations.check("--notify", options.notify)
     for option, path in (("--stdin", options.stdin), ("--shell", options.shell)):
         if path and (not os.path.isabs(path) or b"\0" in path):
             raise BadRequest(f"{option}: an absolute path without NUL bytes is needed")

@@ -57,6 +57,7 @@ class Orders:
         """The job's own keys, and the message beside them."""
         message = taken.message
         job = {} if message.job is None else msgspec.structs.asdict(message.job)
+        verdict = {"exit_code": message.exit_code, "counts": message.counts}
         return {
             **job,
             "notification": {
@@ -69,6 +70,7 @@ class Orders:
                 "jobs": message.jobs or ([] if message.job is None else [message.job.id]),
                 "last_lines": message.last_lines,
                 "again": message.again or None,
+                **(verdict if message.exit_code is not None else {}),
                 "tries": taken.tries,
             },
         }

@@ -51,6 +51,10 @@ class Outbox:
         self._unsaved: list[Callable[[], object]] = []
         """How deliveries went, while that cannot be saved: nothing of it is sent a second time."""
 
+    def has_any(self) -> bool:
+        """Whether anything is on its way."""
+        return self._found.is_used()
+
     def send_due(self) -> None:
         """Raises: StoreFailed (the disk is full, for example): nothing more is sent then."""
         self._reserve.refuse()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from jobd.contract.models import MAX_ID, Job
-from jobd.contract.states import UNFINISHED, EventName, Occasion, State
+from jobd.contract.states import FINISHED, UNFINISHED, EventName, Occasion, State
 from jobd.core.notification import text
 from jobd.core.notification.message import NAMED, SINGLES, Message, Target
 from jobd.core.notification.rules import Rule, occasions, state_after
@@ -33,6 +33,8 @@ _DATA: Final = frozenset(
     {EventName.FAILED.value, EventName.STOPPED.value, EventName.RETRYING.value}
 )
 """Events that say how an attempt ended."""
+
+_GONE: Final = frozenset({*(state.value for state in FINISHED), EventName.REMOVED.value})
 
 
 class _Occurrence(NamedTuple):
@@ -187,3 +189,8 @@ def _occurrences(events: Sequence[EventRow]) -> Iterator[_Occurrence]:
             data = msgspec.json.decode(said) if said else {}
             if found := occasions(event.event, data.get("reason")):
                 yield _Occurrence(event, found, data)
+
+
+def ends_in(events: Sequence[EventRow]) -> set[int]:
+    """Jobs that have ended in these events, or were removed."""
+    return {event.job for event in events if event.job is not None and event.event in _GONE}

@@ -4,6 +4,12 @@
 ALTER TABLE jobs ADD COLUMN notify BLOB;
 CREATE INDEX jobs_notify ON jobs (id) WHERE notify IS NOT NULL;
 
+-- Of which jobs somebody is told once all of them have ended; msgpack.
+CREATE TABLE gatherings (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    gathering BLOB NOT NULL
+) STRICT;
+
 -- One message to one destination. How far the history has been read for them is in `settings`.
 CREATE TABLE deliveries (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -72,7 +72,8 @@ def test_all_filters_have_to_hold(filters, wanted, unknown):
 
 def message(number, **fields):
     said = text.told(None, number, "failed", "exit code 1")
-    known = {"occasion": "failed", "at": 0, "said": said, "job": job_of(id=number)}
+    again = f"jobctl restart {number}"
+    known = {"occasion": "failed", "at": 0, "said": said, "job": job_of(id=number), "again": again}
     return Message(**{**known, **fields})
 
 

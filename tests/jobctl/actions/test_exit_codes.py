@@ -1,6 +1,7 @@
 import pytest
 
-from jobctl.actions.exit_codes import exit_code_of, exit_code_of_all
+from jobctl.actions.exit_codes import exit_code_of_all
+from jobd.contract.exit_codes import exit_code_of
 from jobd.contract.models import Waited
 from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job, jobctl

@@ -23,7 +23,7 @@ from tests.jobctl.fakes import FakeClient, job, jobctl
 
 
 def test_every_field_of_the_options_is_an_option_and_the_other_way_round():
-    others = {"cwd", "clean_env", "array"}
+    others = {"cwd", "clean_env", "array", "notify_when_all"}
     names = {option.name for option in job_options.of_job()}
     assert names - others == set(Options.__struct_fields__)
 

@@ -1,0 +1,117 @@
+"""`--notify-when-all`: whether all jobs of a submission, a group or a tag have ended, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from jobd.contract.exit_codes import exit_code_of
+from jobd.contract.models import Job
+from jobd.contract.states import FINISHED, UNFINISHED, State
+from jobd.contract.wording import counted
+from jobd.core.notification import text
+from jobd.core.notification.message import ALL_ENDED, Message
+from jobd.core.progress.last_line import WINDOW, last_line
+from jobd.daemon.queries.views import JobViews
+from jobd.outputs.workspace import Workspaces
+from jobd.store.deliveries import DeliveryReader, Planned
+from jobd.store.reader import Reader
+from jobd.store.records import Filter, Gathering, JobRow
+from jobd.system.clock import now_us
+
+_NAMED: Final = 10
+"""Jobs that did not complete and are named one by one."""
+
+
+class Gatherings:
+    """Called by the thread of the notifications alone.
+
+    Of each a witness is known, one of its jobs that has not ended: while it has not, there is no
+    need to look for another.
+    """
+
+    def __init__(
+        self, reader: Reader, found: DeliveryReader, shown: JobViews, workspaces: Workspaces
+    ) -> None:
+        self._reader = reader
+        self._found = found
+        self._shown = shown
+        self._workspaces = workspaces
+        self._witnesses: dict[int, int] = {}
+
+    def forget(self, gone: Collection[int]) -> None:
+        """These jobs have ended, or were removed."""
+        if gone and self._witnesses:
+            self._witnesses = {n: job for n, job in self._witnesses.items() if job not in gone}
+
+    def ended(self) -> Iterator[tuple[int, Planned]]:
+        """Those of which all jobs have ended, by number. Raises: StoreFailed."""
+        for number, gathering in self._found.gatherings():
+            left = self._witnesses.get(number) or self._left(gathering)
+            if left is not None:
+                self._witnesses[number] = left
+            else:
+                yield number, Planned(gathering.target, self._message(gathering))
+
+    def _left(self, gathering: Gathering) -> int | None:
+        """One of its jobs that has not ended."""
+        if not gathering.by_name:
+            return self._reader.one_of(UNFINISHED, [(gathering.first, gathering.last)])
+        chosen = Filter(states=UNFINISHED, groups=gathering.groups, tags=gathering.tags)
+        return next((job for job, _ in self._reader.select(chosen, 1)), None)
+
+    # --- the verdict ------------------------------------------------------------------------------
+
+    def _message(self, gathering: Gathering) -> Message:
+        counts = self._found.counts_of(gathering)
+        total = sum(counts.get(state, 0) for state in FINISHED)
+        failed = self._found.uncompleted(gathering, _NAMED)
+        rows = self._reader.jobs(failed)
+        jobs = self._shown.of(rows)
+        told = [f"{state}: {counts[state]:,}" for state in FINISHED if counts.get(state)]
+        lines = [line for row, job in zip(rows, jobs, strict=True) for line in self._of(row, job)]
+        more = total - counts.get(State.COMPLETED, 0) - len(jobs)
+        lines += [f"  … and {more:,} more"] if more > 0 else []
+        which = _which(gathering)
+        return Message(
+            occasion=ALL_ENDED,
+            at=now_us(),
+            said=f"all ended: {which} ({', '.join(told) or 'none is left'})",
+            details=[*told, *(["", "not completed:", *lines] if lines else [])],
+            jobs=failed,
+            counts=counts,
+            exit_code=_exit_code(jobs, total, counts.get(State.COMPLETED, 0)),
+            again="" if not failed else f"jobctl restart --failed {_selector(gathering)}",
+        )
+
+    def _of(self, row: JobRow, job: Job) -> Iterator[str]:
+        yield f"  {text.told(job, job.id, job.state, job.reason)}"
+        if line := last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW)):
+            yield f"    {line}"
+
+
+def _exit_code(failed: Sequence[Job], total: int, completed: int) -> int:
+    """What `jobctl wait` ends with for the same jobs."""
+    if completed == total:
+        return 0
+    return exit_code_of(failed[0]) if total == 1 and failed else 1
+
+
+def _which(gathering: Gathering) -> str:
+    if gathering.groups:
+        return f"group {', '.join(gathering.groups)}"
+    if gathering.tags:
+        return f"tag {', '.join(gathering.tags)}"
+    count = gathering.last - gathering.first + 1
+    first, last = gathering.first, gathering.last
+    return f"job {first}" if count == 1 else f"{counted(count, 'job')}, {first}-{last}"
+
+
+def _selector(gathering: Gathering) -> str:
+    """For a command line."""
+    names = [f"--group {name}" for name in gathering.groups]
+    names += [f"--tag {name}" for name in gathering.tags]
+    if names:
+        return " ".join(names)
+    first, last = gathering.first, gathering.last
+    return str(first) if first == last else f"{first}-{last}"

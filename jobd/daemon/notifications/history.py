@@ -1,0 +1,99 @@
+"""How far the history was read for those who want to be told, and for whom it is read at all."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from jobd.daemon.notifications.gatherings import Gatherings
+from jobd.daemon.notifications.reading import Reading, ends_in
+from jobd.store.deliveries import Deliveries, DeliveryReader
+from jobd.store.writer import Writer
+from jobd.system.clock import now_us
+from jobd.system.failpoints import failpoint
+
+_PAGE: Final = 500
+"""Events that are read at a time."""
+
+
+class History:
+    """Called by the thread of the notifications, but for `concerns`, `needs` and the start."""
+
+    def __init__(
+        self,
+        *,
+        reading: Reading,
+        gatherings: Gatherings,
+        deliveries: Deliveries,
+        found: DeliveryReader,
+        writer: Writer,
+    ) -> None:
+        self._reading = reading
+        self._gatherings = gatherings
+        self._deliveries = deliveries
+        self._found = found
+        self._writer = writer
+        self.concerns = False
+        """Whether it concerns anybody: there is a rule, or a job whose submitter is to be told."""
+        self._cursor: int | None = None
+        """The last event that was read; None: the store says."""
+
+    def begin(self) -> None:
+        """Before anything happens: what is to be told from now on is behind the cursor."""
+        wanted = bool(self._reading.rules)
+        if wanted or self._found.is_used():
+            self._writer.call(partial(self._deliveries.begin, now_us(), wanted=wanted))
+
+    def resume(self) -> bool:
+        """Whether there may be something to read from the start on."""
+        self.concerns = self._found.cursor() is not None
+        return self.concerns
+
+    @property
+    def needs(self) -> int | None:
+        """The first event that is still to be read; None: none is."""
+        return (self._cursor or 0) + 1 if self.concerns else None
+
+    def read(self) -> None:
+        """To its end: what is to be told of it is on its way then.
+
+        Raises: StoreFailed; it is read again from where the store says.
+        """
+        while self.concerns and self._page():
+            pass
+        if self.concerns:
+            for number, planned in self._gatherings.ended():
+                self._writer.call(partial(self._deliveries.all_ended, number, planned, now_us()))
+        self._rest()
+
+    def _page(self) -> bool:
+        """Whether there may be more."""
+        cursor = self._cursor if self._cursor is not None else self._begin()
+        if cursor is None:
+            return False
+        events, planned = self._reading.read(cursor, _PAGE)
+        if events:
+            failpoint("message-read")
+            last = events[-1].seq
+            self._writer.call(partial(self._deliveries.note, last, planned, now_us()))
+            failpoint("message-noted")
+            self._cursor = last
+            self._gatherings.forget(ends_in(events))
+        return len(events) == _PAGE
+
+    def _begin(self) -> int | None:
+        """Where to read on. None: nobody wants to be told of anything."""
+        # In this order: whoever wishes something meanwhile has written it down, and tells it then.
+        self.concerns = False
+        cursor = self._found.cursor()
+        self.concerns = self.concerns or cursor is not None
+        return cursor
+
+    def _rest(self) -> None:
+        """It concerns nobody any more where the last job whose submitter was to be told of it was
+        removed.
+        """
+        if self.concerns and not self._reading.rules and not self._found.is_wished():
+            self.concerns, self._cursor = False, None
+            if not self._writer.call(self._deliveries.rest):
+                self.concerns = True
