@@ -40,6 +40,8 @@ COMMANDS: Final = (
     "progress",
     "workers",
     "groups",
+    "notify",
+    "notifications",
 )
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)

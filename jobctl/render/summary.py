@@ -9,7 +9,7 @@ from jobctl.render import streams, text
 from jobctl.render.streams import Painted
 from jobd.contract.models import DaemonStatus
 from jobd.contract.states import State
-from jobd.contract.wording import printable
+from jobd.contract.wording import counted, printable
 
 if TYPE_CHECKING:
     from jobd.contract.reports import Stuck
@@ -28,6 +28,10 @@ def status(value: DaemonStatus, stuck: Sequence[Stuck], waiting: Sequence[Stuck]
     _entries("stuck", stuck)
     if not stuck:
         _fact("stuck", "nothing")
+    if value.notifications_failing:
+        count = counted(value.notifications_failing, "message")
+        why = f": {printable(value.notifications_error)}" if value.notifications_error else ""
+        _fact("notify", Painted(f"{count} not delivered{why}", "red"), "  jobctl notifications")
     if value.jobs.get(State.FAILED):
         streams.hint("why they failed: jobctl ls --state failed; again: jobctl restart --failed")
 

@@ -181,6 +181,14 @@ class Client:
         """Show (None) or set how many jobs run at a time."""
         return self.request(models.Workers(workers=workers), models.WorkersReply)
 
+    def notify(self, to: str = "") -> models.Notified:
+        """Send a test message to a rule, a URL, or (empty) by all rules. Raises: NotFound."""
+        return self.request(models.Notify(to=to), models.Notified)
+
+    def notifications(self, request: models.Notifications) -> models.Deliveries:
+        """The latest messages; held back for `request.wait` seconds."""
+        return self.request(request, models.Deliveries)
+
     def status(self, *, sizes: bool = False) -> models.DaemonStatus:
         """The daemon about itself; `sizes`: also what all outputs take."""
         return self.request(models.Status(sizes=sizes), models.DaemonStatus)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -20,9 +20,11 @@ from jobd.client.stalls import Pages, Waits, check_events, check_ids, check_piec
 from jobd.contract.errors import NotFound
 from jobd.contract.models import (
     SEEN,
+    Deliveries,
     EventPage,
     Events,
     List,
+    Notifications,
     Output,
     Page,
     Piece,
@@ -166,6 +168,19 @@ def until_met(
             return waited
         waits.check(wait, news=waited.counts != counts)
         counts = waited.counts
+
+
+def until_delivered(client: Client, messages: Sequence[int]) -> Deliveries:
+    """Wait until none of these is on its way any more."""
+    waits, before = Waits(), None
+    while True:
+        found = client.notifications(
+            Notifications(ids=list(messages), limit=max(1, len(messages)), wait=MAX_WAIT)
+        )
+        if found.is_over:
+            return found
+        waits.check(MAX_WAIT, news=found != before)
+        before = found
 
 
 def until_idle(

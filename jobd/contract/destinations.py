@@ -24,7 +24,7 @@ MAX_URL: Final = 4000
 """Characters of a URL, or of a word of a command."""
 MAX_WISHES: Final = 16
 """Destinations of one job."""
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _TEMPLATE: Final = re.compile(r"\$\{([^}]*)\}?")
 _KNOWN: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
 _LABEL: Final = 60

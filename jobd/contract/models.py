@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from jobd.contract.destinations import MAX_WISHES, WhenAll, Wish
-from jobd.contract.states import FINISHED, Resource, State
+from jobd.contract.destinations import MAX_URL, MAX_WISHES, WhenAll, Wish
+from jobd.contract.states import FINISHED, DeliveryState, Resource, State
 
 MAX_NAME: Final = 255
 """Characters in a job's name."""
@@ -268,6 +268,10 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     """Where others come in, if anybody may."""
     error: str | None = None
     """What keeps the daemon from starting jobs just now (a full disk), or None."""
+    notifications_failing: int = 0
+    """Messages that were tried in vain, and will be again or were given up within a day."""
+    notifications_error: str | None = None
+    """Why the last of them was not delivered."""
 
 
 # --- requests -----------------------------------------------------------------------------
@@ -869,6 +873,72 @@ class Status(Request, frozen=True, kw_only=True):
 
     sizes: bool = False
     """Also what all outputs take: it costs a look at each of up to 20,000 files."""
+
+
+class Notified(View, frozen=True, kw_only=True):
+    """The answer to `notify`: the messages that are on their way, by number."""
+
+    ids: Annotated[list[int], Meta(max_length=MAX_VALUES)]
+
+
+class Notify(Request, frozen=True, kw_only=True):
+    """Send a message to see whether it arrives; it is tried once.
+
+    `to`: the name of a rule, a URL or a command; empty: all rules.
+    """
+
+    about = About(reply=Notified, changes=True, viewer=False)
+
+    to: Annotated[str, Meta(max_length=MAX_URL)] = ""
+
+
+class Delivery(View, frozen=True, kw_only=True):
+    """A message on its way to one destination. No URL is in it."""
+
+    id: int
+    token: str
+    """By this its receiver knows it, if it comes twice."""
+    rule: str
+    to: str
+    """The command; of a URL its kind alone."""
+    on: str
+    """What it was the occasion for."""
+    title: str
+    job: int | None = None
+    count: int = 1
+    """So many things it tells of."""
+    state: DeliveryState
+    tries: int = 0
+    error: str | None = None
+    """Why it was not delivered the last time."""
+    made_at: Moment
+    next_try_at: Moment | None = None
+    ended_at: Moment | None = None
+
+
+class Deliveries(View, frozen=True, kw_only=True):
+    """The answer to `notifications`, the newest first."""
+
+    notifications: Annotated[list[Delivery], Meta(max_length=_MAX_SHOWN)]
+    is_over: bool = True
+    """None of those that were named is on its way any more."""
+
+    @property
+    def is_last(self) -> bool:
+        return self.is_over
+
+
+class Notifications(Request, frozen=True, kw_only=True):
+    """The latest messages, or (`ids`) these.
+
+    `wait` (seconds): how long to wait until none of `ids` is on its way any more.
+    """
+
+    about = About(reply=Deliveries, changes=False, viewer=True, waits=True)
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_VALUES)] = 100
+    ids: Annotated[list[JobId], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    wait: Seconds = 0.0
 
 
 class ShutdownReply(View, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from jobd.contract.models import (
     Groups,
     Hold,
     List,
+    Notifications,
+    Notify,
     Output,
     Pause,
     Progress,
@@ -42,6 +44,7 @@ from jobd.daemon.commands.groups import ManageGroups
 from jobd.daemon.commands.halt import Halting
 from jobd.daemon.commands.hold import HoldJobs
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.commands.notify import SendTest
 from jobd.daemon.commands.pause import PauseJobs
 from jobd.daemon.commands.progress import ReportProgress
 from jobd.daemon.commands.restart import RestartJobs
@@ -54,13 +57,14 @@ from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
-from jobd.daemon.parts import Execution, Ground, Lifecycle
+from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.list import ListQuery
+from jobd.daemon.queries.notifications import NotificationsQuery
 from jobd.daemon.queries.output import OutputQuery
-from jobd.daemon.queries.redaction import RedactedViews
+from jobd.daemon.queries.redaction import RedactedViews, delivery_for_viewers
 from jobd.daemon.queries.show import ShowQuery
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.queries.views import JobViews, Views
@@ -90,6 +94,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     editing: Editing
     workers: SetWorkers
     groups: ManageGroups
+    notify: SendTest
 
 
 def build_commands(
@@ -98,6 +103,7 @@ def build_commands(
     execution: Execution,
     selection: Selection,
     deletion: Deletion,
+    telling: Telling,
 ) -> Commands:
     tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
     jobs, event_log = tables.jobs, tables.event_log
@@ -131,6 +137,9 @@ def build_commands(
         ),
         workers=SetWorkers(ledger, settings, event_log),
         groups=groups,
+        notify=SendTest(
+            telling.history.rules, tables.deliveries, idempotency, telling.outbox.wake
+        ),
     )  # fmt: skip
 
 
@@ -183,6 +192,7 @@ def _changing(commands: Commands) -> dict[type[Request], Handler]:
         Edit: commands.editing.edit,
         Workers: as_one(commands.workers.workers),
         Groups: commands.groups.groups,
+        Notify: commands.notify.notify,
     }
 
 
@@ -226,9 +236,10 @@ def build_queries(
 
 
 def looking(
-    queries: Queries, outputs: OutputQuery, status: Handler
+    queries: Queries, outputs: OutputQuery, messages: NotificationsQuery, status: Handler
 ) -> dict[type[Request], Handler]:
     return {
+        Notifications: messages.notifications,
         List: queries.list.list,
         Show: queries.show.show,
         Output: outputs.output,
@@ -244,6 +255,8 @@ class Questions(Struct, frozen=True, kw_only=True):
     queries: Queries
     redacted: Queries
     outputs: OutputQuery
+    messages: NotificationsQuery
+    redacted_messages: NotificationsQuery
     status: StatusQuery
     followers: Followers
 
@@ -254,6 +267,7 @@ def build_questions(
     selection: Selection,
     status: StatusQuery,
     lost: Callable[[int], str | None],
+    telling: Telling,
 ) -> Questions:
     """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
@@ -266,6 +280,8 @@ def build_questions(
         # A viewer changes nothing, and so keeps nothing from being deleted either.
         redacted=build_queries(ground, selection, RedactedViews(*shown), *told, keeping=False),
         outputs=OutputQuery(workspaces, ground.ledger, ground.reader, followers, lost, inquiry.why),
+        messages=NotificationsQuery(telling.found, telling.outbox),
+        redacted_messages=NotificationsQuery(telling.found, telling.outbox, delivery_for_viewers),
         status=status,
         followers=followers,
     )
@@ -276,11 +292,16 @@ def build_dispatch(
 ) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
         **changing(commands, ground.reserve),
-        **looking(questions.queries, questions.outputs, questions.status.status),
+        **looking(
+            questions.queries, questions.outputs, questions.messages, questions.status.status
+        ),
         Shutdown: ending.shutdown,
         Renew: ending.renew,
     }
     for_viewers = looking(
-        questions.redacted, questions.outputs, questions.status.status_for_viewers
+        questions.redacted,
+        questions.outputs,
+        questions.redacted_messages,
+        questions.status.status_for_viewers,
     )
     return Dispatch(handlers, for_viewers, ground.timer)

@@ -186,6 +186,7 @@ class Daemon:
         """Those who wait while a daemon is replaced are told by the next one."""
         if self._is_clean:
             self.built.questions.followers.close()
+            self.built.telling.outbox.dismiss()
             self.built.ground.notifier.close()
             self.built.server.dispatch.attendance.await_end(_TELLING_S)
 
@@ -232,20 +233,20 @@ def _build(
     workspaces = ground.engines.workspaces
     deletion = Deletion(workspaces, ground.ledger, tables.jobs, reader, writer)
     sweep = Sweep(setup.paths, deletion, workspaces, execution.runs)
-    commands = build_commands(ground, lifecycle, execution, selection, deletion)
+    telling = build_notifications(setup.config.notify, ground, execution)
+    commands = build_commands(ground, lifecycle, execution, selection, deletion, telling)
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
         reserve=ground.reserve,
         supervised=link is not None, damage=sweep.damage,
-        start_trouble=lambda: execution.breaker.trouble,
+        start_trouble=lambda: execution.breaker.trouble, found=telling.found,
     )  # fmt: skip
     lost = LostOutput(
         LossRecord(files.connection), files.workspace, writer,
         same_boot=files.same_boot,
     )  # fmt: skip
-    questions = build_questions(ground, execution, selection, status, lost.of)
+    questions = build_questions(ground, execution, selection, status, lost.of, telling)
     dispatch = build_dispatch(commands, questions, ending, ground)
-    telling = build_notifications(setup.config.notify, ground, execution)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)

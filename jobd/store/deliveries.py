@@ -131,6 +131,10 @@ class Deliveries:
         if found.rowcount:
             self.note(None, [planned], now)
 
+    def add(self, one: Planned, now: int) -> int:
+        """By itself, however much is on its way; gives its number."""
+        return self._insert(one.place, one, now)
+
     def _note_at(self, place: bytes, them: list[Planned], now: int) -> None:
         row = self._db.execute(
             "SELECT id, message FROM deliveries WHERE place = ? AND gathered = 1 AND tries = 0"
@@ -155,8 +159,8 @@ class Deliveries:
             whole = first.and_more(others)
             self._insert(place, Planned(rest[0].target, whole), now, due=now + WINDOW_US)
 
-    def _insert(self, place: bytes, one: Planned, now: int, due: int | None = None) -> None:
-        self._db.execute(
+    def _insert(self, place: bytes, one: Planned, now: int, due: int | None = None) -> int:
+        made = self._db.execute(
             "INSERT INTO deliveries (token, place, target, message, gathered, made_at, state, due)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -165,6 +169,7 @@ class Deliveries:
                 now if due is None else due,
             ),
         )  # fmt: skip
+        return int(made.lastrowid or 0)
 
     def take(self, now: int, busy: Collection[bytes], limit: int) -> list[Taken]:
         """The first that are due, one a place; from here on they are being sent."""

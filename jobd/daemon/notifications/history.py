@@ -28,6 +28,7 @@ class History:
         found: DeliveryReader,
         writer: Writer,
     ) -> None:
+        self.rules = reading.rules
         self._reading = reading
         self._gatherings = gatherings
         self._deliveries = deliveries
@@ -40,7 +41,7 @@ class History:
 
     def begin(self) -> None:
         """Before anything happens: what is to be told from now on is behind the cursor."""
-        wanted = bool(self._reading.rules)
+        wanted = bool(self.rules)
         if wanted or self._found.is_used():
             self._writer.call(partial(self._deliveries.begin, now_us(), wanted=wanted))
 
@@ -93,7 +94,7 @@ class History:
         """It concerns nobody any more where the last job whose submitter was to be told of it was
         removed.
         """
-        if self.concerns and not self._reading.rules and not self._found.is_wished():
+        if self.concerns and not self.rules and not self._found.is_wished():
             self.concerns, self._cursor = False, None
             if not self._writer.call(self._deliveries.rest):
                 self.concerns = True

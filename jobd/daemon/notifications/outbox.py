@@ -19,6 +19,7 @@ from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
+from jobd.system.turn import stepping_aside
 
 log = logging.getLogger(__name__)
 _SOON_US: Final = 20_000
@@ -45,9 +46,11 @@ class Outbox:
         self._writer = writer
         self._reserve = reserve
         self._orders = orders
-        self._wake = wake
+        self.wake = wake
         self._couriers = Couriers(self._told)
         self._news = threading.Condition()
+        self._count = 0
+        self._dismissed = False
         self._unsaved: list[Callable[[], object]] = []
         """How deliveries went, while that cannot be saved: nothing of it is sent a second time."""
 
@@ -89,10 +92,27 @@ class Outbox:
             log.warning("messages wait for the next daemon: %s", error)
         self._couriers.close(max(0.0, until - time.monotonic()))
 
-    def wait(self, is_over: Callable[[], bool], seconds: float) -> None:
-        """Until it is over, as far as deliveries have to do with it."""
+    # --- clients' threads -------------------------------------------------------------------------
+
+    @property
+    def news(self) -> int:
+        """Another number whenever a message has arrived, or has not."""
+        return self._count
+
+    @property
+    def dismissed(self) -> bool:
+        """Nobody who waits will hear of anything any more."""
+        return self._dismissed
+
+    def wait(self, seen: int, seconds: float) -> None:
+        """Until there are others than the news seen, or everybody is dismissed."""
+        with stepping_aside(), self._news:
+            self._news.wait_for(lambda: self._count != seen or self._dismissed, seconds)
+
+    def dismiss(self) -> None:
         with self._news:
-            self._news.wait_for(is_over, seconds)
+            self._dismissed = True
+            self._news.notify_all()
 
     # --- couriers' threads ------------------------------------------------------------------------
 
@@ -118,8 +138,9 @@ class Outbox:
             log.warning("that a message was sent is saved later: %s", error)
         failpoint("message-recorded")
         with self._news:
+            self._count += 1
             self._news.notify_all()
-        self._wake()
+        self.wake()
 
     def _save(self) -> None:
         """Raises: StoreFailed: it is kept."""

@@ -5,6 +5,7 @@ for at all, and how it is told of a fault, `jobd.daemon.rpc` says; of the answer
 
     of a job         where its script lay (its name stays), and which file was its input
     of its recipe    everything
+    of a message     where it goes, and why it did not arrive
     of the daemon    where its files lie, and the words of its faults: those are in its owner's log
 """
 
@@ -16,7 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobd.contract.models import Attempt, DaemonStatus, Event, Job, Recipe
+from jobd.contract.models import Attempt, DaemonStatus, Delivery, Event, Job, Recipe
 from jobd.core.transitions import without_paths
 from jobd.daemon.queries.views import Views
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent
@@ -53,6 +54,16 @@ def _plain(reason: str | None) -> str | None:
     return None if reason is None else without_paths(reason)
 
 
+def delivery_for_viewers(one: Delivery) -> Delivery:
+    """Where it goes, and what a receiver said, may hold what is secret."""
+    error = None if one.error is None else _TROUBLE
+    return replace(one, to="", error=error)
+
+
 def status_for_viewers(status: DaemonStatus) -> DaemonStatus:
     error = None if status.error is None else _TROUBLE
-    return replace(status, socket="", database="", log="", state_dir="", error=error)
+    failing = None if status.notifications_error is None else _TROUBLE
+    return replace(
+        status, socket="", database="", log="", state_dir="", error=error,
+        notifications_error=failing,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.config import Config
@@ -17,8 +18,12 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.usage import Usage
+from jobd.store.deliveries import DeliveryReader
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
+from jobd.system.clock import now_us
+
+_DAY_US: Final = 86_400_000_000
 
 
 class StatusQuery:
@@ -35,6 +40,7 @@ class StatusQuery:
         supervised: bool,
         damage: Callable[[], str | None],
         start_trouble: Callable[[], str | None],
+        found: DeliveryReader,
     ) -> None:
         """`supervised`: by our parent.
 
@@ -50,10 +56,12 @@ class StatusQuery:
         self._supervised = supervised
         self._damage = damage
         self._start_trouble = start_trouble
+        self._found = found
         self._usage = Usage(paths.output)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path
+        failing, why = self._found.failing(now_us() - _DAY_US)
         return DaemonStatus(
             running=True,
             pid=os.getpid(),
@@ -75,6 +83,8 @@ class StatusQuery:
             database_bytes=_database_bytes(paths.database),
             output_bytes=self._usage.measured() if request.sizes else None,
             error=self._trouble(),
+            notifications_failing=failing,
+            notifications_error=why,
         )
 
     def status_for_viewers(self, request: Status, call: Call) -> DaemonStatus:
