@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 @as_json
 @pass_client
 def command(client: Client, *, number: int, as_json: bool) -> int:
-    """Show the latest messages about jobs, the newest first, and how far each has come.
+    """Show the latest messages about jobs.
 
-    A message goes to one destination of [[notify]] in config.toml, of submit --notify or of
-    --notify-when-all: it waits, is being sent, was delivered, or was given up after many tries.
-    Of a URL nothing but its kind is shown. Whether they arrive at all: jobctl notify --test.
+    The newest first, and how far each has come. A message goes to one destination of [[notify]]
+    in config.toml, of submit --notify or of --notify-when-all: it waits, is being sent, was
+    delivered, or was given up after many tries. Of a URL nothing but its kind is shown. Whether
+    they arrive at all: jobctl notify --test.
     """
     found = client.notifications(Notifications(limit=number)).notifications
     if as_json:

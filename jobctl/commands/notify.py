@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 @as_json
 @pass_client
 def command(client: Client, *, test: bool, to: str, as_json: bool) -> int:
-    """Send a test message by a rule of [[notify]], or to a URL, and say whether it arrived.
+    """Send a test message, and say whether it arrived.
 
-    Without URL or RULE all rules are tried. It is the daemon that sends, so what ${env:NAME} in a
-    URL means is what it means there. Exit code 1 where one was not delivered.
+    By a rule of [[notify]] in config.toml, or to a URL as Apprise has it; by all rules where
+    neither is named. It is the daemon that sends, so what ${env:NAME} in a URL means is what it
+    means there. Exit code 1 where one was not delivered.
     """
     if not test:
         raise click.UsageError("say what to send: jobctl notify --test")

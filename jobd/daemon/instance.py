@@ -233,7 +233,7 @@ def _build(
     workspaces = ground.engines.workspaces
     deletion = Deletion(workspaces, ground.ledger, tables.jobs, reader, writer)
     sweep = Sweep(setup.paths, deletion, workspaces, execution.runs)
-    telling = build_notifications(setup.config.notify, ground, execution)
+    telling = build_notifications(setup.config.notify, ground, execution, selection, sweep.damage)
     commands = build_commands(ground, lifecycle, execution, selection, deletion, telling)
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,

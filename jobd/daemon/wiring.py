@@ -40,15 +40,19 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
 from jobd.daemon.notifications.orders import Orders
 from jobd.daemon.notifications.outbox import Outbox
+from jobd.daemon.notifications.own_queue import OwnQueue
 from jobd.daemon.notifications.reading import Reading
+from jobd.daemon.notifications.stuck import StuckWatch
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables, Telling
 from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
@@ -193,10 +197,17 @@ def build_execution(
 
 
 def build_notifications(
-    rules: Sequence[NotifyConfig], ground: Ground, execution: Execution
+    configs: Sequence[NotifyConfig],
+    ground: Ground,
+    execution: Execution,
+    selection: Selection,
+    damage: Callable[[], str | None],
 ) -> Telling:
-    """Raises: JobdError (there are URLs, and nothing that could send to them)."""
-    if any(rule.urls for rule in rules):
+    """`damage`: what is wrong with the database.
+
+    Raises: JobdError (there are URLs, and nothing that could send to them).
+    """
+    if any(config.urls for config in configs):
         require_apprise("[[notify]] urls")
     reader, workspaces, runs = ground.reader, ground.engines.workspaces, execution.runs
     found, woken = DeliveryReader(reader), threading.Event()
@@ -207,9 +218,19 @@ def build_notifications(
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
         reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
     )  # fmt: skip
+    rules = rules_of(configs)
+    queue = OwnQueue(
+        ListQuery(reader, ground.ledger, ground.notifier, selection, inquiry, shown),
+        ground.ledger, reader,
+        lambda: damage() or ground.reserve.trouble or ground.writer.trouble
+        or ground.breaker.trouble,
+    )  # fmt: skip
     history = History(
-        reading=Reading(rules_of(rules), reader, found, shown, workspaces),
+        reading=Reading(rules, reader, found, shown, workspaces),
         gatherings=Gatherings(reader, found, shown, workspaces),
+        stuck=StuckWatch(
+            rules, queue.stuck, queue.is_at_work, reader=reader, found=found, shown=shown
+        ),
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
     )  # fmt: skip
     return Telling(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from jobd.contract.destinations import Wish
 from jobd.contract.states import DeliveryState, State
@@ -28,7 +30,7 @@ from jobd.core.notification.message import (
 from jobd.store.conditions import LISTED, VISIBLE, as_json, condition, names
 from jobd.store.reader import Reader
 from jobd.store.records import Filter, Gathering, gathering_decoder, wishes_decoder
-from jobd.store.settings import CURSOR, Settings
+from jobd.store.settings import CURSOR, STUCK, Settings
 
 KEPT: Final = 1000
 """Messages that are over and still listed."""
@@ -124,6 +126,11 @@ class Deliveries:
                 " AND id <= (SELECT MAX(id) FROM deliveries) - ?",
                 (KEPT,),
             )
+
+    def stuck(self, known: Mapping[str, Sequence[int]], planned: list[Planned], now: int) -> None:
+        """These are stuck, by why, and all of it is told."""
+        self._settings.set(STUCK, as_json(known))
+        self.note(None, planned, now)
 
     def all_ended(self, gathering: int, planned: Planned, now: int) -> None:
         """All of its jobs have ended; that is told once, unless it has been already."""
@@ -254,6 +261,10 @@ class DeliveryReader:
         """Whether there are jobs whose submitter wants to be told anything."""
         rows = self._reader.rows(f"SELECT {_ANYBODY}")
         return bool(rows[0][0])
+
+    def stuck(self) -> dict[str, list[int]]:
+        """What was stuck at the last look."""
+        return msgspec.json.decode(self._reader.setting(STUCK) or "{}", type=dict[str, list[int]])
 
     def gatherings(self) -> list[tuple[int, Gathering]]:
         rows = self._reader.rows("SELECT id, gathering FROM gatherings ORDER BY id")

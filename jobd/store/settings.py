@@ -18,6 +18,9 @@ CURSOR: Final = "notified"
 what happens. None: nobody does.
 """
 
+STUCK: Final = "stuck"
+"""The setting that says what was stuck, and told, at the last look."""
+
 
 class Settings:
     """The tables `settings`, `groups` and `requests`.

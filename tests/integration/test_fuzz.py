@@ -23,10 +23,12 @@ ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "300"))
 ENDING = {"shutdown", "renew"}
 """What would end the daemon that the test is about."""
 COMMAND = {"argv": [b"true"], "shell": True}
+WISH = {"on": ["failed"], "to": {"argv": ["true"]}}
+ALL = {"of": "group", "to": {"url": "json://localhost"}}
 SELECTOR = {"ids": [[1, 1]]}
 EXAMPLES = {
-    "submit": {"commands": [COMMAND], "options": {"name": "n"}, "cwd": b"/", "umask": 18,
-               "environment": {b"A": b"1"}, "array": []},
+    "submit": {"commands": [COMMAND], "options": {"name": "n", "notify": [WISH]}, "cwd": b"/",
+               "umask": 18, "environment": {b"A": b"1"}, "array": [], "when_all": [ALL]},
     "graph": {"nodes": [{"command": COMMAND, "options": {}, "cwd": b"/", "parents": []}],
               "environment": {}},
     "list": {"selector": SELECTOR, "limit": 5, "cursor": None, "running": None},
@@ -44,10 +46,12 @@ EXAMPLES = {
     "resume": {"selector": SELECTOR, "group": None, "running": False},
     "edit": {"id": 1, "name": "n", "tags": ["t"], "priority": 5, "group": "default",
              "after": [[1, 1]], "after_any": [[1, 1]], "delay": 1.0, "time_limit": 1.0,
-             "retries": 1, "retry_delay": 1.0, "retry_on": [1]},
+             "retries": 1, "retry_delay": 1.0, "retry_on": [1], "notify": [WISH]},
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
     "status": {"sizes": True},
+    "notify": {"to": "ops"},
+    "notifications": {"limit": 5, "ids": [1], "wait": 0.0},
 }  # fmt: skip
 
 

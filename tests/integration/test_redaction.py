@@ -14,6 +14,7 @@ from rpyc.core import consts
 
 from jobd.contract import models, wire
 from jobd.contract.call import Caller, Role
+from jobd.contract.destinations import wish
 from jobd.contract.errors import InternalError, JobdError, NotFound, NotPermitted, StoreFailed
 from jobd.contract.models import (
     Command,
@@ -21,6 +22,7 @@ from jobd.contract.models import (
     Events,
     Groups,
     List,
+    Notifications,
     Options,
     Output,
     Selector,
@@ -39,9 +41,10 @@ from tests.integration.test_hostile import Raw, values
 
 VIEWER = Caller("anna", Role.VIEWER)
 ADDRESS = re.compile(r"0x[0-9a-f]{4,}|object at|\bat 0x")
-SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups}
+SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups, Notifications}
 """What a viewer may ask."""
 PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidden-shell"]
+PLACES += ["hidden-hook"]
 """Parts of what a viewer is not to see; the names of files are not among them."""
 
 
@@ -78,9 +81,15 @@ def told(make, home):
         )  # fmt: skip
     inside.wait(2, 3, 5, 6, 7)
     wait_until(lambda: inside.job(1).state is State.RUNNING)
-    inside.client.edit(Edit(id=4, name="later"))
+    hook = wish("echo hidden-hook >&2; exit 1")
+    inside.client.edit(Edit(id=4, name="later", notify=[hook]))
     inside.client.restart(ids(5))
     inside.wait(5)
+    missing = Command(argv=[scripts + b"/none.py"], script=b"#!/no/such\n")
+    inside.client.submit(
+        Submit(commands=[missing], options=Options(notify=[hook]), cwd=b"/", environment={})
+    )
+    wait_until(lambda: inside.client.status().notifications_failing)
     return inside
 
 
@@ -92,7 +101,7 @@ def requests():
         *(Output(id=job) for job in range(1, 8)), Output(id=5, attempt=1),
         Events(after=0), Events(after=0, selector=ids(5)), Events(),
         Wait(selector=ids(3)), Wait(selector=ids(2, 3, 5, 6)), Wait(selector=ids(5, 1), any=True),
-        Status(), Status(sizes=True), Workers(), Groups(),
+        Status(), Status(sizes=True), Workers(), Groups(), Notifications(),
     ]  # fmt: skip
     assert {type(request) for request in found} == SEEING
     return found

@@ -42,6 +42,7 @@ COMMAND_LINES = [
         "resume --group g", "edit 1 -p 3", "edit 1 --at 18:00", "progress 40 --job 1",
         "workers", "workers 3", "workers --json", "workers --group g", "workers 2 --group g --json",
         "groups", "groups --json", "groups add g", "groups set g --workers 1 --json", "groups rm g",
+        "notify --test", "notify --test --json", "notifications", "notifications --json",
     ]
 ]  # fmt: skip
 BYTE_FOR_BYTE = [line.split() for line in ["logs 1", "logs -f 1", "submit -w true"]]

@@ -12,13 +12,13 @@ from jobd.contract.models import (
     DEFAULT_GROUP,
     Acted,
     Groups,
-    GroupShare,
     GroupsReply,
 )
 from jobd.contract.states import EventName
 from jobd.contract.wording import NAMED, listed
 from jobd.core.ledger import Ledger, Share
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.jobs.shares import shares
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.reader import Reader
@@ -48,7 +48,7 @@ class ManageGroups:
     def groups(self, request: Groups, call: Call) -> GroupsReply:
         """Raises: BadRequest (no name), NotFound, Refused (it is there, or not empty)."""
         if request.only_looks:
-            return self._list()
+            return shares(self._ledger, self._reader)
         if request.name is None:
             raise BadRequest("name the group")
         change = partial(self._change_group, request, call.user)
@@ -65,7 +65,7 @@ class ManageGroups:
             share = Share() if request.action == "add" else self._ledger.share_of(name)
             self._put_group(name, msgspec.structs.replace(share, workers=request.workers))
             self._note_workers(user, {"group": name, "workers": request.workers})
-        return self._list()
+        return shares(self._ledger, self._reader)
 
     def _remove_group(self, name: str, user: str) -> None:
         self._ledger.share_of(name)
@@ -102,18 +102,3 @@ class ManageGroups:
 
     def _note_workers(self, user: str, data: dict[str, object]) -> None:
         self._event_log.add(None, EventName.WORKERS, user, now_us(), msgspec.json.encode(data))
-
-    def _list(self) -> GroupsReply:
-        ledger, delayed = self._ledger, self._reader.delayed()
-        return GroupsReply(
-            groups=[
-                GroupShare(
-                    name=name,
-                    workers=share.workers,
-                    paused=share.paused,
-                    busy=ledger.busy_in(name),
-                    pending=ledger.queue.waiting_in(name) + delayed.get(name, 0),
-                )
-                for name, share in sorted(ledger.groups.copy().items())
-            ]
-        )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from jobd.contract.errors import JobdError
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.reading import Reading, ends_in
+from jobd.daemon.notifications.stuck import StuckWatch
 from jobd.store.deliveries import Deliveries, DeliveryReader
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
@@ -24,6 +26,7 @@ class History:
         *,
         reading: Reading,
         gatherings: Gatherings,
+        stuck: StuckWatch,
         deliveries: Deliveries,
         found: DeliveryReader,
         writer: Writer,
@@ -31,6 +34,7 @@ class History:
         self.rules = reading.rules
         self._reading = reading
         self._gatherings = gatherings
+        self._stuck = stuck
         self._deliveries = deliveries
         self._found = found
         self._writer = writer
@@ -48,6 +52,7 @@ class History:
     def resume(self) -> bool:
         """Whether there may be something to read from the start on."""
         self.concerns = self._found.cursor() is not None
+        self._stuck.heard()
         return self.concerns
 
     @property
@@ -65,7 +70,22 @@ class History:
         if self.concerns:
             for number, planned in self._gatherings.ended():
                 self._writer.call(partial(self._deliveries.all_ended, number, planned, now_us()))
+        self._note_stuck()
         self._rest()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until there is something to do without an event; None: nothing is."""
+        return self._stuck.left
+
+    def _note_stuck(self) -> None:
+        if (found := self._stuck.planned()) is None:
+            return
+        try:
+            self._writer.call(partial(self._deliveries.stuck, *found, now_us()))
+        except JobdError:
+            self._stuck.forget()
+            raise
 
     def _page(self) -> bool:
         """Whether there may be more."""
@@ -80,6 +100,7 @@ class History:
             failpoint("message-noted")
             self._cursor = last
             self._gatherings.forget(ends_in(events))
+            self._stuck.heard()
         return len(events) == _PAGE
 
     def _begin(self) -> int | None:

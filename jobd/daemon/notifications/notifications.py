@@ -96,11 +96,13 @@ class Notifications(Listener):
         """Raises: StoreFailed; it is tried again, from where the store says."""
         self._history.read()
         self._outbox.send_due()
-        self._set_alarm(self._outbox.next_due())
+        due = self._outbox.next_due()
+        waits = [self._history.left, None if due is None else (due - now_us()) / 1e6]
+        self._set_alarm(min((wait for wait in waits if wait is not None), default=None))
 
-    def _set_alarm(self, due: int | None) -> None:
+    def _set_alarm(self, seconds: float | None) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = None
-        if due is not None:
-            self._alarm = self._timer.after((due - now_us()) / 1e6, self._woken.set)
+        if seconds is not None:
+            self._alarm = self._timer.after(seconds, self._woken.set)

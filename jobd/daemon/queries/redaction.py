@@ -4,7 +4,7 @@ A viewer sees jobs, output and history, and no environment, script, recipe or in
 for at all, and how it is told of a fault, `jobd.daemon.rpc` says; of the answers this is left out:
 
     of a job         where its script lay (its name stays), and which file was its input
-    of its recipe    everything
+    of its recipe    everything, also who is told of it
     of a message     where it goes, and why it did not arrive
     of the daemon    where its files lie, and the words of its faults: those are in its owner's log
 """
@@ -40,7 +40,9 @@ class RedactedViews(Views):
 
     def event(self, row: EventRow) -> Event:
         event = super().event(row)
-        reason = event.data.get("reason")
+        data = {key: value for key, value in event.data.items() if key != "notify"}
+        event = replace(event, data=data)
+        reason = data.get("reason")
         if not isinstance(reason, str):
             return event
         return replace(event, data={**event.data, "reason": without_paths(reason)})
@@ -55,9 +57,10 @@ def _plain(reason: str | None) -> str | None:
 
 
 def delivery_for_viewers(one: Delivery) -> Delivery:
-    """Where it goes, and what a receiver said, may hold what is secret."""
+    """Where it goes, and what a receiver said, may hold what is secret; its title names paths."""
     error = None if one.error is None else _TROUBLE
-    return replace(one, to="", error=error)
+    title = one.on if one.job is None else f"job {one.job}: {one.on}"
+    return replace(one, to="", error=error, title=title)
 
 
 def status_for_viewers(status: DaemonStatus) -> DaemonStatus:
