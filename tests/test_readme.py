@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -64,6 +65,21 @@ def test_order_and_timing(home: Path) -> None:
     assert "not before" in done.stdout or "waits for 1" in done.stdout
     assert "net: 1 worker, 0 busy, 0 pending" in done.stdout
     assert done.stdout.endswith("\ndata\n")
+
+
+@pytest.mark.e2e
+def test_hooks_and_notifications(home: Path) -> None:
+    config = home / "jobd" / "config.toml"
+    config.parent.mkdir(mode=0o700)
+    config.write_text(f"[[notify]]\nname = 'seen'\ncommand = 'cat >> {home}/seen.json'\n")
+    script = (
+        "jobd start\n" + block("Hooks and notifications") + "jobctl wait --all --timeout 60 || :\n"
+    )
+    done = run(script + "while ! [ -s verdict.json ]; do sleep 0.1; done\n", home)
+    assert "delivered" in done.stdout
+    assert '"on":"test"' in (home / "seen.json").read_text()
+    verdict = json.loads((home / "verdict.json").read_text())["notification"]
+    assert (verdict["exit_code"], verdict["counts"]["completed"]) == (0, 10)
 
 
 def test_the_first_commands_are_there() -> None:
