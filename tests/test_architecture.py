@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "jobd.daemon.execution": _DISK | {"jobd.engines", "jobd.daemon.jobs"},
     "jobd.daemon.commands": _DISK | {"jobd.daemon.jobs", "jobd.daemon.execution"},
     "jobd.daemon.queries": _DISK | {"jobd.daemon.jobs"},
-    "jobd.daemon.notifications": _DISK | {"jobd.daemon.jobs", "jobd.daemon.queries"},
+    "jobd.daemon.notifications": _DISK | {"jobd.sender", "jobd.daemon.jobs", "jobd.daemon.queries"},
     "jobd.daemon": _DISK
     | {"jobd.engines", "jobd.supervisor"}
     | {
@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     },
     # The other processes of jobd.
     "jobd.supervisor": {"jobd.system"},
-    "jobd.sender": {"jobd.contract"},
+    "jobd.sender": set(),
     "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
     # The command jobctl.
     "jobctl.parsing": {"jobd.contract"},

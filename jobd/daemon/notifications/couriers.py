@@ -7,6 +7,7 @@ and delays nobody but itself.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,11 +15,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from jobd import sender
 from jobd.contract.errors import shortage
+from jobd.contract.states import exit_code_reason, signal_reason
+from jobd.core.transitions import signal_name
 from jobd.store.deliveries import Taken
 
 MOST: Final = 8
 """Messages that are being sent at a time."""
+_SENDER: Final = os.path.join(os.path.dirname(sender.__file__), "__main__.py")
+"""By its path, since without `site` no package is found."""
 _SLACK_S: Final = 5.0
 """Seconds that a sender may take beyond its limit, at which it ends itself, until it is killed."""
 
@@ -87,7 +93,7 @@ class Couriers:
     def _run(self, taken: Taken, order: bytes) -> str:
         """Why it was not delivered; empty: it was. Raises: OSError."""
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "jobd.sender"],
+            [sys.executable, "-P", "-S", _SENDER],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             process_group=0,
         )  # fmt: skip
@@ -104,5 +110,17 @@ class Couriers:
             self._under_way[taken.place] = None
         if process.returncode == 0:
             return ""
-        reason = said.decode("utf-8", "replace").strip()
-        return reason or f"its sender ended with {process.returncode}"
+        return _reason(said) or f"its sender ended with {process.returncode}"
+
+
+def _reason(said: bytes) -> str:
+    """Of what a sender says."""
+    try:
+        wrong = json.loads(said)
+    except ValueError:
+        return said.decode("utf-8", "replace").strip()
+    code, words = wrong["exit_code"], wrong["said"]
+    if code is None:
+        return str(words)
+    how = exit_code_reason(code) if code > 0 else signal_reason(signal_name(-code))
+    return f"{how}: {words}" if words else how
