@@ -19,6 +19,7 @@ from msgspec import Struct
 from jobd.contract import config_file
 from jobd.contract.config import Config
 from jobd.contract.directories import Directory, Foreign
+from jobd.contract.destinations import require_apprise
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted, listed
@@ -109,11 +110,13 @@ def _report(
 
 
 def _config(paths: Paths) -> tuple[Config, list[Finding]]:
-    """What a start would read, engines and their sections included."""
+    """What a start would read, engines and their sections included, and what sends messages."""
     found = Config()
     try:
         found = config_file.load(paths.config)
         engines.check(found.engines(), found.engine)
+        if any(rule.urls for rule in found.notify):
+            require_apprise("[[notify]] urls")
     except JobdError as error:
         return found, [Finding("configuration", error.message, f"mend it in {paths.config}")]
     return found, []

@@ -127,7 +127,9 @@ def build_commands(
             bulk=bulk, moves=moves, dependencies=dependencies, runs=runs,
             stop_orders=execution.stop_orders,
         ),
-        rm=RemoveJobs(bulk, moves, dependencies, deletion, notifier),
+        rm=RemoveJobs(
+            bulk, moves, dependencies, deletion, notifier, telling.history.catch_up
+        ),
         pause=PauseJobs(halting, moves, runs, pauses),
         resume=ResumeJobs(halting, moves, runs, pauses),
         progress=ReportProgress(jobs, runs, execution.reports),

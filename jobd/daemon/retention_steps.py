@@ -64,7 +64,9 @@ class OldJobs:
         writer: Writer,
         notifier: Notifier,
         deletion: Deletion,
+        needed: Callable[[], int | None],
     ) -> None:
+        """`needed`: the first event of the history that somebody has still to read."""
         self._policy = policy
         self._jobs = jobs
         self._dependencies = dependencies
@@ -74,6 +76,7 @@ class OldJobs:
         self._writer = writer
         self._notifier = notifier
         self._deletion = deletion
+        self._needed = needed
         self._kept: Kept | None = None
         """What is kept after the last slice of this turn."""
         self._next_at: int | None = None
@@ -119,8 +122,13 @@ class OldJobs:
         return kept
 
     def _may_go(self, job: Finished) -> bool:
-        """It is as it was found, and no pending job has come to wait for it."""
-        return self._retained.still(job) and not self._dependencies.waiting(job.id, 1)
+        """It is as it was found, no pending job has come to wait for it, and whoever is told of
+        its end needs it no more.
+        """
+        if not self._retained.still(job) or self._dependencies.waiting(job.id, 1):
+            return False
+        needed = self._needed()
+        return needed is None or self._retained.last_event(job.id) < needed
 
 
 class OldEvents:

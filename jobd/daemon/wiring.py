@@ -232,6 +232,7 @@ def build_notifications(
             rules, queue.stuck, queue.is_at_work, reader=reader, found=found, shown=shown
         ),
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
+        notifier=ground.notifier,
     )  # fmt: skip
     return Telling(
         history=history, outbox=outbox, found=found,
@@ -259,7 +260,7 @@ def build_pruner(
         old_jobs = OldJobs(
             policy=policy, jobs=tables.jobs, dependencies=tables.dependencies,
             moves=lifecycle.moves, retained=retained, reader=reader, writer=writer,
-            notifier=ground.notifier, deletion=deletion,
+            notifier=ground.notifier, deletion=deletion, needed=needed,
         )  # fmt: skip
     if most := setup.config.retention.events:
         old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)

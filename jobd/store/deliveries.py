@@ -230,6 +230,9 @@ class DeliveryReader:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
+    def last_event(self) -> int:
+        return self._reader.last_event()
+
     def cursor(self) -> int | None:
         found = self._reader.setting(CURSOR)
         return None if found is None else int(found)

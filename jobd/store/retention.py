@@ -58,6 +58,13 @@ class Retained:
         ).fetchone()
         return row is not None
 
+    def last_event(self, job: int) -> int:
+        """0: the history tells nothing of it any more."""
+        row = self._db.execute(
+            "SELECT IFNULL(MAX(seq), 0) FROM events WHERE job = ?", (job,)
+        ).fetchone()
+        return int(row[0])
+
     def forget_events(self, before: int) -> None:
         self._db.execute("DELETE FROM events WHERE seq < ?", (before,))
 

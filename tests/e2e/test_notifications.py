@@ -1,12 +1,17 @@
 """The daemon is killed at each point of a message's life: it comes once, or twice at most."""
 
 import contextlib
+import re
 import sqlite3
 from collections import Counter
+from pathlib import Path
+from threading import Event
 
 import pytest
 
+from jobd.contract.states import State
 from jobd.system import linux
+from tests.e2e.test_storage import cramped, fill, small, submit_until_refused  # noqa: F401
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +24,7 @@ COMMITS = range(6, 22, 3)
 
 
 def configure(instance, command, **settings):
-    instance.home.mkdir(mode=0o700)
+    instance.home.mkdir(mode=0o700, exist_ok=True)
     lines = [f"{key} = {value}" for key, value in settings.items()]
     text = "\n".join(["[[notify]]", f"command = '''{command}'''", *lines, ""])
     (instance.home / "config.toml").write_text(text)
@@ -91,3 +96,43 @@ def test_a_daemon_that_is_stopped_tells_of_the_last_end(instance):
     job = instance.submit("sleep 0.2")
     instance.jobd("stop")
     assert [int(number) for number, _ in told(instance)] == [job]
+
+
+def test_what_ends_while_the_disk_is_full_is_told_when_there_is_space(cramped):  # noqa: F811
+    """Jobs go on meanwhile, as if nobody wanted to know."""
+    configure(cramped, HOOK.format(cramped.work))
+    cramped.start("--workers", "2")
+    gate = cramped.gate()
+    jobs = [cramped.id_of(f"read _ < {gate.path}; exit {code}") for code in (3, 4)]
+    wait_until(lambda: all(cramped.job(job).state is State.RUNNING for job in jobs))
+    ballast = fill(cramped.paths.state)
+    submit_until_refused(cramped)
+    gate.open(2)
+    wait_until(lambda: all(cramped.job(job).state is State.FAILED for job in jobs))
+    assert not told(cramped)
+    ballast.unlink()
+    wait_until(lambda: {int(job) for job, _ in told(cramped)} == set(jobs), 30)
+    settled(cramped)
+    assert set(told(cramped).values()) == {1}
+
+
+def test_who_waits_for_nothing_sleeps(instance):
+    """With a rule and nothing to do no thread wakes."""
+    configure(instance, HOOK.format(instance.work))
+    instance.start()
+    instance.wait(instance.submit("true"))
+    wait_until(lambda: told(instance))
+    settled(instance)
+    pid = instance.status().pid
+    wait_until(lambda: wakes(pid) == wakes(pid, after=0.5))
+    assert wakes(pid) == wakes(pid, after=3.0)
+
+
+def wakes(pid, after=0.0):
+    """How often threads of the process have gone to sleep so far."""
+    Event().wait(after)
+    statuses = Path(f"/proc/{pid}/task").glob("*/status")
+    return sum(
+        int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.MULTILINE)[1])
+        for status in statuses
+    )

@@ -262,3 +262,25 @@ def test_while_the_store_is_full_nothing_is_sent_and_jobs_go_on(make, told, monk
 
 def broken():
     raise StoreFailed("no space")
+
+
+def test_a_job_that_is_removed_at_once_is_told_of_all_the_same(make, told):
+    """What the rule is about, only the job itself says; it stays until that is known."""
+    daemon = make(notify=[{"command": told.command, "tags": ["x"]}])
+    for _ in range(5):
+        request = submit_of("true")
+        asked = structs.replace(request.options, tags=["x"])
+        job = daemon.client.submit(structs.replace(request, options=asked)).first
+        daemon.wait(job)
+        assert daemon.client.rm(ids(job)).done == [job]
+    assert len(told.await_all(5)) == 5
+
+
+def test_retention_leaves_what_is_still_to_be_told(make, told):
+    """Also where it keeps hardly any jobs; afterwards it does as ever."""
+    rule = {"command": told.command, "min_runtime": 0.001}
+    daemon = make(workers=8, retention={"max_jobs": 1}, notify=[rule])
+    daemon.client.submit(daemon.many("true", 200))
+    wait_until(lambda: daemon.client.status().jobs["completed"] <= 1, 30)
+    found = lambda: sum(row.message.count for row in latest(daemon))  # noqa: E731
+    wait_until(lambda: found() == 200)

@@ -15,8 +15,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from jobctl.cli import run
+from jobd.admin import check
 from jobd.contract.destinations import wish
 from jobd.contract.errors import JobdError
+from jobd.contract.paths import locate
 from jobd.system import linux
 from tests.helpers import wait_until
 from tests.integration.test_notifications import latest
@@ -206,6 +208,14 @@ def test_without_apprise_nothing_starts_and_it_is_said_how_to_get_it(make, monke
     with pytest.raises(JobdError, match=r"\[\[notify\]\] urls: .*pip install 'jobctl\[notify\]'"):
         make(notify=[{"urls": ["json://localhost"]}])
     make(notify=[{"command": "true"}])
+
+
+def test_the_check_says_so_too(jobd_home, monkeypatch):
+    monkeypatch.setattr("jobd.contract.destinations.importlib.util.find_spec", lambda _: None)
+    jobd_home.mkdir(mode=0o700)
+    (jobd_home / "config.toml").write_text('[[notify]]\nurls = ["json://localhost"]\n')
+    (finding,) = check.check(locate({"JOBD_HOME": str(jobd_home)})).findings
+    assert finding.text.startswith("[[notify]] urls: Apprise, which sends it, is missing")
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Rm
 from jobd.daemon.commands.bulk import Bulk, Tally, Verb
@@ -23,15 +25,20 @@ class RemoveJobs:
         dependencies: Dependencies,
         deletion: Deletion,
         notifier: Notifier,
+        told: Callable[[], object],
     ) -> None:
+        """`told`: waits until messages about what has happened by now are on their way."""
         self._bulk = bulk
         self._moves = moves
         self._dependencies = dependencies
         self._deletion = deletion
         self._notifier = notifier
+        self._told = told
 
     def rm(self, request: Rm, call: Call) -> Acted:
         verb = _Rm(self._moves, Dependants(self._dependencies), call.user)
+        if not request.dry_run:
+            self._told()
         acted = self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
         if not request.dry_run:
             self._deletion.delete_outputs()

@@ -131,8 +131,12 @@ class Notifier:
         finally:
             with self._lock:
                 self._awaited.remove(concerns)
-            for listener in self._listeners:
-                listener.released()
+            self.released()
+
+    def released(self) -> None:
+        """Somebody needs jobs no more that were spared for that."""
+        for listener in self._listeners:
+            listener.released()
 
     def awaited(self, job: int) -> bool:
         with self._lock:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError
+from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.reading import Reading, ends_in
 from jobd.daemon.notifications.stuck import StuckWatch
@@ -13,7 +15,10 @@ from jobd.store.deliveries import Deliveries, DeliveryReader
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
+from jobd.system.turn import stepping_aside
 
+_PATIENCE_S: Final = 2.0
+"""How long the deletion of jobs waits for messages about them to be on disk."""
 _PAGE: Final = 500
 """Events that are read at a time."""
 
@@ -30,6 +35,7 @@ class History:
         deliveries: Deliveries,
         found: DeliveryReader,
         writer: Writer,
+        notifier: Notifier,
     ) -> None:
         self.rules = reading.rules
         self._reading = reading
@@ -38,10 +44,12 @@ class History:
         self._deliveries = deliveries
         self._found = found
         self._writer = writer
+        self._notifier = notifier
         self.concerns = False
         """Whether it concerns anybody: there is a rule, or a job whose submitter is to be told."""
         self._cursor: int | None = None
         """The last event that was read; None: the store says."""
+        self._moved = threading.Condition()
 
     def begin(self) -> None:
         """Before anything happens: what is to be told from now on is behind the cursor."""
@@ -59,6 +67,19 @@ class History:
     def needs(self) -> int | None:
         """The first event that is still to be read; None: none is."""
         return (self._cursor or 0) + 1 if self.concerns else None
+
+    def catch_up(self) -> None:
+        """Wait until all that has happened by now was read: whoever deletes jobs does so before.
+
+        Any thread may call. It gives up where nothing can be saved just now: deleting makes room.
+        """
+        if not self.concerns:
+            return
+        last = self._found.last_event()
+        with stepping_aside(), self._moved:
+            self._moved.wait_for(
+                lambda: not self.concerns or (self._cursor or 0) >= last, _PATIENCE_S
+            )
 
     def read(self) -> None:
         """To its end: what is to be told of it is on its way then.
@@ -98,7 +119,11 @@ class History:
             last = events[-1].seq
             self._writer.call(partial(self._deliveries.note, last, planned, now_us()))
             failpoint("message-noted")
-            self._cursor = last
+            with self._moved:
+                self._cursor = last
+                self._moved.notify_all()
+            # What was not deleted for the sake of messages may be by now.
+            self._notifier.released()
             self._gatherings.forget(ends_in(events))
             self._stuck.heard()
         return len(events) == _PAGE
