@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from jobd.contract import config_file
 from jobd.contract.config import Config
-from jobd.contract.directories import Directory, Foreign
 from jobd.contract.destinations import require_apprise
+from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted, listed

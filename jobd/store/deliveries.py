@@ -154,11 +154,13 @@ class Deliveries:
                 "UPDATE deliveries SET message = ? WHERE id = ?", (encoder.encode(whole), row[0])
             )
             return
-        (taken,) = self._db.execute(
-            "SELECT COUNT(*) FROM deliveries WHERE place = ? AND (made_at > ? OR due IS NOT NULL)",
-            (place, now - WINDOW_US),
+        # A flood that has been gathered goes on as one: it does not begin anew with single ones.
+        taken, flooded = self._db.execute(
+            "SELECT COUNT(*), IFNULL(MAX(gathered), 0) FROM deliveries"
+            " WHERE place = ? AND (made_at > ? - (gathered + 1) * ? OR due IS NOT NULL)",
+            (place, now, WINDOW_US),
         ).fetchone()
-        singles = max(0, SINGLES - taken)
+        singles = 0 if flooded else max(0, SINGLES - taken)
         for one in them[:singles]:
             self._insert(place, one, now)
         if rest := them[singles:]:
