@@ -16,10 +16,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from jobd.contract.destinations import Wish
+from jobd.contract.destinations import Destination, Wish
 from jobd.contract.states import DeliveryState, State
 from jobd.core.notification.message import (
     SINGLES,
+    TEST,
     WINDOW_US,
     Message,
     Target,
@@ -30,11 +31,14 @@ from jobd.core.notification.message import (
 from jobd.store.conditions import LISTED, VISIBLE, as_json, condition, names
 from jobd.store.reader import Reader
 from jobd.store.records import Filter, Gathering, gathering_decoder, wishes_decoder
+from jobd.store.rows import readable
 from jobd.store.settings import CURSOR, STUCK, Settings
 
 KEPT: Final = 1000
 """Messages that are over and still listed."""
 _WISHED: Final = "notify IS NOT NULL"
+_DAMAGED: Final = Message(occasion=TEST, at=0, said="(damaged record)")
+_NOWHERE: Final = Target(rule="(damaged record)", to=Destination(argv=["false"]), retries=0)
 _ANYBODY: Final = (
     f"EXISTS (SELECT 1 FROM jobs WHERE {_WISHED}) OR EXISTS (SELECT 1 FROM gatherings)"
 )
@@ -149,7 +153,7 @@ class Deliveries:
             (place,),
         ).fetchone()
         if row is not None:
-            whole = message_decoder.decode(row[1]).and_more(one.message for one in them)
+            whole = _message(row[1]).and_more(one.message for one in them)
             self._db.execute(
                 "UPDATE deliveries SET message = ? WHERE id = ?", (encoder.encode(whole), row[0])
             )
@@ -198,8 +202,8 @@ class Deliveries:
         )
         return [
             Taken(
-                row[0], row[1], row[2], target_decoder.decode(row[3]),
-                message_decoder.decode(row[4]), row[5],
+                row[0], row[1], row[2], _target(row[3]),
+                _message(row[4]), row[5],
             )
             for row in rows
         ]  # fmt: skip
@@ -260,7 +264,7 @@ class DeliveryReader:
         rows = self._reader.rows(
             f"SELECT id, notify FROM jobs WHERE id IN {LISTED} AND {_WISHED}", (as_json(jobs),)
         )
-        return {int(str(job)): wishes_decoder.decode(blob) for job, blob in rows}  # type: ignore[arg-type]
+        return {int(str(job)): readable(wishes_decoder.decode, blob) or [] for job, blob in rows}
 
     def is_wished(self) -> bool:
         """Whether there are jobs whose submitter wants to be told anything."""
@@ -273,7 +277,8 @@ class DeliveryReader:
 
     def gatherings(self) -> list[tuple[int, Gathering]]:
         rows = self._reader.rows("SELECT id, gathering FROM gatherings ORDER BY id")
-        return [(int(str(row[0])), gathering_decoder.decode(row[1])) for row in rows]  # type: ignore[arg-type]
+        found = ((int(str(row[0])), readable(gathering_decoder.decode, row[1])) for row in rows)
+        return [(number, gathering) for number, gathering in found if gathering is not None]
 
     def counts_of(self, gathering: Gathering) -> dict[State, int]:
         """How many of its jobs are in each state, of those in a group or with a tag that have
@@ -326,8 +331,18 @@ def _of(gathering: Gathering) -> tuple[str, list[object]]:
     return f"(j.finished_at IS NULL OR j.finished_at >= ?) AND {where}", [gathering.since, *values]
 
 
+def _message(blob: object) -> Message:
+    """One damaged record stops no other message."""
+    return readable(message_decoder.decode, blob) or _DAMAGED
+
+
+def _target(blob: object) -> Target:
+    """The same; one that leads nowhere is tried in vain, and given up."""
+    return readable(target_decoder.decode, blob) or _NOWHERE
+
+
 def _row(*columns: Any) -> DeliveryRow:  # noqa: ANN401 - as the table has them
     *plain, target, message = columns
     plain[2] = DeliveryState(plain[2])
-    known = target_decoder.decode(target), message_decoder.decode(message)
+    known = _target(target), _message(message)
     return DeliveryRow._make([*plain, *known])

@@ -28,7 +28,8 @@ _DAMAGED: Final = Spec([b"(damaged record)"], True, b"/", 0o077)  # noqa: FBT003
 """In the place of what cannot be read, so that one record does not hide the others."""
 
 
-def _readable(decode: Callable[[bytes], T], blob: object) -> T | None:
+def readable(decode: Callable[[bytes], T], blob: object) -> T | None:
+    """None: it is damaged."""
     try:
         return decode(blob) if isinstance(blob, bytes) else None
     except msgspec.DecodeError:
@@ -40,11 +41,11 @@ def job_of(row: tuple[object, ...]) -> JobRow:
     values = list(row)
     shared = values.pop()
     values[1] = State(str(row[1]))
-    values[6] = _readable(spec_decoder.decode, row[6] or shared) or _DAMAGED
-    values[9] = _readable(stop_decoder.decode, row[9])
+    values[6] = readable(spec_decoder.decode, row[6] or shared) or _DAMAGED
+    values[9] = readable(stop_decoder.decode, row[9])
     for flag in _FLAGS:
         values[flag] = bool(row[flag])
     values[_TAGS] = [] if row[_TAGS] is None else json.loads(str(row[_TAGS]))
-    values[_POLICY] = _readable(policy_decoder.decode, row[_POLICY]) or Policy()
-    values[_NOTIFY] = _readable(wishes_decoder.decode, row[_NOTIFY]) or []
+    values[_POLICY] = readable(policy_decoder.decode, row[_POLICY]) or Policy()
+    values[_NOTIFY] = readable(wishes_decoder.decode, row[_NOTIFY]) or []
     return JobRow(*values)  # type: ignore[arg-type]

@@ -284,3 +284,16 @@ def test_retention_leaves_what_is_still_to_be_told(make, told):
     wait_until(lambda: daemon.client.status().jobs["completed"] <= 1, 30)
     found = lambda: sum(row.message.count for row in latest(daemon))  # noqa: E731
     wait_until(lambda: found() == 200)
+
+
+def test_one_damaged_event_stops_no_other(make, told):
+    daemon = make(workers=0, notify=[{"command": told.command}])
+    first = daemon.submit("exit 3", "exit 3")
+    daemon.close()
+    daemon.sql(
+        "INSERT INTO events (at, job, event, user, data) VALUES (0, ?, 'failed', '', x'5b31')",
+        first,
+    )
+    daemon = make(workers=0, notify=[{"command": told.command}])
+    daemon.client.workers(1)
+    assert {message["id"] for message in told.await_all(3)} == {first, first + 1}

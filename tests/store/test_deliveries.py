@@ -100,3 +100,15 @@ def test_only_the_latest_are_kept(store, monkeypatch):
         (taken,) = deliveries.take(NOW, [], 8)
         deliveries.delivered(taken.id, NOW)
     assert len(found.latest(100)) <= 4
+
+
+@pytest.mark.parametrize("column", ["message", "target"])
+def test_one_damaged_record_stops_no_other(store, column):
+    deliveries, found = store
+    deliveries.note(None, [planned(1), planned(2, "b")], NOW)
+    deliveries._db.execute(f"UPDATE deliveries SET {column} = x'c1' WHERE id = 1")
+    taken = deliveries.take(NOW, [], 8)
+    assert [one.id for one in taken] == [1, 2]
+    assert taken[1].message.said == "job 2 failed"
+    assert "(damaged record)" in (taken[0].message.said, taken[0].target.rule)
+    assert len(found.latest(10)) == 2

@@ -21,6 +21,7 @@ from jobd.outputs.workspace import Workspaces
 from jobd.store.deliveries import DeliveryReader, Planned
 from jobd.store.reader import Reader
 from jobd.store.records import EventRow, JobRow
+from jobd.store.rows import readable
 
 _TOLD: Final = SINGLES + NAMED
 """Of what is read at a time, so many are told of one by one; of the others how many there are."""
@@ -35,6 +36,9 @@ _DATA: Final = frozenset(
 """Events that say how an attempt ended."""
 
 _GONE: Final = frozenset({*(state.value for state in FINISHED), EventName.REMOVED.value})
+
+
+_data: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Occurrence(NamedTuple):
@@ -186,7 +190,7 @@ def _occurrences(events: Sequence[EventRow]) -> Iterator[_Occurrence]:
     for event in events:
         if event.job is not None:
             said = event.data if event.event in _DATA else None
-            data = msgspec.json.decode(said) if said else {}
+            data = readable(_data.decode, said) or {}
             if found := occasions(event.event, data.get("reason")):
                 yield _Occurrence(event, found, data)
 
