@@ -60,7 +60,7 @@ def test_a_command_runs_in_the_directory_and_environment_of_its_job(daemon, told
 def test_once_the_last_such_job_is_removed_nobody_listens_any_more(daemon, told):
     assert not listens(daemon)
     job = daemon.client.submit(asked("true", notify=[wish(told.command)])).first
-    assert listens(daemon)
+    wait_until(lambda: listens(daemon))
     told.await_all(1)
     daemon.wait(job)
     assert daemon.client.rm(ids(job)).done == [job]
@@ -183,7 +183,7 @@ def test_it_is_not_lost_with_the_daemon(make, told):
     wanted = WhenAll(to=shell_line(told.command))
     daemon.client.submit(asked("true", "true", when_all=[wanted]))
     daemon = make(workers=0)
-    assert listens(daemon)
+    wait_until(lambda: listens(daemon))
     daemon.client.workers(1)
     assert told.await_all(1)[0]["notification"]["exit_code"] == 0
 

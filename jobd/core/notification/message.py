@@ -15,7 +15,7 @@ from jobd.contract.states import State
 
 NAMED: Final = 10
 """Jobs of a flood that are named one by one, the first ones."""
-SINGLES: Final = 10
+SINGLES: Final = 5
 """Messages to one place that go out one by one within `WINDOW_US`, or wait to go out."""
 WINDOW_US: Final = 10_000_000
 """What is beyond them is gathered for so long, and goes out as one message."""

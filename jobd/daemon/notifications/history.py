@@ -81,8 +81,8 @@ class History:
                 lambda: not self.concerns or (self._cursor or 0) >= last, _PATIENCE_S
             )
 
-    def read(self) -> None:
-        """To its end: what is to be told of it is on its way then.
+    def read(self) -> bool:
+        """To its end: what is to be told of it is on its way then. True: it is to be read again.
 
         Raises: StoreFailed; it is read again from where the store says.
         """
@@ -92,7 +92,7 @@ class History:
             for number, planned in self._gatherings.ended():
                 self._writer.call(partial(self._deliveries.all_ended, number, planned, now_us()))
         self._note_stuck()
-        self._rest()
+        return self._rest()
 
     @property
     def left(self) -> float | None:
@@ -133,14 +133,17 @@ class History:
         # In this order: whoever wishes something meanwhile has written it down, and tells it then.
         self.concerns = False
         cursor = self._found.cursor()
-        self.concerns = self.concerns or cursor is not None
+        if cursor is not None:
+            self.concerns = True
         return cursor
 
-    def _rest(self) -> None:
+    def _rest(self) -> bool:
         """It concerns nobody any more where the last job whose submitter was to be told of it was
-        removed.
+        removed. True: there is another by now, and what has happened to it may have woken nobody.
         """
-        if self.concerns and not self.rules and not self._found.is_wished():
-            self.concerns, self._cursor = False, None
-            if not self._writer.call(self._deliveries.rest):
-                self.concerns = True
+        if not self.concerns or self.rules or self._found.is_wished():
+            return False
+        self.concerns, self._cursor = False, None
+        if not self._writer.call(self._deliveries.rest):
+            self.concerns = True
+        return self.concerns

@@ -94,7 +94,8 @@ class Notifications(Listener):
 
     def _round(self) -> None:
         """Raises: StoreFailed; it is tried again, from where the store says."""
-        self._history.read()
+        if self._history.read():
+            self._woken.set()
         self._outbox.send_due()
         due = self._outbox.next_due()
         waits = [self._history.left, None if due is None else (due - now_us()) / 1e6]

@@ -108,7 +108,9 @@ class Reading:
                 if rule.listens(one.occasions) and rule.wants(job, state):
                     told[number] += 1
                     if told[number] <= _TOLD:
-                        message = self._message(one, job, row)
+                        # Those that are gathered show no output: none is read for them.
+                        shown = row if told[number] <= SINGLES else None
+                        message = self._message(one, job, shown)
                         planned += [Planned(target, message) for target in rule.targets]
                     else:
                         more[number] += 1
