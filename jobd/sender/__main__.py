@@ -17,12 +17,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from typing import Any
 
 _SAID = 2000
 """Characters of what is said of it: the end of it."""
+_PIPE = 1 << 16
+"""Bytes that a pipe holds."""
+_MEMORY = 1 << 30
+"""Bytes of address space that Apprise may take."""
 
 Outcome = tuple[int | None, str]
 """Exit code of a program (0: it was delivered), and what it said."""
@@ -41,25 +46,25 @@ def main() -> int:
         os.environ.clear()
         os.environ.update(order["environment"])
     os.environ.update(order["variables"])
+    report = os.dup(2)
     code, said = _run(order) if order["argv"] else _notify(order)
     if code == 0:
         return 0
-    os.write(2, json.dumps({"exit_code": code, "said": said[-_SAID:]}).encode())
+    os.write(report, json.dumps({"exit_code": code, "said": said[-_SAID:]}).encode())
     return 1
 
 
 def _run(order: dict[str, Any]) -> Outcome:
     """A program, to its end.
 
-    Its stdin and its output are files without a name, no pipes: one that reads nothing does not
-    fail for that, and whatever it leaves behind keeps nobody waiting.
+    Its stdin is a file without a name, no pipe: one that reads nothing does not fail for that.
     """
-    given, said = os.memfd_create("given"), os.memfd_create("said")
+    given, (said, into) = os.memfd_create("given"), os.pipe()
     with open(given, "wb", closefd=False) as file:
         file.write(order["input"].encode())
     os.lseek(given, 0, os.SEEK_SET)
     actions = [
-        (os.POSIX_SPAWN_DUP2, source, to) for source, to in ((given, 0), (said, 1), (said, 2))
+        (os.POSIX_SPAWN_DUP2, source, to) for source, to in ((given, 0), (into, 1), (into, 2))
     ]
     argv = order["argv"]
     try:
@@ -70,15 +75,40 @@ def _run(order: dict[str, Any]) -> Outcome:
         )
     except OSError as error:
         return None, f"{error.filename or argv[0]}: {(error.strerror or str(error)).lower()}"
+    os.close(into)
+    end = _said_until_end(pid, said)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    end = os.lseek(said, 0, os.SEEK_END)
-    return code, os.pread(said, _SAID, max(0, end - _SAID)).decode("utf-8", "replace").strip()
+    return code, end.decode("utf-8", "replace").strip()
+
+
+def _said_until_end(pid: int, pipe: int) -> bytes:
+    """The end of what the program says. All of it is read, and nothing kept: it may be endless.
+    What the program leaves behind may hold the pipe, and is not waited for.
+    """
+    ended, end = os.pidfd_open(pid), b""
+    waiting = select.poll()
+    waiting.register(ended, select.POLLIN)
+    waiting.register(pipe, select.POLLIN)
+    while ended not in {number for number, _ in waiting.poll()}:
+        piece = os.read(pipe, _PIPE)
+        end = (end + piece)[-_SAID:]
+        if not piece:
+            waiting.unregister(pipe)
+    os.set_blocking(pipe, False)
+    try:
+        return (end + os.read(pipe, _PIPE))[-_SAID:]
+    except BlockingIOError:
+        return end
 
 
 def _notify(order: dict[str, Any]) -> Outcome:
     """A URL, for which all that is installed is needed."""
+    import resource
     import site
 
+    # Whatever a library prints is no part of the report; and a receiver may answer without end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     site.main()
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     from jobd.sender import urls

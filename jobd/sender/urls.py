@@ -24,12 +24,14 @@ class _CannotReadError(Exception):
 
 def notify(url: str, title: str, body: str, kind: str) -> str:
     """Empty: it was delivered; else why not."""
-    import apprise
-
     try:
+        import apprise
+
         whole = expanded(url)
     except _CannotReadError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, this message was not delivered
+        return f"Apprise cannot be used: {type(error).__name__}: {error}"
     log = io.StringIO()
     logging.getLogger("apprise").addHandler(handler := logging.StreamHandler(log))
     handler.setLevel(logging.WARNING)
@@ -82,12 +84,13 @@ def masked(text: str, url: str) -> str:
 
 
 def _secrets(url: str) -> Iterator[str]:
-    """User, password, parts of the path and values of the query: which of them is a token depends
-    on the service.
+    """User, password, host, parts of the path and values of the query: which of them is a token
+    depends on the service.
     """
     try:
         parts = urlsplit(url)
-        found = [parts.username, parts.password, *parts.path.split("/"), parts.netloc]
+        host = parts.netloc.rpartition("@")[2]
+        found = [parts.username, parts.password, *parts.path.split("/"), parts.netloc, host]
     except ValueError:
         return
     found += [pair.partition("=")[2] for pair in parts.query.split("&")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -104,7 +105,8 @@ class Couriers:
         try:
             _, said = process.communicate(order, timeout=taken.target.timeout + _SLACK_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # It is no zombie that somebody has reaped: the number is still its own.
+            os.killpg(process.pid, signal.SIGKILL)
             _, said = process.communicate()
         with self._lock:
             self._under_way[taken.place] = None
@@ -118,7 +120,8 @@ def _reason(said: bytes) -> str:
     try:
         wrong = json.loads(said)
     except ValueError:
-        return said.decode("utf-8", "replace").strip()
+        # The interpreter itself has failed; the last line of its traceback says why.
+        return said.decode("utf-8", "replace").strip().rpartition("\n")[2]
     code, words = wrong["exit_code"], wrong["said"]
     if code is None:
         return str(words)
