@@ -88,9 +88,11 @@ class Notifications(Listener):
             self._round()
         except JobdError as error:
             log.warning("nobody is told of anything for now: %s", error)
-            self._timer.after(_RETRY_S, self._woken.set)
         except Exception:
-            log.exception("the notifications broke down; they go on when something happens")
+            log.exception("the notifications broke down, and are tried again")
+        else:
+            return
+        self._set_alarm(_RETRY_S)
 
     def _round(self) -> None:
         """Raises: StoreFailed; it is tried again, from where the store says."""

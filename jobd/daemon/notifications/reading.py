@@ -18,7 +18,8 @@ from jobd.core.notification.rules import Rule, occasions, state_after
 from jobd.core.progress.last_line import WINDOW, last_lines
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
-from jobd.store.deliveries import DeliveryReader, Planned
+from jobd.store.deliveries import Planned
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.reader import Reader
 from jobd.store.records import EventRow, JobRow
 from jobd.store.rows import readable
@@ -29,6 +30,8 @@ _LINES: Final = 10
 """Of the output."""
 _WIDTH: Final = 200
 """Characters of one of them."""
+_AHEAD: Final = 500
+"""Events that are looked at to see whether more jobs end in them."""
 _ALL: Final = [(1, MAX_ID)]
 _DATA: Final = frozenset(
     {EventName.FAILED.value, EventName.STOPPED.value, EventName.RETRYING.value}
@@ -77,9 +80,13 @@ class Reading:
         events = self._reader.events(after, [], limit)
         marked = list(_occurrences(events))
         planned = self._planned(marked) if marked else []
-        if empty and any(one.event.event != EventName.RETRYING for one in marked):
+        if empty and _ends(marked) and not (len(events) == limit and self._goes_on(events[-1])):
             planned += self._of_queue(Occasion.QUEUE_EMPTY, marked[-1].event.at)
         return events, planned
+
+    def _goes_on(self, event: EventRow) -> bool:
+        """More ends are behind it: the queue was not empty before them."""
+        return _ends(list(_occurrences(self._reader.events(event.seq, [], _AHEAD))))
 
     def _listens(self, occasion: Occasion) -> bool:
         return any(occasion in rule.on for rule in self.rules)
@@ -195,6 +202,11 @@ def _occurrences(events: Sequence[EventRow]) -> Iterator[_Occurrence]:
             data = readable(_data.decode, said) or {}
             if found := occasions(event.event, data.get("reason")):
                 yield _Occurrence(event, found, data)
+
+
+def _ends(marked: Sequence[_Occurrence]) -> bool:
+    """Whether jobs have come to their end in them."""
+    return any(one.event.event != EventName.RETRYING for one in marked)
 
 
 def ends_in(events: Sequence[EventRow]) -> set[int]:
