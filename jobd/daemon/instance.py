@@ -124,7 +124,6 @@ class Daemon:
             Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
             Part(self._start_writer, ground.writer.close),
-            Part(built.telling.history.begin),
             Part(self._recover),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
             Part(partial(telling.start, ground.notifier), telling.close),
@@ -154,6 +153,8 @@ class Daemon:
     def _recover(self) -> None:
         ground = self.built.ground
         ground.writer.call(self.built.lifecycle.delays.follow_clock)
+        # Before anything happens to jobs.
+        self.built.telling.history.begin()
         self.built.execution.recovery.recover(
             partial(kept_settings.load_groups, self._setup, ground.ledger, ground.tables.settings)
         )

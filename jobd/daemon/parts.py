@@ -31,7 +31,8 @@ from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
 from jobd.daemon.notifications.outbox import Outbox
 from jobd.store.batches import Batches
-from jobd.store.deliveries import Deliveries, DeliveryReader
+from jobd.store.deliveries import Deliveries
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog

@@ -62,7 +62,8 @@ from jobd.engines.base import Context
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
-from jobd.store.deliveries import Deliveries, DeliveryReader
+from jobd.store.deliveries import Deliveries
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
@@ -120,7 +121,7 @@ def build_tables(connection: Any, env_exclude: Sequence[str]) -> Tables:  # noqa
     return Tables(
         jobs=Jobs(connection, environments),
         batches=Batches(connection, environments),
-        deliveries=Deliveries(connection),
+        deliveries=Deliveries(connection, environments),
         dependencies=Dependencies(connection),
         environments=environments,
         event_log=EventLog(connection),
@@ -144,9 +145,11 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
         moves=moves,
         propagation=Propagation(tables.jobs, tables.dependencies, readiness, moves, unsettled),
         delays=Delays(
-            tables.jobs, tables.event_log, tables.settings, readiness, ground.writer, ground.timer
+            jobs=tables.jobs, deliveries=tables.deliveries, event_log=tables.event_log,
+            settings=tables.settings, readiness=readiness, writer=ground.writer,
+            timer=ground.timer,
         ),
-    )
+    )  # fmt: skip
 
 
 def build_execution(

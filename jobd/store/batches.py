@@ -101,10 +101,13 @@ class Batches:
         )
 
     def add_gathering(self, gathering: Gathering) -> None:
-        """Somebody wants to be told once all of this has ended."""
+        """Somebody wants to be told once all of this has ended, in an environment that was counted
+        for it.
+        """
         self._settings.note_wish()
         self._db.execute(
-            "INSERT INTO gatherings (gathering) VALUES (?)", (gathering_encoder.encode(gathering),)
+            "INSERT INTO gatherings (gathering, environment) VALUES (?, ?)",
+            (gathering_encoder.encode(gathering), gathering.target.environment),
         )
 
     def _note_wishes(self, terms: Terms) -> None:

@@ -11,10 +11,10 @@ from jobd.store.records import PackedEnvironment, pack_environment
 
 
 class Environments:
-    """The table `environments`: a content, and how many jobs have it.
+    """The table `environments`: a content, and how many jobs have it, and messages about them.
 
     Called by the writer's thread alone, inside its transaction, but for `pack`. Promises that what
-    is excluded never gets to the disk, and that a content goes with the last job that has it.
+    is excluded never gets to the disk, and that a content goes with the last that has it.
     """
 
     def __init__(self, connection: sqlite3.Connection, exclude: Sequence[str] = ()) -> None:
@@ -55,8 +55,15 @@ class Environments:
         ).fetchone()
         return int(row[0])
 
+    def hold(self, environment: int | None) -> int | None:
+        """One message or gathering more has it. None: it is none, or is there no more."""
+        found = self._db.execute(
+            "UPDATE environments SET uses = uses + 1 WHERE id = ?", (environment,)
+        )
+        return environment if found.rowcount else None
+
     def leave(self, environment: int, uses: int = 1) -> None:
-        """So many jobs fewer have it."""
+        """So many fewer have it."""
         self._db.execute(
             "UPDATE environments SET uses = uses - ? WHERE id = ?", (uses, environment)
         )

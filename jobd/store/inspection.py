@@ -125,9 +125,10 @@ QUESTIONS: Final = (
     ),
     Question(
         "of jobs with environment {1}, {2} by its own count, {3} on record", "it only takes space",
-        "SELECT NULL, e.id, e.uses, COUNT(j.id) AS n FROM environments AS e LEFT JOIN jobs AS j"
-        " ON j.environment = e.id WHERE e.id NOT IN (SELECT environment FROM staged)"
-        " GROUP BY e.id HAVING n <> e.uses",
+        "SELECT NULL, e.id, e.uses, COUNT(u.id) AS n FROM environments AS e LEFT JOIN"
+        " (SELECT environment AS id FROM jobs UNION ALL SELECT environment FROM deliveries"
+        " WHERE due IS NOT NULL UNION ALL SELECT environment FROM gatherings) AS u ON u.id = e.id"
+        " WHERE e.id NOT IN (SELECT environment FROM staged) GROUP BY e.id HAVING n <> e.uses",
     ),
     Question(
         "the command of array {1}, that job {0} is of, is missing", _REMOVE,

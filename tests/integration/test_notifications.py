@@ -11,7 +11,7 @@ from jobd.contract.destinations import shell_line
 from jobd.contract.errors import StoreFailed
 from jobd.core.notification.message import Target, encoder
 from jobd.store import deliveries
-from jobd.store.deliveries import DeliveryReader
+from jobd.store.delivery_reader import DeliveryReader
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 

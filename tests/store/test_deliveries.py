@@ -5,8 +5,11 @@ import pytest
 from jobd.contract.destinations import shell_line
 from jobd.core.notification.message import SINGLES, WINDOW_US, Message, Target
 from jobd.store import database
-from jobd.store.deliveries import Deliveries, DeliveryReader, Planned
+from jobd.store.deliveries import Deliveries, Planned
+from jobd.store.delivery_reader import DeliveryReader
+from jobd.store.environments import Environments
 from jobd.store.reader import Reader
+from jobd.store.records import pack_environment
 
 NOW = 10**15
 
@@ -16,7 +19,7 @@ def store(tmp_path):
     """The writing and the reading half."""
     connection = database.open_writer(tmp_path / "db")
     reader = Reader(tmp_path / "db")
-    yield Deliveries(connection), DeliveryReader(reader)
+    yield Deliveries(connection, Environments(connection)), DeliveryReader(reader)
     reader.close()
     connection.close()
 
@@ -112,3 +115,52 @@ def test_one_damaged_record_stops_no_other(store, column):
     assert taken[1].message.said == "job 2 failed"
     assert "(damaged record)" in (taken[0].message.said, taken[0].target.rule)
     assert len(found.latest(10)) == 2
+
+
+def test_what_has_failed_before_has_its_turn_behind_what_has_not(store):
+    """Where many places hang, one that does not is not kept waiting by them."""
+    deliveries, _ = store
+    hanging = [planned(number, f"hangs {number}") for number in range(8)]
+    deliveries.note(None, hanging, NOW)
+    for one in deliveries.take(NOW, [], 8):
+        deliveries.failed(one.id, "time is up", NOW, NOW)
+    deliveries.note(None, [planned(9, "well")], NOW + 1)
+    taken = [one.message.said for one in deliveries.take(NOW + 1, [], 8)]
+    assert len(taken) == 8
+    assert "job 9 failed" in taken
+
+
+def test_what_is_put_off_is_moved_with_the_clock_and_due_when_a_daemon_starts(store):
+    deliveries, found = store
+    deliveries.note(None, [planned()], NOW)
+    (one,) = deliveries.take(NOW, [], 8)
+    deliveries.failed(one.id, "away", NOW + WINDOW_US, NOW)
+    deliveries.shift(-NOW)
+    assert found.next_due([]) == WINDOW_US
+    deliveries.begin(5, wanted=True)
+    assert found.next_due([]) == 5
+
+
+def test_an_environment_is_kept_until_the_last_message_that_goes_out_in_it_is_over(tmp_path):
+    connection = database.open_writer(tmp_path / "db")
+    environments = Environments(connection)
+    deliveries = Deliveries(connection, environments)
+
+    def kept():
+        return [uses for (uses,) in connection.execute("SELECT uses FROM environments")]
+
+    environment = environments.use(pack_environment({b"A": b"1"}), 1)
+    target = Target(rule="--notify", to=shell_line("a"), environment=environment)
+    message = Message(occasion="failed", at=NOW, said="job 1 failed")
+    for _ in range(2):
+        deliveries.add(Planned(target, message), NOW)
+    environments.leave(environment)
+    assert kept() == [2]
+    (one,) = deliveries.take(NOW, [], 8)
+    deliveries.failed(one.id, "away", NOW, NOW)
+    deliveries.delivered(one.id, NOW)
+    (two,) = deliveries.take(NOW, [], 8)
+    assert kept() == [1]
+    deliveries.failed(two.id, "away", None, NOW)
+    assert kept() == []
+    connection.close()

@@ -196,7 +196,8 @@ class Staging:
             batch.first, batch.last, plan.user, array=bool(plan.array), failed=failed
         )
         for wanted in plan.when_all:
-            self._batches.add_gathering(_gathering(batch, wanted))
+            environment = self._environments.use(plan.environment, 1)
+            self._batches.add_gathering(_gathering(batch, wanted, environment))
 
     def _show(self, batch: StagedBatch) -> Submitted:
         """Count the jobs, and let those that wait for nothing into the ready queue."""
@@ -210,12 +211,12 @@ class Staging:
         return answer
 
 
-def _gathering(batch: StagedBatch, wanted: WhenAll) -> Gathering:
+def _gathering(batch: StagedBatch, wanted: WhenAll, environment: int) -> Gathering:
     parts = batch.plan.parts
     groups = [part.options.group for part in parts] if wanted.of is Scope.GROUP else []
     tags = [tag for part in parts for tag in part.options.tags] if wanted.of is Scope.TAG else []
     target = Target(
-        rule="--notify-when-all", to=wanted.to, environment=batch.environment, cwd=parts[0].cwd
+        rule="--notify-when-all", to=wanted.to, environment=environment, cwd=parts[0].cwd
     )
     return Gathering(
         first=batch.first, last=batch.last, groups=tuple(dict.fromkeys(groups)),

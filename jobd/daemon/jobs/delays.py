@@ -17,6 +17,7 @@ import logging
 from typing import Final
 
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.store.deliveries import Deliveries
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
 from jobd.store.settings import Settings
@@ -43,7 +44,9 @@ class Delays:
 
     def __init__(
         self,
+        *,
         jobs: Jobs,
+        deliveries: Deliveries,
         event_log: EventLog,
         settings: Settings,
         readiness: Readiness,
@@ -51,6 +54,7 @@ class Delays:
         timer: Timer,
     ) -> None:
         self._jobs = jobs
+        self._deliveries = deliveries
         self._event_log = event_log
         self._settings = settings
         self._readiness = readiness
@@ -119,6 +123,7 @@ class Delays:
         elif abs(jump := offset - int(known)) >= _JUMP_US:
             log.info("the clock was set by %.1f s: delays move with it", jump / 1e6)
             self._jobs.shift_delays(jump)
+            self._deliveries.shift(jump)
             self._put_carried_right()
         self._settings.set(_OFFSET, f"{this_boot}:{offset}")
 

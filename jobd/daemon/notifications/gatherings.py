@@ -14,7 +14,8 @@ from jobd.core.notification.message import ALL_ENDED, Message
 from jobd.core.progress.last_line import WINDOW, last_line
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
-from jobd.store.deliveries import DeliveryReader, Planned
+from jobd.store.deliveries import Planned
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.reader import Reader
 from jobd.store.records import Filter, Gathering, JobRow
 from jobd.system.clock import now_us

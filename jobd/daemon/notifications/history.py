@@ -11,7 +11,8 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.reading import Reading, ends_in
 from jobd.daemon.notifications.stuck import StuckWatch
-from jobd.store.deliveries import Deliveries, DeliveryReader
+from jobd.store.deliveries import Deliveries
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint

@@ -14,7 +14,8 @@ from jobd.contract.errors import JobdError
 from jobd.core.retry import delay
 from jobd.daemon.notifications.couriers import MOST, Couriers
 from jobd.daemon.notifications.orders import Orders
-from jobd.store.deliveries import Deliveries, DeliveryReader, Taken
+from jobd.store.deliveries import Deliveries, Taken
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us

@@ -18,7 +18,8 @@ from jobd.contract.wording import listed
 from jobd.core.notification.message import Message
 from jobd.core.notification.rules import Rule
 from jobd.daemon.queries.views import JobViews
-from jobd.store.deliveries import DeliveryReader, Planned
+from jobd.store.deliveries import Planned
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.reader import Reader
 from jobd.system.clock import now_us
 

@@ -12,7 +12,7 @@ from jobd.contract.models import Deliveries, Delivery, Notifications
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.notification import text
 from jobd.daemon.queries.views import moment
-from jobd.store.deliveries import DeliveryReader, DeliveryRow
+from jobd.store.delivery_reader import DeliveryReader, DeliveryRow
 
 Redact = Callable[[Delivery], Delivery]
 

@@ -18,7 +18,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.usage import Usage
-from jobd.store.deliveries import DeliveryReader
+from jobd.store.delivery_reader import DeliveryReader
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us

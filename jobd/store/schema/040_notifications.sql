@@ -6,8 +6,9 @@ CREATE INDEX jobs_notify ON jobs (id) WHERE notify IS NOT NULL;
 
 -- Of which jobs somebody is told once all of them have ended; msgpack.
 CREATE TABLE gatherings (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    gathering BLOB NOT NULL
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    gathering   BLOB NOT NULL,
+    environment INTEGER NOT NULL REFERENCES environments (id)
 ) STRICT;
 
 -- One message to one destination. How far the history has been read for them is in `settings`.
@@ -17,6 +18,7 @@ CREATE TABLE deliveries (
     place    BLOB NOT NULL,                 -- digest of who is told where: one at a time, and gathered
     target   BLOB NOT NULL,                 -- msgpack: where it goes, and how often that is tried
     message  BLOB NOT NULL,                 -- msgpack
+    environment INTEGER REFERENCES environments (id),   -- in which it goes out; null: it is over, or the daemon's
     gathered INTEGER NOT NULL,              -- 1: others may still be added to it, until it is due
     made_at  INTEGER NOT NULL,
     state    TEXT NOT NULL,                 -- waiting, sending, delivered, given up
@@ -27,3 +29,5 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due) WHERE due IS NOT NULL;
 CREATE INDEX deliveries_place ON deliveries (place, made_at);
+CREATE INDEX deliveries_over ON deliveries (id) WHERE due IS NULL;
+CREATE INDEX deliveries_failed ON deliveries (id) WHERE error IS NOT NULL;
