@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shlex
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
@@ -64,6 +63,8 @@ class Destination(
     def label(self) -> str:
         """What may be shown of it: of a URL no more than its kind."""
         if not self.url:
+            import shlex  # no request of a client needs it
+
             line = self.argv[2] if self.argv[:2] == _SHELL else shlex.join(self.argv)
             return line if len(line) <= _LABEL else f"{line[: _LABEL - 2]} …"
         scheme = _SCHEME.match(self.url)

@@ -13,6 +13,7 @@ from jobd.contract.models import (
     GroupsReply,
     Hold,
     Node,
+    Notify,
     Pause,
     Progress,
     Restart,
@@ -24,6 +25,7 @@ from jobd.contract.models import (
     Workers,
     WorkersReply,
 )
+from jobd.store.settings import CURSOR
 from tests.helpers import wait_until
 from tests.integration.inside import ME, ids, submit_of
 
@@ -37,7 +39,7 @@ CHANGES = [
     Start(selector=ids(2)), Stop(selector=JOB), Restart(selector=ids(2)), Rm(selector=ids(2)),
     Edit(id=1, priority=7), Workers(workers=0), Groups(action="add", name="mine"),
     Pause(group="default"), Resume(group="default"), Pause(group="default", running=True),
-    Progress(id=3, percent=5),
+    Progress(id=3, percent=5), Notify(to="ops"),
 ]  # fmt: skip
 """One of each request that changes something, and of each way in which it is done."""
 TABLES = ("jobs", "events", "groups", "settings", "requests")
@@ -50,7 +52,7 @@ def named(request):
 @pytest.fixture
 def queue(make):
     """Job 1 waits, job 2 is over, job 3 keeps the only worker."""
-    inside = make(workers=1)
+    inside = make(workers=1, notify=[{"name": "ops", "on": ["stuck"], "command": "true"}])
     inside.client.pause(Pause(group="default"))
     inside.submit("true", "true", "sleep 60")
     inside.client.hold(ids(1))
@@ -70,7 +72,10 @@ def ask(inside, request, caller=ME, request_id=ID):
 
 
 def everything(inside):
-    return {table: sorted(inside.sql(f"SELECT * FROM {table}"), key=repr) for table in TABLES}
+    """But for how far the history was read for whoever is told of it: that goes on by itself."""
+    found = {table: inside.sql(f"SELECT * FROM {table}") for table in TABLES}
+    found["settings"] = [row for row in found["settings"] if row[0] != CURSOR]
+    return {table: sorted(rows, key=repr) for table, rows in found.items()}
 
 
 def refused(inside, request, caller, request_id=ID):

@@ -48,6 +48,7 @@ PARSING = {
     "jobctl.parsing",
     "jobctl.parsing.param_types",
     "jobctl.parsing.texts",
+    "jobd.contract.destinations",
     "jobd.contract.durations",
     "jobd.contract.models",
     "jobd.contract.ranges",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from msgspec import structs
 
 from jobctl.cli import run
 from jobd.admin import check
@@ -197,8 +198,8 @@ def test_a_job_may_have_its_own_with_its_own_environment(daemon, monkeypatch):
     with serving(200) as server:
         url = f"failed:json://127.0.0.1:{server.server_port}/${{env:TOKEN}}"
         request = asked("exit 3", notify=[wish(url)])
-        request.environment[b"TOKEN"] = b"a/b"
-        daemon.client.submit(request)
+        environment = {**request.environment, b"TOKEN": b"a/b"}
+        daemon.client.submit(structs.replace(request, environment=environment))
         wait_until(lambda: server.paths)
     assert server.paths == ["/a%2Fb"]
 

@@ -1,5 +1,6 @@
 """One viewer is answered one request at a time, however many it has; the owner at any time."""
 
+import os
 import threading
 from contextlib import ExitStack, contextmanager
 
@@ -8,8 +9,9 @@ import pytest
 from jobd.client.client import Client
 from jobd.contract import frames, wire
 from jobd.contract.call import Caller, Role
-from jobd.contract.models import Events, Output, Request, Show, Wait
+from jobd.contract.models import Events, Notifications, Output, Request, Show, Wait
 from jobd.daemon.jobs import notifier
+from jobd.daemon.notifications import outbox
 from jobd.daemon.queries import followers
 from jobd.system import turn
 from tests.helpers import wait_until
@@ -115,19 +117,22 @@ def aside(monkeypatch):
         if has_turn:
             found.pop()
 
-    for module in (notifier, followers):
+    for module in (notifier, followers, outbox):
         monkeypatch.setattr(module, "stepping_aside", stepping_aside)
     return found
 
 
-def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside):
+def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside, tmp_path):
     """A viewer that watches on one terminal looks on another; so for each request that waits."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    sent = quiet.send(f"read _ <{gate}")
     job = quiet.submit("true")
     last = quiet.client.events(Events()).next
     waiting = [
         Wait(selector=ids(job), wait=20.0), Wait(selector=ids(job), any=True, wait=20.0),
         Events(after=last, wait=20.0), Events(after=last, wait=20.0, written={job: 0}),
-        Output(id=job, wait=20.0),
+        Output(id=job, wait=20.0), Notifications(ids=[sent], wait=20.0),
     ]  # fmt: skip
     kinds = {type(request) for request in waiting}
     assert kinds == {kind for kind in Request.__subclasses__() if kind.about.waits}
@@ -146,6 +151,7 @@ def test_what_waits_for_news_keeps_nothing_waiting(quiet, names, aside):
         assert client.status().running
     assert answers == []
     quiet.client.workers(1)
+    gate.write_text("\n")
     for thread in threads:
         thread.join(PATIENCE)
     assert len(answers) == len(waiting)
