@@ -64,7 +64,8 @@ class Model:
         """What was seen to be wrong while it went on."""
         self.answered_after = []
         """(what was done, seconds until the next daemon answered)."""
-        self.shutdowns = 0
+        self.shutdowns = []
+        """From the order to leave to the next daemon: in between there is none, for good."""
 
     @contextlib.contextmanager
     def span(self, spans):

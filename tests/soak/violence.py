@@ -148,8 +148,7 @@ class Violence:
             self._again()
 
     def shut_down(self):
-        self._model.shutdowns += 1
-        with self._blow():
+        with self._blow(), self._model.span(self._model.shutdowns):
             with self._account.ordered("stop"):
                 self._instance.jobd("stop", "--now", code=None)
             self._again()
