@@ -8,7 +8,16 @@ which stays, and its report (`JOBD_PROGRESS`) and its script, which stay only wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -169,24 +178,28 @@ class Workspaces:
         """As `Workspace.sweep`, of all."""
         self._each(lambda workspace: workspace.sweep(running))
 
-    def delete(self, job: int, attempt: int) -> None:
-        """The output of an attempt, wherever it is: whose it was went with its job."""
-        self._each(lambda workspace: workspace.delete(job, attempt))
+    def of(self, engines: Collection[str]) -> Collection[str]:
+        """Those of them that may have what was left with these engines: of one that this daemon
+        does not use it may be any, since some leave what they have with others.
+        """
+        known = engines and self._by_engine.keys() >= set(engines)
+        return engines if known else self._by_engine.keys()
 
-    def delete_empty_folders(self, jobs: Iterable[int]) -> None:
-        found = list(jobs)
-        self._each(lambda workspace: workspace.delete_empty_folders(found))
-
-    def sync_folders(self, jobs: Iterable[int]) -> bool:
-        """As `Workspace.sync_folders`, of all; whether that was done everywhere."""
-        found, done = list(jobs), True
-        for name, workspace in self._by_engine.items():
-            try:
-                workspace.sync_folders(found)
-            except OSError as error:
-                log.warning("engine %s: what was deleted may come back: %s", name, error)
-                done = False
-        return done
+    def delete(self, engine: str, outputs: Mapping[int, int]) -> set[int]:
+        """What is there of jobs, whose attempts are so many. Those of which nothing comes back, not
+        even after a power cut; what goes wrong is in the log.
+        """
+        workspace, done = self._by_engine[engine], set()
+        for job, attempts in outputs.items():
+            with _faults_told(engine, "output of a removed job stays for now"):
+                for attempt in range(1, attempts + 1):
+                    workspace.delete(job, attempt)
+                done.add(job)
+        with _faults_told(engine, "what was deleted may come back"):
+            workspace.delete_empty_folders(done)
+            workspace.sync_folders(done)
+            return done
+        return set()
 
     def release(self) -> None:
         self._each(lambda workspace: workspace.release())
@@ -194,9 +207,16 @@ class Workspaces:
     def _each(self, act: Callable[[Workspace], object]) -> None:
         """What goes wrong in one keeps no other from being seen to."""
         for name, workspace in self._by_engine.items():
-            try:
+            with _faults_told(name, "what is left over stays for now"):
                 act(workspace)
-            except OSError as error:
-                log.warning("engine %s: what is left over stays for now: %s", name, error)
-            except Exception:
-                log.exception("engine %s: what is left over stays for now", name)
+
+
+@contextmanager
+def _faults_told(engine: str, what: str) -> Iterator[None]:
+    """Whatever is raised within ends there."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("engine %s: %s: %s", engine, what, error)
+    except Exception:
+        log.exception("engine %s: %s", engine, what)

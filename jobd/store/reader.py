@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
@@ -25,6 +27,7 @@ from jobd.store.records import (
     Filter,
     JobRow,
     Parent,
+    Removed,
     unpack_environment,
 )
 from jobd.store.rows import job_of
@@ -324,10 +327,16 @@ class Reader:
     def staged(self) -> list[tuple[int, int]]:
         return self._all("SELECT first, last FROM staged")  # type: ignore[return-value]
 
-    def deletions(self, limit: int) -> list[tuple[int, int]]:
-        return self._all(  # type: ignore[return-value]
-            "SELECT job, attempts FROM deletions LIMIT ?", (limit,)
+    def deletions(self, behind: int, limit: int) -> list[Removed]:
+        """Output that may still be there, of the first jobs after `behind`."""
+        rows = self._all(
+            "SELECT job, attempts, engines FROM deletions WHERE job > ? ORDER BY job LIMIT ?",
+            (behind, limit),
         )
+        return [
+            Removed(job, attempts, msgspec.json.decode(str(engines or "[]"), type=list[str]))  # type: ignore[arg-type]
+            for job, attempts, engines in rows
+        ]
 
     def answer_to(self, request: bytes) -> bytes | None:
         """What a request was answered, if it has been."""

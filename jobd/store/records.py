@@ -157,6 +157,15 @@ class Ran(NamedTuple):
     """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
 
 
+class Removed(NamedTuple):
+    """A job that is removed, and whose output is still to be deleted."""
+
+    job: int
+    attempts: int
+    engines: list[str]
+    """Those that it ran on; empty: nobody knows."""
+
+
 class Started(Struct, frozen=True):
     """An attempt that has just been written down as running."""
 
