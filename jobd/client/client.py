@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 from jobd.client.address import Address
 from jobd.client.connection import Connection
-from jobd.contract import models
+from jobd.contract import models, wire
 from jobd.contract.errors import NotPermitted
 from jobd.contract.models import Request, Selector, View
 
@@ -72,7 +72,7 @@ class Client:
         Raises: ShuttingDown, BadRequest (no queue could take it; names the field), NotFound (no
         such parent or group), Refused (it could never start, or its key is another job's).
         """
-        return self.request(request, models.Submitted)
+        return self.request(wire.bundled(request), models.Submitted)
 
     def graph(self, request: models.Graph) -> models.Submitted:
         """Put jobs that wait for each other into the queue, all or none.

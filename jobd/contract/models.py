@@ -40,6 +40,8 @@ MAX_PARENTS: Final = 10_000
 """Jobs that one job waits for."""
 MAX_COMMANDS: Final = 1_000_000
 """Commands of one request."""
+BUNDLE: Final = 1000
+"""Commands of a bundle."""
 MAX_RANGES: Final = 1_000_000
 """Ranges of jobs in one request; a single job is one."""
 MAX_PAGE_IDS: Final = 50_000
@@ -312,6 +314,12 @@ class Command(Record, frozen=True, kw_only=True):
     """The content of a program: a copy of it runs in the place of what `argv[0]` names."""
 
 
+class Bundle(Record, frozen=True, kw_only=True):
+    """Commands of one request that are read together; a million at once would hold up everybody."""
+
+    commands: Annotated[list[Command], Meta(min_length=1, max_length=BUNDLE)]
+
+
 class Options(Record, frozen=True, kw_only=True):
     """What is asked of a job beside its command: the long options of `submit`."""
 
@@ -371,7 +379,13 @@ class Submit(Request, frozen=True, kw_only=True):
 
     about = About(reply=Submitted, changes=True, viewer=False, patience=300.0)
 
-    commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)]
+    commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)] = field(default_factory=list)
+    bundles: Annotated[list[bytes], Meta(max_length=MAX_COMMANDS // BUNDLE)] = field(
+        default_factory=list
+    )
+    """More commands than are read at once, in the place of `commands`: each an encoded `Bundle`,
+    and all but the last one full. `wire.bundled` makes them.
+    """
     options: Options = field(default_factory=Options)
     cwd: bytes
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
