@@ -17,6 +17,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+LINE: Final = f"{__name__}.line"
+"""Under which the context of `submit` keeps the words that it was given: others' options are
+explained with their values.
+"""
 _OWNER: Final = f"{__name__}.owner"
 """Under which the context keeps the number of whom `--owner` named."""
 

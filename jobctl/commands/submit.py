@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import LINE, pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
 from jobctl.parsing.texts import as_bytes
@@ -49,10 +49,11 @@ class _Submit(click.Command):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = list(args)
+        given = ctx.meta[LINE] = list(args)
         with _usage_of(ctx):
             rest = super().parse_args(ctx, args)
         before = given[: len(given) - len(ctx.params["words"])]
+        _doubt(before)
         ctx.meta["argv"] = before[-1:] == ["--"] and self._are_whole(ctx, before[:-1])
         return rest
 
@@ -154,6 +155,15 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     return 0
 
 
+def _doubt(options: Sequence[str]) -> None:
+    """To a person: what the habits of another queue may have meant otherwise."""
+    if options and streams.tells_person():
+        from jobctl.parsing import option_hints
+
+        for doubt in option_hints.doubts(options):
+            streams.plain_hint(doubt)
+
+
 def _check(given: dict[str, Any]) -> None:
     if given["wait"] and given["as_json"]:
         raise click.UsageError("--wait gives stdout to the job; --json does not go with it")
@@ -214,8 +224,9 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if script is not None:
         from jobctl.submission import script as scripts
 
-        command, asked = scripts.read(script, words)
-        return [command], asked
+        found = scripts.read(script, words)
+        notices.left_out(script, found.left_out)
+        return [found.command], found.asked
     if file is not None:
         return requests.read_lines(file), None
     if line is not None:

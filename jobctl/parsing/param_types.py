@@ -172,7 +172,7 @@ def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
 def _range_of(piece: str, word: str) -> tuple[int, int]:
     match = re.fullmatch(_SELECTOR_PATTERN, piece, re.ASCII)
     if not match:
-        raise ValueError(f"{word!r} selects no jobs; write 7, 3-9 or 1,4,8-10")
+        raise ValueError(f"{word!r} is not a job id; write 7, 3-9 or 1,4,8-10")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= MAX_ID:
         raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")

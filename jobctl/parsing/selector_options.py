@@ -111,7 +111,10 @@ def choose(
     try:
         ids = parse_ids(named)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        from jobctl.parsing import hints
+
+        meant = hints.query(named)
+        raise click.UsageError(f"did you mean: {meant}" if meant else str(error)) from error
     if ids and everything:
         raise click.UsageError("--all and single jobs exclude each other")
     return Selector(ids=ids, all=everything, **filters)

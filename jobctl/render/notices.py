@@ -219,6 +219,12 @@ def empties(name: str | None) -> None:
         streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
 
 
+def left_out(script: str, options: Sequence[str]) -> None:
+    """What a script asks of another queue, and does not get here."""
+    if options:
+        streams.notice(f"{script}: left out of its #SBATCH lines: {', '.join(options)}")
+
+
 def no_directory(path: str) -> None:
     streams.error(f"warning: {path}: no such directory")
 

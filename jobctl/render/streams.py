@@ -107,8 +107,13 @@ def hint(text: str) -> None:
 
 def plain_hint(text: str) -> None:
     """A hint that does not depend on where stdout goes."""
-    if sys.stderr.isatty():
+    if tells_person():
         _stderr(text)
+
+
+def tells_person() -> bool:
+    """Whether a person reads what is said beside the data."""
+    return sys.stderr.isatty()
 
 
 def _stderr(*parts: str | Painted) -> None:

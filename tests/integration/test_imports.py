@@ -92,6 +92,7 @@ SUBMITTING = {
     "jobd.contract.text_file",
 }
 WRONG = {"jobctl.parsing", "jobctl.parsing.hints", "jobctl.usage"}
+WRONG_OPTION = {"jobctl.parsing.option_hints", "jobctl.parsing.slurm", "jobctl.usage"}
 
 
 def imported(code, home=None):
@@ -144,7 +145,7 @@ def tops(names):
             },
         ),
         ("nonsense", WRONG),
-        ("submit --nonsense", PARSING | SHOWING | SUBMITTING | WRONG),
+        ("submit --nonsense", PARSING | SHOWING | SUBMITTING | WRONG_OPTION),
         ("--version", set()),
     ],
 )  # fmt: skip
