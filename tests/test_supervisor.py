@@ -1,9 +1,13 @@
 """What the supervisor does where the machine refuses: it never leaves jobs alone."""
 
+import contextlib
 import errno
 import json
 import os
+import resource
 import signal
+import subprocess
+import time
 
 import pytest
 
@@ -83,6 +87,82 @@ def test_a_job_ended_when_that_was_seen_first(made, monkeypatch):
     monkeypatch.setattr(linux, "reap", lambda _pid: None)
     made._hear({"reap": 7})
     assert made._plan["ends"] == {}
+
+
+TOKEN = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def orphan(made):
+    """A job that is no child of the supervisor, which has a handle of it."""
+    process = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    handle = os.pidfd_open(process.pid)
+    made._plan["pidfds"] = {TOKEN: handle}
+    yield process
+    process.kill()
+    process.wait()
+    with contextlib.suppress(OSError):
+        os.close(handle)
+
+
+def test_a_job_that_is_nobodys_child_ended_when_that_was_seen_first(made, orphan, monkeypatch):
+    """No daemon may live then, or none that is not halted."""
+    sent = []
+    monkeypatch.setattr(made, "_send", lambda message: sent.append(message) or True)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    handle = made._plan["pidfds"][TOKEN]
+    assert made._await({}, 0) == {}
+    made._look_after_children()
+    assert (made._plan["ends"], sent) == ({}, [])
+    orphan.kill()
+    assert made._await({}, 60).keys() == {handle}, "it is woken, and looks at nobody in between"
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    made._look_after_children()
+    at = made._plan["ends"][TOKEN]
+    assert abs(at - before) < 10_000_000
+    for _ in range(2):
+        made._look_after_children()
+        assert sent == [{"gone": TOKEN, "at": at}]
+    assert made._await({}, 0) == {}, "what has ended wakes nobody again"
+    # The next daemon is told the same.
+    made._announced = set()
+    made._look_after_children()
+    assert sent == 2 * [{"gone": TOKEN, "at": at}]
+
+
+def test_a_handle_is_kept_until_the_end_is_on_disk(made, orphan):
+    handle = made._plan["pidfds"][TOKEN]
+    made._plan["ends"] = {TOKEN: 5}
+    made._hear({"let_go": TOKEN})
+    made._hear({"let_go": "f" * 32})
+    assert (made._plan["pidfds"], made._plan["ends"]) == ({}, {})
+    assert str(handle) not in descriptors()
+
+
+def test_what_another_engine_leaves_is_nobodys_end(made):
+    """It is kept open and handed on; what it is, only that engine knows."""
+    with open("/dev/null", "rb") as ready:
+        made._plan["pidfds"] = {"far:socket": ready.fileno()}
+        assert made._await({}, 0) == {}
+        made._note_ends([])
+    assert made._plan["ends"] == {}
+
+
+def test_it_is_told_by_numbers_that_select_does_not_take(made):
+    """A daemon with many jobs has left as many descriptors open (select(2), FD_SETSIZE)."""
+    high = 1500
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= high:
+        pytest.skip("this process may not have so many descriptors")
+    os.dup2(made._wake[0], high, inheritable=False)
+    os.close(made._wake[0])
+    made._wake = (high, made._wake[1])
+    os.write(made._wake[1], b"x")
+    assert made._await({}, 60).keys() == {high}
+
+
+def test_ends_that_a_daemon_could_not_save_go_to_the_next_one(made):
+    made._hear({"unsaved": {TOKEN: 5}})
+    assert made._plan["unsaved"] == {TOKEN: 5}
 
 
 def test_a_signal_just_before_it_renews_itself_is_not_lost(made, monkeypatch):

@@ -102,13 +102,19 @@ class Daemon:
         """Until it is drained, to be renewed, or orphaned."""
         return self.built.ending.hear()
 
-    def close(self, *, clean: bool) -> None:
-        """Dispatch → whoever waits hears the end → server → the last commit → files.
+    def wind_up(self, *, clean: bool) -> None:
+        """Dispatch → whoever waits hears the end → server → the last commit → files. The engines
+        are left: what runs there may be handed over yet.
 
         `clean`: nothing runs any more, and no daemon follows.
         """
         self._is_clean = clean
         self._closing.close()
+
+    def close(self, *, clean: bool) -> None:
+        """As `wind_up`, and then the engines."""
+        self.wind_up(clean=clean)
+        self.built.ground.engines.close()
 
     def _parts(self) -> list[Part]:
         """In the order of starting; closed in the opposite one."""
@@ -116,7 +122,6 @@ class Daemon:
         ground, lifecycle, execution = built.ground, built.lifecycle, built.execution
         return [
             Part(close=lambda: self.files.close(clean=self._is_clean)),
-            Part(close=ground.engines.close),
             Part(ground.timer.start, ground.timer.close),
             Part(execution.signallers.start, execution.signallers.close),
             Part(execution.aftercare.start, execution.aftercare.close),
@@ -221,7 +226,8 @@ def _build(
     ground, inbox = build_ground(setup, files, link), Inbox()
     tables, reader, writer, timer = ground.tables, ground.reader, ground.writer, ground.timer
     lifecycle = build_lifecycle(ground)
-    execution = build_execution(ground, lifecycle, partial(inbox.put, News.IDLE))
+    drained = partial(inbox.put, News.IDLE)
+    execution = build_execution(ground, lifecycle, drained, setup.unsaved)
     ending = Ending(inbox, execution.drain, execution.stop_orders, link, timer)
     selection = Selection(reader)
     workspaces = ground.engines.workspaces

@@ -5,7 +5,7 @@ Built from below: the writer is there first and is started last, when all that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -132,9 +132,12 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
 
 
 def build_execution(
-    ground: Ground, lifecycle: Lifecycle, drained: Callable[[], object]
+    ground: Ground, lifecycle: Lifecycle, drained: Callable[[], object], unsaved: Mapping[str, int]
 ) -> Execution:
-    """`drained`: called when a daemon that is shutting down has nothing left to wait for."""
+    """`drained`: called when a daemon that is shutting down has nothing left to wait for.
+
+    `unsaved`: as `Setup.unsaved`.
+    """
     tables, writer, timer = ground.tables, ground.writer, ground.timer
     paths, config, undo, reader = ground.paths, ground.config, ground.undo, ground.reader
     runs = Runs(undo)
@@ -168,7 +171,7 @@ def build_execution(
     recovery = Recovery(
         reader=reader, writer=writer, batches=tables.batches, ledger=ground.ledger,
         unsettled=lifecycle.unsettled, runs=runs, engines=loaded, breaker=breaker,
-        settling=settling,
+        settling=settling, unsaved=unsaved,
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,

@@ -28,7 +28,7 @@ from jobd.store.batches import Batches
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow, Started
 from jobd.store.writer import Writer
-from jobd.system.clock import now_us
+from jobd.system.clock import now_us, offset_us
 from jobd.system.failpoints import failpoint
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,10 @@ class Recovery:
         engines: Engines,
         breaker: Breakers,
         settling: Settling,
+        unsaved: Mapping[str, int],
     ) -> None:
+        """`unsaved`: as `Setup.unsaved`."""
+        self._unsaved = unsaved
         self._reader = reader
         self._writer = writer
         self._batches = batches
@@ -75,6 +78,9 @@ class Recovery:
         self._drop_unfinished()
         default = self._engines.placement.default
         runs = [_run(row, default) for row in self._reader.running()]
+        for run in runs:
+            if (at := self._unsaved.get(run.started.token)) is not None:
+                run.ended(at + offset_us())
         found = {name: self._asked(name, runs) for name in self._engines}
         failpoint("recovering")
         known = [

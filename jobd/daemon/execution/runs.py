@@ -16,7 +16,7 @@ from jobd.engines.base import Process, Refusal
 from jobd.store.records import Policy, Ran, Spec, Started, StopOrder
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
-from jobd.system.clock import now_us
+from jobd.system.clock import now_us, offset_us
 
 _NAMED: Final = 5
 """Processes that are named one by one."""
@@ -263,6 +263,13 @@ class Runs:
         """What keeps it from ending as it was told to; None: nothing, or nothing was said."""
         run = self._runs.get(job)
         return cannot_be_ended(whose(run.stuck)) if run is not None and run.stuck else None
+
+    def unsaved(self) -> dict[str, int]:
+        """When those ended, by token, whose end was seen and is not on disk, microseconds since
+        boot.
+        """
+        ends = ((run.started.token, run.ran.ended_at) for run in self.all())
+        return {token: at - offset_us() for token, at in ends if at is not None}
 
     def enter(self, run: Run) -> None:
         self._runs[run.id] = run
