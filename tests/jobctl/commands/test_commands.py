@@ -673,10 +673,9 @@ EVENTS = [
             _event(16, "stopped", reason="by user"),
         ],
         next=16,
-        unfinished=0,
+        unfinished=1,
     ),
     EventPage(events=[_event(17, "completed")], next=17, unfinished=0),
-    EventPage(events=[], next=17, unfinished=0),
 ]
 
 
