@@ -255,11 +255,15 @@ def _lines_of(file: Path) -> int:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def check(as_json: bool) -> None:  # noqa: FBT001 - click
+@click.option("--forget-lost", is_flag=True, help="First: tell no more what power cuts took.")
+def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
     """Verify store and output files; changes nothing.
 
     Also while the daemon is stopped. What is wrong is printed line by line, with what to do
     about it. Exit code 0: all is well. 1: something is not.
+
+    Output that was lost with the power is told, by logs, too, until --forget-lost or the next
+    jobd start: what is left of it then counts as all of it.
 
     \b
     Example:
@@ -267,6 +271,11 @@ def check(as_json: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin.check import check
 
+    if forget_lost:
+        from jobd.admin import control
+
+        lost = control.forget_lost(_instance())
+        streams.notice("note: there is nothing to forget" if lost is None else f"forgotten: {lost}")
     report = check(_paths_in_use())
     if as_json:
         streams.json_line(report)

@@ -181,6 +181,10 @@ class Client:
         """Show (None) or set how many jobs run at a time."""
         return self.request(models.Workers(workers=workers), models.WorkersReply)
 
+    def forget(self) -> models.Forgotten:
+        """What a power cut took of outputs is told no more."""
+        return self.request(models.Forget(), models.Forgotten)
+
     def status(self, *, sizes: bool = False) -> models.DaemonStatus:
         """The daemon about itself; `sizes`: also what all outputs take."""
         return self.request(models.Status(sizes=sizes), models.DaemonStatus)

@@ -877,6 +877,19 @@ class Status(Request, frozen=True, kw_only=True):
     """Also what all outputs take: it costs a look at each of up to 20,000 files."""
 
 
+class Forgotten(View, frozen=True, kw_only=True):
+    """The answer to `forget`."""
+
+    lost: str | None = None
+    """What is told no more, in words; None: there was nothing."""
+
+
+class Forget(Request, frozen=True, kw_only=True):
+    """What a power cut took of outputs is told no more: what is left of each is all of it."""
+
+    about = About(reply=Forgotten, changes=True, viewer=False)
+
+
 class ShutdownReply(View, frozen=True, kw_only=True):
     """The answer to `shutdown`."""
 

@@ -12,6 +12,7 @@ from jobd.contract.call import Call
 from jobd.contract.models import (
     Edit,
     Events,
+    Forget,
     Graph,
     Groups,
     Hold,
@@ -37,11 +38,13 @@ from jobd.contract.models import (
 from jobd.daemon.commands.bulk import Bulk
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.edit import Editing
+from jobd.daemon.commands.forget import ForgetLost
 from jobd.daemon.commands.graph import Graphs
 from jobd.daemon.commands.groups import ManageGroups
 from jobd.daemon.commands.halt import Halting
 from jobd.daemon.commands.hold import HoldJobs
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.commands.pause import PauseJobs
 from jobd.daemon.commands.progress import ReportProgress
 from jobd.daemon.commands.restart import RestartJobs
@@ -90,6 +93,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     editing: Editing
     workers: SetWorkers
     groups: ManageGroups
+    forget: ForgetLost
 
 
 def build_commands(
@@ -98,6 +102,7 @@ def build_commands(
     execution: Execution,
     selection: Selection,
     deletion: Deletion,
+    lost: LostOutput,
 ) -> Commands:
     tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
     jobs, event_log = tables.jobs, tables.event_log
@@ -128,6 +133,7 @@ def build_commands(
         editing=Editing(admission, ledger, jobs, dependencies, moves),
         workers=SetWorkers(ledger, settings, event_log),
         groups=groups,
+        forget=ForgetLost(lost, idempotency),
     )  # fmt: skip
 
 
@@ -179,6 +185,7 @@ def _changing(commands: Commands) -> dict[type[Request], Handler]:
         Edit: as_one(commands.editing.edit),
         Workers: as_one(commands.workers.workers),
         Groups: commands.groups.groups,
+        Forget: commands.forget.forget,
     }
 
 

@@ -14,6 +14,7 @@ from jobd.contract.states import EventName
 from jobd.contract.version import VERSION
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.handlers import (
     Commands,
     Questions,
@@ -23,7 +24,6 @@ from jobd.daemon.handlers import (
 )
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
-from jobd.daemon.lost_output import LostOutput
 from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
@@ -233,16 +233,15 @@ def _build(
     workspaces = ground.engines.workspaces
     deletion = Deletion(workspaces, ground.ledger, tables.jobs, reader, writer)
     sweep = Sweep(setup.paths, deletion, workspaces, execution.runs)
-    commands = build_commands(ground, lifecycle, execution, selection, deletion)
+    lost = LostOutput(
+        LossRecord(files.connection), workspaces, writer, ground.undo, same_boot=files.same_boot
+    )
+    commands = build_commands(ground, lifecycle, execution, selection, deletion, lost)
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
         reserve=ground.reserve,
         supervised=link is not None, damage=sweep.damage,
         start_trouble=lambda: execution.breaker.trouble,
-    )  # fmt: skip
-    lost = LostOutput(
-        LossRecord(files.connection), files.workspace, writer,
-        same_boot=files.same_boot,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of)
     dispatch = build_dispatch(commands, questions, ending, ground)

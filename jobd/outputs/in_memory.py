@@ -115,6 +115,9 @@ class MemoryGrowing:
 class MemoryWorkspace:
     """As `jobd.outputs.workspace.Workspace`."""
 
+    at_risk = False
+    """Nothing of it outlives the process, so nobody looks for it afterwards."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outputs: dict[tuple[int, int], MemoryOutput] = {}
@@ -145,6 +148,9 @@ class MemoryWorkspace:
             for job, attempt in list(self._reports):
                 if job not in running:
                     del self._reports[job, attempt]
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        self.output_of(job, attempt).write(b"")
 
     def delete(self, job: int, attempt: int) -> None:
         with self._lock:

@@ -72,6 +72,8 @@ def _sync(file: File) -> None:
 class DiskWorkspace:
     """As `jobd.outputs.workspace.Workspace`. Nothing is opened before it is used."""
 
+    at_risk = True
+
     def __init__(self, paths: Paths) -> None:
         self.output = Directory(paths.output)
         self.progress = Directory(paths.progress)
@@ -109,6 +111,9 @@ class DiskWorkspace:
             if job.isdecimal() and int(job) not in running:
                 with suppress(FileNotFoundError):
                     self.scripts.file(name).unlink()
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        os.close(self.output_file(job, attempt).make(os.O_WRONLY))
 
     def delete(self, job: int, attempt: int) -> None:
         output = self.output_file(job, attempt)

@@ -111,6 +111,10 @@ class Workspace(Protocol):
     `output_of`, `report_path` and `report_of` look at nothing; the rest may take its time.
     """
 
+    @property
+    def at_risk(self) -> bool:
+        """A power cut of this machine may take what is not brought to the disk (`sync`) by then."""
+
     def output_of(self, job: int, attempt: int) -> Output: ...
 
     def report_path(self, job: int, attempt: int) -> str:
@@ -127,6 +131,9 @@ class Workspace(Protocol):
 
     def sweep(self, running: Container[int]) -> None:
         """Tidy up after jobs that do not run any more; a daemon was killed. Raises: OSError."""
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        """An output is there, and empty where even its name was lost. Raises: OSError."""
 
     def delete(self, job: int, attempt: int) -> None:
         """Its output, if it is here. What cannot be deleted stays, and the log says so."""
@@ -153,6 +160,14 @@ class Workspaces:
         """`default`: the engine of what does not say its own."""
         self._default = default
         self._by_engine = by_engine
+
+    def __getitem__(self, engine: str) -> Workspace:
+        """Raises: KeyError (this daemon does not use it)."""
+        return self._by_engine[engine]
+
+    def are_at_risk(self, engines: Iterable[str]) -> bool:
+        """As `Workspace.at_risk`; of one that this daemon does not use nobody knows."""
+        return all(name in self._by_engine and self._by_engine[name].at_risk for name in engines)
 
     def output_of(self, engine: str | None, job: int, attempt: int) -> Output:
         """`engine`: that of the attempt. Raises: NotFound (this daemon does not use it)."""

@@ -30,7 +30,7 @@ KINDS = list(wire.REQUESTS.values())
 NAMES = {
     "submit", "graph", "list", "show", "output", "events", "wait", "start", "hold", "stop",
     "restart", "rm", "progress", "pause", "resume", "edit", "workers", "groups", "status",
-    "shutdown", "renew",
+    "shutdown", "renew", "forget",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
 SEE = {"list", "show", "output", "events", "wait", "status"}

@@ -238,6 +238,9 @@ def test_what_it_needed_while_it_ran_goes_and_its_output_stays(stage):
     workspace.delete_empty_folders([JOB])
     workspace.sync_folders([JOB])
     assert printed(stage, started) == b""
+    workspace.make_anew(JOB, number)
+    workspace.make_anew(JOB, number)
+    assert stage.output(started).piece(0, None, missing_ok=False).data == b""
     workspace.delete(JOB, number)
     workspace.release()
 

@@ -47,6 +47,7 @@ EXAMPLES = {
              "retries": 1, "retry_delay": 1.0, "retry_on": [1]},
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
+    "forget": {},
     "status": {"sizes": True},
 }  # fmt: skip
 
