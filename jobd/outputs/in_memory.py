@@ -59,6 +59,9 @@ class MemoryOutput:
         data = content[begin : begin + _PIECE]
         return Found(data, begin, begin + len(data), last=len(data) < _PIECE)
 
+    def has_more(self, offset: int) -> bool:
+        return self.size() > offset
+
     def end(self, size: int) -> bytes:
         return (self._content or b"")[-size:]
 

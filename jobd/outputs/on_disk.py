@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from jobd.contract.directories import Directory, File
 from jobd.contract.paths import Paths, output_name
 from jobd.outputs import limit
-from jobd.outputs.files import GrowingFile, read_head, read_piece, read_tail
+from jobd.outputs.files import GrowingFile, has_more, read_head, read_piece, read_tail
 from jobd.outputs.workspace import Found, Wake
 from jobd.system import linux
 
@@ -43,6 +43,9 @@ class DiskOutput(NamedTuple):
 
     def piece(self, offset: int, tail: int | None, *, missing_ok: bool, seen: bytes = b"") -> Found:
         return read_piece(self.file, offset, tail, missing_ok=missing_ok, seen=seen)
+
+    def has_more(self, offset: int) -> bool:
+        return has_more(self.file, offset)
 
     def end(self, size: int) -> bytes:
         return read_tail(self.file, size)

@@ -86,6 +86,11 @@ class Output(Protocol):
         Raises: NotFound (it is gone; with `missing_ok` it counts as empty), OSError.
         """
 
+    def has_more(self, offset: int) -> bool:
+        """Whether there is anything behind `offset`, without a look at what; False where it cannot
+        be read.
+        """
+
     def end(self, size: int) -> bytes:
         """Its last bytes, `size` at most; b"" where there is none."""
 

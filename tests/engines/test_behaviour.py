@@ -186,6 +186,9 @@ def test_its_output_is_read_by_offset_while_it_runs(stage):
         b"", b"three", b"two\nthree", b"one\ntwo\nthree",
     ]  # fmt: skip
     assert (output.begin(3), output.end(3), output.size()) == (b"one", b"ree", 13)
+    assert [output.has_more(offset) for offset in (0, 12, 13, 99)] == [True, True, False, False]
+    none = stage.engine.workspace.output_of(JOB, 99)
+    assert not none.has_more(0)
     assert output.path
     started.process.reap()
 
