@@ -261,7 +261,7 @@ def build_questions(
     """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
-    followers = Followers(ground.notifier, ground.reader)
+    followers = Followers(ground.notifier, ground.reader, ground.writes)
     told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
     inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
     return Questions(

@@ -132,6 +132,7 @@ class Daemon:
             Part(lambda: built.lost.look(fresh=self._setup.fresh)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
             Part(self._catch_up, ground.notifier.close),
+            Part(close=ground.writes.close),
             Part(close=built.questions.followers.close),
             Part(execution.monitor.start, execution.monitor.close),
             # Nobody is answered before it is so again: they would be told that it takes jobs.

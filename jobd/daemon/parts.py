@@ -37,6 +37,7 @@ from jobd.store.reserve import Reserve
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
+from jobd.system.write_watch import WriteWatch
 
 
 class Tables(Struct, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     reserve: Reserve
     timer: Timer
     notifier: Notifier
+    writes: WriteWatch
     breaker: Breakers
     engines: Engines
 

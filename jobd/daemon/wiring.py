@@ -55,6 +55,7 @@ from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
+from jobd.system.write_watch import WriteWatch
 
 
 def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
@@ -79,7 +80,8 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     return Ground(
         paths=paths, config=config, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, config.env_exclude), reader=reader,
-        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(), breaker=breaker,
+        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(),
+        writes=WriteWatch(), breaker=breaker,
         engines=engines.load(
             placement, setup.config.engines(), running,
             partial(_context, setup, files, link, breaker),
@@ -149,7 +151,7 @@ def build_execution(
         tables.jobs, runs, undo, writer, signallers, timer=timer, grace=float(config.grace)
     )
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
-    monitor = Monitor(loaded, runs, reports.post, config.max_output)
+    monitor = Monitor(loaded, runs, reports.post, ground.writes, config.max_output)
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(

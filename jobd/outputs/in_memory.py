@@ -138,6 +138,10 @@ class MemoryWorkspace:
     def report_path(self, job: int, attempt: int) -> str:
         return f"{self.report(job, attempt).path}.progress"
 
+    @property
+    def reports(self) -> None:
+        return None
+
     def report_of(self, job: int, attempt: int, window: int) -> MemoryGrowing:
         return MemoryGrowing(self.report(job, attempt), window)
 

@@ -94,6 +94,10 @@ class DiskWorkspace:
     def report_path(self, job: int, attempt: int) -> str:
         return self._report(job, attempt).path
 
+    @property
+    def reports(self) -> Path:
+        return self._paths.progress
+
     def report_of(self, job: int, attempt: int, window: int) -> GrowingFile:
         return GrowingFile(self._report(job, attempt), window)
 

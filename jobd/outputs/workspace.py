@@ -125,6 +125,12 @@ class Workspace(Protocol):
     def report_path(self, job: int, attempt: int) -> str:
         """The `JOBD_PROGRESS` of an attempt, as the attempt itself reaches it."""
 
+    @property
+    def reports(self) -> Path | None:
+        """A directory of this machine that all reports are written in, and of which the kernel
+        tells each write (inotify(7)). None: they have to be looked at.
+        """
+
     def report_of(self, job: int, attempt: int, window: int) -> Growing:
         """What it has written there; `window`: as for `Output.growing`."""
 

@@ -13,6 +13,7 @@ from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
+from jobd.system.write_watch import WriteWatch
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
@@ -31,7 +32,7 @@ class Watching:
         self.workspace = DiskWorkspace(paths)
         engine = SimpleNamespace(workspace=self.workspace)
         runs = SimpleNamespace(all=self.all)
-        self.monitor = Monitor({"local": engine}, runs, self.report)
+        self.monitor = Monitor({"local": engine}, runs, self.report, WriteWatch())
         self.reported = []
         monkeypatch.setattr(files, "read_tail", self.read_tail)
 
