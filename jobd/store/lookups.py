@@ -15,9 +15,7 @@ from jobd.store.records import Filter
 
 _PIECE: Final = 10_000
 """Ids of which is asked at a time whether all of their jobs are meant, or are alike."""
-_READY: Final = (
-    f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE} AND {VISIBLE}"
-)
+_READY: Final = f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE}"
 
 
 def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[tuple[int, State]]:
@@ -126,6 +124,8 @@ def ahead_of(
 
 def read_ready(database: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:
     """All that only waits for its turn, by id: a job, and the last of those alike right behind it.
+
+    For when no batch is staged: whether a job is of one is not asked of each of a million.
 
     A whole piece of one kind, as in a large array, is counted by the database; only others are
     read one by one.
