@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
@@ -36,4 +36,5 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, HOLDABLE)
-    return notices.acted(client.hold(selector, dry_run=dry_run))
+    acted = client.hold(selector, dry_run=dry_run)
+    return notices.acted(acted, why_none=why_none(selector))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, only, selects
@@ -53,7 +53,7 @@ def command(
     selector = narrowed(selector, RESTARTABLE)
     fresh = environment(os.environb) if refresh_env else None
     acted = client.restart(selector, environment=fresh, dry_run=dry_run)
-    code = notices.acted(acted)
+    code = notices.acted(acted, why_none=why_none(selector))
     if dry_run:
         return code
     captured = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, selects
@@ -32,4 +32,5 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
-    return notices.acted(bulk.start(client, selector, dry_run=dry_run))
+    acted = bulk.start(client, selector, dry_run=dry_run)
+    return notices.acted(acted, why_none=why_none(selector))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, SIGNAL, dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
@@ -51,4 +51,4 @@ def command(
     acted = stop_and_wait(
         client, selector, grace=grace, signal=signal, dry_run=dry_run, waiting=notices.ending
     )
-    return notices.acted(acted)
+    return notices.acted(acted, why_none=why_none(selector))

@@ -19,6 +19,8 @@ from typing import Final, NamedTuple, TextIO
 from jobd.contract.inherited import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
+_FOOTER: Final = 80
+"""Columns that the counts below a table may take; on a narrow terminal these are several lines."""
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
 
 
@@ -172,6 +174,17 @@ def width() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
+
+
+def rows() -> int:
+    """Rows of a table that the terminal has room for, beside its header, what stands below it, and
+    the line in which one types.
+    """
+    import shutil
+
+    size = shutil.get_terminal_size()
+    footer = -(-_FOOTER // max(1, size.columns))
+    return max(1, size.lines - 2 - footer)
 
 
 def can_redraw() -> bool:

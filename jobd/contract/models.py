@@ -75,6 +75,7 @@ Group = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
+User = Annotated[str, Meta(min_length=1, max_length=256)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 Ranges = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_RANGES)]
 """Of ids, both ends included."""
@@ -286,8 +287,14 @@ class Selector(Record, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    """Logins of who submitted them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
     """Submitted at this time or later, in seconds since the epoch."""
+    until: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Submitted at this time or before, in seconds since the epoch."""
+    ended_since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Finished, and at this time or later, in seconds since the epoch."""
     ended_before: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
     """Finished, and before this time, in seconds since the epoch."""
     held: bool = False
@@ -296,8 +303,9 @@ class Selector(Record, frozen=True, kw_only=True):
 
     @property
     def filtered(self) -> bool:
-        times = self.since is not None or self.ended_before is not None
-        return bool(self.states or self.groups or self.tags or self.name or self.held) or times
+        times = (self.since, self.until, self.ended_since, self.ended_before)
+        words = (self.states, self.groups, self.tags, self.name, self.users, self.held)
+        return any(words) or any(time is not None for time in times)
 
     @property
     def named(self) -> bool:

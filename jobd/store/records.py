@@ -114,8 +114,13 @@ class Filter(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     name: str = ""
     """A pattern of the shell, such as `train*` (glob(7))."""
+    users: tuple[str, ...] = ()
     since: int | None = None
     """Submitted then or later, microseconds since the epoch."""
+    until: int | None = None
+    """Submitted then or before, microseconds since the epoch."""
+    ended_since: int | None = None
+    """Finished then or later, microseconds since the epoch."""
     ended_before: int | None = None
     """Finished before then, microseconds since the epoch."""
     held: bool = False

@@ -118,7 +118,7 @@ def tops(names):
             | {
                 "jobctl.commands.show",
                 "jobctl.render.live",
-                "jobctl.render.table",
+                "jobctl.render.sheet",
                 "jobd.contract.sizes",
             },
         ),
@@ -140,8 +140,8 @@ def tops(names):
             | {
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
+                "jobctl.render.fitting",
                 "jobctl.render.table",
-                "jobd.contract.sizes",
             },
         ),
         ("nonsense", WRONG),
