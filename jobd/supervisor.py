@@ -4,8 +4,8 @@ Theory of operation. It holds the lock of the instance, is child subreaper, and 
 While a daemon lives the supervisor only reaps orphans. When the daemon dies, the kernel hands all
 its children to us: jobs that run, and jobs that have ended and whose status is not on disk yet. A
 session leader that has ended stays a zombie and is announced to the next daemon, which commits
-its status and answers "reap"; other orphans are reaped at once. A job whose parent was an earlier
-supervisor is nobody's child that we know: of it we have a handle (a pidfd), and tell when it ended.
+its status and answers "reap"; other orphans are reaped at once. A job whose parents have
+both died is nobody's child that we know: of it we have a handle (a pidfd), and tell when it ended.
 The next daemon starts when the gate (a close-on-exec pipe of the old daemon) reaches its end: then
 no spawn is half-way.
 
@@ -320,10 +320,6 @@ class Supervisor:
             failpoint("after-let-go")
             self._announced.discard(message["reap"])
             self._ends().pop(str(message["reap"]), None)
-        elif "let_go" in message:
-            self._let_go(message["let_go"])
-        elif "unsaved" in message:
-            self._plan["unsaved"] = message["unsaved"]
         elif "ready" in message:
             self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
@@ -334,8 +330,7 @@ class Supervisor:
             self._plan["drain_until"] = message["until"]
         elif "lock" in message:
             # Another file, since the one that we have locked was deleted.
-            for _, _, descriptor in beside:
-                (lock,) = struct.unpack("i", descriptor)
+            for lock in _given(beside):
                 os.dup2(lock, self._plan["lock"], inheritable=False)
                 os.close(lock)
             self._note_pid()
@@ -343,6 +338,21 @@ class Supervisor:
             log_file.follow(message["log"])
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
+        else:
+            self._hear_of_others(message, beside)
+
+    def _hear_of_others(
+        self, message: dict[str, Any], beside: Sequence[tuple[int, int, bytes]]
+    ) -> None:
+        """Of jobs that are no children of ours, or not yet."""
+        if "hold" in message:
+            for handle in _given(beside):
+                self._let_go(message["hold"])
+                self._plan.setdefault("pidfds", {})[message["hold"]] = handle
+        elif "let_go" in message:
+            self._let_go(message["let_go"])
+        elif "unsaved" in message:
+            self._plan["unsaved"] = message["unsaved"]
 
     def _let_go(self, token: str) -> None:
         """The end of a job that is no child of ours is on disk."""
@@ -433,6 +443,11 @@ def _say(line: str) -> None:
     """Into the log, which may itself lie on a full disk."""
     with contextlib.suppress(OSError):
         os.write(2, f"supervisor: {line}\n".encode())
+
+
+def _given(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came beside a message (SCM_RIGHTS of unix(7))."""
+    return [struct.unpack("i", descriptor)[0] for _, _, descriptor in beside]
 
 
 def _descriptors(plan: dict[str, Any]) -> list[int]:

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import subprocess
 import time
 
@@ -137,6 +138,16 @@ def test_a_handle_is_kept_until_the_end_is_on_disk(made, orphan):
     made._hear({"let_go": "f" * 32})
     assert (made._plan["pidfds"], made._plan["ends"]) == ({}, {})
     assert str(handle) not in descriptors()
+
+
+def test_a_handle_that_a_daemon_gives_is_kept_and_handed_on(made, orphan):
+    made._plan.pop("pidfds")
+    for _ in range(2):
+        given = os.pidfd_open(orphan.pid)
+        made._hear({"hold": TOKEN}, [(0, 0, struct.pack("i", given))])
+        assert supervisor._descriptors(made._plan).count(given) == 1
+    assert len([one for one in descriptors().values() if "pidfd" in one]) == 2, "ours, and the last"
+    made._hear({"let_go": TOKEN})
 
 
 def test_what_another_engine_leaves_is_nobodys_end(made):

@@ -253,6 +253,30 @@ def test_both_are_killed_at_once(running):
     assert sorted(running.lines("ran")) == ["1", "2"]
 
 
+def test_both_are_killed_at_once_and_then_a_daemon_alone(running):
+    """The second death is no reason why more of the job should be unknown."""
+    job, gate = gated(running)
+    old, pid = running.status(), running.job(job).pid
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    running.kill(old.pid)
+    running.start()
+    new = running.status()
+    running.halt(new.supervisor_pid)
+    running.kill(new.pid)
+    running.go_on(new.supervisor_pid)
+    following = wait_until(lambda: next_daemon(new.supervisor_pid, {new.pid}), 60)
+    running.halt(following)
+    gate.open()
+    wait_until(lambda: (stat := linux.stat_of(pid)) is None or stat.state in "ZX", 60)
+    ended = time.time()
+    wait_until(lambda: time.time() > ended + 2.0, 60)
+    running.go_on(following)
+    found = running.wait(job)[job]
+    assert found.reason in ("exit code 3", "lost")
+    assert abs(found.finished_at.timestamp() - ended) < 1.0
+
+
 def test_a_stop_is_carried_out_by_the_next_daemon(running):
     running.submit("trap '' TERM; echo $JOBD_RUN >>ran; while :; do sleep 100; done")
     running.await_lines("ran", 1)

@@ -56,8 +56,6 @@ class Model:
         """From a strike to the next answer."""
         self.halts = []
         """In these daemon or supervisor was halted: it saw nothing."""
-        self.orphanings = []
-        """When a supervisor was killed: the ends of its jobs only a daemon sees from then on."""
         self.full = []
         """In these the disk was full, or had been a moment before."""
         self.wrong = []

@@ -329,10 +329,10 @@ class LocalEngine:
         pidfd = pidfd_of(pid) if inherited is None else inherited
         if pidfd is None:
             return Fate.LOST
-        # The supervisor has what was inherited, too, and may see the end before us.
-        link = None if inherited is None else self._link
+        if inherited is None and self._link is not None:
+            self._link.hold(token, pidfd)
         used = self._inherited.used.get(token)
-        process = self._adopted[pid] = Found(pid, token, self._survey, pidfd, used, link)
+        process = self._adopted[pid] = Found(pid, token, self._survey, pidfd, used, self._link)
         return process
 
     def heritage(self) -> Heritage:

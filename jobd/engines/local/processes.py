@@ -227,7 +227,7 @@ class Found(_Stranger):
         used: Usage | None = None,
         link: Link | None = None,
     ) -> None:
-        """`link`: to a supervisor that has such a handle, too, and so may see the end before us."""
+        """`link`: to the supervisor: it has such a handle, too, and may see the end before us."""
         super().__init__(pid, token, survey, pidfd, used)
         self._link = link
 

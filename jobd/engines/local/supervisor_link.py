@@ -68,6 +68,11 @@ class Link:
             self._lock.wait_for(lambda: pid in self._ended)
             return self._ended[pid]
 
+    def hold(self, token: str, pidfd: int) -> None:
+        """A handle of a job that is nobody's child, for us and whoever comes after us."""
+        with contextlib.suppress(OSError):  # it is there no more, or cannot take it: we go without
+            socket.send_fds(self._socket, [json.dumps({"hold": token}).encode()], [pidfd])
+
     def gone_at(self, token: str, within: float) -> int | None:
         """When the supervisor saw the end of a job that it has but a handle of, microseconds since
         boot; None: it has not said so within so many seconds.

@@ -33,10 +33,17 @@ def supervisor(monkeypatch):
         link=link,
         says=lambda message: ours.send(json.dumps(message).encode()),
         hears=lambda: json.loads(ours.recv(65536)),
+        takes=lambda: taken(ours),
         dies=ours.close,
     )
     ours.close()
     theirs.close()
+
+
+def taken(ours):
+    """A message, and the descriptor beside it."""
+    message, [descriptor], _, _ = socket.recv_fds(ours, 65536, 1)
+    return json.loads(message), descriptor
 
 
 @pytest.fixture
@@ -121,16 +128,21 @@ def test_whoever_gets_its_number_is_none_of_ours(supervisor, job, recovered):
     assert supervisor.hears() == {"reap": job.pid}
 
 
-def test_one_that_only_the_daemon_has_a_handle_of_is_waited_for_by_it_alone(tmp_path, spawn):
-    """Both its parents died at once; nobody else could say when it ended."""
-    silent = SimpleNamespace(last_daemon=None, settle=lambda _: None)
-    made = engine(tmp_path, silent)
+def test_a_handle_of_what_was_found_is_the_supervisors_too(tmp_path, supervisor, spawn):
+    """Both its parents died at once; from then on the death of one of those here is no loss."""
+    made = engine(tmp_path, supervisor.link)
     made._table.begin()
     made._table.intend(SLOT, TOKEN, os.getpid())
     job = spawn()
     made._table.spawned(SLOT, job.pid)
     found = made.recover([Attempt(TOKEN, 1, 1, SLOT)])[TOKEN]
+    message, handle = supervisor.takes()
+    assert message == {"hold": TOKEN}
     ended(job)
-    assert abs(found.wait().at - now_us()) < 60_000_000
-    found.reap()
+    supervisor.says({"gone": TOKEN, "at": boot_us() - HOUR_US})
+    assert abs(found.wait().at - (now_us() - HOUR_US)) < 60_000_000
+    # It is one, and of this process.
+    with pytest.raises(ProcessLookupError):
+        signal.pidfd_send_signal(handle, 0)
+    os.close(handle)
     made.close()
