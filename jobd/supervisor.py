@@ -51,6 +51,8 @@ HERITAGE: Final = ("state", "config_path", "config", "ephemeral", "lock_path")
 """What of a plan makes an instance what it is: whoever follows keeps it."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Those that are heard, and what they mean told to the daemon."""
+_PROBED_S: Final = 0.2
+"""For so long at most somebody may hold the lock who only looks whether anybody does."""
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
@@ -91,9 +93,12 @@ class Supervisor:
             failpoint("daemon-died")
             if status == EXIT_RENEW:
                 self._renew()
-            if status == EXIT_CLEAN or self._hopeless(status):
+            if status == EXIT_CLEAN or (why := self._hopeless(status)):
                 self._tell("failed the daemon ended before it was ready")
-                return 0 if status == EXIT_CLEAN else 1
+                if status == EXIT_CLEAN:
+                    return 0
+                _say(f"no daemon follows: {why}")
+                return 1
             self._back_off()
 
     # --- preparation ------------------------------------------------------------------------
@@ -382,15 +387,20 @@ class Supervisor:
 
     # --- between two daemons ------------------------------------------------------------------
 
-    def _hopeless(self, status: int) -> bool:
+    def _hopeless(self, status: int) -> str | None:
+        """Why nobody is to follow the daemon that ended so; None: another one is started."""
         if not self._was_ready:
             self._quick_deaths += 1
         children = self._children()
         if any(child.state not in "ZX" or status != EXIT_GONE for child in children):
-            return False
-        if self._stopping or status in (EXIT_REFUSED, EXIT_GONE):
-            return True
-        return self._quick_deaths >= _QUICK_DEATHS
+            return None
+        if status in (EXIT_REFUSED, EXIT_GONE):
+            return "the last one could not start"
+        if self._stopping:
+            return "the last one was to stop, and no job is left to wait for"
+        if self._quick_deaths >= _QUICK_DEATHS:
+            return f"{self._quick_deaths} in a row ended before they were ready"
+        return None
 
     def _back_off(self) -> None:
         """Only daemons that died before they were ready are waited for."""
@@ -491,6 +501,21 @@ def _plan() -> dict[str, Any]:
     return plan
 
 
+def _take(lock: int) -> None:
+    """Raises: OSError (BlockingIOError: another supervisor, or its daemon, has it)."""
+    end = time.monotonic() + _PROBED_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Clients look whether it is held by taking it for a moment.
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PROBED_S / 20)
+        else:
+            return
+
+
 def main() -> int:
     plan = _plan()
     for name in os.listdir("/proc/self/fd"):
@@ -502,7 +527,7 @@ def main() -> int:
     try:
         if "lock" not in plan:
             plan["lock"] = linux.open_lock(plan["lock_path"])
-        fcntl.flock(plan["lock"], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(plan["lock"])
     except BlockingIOError:
         supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says
         return 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -53,6 +54,46 @@ def test_it_is_tried_again_for_as_long_as_a_job_lives(made, monkeypatch):
     assert not any(made._hopeless(1) for _ in range(20))
     monkeypatch.setattr(linux, "children_of", lambda _pid: [])
     assert made._hopeless(1)
+
+
+def test_it_says_why_no_daemon_follows(made, monkeypatch, capfd):
+    """What ends without a word cannot be told from what was killed."""
+    monkeypatch.setattr(made, "_start_daemon", lambda: False)
+    monkeypatch.setattr(made, "_back_off", lambda: None)
+    monkeypatch.setattr(made, "_catch_signals", lambda: None)
+    monkeypatch.setattr(linux, "set_child_subreaper", lambda: None)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    assert made.run() == 1
+    assert "no daemon follows: 5 in a row ended before they were ready" in capfd.readouterr().err
+    made._stopping = True
+    assert made.run() == 1
+    assert "the last one was to stop, and no job is left" in capfd.readouterr().err
+
+
+@pytest.fixture
+def lock(tmp_path):
+    descriptors = [os.open(tmp_path / "it", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC) for _ in "ab"]
+    yield descriptors
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def test_whoever_only_looks_at_the_lock_is_in_nobodys_way(lock, monkeypatch):
+    """A client that finds nobody, just when somebody starts: it holds the lock for a moment."""
+    ours, theirs = lock
+    fcntl.flock(theirs, fcntl.LOCK_SH)
+    monkeypatch.setattr(supervisor, "_PROBED_S", 60.0)
+    monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(theirs, fcntl.LOCK_UN))
+    supervisor._take(ours)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_lock_that_is_held_is_held(lock):
+    ours, theirs = lock
+    fcntl.flock(theirs, fcntl.LOCK_EX)
+    with pytest.raises(BlockingIOError):
+        supervisor._take(ours)
 
 
 def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
