@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from jobd import supervisor
 from jobd.contract.config import from_builtins
@@ -32,6 +32,7 @@ from jobd.system.failpoints import failpoint
 from jobd.system.heap import share_one_heap
 from jobd.system.log_file import LogFile
 
+H = TypeVar("H", bound=logging.Handler)
 log = logging.getLogger("jobd.daemon")
 _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
@@ -75,9 +76,7 @@ def main() -> NoReturn:
     plan = _plan()
     _settle_in()
     setup = setup_of(plan)
-    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
-    file.setFormatter(LogFormat())
-    logging.basicConfig(level=logging.INFO, handlers=[file])
+    logging.basicConfig(level=logging.INFO, handlers=[_formatted(logging.StreamHandler())])
     daemon: Daemon | None = None
 
     def orphaned() -> None:
@@ -91,7 +90,7 @@ def main() -> NoReturn:
             _exit(1)
 
     link = _link(plan, orphaned)
-    file.share(link.log_moved)
+    file = _begin_log(setup, link)
     link.synced.wait()
     try:
         # When the writer breaks down, the next daemon reads from the disk what is true.
@@ -107,6 +106,23 @@ def main() -> NoReturn:
     except Exception:
         log.exception("the daemon broke down; its jobs go on under the next one")
         _make_way(daemon, plan, link, 1)
+
+
+def _begin_log(setup: Setup, link: Link) -> LogFile:
+    """From here on the log is kept from growing: the supervisor can be told of a new one."""
+    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log, link.log_moved)
+    root = logging.getLogger()
+    before = [*root.handlers]
+    # First the new one: no line is lost.
+    root.addHandler(_formatted(file))
+    for handler in before:
+        root.removeHandler(handler)
+    return file
+
+
+def _formatted(handler: H) -> H:
+    handler.setFormatter(LogFormat())
+    return handler
 
 
 def _settle_in() -> None:

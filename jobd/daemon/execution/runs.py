@@ -279,6 +279,11 @@ class Runs:
         del self._runs[run.id]
         self._undo.add(lambda: self._runs.__setitem__(run.id, run))
 
+    def paced(self, run: Run, pace: Pace) -> None:
+        """How fast it goes, as has just been reported."""
+        before, run.pace = run.pace, pace
+        self._undo.add(lambda: setattr(run, "pace", before))
+
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
         self._runs.pop(run.id, None)
@@ -317,10 +322,13 @@ class Reports:
 
         `now`: microseconds since the epoch.
         """
-        if reading.percent is not None and run.pace is None:
-            run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
-        elif reading.percent is not None and run.pace is not None:
-            run.pace = reported(run.pace, reading.percent, now / 1e6)
+        if reading.percent is not None:
+            self._runs.paced(
+                run,
+                begun(reading.percent, now / 1e6, run.started.at / 1e6)
+                if run.pace is None
+                else reported(run.pace, reading.percent, now / 1e6),
+            )
         left = seconds_left(run.pace, now / 1e6)
         progress = Progress(reading.percent, reading.message, left)
         self._moves.progressed(run.id, progress, user, now)
