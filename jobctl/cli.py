@@ -40,6 +40,7 @@ COMMANDS: Final = (
     "progress",
     "workers",
     "groups",
+    "completion",
 )
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)

@@ -11,7 +11,7 @@ import click
 
 from jobctl.context import LINE, pass_client
 from jobctl.examples import example
-from jobctl.parsing.param_types import as_json
+from jobctl.parsing.param_types import COMMAND, as_json
 from jobctl.parsing.texts import as_bytes
 from jobctl.render import data, notices, streams
 from jobctl.submission import job_options, redirections
@@ -52,6 +52,8 @@ class _Submit(click.Command):
         given = ctx.meta[LINE] = list(args)
         with _usage_of(ctx):
             rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:  # a shell asks what may stand there
+            return rest
         before = given[: len(given) - len(ctx.params["words"])]
         _doubt(before)
         ctx.meta["argv"] = before[-1:] == ["--"] and self._are_whole(ctx, before[:-1])
@@ -93,7 +95,7 @@ class _Submit(click.Command):
     params=[*job_options.of_job(), *job_options.of_submit()],
     context_settings={"allow_interspersed_args": False},
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND [ARG]...")
+@click.argument("words", nargs=-1, type=COMMAND, metavar="[--] COMMAND [ARG]...")
 @as_json
 @click.pass_context
 @pass_client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import msgspec
@@ -23,6 +23,9 @@ from jobd.contract.models import (
 )
 from jobd.contract.states import State
 from jobd.contract.wording import closest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 R = TypeVar("R")
 
@@ -192,6 +195,14 @@ class Word(click.ParamType[Any]):
         self._text = text
         self._parse = parse
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        from jobctl.parsing import proposals
+
+        del param
+        return proposals.of(self.name, ctx, incomplete)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
         if not isinstance(value, str):
             return value
@@ -240,6 +251,9 @@ TEXT = Word("text", str, as_shown)
 KEY = Word("text", parse_key)
 EXPRESSION = Word("expression", str)
 PATH = Word("file", str, file_name)
+DIRECTORY = Word("dir", str, file_name)
+COMMAND = Word("command", str, str)
+"""The words of a command, whatever they are."""
 BYTES = Word("text", as_bytes, str)
 """For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
@@ -247,7 +261,7 @@ PRIORITY = Word("priority", parse_priority)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", parse_id)
-GROUP = Word("name", parse_group)
+GROUP = Word("group", parse_group)
 SHARE = Word("workers", parse_share)
 
 

@@ -135,6 +135,8 @@ def _parse_count_or_name(text: str) -> int | str:
     return int(text)
 
 
+_WORDS: Final = Word("selector", str, str)
+"""They are read together, in `choose`."""
 _COUNT_OR_NAME: Final = Word("n", _parse_count_or_name, as_shown)
 _COUNTS: Final = {
     "limit": "At most so many, 0 is all; or of such a name, as --name.",
@@ -246,7 +248,7 @@ def selects(
             )(result)
         if all_option:
             result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
-        return click.argument("words", nargs=-1, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
+        return click.argument("words", nargs=-1, type=_WORDS, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
 
     return decorate
 

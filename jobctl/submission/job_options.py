@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from jobctl.parsing.param_types import (
     BYTES,
+    DIRECTORY,
     DURATION,
     EXPRESSION,
     GROUP,
@@ -117,7 +118,7 @@ def _of_command() -> list[Option]:
             help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
         ),
         Option(
-            "-C", "--cwd", section=WHERE, type=PATH, metavar="DIR",
+            "-C", "--cwd", section=WHERE, type=DIRECTORY, metavar="DIR",
             help="In this directory, not here.",
         ),
         Option(

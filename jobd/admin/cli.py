@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from jobd.admin import render, streams
+from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
@@ -331,6 +332,9 @@ def restore(file: Path) -> None:
     if found.kept is not None:
         streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
+
+
+main.add_command(completion)
 
 
 def _paths_in_use() -> Paths:
