@@ -46,9 +46,14 @@ ROOMS: dict[str, set[str]] = {
     "jobd.daemon.execution": _DISK | {"jobd.engines", "jobd.daemon.jobs"},
     "jobd.daemon.commands": _DISK | {"jobd.daemon.jobs", "jobd.daemon.execution"},
     "jobd.daemon.queries": _DISK | {"jobd.daemon.jobs"},
+    "jobd.daemon.metrics": _BASE
+    | {"jobd.core", "jobd.store", "jobd.daemon.jobs", "jobd.daemon.rpc"},
     "jobd.daemon": _DISK
     | {"jobd.engines", "jobd.supervisor"}
-    | {f"jobd.daemon.{room}" for room in ("rpc", "jobs", "execution", "commands", "queries")},
+    | {
+        f"jobd.daemon.{room}"
+        for room in ("rpc", "jobs", "execution", "commands", "queries", "metrics")
+    },
     # The other two processes of jobd.
     "jobd.supervisor": {"jobd.system"},
     "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},

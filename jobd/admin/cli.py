@@ -1,4 +1,4 @@
-"""The command `jobd`: start, stop, restart, status, log, check, backup, restore."""
+"""The command `jobd`: start, stop, restart, status, log, check, backup, restore, and others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import click
 from jobd.admin import render, streams
 from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
+from jobd.admin.metrics import metrics
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, Job
@@ -359,3 +360,6 @@ def _checked(paths: Paths) -> Paths:
 
     own_instance.enter(paths, f"jobd {click.get_current_context().info_name}")
     return paths
+
+
+main.add_command(metrics)

@@ -189,6 +189,10 @@ class Client:
         """The daemon about itself; `sizes`: also what all outputs take."""
         return self.request(models.Status(sizes=sizes), models.DaemonStatus)
 
+    def metrics(self) -> models.MetricsText:
+        """Metrics as Prometheus reads them. Raises: Refused (they are off)."""
+        return self.request(models.Metrics(), models.MetricsText)
+
     def shutdown(self, *, now: bool = False, timeout: float | None = None) -> models.ShutdownReply:
         """Drain and exit; past `timeout` seconds, or at once with `now`, end what runs."""
         request = models.Shutdown(now=now, timeout=timeout)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import durations, sizes
+from jobd.contract import durations, listening, sizes
 from jobd.contract.models import DEFAULT_GRACE, MAX_WORKERS, Group
 from jobd.contract.ownership import number_of
 
@@ -142,6 +142,20 @@ class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return Path(self.socket) if self.socket else None
 
 
+class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[metrics]`: numbers for Prometheus. Where both keys are empty there are none."""
+
+    listen: str = ""
+    """Where they are answered: `127.0.0.1:9720`, or the absolute path of a Unix socket."""
+    textfile: str = ""
+    """An absolute directory, in which a file with them is kept for node_exporter."""
+
+    @property
+    def on(self) -> bool:
+        """Whether anybody is to see them."""
+        return bool(self.listen or self.textfile)
+
+
 class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[client]`, which `jobctl` reads and no daemon."""
 
@@ -162,6 +176,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     access: AccessConfig = field(default_factory=AccessConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     engine: dict[EngineName, dict[str, Any]] = field(default_factory=dict)
     """Tables `[engine.NAME]`: each engine checks its own."""
 
@@ -190,6 +205,7 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "retention.completed": Limits,
     "retention.failed": Limits,
     "retention.stopped": Limits,
+    "metrics": MetricsConfig,
 }
 """What may stand where, each table named as msgspec names it in its errors."""
 
@@ -202,6 +218,7 @@ def convert(tables: dict[str, Any]) -> Config:
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
     _check_access(config.access)
+    _check_metrics(config.metrics)
     owner = config.client.owner
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
@@ -231,6 +248,16 @@ def _check_access(access: AccessConfig) -> None:
                 what = "group" if name.startswith("@") else "user"
                 named = name.removeprefix("@")
                 raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
+
+
+def _check_metrics(metrics: MetricsConfig) -> None:
+    if metrics.listen:
+        try:
+            listening.parse(metrics.listen)
+        except ValueError as error:
+            raise msgspec.ValidationError(f"{error} - at `$.metrics.listen`") from None
+    if metrics.textfile and not os.path.isabs(metrics.textfile):
+        raise msgspec.ValidationError("an absolute path is needed - at `$.metrics.textfile`")
 
 
 def _exists(name: str) -> bool:

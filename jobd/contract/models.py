@@ -898,6 +898,18 @@ class Forget(Request, frozen=True, kw_only=True):
     about = About(reply=Forgotten, changes=True, viewer=False)
 
 
+class MetricsText(View, frozen=True, kw_only=True):
+    """All metrics, as Prometheus reads them."""
+
+    text: str
+
+
+class Metrics(Request, frozen=True, kw_only=True):
+    """The numbers of this moment. Raises: Refused (there are none: they are off)."""
+
+    about = About(reply=MetricsText, changes=False, viewer=True)
+
+
 class ShutdownReply(View, frozen=True, kw_only=True):
     """The answer to `shutdown`."""
 

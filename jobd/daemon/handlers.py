@@ -17,6 +17,7 @@ from jobd.contract.models import (
     Groups,
     Hold,
     List,
+    Metrics,
     Output,
     Pause,
     Progress,
@@ -57,11 +58,14 @@ from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.metrics.off import NoMetrics
+from jobd.daemon.metrics.timing import timed
 from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.list import ListQuery
+from jobd.daemon.queries.metrics import MetricsQuery
 from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.redaction import RedactedViews
 from jobd.daemon.queries.show import ShowQuery
@@ -275,15 +279,18 @@ def build_questions(
 
 
 def build_dispatch(
-    commands: Commands, questions: Questions, ending: Ending, ground: Ground
+    commands: Commands, questions: Questions, ending: Ending, ground: Ground, metrics: NoMetrics
 ) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
         **changing(commands, ground.reserve),
         **looking(questions.queries, questions.outputs, questions.status.status),
         Shutdown: ending.shutdown,
         Renew: ending.renew,
+        Metrics: MetricsQuery(metrics.text).metrics,
     }
     for_viewers = looking(
         questions.redacted, questions.outputs, questions.status.status_for_viewers
     )
+    if ground.work is not None:
+        handlers, for_viewers = (timed(each, ground.work) for each in (handlers, for_viewers))
     return Dispatch(handlers, for_viewers, ground.timer)

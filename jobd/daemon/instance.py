@@ -24,6 +24,7 @@ from jobd.daemon.handlers import (
 )
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
@@ -38,6 +39,7 @@ from jobd.daemon.wiring import (
     build_execution,
     build_ground,
     build_lifecycle,
+    build_metrics,
     build_pruner,
     start_writer,
 )
@@ -128,6 +130,7 @@ class Daemon:
             Part(close=execution.workers.close),
             Part(self._start_writer, ground.writer.close),
             Part(self._recover),
+            Part(built.metrics.count),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
             Part(lambda: built.lost.look(fresh=self._setup.fresh)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
@@ -143,6 +146,7 @@ class Daemon:
             Part(execution.breaker.resume, execution.breaker.halt),
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
+            Part(self._open_metrics, built.metrics.close),
         ]
 
     # --- steps of the start, and their opposites ------------------------------------------------
@@ -165,7 +169,9 @@ class Daemon:
         """In a transaction."""
         ground = self.built.ground
         self.built.lifecycle.delays.begin()
-        ground.tables.settings.set("host", this_host())
+        settings = ground.tables.settings
+        settings.set("host", this_host())
+        settings.set("starts", str(int(settings.get("starts") or 0) + 1))
         ground.tables.event_log.add(
             None, EventName.DAEMON_STARTED, "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )
@@ -200,6 +206,10 @@ class Daemon:
         # A person who starts it is told; after a crash nobody would be there to start it again.
         self.built.server.listen(without_others=not self._setup.fresh)
 
+    def _open_metrics(self) -> None:
+        # As with the socket for others: after a crash a queue that has run goes on without.
+        self.built.metrics.open(patient=not self._setup.fresh)
+
     def _go_on_draining(self) -> None:
         if self._setup.draining:
             self.built.ending.go_on(self._setup.drain_until)
@@ -218,6 +228,7 @@ class Built(Struct, frozen=True, kw_only=True):
     upkeep: Upkeep
     sweep: Sweep
     lost: LostOutput
+    metrics: NoMetrics
     pruner: Pruner
 
 
@@ -245,13 +256,14 @@ def _build(
         start_trouble=lambda: execution.breaker.trouble,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of)
-    dispatch = build_dispatch(commands, questions, ending, ground)
+    metrics = build_metrics(setup.config.metrics, ground, status.trouble)
+    dispatch = build_dispatch(commands, questions, ending, ground, metrics)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
     return Built(
         ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
-        questions=questions, server=server, sweep=sweep, lost=lost,
+        questions=questions, server=server, sweep=sweep, lost=lost, metrics=metrics,
         upkeep=Upkeep(
             files=files, link=link, server=server, writer=writer, timer=timer, inbox=inbox,
             log_moved=log_moved,

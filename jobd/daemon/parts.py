@@ -27,6 +27,7 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.metrics.figures import WorkFigures
 from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
@@ -67,6 +68,8 @@ class Ground(Struct, frozen=True, kw_only=True):
     writes: WriteWatch
     breaker: Breakers
     engines: Engines
+    work: WorkFigures | None
+    """How long it takes; None: nobody is to see it."""
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from jobd.contract.config import MetricsConfig
+from jobd.contract.errors import JobdError
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
 from jobd.core.placement import Placement
@@ -36,7 +38,11 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.metrics.figures import JobFigures, WorkFigures
+from jobd.daemon.metrics.health import Health
+from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
@@ -73,7 +79,9 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
         devices=Devices(gpus.devices, gpus.per_device),
         moves=boot_us(),
     )
-    writer = Writer(files.connection, undo, files.look)
+    work = WorkFigures() if setup.config.metrics.on else None
+    timed = () if work is None else (work.committed,)
+    writer = Writer(files.connection, undo, files.look, *timed)
     loading.check({}, setup.config.idle_engines())
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
@@ -86,6 +94,7 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
             placement, setup.config.engines(), running,
             partial(_context, setup, files, link, breaker),
         ),
+        work=work,
     )  # fmt: skip
 
 
@@ -121,6 +130,7 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
         ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
         event_log=tables.event_log, dependencies=tables.dependencies, readiness=readiness,
         unsettled=unsettled, finished=finished,
+        tally=Tally(ground.ledger, ground.undo, ground.notifier),
     )  # fmt: skip
     return Lifecycle(
         unsettled=unsettled,
@@ -180,6 +190,39 @@ def build_execution(
         reports=reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
         recovery=recovery,
+    )  # fmt: skip
+
+
+def build_metrics(
+    config: MetricsConfig, ground: Ground, trouble: Callable[[], str | None]
+) -> NoMetrics:
+    """`trouble`: the worst of what is wrong, in words.
+
+    Raises: JobdError (they are wanted, and what makes them is not installed).
+    """
+    if ground.work is None:
+        return NoMetrics()
+    try:
+        # A large library, which a daemon without metrics does without.
+        from jobd.daemon.metrics.families import Exposition
+        from jobd.daemon.metrics.metrics import Metrics
+    except ModuleNotFoundError as error:
+        raise JobdError(
+            f"[metrics] needs a package that is not there ({error.name}); "
+            "pip install 'jobctl[metrics]'"
+        ) from None
+    figures = JobFigures(ground.undo)
+    health = Health(
+        state=ground.paths.data, ledger=ground.ledger, writer=ground.writer,
+        reserve=ground.reserve, work=ground.work, error=trouble,
+    )  # fmt: skip
+    exposition = Exposition(
+        jobs=figures, work=ground.work, health=health, ledger=ground.ledger, reader=ground.reader,
+        database=ground.paths.database, engine=ground.config.engine,
+    )  # fmt: skip
+    return Metrics(
+        config, figures=figures, exposition=exposition, health=health, notifier=ground.notifier,
+        writer=ground.writer, timer=ground.timer, read=ground.tables.batches.counts,
     )  # fmt: skip
 
 

@@ -193,10 +193,10 @@ class Jobs:
             f"UPDATE jobs SET state = '{State.RUNNING}', reason = NULL, attempt = attempt + 1,"
             " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
             f" RETURNING {ENTRY}, attempt, spec, environment, policy, failures, array_index,"
-            " array",
+            " array, queued_at",
             (now, job),
         ).fetchone()
-        entry, (attempt, blob, environment, policy, failures, array_index, array) = (
+        entry, (attempt, blob, environment, policy, failures, array_index, array, queued_at) = (
             Entry(*row[:5]), row[5:],
         )  # fmt: skip
         try:
@@ -216,7 +216,7 @@ class Jobs:
         )  # fmt: skip
         return Started(
             entry, attempt, token, spec, environment, now, rules, failures, array_index,
-            place.engine,
+            place.engine, queued_at,
         )  # fmt: skip
 
     def _array_spec(self, array: int) -> bytes:

@@ -94,6 +94,10 @@ class Reader:
         with self._connection() as connection:
             return connection.execute(sql, values).fetchall()
 
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """For other modules of the store."""
+        return self._all(sql, values)
+
     def close(self) -> None:
         """What is being read is read to its end."""
         self._closed = True

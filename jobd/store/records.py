@@ -160,6 +160,8 @@ class Ran(NamedTuple):
     """Where it runs, if that was not known when it was started."""
     ended_at: int | None = None
     """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
+    output_bytes: int = 0
+    """What its output takes, known at its end."""
 
 
 class Removed(NamedTuple):
@@ -185,6 +187,8 @@ class Started(Struct, frozen=True):
     """Attempts that failed before it, since the submit or the last restart."""
     array_index: int | None
     engine: str
+    queued_at: int = 0
+    """Since when its job had pended, microseconds since the epoch."""
 
     @property
     def id(self) -> int:

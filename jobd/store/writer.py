@@ -15,6 +15,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -79,11 +80,16 @@ class Writer:
         connection: sqlite3.Connection,
         undo: Undo,
         check: Callable[[], object] = lambda: None,
+        timed: Callable[[float], object] = lambda _: None,
     ) -> None:
-        """`check` runs before each transaction; raises StoreGone where nothing can be saved."""
+        """`check` runs before each transaction; raises StoreGone where nothing can be saved.
+
+        `timed` is told after each how many seconds it took.
+        """
         self._db = connection
         self._undo = undo
         self._check = check
+        self._timed = timed
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -224,6 +230,7 @@ class _Transactions:
         return batch, False
 
     def _commit(self, batch: list[_Item]) -> bool:
+        began = time.perf_counter()
         try:
             self._check()
             self._db.execute("BEGIN IMMEDIATE")
@@ -236,6 +243,7 @@ class _Transactions:
             self._take_back(error)
             return False
         failpoint("after-commit")
+        self._timed(time.perf_counter() - began)
         self._undo.clear()
         self.trouble = None
         for item in batch:

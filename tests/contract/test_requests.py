@@ -33,7 +33,7 @@ NAMES = {
     "shutdown", "renew", "forget",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
-SEE = {"list", "show", "output", "events", "wait", "status"}
+SEE = {"list", "show", "output", "events", "wait", "status", "metrics"}
 """By these nothing is changed, whatever they ask for."""
 
 

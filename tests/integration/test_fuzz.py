@@ -48,6 +48,7 @@ EXAMPLES = {
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
     "forget": {},
+    "metrics": {},
     "status": {"sizes": True},
 }  # fmt: skip
 

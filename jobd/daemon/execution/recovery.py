@@ -251,7 +251,7 @@ def _run(row: JobRow, engine: str) -> Run:
     """As it was written down, without its process. `engine`: where the record does not say it."""
     started = Started(
         row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
-        row.policy, row.failures, row.array_index, row.engine or engine,
+        row.policy, row.failures, row.array_index, row.engine or engine, row.queued_at,
     )  # fmt: skip
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
     run = Run(started, row.slot or 0, gpus)
