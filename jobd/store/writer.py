@@ -115,7 +115,9 @@ class Writer:
         `saved`: called after each commit, once those who asked for its actions have been told.
         """
         then = _Then(finally_do, in_trouble, broken, saved)
-        self._work = _Transactions(self._db, self._undo, self._check, self._queue, then)
+        self._work = _Transactions(
+            self._db, self._undo, self._check, self._timed, self._queue, then
+        )
         self._thread = threading.Thread(target=self._work.run, name="writer", daemon=True)
         self._thread.start()
 
@@ -185,12 +187,14 @@ class _Transactions:
         connection: sqlite3.Connection,
         undo: Undo,
         check: Callable[[], object],
+        timed: Callable[[float], object],
         waiting: queue.SimpleQueue[_Item | None],
         then: _Then,
     ) -> None:
         self._db = connection
         self._undo = undo
         self._check = check
+        self._timed = timed
         self._waiting = waiting
         self._then = then
         self.trouble: str | None = None
