@@ -88,7 +88,9 @@ def test_what_has_not_changed_is_not_read(watching):
     assert watching.reported[3:] == [(2, 11)]
 
 
-def test_a_file_that_has_just_changed_is_read_again(watching):
+def test_a_file_that_has_just_changed_is_read_again(watching, monkeypatch):
+    # However long the test takes: all of it is within one tick.
+    monkeypatch.setattr(files, "time", SimpleNamespace(time_ns=lambda: 0))
     watching.run(1)
     watching.prints(1, "10%\n", at=None)
     watching.look()
