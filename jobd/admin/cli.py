@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +12,13 @@ import click
 from jobd.admin import render, streams
 from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
+from jobd.admin.here import checked, instance
+from jobd.admin.log import log
 from jobd.admin.metrics import metrics
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, Job
-from jobd.contract.paths import Paths, absolute, is_supervised, locate
+from jobd.contract.paths import Paths, absolute, is_supervised
 from jobd.contract.states import State, how_to_end
 from jobd.contract.version import VERSION
 from jobd.contract.wording import counted, listed
@@ -73,10 +71,10 @@ def start(
 
     options = StartOptions(workers=workers, engine=engine, config=config, ephemeral=ephemeral)
     if foreground:
-        found = control.start_foreground(_instance(), options)
+        found = control.start_foreground(instance(), options)
         already = found is not None
     else:
-        started = control.start(_instance(), options, streams.notice)
+        started = control.start(instance(), options, streams.notice)
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
@@ -100,7 +98,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin import control, leaving
 
-    paths = _instance()
+    paths = instance()
     waiting = control.stop(paths, streams.notice, now=now, timeout=_seconds(timeout))
     if waiting is None:
         streams.line("jobd is not running")
@@ -156,7 +154,7 @@ def restart() -> None:
     """
     from jobd.admin import control
 
-    found = control.restart(_instance(), streams.notice)
+    found = control.restart(instance(), streams.notice)
     went_on = f"{counted(found.busy, 'job')} running on"
     streams.line(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
@@ -174,7 +172,7 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin import control
 
-    paths = _instance()
+    paths = instance()
     found = control.running(paths, sizes=True) or DaemonStatus(
         running=False,
         socket=render.path_text(paths.socket),
@@ -192,67 +190,6 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     else:
         streams.line("jobd is not running. Start it with: jobd start")
     sys.exit(0 if found.running else 3)
-
-
-@main.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
-@click.option("-n", "--lines", type=_LINES, metavar="N", default=50, help="The last N lines (50).")
-def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
-    """The daemon's own log.
-
-    \b
-    Example:
-        jobd log -f
-    """
-    path = _instance().log
-    if not path.exists():
-        raise JobdError(f"there is no log at {path} yet")
-    try:
-        for older, count in _older(path, lines):
-            if code := _tail(["-n", str(count), "--", str(older)]):
-                sys.exit(code)
-        # tail(1) follows a growing, replaced or truncated file better than we would.
-        sys.exit(_tail(["-n", str(lines), *(["-F"] if follow else []), "--", str(path)]))
-    except KeyboardInterrupt:
-        sys.exit(0)
-
-
-def _tail(words: list[str]) -> int:
-    """The exit code of tail(1) as a shell has it; 0 where its reader has gone, who wants no more.
-
-    On a terminal what it prints is made fit for that: not only the daemon writes to its log, but
-    also whatever has its stderr.
-    """
-    # The system's own first: in the PATH that `su -m` leaves to root, a user's may stand before it.
-    command = [shutil.which("tail", path=os.defpath) or "tail", *words]
-    if not sys.stdout.isatty():
-        code = subprocess.run(command, check=False).returncode
-        return 128 - code if code < 0 and code != -signal.SIGPIPE else max(code, 0)
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            streams.line(line.decode("utf-8", "replace").rstrip("\n"))
-    return process.returncode
-
-
-def _older(path: Path, lines: int) -> list[tuple[Path, int]]:
-    """Where the log has been begun anew: the old logs, and how much of each is still wanted."""
-    from jobd.system.log_file import KEPT
-
-    found: list[tuple[Path, int]] = []
-    file = path
-    for number in range(1, KEPT + 1):
-        lines -= _lines_of(file)
-        file = path.with_name(f"{path.name}.{number}")
-        if lines <= 0 or not file.exists():
-            break
-        found.insert(0, (file, lines))
-    return found
-
-
-def _lines_of(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(1 for _ in stream)
 
 
 @main.command()
@@ -276,7 +213,7 @@ def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
     if forget_lost:
         from jobd.admin import control
 
-        lost = control.forget_lost(_instance())
+        lost = control.forget_lost(instance())
         streams.notice("note: there is nothing to forget" if lost is None else f"forgotten: {lost}")
     report = check(_paths_in_use())
     if as_json:
@@ -329,7 +266,7 @@ def restore(file: Path) -> None:
     """
     from jobd.admin.restore import restore
 
-    found = restore(_instance(), absolute(file, "write an absolute path"))
+    found = restore(instance(), absolute(file, "write an absolute path"))
     if found.kept is not None:
         streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
@@ -342,24 +279,13 @@ def _paths_in_use() -> Paths:
     """Where the running instance has its files: one in memory has them elsewhere."""
     from jobd.admin import control
 
-    paths, found = _instance(), None
+    paths, found = instance(), None
     with contextlib.suppress(JobdError):
         found = control.running(paths)
     if found is None or not found.ephemeral:
         return paths
-    return _checked(Paths(paths.state, paths.config, ephemeral=True))
+    return checked(Paths(paths.state, paths.config, ephemeral=True))
 
 
-def _instance() -> Paths:
-    """The one that the environment names. Raises: NotPermitted (it is not the caller's own)."""
-    return _checked(locate())
-
-
-def _checked(paths: Paths) -> Paths:
-    from jobd.admin import own_instance
-
-    own_instance.enter(paths, f"jobd {click.get_current_context().info_name}")
-    return paths
-
-
+main.add_command(log)
 main.add_command(metrics)

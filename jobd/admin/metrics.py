@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from jobd.admin import own_instance, streams
-from jobd.contract.paths import locate
+from jobd.admin import streams
+from jobd.admin.here import instance
 
 _SHIPPED: Final = "jobd.admin"
 _ALERTS: Final = "monitoring/alerts.yml"
@@ -33,7 +33,5 @@ def metrics(shipped: str | None) -> None:
         return
     from jobd.client.client import Client
 
-    paths = locate()
-    own_instance.enter(paths, "jobd metrics")
-    with Client(paths.socket) as client:
+    with Client(instance().socket) as client:
         streams.lines(client.metrics().text)

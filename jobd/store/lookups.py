@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from jobd.contract.models import MAX_ID
@@ -172,3 +172,22 @@ def _alike(entries: Iterator[Entry]) -> Iterator[tuple[Entry, int]]:
 
 def _kind(entry: Entry) -> tuple[int, str, int, int]:
     return entry.priority, entry.group, entry.slots, entry.gpus
+
+
+def above(database: sqlite3.Connection, child: int, wanted: Callable[[int], bool]) -> list[int]:
+    """What a job waits or has waited for, through any number of others, parents first; without what
+    is not wanted, and all that only it waits for.
+    """
+    found: list[int] = []
+    seen: set[int] = set()
+    open_ends = [(child, False)]
+    while open_ends:
+        job, parents_found = open_ends.pop()
+        if parents_found:
+            found.append(job)
+        elif job not in seen:
+            seen.add(job)
+            open_ends.append((job, True))
+            rows = database.execute("SELECT parent FROM dependencies WHERE child = ?", (job,))
+            open_ends += [(one, False) for (one,) in rows if wanted(one)]
+    return found[:-1]

@@ -231,22 +231,8 @@ class Reader:
 
         What is not wanted is left out, with all that only it waits for.
         """
-        found: list[int] = []
-        seen: set[int] = set()
-        open_ends = [(child, False)]
         with self._connection() as connection:
-            while open_ends:
-                job, parents_found = open_ends.pop()
-                if parents_found:
-                    found.append(job)
-                elif job not in seen:
-                    seen.add(job)
-                    open_ends.append((job, True))
-                    rows = connection.execute(
-                        "SELECT parent FROM dependencies WHERE child = ?", (job,)
-                    )
-                    open_ends += [(one, False) for (one,) in rows if wanted(one)]
-        return found[:-1]
+            return lookups.above(connection, child, wanted)
 
     def environment(self, environment: int) -> dict[bytes, bytes]:
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))

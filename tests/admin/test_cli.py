@@ -89,7 +89,7 @@ def test_what_is_another_users_is_no_defect(words, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied", "/home/other/jobd.db")
 
-    monkeypatch.setattr("jobd.admin.cli.locate", refuse)
+    monkeypatch.setattr("jobd.admin.here.locate", refuse)
     result = jobd(*words)
     assert result.exit_code == 77
     assert result.output == "jobd: /home/other/jobd.db: permission denied\n"
