@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "hold", epilog=example("jobctl hold 7", "jobctl hold --tag nightly", "jobctl hold --all")
 )
-@selects(all_option=True)
+@selects(all_option="All pending jobs.")
 @dry_run
 @pass_client
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:

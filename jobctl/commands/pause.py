@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         "jobctl pause 7", "jobctl pause --group gpu", "jobctl pause --group gpu --running"
     ),
 )
-@selects(all_option=True, without="groups")
+@selects(all_option="All running jobs.", without="groups")
 @click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts nothing more.")
 @click.option("--running", is_flag=True, help="Halt the group's running jobs, too.")
 @dry_run

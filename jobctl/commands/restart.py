@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All finished jobs.")
 @click.option("--failed", is_flag=True, help="Only failed jobs; alone, all of them.")
 @click.option("--refresh-env", is_flag=True, help="Take this shell's environment.")
 @dry_run

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "rm",
     epilog=example("jobctl rm 7", "jobctl rm --finished --older-than 7d", "jobctl rm --force 3-9"),
 )
-@selects(all_option=True)
+@selects(all_option="All finished jobs.")
 @click.option("--finished", is_flag=True, help="Only finished jobs; alone, all of them.")
 @click.option(
     "--older-than",
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=DURATION,
     multiple=True,
     callback=once,
-    metavar="D",
+    metavar="DURATION",
     help="Only what finished so long ago.",
 )
 @click.option("--force", is_flag=True, help="Stop what still runs or waits first.")

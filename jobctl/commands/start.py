@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("start", epilog=example("jobctl start 7", "jobctl start --state stopped --since 1h"))
-@selects(all_option=True)
+@selects(all_option="All held and stopped jobs.")
 @dry_run
 @pass_client
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "jobctl stop 7", "jobctl stop --grace 1m --signal INT 3-9", "jobctl stop --state pending"
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All running and pending jobs.")
 @click.option(
     "--grace",
     type=DURATION,

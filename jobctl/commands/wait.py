@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         "jobctl wait --idle && sudo poweroff",
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All jobs there are, finished ones, too.")
 @click.option("--any", "any_of", is_flag=True, help="Until one of them has finished.")
 @click.option("--fail-fast", is_flag=True, help="Until one has failed or was stopped, or all end.")
 @click.option("--running", is_flag=True, help="Until none of them is pending any more.")

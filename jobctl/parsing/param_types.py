@@ -242,7 +242,7 @@ def parse_id(text: str) -> int:
     """A single one. Raises: ValueError."""
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
-        raise ValueError(f"{text!r} is more than one job")
+        raise ValueError(f"{text!r} is more than one job; only one is taken here")
     return found[0]
 
 

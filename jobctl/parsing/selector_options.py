@@ -96,24 +96,24 @@ FILTERS: Final = (
         "since",
         ("--since",),
         Word("time", parse_since),
-        "D",
-        "Only submitted in the last D (2h), or since a time (18:00, 2026-12-24T18:00).",
+        "WHEN",
+        "Only submitted in the last DURATION (2h), or since a TIME (18:00).",
         several=False,
     ),
     _Filter(
         "until",
         ("--until",),
         Word("time", parse_since),
-        "D",
-        "Only submitted longer ago than D (2h), or before a time.",
+        "WHEN",
+        "Only submitted longer ago than a DURATION, or before a TIME.",
         several=False,
     ),
     _Filter(
         "ended_since",
         ("--ended-since",),
         Word("time", parse_since),
-        "D",
-        "Only finished in the last D (2h), or since a time.",
+        "WHEN",
+        "Only finished in the last DURATION, or since a TIME.",
         several=False,
     ),
     _Filter(
@@ -210,10 +210,11 @@ def must_name(selector: Selector | None, instead: str = "--all") -> Selector | N
 
 
 def selects(
-    *, all_option: bool = False, without: str = "", count: str = ""
+    *, all_option: str = "", without: str = "", count: str = ""
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a command `selector` from its words, the filters and, where it changes, `--all`.
 
+    `all_option`: which jobs `--all` means, where there is such an option.
     `without`: the field of a filter whose option means something else to this command.
     `count`: the parameter that gets the number of `-n N`; a word behind it is a name all the same.
     """
@@ -247,7 +248,7 @@ def selects(
                 help=_COUNTS[count],
             )(result)
         if all_option:
-            result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
+            result = click.option("--all", "everything", is_flag=True, help=all_option)(result)
         return click.argument("words", nargs=-1, type=_WORDS, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
 
     return decorate

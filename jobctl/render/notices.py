@@ -100,7 +100,7 @@ def group_halted(group: str, *, paused: bool, before: bool | None) -> None:
     if paused == before:
         streams.notice(f"group {group} is {'already' if paused else 'not'} paused")
     elif paused:
-        streams.hint(f"{group} starts nothing; let it go on: jobctl resume --group {group}")
+        streams.hint(f"group {group} is paused; resume it with: jobctl resume --group {group}")
     else:
         streams.hint(f"{group} starts jobs again")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from jobd.admin import render, streams
+from jobd.admin import manual, render, streams
 from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
 from jobd.admin.here import checked, instance
@@ -36,7 +36,7 @@ class FileName(click.Path):
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="jobd", message="%(prog)s %(version)s")
+@click.version_option(VERSION, "-V", "--version", prog_name="jobd", message="%(prog)s %(version)s")
 def main() -> None:
     """The daemon of a local job queue. It is used through jobctl.
 
@@ -272,7 +272,8 @@ def restore(file: Path) -> None:
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
 
 
-main.add_command(completion)
+for _command in (completion, manual.help_, manual.version):
+    main.add_command(_command)
 
 
 def _paths_in_use() -> Paths:

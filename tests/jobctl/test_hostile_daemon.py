@@ -46,6 +46,7 @@ COMMAND_LINES = [
         "completion bash", "completion zsh --for 2 -- jobctl stop",
         "completion fish --for 3 -- jobctl ls --tag",
         "completion bash --for 3 -- jobctl ls --group",
+        "help", "help submit", "help manifest", "version",
     ]
 ]  # fmt: skip
 BYTE_FOR_BYTE = [line.split() for line in ["logs 1", "logs -f 1", "submit -w true"]]

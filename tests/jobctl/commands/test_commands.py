@@ -772,7 +772,7 @@ def test_a_filter_that_matches_nothing_is_told_to_a_person_alone():
 def test_a_group_is_no_job_that_was_not_found():
     client = FakeClient(pause=Acted(done=[]), groups=GROUPS)
     said = jobctl("pause", "--group", "b", client=client, terminal=True).stderr
-    assert said == "b starts nothing; let it go on: jobctl resume --group b\n"
+    assert said == "group b is paused; resume it with: jobctl resume --group b\n"
 
 
 @pytest.mark.parametrize(

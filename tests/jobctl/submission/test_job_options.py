@@ -325,7 +325,7 @@ def test_stop_on_interrupt():
 
 
 def test_help_shows_the_common_options_first():
-    text = jobctl("submit", "--help").out
+    text = jobctl("submit", "--help-all").out
     sections = [line for line in text.splitlines() if line.endswith(":") and line[:1].isalpha()]
     assert sections[-6:] == [f"{name}:" for name in job_options.SECTIONS]
     common = text.split("Common options:")[1].split("What runs:")[0]
