@@ -263,6 +263,15 @@ def test_a_rule_that_is_no_longer_taken_is_none(watching, caplog):
     assert "job 1: --progress: not a regular expression" in caplog.text
 
 
+def test_the_round_and_the_last_look_have_one_sight(watching, monkeypatch):
+    """Where both begin at once: by its lock the same progress is told once."""
+    run, both, make = watching.run(1), threading.Barrier(2), module._rule_of
+    monkeypatch.setattr(module, "_rule_of", lambda run: (both.wait(20), make(run))[1])
+    with ThreadPoolExecutor(2) as threads:
+        one, other = [threads.submit(watching.monitor._sight_of, run) for _ in range(2)]
+        assert one.result() is other.result()
+
+
 def test_nothing_of_a_run_is_kept(watching):
     watching.run(1)
     watching.prints(1, "10%\n")
