@@ -42,6 +42,9 @@ COMMANDS: Final = (
     "groups",
     "notify",
     "notifications",
+    "completion",
+    "help",
+    "version",
 )
 """In the order of `--help`; each is `jobctl/commands/NAME.py`, its `command` is the command."""
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
@@ -121,7 +124,9 @@ EXAMPLE: Final = example(
 
 
 @click.group(cls=Commands, epilog=EXAMPLE, context_settings=HELP, invoke_without_command=True)
-@click.version_option(VERSION, "--version", prog_name="jobctl", message="%(prog)s %(version)s")
+@click.version_option(
+    VERSION, "-V", "--version", prog_name="jobctl", message="%(prog)s %(version)s"
+)
 @click.option(
     "--owner",
     metavar="USER",

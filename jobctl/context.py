@@ -12,11 +12,17 @@ from jobd.contract.errors import BadRequest
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
+    from jobd.contract.models import Selector
+    from jobd.contract.reports import Unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+LINE: Final = f"{__name__}.line"
+"""Under which the context of `submit` keeps the words that it was given: others' options are
+explained with their values.
+"""
 _OWNER: Final = f"{__name__}.owner"
 """Under which the context keeps the number of whom `--owner` named."""
 
@@ -43,6 +49,18 @@ def current_client() -> Client:
         root.obj = root.with_resource(Client(owner=owner, on_silence=notices.silent))
     client: Client = root.obj
     return client
+
+
+def why_none(selector: Selector) -> Callable[[], Unknown]:
+    """What says why this selected nothing, as far as names in it are to blame."""
+
+    def asked() -> Unknown:
+        from jobctl.render import streams
+        from jobd.client.unknown import unknown
+
+        return unknown(current_client(), selector, with_tags=streams.tells_person())
+
+    return asked
 
 
 def pass_client(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:

@@ -4,8 +4,10 @@ Theory of operation. It holds the lock of the instance, is child subreaper, and 
 While a daemon lives the supervisor only reaps orphans. When the daemon dies, the kernel hands all
 its children to us: jobs that run, and jobs that have ended and whose status is not on disk yet. A
 session leader that has ended stays a zombie and is announced to the next daemon, which commits
-its status and answers "reap"; other orphans are reaped at once. The next daemon starts when the
-gate (a close-on-exec pipe of the old daemon) reaches its end: then no spawn is half-way.
+its status and answers "reap"; other orphans are reaped at once. A job whose parents have
+both died is nobody's child that we know: of it we have a handle (a pidfd), and tell when it ended.
+The next daemon starts when the gate (a close-on-exec pipe of the old daemon) reaches its end: then
+no spawn is half-way.
 
 The daemon execs this module when *we* die: its jobs then stay its children. `renew` execs this
 module again, so that an upgrade replaces supervisor and daemon.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import select
 import signal
@@ -25,7 +28,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jobd.system import handover, linux, log_file
@@ -48,6 +51,8 @@ HERITAGE: Final = ("state", "config_path", "config", "ephemeral", "lock_path")
 """What of a plan makes an instance what it is: whoever follows keeps it."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Those that are heard, and what they mean told to the daemon."""
+_PROBED_S: Final = 0.2
+"""For so long at most somebody may hold the lock who only looks whether anybody does."""
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
@@ -63,7 +68,8 @@ class Supervisor:
         self._link: socket.socket | None = None
         self._quick_deaths = 0
         self._was_ready = False
-        self._announced: set[int] = set()
+        self._announced: set[int | str] = set()
+        """Pids of children and, of jobs that are none, tokens."""
         self._stopping = False
         self._congested = False
         """The daemon has not read what was sent; the rest is announced when it has."""
@@ -87,9 +93,12 @@ class Supervisor:
             failpoint("daemon-died")
             if status == EXIT_RENEW:
                 self._renew()
-            if status == EXIT_CLEAN or self._hopeless(status):
+            if status == EXIT_CLEAN or (why := self._hopeless(status)):
                 self._tell("failed the daemon ended before it was ready")
-                return 0 if status == EXIT_CLEAN else 1
+                if status == EXIT_CLEAN:
+                    return 0
+                _say(f"no daemon follows: {why}")
+                return 1
             self._back_off()
 
     # --- preparation ------------------------------------------------------------------------
@@ -119,10 +128,9 @@ class Supervisor:
         failpoint("before-gate")
         while True:
             self._note_ends(self._children())
-            ready, _, _ = select.select([self._gate, self._wake[0]], [], [])
+            ready = self._await({self._gate: select.POLLIN})
             if self._gate in ready and not os.read(self._gate, 1):
                 break
-            self._drain_wakeups()
         os.close(self._gate)
         self._gate = None
         failpoint("after-gate")
@@ -179,19 +187,31 @@ class Supervisor:
         synced = False
         while status is None:
             synced = synced or (not self._congested and self._send({"synced": True}))
-            readers: list[Any] = [self._wake[0]]
-            if self._link is not None:
-                readers.append(self._link)
-            writers = [self._link] if self._congested and self._link is not None else []
-            ready, writable, _ = select.select(readers, writers, [])
-            self._congested = self._congested and not writable
-            self._drain_wakeups()
+            wanted = select.POLLIN | (select.POLLOUT if self._congested else 0)
+            link = -1 if self._link is None else self._link.fileno()
+            ready = self._await({link: wanted} if self._link is not None else {})
+            self._congested = self._congested and not ready.get(link, 0) & ~select.POLLIN
             self._pass_signals_on()
-            if self._link is not None and self._link in ready:
+            if link in ready:
                 self._receive()
             status = self._look_after_children()
+        # What it has said last came before its end, and may have come behind our look.
+        self._receive()
         self._close_link()
         return status
+
+    def _await(self, wanted: Mapping[int, int], seconds: float | None = None) -> dict[int, int]:
+        """Sleep until one of these descriptors is ready (poll(2)), a signal comes, or a job ends
+        that is no child of ours, `seconds` at most; which are ready for what.
+        """
+        poll = select.poll()
+        for descriptor, events in {self._wake[0]: select.POLLIN, **wanted}.items():
+            poll.register(descriptor, events)
+        for handle in self._handles():
+            poll.register(handle, select.POLLIN)
+        ready = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+        self._drain_wakeups()
+        return ready
 
     def _look_after_children(self) -> int | None:
         """Reap orphans, announce jobs that ended; the daemon's status once it has ended."""
@@ -207,6 +227,9 @@ class Supervisor:
                 linux.reap(child.pid)
             elif child.pid not in self._announced and not self._congested:
                 self._announce(child.pid)
+        for token in self._plan.get("pidfds", {}).keys() & self._ends().keys() - self._announced:
+            if not self._congested and self._send({"gone": token, "at": self._ends()[token]}):
+                self._announced.add(token)
         return status if status is None else os.waitstatus_to_exitcode(status)
 
     def _children(self) -> list[linux.Stat]:
@@ -226,16 +249,31 @@ class Supervisor:
             self._plan["last_daemon"] = (pid, linux.ticks())
 
     def _note_ends(self, children: Sequence[linux.Stat]) -> None:
-        """When it was seen first that they had ended, microseconds since boot: /proc does not tell.
+        """When it was seen first that they had ended, and others that there are handles of,
+        microseconds since boot: /proc does not tell.
 
-        In the plan, so that whoever takes our place knows it, too. The keys are JSON's. The daemon
-        leads a session, too, and nobody would ever take its end out of there: a job that gets its
-        number later would have ended before it began.
+        In the plan, so that whoever takes our place knows it, too. The keys are JSON's: the pid of
+        a child, of others the token. The daemon leads a session, too, and nobody would ever take
+        its end out of there: a job that gets its number later would have ended before it began.
         """
         ends, now = self._ends(), time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
         for child in children:
             if child.state in "ZX" and child.session == child.pid != self._daemon:
                 ends.setdefault(str(child.pid), now)
+        if handles := self._handles():
+            poll = select.poll()
+            for handle in handles:
+                poll.register(handle, select.POLLIN)
+            for handle, _ in poll.poll(0):
+                ends.setdefault(handles[handle], now)
+
+    def _handles(self) -> dict[int, str]:
+        """Of jobs that are no children of ours and live, as far as we know: pidfds, and tokens.
+
+        What other engines than the local one leave has their name in front, and is none.
+        """
+        left, ends = self._plan.get("pidfds", {}), self._ends()
+        return {fd: name for name, fd in left.items() if ":" not in name and name not in ends}
 
     def _ends(self) -> dict[str, int]:
         ends: dict[str, int] = self._plan.setdefault("ends", {})
@@ -297,8 +335,7 @@ class Supervisor:
             self._plan["drain_until"] = message["until"]
         elif "lock" in message:
             # Another file, since the one that we have locked was deleted.
-            for _, _, descriptor in beside:
-                (lock,) = struct.unpack("i", descriptor)
+            for lock in _given(beside):
                 os.dup2(lock, self._plan["lock"], inheritable=False)
                 os.close(lock)
             self._note_pid()
@@ -306,6 +343,29 @@ class Supervisor:
             log_file.follow(message["log"])
         elif "failed" in message:
             self._tell(f"failed {message['failed']}")
+        else:
+            self._hear_of_others(message, beside)
+
+    def _hear_of_others(
+        self, message: dict[str, Any], beside: Sequence[tuple[int, int, bytes]]
+    ) -> None:
+        """Of jobs that are no children of ours, or not yet."""
+        if "hold" in message:
+            for handle in _given(beside):
+                self._let_go(message["hold"])
+                self._plan.setdefault("pidfds", {})[message["hold"]] = handle
+        elif "let_go" in message:
+            self._let_go(message["let_go"])
+        elif "unsaved" in message:
+            self._plan["unsaved"] = message["unsaved"]
+
+    def _let_go(self, token: str) -> None:
+        """The end of a job that is no child of ours is on disk."""
+        handle = self._plan.get("pidfds", {}).pop(token, None)
+        if handle is not None:
+            os.close(handle)
+        self._announced.discard(token)
+        self._ends().pop(token, None)
 
     def _close_link(self) -> None:
         if self._link is not None:
@@ -327,15 +387,20 @@ class Supervisor:
 
     # --- between two daemons ------------------------------------------------------------------
 
-    def _hopeless(self, status: int) -> bool:
+    def _hopeless(self, status: int) -> str | None:
+        """Why nobody is to follow the daemon that ended so; None: another one is started."""
         if not self._was_ready:
             self._quick_deaths += 1
         children = self._children()
         if any(child.state not in "ZX" or status != EXIT_GONE for child in children):
-            return False
-        if self._stopping or status in (EXIT_REFUSED, EXIT_GONE):
-            return True
-        return self._quick_deaths >= _QUICK_DEATHS
+            return None
+        if status in (EXIT_REFUSED, EXIT_GONE):
+            return "the last one could not start"
+        if self._stopping:
+            return "the last one was to stop, and no job is left to wait for"
+        if self._quick_deaths >= _QUICK_DEATHS:
+            return f"{self._quick_deaths} in a row ended before they were ready"
+        return None
 
     def _back_off(self) -> None:
         """Only daemons that died before they were ready are waited for."""
@@ -344,8 +409,7 @@ class Supervisor:
         pause = min(0.1 * 2 ** min(self._quick_deaths, 10), _LONGEST_PAUSE_S)
         end = time.monotonic() + pause
         while (left := end - time.monotonic()) > 0:
-            select.select([self._wake[0]], [], [], left)
-            self._drain_wakeups()
+            self._await({}, left)
             self._note_ends(self._children())
             self._pass_signals_on()
 
@@ -391,6 +455,11 @@ def _say(line: str) -> None:
         os.write(2, f"supervisor: {line}\n".encode())
 
 
+def _given(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came beside a message (SCM_RIGHTS of unix(7))."""
+    return [struct.unpack("i", descriptor)[0] for _, _, descriptor in beside]
+
+
 def _descriptors(plan: dict[str, Any]) -> list[int]:
     """Those that the plan names and that go from process to process with it.
 
@@ -432,6 +501,21 @@ def _plan() -> dict[str, Any]:
     return plan
 
 
+def _take(lock: int) -> None:
+    """Raises: OSError (BlockingIOError: another supervisor, or its daemon, has it)."""
+    end = time.monotonic() + _PROBED_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Clients look whether it is held by taking it for a moment.
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PROBED_S / 20)
+        else:
+            return
+
+
 def main() -> int:
     plan = _plan()
     for name in os.listdir("/proc/self/fd"):
@@ -443,7 +527,7 @@ def main() -> int:
     try:
         if "lock" not in plan:
             plan["lock"] = linux.open_lock(plan["lock_path"])
-        fcntl.flock(plan["lock"], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(plan["lock"])
     except BlockingIOError:
         supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says
         return 1

@@ -46,6 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "jobd.daemon.execution": _DISK | {"jobd.engines", "jobd.daemon.jobs"},
     "jobd.daemon.commands": _DISK | {"jobd.daemon.jobs", "jobd.daemon.execution"},
     "jobd.daemon.queries": _DISK | {"jobd.daemon.jobs"},
+    "jobd.daemon.metrics": _BASE
+    | {"jobd.core", "jobd.store", "jobd.daemon.jobs", "jobd.daemon.rpc"},
     "jobd.daemon.notifications": _DISK | {"jobd.sender", "jobd.daemon.jobs", "jobd.daemon.queries"},
     "jobd.daemon": _DISK
     | {"jobd.engines", "jobd.supervisor"}
@@ -57,6 +59,7 @@ ROOMS: dict[str, set[str]] = {
             "execution",
             "commands",
             "queries",
+            "metrics",
             "notifications",
         )
     },

@@ -1,9 +1,15 @@
 """What the supervisor does where the machine refuses: it never leaves jobs alone."""
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
+import resource
 import signal
+import struct
+import subprocess
+import time
 
 import pytest
 
@@ -50,6 +56,46 @@ def test_it_is_tried_again_for_as_long_as_a_job_lives(made, monkeypatch):
     assert made._hopeless(1)
 
 
+def test_it_says_why_no_daemon_follows(made, monkeypatch, capfd):
+    """What ends without a word cannot be told from what was killed."""
+    monkeypatch.setattr(made, "_start_daemon", lambda: False)
+    monkeypatch.setattr(made, "_back_off", lambda: None)
+    monkeypatch.setattr(made, "_catch_signals", lambda: None)
+    monkeypatch.setattr(linux, "set_child_subreaper", lambda: None)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    assert made.run() == 1
+    assert "no daemon follows: 5 in a row ended before they were ready" in capfd.readouterr().err
+    made._stopping = True
+    assert made.run() == 1
+    assert "the last one was to stop, and no job is left" in capfd.readouterr().err
+
+
+@pytest.fixture
+def lock(tmp_path):
+    descriptors = [os.open(tmp_path / "it", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC) for _ in "ab"]
+    yield descriptors
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def test_whoever_only_looks_at_the_lock_is_in_nobodys_way(lock, monkeypatch):
+    """A client that finds nobody, just when somebody starts: it holds the lock for a moment."""
+    ours, theirs = lock
+    fcntl.flock(theirs, fcntl.LOCK_SH)
+    monkeypatch.setattr(supervisor, "_PROBED_S", 60.0)
+    monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(theirs, fcntl.LOCK_UN))
+    supervisor._take(ours)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_lock_that_is_held_is_held(lock):
+    ours, theirs = lock
+    fcntl.flock(theirs, fcntl.LOCK_EX)
+    with pytest.raises(BlockingIOError):
+        supervisor._take(ours)
+
+
 def test_who_cannot_be_looked_for_is_not_gone(made, monkeypatch):
     tries = []
 
@@ -83,6 +129,92 @@ def test_a_job_ended_when_that_was_seen_first(made, monkeypatch):
     monkeypatch.setattr(linux, "reap", lambda _pid: None)
     made._hear({"reap": 7})
     assert made._plan["ends"] == {}
+
+
+TOKEN = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def orphan(made):
+    """A job that is no child of the supervisor, which has a handle of it."""
+    process = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    handle = os.pidfd_open(process.pid)
+    made._plan["pidfds"] = {TOKEN: handle}
+    yield process
+    process.kill()
+    process.wait()
+    with contextlib.suppress(OSError):
+        os.close(handle)
+
+
+def test_a_job_that_is_nobodys_child_ended_when_that_was_seen_first(made, orphan, monkeypatch):
+    """No daemon may live then, or none that is not halted."""
+    sent = []
+    monkeypatch.setattr(made, "_send", lambda message: sent.append(message) or True)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    handle = made._plan["pidfds"][TOKEN]
+    assert made._await({}, 0) == {}
+    made._look_after_children()
+    assert (made._plan["ends"], sent) == ({}, [])
+    orphan.kill()
+    assert made._await({}, 60).keys() == {handle}, "it is woken, and looks at nobody in between"
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    made._look_after_children()
+    at = made._plan["ends"][TOKEN]
+    assert abs(at - before) < 10_000_000
+    for _ in range(2):
+        made._look_after_children()
+        assert sent == [{"gone": TOKEN, "at": at}]
+    assert made._await({}, 0) == {}, "what has ended wakes nobody again"
+    # The next daemon is told the same.
+    made._announced = set()
+    made._look_after_children()
+    assert sent == 2 * [{"gone": TOKEN, "at": at}]
+
+
+def test_a_handle_is_kept_until_the_end_is_on_disk(made, orphan):
+    handle = made._plan["pidfds"][TOKEN]
+    made._plan["ends"] = {TOKEN: 5}
+    made._hear({"let_go": TOKEN})
+    made._hear({"let_go": "f" * 32})
+    assert (made._plan["pidfds"], made._plan["ends"]) == ({}, {})
+    assert str(handle) not in descriptors()
+
+
+def test_a_handle_that_a_daemon_gives_is_kept_and_handed_on(made, orphan):
+    made._plan.pop("pidfds")
+    for _ in range(2):
+        given = os.pidfd_open(orphan.pid)
+        made._hear({"hold": TOKEN}, [(0, 0, struct.pack("i", given))])
+        assert supervisor._descriptors(made._plan).count(given) == 1
+    assert len([one for one in descriptors().values() if "pidfd" in one]) == 2, "ours, and the last"
+    made._hear({"let_go": TOKEN})
+
+
+def test_what_another_engine_leaves_is_nobodys_end(made):
+    """It is kept open and handed on; what it is, only that engine knows."""
+    with open("/dev/null", "rb") as ready:
+        made._plan["pidfds"] = {"far:socket": ready.fileno()}
+        assert made._await({}, 0) == {}
+        made._note_ends([])
+    assert made._plan["ends"] == {}
+
+
+def test_it_is_told_by_numbers_that_select_does_not_take(made):
+    """A daemon with many jobs has left as many descriptors open (select(2), FD_SETSIZE)."""
+    high = 1500
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= high:
+        pytest.skip("this process may not have so many descriptors")
+    os.dup2(made._wake[0], high, inheritable=False)
+    os.close(made._wake[0])
+    made._wake = (high, made._wake[1])
+    os.write(made._wake[1], b"x")
+    assert made._await({}, 60).keys() == {high}
+
+
+def test_ends_that_a_daemon_could_not_save_go_to_the_next_one(made):
+    made._hear({"unsaved": {TOKEN: 5}})
+    assert made._plan["unsaved"] == {TOKEN: 5}
 
 
 def test_a_signal_just_before_it_renews_itself_is_not_lost(made, monkeypatch):

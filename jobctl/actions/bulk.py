@@ -100,7 +100,7 @@ def stop_and_remove(
 
     `waiting` is entered while they end.
     """
-    ended = selector.ended_before is not None
+    ended = selector.ended_before is not None or selector.ended_since is not None
     stopping = [s for s in STOPPABLE if not ended and (s in selector.states or not selector.states)]
     if not stopping:
         # One that has come back meanwhile is not what was asked for, and runs on.

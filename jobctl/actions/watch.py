@@ -14,11 +14,12 @@ from math import inf
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobctl.actions.tails import Tails
 from jobd.client.client import Client
 from jobd.client.stalls import check_events
-from jobd.contract.errors import VersionMismatch
+from jobd.contract.errors import NotRunning, VersionMismatch
 from jobd.contract.models import Event, EventPage, Events, List, Selector, Wait
 from jobd.contract.reports import Picture
 from jobd.contract.states import State
@@ -90,17 +91,27 @@ class Watching:
     def run(self) -> None:
         """Until all that is watched has finished."""
         self._ask_workers()
-        picture, unfinished = self._look(_News([])), False
+        picture, wait = self._look(_News([])), 0.0
         self._screen.show(picture, [])
         while True:
             drawn = self._clock()
-            news = self._take(self._patience(picture) if unfinished else 0.0)
-            if not news.unfinished and not news.events and not unfinished:
+            news = self._take(wait)
+            if not news.unfinished:
+                self._screen.show(self._last(news, picture), news.events)
                 return
-            unfinished = news.unfinished
             picture = self._look(news)
             self._screen.show(picture, news.events)
             self._sleep(max(0.0, drawn + _BREATH - self._clock()))
+            wait = self._patience(picture)
+
+    def _last(self, news: _News, before: Picture) -> Picture:
+        """How it is once all has finished. A daemon that leaves may be gone by now: that all has
+        finished it has told.
+        """
+        try:
+            return self._look(news)
+        except NotRunning:
+            return replace(before, running=[], more=0, lines={}, counts={}, busy=0)
 
     def _patience(self, picture: Picture) -> float:
         """Seconds for which news are waited for: what is to be looked at again is, without any."""
@@ -131,7 +142,7 @@ class Watching:
 
     def _ask(self, wait: float, known: Mapping[int, int] | None = None) -> EventPage:
         request = Events(
-            selector=self._selector, after=self._after, limit=_BATCH, wait=wait,
+            selector=self._selector, after=self._after, limit=_BATCH, wait=wait, follows=True,
             written=dict(known or {}),
         )  # fmt: skip
         self._screen.idle()

@@ -73,12 +73,16 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @_several("--after", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these completed.")
 @_several("--after-any", kind=_PARENTS, metavar="SELECTOR", text="Waits until all of these ended.")
 @click.option(
-    "--delay", type=_SPAN, metavar="D", help="Not before so long from now; none: at once."
+    "--delay", type=_SPAN, metavar="DURATION", help="Start after this delay; none: at once."
 )
 @click.option("--at", type=_TIME, metavar="TIME", help="Not before then: 18:00, 2026-12-24T18:00.")
-@click.option("--time-limit", type=_SPAN, metavar="D", help="Of each attempt; none: no limit.")
+@click.option(
+    "--time-limit", type=_SPAN, metavar="DURATION", help="Of each attempt; none: no limit."
+)
 @click.option("--retries", type=Number(0, MAX_RETRIES), help="Tries after a failed one.")
-@click.option("--retry-delay", type=DURATION, metavar="D", help="Before the first retry; doubles.")
+@click.option(
+    "--retry-delay", type=DURATION, metavar="DURATION", help="Before the first retry; doubles."
+)
 @_several(
     "--notify", kind=_WISH, metavar="[WHEN:]URL|CMD", text="Only these are told; none: nobody."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import Number, as_json
 from jobctl.parsing.selector_options import selects
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
         "jobctl events --from 1201 --json | jq -r .event",
     ),
 )
-@selects()
+@selects(count="last")
 @click.option("-f", "--follow", is_flag=True, help="Go on as things happen, until Ctrl-C.")
 @click.option("--from", "first", type=Number(1), metavar="SEQ", help="From this number on.")
-@click.option("-n", "last", type=Number(0), help="Only the last so many.")
 @as_json
 @pass_client
 def command(
@@ -55,7 +54,7 @@ def command(
 
     chosen = following.settled(client, selector)
     if chosen is None:
-        return notices.nothing_selected()
+        return notices.nothing_selected(why_none(selector))
     after = (first or 1) - 1 if last is None else following.before_last(client, chosen, last)
     seen: set[int | None] = set()
     if follow:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "hold", epilog=example("jobctl hold 7", "jobctl hold --tag nightly", "jobctl hold --all")
 )
-@selects(all_option=True)
+@selects(all_option="All pending jobs.")
 @dry_run
 @pass_client
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
@@ -36,4 +36,5 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, HOLDABLE)
-    return notices.acted(client.hold(selector, dry_run=dry_run))
+    acted = client.hold(selector, dry_run=dry_run)
+    return notices.acted(acted, why_none=why_none(selector))

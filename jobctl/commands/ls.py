@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec.structs import replace
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing import columns as listing
-from jobctl.parsing.param_types import Number, Word, as_json
+from jobctl.parsing.param_types import Word, as_json
 from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
 from jobd.contract.models import List, Page, Selector
@@ -19,8 +20,6 @@ from jobd.contract.models import List, Page, Selector
 if TYPE_CHECKING:
     from jobd.client.client import Client
 
-_PENDING: Final = 10
-_FINISHED: Final = 20
 _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]]]] = {
     "json": data.array,
     "ndjson": data.lines,
@@ -36,12 +35,18 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
         "jobctl ls -n 0 --state failed,stopped",
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
         "jobctl ls --columns id,run_s,command --sort -run_s -n 5",
+        "jobctl ls --ended-since 1h --format '{id} {exit_code} {name}'",
     ),
 )
-@selects()
-@click.option("-n", "limit", type=Number(0), help="At most so many; 0 is all.")
+@selects(count="limit")
 @click.option("--ids", "only_ids", is_flag=True, help="Only the ids, one a line.")
-@click.option("--format", "form", type=click.Choice(["table", *_FORMATS]), help="How to print.")
+@click.option(
+    "--format",
+    "form",
+    type=Word("format", partial(listing.parse_format, forms=["table", *_FORMATS])),
+    metavar="FORMAT",
+    help="table, json, ndjson, csv, or a line a job: '{id} {state} {name}'.",
+)
 @as_json
 @click.option(
     "--columns",
@@ -62,52 +67,53 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
 
     Running ones, then pending ones as they will start, then finished ones, newest first.
 
-    On a terminal: all that run, the next 10, the latest 20. Piped, with --json, --ids or
-    another --format: everything, unless -n says otherwise. --sort reads everything, and -n
-    then takes the first of it.
+    On a terminal as many as its screen has room for, and the counts of all. Piped, with --json,
+    --ids or another --format: everything, unless -n says otherwise. --sort reads everything,
+    and -n then takes the first of it.
     """
     form = _format(given)
-    short = streams.on_terminal() and form == "table"
+    if form == "table" and streams.on_terminal() and selector is not None:
+        return _print_screen(client, selector, given)
     asked = List(limit=given["limit"] or None, only_ids=form == "ids")
-    pages = _pages(client, selector, asked, given["order"], short=short and given["limit"] is None)
+    pages = _pages(client, selector, asked, given["order"])
+    if isinstance(form, listing.Template):
+        return notices.missing(data.formatted(pages, form.parts))
     if form == "ids":
         return _print_ids(pages)
     if form in _FORMATS:
         return notices.missing(_FORMATS[form](pages, given["columns"]))
-    named = selector is None or selector.named
-    return _print_table(pages, given["columns"], short=short, named=named)
+    return _print_table(pages, given["columns"])
 
 
-def _format(given: dict[str, Any]) -> str:
+def _format(given: dict[str, Any]) -> str | listing.Template:
     chosen = {given["form"]} if given["form"] else set()
     chosen |= {"json"} if given["as_json"] else set()
     chosen |= {"ids"} if given["only_ids"] else set()
     if len(chosen) > 1:
         raise click.UsageError("--ids, --json and --format exclude each other")
-    form: str = chosen.pop() if chosen else "table"
-    if form == "ids" and given["columns"]:
-        raise click.UsageError("--ids and --columns exclude each other")
+    form: str | listing.Template = chosen.pop() if chosen else "table"
+    if given["columns"] and (form == "ids" or isinstance(form, listing.Template)):
+        name = "--ids" if form == "ids" else "--format '{...}'"
+        raise click.UsageError(f"{name} and --columns exclude each other")
     return form
 
 
 def _pages(
-    client: Client,
-    selector: Selector | None,
-    asked: List,
-    order: listing.Order | None,
-    *,
-    short: bool,
+    client: Client, selector: Selector | None, asked: List, order: listing.Order | None
 ) -> Iterable[Page]:
     from jobd.client import follow
 
     if selector is None:
         return [Page(jobs=[])]
     if order is not None:
-        most = _PENDING + _FINISHED if short else asked.limit
-        return [listing.ordered(follow.pages(client, List(selector=selector)), order, most)]
-    if short and not selector.named:
-        return follow.pages(client, List(pending=_PENDING, finished=_FINISHED))
+        return [_sorted(client, selector, order, asked.limit)]
     return follow.pages(client, replace(asked, selector=selector))
+
+
+def _sorted(client: Client, selector: Selector, order: listing.Order, most: int | None) -> Page:
+    from jobd.client import follow
+
+    return listing.ordered(follow.pages(client, List(selector=selector)), order, most)
 
 
 def _print_ids(pages: Iterable[Page]) -> int:
@@ -119,14 +125,28 @@ def _print_ids(pages: Iterable[Page]) -> int:
     return notices.missing(missing)
 
 
-def _print_table(
-    pages: Iterable[Page], columns: list[str] | None, *, short: bool, named: bool
-) -> int:
+def _print_table(pages: Iterable[Page], columns: list[str] | None) -> int:
     every = list(pages)
-    listed = [job for page in every for job in page.jobs]
-    if listed or not short:
-        table.jobs(listed, columns)
-    if short:
-        counted = every[0].counts if every[0].counts and not named else listing.counts(listed)
-        table.footer(counted, listed)
+    table.jobs([job for page in every for job in page.jobs], columns)
     return notices.missing(job for page in every for job in page.missing)
+
+
+def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> int:
+    """To a person: what fits, and how much there is."""
+    from jobctl.actions import screenful
+
+    order, most = given["order"], given["limit"]
+    if order is not None:
+        page = _sorted(client, selector, order, None)
+        seen = screenful.of_page(page, streams.rows() if most is None else most or None)
+    elif most is None:
+        seen = screenful.fitting(client, selector, streams.rows())
+    else:
+        seen = screenful.first(client, selector, most or None)
+    if seen.jobs:
+        table.jobs(seen.jobs, given["columns"])
+    elif selector.named and not seen.missing:
+        notices.nothing_selected(why_none(selector))
+    if seen.jobs or not selector.named:
+        table.footer(seen.counts, seen.jobs, seen.more)
+    return notices.missing(seen.missing)

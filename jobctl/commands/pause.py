@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import GROUP, dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         "jobctl pause 7", "jobctl pause --group gpu", "jobctl pause --group gpu --running"
     ),
 )
-@selects(all_option=True, without="groups")
+@selects(all_option="All running jobs.", without="groups")
 @click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts nothing more.")
 @click.option("--running", is_flag=True, help="Halt the group's running jobs, too.")
 @dry_run
@@ -60,7 +60,8 @@ def of_jobs(
     if selector is None:
         return notices.nothing_selected()
     selector = narrowed(selector, PAUSABLE)
-    return notices.acted(pause.jobs(client, verb, selector, dry_run=dry_run))
+    acted = pause.jobs(client, verb, selector, dry_run=dry_run)
+    return notices.acted(acted, why_none=why_none(selector))
 
 
 def of_group(  # one an option

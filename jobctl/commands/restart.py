@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, only, selects
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All finished jobs.")
 @click.option("--failed", is_flag=True, help="Only failed jobs; alone, all of them.")
 @click.option("--refresh-env", is_flag=True, help="Take this shell's environment.")
 @dry_run
@@ -53,7 +53,7 @@ def command(
     selector = narrowed(selector, RESTARTABLE)
     fresh = environment(os.environb) if refresh_env else None
     acted = client.restart(selector, environment=fresh, dry_run=dry_run)
-    code = notices.acted(acted)
+    code = notices.acted(acted, why_none=why_none(selector))
     if dry_run:
         return code
     captured = None

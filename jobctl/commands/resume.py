@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "jobctl resume 7", "jobctl resume --group gpu", "jobctl resume --group gpu --running"
     ),
 )
-@selects(all_option=True, without="groups")
+@selects(all_option="All paused jobs.", without="groups")
 @click.option("-g", "--group", type=GROUP, metavar="G", help="The group starts jobs again.")
 @click.option("--running", is_flag=True, help="Its halted jobs go on, too.")
 @dry_run
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def command(
     client: Client, selector: Selector | None, *, group: str | None, running: bool, dry_run: bool
 ) -> int:
-    """Let halted jobs go on (SIGCONT).
+    """Continue paused jobs (SIGCONT).
 
     With --group the group starts jobs again; --running lets its halted jobs go on, too.
     Prints the ids of what goes on, one a line. That a job is not paused is a notice; one that

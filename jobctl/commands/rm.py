@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, dry_run, once
 from jobctl.parsing.selector_options import must_name, only, selects
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "rm",
     epilog=example("jobctl rm 7", "jobctl rm --finished --older-than 7d", "jobctl rm --force 3-9"),
 )
-@selects(all_option=True)
+@selects(all_option="All finished jobs.")
 @click.option("--finished", is_flag=True, help="Only finished jobs; alone, all of them.")
 @click.option(
     "--older-than",
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=DURATION,
     multiple=True,
     callback=once,
-    metavar="D",
+    metavar="DURATION",
     help="Only what finished so long ago.",
 )
 @click.option("--force", is_flag=True, help="Stop what still runs or waits first.")
@@ -71,8 +71,11 @@ def _finished_before(selector: Selector, moment: float) -> Selector:
 
 def _remove(client: Client, selector: Selector, *, force: bool, dry_run: bool) -> int:
     if not force:
-        return notices.acted(client.rm(selector, dry_run=dry_run))
+        acted = client.rm(selector, dry_run=dry_run)
+        return notices.acted(acted, why_none=why_none(selector))
     from jobctl.actions.bulk import stop_and_remove
 
-    acted = stop_and_remove(client, selector, notices.ending, dry_run=dry_run)
-    return notices.nothing_selected() if acted is None else notices.acted(acted)
+    removed = stop_and_remove(client, selector, notices.ending, dry_run=dry_run)
+    if removed is None:
+        return notices.nothing_selected(why_none(selector))
+    return notices.acted(removed, why_none=why_none(selector))

@@ -9,7 +9,7 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import JOB, as_json
-from jobctl.render import data, table
+from jobctl.render import data, sheet
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -32,5 +32,5 @@ def command(client: Client, job: int, *, env: bool, as_json: bool) -> int:
         variables = shown.environment or {}
         (data.environment_json if as_json else data.environment)(variables)
     else:
-        (data.shown if as_json else table.shown)(shown)
+        (data.shown if as_json else sheet.shown)(shown)
     return 0

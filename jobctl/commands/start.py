@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import dry_run
 from jobctl.parsing.selector_options import must_name, selects
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("start", epilog=example("jobctl start 7", "jobctl start --state stopped --since 1h"))
-@selects(all_option=True)
+@selects(all_option="All held and stopped jobs.")
 @dry_run
 @pass_client
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
@@ -32,4 +32,5 @@ def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
     selector = must_name(selector)
     if selector is None:
         return notices.nothing_selected()
-    return notices.acted(bulk.start(client, selector, dry_run=dry_run))
+    acted = bulk.start(client, selector, dry_run=dry_run)
+    return notices.acted(acted, why_none=why_none(selector))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, SIGNAL, dry_run
 from jobctl.parsing.selector_options import must_name, narrowed, selects
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "jobctl stop 7", "jobctl stop --grace 1m --signal INT 3-9", "jobctl stop --state pending"
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All running and pending jobs.")
 @click.option(
     "--grace",
     type=DURATION,
@@ -51,4 +51,4 @@ def command(
     acted = stop_and_wait(
         client, selector, grace=grace, signal=signal, dry_run=dry_run, waiting=notices.ending
     )
-    return notices.acted(acted)
+    return notices.acted(acted, why_none=why_none(selector))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import LINE, pass_client
 from jobctl.examples import example
-from jobctl.parsing.param_types import as_json
+from jobctl.parsing.param_types import COMMAND, as_json
 from jobctl.parsing.texts import as_bytes
 from jobctl.render import data, notices, streams
 from jobctl.submission import job_options, redirections
@@ -40,6 +40,15 @@ _WITH_MANIFEST: Final = frozenset(
     }
 )
 """What may stand beside it; everything else the file says itself."""
+_TEN: Final = (
+    "name", "priority", "tags", "group", "after", "array", "time_limit", "retries", "file", "wait",
+)  # fmt: skip
+"""The options in the short help, in its order."""
+_SUMMARY: Final = """
+  Put a command into the queue and print its id. Several words are run exactly
+  as given; one word is a shell line. Options end at the first word.
+"""
+_FURTHER: Final = "\n  All options: --help-all. More: jobctl help script, jobctl help manifest\n"
 
 
 @contextmanager
@@ -59,10 +68,13 @@ class _Submit(click.Command):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = list(args)
+        given = ctx.meta[LINE] = list(args)
         with _usage_of(ctx):
             rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:  # a shell asks what may stand there
+            return rest
         before = given[: len(given) - len(ctx.params["words"])]
+        _doubt(before)
         ctx.meta["argv"] = before[-1:] == ["--"] and self._are_whole(ctx, before[:-1])
         return rest
 
@@ -73,6 +85,22 @@ class _Submit(click.Command):
         except click.BadOptionUsage:
             return False
         return True
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One screen: what most people look for. `--help-all` has everything."""
+        self.format_usage(ctx, formatter)
+        formatter.write(_SUMMARY)
+        records = {p.name: p.get_help_record(ctx) for p in self.get_params(ctx)}
+        with formatter.section("Common options"):
+            formatter.write_dl([record for name in _TEN if (record := records[name]) is not None])
+        self.format_epilog(ctx, formatter)
+        formatter.write(_FURTHER)
+
+    def whole_help(self, ctx: click.Context) -> str:
+        """With all options."""
+        formatter = ctx.make_formatter()
+        super().format_help(ctx, formatter)
+        return formatter.getvalue().rstrip("\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Section by section, those first that a newcomer looks for."""
@@ -87,23 +115,36 @@ class _Submit(click.Command):
                 formatter.write_dl(sections[name])
 
 
+def _print_whole_help(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 # as click has it
+    if asked and not ctx.resilient_parsing:
+        assert isinstance(ctx.command, _Submit)
+        for line in ctx.command.whole_help(ctx).split("\n"):
+            streams.line(line)
+        ctx.exit()
+
+
 @click.command(
     "submit",
     epilog=example(
         "jobctl submit python train.py --lr 1e-3",
         "jobctl submit 'make data && make plots'",
-        "jobctl submit -p high -n eval --after 1 -- ./eval.sh",
-        "ids=$(jobctl submit --file jobs.txt)",
-        "jobctl submit --script nightly.sh --fast",
-        "jobctl submit --manifest pipeline.toml",
+        "jobctl submit -n eval --after 1 -- ./eval.sh",
         "jobctl submit --array 1-10 'train --fold $JOBD_ARRAY_INDEX'",
     ),
     cls=_Submit,
     params=[*job_options.of_job(), *job_options.of_submit()],
     context_settings={"allow_interspersed_args": False},
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND [ARG]...")
+@click.argument("words", nargs=-1, type=COMMAND, metavar="[--] COMMAND [ARG]...")
 @as_json
+@click.option(
+    "--help-all",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_whole_help,
+    help="Show all options, not only the common ones.",
+)
 @click.pass_context
 @pass_client
 def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 # as click has it
@@ -113,26 +154,11 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     without a shell; one word is a shell line; after -- it is never a shell line. The job
     gets this directory, environment and umask.
 
-    A script may say at its head what it wants; the command line wins:
-
-    \b
-      #!/bin/sh
-      #JOBCTL --priority high --time-limit 1h
-
-    A manifest is TOML or JSON: jobs by name, options by their long names, in [defaults] those
-    of all jobs. They are submitted all or none, and wait for each other by name:
-
-    \b
-      [jobs.fetch]
-      command = "curl -O https://example.org/data"   # a text is a shell line
-      [jobs.build]
-      command = ["make", "-j4"]                      # a list is an argv
-      after = ["fetch"]                              # numbers: jobs that exist
-      time-limit = "1h"
-      env = {CC = "clang"}
-
     Exit code with --wait: the job's own; 128+N when signal N killed it, 143 when it was
     stopped, 127 or 126 when it could not start. Ctrl-C leaves the job running.
+
+    What a script may say at its head: jobctl help script. What stands in a manifest: jobctl help
+    manifest.
     """
     _check(given)
     if given["manifest"] is not None:
@@ -162,6 +188,15 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
         notices.prospect(submitted, _look(client, submitted))
     notices.names(names, submitted)
     return 0
+
+
+def _doubt(options: Sequence[str]) -> None:
+    """To a person: what the habits of another queue may have meant otherwise."""
+    if options and streams.tells_person():
+        from jobctl.parsing import option_hints
+
+        for doubt in option_hints.doubts(options):
+            streams.plain_hint(doubt)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -226,8 +261,9 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if script is not None:
         from jobctl.submission import script as scripts
 
-        command, asked = scripts.read(script, words)
-        return [command], asked
+        found = scripts.read(script, words)
+        notices.left_out(script, found.left_out)
+        return [found.command], found.asked
     if file is not None:
         return requests.read_lines(file), None
     if line is not None:

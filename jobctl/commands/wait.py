@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from jobctl.actions import exit_codes
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, as_json
 from jobctl.parsing.selector_options import must_name, only, selects
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         "jobctl wait --idle && sudo poweroff",
     ),
 )
-@selects(all_option=True)
+@selects(all_option="All jobs there are, finished ones, too.")
 @click.option("--any", "any_of", is_flag=True, help="Until one of them has finished.")
 @click.option("--fail-fast", is_flag=True, help="Until one has failed or was stopped, or all end.")
 @click.option("--running", is_flag=True, help="Until none of them is pending any more.")
@@ -69,8 +70,9 @@ def command(
 
     selector = must_name(selector)
     chosen = None if selector is None else follow.settled(client, selector)
-    if chosen is None:
-        return _nothing(notices.nothing_selected, as_json=as_json)
+    if selector is None or chosen is None:
+        why = None if selector is None else why_none(selector)
+        return _nothing(partial(notices.nothing_selected, why), as_json=as_json)
     asked = Wait(
         selector=chosen,
         any=goals["any_of"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import as_json
 from jobctl.parsing.selector_options import selects
@@ -53,7 +53,7 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
     after = client.events(Events(selector=selector, after=None, wait=0)).next
     chosen = follow.settled(client, selector) if selector.filtered or selector.all else selector
     if chosen is None:
-        return notices.nothing_selected()
+        return notices.nothing_selected(why_none(selector))
     page = client.list(List(selector=chosen, pending=0, finished=0))
     code = notices.missing(page.missing)
     if code and all(first == last for first, last in chosen.ids):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
+from string import Formatter
 from typing import Any, Final
 
 from msgspec import Struct
@@ -34,6 +35,35 @@ def parse_order(text: str) -> Order:
     """`KEY`, or `-KEY` for the largest first. Raises: ValueError."""
     word = text.strip()
     return Order(_key(word.removeprefix("-")), word.startswith("-"))
+
+
+class Template(Struct, frozen=True):
+    """A line that is printed of each job."""
+
+    parts: tuple[tuple[str, str | None], ...]
+    """Some text, and the JSON key whose value stands behind it (None: at the end)."""
+
+
+def parse_format(text: str, forms: Sequence[str]) -> str | Template:
+    """One of the forms, or a line with keys in braces; `\\t` and `\\n` are what they are in C.
+
+    Raises: ValueError.
+    """
+    if text in forms:
+        return text
+    if "{" not in text:
+        raise ValueError(f"{text!r} is none of {', '.join(forms)}, and has no {{KEY}} in it")
+    try:
+        found = list(Formatter().parse(text.replace("\\t", "\t").replace("\\n", "\n")))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r}: {str(error).lower()}; a brace itself is {{{{ or }}}}"
+        ) from None
+    if any(spec or conversion for _, _, spec, conversion in found):
+        raise ValueError(f"{text!r}: only keys stand in braces, such as {{id}}")
+    return Template(
+        tuple((before, None if key is None else _key(key)) for before, key, _, _ in found)
+    )
 
 
 def _key(word: str) -> str:

@@ -10,8 +10,26 @@ from typing import Final
 from jobd.contract.wording import closest
 
 _IDS: Final = re.compile(r"[0-9][0-9,-]*|last.*|-")
+_QUERY: Final = re.compile(
+    r"(?:status=(?P<state>\w+))?\s*(?:group=(?P<group>[\w.-]+))?\s*"
+    r"(?:order_by\s+(?P<key>\w+)(?:\s+(?P<way>asc|desc))?)?\s*(?:first\s+(?P<first>[0-9]+))?",
+    re.ASCII,
+)
+"""The query language of pueue's `status`, as far as it has a counterpart."""
+_STATES: Final = {
+    "queued": "pending",
+    "stashed": "pending",
+    "running": "running",
+    "paused": "running",
+    "done": "completed,failed,stopped",
+    "success": "completed",
+    "failed": "failed",
+    "killed": "stopped",
+}
+_KEYS: Final = {"start": "started_at", "end": "finished_at", "status": "state", "label": "name"}
 _SIGNAL: Final = re.compile(r"-(?:s|n|-signal)?=?((?:SIG)?[A-Z][A-Z0-9+]*|[0-9]{1,2})")
 _KILL: Final = ("KILL", "9")
+_STOP: Final = ("kill", "cancel", "scancel", "abort", "terminate", "qdel", "-k")
 
 
 def _line(*words: str, program: str = "jobctl") -> str:
@@ -64,13 +82,34 @@ def _first(rest: Sequence[str]) -> str:
     return _line("edit", *rest[-1:], "--priority", "high")
 
 
+def query(words: Sequence[str]) -> str | None:
+    """`jobctl ls --state running` for pueue's `status=Running`; None: it is none of its queries."""
+    text = " ".join(words)
+    found = _QUERY.fullmatch(text)
+    if found is None or not any(found.groups()):
+        return None
+    state = _STATES.get((found["state"] or "").lower())
+    if found["state"] and state is None:
+        return None
+    options = ["--state", state] if state else []
+    if found["group"]:
+        options += ["--group", found["group"]]
+    if found["key"]:
+        key = _KEYS.get(found["key"], found["key"])
+        options += ["--sort", f"-{key}" if found["way"] == "desc" else key]
+    if found["first"]:
+        options += ["-n", found["first"]]
+    return _line("ls", *options)
+
+
 _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
-    **dict.fromkeys(("kill", "cancel", "scancel", "abort", "terminate"), _stop),
-    **dict.fromkeys(("add", "run", "sbatch"), _same("submit")),
-    **dict.fromkeys(("list", "ps", "squeue", "-l"), _same("ls")),
+    **dict.fromkeys(_STOP, _stop),
+    **dict.fromkeys(("add", "run", "sbatch", "qsub", "batch"), _same("submit")),
+    **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _same("ls")),
     **dict.fromkeys(("log", "cat", "tail", "-c"), _tail),
-    **dict.fromkeys(("info", "sstat", "scontrol"), _show),
-    **dict.fromkeys(("remove", "delete", "forget"), _same("rm")),
+    **dict.fromkeys(("follow", "attach", "-t"), _same("logs", "-f")),
+    **dict.fromkeys(("info", "inspect", "sstat", "scontrol", "-i", "-s"), _show),
+    **dict.fromkeys(("remove", "delete", "forget", "atrm", "-r"), _same("rm")),
     **dict.fromkeys(("clean", "prune", "-C"), _just("rm", "--finished")),
     **dict.fromkeys(("release", "unhold"), _same("start")),
     **dict.fromkeys(("requeue", "rerun", "retry", "redo"), _same("restart")),
@@ -82,34 +121,14 @@ _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(("sacct", "history"), _just("ls", "--state", "completed,failed,stopped")),
     "enqueue": _enqueue,
     "queue": _queue,
-    "follow": _same("logs", "-f"),
     "stash": _same("hold"),
     "srun": _same("submit", "--wait"),
+    "-w": _same("wait"),
+    "completions": _same("completion"),
     "top": _same("watch"),
     "reset": lambda _: f"{_line('stop', '--all')}, and then {_line('rm', '--finished')}",
-    "shutdown": _just("stop", program="jobd"),
+    **dict.fromkeys(("shutdown", "-K"), _just("stop", program="jobd")),
 }
-
-OPTIONS: Final = {
-    "--job-name": "--name NAME",
-    "--time": "--time-limit D, such as 1d",
-    "--chdir": "--cwd DIR",
-    "--begin": "--at TIME",
-    "--dependency": "--after 1,2 (all completed), or --after-any 1,2",
-    "--gres": "--gpus N",
-    "--export": "--env K=V",
-    "--mem": "--slots N; memory is not counted",
-    "--wrap": "-c LINE",
-    "--stashed": "--hold",
-    "--immediate": "-p high",
-    "--follow": "--wait",
-    "-D": "--after ID",
-    "-d": "--after last",
-    "-N": "--slots N",
-    "-L": "--name NAME",
-    "-f": "--wait",
-}
-"""Options of other queues that `submit` is given."""
 
 
 def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
@@ -121,7 +140,7 @@ def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
 
     close = None if word.startswith("-") else closest(word, commands)
     if close is not None:
-        return _line(close)
+        return _line(close, *rest)
     return _line("submit", *args) if shutil.which(word) is not None else None
 
 

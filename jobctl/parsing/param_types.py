@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import msgspec
@@ -23,6 +23,9 @@ from jobd.contract.models import (
 )
 from jobd.contract.states import State
 from jobd.contract.wording import closest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 R = TypeVar("R")
 
@@ -172,7 +175,7 @@ def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
 def _range_of(piece: str, word: str) -> tuple[int, int]:
     match = re.fullmatch(_SELECTOR_PATTERN, piece, re.ASCII)
     if not match:
-        raise ValueError(f"{word!r} selects no jobs; write 7, 3-9 or 1,4,8-10")
+        raise ValueError(f"{word!r} is not a job id; write 7, 3-9 or 1,4,8-10")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= MAX_ID:
         raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
@@ -191,6 +194,14 @@ class Word(click.ParamType[Any]):
         self.name = name
         self._text = text
         self._parse = parse
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        from jobctl.parsing import proposals
+
+        del param
+        return proposals.of(self.name, ctx, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 # as click has it
         if not isinstance(value, str):
@@ -231,7 +242,7 @@ def parse_id(text: str) -> int:
     """A single one. Raises: ValueError."""
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
-        raise ValueError(f"{text!r} is more than one job")
+        raise ValueError(f"{text!r} is more than one job; only one is taken here")
     return found[0]
 
 
@@ -240,6 +251,9 @@ TEXT = Word("text", str, as_shown)
 KEY = Word("text", parse_key)
 EXPRESSION = Word("expression", str)
 PATH = Word("file", str, file_name)
+DIRECTORY = Word("dir", str, file_name)
+COMMAND = Word("command", str, str)
+"""The words of a command, whatever they are."""
 BYTES = Word("text", as_bytes, str)
 """For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
@@ -247,7 +261,7 @@ PRIORITY = Word("priority", parse_priority)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", parse_id)
-GROUP = Word("name", parse_group)
+GROUP = Word("group", parse_group)
 SHARE = Word("workers", parse_share)
 
 

@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse_states, parse_tag
-from jobctl.parsing.texts import as_shown
+from jobctl.parsing.texts import as_shown, shown
 from jobctl.parsing.times import parse_since
 from jobd.contract.errors import JobdError
-from jobd.contract.models import MAX_NAME, Selector
+from jobd.contract.models import MAX_BYTES, MAX_NAME, Selector, User
 from jobd.contract.states import UNFINISHED, State
 
 P = ParamSpec("P")
@@ -32,19 +32,27 @@ def _parse_pattern(text: str) -> str:
     return text
 
 
+def _parse_user(text: str) -> str:
+    try:
+        return msgspec.convert(text, User)
+    except msgspec.ValidationError:
+        raise ValueError(f"{as_shown(text)!r} is no login") from None
+
+
 class _Filter(msgspec.Struct, frozen=True):
     """An option, and the field of `Selector` that it fills."""
 
     field: str
-    name: str
+    names: tuple[str, ...]
+    """The short one is that of `submit`, and means the same."""
     kind: Word
     metavar: str
     help: str
     several: bool = True
 
-    def option(self) -> Callable[[Any], Any]:
+    def option(self, without: Iterable[str] = ()) -> Callable[[Any], Any]:
         return click.option(
-            self.name,
+            *(name for name in self.names if name not in without),
             f"only_{self.field}",
             type=self.kind,
             multiple=True,
@@ -57,28 +65,28 @@ class _Filter(msgspec.Struct, frozen=True):
 FILTERS: Final = (
     _Filter(
         "states",
-        "--state",
+        ("--state",),
         Word("states", parse_states),
         "STATE,...",
         "Only in one of these states.",
     ),
     _Filter(
         "groups",
-        "--group",
+        ("-g", "--group"),
         Word("groups", _separated(parse_group)),
         "G,...",
         "Only of these groups.",
     ),
     _Filter(
         "tags",
-        "--tag",
+        ("-t", "--tag"),
         Word("tags", _separated(parse_tag)),
         "TAG,...",
         "Only with one of these tags.",
     ),
     _Filter(
         "name",
-        "--name",
+        ("-n", "--name"),
         Word("pattern", _parse_pattern, as_shown),
         "GLOB",
         "Only with such a name: 'train*'.",
@@ -86,14 +94,56 @@ FILTERS: Final = (
     ),
     _Filter(
         "since",
-        "--since",
+        ("--since",),
         Word("time", parse_since),
-        "D",
-        "Only submitted in the last D (2h), or since a time (18:00, 2026-12-24T18:00).",
+        "WHEN",
+        "Only submitted in the last DURATION (2h), or since a TIME (18:00).",
         several=False,
+    ),
+    _Filter(
+        "until",
+        ("--until",),
+        Word("time", parse_since),
+        "WHEN",
+        "Only submitted longer ago than a DURATION, or before a TIME.",
+        several=False,
+    ),
+    _Filter(
+        "ended_since",
+        ("--ended-since",),
+        Word("time", parse_since),
+        "WHEN",
+        "Only finished in the last DURATION, or since a TIME.",
+        several=False,
+    ),
+    _Filter(
+        "users",
+        ("--user",),
+        Word("users", _separated(_parse_user)),
+        "USER,...",
+        "Only of who has this login.",
     ),
 )
 """In the order of `--help`. Values of one are alternatives; different ones all have to hold."""
+
+
+def _parse_count_or_name(text: str) -> int | str:
+    if not text.isdecimal():
+        return _parse_pattern(text)
+    if not text.isascii() or int(text[:20]) > MAX_BYTES:
+        raise ValueError(f"{shown(text)} is too large")
+    return int(text)
+
+
+_WORDS: Final = Word("selector", str, str)
+"""They are read together, in `choose`."""
+_COUNT_OR_NAME: Final = Word("n", _parse_count_or_name, as_shown)
+_COUNTS: Final = {
+    "limit": "At most so many, 0 is all; or of such a name, as --name.",
+    "last": "Only the last so many; or of such a name, as --name.",
+    "lines": "Only the last so many lines; or of such a name, as --name.",
+}
+"""By the parameter of a command."""
 _UNFINISHED: Final = ("--unfinished", UNFINISHED)
 """What else narrows: it is short for two states."""
 
@@ -111,7 +161,10 @@ def choose(
     try:
         ids = parse_ids(named)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        from jobctl.parsing import hints
+
+        meant = hints.query(named)
+        raise click.UsageError(f"did you mean: {meant}" if meant else str(error)) from error
     if ids and everything:
         raise click.UsageError("--all and single jobs exclude each other")
     return Selector(ids=ids, all=everything, **filters)
@@ -151,17 +204,19 @@ def only(selector: Selector | None, option: str, states: Sequence[State]) -> Sel
 def must_name(selector: Selector | None, instead: str = "--all") -> Selector | None:
     """Nothing changes everything because nothing was named. Raises: click.UsageError."""
     if selector is not None and not selector.named:
-        filters = ", ".join([*(found.name for found in FILTERS), _UNFINISHED[0]])
+        filters = ", ".join([*(found.names[-1] for found in FILTERS), _UNFINISHED[0]])
         raise click.UsageError(f"name jobs (7, 3-9, -), or write {instead} or a filter ({filters})")
     return selector
 
 
 def selects(
-    *, all_option: bool = False, without: str = ""
+    *, all_option: str = "", without: str = "", count: str = ""
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a command `selector` from its words, the filters and, where it changes, `--all`.
 
+    `all_option`: which jobs `--all` means, where there is such an option.
     `without`: the field of a filter whose option means something else to this command.
+    `count`: the parameter that gets the number of `-n N`; a word behind it is a name all the same.
     """
     filters = [found for found in FILTERS if found.field != without]
 
@@ -171,6 +226,9 @@ def selects(
             words: Any = given.pop("words")
             everything = bool(given.pop("everything", False))
             chosen = _taken(filters, given)
+            if count:
+                number: Any = given.pop("count_or_name")
+                given[count] = _counted(number, chosen)
             unfinished = bool(given.pop("unfinished"))
             selector = choose(words, chosen, everything=everything)
             given["selector"] = only(selector, *_UNFINISHED) if unfinished else selector
@@ -180,12 +238,30 @@ def selects(
             _UNFINISHED[0], is_flag=True, help="Only what is pending or running."
         )(wrapped)
         for found in reversed(filters):
-            result = found.option()(result)
+            result = found.option(without=("-n",) if count else ())(result)
+        if count:
+            result = click.option(
+                "-n",
+                "count_or_name",
+                type=_COUNT_OR_NAME,
+                metavar="N|GLOB",
+                help=_COUNTS[count],
+            )(result)
         if all_option:
-            result = click.option("--all", "everything", is_flag=True, help="All jobs.")(result)
-        return click.argument("words", nargs=-1, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
+            result = click.option("--all", "everything", is_flag=True, help=all_option)(result)
+        return click.argument("words", nargs=-1, type=_WORDS, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _counted(value: int | str | None, chosen: dict[str, Any]) -> int | None:
+    """The number; a pattern goes where `--name` does. Raises: click.UsageError (it is there)."""
+    if not isinstance(value, str):
+        return value
+    if "name" in chosen:
+        raise click.UsageError("-n GLOB and --name exclude each other")
+    chosen["name"] = value
+    return None
 
 
 def _taken(filters: Iterable[_Filter], given: dict[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,24 @@ def comma_separated(pages: Iterable[Page], columns: Sequence[str] | None = None)
     return missing
 
 
+def formatted(pages: Iterable[Page], parts: Sequence[tuple[str, str | None]]) -> list[int]:
+    """A line a job, page by page: texts, each with the value of a key behind it. Gives what is
+    missing. Values stand as in CSV.
+    """
+    missing: list[int] = []
+    for page in pages:
+        missing += page.missing
+        for job in page.jobs:
+            values = (before + _text(job, key) for before, key in parts)
+            streams.now("".join(values) + "\n")
+    return missing
+
+
+def _text(job: Job, key: str | None) -> str:
+    """On one line: a line is a job."""
+    return "" if key is None else printable(_field(getattr(job, key)))
+
+
 class _Rows(list[str]):
     """What the writer of rows writes to: ends of line as everywhere here.
 

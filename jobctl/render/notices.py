@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jobctl.render import streams, text, words
 from jobd.contract.errors import JobdError
@@ -14,6 +14,11 @@ from jobd.contract.ranges import ids_in
 from jobd.contract.states import Reason, State
 from jobd.contract.wording import counted
 
+if TYPE_CHECKING:
+    from jobd.contract.reports import Unknown
+
+WhyNone = Callable[[], "Unknown"]
+"""What tells which names of a filter nothing has."""
 _NOTICES: Final = 20
 """Jobs of which it is told one by one that nothing had to be done."""
 _NAMES: Final = 20
@@ -33,8 +38,13 @@ def runs(found: Iterable[tuple[int, int]]) -> None:
         streams.now("".join([f"{job}\n" for job in ids_in(run)]))
 
 
-def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:
-    """What a changing request did, to jobs or also to something else. Gives the exit code."""
+def acted(
+    result: Acted, *, done: bool = True, of_jobs: bool = True, why_none: WhyNone | None = None
+) -> int:
+    """What a changing request did, to jobs or also to something else. Gives the exit code.
+
+    `why_none`: asked where it was for no job at all.
+    """
     if done:
         ids(result.done)
     for note in result.notices[:_NOTICES]:
@@ -46,7 +56,21 @@ def acted(result: Acted, *, done: bool = True, of_jobs: bool = True) -> int:
     if of_jobs and not (result.done or result.notices or result.errors):
         # Not to a script: `rm --finished --older-than 7d` in a crontab is silent on most days.
         streams.hint("no jobs selected")
+        unknown(why_none)
     return 1 if result.errors else 0
+
+
+def unknown(why_none: WhyNone | None) -> None:
+    """Names that are probably misspelt. A tag may be one that no job has just now, as each night
+    before the first of its jobs: that is not for a script.
+    """
+    if why_none is None:
+        return
+    found = why_none()
+    for said in found.groups:
+        streams.notice(said)
+    for said in found.tags:
+        streams.plain_hint(said)
 
 
 @contextmanager
@@ -76,7 +100,7 @@ def group_halted(group: str, *, paused: bool, before: bool | None) -> None:
     if paused == before:
         streams.notice(f"group {group} is {'already' if paused else 'not'} paused")
     elif paused:
-        streams.hint(f"{group} starts nothing; let it go on: jobctl resume --group {group}")
+        streams.hint(f"group {group} is paused; resume it with: jobctl resume --group {group}")
     else:
         streams.hint(f"{group} starts jobs again")
 
@@ -94,8 +118,9 @@ def history_begins(seq: int) -> None:
     streams.notice(f"the history begins at {seq}; older events are no longer kept")
 
 
-def nothing_selected() -> int:
+def nothing_selected(why_none: WhyNone | None = None) -> int:
     streams.notice("no jobs selected")
+    unknown(why_none)
     return 0
 
 
@@ -217,6 +242,12 @@ def empties(name: str | None) -> None:
     """To a person: by this name the job would empty its own output."""
     if name is not None:
         streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
+
+
+def left_out(script: str, options: Sequence[str]) -> None:
+    """What a script asks of another queue, and does not get here."""
+    if options:
+        streams.notice(f"{script}: left out of its #SBATCH lines: {', '.join(options)}")
 
 
 def no_directory(path: str) -> None:

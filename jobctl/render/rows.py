@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from jobd.contract.reports import Picture
 
 _LEAVE: Final = "Ctrl-C leaves"
-_NAME: Final = 16
 _BAR: Final = 30
+"""Columns of a bar at most; on a wide terminal a fifth of it."""
 _LINE: Final = 20
 """Columns that the last line of output gets before the bar takes more than it needs."""
 _SHORTEST_LINE: Final = 7
@@ -45,7 +45,10 @@ def lines(picture: Picture, console: Console) -> list[Text]:
     """
     width = max(1, console.width - 1)
     layout = _layout(picture, width)
-    found = [_row(job, layout, console) for job in picture.running]
+    names = text.cut_apart([_name(job) for job in picture.running], layout.name)
+    found = [
+        _row(job, name, layout, console) for job, name in zip(picture.running, names, strict=True)
+    ]
     for row, job in zip(found, picture.running, strict=True):
         _add_line(row, picture.lines.get(job.id) or job.progress_message or "", width)
     if picture.more:
@@ -62,12 +65,14 @@ def lines(picture: Picture, console: Console) -> list[Text]:
 def _layout(picture: Picture, width: int) -> _Layout:
     running = picture.running
     number = max([3, *(len(str(job.id)) for job in running)])
-    name = min(_NAME, max(6, width // 4), max([0, *(text.columns(_name(job)) for job in running)]))
+    longest = max([0, *(text.columns(_name(job)) for job in running)])
+    name = min(longest, max(6, width // 4))
     known = any(_known(job) is not None for job in running)
     percent = max([3, *(len(_percent(job)) for job in running)]) if known else 0
     left = max([0, *(len(_left(job)) for job in running)])
     rest = width - (number + 1 + name + 2 + percent + 2 + left + 2)
-    bar = max(min(_BAR, rest - _LINE), min(_SMALL_BAR, rest)) if percent else 0
+    most = max(_BAR, width // 5)
+    bar = max(min(most, rest - _LINE), min(_SMALL_BAR, rest)) if percent else 0
     return _Layout(number, name, bar if bar >= _SMALLEST_BAR else 0, percent, left)
 
 
@@ -82,9 +87,8 @@ def _left(job: Job) -> str:
     return text.left(job.eta_s) if job.eta_s else text.duration(job.run_s)
 
 
-def _row(job: Job, layout: _Layout, console: Console) -> Text:
-    name = text.padded(text.cut(_name(job), layout.name), layout.name)
-    row = Text(f"{job.id:>{layout.number}} {name}")
+def _row(job: Job, name: str, layout: _Layout, console: Console) -> Text:
+    row = Text(f"{job.id:>{layout.number}} {text.padded(name, layout.name)}")
     if layout.bar:
         row.append("  ").append_text(_bar(job, layout.bar, console))
     if layout.percent:

@@ -19,6 +19,8 @@ from typing import Final, NamedTuple, TextIO
 from jobd.contract.inherited import fill_standard
 from jobd.contract.wording import printable, printable_json, shortened
 
+_FOOTER: Final = 80
+"""Columns that the counts below a table may take; on a narrow terminal these are several lines."""
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
 
 
@@ -107,8 +109,13 @@ def hint(text: str) -> None:
 
 def plain_hint(text: str) -> None:
     """A hint that does not depend on where stdout goes."""
-    if sys.stderr.isatty():
+    if tells_person():
         _stderr(text)
+
+
+def tells_person() -> bool:
+    """Whether a person reads what is said beside the data."""
+    return sys.stderr.isatty()
 
 
 def _stderr(*parts: str | Painted) -> None:
@@ -167,6 +174,17 @@ def width() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
+
+
+def rows() -> int:
+    """Rows of a table that the terminal has room for, beside its header, what stands below it, and
+    the line in which one types.
+    """
+    import shutil
+
+    size = shutil.get_terminal_size()
+    footer = -(-_FOOTER // max(1, size.columns))
+    return max(1, size.lines - 2 - footer)
 
 
 def can_redraw() -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from jobd.contract import durations
 from jobd.contract.wording import INSTANT
 
+_WEEK: Final = 7
+"""Days from which on the day of the week would be that of another week, too."""
 NAMED: Final = 10
 """Jobs, or ranges of them, that a sentence names; the rest it counts."""
 
@@ -40,8 +42,73 @@ def cut(text: str, width: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def cut_middle(text: str, width: int) -> str:
+    """At most so many columns; an ellipsis stands for what is left out between begin and end."""
+    near = text[: 8 * width]
+    if width < 1 or (len(near) == len(text) and columns(text) <= width):
+        return text
+    before = _begin(text, width // 2)
+    return f"{before}…{_end(text, width - 1 - columns(before))}"
+
+
+def cut_apart(texts: Sequence[str], width: int) -> list[str]:
+    """Each cut in its middle; of those that would look the same, what they have in common is left
+    out instead.
+    """
+    found = [cut_middle(text, width) for text in texts]
+    alike: dict[str, set[str]] = {}
+    for short, text in zip(found, texts, strict=True):
+        alike.setdefault(short, set()).add(text)
+    return [
+        short if len(alike[short]) == 1 else _cut_common(text, alike[short], width)
+        for short, text in zip(found, texts, strict=True)
+    ]
+
+
+def _cut_common(text: str, others: Collection[str], width: int) -> str:
+    """`text` is among the others; they begin and end alike."""
+    begin = _alike([*others])
+    end = _alike([other[begin:][::-1] for other in others])
+    differs = text[begin : len(text) - end]
+    room = width - 2 - columns(differs)
+    if room < 0:
+        return cut("…" + differs, width)
+    before = _begin(text[:begin], room // 2)
+    behind = _end(text[len(text) - end :], room - columns(before))
+    return f"{before}…{differs}…{behind}"
+
+
+def _alike(texts: Sequence[str]) -> int:
+    """With how many characters all of them begin."""
+    pairs = enumerate(zip(min(texts), max(texts), strict=False))
+    return next((at for at, (one, other) in pairs if one != other), len(min(texts, key=len)))
+
+
+def _begin(text: str, width: int) -> str:
+    """As much of it as fits into so many columns."""
+    kept, used = "", 0
+    for cluster in _clusters(text[: 8 * width]):
+        used += columns(cluster)
+        if used > width:
+            break
+        kept += cluster
+    return kept
+
+
+def _end(text: str, width: int) -> str:
+    kept, used = "", 0
+    for cluster in reversed(_clusters(text[max(0, len(text) - 8 * width) :])):
+        used += columns(cluster)
+        if used > width:
+            break
+        kept = cluster + kept
+    return kept
+
+
 def _clusters(text: str) -> list[str]:
     """Characters, each with the marks that stand on it."""
+    if text.isascii():
+        return list(text)
     from wcwidth import wcwidth
 
     found: list[str] = []
@@ -108,6 +175,24 @@ def clock(at: datetime) -> str:
     here = local(at)
     today = datetime.now(here.tzinfo).date()
     return here.strftime("%H:%M" if here.date() == today else "%Y-%m-%d %H:%M")
+
+
+def when(at: datetime | None, now: datetime | None = None) -> str:
+    """A time in the reader's zone, as short as it can be: `14:02`, `Mon 14:02`, `12 Nov`.
+
+    `-` where there is none.
+    """
+    if at is None:
+        return "-"
+    here = local(at)
+    today = (now or datetime.now(here.tzinfo)).date()
+    days = (today - here.date()).days
+    if days == 0:
+        return here.strftime("%H:%M")
+    if 0 < days < _WEEK:
+        return here.strftime("%a %H:%M")
+    year = "" if here.year == today.year else f" {here.year}"
+    return f"{here.day} {here.strftime('%b')}{year}"
 
 
 def localized(words: str) -> str:

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from jobctl.parsing.param_types import (
     BYTES,
+    DIRECTORY,
     DURATION,
     EXPRESSION,
     GROUP,
@@ -67,6 +68,7 @@ def _parse_variable(text: str) -> tuple[bytes, bytes]:
     return key, content
 
 
+_SPAN: Final = "DURATION"
 _VARIABLE: Final = Word("variable", _parse_variable, str)
 
 
@@ -99,15 +101,15 @@ def of_job() -> list[Option]:
 def _of_command() -> list[Option]:
     """What is run, where, and with what."""
     return [
-        Option("-n", "--name", section=COMMON, type=TEXT, help="A name to recognise it by."),
+        Option("-n", "--name", section=COMMON, type=TEXT, help="Name of the job."),
         Option(
             "-p", "--priority", section=COMMON, type=PRIORITY, metavar="P",
-            help="high, regular (the default), low or an integer; higher first.",
+            help="high, regular, low or an integer; higher first.",
         ),
         Option("--after", section=COMMON, **_PARENTS, help="Start when all of these completed."),
         Option(
             "--array", section=WHAT, type=Word("indexes", parse_array), metavar="INDEXES",
-            help="Once for each index: 1-10, 1,3,7-9 or 1-100:10; $JOBD_ARRAY_INDEX has it.",
+            help="Once for each index, such as 1-10: $JOBD_ARRAY_INDEX.",
         ),
         Option(
             "--stdin", section=WHAT, type=Word("file", input_file, file_name), metavar="FILE",
@@ -118,7 +120,7 @@ def _of_command() -> list[Option]:
             help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
         ),
         Option(
-            "-C", "--cwd", section=WHERE, type=PATH, metavar="DIR",
+            "-C", "--cwd", section=WHERE, type=DIRECTORY, metavar="DIR",
             help="In this directory, not here.",
         ),
         Option(
@@ -153,22 +155,22 @@ def _of_course() -> list[Option]:
         Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
         Option("--hold", section=WHEN, is_flag=True, help="Not before jobctl start ID."),
         Option(
-            "--delay", section=WHEN, type=DURATION, metavar="D", help="Not before so long from now."
+            "--delay", section=WHEN, type=DURATION, metavar=_SPAN, help="Start after this delay."
         ),
         Option(
             "--at", section=WHEN, type=Word("time", parse_at), metavar="TIME",
             help="Not before 2026-12-24T18:00, or 18:00 (the next one).",
         ),
         Option(
-            "--time-limit", section=LONG, type=Word("duration", parse_time_limit), metavar="D",
-            help="Of each attempt; then it is ended and has failed.",
+            "--time-limit", section=LONG, type=Word("duration", parse_time_limit), metavar=_SPAN,
+            help="Of each attempt, such as 90s, 15m or 1h30m.",
         ),
         Option(
             "--retries", section=LONG, type=Number(0, MAX_RETRIES), metavar="N",
-            help="Try so often again when it fails.",
+            help="Retries after a failure.",
         ),
         Option(
-            "--retry-delay", section=LONG, type=DURATION, metavar="D",
+            "--retry-delay", section=LONG, type=DURATION, metavar=_SPAN,
             help="Before the first retry (1s); doubles each time.",
         ),
         Option(
@@ -223,13 +225,13 @@ def of_submit() -> list[Option]:
         Option("-w", "--wait", section=COMMON, is_flag=True,
             help="Show its output, exit with its exit code."),
         Option("--file", section=COMMON, type=PATH, metavar="FILE",
-            help="One shell line a job; - is stdin. All or none."),
-        Option("-c", "line", section=WHAT, type=BYTES, metavar="LINE",
+            help="A job for each line of FILE; - is stdin. All or none."),
+        Option("-c", "--line", section=WHAT, type=BYTES, metavar="LINE",
             help="A shell line (sh -c)."),
         Option("--script", section=WHAT, type=PATH, metavar="FILE",
             help="A copy of FILE as it is now; the words behind are its arguments."),
         Option("--manifest", section=WHAT, type=PATH, metavar="FILE",
-            help="Jobs that wait for each other; see above."),
+            help="Jobs that wait for each other; see: jobctl help manifest."),
         Option("--like", section=WHAT, type=JOB, metavar="ID",
             help="The command, directory and options of this job, where nothing else is said."),
         Option("--stop-on-interrupt", section=TRACK, is_flag=True,

@@ -22,7 +22,7 @@ from jobd.contract.destinations import require_apprise
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
-from jobd.contract.wording import counted, listed
+from jobd.contract.wording import counted
 from jobd.engines import loading as engines
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.store.database import SEE_CHECK
@@ -36,6 +36,7 @@ _MOST: Final = 100
 _NAME: Final = re.compile(r"(\d+)\.(\d+)\.log")
 _HERE: Final = "local"
 """The engine whose jobs leave their output in files of ours."""
+_FORGET: Final = "nothing can be done about it; have it forgotten: jobd check --forget-lost"
 _LOST: Final = "put it back from a backup if you have one; the job itself is not affected"
 
 
@@ -225,14 +226,8 @@ class _Files:
 
     def _lost(self, losses: Losses) -> Iterator[Finding]:
         """All that a power cut took is one finding: a hundred would hide others."""
-        if losses.jobs:
-            whose = (
-                f"the output of {counted(len(losses.jobs), 'job')} ({listed(sorted(losses.jobs))})"
-            )
-            yield Finding(
-                "output", losses.words(sum(losses.jobs.values()), whose),
-                "nothing can be done about it; the next jobd start forgets it",
-            )  # fmt: skip
+        if lost := losses.in_all():
+            yield Finding("output", lost, _FORGET)
 
     def _missing(self, inspection: Inspection, lost: Losses) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):

@@ -1,24 +1,24 @@
-"""The command `jobd`: start, stop, restart, status, log, check, backup, restore."""
+"""The command `jobd`: start, stop, restart, status, log, check, backup, restore, and others."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from jobd.admin import render, streams
+from jobd.admin import manual, render, streams
+from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
+from jobd.admin.here import checked, instance
+from jobd.admin.log import log
+from jobd.admin.metrics import metrics
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, Job
-from jobd.contract.paths import Paths, absolute, is_supervised, locate
+from jobd.contract.paths import Paths, absolute, is_supervised
 from jobd.contract.states import State, how_to_end
 from jobd.contract.version import VERSION
 from jobd.contract.wording import counted, listed
@@ -36,7 +36,7 @@ class FileName(click.Path):
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="jobd", message="%(prog)s %(version)s")
+@click.version_option(VERSION, "-V", "--version", prog_name="jobd", message="%(prog)s %(version)s")
 def main() -> None:
     """The daemon of a local job queue. It is used through jobctl.
 
@@ -71,10 +71,10 @@ def start(
 
     options = StartOptions(workers=workers, engine=engine, config=config, ephemeral=ephemeral)
     if foreground:
-        found = control.start_foreground(_instance(), options)
+        found = control.start_foreground(instance(), options)
         already = found is not None
     else:
-        started = control.start(_instance(), options, streams.notice)
+        started = control.start(instance(), options, streams.notice)
         found, already = started.status, started.already
     if found is not None:
         word = "is already running" if already else "started"
@@ -98,7 +98,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin import control, leaving
 
-    paths = _instance()
+    paths = instance()
     waiting = control.stop(paths, streams.notice, now=now, timeout=_seconds(timeout))
     if waiting is None:
         streams.line("jobd is not running")
@@ -154,7 +154,7 @@ def restart() -> None:
     """
     from jobd.admin import control
 
-    found = control.restart(_instance(), streams.notice)
+    found = control.restart(instance(), streams.notice)
     went_on = f"{counted(found.busy, 'job')} running on"
     streams.line(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
@@ -172,7 +172,7 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin import control
 
-    paths = _instance()
+    paths = instance()
     found = control.running(paths, sizes=True) or DaemonStatus(
         running=False,
         socket=render.path_text(paths.socket),
@@ -193,73 +193,16 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
 
 
 @main.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows.")
-@click.option("-n", "--lines", type=_LINES, metavar="N", default=50, help="The last N lines (50).")
-def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
-    """The daemon's own log.
-
-    \b
-    Example:
-        jobd log -f
-    """
-    path = _instance().log
-    if not path.exists():
-        raise JobdError(f"there is no log at {path} yet")
-    try:
-        for older, count in _older(path, lines):
-            if code := _tail(["-n", str(count), "--", str(older)]):
-                sys.exit(code)
-        # tail(1) follows a growing, replaced or truncated file better than we would.
-        sys.exit(_tail(["-n", str(lines), *(["-F"] if follow else []), "--", str(path)]))
-    except KeyboardInterrupt:
-        sys.exit(0)
-
-
-def _tail(words: list[str]) -> int:
-    """The exit code of tail(1) as a shell has it; 0 where its reader has gone, who wants no more.
-
-    On a terminal what it prints is made fit for that: not only the daemon writes to its log, but
-    also whatever has its stderr.
-    """
-    # The system's own first: in the PATH that `su -m` leaves to root, a user's may stand before it.
-    command = [shutil.which("tail", path=os.defpath) or "tail", *words]
-    if not sys.stdout.isatty():
-        code = subprocess.run(command, check=False).returncode
-        return 128 - code if code < 0 and code != -signal.SIGPIPE else max(code, 0)
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            streams.line(line.decode("utf-8", "replace").rstrip("\n"))
-    return process.returncode
-
-
-def _older(path: Path, lines: int) -> list[tuple[Path, int]]:
-    """Where the log has been begun anew: the old logs, and how much of each is still wanted."""
-    from jobd.system.log_file import KEPT
-
-    found: list[tuple[Path, int]] = []
-    file = path
-    for number in range(1, KEPT + 1):
-        lines -= _lines_of(file)
-        file = path.with_name(f"{path.name}.{number}")
-        if lines <= 0 or not file.exists():
-            break
-        found.insert(0, (file, lines))
-    return found
-
-
-def _lines_of(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(1 for _ in stream)
-
-
-@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def check(as_json: bool) -> None:  # noqa: FBT001 - click
+@click.option("--forget-lost", is_flag=True, help="First: tell no more what power cuts took.")
+def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
     """Verify store and output files; changes nothing.
 
     Also while the daemon is stopped. What is wrong is printed line by line, with what to do
     about it. Exit code 0: all is well. 1: something is not.
+
+    Output that was lost with the power is told, by logs, too, until --forget-lost or the next
+    jobd start: what is left of it then counts as all of it.
 
     \b
     Example:
@@ -267,6 +210,11 @@ def check(as_json: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.admin.check import check
 
+    if forget_lost:
+        from jobd.admin import control
+
+        lost = control.forget_lost(instance())
+        streams.notice("note: there is nothing to forget" if lost is None else f"forgotten: {lost}")
     report = check(_paths_in_use())
     if as_json:
         streams.json_line(report)
@@ -318,31 +266,27 @@ def restore(file: Path) -> None:
     """
     from jobd.admin.restore import restore
 
-    found = restore(_instance(), absolute(file, "write an absolute path"))
+    found = restore(instance(), absolute(file, "write an absolute path"))
     if found.kept is not None:
         streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
+
+
+for _command in (completion, manual.help_, manual.version):
+    main.add_command(_command)
 
 
 def _paths_in_use() -> Paths:
     """Where the running instance has its files: one in memory has them elsewhere."""
     from jobd.admin import control
 
-    paths, found = _instance(), None
+    paths, found = instance(), None
     with contextlib.suppress(JobdError):
         found = control.running(paths)
     if found is None or not found.ephemeral:
         return paths
-    return _checked(Paths(paths.state, paths.config, ephemeral=True))
+    return checked(Paths(paths.state, paths.config, ephemeral=True))
 
 
-def _instance() -> Paths:
-    """The one that the environment names. Raises: NotPermitted (it is not the caller's own)."""
-    return _checked(locate())
-
-
-def _checked(paths: Paths) -> Paths:
-    from jobd.admin import own_instance
-
-    own_instance.enter(paths, f"jobd {click.get_current_context().info_name}")
-    return paths
+main.add_command(log)
+main.add_command(metrics)

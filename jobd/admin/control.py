@@ -68,6 +68,18 @@ def running(paths: Paths, *, sizes: bool = False) -> DaemonStatus | None:
         return None
 
 
+def forget_lost(paths: Paths) -> str | None:
+    """What a power cut took of outputs is told no more; what that was, in words, if anything.
+
+    Raises: NotRunning, and what else the client may raise.
+    """
+    try:
+        with Client(paths.socket) as client:
+            return client.forget().lost
+    except NotRunning:
+        raise NotRunning("jobd is not running; what was lost is forgotten by: jobd start") from None
+
+
 # --- start --------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import sys
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from jobd.contract.errors import JobdError, NotPermitted, shortage
 from jobd.contract.inherited import restore_environment
 from jobd.contract.wording import closest, no_option
 
+_EXAMPLE: Final = "\b\nExample:\n"
 MEANT: Final = {
     "kill": "jobd stop --now",
     "quit": "jobd stop",
@@ -37,6 +39,14 @@ MEANT: Final = {
 
 class Group(click.Group):
     """The commands; what can be foreseen is one line on stderr and an exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as click has it
+        super().__init__(*args, **kwargs)
+        _end_with_example(self)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        _end_with_example(cmd)
+        super().add_command(cmd, name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,6 +84,14 @@ class Group(click.Group):
                 raise
             streams.error(lacks)
             sys.exit(1)
+
+
+def _end_with_example(command: click.Command) -> None:
+    """The example at the end of its docstring stands behind the options, as in jobctl."""
+    text, found, lines = inspect.cleandoc(command.help or "").partition(_EXAMPLE)
+    if found:
+        command.help = text
+        command.epilog = _EXAMPLE + "\n".join(f"  {line.strip()}" for line in lines.split("\n"))
 
 
 def _refused(error: OSError) -> int:

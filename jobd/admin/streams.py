@@ -37,6 +37,12 @@ def line(text: str) -> None:
         abandon_stdout()
 
 
+def lines(text: str) -> None:
+    """The same of several."""
+    for each in text.splitlines():
+        line(each)
+
+
 def notice(text: str) -> None:
     """On stderr: what a user should know, and is not what was asked for."""
     _write(printable(text), sys.stderr)

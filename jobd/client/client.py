@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 from jobd.client.address import Address
 from jobd.client.connection import Connection
-from jobd.contract import models
+from jobd.contract import models, wire
 from jobd.contract.errors import NotPermitted
 from jobd.contract.models import Request, Selector, View
 
@@ -72,7 +72,7 @@ class Client:
         Raises: ShuttingDown, BadRequest (no queue could take it; names the field), NotFound (no
         such parent or group), Refused (it could never start, or its key is another job's).
         """
-        return self.request(request, models.Submitted)
+        return self.request(wire.bundled(request), models.Submitted)
 
     def graph(self, request: models.Graph) -> models.Submitted:
         """Put jobs that wait for each other into the queue, all or none.
@@ -189,9 +189,17 @@ class Client:
         """The latest messages; held back for `request.wait` seconds."""
         return self.request(request, models.Deliveries)
 
+    def forget(self) -> models.Forgotten:
+        """What a power cut took of outputs is told no more."""
+        return self.request(models.Forget(), models.Forgotten)
+
     def status(self, *, sizes: bool = False) -> models.DaemonStatus:
         """The daemon about itself; `sizes`: also what all outputs take."""
         return self.request(models.Status(sizes=sizes), models.DaemonStatus)
+
+    def metrics(self) -> models.MetricsText:
+        """Metrics as Prometheus reads them. Raises: Refused (they are off)."""
+        return self.request(models.Metrics(), models.MetricsText)
 
     def shutdown(self, *, now: bool = False, timeout: float | None = None) -> models.ShutdownReply:
         """Drain and exit; past `timeout` seconds, or at once with `now`, end what runs."""

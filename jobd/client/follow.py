@@ -300,7 +300,9 @@ def _started_after(client: Client, job: int, attempt: int) -> int | None:
 
 
 def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:
-    """Pages of events behind `after`, until all that is selected has finished."""
+    """Pages of events behind `after`, until all that is selected has finished. Nobody is asked for
+    anything behind that: the daemon may leave then.
+    """
     wait, waits = 0.0, Waits()
     while True:
         page = client.events(Events(selector=selector, after=after, wait=wait, follows=True))
@@ -308,10 +310,9 @@ def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPag
         waits.check(wait, news=bool(page.events))
         after = page.next
         yield page
-        if not page.unfinished and not page.events:
+        if not page.unfinished:
             return
-        # What finished last may have been counted before its event was read.
-        wait = MAX_WAIT if page.unfinished else 0.0
+        wait = MAX_WAIT
 
 
 def history(client: Client, selector: Selector, after: int, *, follow: bool) -> Iterator[EventPage]:

@@ -41,6 +41,8 @@ MAX_PARENTS: Final = 10_000
 """Jobs that one job waits for."""
 MAX_COMMANDS: Final = 1_000_000
 """Commands of one request."""
+BUNDLE: Final = 1000
+"""Commands of a bundle."""
 MAX_RANGES: Final = 1_000_000
 """Ranges of jobs in one request; a single job is one."""
 MAX_PAGE_IDS: Final = 50_000
@@ -74,6 +76,7 @@ Group = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
+User = Annotated[str, Meta(min_length=1, max_length=256)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 Ranges = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_RANGES)]
 """Of ids, both ends included."""
@@ -291,8 +294,14 @@ class Selector(Record, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    """Logins of who submitted them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
     """Submitted at this time or later, in seconds since the epoch."""
+    until: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Submitted at this time or before, in seconds since the epoch."""
+    ended_since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    """Finished, and at this time or later, in seconds since the epoch."""
     ended_before: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
     """Finished, and before this time, in seconds since the epoch."""
     held: bool = False
@@ -301,8 +310,9 @@ class Selector(Record, frozen=True, kw_only=True):
 
     @property
     def filtered(self) -> bool:
-        times = self.since is not None or self.ended_before is not None
-        return bool(self.states or self.groups or self.tags or self.name or self.held) or times
+        times = (self.since, self.until, self.ended_since, self.ended_before)
+        words = (self.states, self.groups, self.tags, self.name, self.users, self.held)
+        return any(words) or any(time is not None for time in times)
 
     @property
     def named(self) -> bool:
@@ -317,6 +327,12 @@ class Command(Record, frozen=True, kw_only=True):
     shell: bool = False
     script: Annotated[bytes, Meta(max_length=MAX_SCRIPT)] = b""
     """The content of a program: a copy of it runs in the place of what `argv[0]` names."""
+
+
+class Bundle(Record, frozen=True, kw_only=True):
+    """Commands of one request that are read together; a million at once would hold up everybody."""
+
+    commands: Annotated[list[Command], Meta(min_length=1, max_length=BUNDLE)]
 
 
 class Options(Record, frozen=True, kw_only=True):
@@ -380,7 +396,13 @@ class Submit(Request, frozen=True, kw_only=True):
 
     about = About(reply=Submitted, changes=True, viewer=False, patience=300.0)
 
-    commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)]
+    commands: Annotated[list[Command], Meta(max_length=MAX_COMMANDS)] = field(default_factory=list)
+    bundles: Annotated[list[bytes], Meta(max_length=MAX_COMMANDS // BUNDLE)] = field(
+        default_factory=list
+    )
+    """More commands than are read at once, in the place of `commands`: each an encoded `Bundle`,
+    and all but the last one full. `wire.bundled` makes them.
+    """
     options: Options = field(default_factory=Options)
     cwd: bytes
     umask: Annotated[int, Meta(ge=0, le=0o777)] = 0o022
@@ -939,6 +961,31 @@ class Notifications(Request, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=MAX_VALUES)] = 100
     ids: Annotated[list[JobId], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     wait: Seconds = 0.0
+
+
+class Forgotten(View, frozen=True, kw_only=True):
+    """The answer to `forget`."""
+
+    lost: str | None = None
+    """What is told no more, in words; None: there was nothing."""
+
+
+class Forget(Request, frozen=True, kw_only=True):
+    """What a power cut took of outputs is told no more: what is left of each is all of it."""
+
+    about = About(reply=Forgotten, changes=True, viewer=False)
+
+
+class MetricsText(View, frozen=True, kw_only=True):
+    """All metrics, as Prometheus reads them."""
+
+    text: str
+
+
+class Metrics(Request, frozen=True, kw_only=True):
+    """The numbers of this moment. Raises: Refused (there are none: they are off)."""
+
+    about = About(reply=MetricsText, changes=False, viewer=True)
 
 
 class ShutdownReply(View, frozen=True, kw_only=True):

@@ -44,3 +44,10 @@ def _later(job: Job, seconds: float) -> Job:
         return job
     left = job.eta_s and max(1.0, job.eta_s - seconds)
     return replace(job, run_s=job.run_s + seconds, eta_s=left)
+
+
+class Unknown(Struct, frozen=True):
+    """What filters name and nothing has, a sentence each."""
+
+    groups: list[str] = []
+    tags: list[str] = []

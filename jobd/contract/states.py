@@ -59,18 +59,23 @@ class Reason(StrEnum):
     RETENTION = "retention"
 
 
+_DEPENDENCY_FAILED: Final = "dependency failed"
+_EXIT_CODE: Final = "exit code"
+_SIGNAL: Final = "signal"
+
+
 def dependency_failed(parent: int) -> str:
     """`parent`: the id of the job that has not ended as it was waited for."""
-    return f"dependency failed: {parent}"
+    return f"{_DEPENDENCY_FAILED}: {parent}"
 
 
 def exit_code_reason(code: int) -> str:
-    return f"exit code {code}"
+    return f"{_EXIT_CODE} {code}"
 
 
 def signal_reason(name: str) -> str:
     """`name` without SIG, as `signal_name` gives it."""
-    return f"signal {name}"
+    return f"{_SIGNAL} {name}"
 
 
 _COULD_NOT_START: Final = "could not start"
@@ -87,6 +92,11 @@ def is_failed_start(reason: str) -> bool:
 
 
 _CANNOT_BE_ENDED: Final = "cannot be ended"
+_PLAIN: Final = frozenset(reason.value for reason in Reason)
+_BEGINNINGS: Final = (
+    _DEPENDENCY_FAILED, _EXIT_CODE, _SIGNAL, _COULD_NOT_START, _CANNOT_BE_ENDED,
+)  # fmt: skip
+"""Of those that name a value."""
 _PID: Final = r"\bpid (\d+)\b"
 
 
@@ -108,6 +118,18 @@ def unending_of(reason: str | None) -> list[int]:
     if reason is None or not reason.startswith(_CANNOT_BE_ENDED):
         return []
     return [int(pid) for pid in re.findall(_PID, reason)]
+
+
+def kind_of(reason: str | None) -> str:
+    """A reason without what it names, so that there are few: `exit code`, `signal`, `lost`.
+
+    Empty: there is none. `other`: none that this version knows.
+    """
+    if reason is None:
+        return ""
+    if reason == Reason.DEPENDENCY:
+        return _DEPENDENCY_FAILED
+    return reason if reason in _PLAIN else next(filter(reason.startswith, _BEGINNINGS), "other")
 
 
 class Resource(StrEnum):

@@ -14,7 +14,7 @@ from msgspec.msgpack import Decoder, Encoder
 
 from jobd.contract.errors import BY_NAME, BadRequest, InternalError, JobdError, Refused
 from jobd.contract.frames import MAX_CONTENT, Content
-from jobd.contract.models import Request, View
+from jobd.contract.models import BUNDLE, Bundle, Request, Submit, View
 from jobd.contract.version import PROTOCOL, VERSION
 from jobd.contract.wording import printable
 
@@ -27,6 +27,10 @@ MAX_REQUEST_ID: Final = 64
 """Bytes; those of our client have 16."""
 MAX_WAIT: Final = 20.0
 """Seconds that a waiting request is held at most; the client then asks again."""
+_FEW: Final = 10 * BUNDLE
+"""Commands that are read within a few milliseconds; more of them travel in bundles, which a daemon
+of an earlier version does not know.
+"""
 
 REQUESTS: Final[dict[str, type[Request]]] = {
     kind.wire_name(): kind for kind in Request.__subclasses__()
@@ -82,6 +86,7 @@ def make_decoders() -> None:
     for kind in REQUESTS.values():
         _decoder(kind)
         _decoder(kind.about.reply)
+    _decoder(Bundle)
 
 
 def _decoder(kind: type[S]) -> Decoder[S]:
@@ -114,6 +119,16 @@ def encode_request(request: Request, request_id: bytes = b"") -> bytes:
     return _encoder.encode(
         Envelope(protocol=PROTOCOL, version=VERSION, name=name, body=body, id=request_id)
     )
+
+
+def bundled(request: Submit) -> Submit:
+    """The same, as it is to be sent: many commands in bundles."""
+    every = request.commands
+    if len(every) <= _FEW:
+        return request
+    pieces = (every[begin : begin + BUNDLE] for begin in range(0, len(every), BUNDLE))
+    bundles = [encode(Bundle(commands=piece)) for piece in pieces]
+    return msgspec.structs.replace(request, commands=[], bundles=bundles)
 
 
 def decode_envelope(data: Content) -> Envelope:

@@ -10,20 +10,27 @@ from typing import Final
 
 NAMED: Final = 10
 """Jobs that a message names one by one."""
+_LIKENESS: Final = 0.75
+"""Of two words, as `difflib` has it: of four letters three are in their order."""
 _READ: Final = 1000
 """Characters of a message."""
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """The one of the words that begins like it, or else looks like it; None: none does."""
+    """The one of the words that begins like it, or else is one or two slips of the fingers away;
+    None: none is, and a guess would mislead.
+    """
     import difflib
 
     known = list(words)
-    begun = [name for name in known if word.strip("-") and name.startswith(word)]
+    bare = word.lstrip("-")
+    begun = [name for name in known if bare and name.startswith(word)]
     if len(begun) == 1:
         return begun[0]
-    found = difflib.get_close_matches(word, begun or known, n=1)
-    return found[0] if found else None
+    # Without the dashes, which all options have in common.
+    names = {name.lstrip("-"): name for name in reversed(begun or known)}
+    found = difflib.get_close_matches(bare, names, n=1, cutoff=_LIKENESS)
+    return names[found[0]] if found else None
 
 
 def no_option(word: str, options: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from jobd import supervisor
 from jobd.contract.config import from_builtins
@@ -32,6 +32,7 @@ from jobd.system.failpoints import failpoint
 from jobd.system.heap import share_one_heap
 from jobd.system.log_file import LogFile
 
+H = TypeVar("H", bound=logging.Handler)
 log = logging.getLogger("jobd.daemon")
 _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
@@ -53,6 +54,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
         established=bool(plan.get("established")),
         draining=bool(plan.get("draining")),
         drain_until=plan.get("drain_until"),
+        unsaved=plan.get("unsaved", {}),
         heritage=partial(heritage.left_to, plan=plan),
     )
 
@@ -74,23 +76,25 @@ def main() -> NoReturn:
     plan = _plan()
     _settle_in()
     setup = setup_of(plan)
-    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log)
-    file.setFormatter(LogFormat())
-    logging.basicConfig(level=logging.INFO, handlers=[file])
+    logging.basicConfig(level=logging.INFO, handlers=[_formatted(logging.StreamHandler())])
     daemon: Daemon | None = None
 
     def orphaned() -> None:
-        log.warning("the supervisor has died; becoming one")
-        if daemon is None:
-            os._exit(1)
-        daemon.built.ending.inbox.put(News.ORPHANED)
+        if daemon is not None:
+            daemon.built.ending.inbox.put(News.ORPHANED)
+        elif plan.get("established"):
+            _become_supervisor(lambda: _as_told(plan))
+        else:
+            # Whoever starts it is told that it could not.
+            log.error("the supervisor has died before there was a daemon")
+            _exit(1)
 
     link = _link(plan, orphaned)
-    file.share(link.log_moved)
+    file = _begin_log(setup, link)
     link.synced.wait()
     try:
         # When the writer breaks down, the next daemon reads from the disk what is true.
-        daemon = Daemon(setup, link, file.look, lambda: _exit(1))
+        daemon = Daemon(setup, link, file.look, lambda: _make_way(daemon, plan, link, 1))
         daemon.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _refuse(link, error)
@@ -98,10 +102,27 @@ def main() -> NoReturn:
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())
     try:
-        _leave(daemon, daemon.run(), plan)
+        _leave(daemon, daemon.run(), plan, link)
     except Exception:
         log.exception("the daemon broke down; its jobs go on under the next one")
-        _exit(1)
+        _make_way(daemon, plan, link, 1)
+
+
+def _begin_log(setup: Setup, link: Link) -> LogFile:
+    """From here on the log is kept from growing: the supervisor can be told of a new one."""
+    file = LogFile(str(setup.paths.log), setup.config.daemon.max_log, link.log_moved)
+    root = logging.getLogger()
+    before = [*root.handlers]
+    # First the new one: no line is lost.
+    root.addHandler(_formatted(file))
+    for handler in before:
+        root.removeHandler(handler)
+    return file
+
+
+def _formatted(handler: H) -> H:
+    handler.setFormatter(LogFormat())
+    return handler
 
 
 def _settle_in() -> None:
@@ -154,20 +175,49 @@ def _await_signals(daemon: Daemon) -> None:
         daemon.built.ending.inbox.put(News.DRAIN)
 
 
-def _leave(daemon: Daemon, news: News, plan: dict[str, Any]) -> NoReturn:
+def _leave(daemon: Daemon, news: News, plan: dict[str, Any], link: Link) -> NoReturn:
     if news is News.ORPHANED:
-        # From here on nothing may be started or recorded: the next daemon finds it as it is.
         failpoint("orphaned")
-        daemon.built.ground.engines.freeze()
-        failpoint("before-exec")
-        _become_supervisor(lambda: _left_behind(daemon, plan))
-    daemon.close(clean=news is News.IDLE)
+        _take_its_place(daemon, plan)
+    daemon.wind_up(clean=news is News.IDLE)
     failpoint("closed")
-    log.info(
-        "jobd %s leaves (%s): pid %d",
-        VERSION, "stopped" if news is News.IDLE else news.value, os.getpid(),
-    )  # fmt: skip
-    _exit(supervisor.EXIT_CLEAN if news is News.IDLE else supervisor.EXIT_RENEW)
+    if news is News.IDLE:
+        log.info("jobd %s leaves (stopped): pid %d", VERSION, os.getpid())
+        _exit(supervisor.EXIT_CLEAN)
+    _make_way(daemon, plan, link, supervisor.EXIT_RENEW)
+
+
+def _make_way(daemon: Daemon | None, plan: dict[str, Any], link: Link, code: int) -> NoReturn:
+    """For the next daemon: the supervisor starts it, or we do where that has died meanwhile."""
+    if daemon is not None:
+        if link.is_cut():
+            _take_its_place(daemon, plan)
+        if unsaved := daemon.built.execution.runs.unsaved():
+            link.unsaved(unsaved)
+    if code == supervisor.EXIT_RENEW:
+        log.info("jobd %s leaves (renew): pid %d", VERSION, os.getpid())
+    _exit(code)
+
+
+def _take_its_place(daemon: Daemon, plan: dict[str, Any]) -> NoReturn:
+    """Of the supervisor. From here on nothing may be started or recorded: the next daemon finds it
+    as it is.
+    """
+    log.warning("the supervisor has died; becoming one")
+    daemon.built.ground.engines.freeze()
+    failpoint("before-exec")
+    _become_supervisor(lambda: _left_behind(daemon, plan))
+
+
+def _as_told(plan: dict[str, Any]) -> dict[str, Any]:
+    """What the next supervisor has to know where this daemon has not begun yet: what was told to
+    it, apart from children of the one that has died.
+    """
+    log.warning("the supervisor has died; becoming one")
+    own = ("link", "gate_r", "gate_w", "ends")
+    ends = {name: at for name, at in plan.get("ends", {}).items() if not name.isdecimal()}
+    told = {key: value for key, value in plan.items() if key not in own}
+    return {**told, "gate": plan["gate_r"], "ends": ends}
 
 
 def _left_behind(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +229,7 @@ def _left_behind(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
         "draining": daemon.built.ground.ledger.draining,
         "drain_until": daemon.built.ending.drain_until,
         "gate": plan["gate_r"],
+        "unsaved": daemon.built.execution.runs.unsaved(),
         **heritage.told(daemon.built.ground.engines.heritage()),
     }
 

@@ -12,10 +12,12 @@ from jobd.contract.call import Call
 from jobd.contract.models import (
     Edit,
     Events,
+    Forget,
     Graph,
     Groups,
     Hold,
     List,
+    Metrics,
     Notifications,
     Notify,
     Output,
@@ -39,11 +41,13 @@ from jobd.contract.models import (
 from jobd.daemon.commands.bulk import Bulk
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.edit import Editing
+from jobd.daemon.commands.forget import ForgetLost
 from jobd.daemon.commands.graph import Graphs
 from jobd.daemon.commands.groups import ManageGroups
 from jobd.daemon.commands.halt import Halting
 from jobd.daemon.commands.hold import HoldJobs
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.commands.notify import SendTest
 from jobd.daemon.commands.pause import PauseJobs
 from jobd.daemon.commands.progress import ReportProgress
@@ -57,11 +61,14 @@ from jobd.daemon.commands.workers import SetWorkers
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.metrics.off import NoMetrics
+from jobd.daemon.metrics.timing import timed
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
 from jobd.daemon.queries.list import ListQuery
+from jobd.daemon.queries.metrics import MetricsQuery
 from jobd.daemon.queries.notifications import NotificationsQuery
 from jobd.daemon.queries.output import OutputQuery
 from jobd.daemon.queries.redaction import RedactedViews, delivery_for_viewers
@@ -95,6 +102,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     workers: SetWorkers
     groups: ManageGroups
     notify: SendTest
+    forget: ForgetLost
 
 
 def build_commands(
@@ -102,8 +110,10 @@ def build_commands(
     lifecycle: Lifecycle,
     execution: Execution,
     selection: Selection,
+    *,
     deletion: Deletion,
     telling: Telling,
+    lost: LostOutput,
 ) -> Commands:
     tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
     jobs, event_log = tables.jobs, tables.event_log
@@ -142,6 +152,7 @@ def build_commands(
         notify=SendTest(
             telling.history.rules, tables.deliveries, idempotency, telling.outbox.wake
         ),
+        forget=ForgetLost(lost, idempotency),
     )  # fmt: skip
 
 
@@ -195,6 +206,7 @@ def _changing(commands: Commands) -> dict[type[Request], Handler]:
         Workers: as_one(commands.workers.workers),
         Groups: commands.groups.groups,
         Notify: commands.notify.notify,
+        Forget: commands.forget.forget,
     }
 
 
@@ -274,7 +286,7 @@ def build_questions(
     """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
-    followers = Followers(ground.notifier, ground.reader)
+    followers = Followers(ground.notifier, ground.reader, ground.writes)
     told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
     inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
     return Questions(
@@ -290,7 +302,7 @@ def build_questions(
 
 
 def build_dispatch(
-    commands: Commands, questions: Questions, ending: Ending, ground: Ground
+    commands: Commands, questions: Questions, ending: Ending, ground: Ground, metrics: NoMetrics
 ) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
         **changing(commands, ground.reserve),
@@ -299,6 +311,7 @@ def build_dispatch(
         ),
         Shutdown: ending.shutdown,
         Renew: ending.renew,
+        Metrics: MetricsQuery(metrics.text).metrics,
     }
     for_viewers = looking(
         questions.redacted,
@@ -306,4 +319,6 @@ def build_dispatch(
         questions.redacted_messages,
         questions.status.status_for_viewers,
     )
+    if ground.work is not None:
+        handlers, for_viewers = (timed(each, ground.work) for each in (handlers, for_viewers))
     return Dispatch(handlers, for_viewers, ground.timer)

@@ -14,6 +14,7 @@ from jobd.contract.states import EventName
 from jobd.contract.version import VERSION
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.handlers import (
     Commands,
     Questions,
@@ -23,7 +24,7 @@ from jobd.daemon.handlers import (
 )
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
-from jobd.daemon.lost_output import LostOutput
+from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
@@ -38,6 +39,7 @@ from jobd.daemon.wiring import (
     build_execution,
     build_ground,
     build_lifecycle,
+    build_metrics,
     build_notifications,
     build_pruner,
     start_writer,
@@ -103,13 +105,19 @@ class Daemon:
         """Until it is drained, to be renewed, or orphaned."""
         return self.built.ending.hear()
 
-    def close(self, *, clean: bool) -> None:
-        """Dispatch → whoever waits hears the end → server → the last commit → files.
+    def wind_up(self, *, clean: bool) -> None:
+        """Dispatch → whoever waits hears the end → server → the last commit → files. The engines
+        are left: what runs there may be handed over yet.
 
         `clean`: nothing runs any more, and no daemon follows.
         """
         self._is_clean = clean
         self._closing.close()
+
+    def close(self, *, clean: bool) -> None:
+        """As `wind_up`, and then the engines."""
+        self.wind_up(clean=clean)
+        self.built.ground.engines.close()
 
     def _parts(self) -> list[Part]:
         """In the order of starting; closed in the opposite one."""
@@ -118,18 +126,19 @@ class Daemon:
         telling = built.telling.notifications
         return [
             Part(close=lambda: self.files.close(clean=self._is_clean)),
-            Part(close=ground.engines.close),
             Part(ground.timer.start, ground.timer.close),
             Part(execution.signallers.start, execution.signallers.close),
             Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
             Part(self._start_writer, ground.writer.close),
             Part(self._recover),
+            Part(built.metrics.count),
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
             Part(partial(telling.start, ground.notifier), telling.close),
             Part(lambda: built.lost.look(fresh=self._setup.fresh)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
             Part(self._catch_up, ground.notifier.close),
+            Part(close=ground.writes.close),
             Part(close=built.questions.followers.close),
             Part(execution.monitor.start, execution.monitor.close),
             # Nobody is answered before it is so again: they would be told that it takes jobs.
@@ -140,6 +149,7 @@ class Daemon:
             Part(execution.breaker.resume, execution.breaker.halt),
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
+            Part(self._open_metrics, built.metrics.close),
         ]
 
     # --- steps of the start, and their opposites ------------------------------------------------
@@ -164,7 +174,9 @@ class Daemon:
         """In a transaction."""
         ground = self.built.ground
         self.built.lifecycle.delays.begin()
-        ground.tables.settings.set("host", this_host())
+        settings = ground.tables.settings
+        settings.set("host", this_host())
+        settings.set("starts", str(int(settings.get("starts") or 0) + 1))
         ground.tables.event_log.add(
             None, EventName.DAEMON_STARTED, "", now_us(), b'{"version":"%s"}' % VERSION.encode()
         )
@@ -200,6 +212,10 @@ class Daemon:
         # A person who starts it is told; after a crash nobody would be there to start it again.
         self.built.server.listen(without_others=not self._setup.fresh)
 
+    def _open_metrics(self) -> None:
+        # As with the socket for others: after a crash a queue that has run goes on without.
+        self.built.metrics.open(patient=not self._setup.fresh)
+
     def _go_on_draining(self) -> None:
         if self._setup.draining:
             self.built.ending.go_on(self._setup.drain_until)
@@ -218,6 +234,7 @@ class Built(Struct, frozen=True, kw_only=True):
     upkeep: Upkeep
     sweep: Sweep
     lost: LostOutput
+    metrics: NoMetrics
     pruner: Pruner
     telling: Telling
 
@@ -228,32 +245,35 @@ def _build(
     ground, inbox = build_ground(setup, files, link), Inbox()
     tables, reader, writer, timer = ground.tables, ground.reader, ground.writer, ground.timer
     lifecycle = build_lifecycle(ground)
-    execution = build_execution(ground, lifecycle, partial(inbox.put, News.IDLE))
+    drained = partial(inbox.put, News.IDLE)
+    execution = build_execution(ground, lifecycle, drained, setup.unsaved)
     ending = Ending(inbox, execution.drain, execution.stop_orders, link, timer)
     selection = Selection(reader)
     workspaces = ground.engines.workspaces
     deletion = Deletion(workspaces, ground.ledger, tables.jobs, reader, writer)
     sweep = Sweep(setup.paths, deletion, workspaces, execution.runs)
+    lost = LostOutput(
+        LossRecord(files.connection), workspaces, writer, ground.undo, same_boot=files.same_boot
+    )
     telling = build_notifications(setup.config.notify, ground, execution, selection, sweep.damage)
-    commands = build_commands(ground, lifecycle, execution, selection, deletion, telling)
+    commands = build_commands(
+        ground, lifecycle, execution, selection, deletion=deletion, telling=telling, lost=lost
+    )
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
         reserve=ground.reserve,
         supervised=link is not None, damage=sweep.damage,
         start_trouble=lambda: execution.breaker.trouble, found=telling.found,
     )  # fmt: skip
-    lost = LostOutput(
-        LossRecord(files.connection), files.workspace, writer,
-        same_boot=files.same_boot,
-    )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
-    dispatch = build_dispatch(commands, questions, ending, ground)
+    metrics = build_metrics(setup.config.metrics, ground, status.trouble)
+    dispatch = build_dispatch(commands, questions, ending, ground, metrics)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)
     server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
     return Built(
         ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
-        questions=questions, server=server, sweep=sweep, lost=lost,
+        questions=questions, server=server, sweep=sweep, lost=lost, metrics=metrics,
         upkeep=Upkeep(
             files=files, link=link, server=server, writer=writer, timer=timer, inbox=inbox,
             log_moved=log_moved,

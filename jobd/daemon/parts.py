@@ -27,6 +27,7 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.metrics.figures import WorkFigures
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
 from jobd.daemon.notifications.outbox import Outbox
@@ -42,6 +43,7 @@ from jobd.store.reserve import Reserve
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
+from jobd.system.write_watch import WriteWatch
 
 
 class Tables(Struct, frozen=True, kw_only=True):
@@ -69,8 +71,11 @@ class Ground(Struct, frozen=True, kw_only=True):
     reserve: Reserve
     timer: Timer
     notifier: Notifier
+    writes: WriteWatch
     breaker: Breakers
     engines: Engines
+    work: WorkFigures | None
+    """How long it takes; None: nobody is to see it."""
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):

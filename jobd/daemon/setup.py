@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -24,5 +24,9 @@ class Setup(Struct, frozen=True, kw_only=True):
     """The daemon before was asked to stop, and its jobs still run."""
     drain_until: int | None = None
     """When those are to be ended, microseconds since boot."""
+    unsaved: Mapping[str, int] = {}
+    """When attempts, by token, ended whose end the daemon before has seen and could not save,
+    microseconds since boot.
+    """
     heritage: Callable[[str], Heritage] = lambda _: Heritage()
     """What the daemon before has left for an engine, by its name."""

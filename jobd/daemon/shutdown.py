@@ -19,7 +19,7 @@ from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.stop_orders import StopOrders
 from jobd.engines.local.supervisor_link import Link
 from jobd.system.clock import boot_us
-from jobd.system.timer import Timer
+from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class Ending:
         self._stop_orders = stop_orders
         self._link = link
         self._timer = timer
+        self._next_look: Deadline | None = None
+        """At what may not be signalled; one at a time, however often it is told to end."""
         self.drain_until: int | None = None
         """When what still runs is to be ended, microseconds since boot."""
 
@@ -85,7 +87,7 @@ class Ending:
         if news is News.NOW or (news is News.DRAIN and self._drain.begun):
             self._begin(boot_us())
             self._stop_orders.end_all()
-            self._timer.after(_LOOK_S, self._leave_behind)
+            self._next_look = self._next_look or self._timer.after(_LOOK_S, self._leave_behind)
         elif news in (News.DRAIN, News.GONE):
             self._begin()
 
@@ -101,8 +103,8 @@ class Ending:
         """What cannot be ended keeps nobody from leaving."""
         self._stop_orders.leave_behind()
         self._drain.look()
-        if not self._drain.is_over:
-            self._timer.after(_LOOK_S, self._leave_behind)
+        over = self._drain.is_over
+        self._next_look = None if over else self._timer.after(_LOOK_S, self._leave_behind)
 
     def _end_in_time(self) -> None:
         if self.drain_until is not None:

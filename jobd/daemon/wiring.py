@@ -6,12 +6,13 @@ Built from below: the writer is there first and is started last, when all that i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from jobd.contract.config import NotifyConfig
+from jobd.contract.config import MetricsConfig, NotifyConfig
 from jobd.contract.destinations import require_apprise
+from jobd.contract.errors import JobdError
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
 from jobd.core.notification.rules import rules_of
@@ -41,7 +42,11 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.selection import Selection
+from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
+from jobd.daemon.metrics.figures import JobFigures, WorkFigures
+from jobd.daemon.metrics.health import Health
+from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
@@ -73,6 +78,7 @@ from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
 from jobd.system.timer import Timer
+from jobd.system.write_watch import WriteWatch
 
 
 def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
@@ -90,18 +96,22 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
         devices=Devices(gpus.devices, gpus.per_device),
         moves=boot_us(),
     )
-    writer = Writer(files.connection, undo, files.look)
+    work = WorkFigures() if setup.config.metrics.on else None
+    timed = () if work is None else (work.committed,)
+    writer = Writer(files.connection, undo, files.look, *timed)
     loading.check({}, setup.config.idle_engines())
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
     return Ground(
         paths=paths, config=config, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, config.env_exclude), reader=reader,
-        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(), breaker=breaker,
+        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(),
+        writes=WriteWatch(), breaker=breaker,
         engines=engines.load(
             placement, setup.config.engines(), running,
             partial(_context, setup, files, link, breaker),
         ),
+        work=work,
     )  # fmt: skip
 
 
@@ -138,6 +148,7 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
         ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
         event_log=tables.event_log, dependencies=tables.dependencies, readiness=readiness,
         unsettled=unsettled, finished=finished,
+        tally=Tally(ground.ledger, ground.undo, ground.notifier),
     )  # fmt: skip
     return Lifecycle(
         unsettled=unsettled,
@@ -153,9 +164,12 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
 
 
 def build_execution(
-    ground: Ground, lifecycle: Lifecycle, drained: Callable[[], object]
+    ground: Ground, lifecycle: Lifecycle, drained: Callable[[], object], unsaved: Mapping[str, int]
 ) -> Execution:
-    """`drained`: called when a daemon that is shutting down has nothing left to wait for."""
+    """`drained`: called when a daemon that is shutting down has nothing left to wait for.
+
+    `unsaved`: as `Setup.unsaved`.
+    """
     tables, writer, timer = ground.tables, ground.writer, ground.timer
     paths, config, undo, reader = ground.paths, ground.config, ground.undo, ground.reader
     runs = Runs(undo)
@@ -167,7 +181,7 @@ def build_execution(
         tables.jobs, runs, undo, writer, signallers, timer=timer, grace=float(config.grace)
     )
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
-    monitor = Monitor(loaded, runs, reports.post, config.max_output)
+    monitor = Monitor(loaded, runs, reports.post, ground.writes, config.max_output)
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
@@ -189,7 +203,7 @@ def build_execution(
     recovery = Recovery(
         reader=reader, writer=writer, batches=tables.batches, ledger=ground.ledger,
         unsettled=lifecycle.unsettled, runs=runs, engines=loaded, breaker=breaker,
-        settling=settling,
+        settling=settling, unsaved=unsaved,
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
@@ -240,6 +254,39 @@ def build_notifications(
     return Telling(
         history=history, outbox=outbox, found=found,
         notifications=Notifications(history, outbox, ground.timer, woken),
+    )  # fmt: skip
+
+
+def build_metrics(
+    config: MetricsConfig, ground: Ground, trouble: Callable[[], str | None]
+) -> NoMetrics:
+    """`trouble`: the worst of what is wrong, in words.
+
+    Raises: JobdError (they are wanted, and what makes them is not installed).
+    """
+    if ground.work is None:
+        return NoMetrics()
+    try:
+        # A large library, which a daemon without metrics does without.
+        from jobd.daemon.metrics.families import Exposition
+        from jobd.daemon.metrics.metrics import Metrics
+    except ModuleNotFoundError as error:
+        raise JobdError(
+            f"[metrics] needs a package that is not there ({error.name}); "
+            "pip install 'jobctl[metrics]'"
+        ) from None
+    figures = JobFigures(ground.undo)
+    health = Health(
+        state=ground.paths.data, ledger=ground.ledger, writer=ground.writer,
+        reserve=ground.reserve, work=ground.work, error=trouble,
+    )  # fmt: skip
+    exposition = Exposition(
+        jobs=figures, work=ground.work, health=health, ledger=ground.ledger, reader=ground.reader,
+        database=ground.paths.database, engine=ground.config.engine,
+    )  # fmt: skip
+    return Metrics(
+        config, figures=figures, exposition=exposition, health=health, notifier=ground.notifier,
+        writer=ground.writer, timer=ground.timer, read=ground.tables.batches.counts,
     )  # fmt: skip
 
 

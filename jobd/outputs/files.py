@@ -38,6 +38,18 @@ def read_tail(file: File, size: int) -> bytes:
         os.close(descriptor)
 
 
+def has_more(file: File, offset: int) -> bool:
+    """Whether there is anything behind `offset`; False where it cannot be read."""
+    try:
+        descriptor = file.open(os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return os.fstat(descriptor).st_size > offset
+    finally:
+        os.close(descriptor)
+
+
 def read_head(file: File, size: int) -> bytes:
     """The begin of a file; b"" where there is none."""
     try:

@@ -59,6 +59,9 @@ class MemoryOutput:
         data = content[begin : begin + _PIECE]
         return Found(data, begin, begin + len(data), last=len(data) < _PIECE)
 
+    def has_more(self, offset: int) -> bool:
+        return self.size() > offset
+
     def end(self, size: int) -> bytes:
         return (self._content or b"")[-size:]
 
@@ -115,6 +118,9 @@ class MemoryGrowing:
 class MemoryWorkspace:
     """As `jobd.outputs.workspace.Workspace`."""
 
+    at_risk = False
+    """Nothing of it outlives the process, so nobody looks for it afterwards."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outputs: dict[tuple[int, int], MemoryOutput] = {}
@@ -132,6 +138,10 @@ class MemoryWorkspace:
     def report_path(self, job: int, attempt: int) -> str:
         return f"{self.report(job, attempt).path}.progress"
 
+    @property
+    def reports(self) -> None:
+        return None
+
     def report_of(self, job: int, attempt: int, window: int) -> MemoryGrowing:
         return MemoryGrowing(self.report(job, attempt), window)
 
@@ -145,6 +155,9 @@ class MemoryWorkspace:
             for job, attempt in list(self._reports):
                 if job not in running:
                     del self._reports[job, attempt]
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        self.output_of(job, attempt).write(b"")
 
     def delete(self, job: int, attempt: int) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from jobd.contract.directories import Directory, File
 from jobd.contract.paths import Paths, output_name
 from jobd.outputs import limit
-from jobd.outputs.files import GrowingFile, read_head, read_piece, read_tail
+from jobd.outputs.files import GrowingFile, has_more, read_head, read_piece, read_tail
 from jobd.outputs.workspace import Found, Wake
 from jobd.system import linux
 
@@ -44,6 +44,9 @@ class DiskOutput(NamedTuple):
     def piece(self, offset: int, tail: int | None, *, missing_ok: bool, seen: bytes = b"") -> Found:
         return read_piece(self.file, offset, tail, missing_ok=missing_ok, seen=seen)
 
+    def has_more(self, offset: int) -> bool:
+        return has_more(self.file, offset)
+
     def end(self, size: int) -> bytes:
         return read_tail(self.file, size)
 
@@ -72,6 +75,8 @@ def _sync(file: File) -> None:
 class DiskWorkspace:
     """As `jobd.outputs.workspace.Workspace`. Nothing is opened before it is used."""
 
+    at_risk = True
+
     def __init__(self, paths: Paths) -> None:
         self.output = Directory(paths.output)
         self.progress = Directory(paths.progress)
@@ -88,6 +93,10 @@ class DiskWorkspace:
 
     def report_path(self, job: int, attempt: int) -> str:
         return self._report(job, attempt).path
+
+    @property
+    def reports(self) -> Path:
+        return self._paths.progress
 
     def report_of(self, job: int, attempt: int, window: int) -> GrowingFile:
         return GrowingFile(self._report(job, attempt), window)
@@ -109,6 +118,9 @@ class DiskWorkspace:
             if job.isdecimal() and int(job) not in running:
                 with suppress(FileNotFoundError):
                     self.scripts.file(name).unlink()
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        os.close(self.output_file(job, attempt).make(os.O_WRONLY))
 
     def delete(self, job: int, attempt: int) -> None:
         output = self.output_file(job, attempt)

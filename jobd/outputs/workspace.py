@@ -8,7 +8,16 @@ which stays, and its report (`JOBD_PROGRESS`) and its script, which stay only wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -77,6 +86,11 @@ class Output(Protocol):
         Raises: NotFound (it is gone; with `missing_ok` it counts as empty), OSError.
         """
 
+    def has_more(self, offset: int) -> bool:
+        """Whether there is anything behind `offset`, without a look at what; False where it cannot
+        be read.
+        """
+
     def end(self, size: int) -> bytes:
         """Its last bytes, `size` at most; b"" where there is none."""
 
@@ -102,10 +116,20 @@ class Workspace(Protocol):
     `output_of`, `report_path` and `report_of` look at nothing; the rest may take its time.
     """
 
+    @property
+    def at_risk(self) -> bool:
+        """A power cut of this machine may take what is not brought to the disk (`sync`) by then."""
+
     def output_of(self, job: int, attempt: int) -> Output: ...
 
     def report_path(self, job: int, attempt: int) -> str:
         """The `JOBD_PROGRESS` of an attempt, as the attempt itself reaches it."""
+
+    @property
+    def reports(self) -> Path | None:
+        """A directory of this machine that all reports are written in, and of which the kernel
+        tells each write (inotify(7)). None: they have to be looked at.
+        """
 
     def report_of(self, job: int, attempt: int, window: int) -> Growing:
         """What it has written there; `window`: as for `Output.growing`."""
@@ -118,6 +142,9 @@ class Workspace(Protocol):
 
     def sweep(self, running: Container[int]) -> None:
         """Tidy up after jobs that do not run any more; a daemon was killed. Raises: OSError."""
+
+    def make_anew(self, job: int, attempt: int) -> None:
+        """An output is there, and empty where even its name was lost. Raises: OSError."""
 
     def delete(self, job: int, attempt: int) -> None:
         """Its output, if it is here. What cannot be deleted stays, and the log says so."""
@@ -145,6 +172,14 @@ class Workspaces:
         self._default = default
         self._by_engine = by_engine
 
+    def __getitem__(self, engine: str) -> Workspace:
+        """Raises: KeyError (this daemon does not use it)."""
+        return self._by_engine[engine]
+
+    def are_at_risk(self, engines: Iterable[str]) -> bool:
+        """As `Workspace.at_risk`; of one that this daemon does not use nobody knows."""
+        return all(name in self._by_engine and self._by_engine[name].at_risk for name in engines)
+
     def output_of(self, engine: str | None, job: int, attempt: int) -> Output:
         """`engine`: that of the attempt. Raises: NotFound (this daemon does not use it)."""
         found = self._by_engine.get(engine or self._default)
@@ -169,24 +204,28 @@ class Workspaces:
         """As `Workspace.sweep`, of all."""
         self._each(lambda workspace: workspace.sweep(running))
 
-    def delete(self, job: int, attempt: int) -> None:
-        """The output of an attempt, wherever it is: whose it was went with its job."""
-        self._each(lambda workspace: workspace.delete(job, attempt))
+    def of(self, engines: Collection[str]) -> Collection[str]:
+        """Those of them that may have what was left with these engines: of one that this daemon
+        does not use it may be any, since some leave what they have with others.
+        """
+        known = engines and self._by_engine.keys() >= set(engines)
+        return engines if known else self._by_engine.keys()
 
-    def delete_empty_folders(self, jobs: Iterable[int]) -> None:
-        found = list(jobs)
-        self._each(lambda workspace: workspace.delete_empty_folders(found))
-
-    def sync_folders(self, jobs: Iterable[int]) -> bool:
-        """As `Workspace.sync_folders`, of all; whether that was done everywhere."""
-        found, done = list(jobs), True
-        for name, workspace in self._by_engine.items():
-            try:
-                workspace.sync_folders(found)
-            except OSError as error:
-                log.warning("engine %s: what was deleted may come back: %s", name, error)
-                done = False
-        return done
+    def delete(self, engine: str, outputs: Mapping[int, int]) -> set[int]:
+        """What is there of jobs, whose attempts are so many. Those of which nothing comes back, not
+        even after a power cut; what goes wrong is in the log.
+        """
+        workspace, done = self._by_engine[engine], set()
+        for job, attempts in outputs.items():
+            with _faults_told(engine, "output of a removed job stays for now"):
+                for attempt in range(1, attempts + 1):
+                    workspace.delete(job, attempt)
+                done.add(job)
+        with _faults_told(engine, "what was deleted may come back"):
+            workspace.delete_empty_folders(done)
+            workspace.sync_folders(done)
+            return done
+        return set()
 
     def release(self) -> None:
         self._each(lambda workspace: workspace.release())
@@ -194,9 +233,16 @@ class Workspaces:
     def _each(self, act: Callable[[Workspace], object]) -> None:
         """What goes wrong in one keeps no other from being seen to."""
         for name, workspace in self._by_engine.items():
-            try:
+            with _faults_told(name, "what is left over stays for now"):
                 act(workspace)
-            except OSError as error:
-                log.warning("engine %s: what is left over stays for now: %s", name, error)
-            except Exception:
-                log.exception("engine %s: what is left over stays for now", name)
+
+
+@contextmanager
+def _faults_told(engine: str, what: str) -> Iterator[None]:
+    """Whatever is raised within ends there."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("engine %s: %s: %s", engine, what, error)
+    except Exception:
+        log.exception("engine %s: %s", engine, what)

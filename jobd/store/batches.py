@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from jobd.contract.models import DEFAULT_GROUP
 from jobd.contract.states import Reason, State
 from jobd.core.ready_queue import Entry
 from jobd.core.transitions import waiting_reason
@@ -162,12 +163,35 @@ class Batches:
 
     # --- revealed ------------------------------------------------------------------------------
 
-    def counts_in(self, first: int, last: int) -> dict[State, int]:
+    def counts_in(self, first: int, last: int) -> dict[tuple[State, str], int]:
+        """How many of a range there are in each state and group."""
         rows = self._db.execute(
-            "SELECT state, COUNT(*) FROM jobs WHERE id BETWEEN ? AND ? GROUP BY state",
+            "SELECT state, MIN(group_name), MAX(group_name), COUNT(*) FROM jobs"
+            " WHERE id BETWEEN ? AND ? GROUP BY state",
+            (first, last),
+        ).fetchall()
+        if all(low == high for _, low, high, _ in rows):
+            # A million jobs of one group need not be sorted by it.
+            return {(State(state), group): count for state, group, _, count in rows}
+        counted = self._db.execute(
+            "SELECT state, group_name, COUNT(*) FROM jobs WHERE id BETWEEN ? AND ? GROUP BY 1, 2",
             (first, last),
         )
-        return {State(state): count for state, count in rows}
+        return {(State(state), group): count for state, group, count in counted}
+
+    def counts(self) -> dict[tuple[State, str], int]:
+        """The same of all jobs, of which none may be hidden; costs a look at each."""
+        states = self._db.execute("SELECT state, COUNT(*) FROM jobs WHERE id > 0 GROUP BY 1")
+        found = {(State(state), DEFAULT_GROUP): count for state, count in states}
+        others = self._db.execute(
+            "SELECT state, group_name, COUNT(*) FROM jobs NOT INDEXED WHERE group_name <> ?"
+            " GROUP BY 1, 2",
+            (DEFAULT_GROUP,),
+        )
+        for state, group, count in others:
+            found[State(state), group] = count
+            found[State(state), DEFAULT_GROUP] -= count
+        return found
 
     def ready_in(self, first: int, last: int) -> Iterator[tuple[Entry, int]]:
         """Those of a range that wait for nothing but their turn: the first and the last id of

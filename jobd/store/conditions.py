@@ -60,7 +60,8 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
     """On jobs `j`, with its values; the ranges are left out."""
     where, values = "1", list[object]()
     states = chosen.states if with_states else ()
-    for column, wanted in (("j.state", states), ("j.group_name", chosen.groups)):
+    lists = (("j.state", states), ("j.group_name", chosen.groups), ("j.user", chosen.users))
+    for column, wanted in lists:
         if wanted:
             # The plus keeps an index from being chosen for it: others lead to fewer jobs.
             where += f" AND +{column} IN {LISTED}"
@@ -70,10 +71,14 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
         values.append(as_json(chosen.tags))
     if chosen.name:
         where, values = f"{where} AND j.name GLOB ?", [*values, as_glob(chosen.name)]
-    if chosen.since is not None:
-        where, values = f"{where} AND j.submitted_at >= ?", [*values, chosen.since]
-    if chosen.ended_before is not None:
-        where, values = f"{where} AND j.finished_at < ?", [*values, chosen.ended_before]
+    for bound, limit in (
+        ("j.submitted_at >= ?", chosen.since),
+        ("j.submitted_at <= ?", chosen.until),
+        ("j.finished_at >= ?", chosen.ended_since),
+        ("j.finished_at < ?", chosen.ended_before),
+    ):
+        if limit is not None:
+            where, values = f"{where} AND {bound}", [*values, limit]
     if chosen.held:
         where = f"{where} AND j.held = 1"
     return where, values

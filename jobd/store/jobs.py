@@ -193,10 +193,10 @@ class Jobs:
             f"UPDATE jobs SET state = '{State.RUNNING}', reason = NULL, attempt = attempt + 1,"
             " started_at = ?, progress = NULL, progress_message = NULL WHERE id = ?"
             f" RETURNING {ENTRY}, attempt, spec, environment, policy, failures, array_index,"
-            " array",
+            " array, queued_at",
             (now, job),
         ).fetchone()
-        entry, (attempt, blob, environment, policy, failures, array_index, array) = (
+        entry, (attempt, blob, environment, policy, failures, array_index, array, queued_at) = (
             Entry(*row[:5]), row[5:],
         )  # fmt: skip
         try:
@@ -216,7 +216,7 @@ class Jobs:
         )  # fmt: skip
         return Started(
             entry, attempt, token, spec, environment, now, rules, failures, array_index,
-            place.engine,
+            place.engine, queued_at,
         )  # fmt: skip
 
     def _array_spec(self, array: int) -> bytes:
@@ -314,6 +314,12 @@ class Jobs:
         self._environments.leave(old)
 
     def removed(self, job: int, attempts: int, environment: int) -> None:
+        if attempts:
+            self._db.execute(
+                "INSERT INTO deletions SELECT ?, ?, json_group_array(DISTINCT engine)"
+                " FROM attempts WHERE job = ?",
+                (job, attempts, job),
+            )
         self._db.execute("DELETE FROM attempts WHERE job = ?", (job,))
         self._db.execute("DELETE FROM dependencies WHERE child = ?", (job,))
         (array,) = self._db.execute(
@@ -322,8 +328,6 @@ class Jobs:
         if array is not None:
             self._leave_array(array, 1)
         self._environments.leave(environment)
-        if attempts:
-            self._db.execute("INSERT INTO deletions VALUES (?, ?)", (job, attempts))
 
     def _leave_array(self, array: int, elements: int) -> None:
         self._db.execute("UPDATE arrays SET uses = uses - ? WHERE first = ?", (elements, array))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from jobd.contract.models import MAX_ID
@@ -15,9 +15,7 @@ from jobd.store.records import Filter
 
 _PIECE: Final = 10_000
 """Ids of which is asked at a time whether all of their jobs are meant, or are alike."""
-_READY: Final = (
-    f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE} AND {VISIBLE}"
-)
+_READY: Final = f"j.state = '{State.PENDING}' AND j.reason = '{Reason.QUEUED}' AND {BY_STATE}"
 
 
 def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[tuple[int, State]]:
@@ -127,6 +125,8 @@ def ahead_of(
 def read_ready(database: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:
     """All that only waits for its turn, by id: a job, and the last of those alike right behind it.
 
+    For when no batch is staged: whether a job is of one is not asked of each of a million.
+
     A whole piece of one kind, as in a large array, is counted by the database; only others are
     read one by one.
     """
@@ -172,3 +172,22 @@ def _alike(entries: Iterator[Entry]) -> Iterator[tuple[Entry, int]]:
 
 def _kind(entry: Entry) -> tuple[int, str, int, int]:
     return entry.priority, entry.group, entry.slots, entry.gpus
+
+
+def above(database: sqlite3.Connection, child: int, wanted: Callable[[int], bool]) -> list[int]:
+    """What a job waits or has waited for, through any number of others, parents first; without what
+    is not wanted, and all that only it waits for.
+    """
+    found: list[int] = []
+    seen: set[int] = set()
+    open_ends = [(child, False)]
+    while open_ends:
+        job, parents_found = open_ends.pop()
+        if parents_found:
+            found.append(job)
+        elif job not in seen:
+            seen.add(job)
+            open_ends.append((job, True))
+            rows = database.execute("SELECT parent FROM dependencies WHERE child = ?", (job,))
+            open_ends += [(one, False) for (one,) in rows if wanted(one)]
+    return found[:-1]

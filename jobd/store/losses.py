@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from jobd.contract.states import State
-from jobd.contract.wording import counted, instant
+from jobd.contract.wording import counted, instant, listed
 from jobd.store.settings import Settings
 
 LOST_OUTPUT: Final = "lost_output"
@@ -32,6 +32,13 @@ class Losses(Struct, frozen=True):
             self.before
         )
 
+    def in_all(self) -> str | None:
+        """The same of all jobs together; None: nothing is missing."""
+        if not self.jobs:
+            return None
+        whose = f"the output of {counted(len(self.jobs), 'job')} ({listed(sorted(self.jobs))})"
+        return self.words(sum(self.jobs.values()), whose)
+
 
 class OnRecord(NamedTuple):
     """A job that has ended, and the output that its attempts left."""
@@ -39,8 +46,15 @@ class OnRecord(NamedTuple):
     job: int
     noted: int
     """Bytes, of all attempts together."""
-    attempts: list[int]
-    engines: list[str]
+    attempts: list[tuple[int, str]]
+    """The number of each, and the engine that it ran on."""
+
+
+class Short(NamedTuple):
+    """Of the output of a job that has ended so many bytes are there, and more are on record."""
+
+    of: OnRecord
+    size: int
 
 
 def decoded(setting: str | None) -> Losses:
@@ -74,23 +88,23 @@ class LossRecord:
     def outputs(self, jobs: Sequence[int]) -> list[OnRecord]:
         """Of those of these jobs that do not run."""
         rows = self._db.execute(
-            "SELECT j.id, j.output_bytes, json_group_array(a.attempt), json_group_array(a.engine)"
+            "SELECT j.id, j.output_bytes, json_group_array(json_array(a.attempt, a.engine))"
             " FROM jobs AS j JOIN attempts AS a ON a.job = j.id"
             " WHERE j.id IN (SELECT value FROM json_each(?))"
             f" AND j.state <> '{State.RUNNING}' GROUP BY j.id",
             (msgspec.json.encode(jobs).decode(),),
         )
         return [
-            OnRecord(job, noted, msgspec.json.decode(attempts), msgspec.json.decode(engines))
-            for job, noted, attempts, engines in rows
+            OnRecord(job, noted, msgspec.json.decode(attempts, type=list[tuple[int, str]]))
+            for job, noted, attempts in rows
         ]
 
-    def note(self, losses: Losses, forgotten: Mapping[int, int]) -> None:
-        """These are told from now on. Of those that are forgotten, by job, so many bytes are all
-        that there is.
+    def note(self, losses: Losses, forgotten: Iterable[Short]) -> None:
+        """These are told from now on. Of those that are forgotten, what is there is all of it;
+        but of one that has run again meanwhile.
         """
         self._db.executemany(
-            "UPDATE jobs SET output_bytes = ? WHERE id = ?",
-            [(size, job) for job, size in forgotten.items()],
+            "UPDATE jobs SET output_bytes = ? WHERE id = ? AND output_bytes = ?",
+            [(size, one.job, one.noted) for one, size in forgotten],
         )
         self._settings.set(LOST_OUTPUT, msgspec.json.encode(losses).decode())

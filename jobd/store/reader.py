@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
@@ -25,6 +27,7 @@ from jobd.store.records import (
     Filter,
     JobRow,
     Parent,
+    Removed,
     unpack_environment,
 )
 from jobd.store.rows import job_of
@@ -229,22 +232,8 @@ class Reader:
 
         What is not wanted is left out, with all that only it waits for.
         """
-        found: list[int] = []
-        seen: set[int] = set()
-        open_ends = [(child, False)]
         with self._connection() as connection:
-            while open_ends:
-                job, parents_found = open_ends.pop()
-                if parents_found:
-                    found.append(job)
-                elif job not in seen:
-                    seen.add(job)
-                    open_ends.append((job, True))
-                    rows = connection.execute(
-                        "SELECT parent FROM dependencies WHERE child = ?", (job,)
-                    )
-                    open_ends += [(one, False) for (one,) in rows if wanted(one)]
-        return found[:-1]
+            return lookups.above(connection, child, wanted)
 
     def environment(self, environment: int) -> dict[bytes, bytes]:
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))
@@ -308,7 +297,10 @@ class Reader:
     # --- what a starting daemon asks ----------------------------------------------------------
 
     def ready(self) -> Iterator[tuple[Entry, int]]:
-        """All that only waits for its turn, by id, each with the last of those alike behind it."""
+        """All that only waits for its turn, by id, each with the last of those alike behind it.
+
+        Also what a batch that is not whole has written: those are dropped before.
+        """
         with self._connection() as connection:
             yield from lookups.read_ready(connection)
 
@@ -329,10 +321,16 @@ class Reader:
     def staged(self) -> list[tuple[int, int]]:
         return self._all("SELECT first, last FROM staged")  # type: ignore[return-value]
 
-    def deletions(self, limit: int) -> list[tuple[int, int]]:
-        return self._all(  # type: ignore[return-value]
-            "SELECT job, attempts FROM deletions LIMIT ?", (limit,)
+    def deletions(self, behind: int, limit: int) -> list[Removed]:
+        """Output that may still be there, of the first jobs after `behind`."""
+        rows = self._all(
+            "SELECT job, attempts, engines FROM deletions WHERE job > ? ORDER BY job LIMIT ?",
+            (behind, limit),
         )
+        return [
+            Removed(job, attempts, msgspec.json.decode(str(engines or "[]"), type=list[str]))  # type: ignore[arg-type]
+            for job, attempts, engines in rows
+        ]
 
     def answer_to(self, request: bytes) -> bytes | None:
         """What a request was answered, if it has been."""

@@ -117,8 +117,13 @@ class Filter(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     name: str = ""
     """A pattern of the shell, such as `train*` (glob(7))."""
+    users: tuple[str, ...] = ()
     since: int | None = None
     """Submitted then or later, microseconds since the epoch."""
+    until: int | None = None
+    """Submitted then or before, microseconds since the epoch."""
+    ended_since: int | None = None
+    """Finished then or later, microseconds since the epoch."""
     ended_before: int | None = None
     """Finished before then, microseconds since the epoch."""
     held: bool = False
@@ -176,6 +181,17 @@ class Ran(NamedTuple):
     """Where it runs, if that was not known when it was started."""
     ended_at: int | None = None
     """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
+    output_bytes: int = 0
+    """What its output takes, known at its end."""
+
+
+class Removed(NamedTuple):
+    """A job that is removed, and whose output is still to be deleted."""
+
+    job: int
+    attempts: int
+    engines: list[str]
+    """Those that it ran on; empty: nobody knows."""
 
 
 class Started(Struct, frozen=True):
@@ -192,6 +208,8 @@ class Started(Struct, frozen=True):
     """Attempts that failed before it, since the submit or the last restart."""
     array_index: int | None
     engine: str
+    queued_at: int = 0
+    """Since when its job had pended, microseconds since the epoch."""
 
     @property
     def id(self) -> int:

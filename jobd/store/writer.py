@@ -15,10 +15,11 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone, shortage
 from jobd.core.undo import Undo
@@ -79,16 +80,25 @@ class Writer:
         connection: sqlite3.Connection,
         undo: Undo,
         check: Callable[[], object] = lambda: None,
+        timed: Callable[[float], object] = lambda _: None,
     ) -> None:
-        """`check` runs before each transaction; raises StoreGone where nothing can be saved."""
+        """`check` runs before each transaction; raises StoreGone where nothing can be saved.
+
+        `timed` is told after each how many seconds it took.
+        """
         self._db = connection
         self._undo = undo
         self._check = check
+        self._timed = timed
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
-        self.trouble: str | None = None
+        self._work: _Transactions | None = None
+
+    @property
+    def trouble(self) -> str | None:
         """Why the last transaction failed; None while all is well."""
+        return None if self._work is None else self._work.trouble
 
     def start(
         self,
@@ -104,11 +114,11 @@ class Writer:
         tried again. `broken`: called when the thread cannot go on: memory may be untrue from then.
         `saved`: called after each commit, once those who asked for its actions have been told.
         """
-        self._finally_do = finally_do
-        self._in_trouble = in_trouble
-        self._broken = broken
-        self._saved = saved
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        then = _Then(finally_do, in_trouble, broken, saved)
+        self._work = _Transactions(
+            self._db, self._undo, self._check, self._timed, self._queue, then
+        )
+        self._thread = threading.Thread(target=self._work.run, name="writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -159,20 +169,51 @@ class Writer:
         """Let a transaction happen, for what `finally_do` has to do."""
         self.post(lambda: None)
 
-    def _run(self) -> None:
+
+class _Then(NamedTuple):
+    """What follows: as `Writer.start` has it."""
+
+    finally_do: Callable[[], Callable[[], object]]
+    in_trouble: Callable[[Exception], object]
+    broken: Callable[[], object]
+    saved: Callable[[], object]
+
+
+class _Transactions:
+    """What the writer's thread does. It is complete when it begins."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        undo: Undo,
+        check: Callable[[], object],
+        timed: Callable[[float], object],
+        waiting: queue.SimpleQueue[_Item | None],
+        then: _Then,
+    ) -> None:
+        self._db = connection
+        self._undo = undo
+        self._check = check
+        self._timed = timed
+        self._waiting = waiting
+        self._then = then
+        self.trouble: str | None = None
+        """As `Writer.trouble`."""
+
+    def run(self) -> None:
         try:
             while self._serve():
                 pass
         except Exception:
             log.critical("the writer broke down", exc_info=True)
-            self._broken()
+            self._then.broken()
 
     def _serve(self) -> bool:
         """One transaction, once there is something for it; False: it was the last.
 
         Nothing of it outlives the call: a plan of a million jobs would be kept until the next one.
         """
-        item = self._queue.get()
+        item = self._waiting.get()
         if item is None:
             return False
         batch, last = self._gather(item)
@@ -185,31 +226,33 @@ class Writer:
         """All that waits now, and whether the end came with it."""
         batch = [first]
         # Nobody else takes from it.
-        while len(batch) < _MAX_BATCH and not self._queue.empty():
-            item = self._queue.get_nowait()
+        while len(batch) < _MAX_BATCH and not self._waiting.empty():
+            item = self._waiting.get_nowait()
             if item is None:
                 return batch, True
             batch.append(item)
         return batch, False
 
     def _commit(self, batch: list[_Item]) -> bool:
+        began = time.perf_counter()
         try:
             self._check()
             self._db.execute("BEGIN IMMEDIATE")
             for item in batch:
                 item.run()
-            afterwards = self._finally_do()
+            afterwards = self._then.finally_do()
             failpoint("before-commit")
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, memory must be true again
             self._take_back(error)
             return False
         failpoint("after-commit")
+        self._timed(time.perf_counter() - began)
         self._undo.clear()
         self.trouble = None
         for item in batch:
             item.tell()
-        _follow(self._saved)
+        _follow(self._then.saved)
         _follow(afterwards)
         return True
 
@@ -227,7 +270,7 @@ class Writer:
         else:
             self._undo.clear()
         item.tell()
-        _follow(self._saved)
+        _follow(self._then.saved)
 
     def _take_back(self, error: Exception) -> None:
         known, self.trouble = self.trouble, _words(error)
@@ -244,7 +287,7 @@ class Writer:
         self._undo.play()
         if self._db.in_transaction:
             raise error
-        self._in_trouble(error)
+        self._then.in_trouble(error)
 
 
 def _follow(step: Callable[[], object]) -> None:

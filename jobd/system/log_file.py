@@ -40,17 +40,19 @@ def reopen(path: str, streams: tuple[int, ...] = _STREAMS) -> None:
 class LogFile(logging.StreamHandler[TextIO]):
     """Writes to stderr; where that is the log at `path`, it is never much longer than `limit`."""
 
-    def __init__(self, path: str, limit: int, streams: tuple[int, ...] = _STREAMS) -> None:
+    def __init__(
+        self,
+        path: str,
+        limit: int,
+        moved: Callable[[str], object] = lambda _: None,
+        streams: tuple[int, ...] = _STREAMS,
+    ) -> None:
+        """`moved` is told where to write from now on, whoever else writes to the log."""
         super().__init__()
         self._path = path
         self._limit = limit
-        self._streams = streams
-        self._moved: Callable[[str], object] = lambda _: None
-        self._ours = False
-
-    def share(self, moved: Callable[[str], object]) -> None:
-        """`moved` is told where to write from now on, whoever else writes to the log."""
         self._moved = moved
+        self._streams = streams
         self._ours = self._writes_to(self._path) or self._was_ours()
         self.look()
 

@@ -24,8 +24,12 @@ from jobd.system.inotify import Change, Inotify
 Wake = Callable[[], object]
 
 log = logging.getLogger(__name__)
-_WATCHED: Final = inotify.MODIFY | inotify.ATTRIB | inotify.DELETE_SELF | inotify.MOVE_SELF
-"""Written to or cut; ATTRIB comes when its name is taken away, too."""
+_WATCHED: Final = (
+    inotify.MODIFY | inotify.ATTRIB | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.MOVED_TO
+)
+"""Written to or cut; ATTRIB comes when its name is taken away, too. Of a directory: any file in it
+is written to or cut, or one comes there as it is.
+"""
 _BREATH_S: Final = 0.01
 """Seconds between two rounds: a job that writes byte by byte does not keep this thread at work."""
 
@@ -67,7 +71,9 @@ class WriteWatch:
         self._closed = False
 
     def add(self, path: Path, wake: Wake) -> Watched:
-        """`wake` is called after each write, and when the file is deleted or replaced; brief.
+        """`path`: of a file, or of a directory for all files in it.
+
+        `wake` is called after each write, and when the file is deleted or replaced; brief.
 
         To call it again is to see to it that the file which lies there now is watched.
         """

@@ -46,6 +46,14 @@ def test_every_command_has_an_example():
     for name in main.commands:
         text = jobd(name, "--help").output
         assert re.search(rf"Example:\n.*jobd {name}", text), name
+        assert text.index("Options:") < text.index("Example:"), name
+
+
+def test_help_and_version():
+    assert jobd("help").output == jobd("--help").output
+    assert jobd("help", "log").output == jobd("log", "--help").output
+    assert jobd("help", "nonsense").exit_code == 2
+    assert jobd("version").output == jobd("-V").output == jobd("--version").output
 
 
 @pytest.mark.parametrize("args", [["status"], ["status", "--json"], ["start", "--help"]])
@@ -89,7 +97,7 @@ def test_what_is_another_users_is_no_defect(words, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied", "/home/other/jobd.db")
 
-    monkeypatch.setattr("jobd.admin.cli.locate", refuse)
+    monkeypatch.setattr("jobd.admin.here.locate", refuse)
     result = jobd(*words)
     assert result.exit_code == 77
     assert result.output == "jobd: /home/other/jobd.db: permission denied\n"

@@ -30,10 +30,10 @@ KINDS = list(wire.REQUESTS.values())
 NAMES = {
     "submit", "graph", "list", "show", "output", "events", "wait", "start", "hold", "stop",
     "restart", "rm", "progress", "pause", "resume", "edit", "workers", "groups", "status",
-    "shutdown", "renew", "notify", "notifications",
+    "shutdown", "renew", "forget", "notify", "notifications",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
-SEE = {"list", "show", "output", "events", "wait", "status", "notifications"}
+SEE = {"list", "show", "output", "events", "wait", "status", "metrics", "notifications"}
 """By these nothing is changed, whatever they ask for."""
 
 
@@ -60,7 +60,9 @@ def test_a_dry_run_only_looks_and_has_time_to_tell_all_of_it():
 
 def test_no_request_is_left_out():
     """A record that stands beside the requests, and is none, would be asked for in vain."""
-    parts = {models.Command, models.Node, models.Options, models.Selector, Record, Request}
+    parts = {
+        models.Bundle, models.Command, models.Node, models.Options, models.Selector, Record, Request
+    }  # fmt: skip
     found = {
         kind
         for kind in vars(models).values()

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jobd.contract import wire
+from jobd.contract import models, wire
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.system.timer import Timer
 
@@ -70,5 +70,6 @@ def test_each_type_has_one_decoder_and_a_daemon_has_them_all_before_it_hears_any
     monkeypatch.setattr(wire, "Decoder", lambda kind: made.append(kind) or object())
     Dispatch({}, {}, Timer())
     Dispatch({}, {}, Timer())
-    kinds = {*wire.REQUESTS.values(), *(kind.about.reply for kind in wire.REQUESTS.values())}
+    replies = (kind.about.reply for kind in wire.REQUESTS.values())
+    kinds = {models.Bundle, *wire.REQUESTS.values(), *replies}
     assert sorted(made, key=repr) == sorted(kinds, key=repr)

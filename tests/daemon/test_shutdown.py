@@ -26,6 +26,9 @@ class Drain:
         self.begun = True
         return self.running
 
+    def look(self):
+        pass
+
 
 class Link:
     def __init__(self):
@@ -41,13 +44,14 @@ class Timer:
 
     def after(self, seconds, action):
         self.due.append((seconds, action))
+        return action
 
 
 @pytest.fixture
 def made(monkeypatch):
     monkeypatch.setattr(module, "boot_us", lambda: NOW)
     drain, link, timer, ended = Drain(), Link(), Timer(), []
-    orders = SimpleNamespace(end_all=lambda: ended.append(True))
+    orders = SimpleNamespace(end_all=lambda: ended.append(True), leave_behind=lambda: None)
     ending = Ending(Inbox(), drain, orders, link, timer)
     return SimpleNamespace(ending=ending, drain=drain, link=link, timer=timer, ended=ended)
 
@@ -72,6 +76,20 @@ def test_a_second_order_ends_what_runs(made):
 def test_now_ends_what_runs_at_once(made):
     hear(made, News.NOW)
     assert (made.drain.begun, made.ended, made.link.told) == (True, [True], [NOW])
+
+
+def test_what_may_not_be_signalled_is_looked_at_once_at_a_time(made):
+    """However often somebody asks for the end: each order would have it looked at for ever."""
+    hear(made, News.NOW, News.NOW, News.NOW)
+    for _ in range(3):
+        [(_, look)] = made.timer.due
+        made.timer.due.clear()
+        look()
+    made.drain.running = []
+    [(_, look)] = made.timer.due
+    made.timer.due.clear()
+    look()
+    assert made.timer.due == []
 
 
 def test_it_leaves_when_nothing_runs_any_more_and_not_before(made):

@@ -180,7 +180,7 @@ def test_an_admin_may_do_all_and_is_named_in_the_history(instance, public):
 
 def test_every_request_is_somebodys(instance):
     """A request that comes anew has to be thought of here, too."""
-    known = {"list", "output", "graph", "shutdown", "renew"} | set(COMMANDS)
+    known = {"list", "output", "graph", "shutdown", "renew", "forget"} | set(COMMANDS)
     assert set(REQUESTS) <= known | {"show"}
 
 

@@ -15,7 +15,7 @@ from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Known, Model, Span
 from tests.soak.points import IMPOSSIBLE, PLACES, Scene
-from tests.soak.watchers import NOBODY_THERE, quiet, spoken
+from tests.soak.watchers import NOBODY_THERE, quiet, shut_down_before, spoken
 
 pytestmark = pytest.mark.e2e
 
@@ -147,9 +147,7 @@ def test_an_end_that_is_recorded_late_is_found():
     assert of(4_000_000)
     assert of(15_000_000)
     assert of(15_000_000, halts=[Span(4_000_000, 14_000_000)]) == []
-    strikes = [Span(4_000_000, 14_000_000)]
-    assert of(15_000_000, strikes=strikes)
-    assert of(15_000_000, strikes=strikes, orphanings=[4_000_000]) == []
+    assert of(15_000_000, strikes=[Span(4_000_000, 14_000_000)])
 
 
 def test_a_job_that_was_refused_and_is_there_is_found():
@@ -200,3 +198,11 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
 def test_what_drives_a_terminal_is_not_what_was_said():
     assert spoken(b"\r0 running\x1b[K\r\n\x1b[J\x1b[1A") == b"0running"
     assert spoken(b"jobctl: jobd is not running. Start it with: jobd start\r\n") == NOBODY_THERE
+
+
+def test_only_a_job_that_outlives_a_shutdown_has_no_end_to_be_told():
+    shutdowns = [Span(100, 200)]
+    assert shut_down_before(300, 150, shutdowns)
+    assert not shut_down_before(140, 150, shutdowns)  # it had ended: who waits is told so first
+    assert not shut_down_before(300, 90, shutdowns)
+    assert not shut_down_before(300, 250, shutdowns)  # the next daemon was there

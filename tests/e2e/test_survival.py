@@ -158,6 +158,81 @@ def test_the_supervisor_is_killed_and_then_its_successor(running):
     three.check()
 
 
+def gated(instance, code=3):
+    """A job that exits so when the gate opens."""
+    gate = instance.gate()
+    job = instance.submit(f"echo >>ran; read _ <{gate.path}; exit {code}")
+    instance.await_lines("ran", 1)
+    return job, gate
+
+
+def restarted(instance):
+    instance.begin("jobd", "restart")
+
+
+def without_its_log(instance):
+    """A daemon whose database has lost its log makes way for another one."""
+    for suffix in ("-wal", "-shm"):
+        instance.paths.database.with_name(f"{instance.paths.database.name}{suffix}").unlink()
+
+
+@pytest.mark.parametrize("makes_way", [restarted, without_its_log])
+def test_the_supervisor_is_killed_while_the_daemon_makes_way(instance, makes_way):
+    """Nobody else is left who could start the next one."""
+    instance.start(crash="closed:1:supervisor")
+    job, gate = gated(instance)
+    old = instance.status()
+    makes_way(instance)
+    new = instance.answers_anew(old.pid)
+    assert new.supervisor_pid == old.pid
+    assert not (instance.work / "fuse").exists()
+    gate.open()
+    found = instance.wait(job)[job]
+    assert (found.reason, found.attempt) == ("exit code 3", 1)
+
+
+def test_the_supervisor_is_killed_before_the_daemon_has_begun(running):
+    """The queue goes on; how its jobs end only the kernel can tell now, and not every one does."""
+    job, gate = gated(running)
+    old = running.status()
+    running.kill(old.pid)
+    following = wait_until(lambda: next_daemon(old.supervisor_pid, {old.pid}), 60)
+    running.halt(following)
+    running.kill(old.supervisor_pid)
+    running.go_on(following)
+    new = running.answers_anew(old.pid)
+    assert new.supervisor_pid == following
+    gate.open()
+    found = running.wait(job)[job]
+    assert found.reason in ("exit code 3", "lost")
+    assert found.attempt == 1
+
+
+def test_a_job_of_nobody_that_ended_while_no_daemon_lived_ended_then(running):
+    """Its first daemon died, then that one's supervisor: the next one has a handle of it alone."""
+    job, gate = gated(running)
+    first = running.status()
+    running.kill(first.pid)
+    second = running.answers_anew(first.pid)
+    pid = running.job(job).pid
+    running.kill(second.supervisor_pid)
+    third = running.answers_anew(second.pid)
+    assert third.supervisor_pid == second.pid
+    running.kill(third.pid)
+    following = wait_until(lambda: next_daemon(second.pid, {third.pid}), 60)
+    running.halt(following)
+    gate.open()
+    wait_until(lambda: (stat := linux.stat_of(pid)) is None or stat.state in "ZX", 60)
+    ended = time.time()
+    wait_until(lambda: time.time() > ended + 2.0, 60)
+    # Killed, too: what it would have seen is gone with it.
+    running._halted.remove(following)
+    running.kill(following)
+    found = running.wait(job)[job]
+    assert found.reason in ("exit code 3", "lost")
+    assert abs(found.finished_at.timestamp() - ended) < 1.0
+
+
 def test_both_are_killed_at_once(running):
     """Only then may an outcome be lost; it is said, and the job is not run twice."""
     gate = running.gate()
@@ -176,6 +251,30 @@ def test_both_are_killed_at_once(running):
     assert job.reason in ("exit code 3", "lost")
     assert running.output(1) == b"whole\n"
     assert sorted(running.lines("ran")) == ["1", "2"]
+
+
+def test_both_are_killed_at_once_and_then_a_daemon_alone(running):
+    """The second death is no reason why more of the job should be unknown."""
+    job, gate = gated(running)
+    old, pid = running.status(), running.job(job).pid
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    running.kill(old.pid)
+    running.start()
+    new = running.status()
+    running.halt(new.supervisor_pid)
+    running.kill(new.pid)
+    running.go_on(new.supervisor_pid)
+    following = wait_until(lambda: next_daemon(new.supervisor_pid, {new.pid}), 60)
+    running.halt(following)
+    gate.open()
+    wait_until(lambda: (stat := linux.stat_of(pid)) is None or stat.state in "ZX", 60)
+    ended = time.time()
+    wait_until(lambda: time.time() > ended + 2.0, 60)
+    running.go_on(following)
+    found = running.wait(job)[job]
+    assert found.reason in ("exit code 3", "lost")
+    assert abs(found.finished_at.timestamp() - ended) < 1.0
 
 
 def test_a_stop_is_carried_out_by_the_next_daemon(running):

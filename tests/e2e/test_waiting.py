@@ -8,7 +8,11 @@ import time
 
 import pytest
 
+from jobctl.actions.watch import Watching
+from jobd.client import follow
 from jobd.client.client import Client
+from jobd.contract.errors import NotRunning
+from jobd.contract.models import Events, Selector
 from tests.e2e.instance import PATIENCE
 from tests.helpers import wait_until
 
@@ -47,6 +51,7 @@ class Waiting:
         return self._process.returncode, self.out(), self._err.decode()
 
 
+ONE = Selector(ids=[(1, 1)])
 SIX = ("submit -w", "wait", "wait --json", "logs -f", "watch", "watch --json")
 
 
@@ -167,6 +172,61 @@ def test_whoever_waits_is_told_the_end_whatever_the_daemon_does(running, happens
     ]
     events = [json.loads(line) for line in told["watch --json"][1].splitlines()]
     assert [(event["job"], event["event"]) for event in events[-1:]] == [(1, end["state"])]
+
+
+class Screen:
+    """A terminal, as `watch` draws on it; `first`: called when it shows something at last."""
+
+    def __init__(self, first):
+        self.shown = []
+        self._first = first
+
+    def room(self):
+        return 20
+
+    def show(self, picture, said):
+        self.shown += [(event.job, event.event) for event in said]
+        first, self._first = self._first, lambda: None
+        first()
+
+    def idle(self):
+        pass
+
+    def busy(self):
+        pass
+
+
+def on_a_terminal(client, after, first):
+    screen = Screen(first)
+    Watching(client, ONE, after, screen).run()
+    return screen.shown
+
+
+def elsewhere(client, after, first):
+    first()
+    pages = follow.changes(client, ONE, after)
+    return [(event.job, event.event) for page in pages for event in page.events]
+
+
+@pytest.mark.parametrize("watch", [on_a_terminal, elsewhere])
+def test_a_daemon_that_left_behind_the_end_is_not_needed_any_more(running, watch, monkeypatch):
+    """Whoever watches may be slow: all that it has not asked for then is not to be had."""
+    gate, client = running.gate(), running.client()
+    running.submit(f"head -n 1 {gate.path}; exit 7")
+    after = client.events(Events()).next
+    asked = client.events
+
+    def events(request):
+        page = asked(request)
+        if not page.unfinished:
+            running.jobd("stop")
+        return page
+
+    monkeypatch.setattr(client, "events", events)
+    told = watch(client, after, gate.open)
+    assert told[-1] == (1, "failed")
+    with pytest.raises(NotRunning):
+        client.status()
 
 
 def test_who_waits_for_what_does_not_end_any_more_is_told_at_once(running):

@@ -176,6 +176,15 @@ class _Children:
     def reap(self, pid):
         linux.reap(pid)
 
+    def hold(self, token, pidfd):
+        pass
+
+    def gone_at(self, token, within):
+        return None
+
+    def let_go(self, token):
+        pass
+
 
 class LocalStage(Stage):
     name = "local"

@@ -186,6 +186,9 @@ def test_its_output_is_read_by_offset_while_it_runs(stage):
         b"", b"three", b"two\nthree", b"one\ntwo\nthree",
     ]  # fmt: skip
     assert (output.begin(3), output.end(3), output.size()) == (b"one", b"ree", 13)
+    assert [output.has_more(offset) for offset in (0, 12, 13, 99)] == [True, True, False, False]
+    none = stage.engine.workspace.output_of(JOB, 99)
+    assert not none.has_more(0)
     assert output.path
     started.process.reap()
 
@@ -238,6 +241,9 @@ def test_what_it_needed_while_it_ran_goes_and_its_output_stays(stage):
     workspace.delete_empty_folders([JOB])
     workspace.sync_folders([JOB])
     assert printed(stage, started) == b""
+    workspace.make_anew(JOB, number)
+    workspace.make_anew(JOB, number)
+    assert stage.output(started).piece(0, None, missing_ok=False).data == b""
     workspace.delete(JOB, number)
     workspace.release()
 

@@ -39,11 +39,13 @@ def ids(*jobs):
 
 
 class Inside:
-    def __init__(self, home, **config):
+    def __init__(self, home, unsaved=None, **config):
+        """`unsaved`: as `Setup.unsaved`."""
         self.paths = locate({"JOBD_HOME": str(home)})
         tables = {key: config.pop(key) for key in TABLES if key in config}
         whole = from_builtins({"daemon": config, **tables})
-        self.daemon = Daemon(Setup(paths=self.paths, config=whole), link=None)
+        setup = Setup(paths=self.paths, config=whole, unsaved=unsaved or {})
+        self.daemon = Daemon(setup, link=None)
         self._clients = []
         self._open = True
         self.daemon.start()

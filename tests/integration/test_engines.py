@@ -1,5 +1,6 @@
 """Several engines in one daemon: this machine, and a cluster that does as the test says."""
 
+import errno
 import signal
 import threading
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import List, Options, Output, Pause, Resume, Submit
+from jobd.daemon.commands import deletion
 from jobd.daemon.execution import breaker, signaller
 from jobd.engines import loading
 from jobd.engines.base import Refusal, Usage
@@ -515,13 +517,14 @@ def test_what_one_cannot_delete_keeps_no_other_from_it(both, world, monkeypatch,
         raise RuntimeError("a fault of its own")
 
     monkeypatch.setattr(world.workspace, "delete", fails)
-    near = submit(both, "echo x")
-    both.wait(near)
+    far, near = submit(both, group="far"), submit(both, "echo x")
+    runs(both, world, far).ends(exit_code=0)
+    both.wait(far, near)
     path = both.paths.output_of(near, 1)
     assert path.exists()
-    both.client.rm(ids(near))
+    both.client.rm(ids(far, near))
     wait_until(lambda: not path.exists())
-    assert "engine cluster: what is left over stays for now" in caplog.text
+    assert "engine cluster: output of a removed job stays for now" in caplog.text
 
 
 def test_a_fault_at_the_end_of_one_is_told_and_no_more(both, world, monkeypatch, caplog):
@@ -614,3 +617,28 @@ def test_a_shutdown_leaves_it_once_its_time_is_over(both, world, monkeypatch):
     assert job in execution.runs
     world.of_job(job).ends(exit_code=0)
     both.wait(job)
+
+
+def test_an_engine_that_cannot_delete_keeps_the_output_of_its_own_removed_jobs_alone(
+    both, world, monkeypatch
+):
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(deletion, "_SLICE", 2)
+    jobs = [submit(both, "echo here"), submit(both, group="far"), submit(both, group="far")]
+    for job in jobs[1:]:
+        runs(both, world, job).ends(exit_code=0)
+    jobs += [submit(both, "echo here"), submit(both, "echo here")]
+    both.wait(*jobs)
+    files = [both.paths.output_of(job, 1) for job in jobs if job not in jobs[1:3]]
+    assert all(file.exists() for file in files)
+    with monkeypatch.context() as broken:
+        broken.setattr(world.workspace, "sync_folders", fail)
+        both.client.rm(ids(*jobs))
+        assert not any(file.exists() for file in files)
+        assert both.sql("SELECT job FROM deletions") == [(jobs[1],), (jobs[2],)]
+    last = submit(both)
+    both.wait(last)
+    both.client.rm(ids(last))
+    assert both.sql("SELECT job FROM deletions") == []

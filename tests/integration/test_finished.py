@@ -107,7 +107,8 @@ def test_of_an_end_that_is_committed_alone_since_its_neighbour_failed(quiet, mon
     ground.writer.post(lambda: moves.failed(ground.tables.jobs.look(job), "a test"))
     ground.writer.post(fail)
     # Nothing is committed together from here on.
-    monkeypatch.setattr(ground.writer, "_finally_do", fail)
+    work = ground.writer._work
+    monkeypatch.setattr(work, "_then", work._then._replace(finally_do=fail))
     held.set()
     assert told()
     assert quiet.job(job).state is State.FAILED

@@ -49,6 +49,8 @@ EXAMPLES = {
              "retries": 1, "retry_delay": 1.0, "retry_on": [1], "notify": [WISH]},
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
+    "forget": {},
+    "metrics": {},
     "status": {"sizes": True},
     "notify": {"to": "ops"},
     "notifications": {"limit": 5, "ids": [1], "wait": 0.0},

@@ -30,15 +30,15 @@ def test_what_answers_a_request_lies_in_a_file_of_its_name(quiet):
 
 
 def test_a_viewer_is_answered_by_what_redacts(quiet):
-    """What shows workers and groups has nothing to leave out; nor has an output, which a viewer
-    may read as it is.
+    """What shows workers, groups and numbers has nothing to leave out; nor has an output, which a
+    viewer may read as it is.
     """
     handlers, for_viewers = (
         quiet.daemon.built.server.dispatch._handlers,
         quiet.daemon.built.server.dispatch._for_viewers,
     )
     left = {kind for kind in handlers if kind.about.viewer} - set(for_viewers)
-    assert {kind.wire_name() for kind in left} == {"workers", "groups"}
+    assert {kind.wire_name() for kind in left} == {"workers", "groups", "metrics"}
     for kind, handler in for_viewers.items():
         assert takes(handler) == (kind, kind.about.reply)
     same = {kind for kind, handler in for_viewers.items() if handler in handlers.values()}

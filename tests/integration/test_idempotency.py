@@ -8,6 +8,7 @@ from jobd.contract.errors import BadRequest
 from jobd.contract.models import (
     Acted,
     Edit,
+    Forget,
     Graph,
     Groups,
     GroupsReply,
@@ -39,7 +40,7 @@ CHANGES = [
     Start(selector=ids(2)), Stop(selector=JOB), Restart(selector=ids(2)), Rm(selector=ids(2)),
     Edit(id=1, priority=7), Workers(workers=0), Groups(action="add", name="mine"),
     Pause(group="default"), Resume(group="default"), Pause(group="default", running=True),
-    Progress(id=3, percent=5), Notify(to="ops"),
+    Progress(id=3, percent=5), Forget(), Notify(to="ops"),
 ]  # fmt: skip
 """One of each request that changes something, and of each way in which it is done."""
 TABLES = ("jobs", "events", "groups", "settings", "requests")

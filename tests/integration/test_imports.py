@@ -93,6 +93,7 @@ SUBMITTING = {
     "jobd.contract.text_file",
 }
 WRONG = {"jobctl.parsing", "jobctl.parsing.hints", "jobctl.usage"}
+WRONG_OPTION = {"jobctl.parsing.option_hints", "jobctl.parsing.slurm", "jobctl.usage"}
 
 
 def imported(code, home=None):
@@ -118,7 +119,7 @@ def tops(names):
             | {
                 "jobctl.commands.show",
                 "jobctl.render.live",
-                "jobctl.render.table",
+                "jobctl.render.sheet",
                 "jobd.contract.sizes",
             },
         ),
@@ -140,12 +141,12 @@ def tops(names):
             | {
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
+                "jobctl.render.fitting",
                 "jobctl.render.table",
-                "jobd.contract.sizes",
             },
         ),
         ("nonsense", WRONG),
-        ("submit --nonsense", PARSING | SHOWING | SUBMITTING | WRONG),
+        ("submit --nonsense", PARSING | SHOWING | SUBMITTING | WRONG_OPTION),
         ("--version", set()),
     ],
 )  # fmt: skip

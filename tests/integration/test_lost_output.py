@@ -1,10 +1,19 @@
 """Output that a power cut took: `logs` and `check` say so, until the start behind the next one."""
 
+import json
+import sqlite3
+
 import pytest
+from click.testing import CliRunner
 
 from jobd.admin.check import check
+from jobd.admin.cli import main
+from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Output
+from jobd.engines.fake import World
+from jobd.store.losses import LossRecord
 from jobd.system import linux
+from tests.integration.test_engines import FAR, registered, runs, submit
 
 SIXTY = f"printf '%s' {'x' * 60}"
 
@@ -109,3 +118,128 @@ def test_a_database_that_came_from_elsewhere_has_lost_nothing_here(make, boots, 
     daemon = make()
     assert lost(daemon, cut) is None
     assert f"the output of job {cut + 1} is missing" in " ".join(findings(daemon))
+
+
+# --- forgotten when it is asked for ---------------------------------------------------------------
+
+
+def test_it_is_forgotten_when_that_is_asked_for(make, boots, cut):
+    boots("second")
+    daemon = make()
+    whose = f"100 bytes of the output of 2 jobs ({cut}, {cut + 1}) were lost with the power before"
+    assert daemon.client.forget().lost.startswith(whose)
+    assert (lost(daemon, cut), lost(daemon, cut + 1), findings(daemon)) == (None, None, [])
+    assert daemon.output(cut) == b"x" * 20
+    assert daemon.client.forget().lost is None
+    daemon.daemon.built.lost.look(fresh=False)
+    assert lost(daemon, cut) is None, "nor by a daemon that follows"
+
+
+def test_what_cannot_be_saved_is_told_on(make, boots, cut, monkeypatch):
+    boots("second")
+    daemon = make()
+    told = lost(daemon, cut)
+
+    def fail(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LossRecord, "note", fail)
+        with pytest.raises(StoreFailed):
+            daemon.client.forget()
+    assert lost(daemon, cut) == told
+
+
+def test_a_job_that_has_run_again_meanwhile_keeps_its_own_size(make, boots, cut):
+    boots("second")
+    daemon = make()
+    built = daemon.daemon.built
+    left = built.lost.left()
+    daemon.sql("UPDATE jobs SET output_bytes = 80 WHERE id = ?", cut)
+    assert built.ground.writer.call(lambda: built.lost.forget(left))
+    sizes = "SELECT output_bytes FROM jobs WHERE id IN (?, ?) ORDER BY id"
+    assert daemon.sql(sizes, cut, cut + 1) == [(80,), (0,)]
+
+
+def test_the_command_has_it_forgotten_and_then_looks(make, boots, cut):
+    boots("second")
+    daemon = make()
+    told = jobd("check")
+    assert told.exit_code == 1
+    assert "next: nothing can be done about it; have it forgotten: jobd check --forget-lost" in (
+        told.output
+    )
+    done = jobd("check", "--forget-lost")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("forgotten: 100 bytes of the output of 2 jobs")
+    assert "all is well" in done.stdout
+    again = jobd("check", "--forget-lost", "--json")
+    assert (again.exit_code, again.stderr) == (0, "note: there is nothing to forget\n")
+    assert json.loads(again.stdout)["findings"] == []
+    daemon.close()
+    alone = jobd("check", "--forget-lost")
+    assert alone.exit_code == 69
+    assert alone.stderr == (
+        "jobd: jobd is not running; what was lost is forgotten by: jobd start\n"
+    )
+
+
+def jobd(*words):
+    return CliRunner().invoke(main, [*words])
+
+
+# --- whose output a power cut can have taken ------------------------------------------------------
+
+
+class Ours(World):
+    """An engine whose jobs leave their output in the daemon's own directories."""
+
+    def engine(self, context):
+        made = super().engine(context)
+        made.workspace = context.workspace
+        return made
+
+    __call__ = engine
+
+
+@pytest.fixture
+def far(make, boots, monkeypatch):
+    """A function that runs a job on another engine, which prints sixty bytes; and the next boot."""
+
+    def ran(world):
+        registered(monkeypatch, cluster=world)
+        daemon = make(groups=FAR)
+        job = submit(daemon, group="far")
+        attempt = runs(daemon, world, job)
+        printed = daemon.paths.output_of(job, 1)
+        if isinstance(world, Ours):
+            printed.parent.mkdir(exist_ok=True)
+            printed.write_bytes(b"x" * 60)
+        attempt.prints(b"x" * 60)
+        attempt.ends(exit_code=0)
+        daemon.wait(job)
+        assert daemon.sql("SELECT output_bytes FROM jobs WHERE id = ?", job) == [(60,)]
+        daemon.close()
+        boots("second")
+        return job, printed
+
+    return ran
+
+
+def test_another_engine_may_leave_its_output_here_too(make, far):
+    job, printed = far(Ours())
+    printed.write_bytes(b"x" * 20)
+    assert lost(make(groups=FAR), job).startswith("40 bytes of its output were lost with the power")
+
+
+def test_what_is_not_on_a_disk_of_this_machine_no_power_cut_takes(make, far):
+    world = World()
+    job, _ = far(world)
+    world.workspace.delete(job, 1)
+    assert findings(make(groups=FAR)) == []
+
+
+def test_of_an_engine_that_is_not_used_nobody_knows(make, far):
+    job, printed = far(Ours())
+    printed.write_bytes(b"x" * 20)
+    assert make().daemon.built.lost.of(job) is None

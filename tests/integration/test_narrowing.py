@@ -43,6 +43,11 @@ class Known(NamedTuple):
     old: bool
 
     @property
+    def user(self):
+        """Every third one is somebody else's."""
+        return "bob" if self.id % 3 else "eve"
+
+    @property
     def state(self):
         return State({"queued": "pending", "held": "pending", "paused": "running"}.get(
             self.kind, self.kind
@@ -86,6 +91,13 @@ NARROWS = {
     "--group": [chosen("--group", "a", leaves=lambda job: job.group == "a")],
     "--tag": [chosen("--tag", "t", leaves=lambda job: job.tag == "t")],
     "--name": [chosen("--name", "tr*", leaves=lambda job: job.name == "train")],
+    "--until": [chosen("--until", BETWEEN, leaves=lambda job: job.old)],
+    "--ended-since": [
+        chosen(
+            "--ended-since", "5d", leaves=lambda job: not job.old and job.state in FINISHED
+        )
+    ],
+    "--user": [chosen("--user", "eve,nobody", leaves=lambda job: job.user == "eve")],
     "--since": [chosen("--since", BETWEEN, leaves=lambda job: not job.old)],
     "--all": [chosen("--all", leaves=lambda job: True)],
     "--finished": [in_states(["--finished"], *ENDS)],
@@ -100,7 +112,7 @@ NARROWS = {
     "SELECTOR": [chosen(IDS, leaves=lambda job: 5 <= job.id <= 44 or job.id == 47)],
 }  # fmt: skip
 """What each option leaves, whatever else is written."""
-ONCE = {"--name", "--since", "--older-than"}
+ONCE = {"--name", "--since", "--until", "--ended-since", "--older-than"}
 """Their values are no alternatives: a second one is refused."""
 NAMES_NOTHING = {"--older-than"}
 """Narrows what is named, and does not name it."""
@@ -197,6 +209,7 @@ class Queue:
             self.inside.client.groups(Groups(action="add", name=name))
         self.jobs = [job for kind in KINDS for job in self._make(kind)]
         self._grow_old([job.id for job in self.jobs if job.old])
+        self.inside.sql("UPDATE jobs SET user = IIF(id % 3, 'bob', 'eve')")
         self._rehearse()
 
     def _make(self, kind):

@@ -22,6 +22,7 @@ from jobd.contract.models import (
     Events,
     Groups,
     List,
+    Metrics,
     Notifications,
     Options,
     Output,
@@ -41,7 +42,7 @@ from tests.integration.test_hostile import Raw, values
 
 VIEWER = Caller("anna", Role.VIEWER)
 ADDRESS = re.compile(r"0x[0-9a-f]{4,}|object at|\bat 0x")
-SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups, Notifications}
+SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups, Metrics, Notifications}
 """What a viewer may ask."""
 PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidden-shell"]
 PLACES += ["hidden-hook"]
@@ -57,7 +58,7 @@ def asked(inside, request, caller=VIEWER):
 @pytest.fixture
 def told(make, home):
     """A daemon whose jobs have much to hide, and the requests that look at all of them."""
-    inside = make(workers=4)
+    inside = make(workers=4, metrics={"textfile": str(home)})
     inputs = home / "hidden-input"
     inputs.mkdir()
     (inputs / "in").write_text("x")
@@ -101,7 +102,7 @@ def requests():
         *(Output(id=job) for job in range(1, 8)), Output(id=5, attempt=1),
         Events(after=0), Events(after=0, selector=ids(5)), Events(),
         Wait(selector=ids(3)), Wait(selector=ids(2, 3, 5, 6)), Wait(selector=ids(5, 1), any=True),
-        Status(), Status(sizes=True), Workers(), Groups(), Notifications(),
+        Status(), Status(sizes=True), Workers(), Groups(), Metrics(), Notifications(),
     ]  # fmt: skip
     assert {type(request) for request in found} == SEEING
     return found

@@ -10,6 +10,7 @@ import pytest
 from jobd.client import follow
 from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
 from jobd.contract.models import (
+    BUNDLE,
     Acted,
     Command,
     Events,
@@ -45,6 +46,15 @@ def test_a_job_from_submit_to_its_end(daemon):
     assert [event.event for event in shown.events] == ["submitted", "started", "failed"]
     assert [attempt.exit_code for attempt in shown.attempts] == [3]
     assert daemon.output(job) == b"out\nerr\n"
+
+
+def test_jobs_of_a_large_batch_have_the_order_of_its_lines(quiet):
+    """They travel in bundles."""
+    commands = [Command(argv=[b"%d" % number]) for number in range(10 * BUNDLE + 5)]
+    answer = quiet.client.submit(Submit(commands=commands, cwd=b"/"))
+    assert answer.last - answer.first == 10 * BUNDLE + 4
+    for number in (0, BUNDLE, 10 * BUNDLE + 4):
+        assert quiet.client.show(answer.first + number).job.argv == [str(number)]
 
 
 def test_a_list_comes_in_sections_and_pages(quiet):

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from jobd.engines.base import NoResources
+from jobd.store.database import open_reader
+from jobd.store.lookups import read_ready
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 from tests.integration.test_scheduling import after, settled, states, submit
@@ -38,6 +40,10 @@ FAIL_A_DEPENDANT = 11
 """Beside what its parent costs; so below."""
 REVIVE_A_DEPENDANT = 16
 REVEAL_AN_ARRAY = 9
+READ_A_WAITING_JOB = 15
+"""Steps of SQLite's machine (sqlite.org/opcode.html), when a daemon begins: nothing starts before
+all that wait are read.
+"""
 
 
 @pytest.fixture
@@ -204,3 +210,16 @@ def test_an_array_that_becomes_visible(quiet, statements):
     with statements() as found:
         submit(quiet, "true", array=[(1, 1000)])
     assert len(found) <= REVEAL_AN_ARRAY, listed(found)
+
+
+def test_what_a_starting_daemon_reads_of_each_waiting_job(quiet):
+    first = submit(quiet, *["true"] * 20_000)
+    steps = []
+    with open_reader(quiet.paths.database) as database:
+        database.set_progress_handler(lambda: steps.append(10), 10)
+        assert [(entry.id, last) for entry, last in read_ready(database)] == [
+            (first, first + 9_999),
+            (first + 10_000, first + 19_999),
+        ]
+    database.close()
+    assert sum(steps) / 20_000 <= READ_A_WAITING_JOB

@@ -44,8 +44,8 @@ def failing(make):
 
     def made(word="COMMIT", **config):
         inside = make(**config)
-        connection = Failing(inside.daemon.built.ground.writer._db, word)
-        inside.daemon.built.ground.writer._db = connection
+        work = inside.daemon.built.ground.writer._work
+        connection = work._db = Failing(work._db, word)
         # What the start has left to commit must not use up a failure that is meant for the test.
         inside.daemon.built.ground.writer.call(lambda: None)
         return inside, connection
@@ -215,7 +215,7 @@ def test_output_of_removed_jobs_is_deleted_at_the_start_too(make):
     inside.close()
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(kept)
-    inside.sql("INSERT INTO deletions VALUES (?, 1)", job)
+    inside.sql("INSERT INTO deletions (job, attempts) VALUES (?, 1)", job)
     inside = make()
     wait_until(lambda: not path.exists())
     wait_until(lambda: inside.sql("SELECT * FROM deletions") == [])

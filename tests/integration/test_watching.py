@@ -14,6 +14,7 @@ from jobd.contract.errors import NotRunning
 from jobd.contract.models import Events, List, Output
 from jobd.contract.states import State
 from jobd.daemon.queries.events import _GATHER_S
+from jobd.outputs.files import PIECE
 from jobd.system import inotify
 from tests.helpers import wait_until
 from tests.integration.inside import ids
@@ -98,6 +99,17 @@ def test_nothing_is_asked_while_a_job_is_silent(daemon, gate):
     gate.open()
     watcher.end()
     assert watcher.pictures[-1].counts[State.COMPLETED] == 1
+
+
+def test_that_there_is_more_is_known_without_reading_it(daemon, gate, monkeypatch):
+    job = daemon.submit(f"head -c 3000000 /dev/zero; read _ <{gate.path}")
+    size = daemon.daemon.built.ground.engines.workspaces.output_of(None, job, 1).size
+    wait_until(lambda: size() == 3_000_000)
+    read, pread = [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: read.append(args[1]) or pread(*args))
+    assert asked(daemon, written={job: 10}).written == [job]
+    assert PIECE not in read, "the monitor's look at the end may be among them"
+    gate.open()
 
 
 def test_a_job_that_prints_all_the_time_is_not_told_of_byte_by_byte(daemon):

@@ -1,9 +1,11 @@
 import re
 import tempfile
 
+import click
 import pytest
 
-from jobctl.cli import COMMANDS
+from jobctl.cli import COMMANDS, group
+from jobctl.topics import TOPICS
 from jobd.contract.errors import NotRunning, Refused
 from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
@@ -103,28 +105,10 @@ def test_did_you_mean_by_an_option_of_another_queue(typed, meant):
     assert result.stderr.startswith(f"jobctl: no option {typed[0]}; did you mean: {meant}\n")
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        (["--job-name", "x"], "--name NAME"),
-        (["--mem", "8G"], "--slots N; memory is not counted"),
-        (["--dependency=afterok:1:2"], "--after 1,2 (all completed), or --after-any 1,2"),
-        (["--wrap", "ls"], "-c LINE"),
-        (["-D", "3"], "--after ID"),
-        (["-f"], "--wait"),
-    ],
-)
-def test_submit_with_an_option_of_another_queue(typed, meant):
-    result = jobctl("submit", *typed, "true")
-    assert result.code == 2
-    said = f"jobctl: no option {typed[0].partition('=')[0]}; did you mean: {meant}\n"
-    assert result.stderr.startswith(said)
-
-
 def test_status_of_a_job_is_show():
     result = jobctl("status", "7")
     assert result.code == 2
-    assert "did you mean: jobctl show 7" in result.stderr
+    assert "status takes no job; for one: jobctl show 7" in result.stderr
 
 
 def test_an_option_misspelt():
@@ -194,7 +178,57 @@ def test_nothing_typed_is_wrong_usage():
 
 
 def test_version():
-    assert jobctl("--version").out.startswith("jobctl ")
+    said = jobctl("--version").out
+    assert said.startswith("jobctl ")
+    assert jobctl("-V").out == jobctl("version").out == said
+
+
+# --- help ---------------------------------------------------------------------------------
+
+
+def test_the_help_of_submit_is_one_screen_with_ten_options():
+    lines = jobctl("submit", "--help").out.splitlines()
+    assert lines[0].startswith("Usage: jobctl submit ")
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+    options = lines[lines.index("Common options:") + 1 : lines.index("  Example:") - 1]
+    assert [option.lstrip()[0] for option in options] == ["-"] * 10
+    assert "--help-all" in lines[-1]
+
+
+def test_all_options_of_submit_are_in_the_other_one():
+    said = jobctl("submit", "--help-all").out
+    command = group.get_command(click.Context(group), "submit")
+    for param in command.params:
+        assert isinstance(param, click.Argument) or param.hidden or param.opts[-1] in said
+    assert "Keeping track:" in said
+
+
+@pytest.mark.parametrize("words", [[], ["submit"], ["ls"], ["groups", "add"]])
+def test_help_is_that_of_the_command(words):
+    said = jobctl("help", *words).out
+    assert said == jobctl(*words, "--help").out
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_about_something_else(topic):
+    result = jobctl("help", topic)
+    assert result.code == 0
+    assert "Example:\n  jobctl " in result.out
+    assert all(len(line) <= 100 for line in result.out.splitlines())
+    assert topic in " ".join(jobctl("help", "--help").out.split())
+
+
+def test_no_such_page():
+    assert "did you mean: jobctl help manifest" in jobctl("help", "manifset").stderr
+    result = jobctl("help", "groups", "nonsense")
+    assert (result.code, "topics: manifest, script" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_durations_have_one_word(command):
+    said = jobctl(command, "--help-all" if command == "submit" else "--help").out
+    assert not re.search(r"--[a-z-]+ D\b", said)
 
 
 @pytest.mark.parametrize(

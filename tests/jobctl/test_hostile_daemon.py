@@ -31,6 +31,7 @@ COMMAND_LINES = [
         "submit --array 1-2 true", "submit --array 1-2 --json true",
         "ls", "ls 1-9", "ls --ids", "ls --json", "ls --format ndjson", "ls --format csv",
         f"ls --columns {_COLUMNS}", f"ls --format csv --columns {_COLUMNS}", "ls --sort -run_s",
+        "ls --format {id}{name}{command}", "ls --group g", "ls --tag t",
         "show 1", "show 1 --json", "show 1 --env", "show 1 --env --json",
         "logs --path 1", "watch", "watch 1-9", "watch --json", "status", "status --json",
         "events", "events --json", "events -f -n 3", "events 1",
@@ -43,6 +44,10 @@ COMMAND_LINES = [
         "workers", "workers 3", "workers --json", "workers --group g", "workers 2 --group g --json",
         "groups", "groups --json", "groups add g", "groups set g --workers 1 --json", "groups rm g",
         "notify --test", "notify --test --json", "notifications", "notifications --json",
+        "completion bash", "completion zsh --for 2 -- jobctl stop",
+        "completion fish --for 3 -- jobctl ls --tag",
+        "completion bash --for 3 -- jobctl ls --group",
+        "help", "help submit", "help manifest", "version",
     ]
 ]  # fmt: skip
 BYTE_FOR_BYTE = [line.split() for line in ["logs 1", "logs -f 1", "submit -w true"]]

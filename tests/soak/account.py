@@ -21,7 +21,6 @@ _LINES = 12
 _STARTED = re.compile(r" started: pid (\d+)$", re.MULTILINE)
 _LEAVES = re.compile(r" leaves \((\w+)\): pid (\d+)$", re.MULTILINE)
 _CANNOT_START = "cannot start: "
-_ORPHANED = "the supervisor has died; becoming one"
 
 
 @dataclass
@@ -171,8 +170,6 @@ class Account(threading.Thread):
             return "stopped"
         if why == "renew" and "renew" in life.orders:
             return "renewed"
-        if life.pid not in started and life.parent in self._killed and _ORPHANED in life.log:
-            return "its supervisor was killed before it was ready"
         if life.pid not in started and _CANNOT_START in life.log:
             return "refused, it could not start"
         return None

@@ -205,10 +205,7 @@ def ends_are_when_they_were(found, model, traces):
             # Lost is when that was found out.
             if at is None or ran.finished is None or ran.reason == "lost":
                 continue
-            blind = [*model.halts]
-            if any(ran.started <= orphaned <= at for orphaned in model.orphanings):
-                blind += model.strikes
-            seen = max([at, *(span.over for span in blind if span.meets(at, at))])
+            seen = max([at, *(span.over for span in model.halts if span.meets(at, at))])
             if not at - _CLOCKS_US <= ran.finished <= seen + _LATE_US:
                 yield (
                     f"job {job} attempt {ran.attempt} ended, and has that on record"

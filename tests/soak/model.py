@@ -56,15 +56,14 @@ class Model:
         """From a strike to the next answer."""
         self.halts = []
         """In these daemon or supervisor was halted: it saw nothing."""
-        self.orphanings = []
-        """When a supervisor was killed: the ends of its jobs only a daemon sees from then on."""
         self.full = []
         """In these the disk was full, or had been a moment before."""
         self.wrong = []
         """What was seen to be wrong while it went on."""
         self.answered_after = []
         """(what was done, seconds until the next daemon answered)."""
-        self.shutdowns = 0
+        self.shutdowns = []
+        """From the order to leave to the next daemon: in between there is none, for good."""
 
     @contextlib.contextmanager
     def span(self, spans):

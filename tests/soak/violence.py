@@ -14,7 +14,6 @@ from jobd.contract.models import Status
 from jobd.contract.paths import is_supervised
 from jobd.system import linux
 from tests.helpers import wait_until
-from tests.soak.model import now_us
 
 _PATIENCE = 60.0
 _HANGS_AFTER = 1.0
@@ -148,8 +147,7 @@ class Violence:
             self._again()
 
     def shut_down(self):
-        self._model.shutdowns += 1
-        with self._blow():
+        with self._blow(), self._model.span(self._model.shutdowns):
             with self._account.ordered("stop"):
                 self._instance.jobd("stop", "--now", code=None)
             self._again()
@@ -189,8 +187,6 @@ class Violence:
 
     def _kill(self, pid):
         self._account.killed(pid)
-        if _runs(pid, b"jobd.supervisor"):
-            self._model.orphanings.append(now_us())
         os.kill(pid, signal.SIGKILL)
         self.kills += 1
 

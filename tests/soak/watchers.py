@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 
 from jobd.store.writer import NO_SPACE
@@ -60,9 +61,7 @@ class Followed:
         """What was said and is not so. `found`: what the store has."""
         job = next((job for job in found.jobs.values() if job.name == self.known.name), None)
         out, err = self._said
-        # On a terminal both streams are one.
-        if self._code == _NOT_RUNNING and spoken(out) in (b"", NOBODY_THERE) and model.blows:
-            # It came at the moment when both were dead: then there is none, and it says so.
+        if self._code == _NOT_RUNNING and self._has_no_end(out, job, found, model):
             model.count("commands told that jobd is not running")
         elif self._code == _SHUTTING_DOWN and job is None and model.shutdowns:
             model.count("commands told that jobd is shutting down")
@@ -78,6 +77,15 @@ class Followed:
             late = quiet(found.attempts[job.id][-1].finished, self._over_at, model.strikes)
             if late > _WITHIN_US:
                 yield f"{about}: told {late / 1e6:.1f} s after its end, daemons dead not counted"
+
+    def _has_no_end(self, out, job, found, model):
+        """Whether there was no end to be told: the command came at the moment when both were dead,
+        or the daemon was told to leave, and left, before the job had ended.
+        """
+        if spoken(out) in (b"", NOBODY_THERE):  # on a terminal both streams are one
+            return bool(model.blows)
+        ended = found.attempts[job.id][-1].finished if job else sys.maxsize
+        return shut_down_before(ended, self._over_at, model.shutdowns)
 
     def _is_true(self, out, err, job):
         if self.verb in ("wait", "wait --json", "submit -w"):
@@ -133,6 +141,13 @@ def _code(job):
         return 0
     how = job.reason.split()[-1]
     return {"KILL": 137, "lost": 1, "shutdown": 143}.get(how) or int(how)
+
+
+def shut_down_before(ended, over, shutdowns):
+    """Whether a command that was over at `over` was so since jobd was shut down, and rightly: the
+    job that it looked at ended only afterwards.
+    """
+    return ended > over and any(span.meets(over, over) for span in shutdowns)
 
 
 def quiet(begun, over, strikes):

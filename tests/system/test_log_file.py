@@ -21,8 +21,8 @@ def stream(path):
     os.close(descriptor)
 
 
-def handler(path, stream, limit):
-    made = LogFile(str(path), limit, (stream,))
+def handler(path, stream, limit, moved=lambda _: None):
+    made = LogFile(str(path), limit, moved, (stream,))
     made.setStream(open(stream, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - the handler's
     return made
 
@@ -34,8 +34,7 @@ def say(made, *lines):
 
 def test_a_full_log_is_followed_by_a_new_one(path, stream):
     moved = []
-    made = handler(path, stream, 30)
-    made.share(moved.append)
+    made = handler(path, stream, 30, moved.append)
     lines = [f"line {n:04}" for n in range(9)]
     say(made, *lines)
     files = [path.with_name("jobd.log.2"), path.with_name("jobd.log.1"), path]
@@ -65,8 +64,7 @@ def test_a_rotation_that_was_broken_off_is_completed(path, stream):
     path.rename(path.with_name("jobd.log.1"))
     path.touch()
     moved = []
-    made = handler(path, stream, 1000)
-    made.share(moved.append)
+    made = handler(path, stream, 1000, moved.append)
     say(made, "x")
     assert (path.read_text(), moved) == ("x\n", [str(path)])
 
@@ -92,8 +90,7 @@ def test_a_directory_that_cannot_be_written_to_keeps_the_log(path, stream, monke
 @pytest.mark.parametrize("how", ["moved", "moved away", "deleted", "rotated by hand"])
 def test_a_log_that_is_taken_away_is_begun_anew(path, stream, how):
     moved = []
-    made = handler(path, stream, 1000)
-    made.share(moved.append)
+    made = handler(path, stream, 1000, moved.append)
     say(made, "before")
     if how == "deleted":
         path.unlink()
@@ -117,7 +114,6 @@ def test_a_stream_that_was_never_the_log_stays_what_it_is(path, tmp_path):
     file = os.open(elsewhere, os.O_WRONLY | os.O_CREAT)
     for stream in (writing, file):
         made = handler(path, stream, 1000)
-        made.share(lambda _: None)
         say(made, "x")
         assert not path.exists()
     assert (os.read(reading, 9), elsewhere.read_text()) == (b"x\n", "x\n")
@@ -188,7 +184,6 @@ def test_a_log_that_becomes_a_link_is_not_followed(path, stream, tmp_path):
     other, away = tmp_path / "other", tmp_path / "away"
     other.write_text("precious\n")
     made = handler(path, stream, 1000)
-    made.share(lambda _: None)
     path.rename(away)
     path.symlink_to(other)
     made.look()

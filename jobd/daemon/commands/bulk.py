@@ -17,6 +17,7 @@ from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
+from jobd.core.pace import Pace
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.store.event_log import EventLog
@@ -26,7 +27,11 @@ from jobd.store.records import Filter, Look
 from jobd.store.writer import NOTHING_CHANGED, Writer
 
 SLICE: Final = 500
-"""Jobs in one transaction of a mass change."""
+"""Jobs in one transaction of a mass change, at most; fewer where they take longer."""
+_LEAST: Final = 50
+"""The same, at least. A million jobs are then fewer slices than answers that are remembered: by
+these a change that is asked for again knows what it has done.
+"""
 _NOTES: Final = 250_000
 """Jobs that one answer tells what was so already, or could not be done."""
 _PATIENCE_S: Final = 15.0
@@ -126,6 +131,12 @@ class _Change(Struct, frozen=True):
     wanted: Filter
     """What has still to be so when a slice has its turn."""
     chosen: Chosen
+    pace: Pace
+
+    def slices(self, ids: Iterator[int]) -> Iterator[list[int]]:
+        """Each as long as those before it allow."""
+        while piece := list(itertools.islice(ids, self.pace.size)):
+            yield piece
 
     def still_meant(
         self, piece: Sequence[int], looks: Mapping[int, Look], changed: set[int], tally: Tally
@@ -180,7 +191,8 @@ class Bulk:
         with self._idempotency.one_at_a_time(call.id):
             first, seen = self._resume(call.id, tally)
             change, ids = self._choose(selector, verb, seen, tally)
-            for number, piece in enumerate(_slices(job for job in ids if job not in seen), first):
+            left = (job for job in ids if job not in seen)
+            for number, piece in enumerate(change.slices(left), first):
                 # Never before something has been done: whoever asks again comes to an end.
                 if more := number > first and bool(call.id) and time.monotonic() > until:
                     break
@@ -219,7 +231,7 @@ class Bulk:
             wanted = replace(wanted, states=())
         if verb.parents_first:
             ids = self._selection.parents_first(ids, chosen.__contains__)
-        return _Change(verb, wanted, chosen), ids
+        return _Change(verb, wanted, chosen, Pace(_LEAST, SLICE)), ids
 
     def _save(self, change: _Change, piece: list[int], part: RequestId, before: Tally) -> Acted:
         """One slice, on disk. `before`: what the slices before it have done."""
@@ -235,10 +247,12 @@ class Bulk:
             return self._slice(change, piece, None)
 
     def _slice(self, change: _Change, piece: list[int], since: int | None) -> Acted:
+        begun = time.monotonic()
         tally = Tally(change.chosen, self._event_log.last_seq() if since is None else since)
         looks = self._jobs.looks(piece)
         changed = self._changed(piece, change.wanted)
         change.verb.change(change.still_meant(piece, looks, changed, tally), tally)
+        change.pace.took(len(piece), time.monotonic() - begun)
         return tally.acted()
 
     def _changed(self, piece: Sequence[int], wanted: Filter) -> set[int]:
@@ -247,11 +261,6 @@ class Bulk:
         if filters == EVERYTHING:
             return set()
         return set(piece) - self._jobs.matching(piece, filters)
-
-
-def _slices(ids: Iterator[int]) -> Iterator[list[int]]:
-    while piece := list(itertools.islice(ids, SLICE)):
-        yield piece
 
 
 def _after(done: Sequence[int], error: StoreFailed) -> StoreFailed:

@@ -22,7 +22,12 @@ class Engines:
     def __init__(self, placement: Placement, by_name: Mapping[str, Engine]) -> None:
         self.placement = placement
         self.workspaces = Workspaces(
-            placement.default, {name: engine.workspace for name, engine in by_name.items()}
+            placement.default,
+            {
+                name: engine.workspace
+                for name, engine in by_name.items()
+                if not isinstance(engine, _Missing)
+            },
         )
         self._by_name = by_name
 

@@ -1,4 +1,9 @@
-"""Watches what running jobs say of their progress; sleeps for good while none runs."""
+"""Watches what running jobs say of their progress; sleeps for good while none says anything.
+
+Twice a second it looks at all of them. Once they have said nothing for a few rounds the kernel is
+asked to tell of the next write (inotify(7)), and nobody looks until then. It would cost more than
+the looks for jobs that are short, or that write all the time.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +26,14 @@ from jobd.core.progress.recognition import (
 from jobd.core.progress.user_pattern import AUTO, NONE, PATIENCE, Rule, TooSlowError, compile_rule
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
+from jobd.outputs.watches import Watches
 from jobd.outputs.workspace import Growing, NotCuttable, Output
+from jobd.system.write_watch import Watched, WriteWatch
 
 _EVERY: Final = 0.5
 """Seconds between two looks at running jobs."""
+_SILENT: Final = 4
+"""Rounds without anything new after which there are none until something is written."""
 _FREELY: Final = 200
 """Reports of an attempt that are told as they come. One that has more, as for each of many files,
 is told of once in `_SPARSELY` seconds: each is an event in the history.
@@ -46,19 +55,25 @@ class Monitor:
         engines: Engines,
         runs: Runs,
         report: Callable[[Run, Reading], object],
+        writes: WriteWatch,
         max_output: int = 0,
     ) -> None:
-        """`max_output`: the limit of jobs that have none of their own; 0 is none."""
+        """`writes` is closed after this.
+
+        `max_output`: the limit of jobs that have none of their own; 0 is none.
+        """
         self._engines = engines
         self._runs = runs
         self._report = report
+        self._writes = writes
         self._max_output = max_output
         self._uncut: WeakSet[Run] = WeakSet()
         """Those of which it was told that they cannot be cut."""
         self._whole: set[str] = set()
         """Engines whose outputs cannot be cut where they lie."""
         self._sights: WeakKeyDictionary[Run, _Sight] = WeakKeyDictionary()
-        self._something_runs = {name: threading.Event() for name in engines}
+        self._awake = {name: threading.Event() for name in engines}
+        """By engine: set as long as there may be something to look at."""
         self._closed = threading.Event()
 
     def start(self) -> None:
@@ -69,19 +84,20 @@ class Monitor:
 
     def close(self) -> None:
         self._closed.set()
-        for something_runs in self._something_runs.values():
-            something_runs.set()
+        for awake in self._awake.values():
+            awake.set()
 
     def wake(self, run: Run) -> None:
-        """It runs from now on."""
-        something_runs = self._something_runs[run.engine]
-        if not something_runs.is_set():
-            something_runs.set()
+        """It runs from now on, or has ended."""
+        awake = self._awake[run.engine]
+        if not awake.is_set():
+            awake.set()
 
     def last_look(self, run: Run) -> Reading | None:
         """What the job said since the last look, when it has ended; how much it has printed in all
         is noted in the run. What cannot be read keeps no end from being recorded.
         """
+        self.wake(run)
         try:
             return self._look_last(run)
         except Exception:
@@ -99,44 +115,68 @@ class Monitor:
         return self._engines[run.engine].workspace.output_of(run.id, run.attempt)
 
     def _run(self, engine: str) -> None:
-        something_runs = self._something_runs[engine]
-        while something_runs.wait() and not self._closed.wait(_EVERY):
-            if runs := self._runs_of(engine):
-                self._look_at_all(runs)
-                continue
-            something_runs.clear()
-            # A job that came between the look and the clearing.
-            if self._runs_of(engine):
-                something_runs.set()
-            else:
+        awake, silent = self._awake[engine], 0
+        watches, known = Watches(self._writes, awake.set), list[Run]()
+        while awake.wait() and not self._closed.wait(_EVERY):
+            # Before the look: whatever comes after it wakes again.
+            awake.clear()
+            runs = self._runs_of(engine)
+            stirs = self._look_at_all(runs)
+            silent = 0 if stirs or runs != known else silent + 1
+            known = runs
+            if runs and silent < _SILENT:
+                watches.only([])
+                awake.set()
+            elif self._closed.is_set() or not self._is_told(engine, runs, watches):
+                awake.set()
+            elif not runs:
                 self._engines[engine].workspace.release()
+
+    def _is_told(self, engine: str, runs: Sequence[Run], watches: Watches) -> bool:
+        """Whether whatever these say from the last look on wakes this thread, and so does their
+        end.
+        """
+        if not runs:
+            watches.only([])
+            return True
+        reports = self._engines[engine].workspace.reports
+        if reports is None or not all(map(_is_under_way, runs)):
+            return False
+        outputs = [self._output_of(run) for run in runs if self._reads_output(run)]
+        return watches.only(outputs, reports) == {Watched.BEFORE}
+
+    def _reads_output(self, run: Run) -> bool:
+        return bool(self._limit_of(run)) or self._sight_of(run).reads_output
 
     def _runs_of(self, engine: str) -> list[Run]:
         return [run for run in self._runs.all() if run.engine == engine]
 
-    def _look_at_all(self, runs: Sequence[Run]) -> None:
-        """A user's rule that overruns its time costs a round at most one such time: all others
+    def _look_at_all(self, runs: Sequence[Run]) -> bool:
+        """Whether any of them had something new, or has to be looked at again in any case.
+
+        A user's rule that overruns its time costs a round at most one such time: all others
         that are users' wait for the next round, the rest does not wait.
         """
-        overran = False
+        overran = stirs = False
         for run in runs:
             try:
                 self._cut(run)
                 sight = self._sight_of(run)
                 if overran and sight.is_by_users_rule:
-                    continue
+                    continue  # there is another round: one that overran stirs
                 reading = self._look(run)
             except Exception:
                 log.exception("job %d: its progress cannot be read", run.id)
                 continue
             overran = overran or sight.overran
+            stirs = stirs or sight.stirs
             if reading is not None:
                 self._report(run, reading)
+        return stirs
 
     def _cut(self, run: Run, *, final: bool = False) -> None:
-        own = run.spec.max_output
-        limit = self._max_output if own is None else own
-        if not limit or run.engine in self._whole:
+        limit = self._limit_of(run)
+        if not limit:
             return
         try:
             # At its end two of us come: the rounds of this thread and the run's own worker.
@@ -150,6 +190,12 @@ class Monitor:
             if run not in self._uncut:
                 log.warning("job %d: its output cannot be cut now: %s", run.id, error)
             self._uncut.add(run)
+
+    def _limit_of(self, run: Run) -> int:
+        """Bytes of its output that are kept; 0: all."""
+        own = run.spec.max_output
+        limit = self._max_output if own is None else own
+        return 0 if run.engine in self._whole else limit
 
     def _look(self, run: Run, *, anew: bool = False) -> Reading | None:
         """What is new; whole percents are enough, so that an attempt has few such events."""
@@ -202,11 +248,22 @@ class _Sight:
         self.overran = False
         """The latest look was ended, since the rule had used up its time."""
         self.looking = threading.Lock()
+        self._is_new = True
         self._rule = rule
         self._overrun = 0.0
         """Seconds of computing in all looks that were ended."""
         self._told = 0
         self._told_at = 0.0
+
+    @property
+    def stirs(self) -> bool:
+        """It had something new at the last look, or has to be looked at again in any case."""
+        return self._is_new or self.overran or self.late is not None
+
+    @property
+    def reads_output(self) -> bool:
+        """Whether what is printed makes any difference."""
+        return not (self.reports or self._rule is NONE)
 
     @property
     def is_by_users_rule(self) -> bool:
@@ -228,13 +285,15 @@ class _Sight:
         """Raises: TooSlowError (once: the rule is given up)."""
         self.overran = False
         said = self._report.news()
+        self._is_new = said is not None
         if said:
             self.reports = True
             return from_file(said)
-        return None if self.reports or self._rule is NONE else self._read_output()
+        return self._read_output() if self.reads_output else None
 
     def _read_output(self) -> Reading | None:
         tail = self._printed.news()
+        self._is_new = self._is_new or tail is not None
         if not tail:
             return None
         head = self._output.begin(HEAD) if wants_head(tail) else b""
@@ -250,6 +309,11 @@ class _Sight:
         # Most of the time went to other threads: it gets another chance.
         self._printed.forget()
         return None
+
+
+def _is_under_way(run: Run) -> bool:
+    """It has a process, of whose end this thread will be told."""
+    return run.process is not None and run.ran.ended_at is None
 
 
 def _alike(told: Reading | None, reading: Reading, *, messages: bool) -> bool:

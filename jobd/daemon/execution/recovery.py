@@ -28,7 +28,7 @@ from jobd.store.batches import Batches
 from jobd.store.reader import Reader
 from jobd.store.records import JobRow, Started
 from jobd.store.writer import Writer
-from jobd.system.clock import now_us
+from jobd.system.clock import now_us, offset_us
 from jobd.system.failpoints import failpoint
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,10 @@ class Recovery:
         engines: Engines,
         breaker: Breakers,
         settling: Settling,
+        unsaved: Mapping[str, int],
     ) -> None:
+        """`unsaved`: as `Setup.unsaved`."""
+        self._unsaved = unsaved
         self._reader = reader
         self._writer = writer
         self._batches = batches
@@ -75,6 +78,9 @@ class Recovery:
         self._drop_unfinished()
         default = self._engines.placement.default
         runs = [_run(row, default) for row in self._reader.running()]
+        for run in runs:
+            if (at := self._unsaved.get(run.started.token)) is not None:
+                run.ended(at + offset_us())
         found = {name: self._asked(name, runs) for name in self._engines}
         failpoint("recovering")
         known = [
@@ -245,7 +251,7 @@ def _run(row: JobRow, engine: str) -> Run:
     """As it was written down, without its process. `engine`: where the record does not say it."""
     started = Started(
         row.entry, row.attempt, row.token or "", row.spec, row.environment, row.started_at or 0,
-        row.policy, row.failures, row.array_index, row.engine or engine,
+        row.policy, row.failures, row.array_index, row.engine or engine, row.queued_at,
     )  # fmt: skip
     gpus = tuple(int(index) for index in (row.given_gpus or "").split(",") if index)
     run = Run(started, row.slot or 0, gpus)

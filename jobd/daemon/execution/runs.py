@@ -16,7 +16,7 @@ from jobd.engines.base import Process, Refusal
 from jobd.store.records import Policy, Ran, Spec, Started, StopOrder
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
-from jobd.system.clock import now_us
+from jobd.system.clock import now_us, offset_us
 
 _NAMED: Final = 5
 """Processes that are named one by one."""
@@ -87,7 +87,7 @@ class Run:
         process, ended_at = self.process, self._ended_at
         if process is None:
             return Ran(ended_at=ended_at)
-        return Ran(process.pid, process.host, ended_at)
+        return Ran(process.pid, process.host, ended_at, self.output_bytes)
 
     # --- to end ---------------------------------------------------------------------------------
 
@@ -264,6 +264,13 @@ class Runs:
         run = self._runs.get(job)
         return cannot_be_ended(whose(run.stuck)) if run is not None and run.stuck else None
 
+    def unsaved(self) -> dict[str, int]:
+        """When those ended, by token, whose end was seen and is not on disk, microseconds since
+        boot.
+        """
+        ends = ((run.started.token, run.ran.ended_at) for run in self.all())
+        return {token: at - offset_us() for token, at in ends if at is not None}
+
     def enter(self, run: Run) -> None:
         self._runs[run.id] = run
         self._undo.add(lambda: self._runs.pop(run.id))
@@ -271,6 +278,11 @@ class Runs:
     def leave(self, run: Run) -> None:
         del self._runs[run.id]
         self._undo.add(lambda: self._runs.__setitem__(run.id, run))
+
+    def paced(self, run: Run, pace: Pace) -> None:
+        """How fast it goes, as has just been reported."""
+        before, run.pace = run.pace, pace
+        self._undo.add(lambda: setattr(run, "pace", before))
 
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
@@ -310,10 +322,13 @@ class Reports:
 
         `now`: microseconds since the epoch.
         """
-        if reading.percent is not None and run.pace is None:
-            run.pace = begun(reading.percent, now / 1e6, run.started.at / 1e6)
-        elif reading.percent is not None and run.pace is not None:
-            run.pace = reported(run.pace, reading.percent, now / 1e6)
+        if reading.percent is not None:
+            self._runs.paced(
+                run,
+                begun(reading.percent, now / 1e6, run.started.at / 1e6)
+                if run.pace is None
+                else reported(run.pace, reading.percent, now / 1e6),
+            )
         left = seconds_left(run.pace, now / 1e6)
         progress = Progress(reading.percent, reading.message, left)
         self._moves.progressed(run.id, progress, user, now)

@@ -22,6 +22,7 @@ from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.readiness import Readiness
+from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
@@ -75,6 +76,7 @@ class Moves:
         readiness: Readiness,
         unsettled: Unsettled,
         finished: Finished,
+        tally: Tally,
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
@@ -84,6 +86,7 @@ class Moves:
         self._readiness = readiness
         self._unsettled = unsettled
         self._finished = finished
+        self._tally = tally
 
     # --- into the queue again ---------------------------------------------------------------
 
@@ -106,7 +109,7 @@ class Moves:
         self._jobs.requeued(job.id, reason, now, held=held, unmet=unmet, due=due)
         self._event(job.id, EventName.RESTARTED, user, now, {"attempt": job.attempt + 1})
         if not (staged and self._batches.is_staged(job.id)):
-            self._ledger.count(job.state, state)
+            self._tally.count(job.entry.group, job.state, state)
             self._readiness.enter(job.entry, reason, due)
         self._unsettled.note(job.id)
         return None
@@ -166,12 +169,11 @@ class Moves:
         `linked`: some of them may wait for others of them.
         """
         if alike is not None:
-            self._ledger.count(None, State.PENDING, last - first + 1)
+            self._tally.count(alike.group, None, State.PENDING, last - first + 1)
             self._ledger.admit_range(alike, last)
             return
         # What each of them waits for is on disk, and may have changed since it was written.
-        for state, jobs in self._batches.counts_in(first, last).items():
-            self._ledger.count(None, state, jobs)
+        self._tally.came(self._batches.counts_in(first, last))
         for entry, end in self._batches.ready_in(first, last):
             self._ledger.admit_range(entry, end)
         self._readiness.note_due()
@@ -186,17 +188,18 @@ class Moves:
 
         Such a job has failed; it must not keep the others from running.
         """
-        job, now = holding.entry.id, now_us()
+        job, group, now = holding.entry.id, holding.entry.group, now_us()
         state = after(State.PENDING, Move.START)
         attempt = self._jobs.started(job, token, holding.slot, holding.gpus, place, now)
         if attempt is None:
             self._ledger.release(job)
-            self._ledger.count(State.PENDING, after(State.PENDING, Move.FAIL))
+            failed = after(State.PENDING, Move.FAIL)
+            self._tally.count(group, State.PENDING, failed, reason=DAMAGED)
             self._event(job, EventName.FAILED, "", now, {"reason": DAMAGED})
             self._finished.note(job)
             return None
         self._event(job, EventName.STARTED, "", now, {"attempt": attempt.attempt})
-        self._ledger.count(State.PENDING, state)
+        self._tally.began(attempt, state)
         return attempt
 
     # --- the end of an attempt ------------------------------------------------------------------
@@ -234,7 +237,7 @@ class Moves:
     ) -> None:
         self._jobs.attempt_ended(attempt.id, attempt.attempt, ran, outcome, what, ended_at)
         self._ledger.release(attempt.id)
-        self._ledger.count(State.RUNNING, what.state)
+        self._tally.over(attempt, ran, what, ended_at)
 
     def unstarted(self, attempt: Started, order: StopOrder | None) -> None:
         """The process of an attempt never came to be. The job waits again, or is stopped.
@@ -248,7 +251,7 @@ class Moves:
         state = after(State.RUNNING, move)
         self._jobs.never_started(job, attempt.attempt)
         self._ledger.release(job)
-        self._ledger.count(State.RUNNING, state)
+        self._tally.count(attempt.entry.group, State.RUNNING, state, reason=reason)
         if state is State.PENDING:
             # Whoever follows the history has read that it had started.
             self._event(job, EventName.RETRYING, "", now, {"reason": reason})
@@ -267,7 +270,7 @@ class Moves:
         self._jobs.failed_pending(job.id, reason, now)
         self._event(job.id, EventName.FAILED, "", now, {"reason": reason})
         if not self._batches.is_staged(job.id):
-            self._ledger.count(job.state, state)
+            self._tally.count(job.entry.group, job.state, state, reason=reason)
         self._finished.note(job.id)
 
     def withdrawn(self, jobs: Sequence[Look], user: str) -> None:
@@ -280,7 +283,7 @@ class Moves:
             self._readiness.leave(job)
         self._jobs.stopped_together(ids, Reason.BY_USER, now)
         self._event_log.stopped(ids, Reason.BY_USER, user, now)
-        self._ledger.count(State.PENDING, state, len(ids))
+        self._tally.withdrawn((job.entry.group for job in jobs), state)
         self._finished.note_together(ids, self._dependencies.awaited(ids))
 
     def removed(self, job: Look, user: str, why: Reason | None = None) -> None:
@@ -289,7 +292,7 @@ class Moves:
         data = None if why is None else {"reason": why}
         self._jobs.removed(job.id, job.attempt, job.environment)
         self._event(job.id, EventName.REMOVED, user, now_us(), data)
-        self._ledger.count(job.state, None)
+        self._tally.count(job.entry.group, job.state, None)
 
     # --- what leaves a job in its state -----------------------------------------------------------
 
@@ -329,6 +332,8 @@ class Moves:
         # Nothing that memory knows of it is true any more: its time, too, has to be noted.
         unknown = msgspec.structs.replace(fresh, reason=None, due=None)
         self._readiness.change(unknown, due=fresh.due or 0)
+        if fresh.entry.group != job.entry.group:
+            self._tally.regrouped(job.entry.group, fresh.entry.group)
         self._event(job.id, EventName.EDITED, user, now_us(), said)
 
     def paused(self, job: int, user: str, now: int, *, paused: bool) -> None:

@@ -17,10 +17,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jobd.contract.destinations import Destination, WhenAll
-from jobd.contract.models import Command, Graph, Node, Options, Submit
+from jobd.contract.models import Graph, Node, Options, Submit
 from jobd.contract.ranges import Ranges, width
 from jobd.contract.states import dependency_failed
 from jobd.core.ready_queue import Entry
+from jobd.daemon.jobs.bundles import Commands, commands_of
 from jobd.daemon.jobs.specs import due_of, entry_of, spec_of, terms_of
 from jobd.daemon.jobs.validation import check_graph, check_submit, of_node
 from jobd.store.records import PackedEnvironment, Parent, Spec, Terms
@@ -43,7 +44,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
     options: Options
     cwd: bytes
-    commands: Sequence[Command]
+    commands: Commands
     """One a job; of an array, the one that all elements share."""
     variables: dict[bytes, bytes] | None = None
     """Set in addition to the environment of the plan."""
@@ -189,7 +190,8 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
     def _draft(self, span: Span) -> Draft:
         part, options = self.parts[span.part], self.parts[span.part].options
         own = None if part.variables is None else self.pack({**self.variables, **part.variables})
-        commands = () if self.array else [part.commands[number] for number in span.numbers]
+        numbers = slice(span.numbers.start, span.numbers.stop)
+        commands = () if self.array else part.commands[numbers]
         return Draft(
             part=span.part,
             place=span.place,
@@ -208,11 +210,12 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
 
 def plan_submit(request: Submit, user: str, pack: Pack) -> SubmitPlan:
     """Raises: BadRequest, which names the field."""
-    check_submit(request)
-    part = Part(options=request.options, cwd=request.cwd, commands=request.commands)
+    commands = commands_of(request)
+    check_submit(request, commands)
+    part = Part(options=request.options, cwd=request.cwd, commands=commands)
     shared = None
     if request.array:
-        (command,) = request.commands
+        (command,) = commands
         shared = spec_of(command, request.options, cwd=request.cwd, umask=request.umask)
     return SubmitPlan(
         user=user,

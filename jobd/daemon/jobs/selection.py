@@ -26,7 +26,10 @@ def filter_of(selector: Selector) -> Filter:
         groups=tuple(selector.groups),
         tags=tuple(selector.tags),
         name=selector.name,
+        users=tuple(selector.users),
         since=_microseconds(selector.since),
+        until=_microseconds(selector.until),
+        ended_since=_microseconds(selector.ended_since),
         ended_before=_microseconds(selector.ended_before),
         held=selector.held,
     )

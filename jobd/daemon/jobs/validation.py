@@ -27,6 +27,7 @@ from jobd.contract.models import (
 from jobd.contract.ranges import Ranges
 from jobd.core.cycles import circle
 from jobd.core.progress.user_pattern import compile_rule
+from jobd.daemon.jobs.bundles import Commands
 
 _JUST_NOW_S: Final = 60.0
 """Seconds by which a time may be over that a person has written down to the minute."""
@@ -37,16 +38,17 @@ _MAX_ARGUMENTS: Final = 6 * 1024 * 1024
 # --- whole requests -------------------------------------------------------------------------------
 
 
-def check_submit(request: Submit) -> None:
-    if not 1 <= len(request.commands) <= MAX_COMMANDS:
+def check_submit(request: Submit, commands: Commands) -> None:
+    """`commands`: all that the request has."""
+    if not 1 <= len(commands) <= MAX_COMMANDS:
         raise BadRequest(f"commands: between 1 and {MAX_COMMANDS:,} are needed")
-    if request.array and len(request.commands) > 1:
+    if request.array and len(commands) > 1:
         raise BadRequest("--array: it goes with one command, not with several")
-    if request.options.key is not None and (request.array or len(request.commands) > 1):
+    if request.options.key is not None and (request.array or len(commands) > 1):
         raise BadRequest("--key: it names one job; it does not go with --file or --array")
     check_options(request.options)
     check_cwd(request.cwd)
-    for command in request.commands:
+    for command in commands:
         check_command(command)
     check_environment(request.environment)
     _check_array(request.array)

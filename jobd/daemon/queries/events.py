@@ -104,7 +104,9 @@ class EventsQuery:
         unfinished = 1 if full else self._left(ranges)
         if not unfinished:
             seen = rows[-1].seq if rows else newest
-            rows = [*rows, *self._reader.events(seen, ranges, request.limit)]
+            rest = self._reader.events(seen, ranges, request.limit)
+            unfinished = int(len(rest) >= request.limit)
+            rows = [*rows, *rest]
         return EventPage(
             events=[self._views.event(row) for row in rows],
             next=rows[-1].seq if rows else newest,

@@ -8,12 +8,12 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError
 from jobd.daemon.jobs.notifier import Notifier
-from jobd.outputs.workspace import Output, Wake
+from jobd.outputs.watches import Watches
+from jobd.outputs.workspace import Output
 from jobd.store.reader import Reader
 from jobd.system.turn import stepping_aside
 from jobd.system.write_watch import Watched, WriteWatch
@@ -35,10 +35,8 @@ class Follower:
 
     def __init__(self, writes: WriteWatch, *, is_told: bool) -> None:
         """`is_told`: there is a thread that tells what happens to jobs."""
-        self._writes = writes
+        self._watches = Watches(writes, self.written)
         self._is_told = is_told
-        self._watched: dict[str, Wake] = {}
-        """By its path, what ends the watch of an output."""
         self._condition = threading.Condition()
         self._is_written = self._has_happened = False
         self._pause = _FIRST_LOOK_S
@@ -65,7 +63,8 @@ class Follower:
 
         `outputs`: what is being written; of none of them, only its job can have news.
         """
-        found = self._watch_all(outputs)
+        # These, and no others: a job may have gone on to its next attempt.
+        found = self._watches.only(outputs)
         if Watched.SINCE_NOW in found:
             return
         if Watched.NOT in found or not self._is_told:
@@ -82,39 +81,17 @@ class Follower:
             self._condition.wait_for(lambda: self._has_happened, seconds)
 
     def leave(self) -> None:
-        self._watch_all([])
-
-    def _watch_all(self, outputs: Sequence[Output]) -> set[Watched]:
-        """These, and no others any more: their job went on to the next attempt."""
-        for path in self._watched.keys() - {output.path for output in outputs}:
-            self._watched.pop(path)()
-        return {self._watch(output) for output in outputs}
-
-    def _watch(self, output: Output) -> Watched:
-        path = output.watched
-        if path is None:
-            return self._watch_through(output)
-        self._watched[output.path] = partial(self._writes.discard, path, self.written)
-        return self._writes.add(path, self.written)
-
-    def _watch_through(self, output: Output) -> Watched:
-        """No file of this machine: whoever has it tells of what is written."""
-        if output.path in self._watched:
-            return Watched.BEFORE
-        try:
-            self._watched[output.path] = output.watch(self.written)
-        except OSError:
-            return Watched.NOT
-        return Watched.SINCE_NOW
+        self._watches.only([])
 
 
 class Followers:
     """All who follow. Built once; a thread reads whose the events are while anybody follows."""
 
-    def __init__(self, notifier: Notifier, reader: Reader) -> None:
+    def __init__(self, notifier: Notifier, reader: Reader, writes: WriteWatch) -> None:
+        """`writes` is closed after this."""
         self._notifier = notifier
         self._reader = reader
-        self._writes = WriteWatch()
+        self._writes = writes
         self._lock = threading.Condition()
         self._by_job: dict[int | None, set[Follower]] = {}
         """None: those who want to hear of every job, and of the daemon."""
@@ -150,7 +127,6 @@ class Followers:
     def close(self) -> None:
         """Let everybody go, after one more look. The notifier is closed after this."""
         self._closed.set()
-        self._writes.close()
         with self._lock:
             self._lock.notify_all()
             for follower in self._all():

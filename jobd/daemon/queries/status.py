@@ -82,7 +82,7 @@ class StatusQuery:
             state_dir=path_text(paths.state),
             database_bytes=_database_bytes(paths.database),
             output_bytes=self._usage.measured() if request.sizes else None,
-            error=self._trouble(),
+            error=self.trouble(),
             notifications_failing=failing,
             notifications_error=why,
         )
@@ -90,7 +90,7 @@ class StatusQuery:
     def status_for_viewers(self, request: Status, call: Call) -> DaemonStatus:
         return status_for_viewers(self.status(request, call))
 
-    def _trouble(self) -> str | None:
+    def trouble(self) -> str | None:
         """The worst of what is wrong, in words."""
         found = self._damage() or self._reserve.trouble or self._writer.trouble
         if found is not None:

@@ -27,7 +27,7 @@ class Written:
     def beyond(self, known: Mapping[int, int]) -> list[int]:
         """The jobs that have printed more than so many bytes."""
         try:
-            return [job for job, output in self._running(known) if _has_more(output, known[job])]
+            return [job for job, output in self._running(known) if output.has_more(known[job])]
         finally:
             if not self._ledger.busy:
                 self._workspaces.release()
@@ -43,10 +43,3 @@ class Written:
                 engine, number = attempt
                 with suppress(NotFound):
                     yield job, self._workspaces.output_of(engine, job, number)
-
-
-def _has_more(output: Output, offset: int) -> bool:
-    try:
-        return output.piece(offset, None, missing_ok=True).next > offset
-    except (NotFound, OSError):
-        return False

@@ -78,8 +78,9 @@ class Listener(socket.socket):
                 os.unlink(self.path.name, dir_fd=directory)
 
 
-def make_room(path: Path) -> None:
-    """For the socket for others: what an earlier daemon of ours left there goes, nothing else.
+def make_room(path: Path, key: str = "[access] socket") -> None:
+    """For a socket that the configuration names: what an earlier daemon of ours left there goes,
+    nothing else. `key`: where it is named.
 
     Raises: JobdError (something else lies there, somebody listens there, others can change the way
     to it, or it cannot be made).
@@ -89,9 +90,9 @@ def make_room(path: Path) -> None:
             _clear(path, directory)
     except JobdError as error:
         said = error.message.removeprefix("not permitted: ")
-        raise JobdError(f"[access] socket = {str(path)!r}: {said}") from error
+        raise JobdError(f"{key} = {str(path)!r}: {said}") from error
     except OSError as error:
-        raise JobdError(f"[access] socket = {str(path)!r}: {error.strerror}") from error
+        raise JobdError(f"{key} = {str(path)!r}: {error.strerror}") from error
 
 
 def _clear(path: Path, directory: int) -> None:

@@ -30,7 +30,7 @@ from jobd.engines.base import (
 from jobd.engines.loading import settings_as
 from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Survey, token_of
-from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess
+from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess, pidfd_of
 from jobd.engines.local.run_table import Line, RunTable
 from jobd.engines.local.spawn import Program
 from jobd.system import heap, linux
@@ -88,16 +88,6 @@ def _output_failure(path: str, error: OSError) -> CannotStart | NoResources:
     """Errors of the directory concern all jobs; only what stands in the file's place does not."""
     kind = CannotStart if error.errno in _IN_THE_WAY else NoResources
     return kind(f"output: {path}: {_reason(error)}")
-
-
-def _pidfd(pid: int) -> int | None:
-    """None: it is gone. Raises: OSError, as `linux.stat_of`."""
-    try:
-        return os.pidfd_open(pid)
-    except OSError as error:
-        if error.errno in linux.SHORTAGES:
-            raise
-        return None
 
 
 def _close(descriptor: int) -> None:
@@ -248,7 +238,12 @@ class LocalEngine:
                 self._table.settle(slots[token], token, pid, self._supervisor)
         self._table.begin()
         if self._link is not None:
-            self._link.settle(set(self._adopted))
+            # One that is nobody's child is never announced, and whoever gets its number may be.
+            children = {pid for pid, one in self._adopted.items() if isinstance(one, Adopted)}
+            self._link.settle(children)
+            for token in self._inherited.pidfds:
+                # Of an attempt whose end is on disk by now.
+                self._link.let_go(token)
         return found
 
     def _recover(self, token: str, line: Line | None) -> Process | Fate:
@@ -261,8 +256,8 @@ class LocalEngine:
         return self._known(line)
 
     def _known(self, line: Line) -> Process | Fate:
-        if (pidfd := self._inherited.pidfds.pop(line.token, None)) is not None:
-            return self._watch(line.pid, line.token, pidfd)
+        if line.token in self._inherited.pidfds:
+            return self._watch(line.pid, line.token)
         stat = linux.stat_of(line.pid)
         if stat is None or not line.earliest <= stat.start <= line.latest:
             return Fate.LOST
@@ -329,12 +324,16 @@ class LocalEngine:
         self._adopted[pid] = process
         return process
 
-    def _watch(self, pid: int, token: str, pidfd: int | None = None) -> Process | Fate:
-        pidfd = _pidfd(pid) if pidfd is None else pidfd
+    def _watch(self, pid: int, token: str) -> Process | Fate:
+        inherited = self._inherited.pidfds.pop(token, None)
+        pidfd = pidfd_of(pid) if inherited is None else inherited
         if pidfd is None:
             return Fate.LOST
-        self._adopted[pid] = Found(pid, token, self._survey, pidfd, self._inherited.used.get(token))
-        return self._adopted[pid]
+        if inherited is None and self._link is not None:
+            self._link.hold(token, pidfd)
+        used = self._inherited.used.get(token)
+        process = self._adopted[pid] = Found(pid, token, self._survey, pidfd, used, self._link)
+        return process
 
     def heritage(self) -> Heritage:
         """Handles of what is no child of this process, and what it has used so far."""

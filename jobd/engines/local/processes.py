@@ -11,6 +11,8 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from jobd.core.transitions import Outcome, signal_name
 from jobd.engines.base import Refusal, Usage
 from jobd.engines.local.process_snapshot import Census, Survey
@@ -28,6 +30,10 @@ _SAMPLE_MS: Final = 1000
 """Between two looks at what a process uses that is nobody's child."""
 _REAPED_WITHIN_MS: Final = 2000
 """How long the last parent of a found process (init, as a rule) may take to reap it."""
+_TOLD_WITHIN_S: Final = 2.0
+"""How long the supervisor may take to say when it saw the end of a found process. One of an earlier
+version does not say it.
+"""
 _HALTING: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 
 
@@ -40,6 +46,16 @@ def _is_reaped(pidfd: int) -> bool:
     except OSError:
         return True
     return False
+
+
+def pidfd_of(pid: int) -> int | None:
+    """A handle of a process; None: it is gone. Raises: OSError, as `linux.stat_of`."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in linux.SHORTAGES:
+            raise
+        return None
 
 
 def outcome_of(ended: Exit, at: int | None = None, floor_kb: int = 0) -> Outcome:
@@ -202,6 +218,19 @@ class Adopted(_Stranger):
 class Found(_Stranger):
     """Alive after both its parents died: watched, and its exit code is the kernel's to tell."""
 
+    def __init__(
+        self,
+        pid: int,
+        token: str,
+        survey: Survey,
+        pidfd: int,
+        used: Usage | None = None,
+        link: Link | None = None,
+    ) -> None:
+        """`link`: to the supervisor: it has such a handle, too, and may see the end before us."""
+        super().__init__(pid, token, survey, pidfd, used)
+        self._link = link
+
     def wait(self) -> Outcome:
         while not self._ended(_SAMPLE_MS):
             self.usage()
@@ -216,9 +245,15 @@ class Found(_Stranger):
         poll.register(pidfd, 0)
         poll.poll(_REAPED_WITHIN_MS)
         ended = linux.exit_of(pidfd)
+        at = self._seen_first(at)
         if ended is None:
-            return _LOST
+            return replace(_LOST, at=at + offset_us())
         return outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak), at)
+
+    def _seen_first(self, at: int) -> int:
+        """It ended then at the latest, microseconds since boot; no daemon may have lived before."""
+        told = None if self._link is None else self._link.gone_at(self.token, _TOLD_WITHIN_S)
+        return at if told is None else min(at, told)
 
     def signal_all(self, number: int, census: Census) -> None:
         # Its leader may be reaped by others at any moment, so no group: each by its own handle.
@@ -237,3 +272,5 @@ class Found(_Stranger):
 
     def _release(self) -> None:
         self.leave()
+        if self._link is not None:
+            self._link.let_go(self.token)

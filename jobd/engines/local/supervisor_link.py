@@ -7,9 +7,10 @@ import fcntl
 import json
 import logging
 import os
+import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ class Link:
         self._lock = threading.Condition()
         self._ended: dict[int, Ended] = {}
         self._adopted: set[int] | None = None
+        self._gone: dict[str, int] = {}
+        self._is_cut = False
         self.synced = threading.Event()
         """Set once all that ended before this daemon began has been announced."""
 
@@ -65,6 +68,25 @@ class Link:
             self._lock.wait_for(lambda: pid in self._ended)
             return self._ended[pid]
 
+    def hold(self, token: str, pidfd: int) -> None:
+        """A handle of a job that is nobody's child, for us and whoever comes after us."""
+        with contextlib.suppress(OSError):  # it is there no more, or cannot take it: we go without
+            socket.send_fds(self._socket, [json.dumps({"hold": token}).encode()], [pidfd])
+
+    def gone_at(self, token: str, within: float) -> int | None:
+        """When the supervisor saw the end of a job that it has but a handle of, microseconds since
+        boot; None: it has not said so within so many seconds.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: token in self._gone or self._is_cut, within)
+            return self._gone.get(token)
+
+    def let_go(self, token: str) -> None:
+        """The end of such a job is on disk: nobody needs the handle any more."""
+        with self._lock:
+            self._gone.pop(token, None)
+        self._say({"let_go": token})
+
     def reap(self, pid: int) -> None:
         with self._lock:
             self._ended.pop(pid, None)
@@ -81,6 +103,16 @@ class Link:
         `until`: when it ends what still runs, microseconds since boot.
         """
         self._say({"draining": True, "until": until})
+
+    def unsaved(self, ends: Mapping[str, int]) -> None:
+        """Ends that were seen and are not on disk, as `Setup.unsaved`, for the daemon to come."""
+        self._say({"unsaved": dict(ends)})
+
+    def is_cut(self) -> bool:
+        """Whether the supervisor is there no more, as it is at this moment."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
 
     def failed(self, message: str) -> None:
         self._say({"failed": message})
@@ -117,8 +149,13 @@ class Link:
             message = json.loads(data)
             if "ended" in message:
                 self._note(Exit(**message["ended"]), message.get("at"))
+            elif "gone" in message:
+                self._note_gone(message["gone"], message["at"])
             elif "synced" in message:
                 self.synced.set()
+        with self._lock:
+            self._is_cut = True
+            self._lock.notify_all()
         self._orphaned()
 
     def _receive(self) -> bytes:
@@ -134,3 +171,8 @@ class Link:
             self._lock.notify_all()
         if stranger:
             self.reap(ended.pid)
+
+    def _note_gone(self, token: str, at: int) -> None:
+        with self._lock:
+            self._gone[token] = at
+            self._lock.notify_all()

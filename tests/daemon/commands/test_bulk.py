@@ -90,6 +90,25 @@ def test_each_slice_is_told_as_soon_as_it_is_on_disk(monkeypatch):
     assert verb.committed_slices == [[1, 2], [3]]
 
 
+def test_slices_are_as_long_as_they_may_take(monkeypatch):
+    """Whoever submits a job meanwhile waits for one of them, however dear the verb is."""
+    now = [0.0]
+
+    class Dear(Noted):
+        def decide(self, job, tally):
+            now[0] += 0.0002 if job.id <= 1000 else 0.00001
+            super().decide(job, tally)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    verb = Dear()
+    Disk(*map(look, range(1, 3001))).bulk().act(chosen(*range(1, 3001)), CALL, verb)
+    lengths = [len(jobs) for jobs in verb.committed_slices]
+    assert sum(lengths) == 3000
+    # 20 ms each, then as many as there may be.
+    assert max(lengths[:10]) <= 100
+    assert lengths[-2] == module.SLICE
+
+
 def test_what_is_not_meant_any_more_is_told_why_in_its_turn():
     disk = Disk(look(1), look(2, State.RUNNING), look(3), look(4, State.STOPPED), matching={1, 4})
     selector = chosen(1, 2, 3, 4, states=[State.PENDING], tags=["t"])

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from jobd.contract.paths import Paths
+from jobd.daemon.commands import deletion as commands_deletion
 from jobd.daemon.commands.deletion import Deletion
 from jobd.outputs.limit import note_of
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.workspace import Workspaces
+from jobd.store.records import Removed
 from tests.helpers import record_syncs
 
 
@@ -21,11 +23,12 @@ class Store:
     def __init__(self, gone):
         self.gone = gone
 
-    def deletions(self, limit):
-        return self.gone[:limit]
+    def deletions(self, behind, limit):
+        found = [(job, attempts, [*engines]) for job, attempts, *engines in self.gone]
+        return [Removed(*one) for one in found if one[0] > behind][:limit]
 
     def deleted(self, jobs):
-        self.gone = [(job, attempts) for job, attempts in self.gone if job not in jobs]
+        self.gone = [one for one in self.gone if one[0] not in jobs]
 
     def call(self, action):
         action()
@@ -110,3 +113,69 @@ def test_no_file_system_is_held_while_nothing_runs(workspace, busy, monkeypatch)
     monkeypatch.setattr(workspace, "release", lambda: released.append(True))
     deletion(workspace, Store([]), busy).delete_outputs()
     assert bool(released) is not bool(busy)
+
+
+# --- several engines ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path, monkeypatch):
+    """A workspace of another engine, whose disk is broken."""
+    made = DiskWorkspace(Paths(tmp_path / "far", tmp_path / "config"))
+    made.asked = []
+
+    def fail(jobs):
+        made.asked.append(sorted(jobs))
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(made, "sync_folders", fail)
+    return made
+
+
+@pytest.fixture
+def slices(monkeypatch):
+    monkeypatch.setattr(commands_deletion, "_SLICE", 2)
+
+
+def between(near, far, store):
+    workspaces = Workspaces("local", {"local": near, "far": far})
+    return Deletion(workspaces, SimpleNamespace(busy=0), store, store, store)
+
+
+@pytest.mark.usefixtures("slices")
+def test_a_workspace_that_fails_holds_up_what_it_has_itself(workspace, other):
+    files = [put(workspace.output_file(job, 1)) for job in (1, 4, 5, 6)]
+    store = Store([(1, 1, "local"), (2, 1, "far"), (3, 1, "far"), (4, 1, "local"),
+                   (5, 1, "local", "far"), (6, 1, "local"), (7, 1, "far")])  # fmt: skip
+    between(workspace, other, store).delete_outputs()
+    assert not any(file.exists() for file in files)
+    assert [one[0] for one in store.gone] == [2, 3, 5, 7]
+    assert other.asked == [[2]], "where nothing can be done it is asked once"
+    between(workspace, other, store).delete_outputs()
+    assert [one[0] for one in store.gone] == [2, 3, 5, 7]
+
+
+@pytest.mark.usefixtures("slices")
+def test_where_nobody_knows_whose_it_was_all_are_asked(workspace, other):
+    """Noted by an earlier version, or left by an engine that this daemon does not use."""
+    files = [put(workspace.output_file(job, 1)) for job in (1, 2)]
+    store = Store([(1, 1), (2, 1, "former"), (3, 1, "local")])
+    between(workspace, other, store).delete_outputs()
+    assert not any(file.exists() for file in files)
+    assert [one[0] for one in store.gone] == [1, 2]
+
+
+def test_an_output_that_an_engine_cannot_even_delete_keeps_no_other(workspace, monkeypatch, caplog):
+    put(workspace.output_file(7, 1))
+    file = put(workspace.output_file(8, 1))
+    delete = workspace.delete
+
+    def broken(job, attempt):
+        return delete(job, attempt) if job == 8 else 1 / 0
+
+    monkeypatch.setattr(workspace, "delete", broken)
+    store = Store([(7, 1, "local"), (8, 1, "local")])
+    deletion(workspace, store).delete_outputs()
+    assert not file.exists()
+    assert store.gone == [(7, 1, "local")]
+    assert "engine local: output of a removed job stays for now" in caplog.text

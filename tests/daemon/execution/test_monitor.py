@@ -1,6 +1,8 @@
 """Looking at running jobs: what is read, and above all what is not."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
+from jobd.system.write_watch import WriteWatch
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
 
 PAST = 1_000_000_000_000_000_000
@@ -31,7 +34,7 @@ class Watching:
         self.workspace = DiskWorkspace(paths)
         engine = SimpleNamespace(workspace=self.workspace)
         runs = SimpleNamespace(all=self.all)
-        self.monitor = Monitor({"local": engine}, runs, self.report)
+        self.monitor = Monitor({"local": engine}, runs, self.report, WriteWatch())
         self.reported = []
         monkeypatch.setattr(files, "read_tail", self.read_tail)
 
@@ -87,7 +90,9 @@ def test_what_has_not_changed_is_not_read(watching):
     assert watching.reported[3:] == [(2, 11)]
 
 
-def test_a_file_that_has_just_changed_is_read_again(watching):
+def test_a_file_that_has_just_changed_is_read_again(watching, monkeypatch):
+    # However long the test takes: all of it is within one tick.
+    monkeypatch.setattr(files, "time", SimpleNamespace(time_ns=lambda: 0))
     watching.run(1)
     watching.prints(1, "10%\n", at=None)
     watching.look()
@@ -258,6 +263,15 @@ def test_a_rule_that_is_no_longer_taken_is_none(watching, caplog):
     watching.look()
     assert watching.reported == []
     assert "job 1: --progress: not a regular expression" in caplog.text
+
+
+def test_the_round_and_the_last_look_have_one_sight(watching, monkeypatch):
+    """Where both begin at once: by its lock the same progress is told once."""
+    run, both, make = watching.run(1), threading.Barrier(2), module._rule_of
+    monkeypatch.setattr(module, "_rule_of", lambda run: (both.wait(20), make(run))[1])
+    with ThreadPoolExecutor(2) as threads:
+        one, other = [threads.submit(watching.monitor._sight_of, run) for _ in range(2)]
+        assert one.result() is other.result()
 
 
 def test_nothing_of_a_run_is_kept(watching):

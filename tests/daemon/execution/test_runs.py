@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from jobd.contract.states import Reason
 from jobd.core.eta import begun
+from jobd.core.progress.recognition import Reading
 from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.store.records import Policy, Spec, Started, StopOrder
 from jobd.system.clock import now_us
@@ -128,6 +129,19 @@ def test_one_that_was_told_nothing_is_told_nothing_when_that_is_taken_back(run, 
     assert posted == []
     undo.clear()
     assert posted == [signal.SIGCONT]
+
+
+def test_a_report_that_is_not_saved_does_not_count_in_the_time_left(run, undo):
+    reports = Reports(SimpleNamespace(progressed=lambda *_: None), Runs(undo), None, None)
+    before = run.pace
+    reports.note(run, Reading(20.0, ""), "", 200_000_000)
+    assert run.pace != before
+    undo.play()
+    assert run.pace == before
+    reports.note(run, Reading(20.0, ""), "", 200_000_000)
+    undo.clear()
+    undo.play()
+    assert run.pace != before
 
 
 def test_it_ended_when_its_end_was_heard_of_first(run):

@@ -12,6 +12,7 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.queries import followers as module
 from jobd.daemon.queries.followers import Followers
 from jobd.outputs.in_memory import MemoryOutput
+from jobd.system.write_watch import WriteWatch
 
 
 class Row(NamedTuple):
@@ -47,9 +48,11 @@ def history():
 
 @pytest.fixture
 def followers(notifier, history):
-    made = Followers(notifier, history)
+    writes = WriteWatch()
+    made = Followers(notifier, history, writes)
     yield made
     made.close()
+    writes.close()
     notifier.close()
     if made._thread is not None:
         made._thread.join(10)

@@ -39,3 +39,22 @@ def test_it_ended_when_the_supervisor_saw_it(supervisor):
 def test_a_supervisor_of_an_older_version_does_not_say_when(supervisor):
     supervisor.says({"ended": ENDED})
     assert (outcome(supervisor.link).exit_code, outcome(supervisor.link).at) == (3, None)
+
+
+def test_that_the_supervisor_has_died_is_known_at_once():
+    """No thread needs to have heard it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link = Link(theirs, lambda: None)
+    ours.send(b"{}")
+    assert not link.is_cut()
+    ours.close()
+    assert link.is_cut()
+    theirs.close()
+
+
+def test_ends_that_could_not_be_saved_are_told():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    Link(theirs, lambda: None).unsaved({"f" * 32: 5})
+    assert json.loads(ours.recv(1000)) == {"unsaved": {"f" * 32: 5}}
+    for end in (ours, theirs):
+        end.close()

@@ -158,8 +158,8 @@ def test_sorted_on_a_terminal_shows_a_screenful():
     lines = ls(
         "--sort", "-id", jobs=many, counts={State.COMPLETED: 100}, terminal=True
     ).out.splitlines()
-    assert len(lines) == 1 + 30 + 1
-    assert lines[-1] == "100 completed; 70 not shown (-n 0 shows all)"
+    assert len(lines) == 1 + 21 + 1
+    assert lines[-1] == "100 completed; 79 not shown (-n 0 shows all)"
 
 
 # --- wide characters ----------------------------------------------------------------------

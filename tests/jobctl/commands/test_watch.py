@@ -138,6 +138,36 @@ def test_what_has_ended_stays_and_the_rows_go():
     ]
 
 
+@pytest.mark.parametrize("selector", [[], ["1"]])
+def test_a_daemon_that_left_behind_the_end_is_not_needed_any_more(selector):
+    """It stays a moment for whoever has been told the end, and no longer."""
+    gone = NotRunning("jobd is not running any more")
+    fake = client(
+        events=[page(following=10), page(unfinished=1), page(event(11, "stopped")), gone],
+        list=[Page(jobs=[LR3], counts=COUNTS)] * 3 + [gone],
+        wait=[Waited(done=False, total=1, counts={State.RUNNING: 1}), gone],
+    )
+    result = jobctl("watch", *selector, client=fake, terminal=True)
+    assert (result.code, result.stderr) == (0, "")
+    nothing = "0 running" if selector else "0 of 3 workers busy"
+    assert Shown(result.out).splitlines() == ["job 1 stopped  lr3", nothing]
+
+
+def test_nothing_is_asked_behind_the_end_where_a_line_is_printed_for_each_change():
+    gone = NotRunning("jobd is not running any more")
+    pages = [page(following=10), page(unfinished=1), page(event(11, "stopped")), gone]
+    for options in ([], ["--json"]):
+        result = jobctl("watch", *options, client=client(events=list(pages)))
+        assert (result.code, "stopped" in result.out) == (0, True), result.stderr
+
+
+def test_the_daemon_knows_from_the_first_request_on_that_the_end_is_waited_for():
+    for terminal in (False, True):
+        fake = client()
+        jobctl("watch", client=fake, terminal=terminal)
+        assert all(request.follows for request in fake.of(Events)[1:])
+
+
 def test_nothing_of_the_terminal_is_changed():
     """No cursor hidden, no alternate screen, no mode: there is nothing to put back."""
     numbers = signal.SIGWINCH, signal.SIGALRM
@@ -252,7 +282,7 @@ def test_it_is_woken(jobs):
         list=Page(jobs=jobs, counts=COUNTS),
     )
     watch(fake)
-    assert [request.wait for request in fake.of(Events)] == [0, 20.0, 20.0, 0]
+    assert [request.wait for request in fake.of(Events)] == [0, 20.0, 20.0]
 
 
 class Daemon:
@@ -298,7 +328,7 @@ def of(requests, *fields):
 def test_nothing_is_asked_while_nothing_is_printed():
     fake = Daemon(Quiet(), ends_at(19.0)).watched()
     known = len(fake.output(Output(id=1)).data)
-    assert of(fake.of(Events), "wait", "written") == [(0, {}), (20.0, {1: known}), (0, {})]
+    assert of(fake.of(Events), "wait", "written") == [(0, {}), (20.0, {1: known})]
     assert len(fake.of(Output)) == 2  # one of them is ours
     assert len(fake.of(List)) == 3
 
@@ -326,7 +356,7 @@ def test_what_is_printed_too_soon_is_read_a_little_later():
         screen, {0.2: both, **ends_at(9.0)}, output=[piece(b"a\n"), piece(b"b\n", 2)]
     ).watched()
     waits = [request.wait for request in fake.of(Events)]
-    assert waits == [0, 20.0, pytest.approx(EVERY - 2 * _BREATH), 20.0, 0]
+    assert waits == [0, 20.0, pytest.approx(EVERY - 2 * _BREATH), 20.0]
     assert screen.shown[-1][0].lines == {1: "b"}
 
 
@@ -339,7 +369,7 @@ def test_more_outputs_than_are_read_in_one_go_are_read_in_several():
         output=lambda request: piece(b"x", number=request.id),
     ).watched()
     assert [request.id for request in fake.of(Output)] == list(range(1, 51))
-    assert [request.wait for request in fake.of(Events)][-2:] == [20.0, 0]
+    assert [request.wait for request in fake.of(Events)][-2:] == [0.5, 20.0]
 
 
 def test_an_earlier_daemon_is_asked_once_a_second():
@@ -353,7 +383,7 @@ def test_an_earlier_daemon_is_asked_once_a_second():
 
     fake = client(events=events, list=RUNNING)
     watch(fake)
-    assert asked == [0, 0, 1.0, 1.0, 1.0, 0]
+    assert asked == [0, 0, 1.0, 1.0, 1.0]
     assert len([request for request in fake.of(Events) if request.written]) == 1
     assert len(fake.of(Output)) > 1
 

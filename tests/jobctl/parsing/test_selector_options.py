@@ -3,11 +3,24 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobctl.parsing.times import is_time_of_day, parse_at, parse_since
-from jobd.contract.models import Acted, Hold, Note, Page, Rm, Start, Waited
+from jobd.contract.errors import NotRunning
+from jobd.contract.models import (
+    Acted,
+    EventPage,
+    GroupShare,
+    GroupsReply,
+    Hold,
+    Note,
+    Page,
+    Rm,
+    Start,
+    Waited,
+)
 from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, jobctl
 
 NOW = datetime(2026, 11, 24, 14, 2).astimezone()
+GROUPS = GroupsReply(groups=[GroupShare(name="default"), GroupShare(name="gpu")])
 FILTERED = ["ls", "watch", "events", "wait", "stop", "start", "hold", "restart", "rm"]
 
 
@@ -27,13 +40,61 @@ def test_all_filters_travel():
     chosen = sent(
         "ls", "3-9", "--state", "failed,stopped", "--state", "running", "--group", "gpu,cpu",
         "--tag", "a", "--tag", "b", "--name", "train*", "--since", "1970-01-02T00:00Z",
+        "--until", "1970-01-03T00:00Z", "--ended-since", "1970-01-04T00:00Z", "--user", "eve,bob",
     )  # fmt: skip
     assert chosen.ids == [(3, 9)]
     assert chosen.states == [State.FAILED, State.STOPPED, State.RUNNING]
     assert chosen.groups == ["gpu", "cpu"]
     assert chosen.tags == ["a", "b"]
     assert chosen.name == "train*"
-    assert chosen.since == 86400
+    assert (chosen.since, chosen.until, chosen.ended_since) == (86400, 2 * 86400, 3 * 86400)
+    assert chosen.users == ["eve", "bob"]
+
+
+@pytest.mark.parametrize("command", FILTERED)
+def test_short_options_mean_what_they_mean_to_submit(command):
+    acted = dict.fromkeys(["stop", "start", "hold", "restart", "rm"], Acted(done=[]))
+    client = FakeClient(
+        list=Page(jobs=[]), wait=Waited(done=True, total=0), groups=GROUPS,
+        events=EventPage(events=[], next=0), **acted,
+    )  # fmt: skip
+    assert jobctl(command, "-g", "gpu", "-t", "a", "-n", "x*", client=client).code == 0
+    chosen = next(request.selector for request in client.sent if request.selector.named)
+    assert (chosen.groups, chosen.tags, chosen.name) == (["gpu"], ["a"], "x*")
+
+
+@pytest.mark.parametrize("command", ["ls", "events"])
+def test_a_number_behind_n_is_how_many(command):
+    client = FakeClient(list=Page(jobs=[]), events=EventPage(events=[], next=0))
+    assert jobctl(command, "-n", "5", client=client).code == 0
+    assert not client.sent[0].selector.name
+    assert jobctl(command, "-n", "x*", "--name", "y*").code == 2
+
+
+@pytest.mark.parametrize("command", ["stop", "hold", "restart", "rm", "start"])
+def test_a_group_that_is_not_there_is_told(command):
+    client = FakeClient(groups=GROUPS, **{command: Acted(done=[])})
+    result = jobctl(command, "--group", "gpux,nope,gpu", client=client)
+    assert (result.code, result.stderr) == (
+        0, "there is no group gpux; did you mean: gpu\nthere is no group nope\n"
+    )  # fmt: skip
+
+
+def test_a_tag_that_no_job_has_is_told_to_a_person():
+    for page, said in (
+        (Page(jobs=[]), "no jobs selected\nno job has the tag nightl\n"),
+        (Page(jobs=[], ids=[(1, 1)]), "no jobs selected\n"),
+        (Page(jobs=[], next="more"), "no jobs selected\n"),
+    ):
+        client = FakeClient(stop=Acted(done=[]), list=page)
+        assert jobctl("stop", "-t", "nightl", client=client, terminal=True).stderr == said
+    client = FakeClient(stop=Acted(done=[]))
+    assert jobctl("stop", "-t", "nightl", client=client).stderr == ""
+
+
+def test_that_it_cannot_be_told_changes_nothing():
+    client = FakeClient(stop=Acted(done=[]), groups=NotRunning("gone"))
+    assert jobctl("stop", "--group", "x", client=client).code == 0
 
 
 @pytest.mark.parametrize("command", [c for c in FILTERED if c not in ("watch", "events", "start")])

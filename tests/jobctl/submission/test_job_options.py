@@ -186,6 +186,65 @@ def test_a_wrong_line_of_a_script_is_named(tmp_path, line, said):
     assert not client.sent
 
 
+SBATCH = b"""#!/bin/bash
+#SBATCH --job-name=train --time=1-00:00:00
+#SBATCH -a 1-3 -d afterok:1:2
+#SBATCH --gres=gpu:2   # both
+#SBATCH --cpus-per-task 4 --begin=now+1hour --chdir=/usr --nice=5
+#SBATCH --mem=8G -p gpu --requeue
+##SBATCH --time=1
+echo
+#SBATCH --hold
+"""
+
+
+def saved(tmp_path, content):
+    path = tmp_path / "train.sh"
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_a_script_for_slurm_asks_in_its_words(tmp_path):
+    path = saved(tmp_path, SBATCH)
+    client = FakeClient(submit=ONE)
+    result = jobctl("submit", "--script", path, client=client)
+    said = f"{path}: left out of its #SBATCH lines: --mem=8G, -p gpu\n"
+    assert (result.code, result.stderr) == (0, said)
+    (request,) = client.of(Submit)
+    options = request.options
+    assert (options.name, options.time_limit, options.gpus, options.slots) == ("train", 86400, 2, 4)
+    assert (options.after, options.delay, options.nice) == ([(1, 1), (2, 2)], 3600, 5)
+    assert (options.requeue, options.hold) == (True, False)
+    assert (request.cwd, request.array) == (b"/usr", [(1, 3)])
+
+
+def test_the_command_line_wins_over_a_script_for_slurm(tmp_path):
+    request = submitted("-n", "mine", "--script", saved(tmp_path, SBATCH))
+    assert request.options.name == "mine"
+
+
+def test_lines_for_slurm_do_not_count_beside_our_own(tmp_path):
+    path = saved(tmp_path, b"#!/bin/sh\n#SBATCH --mem=8G -J theirs\n#JOBCTL -t a\n")
+    client = FakeClient(submit=ONE)
+    assert jobctl("submit", "--script", path, client=client).stderr == ""
+    assert client.of(Submit)[0].options.name == ""
+
+
+def test_of_an_array_the_limit_of_running_elements_alone_is_left_out(tmp_path):
+    path = saved(tmp_path, b"#!/bin/sh\n#SBATCH --array=1-10%2\n")
+    client = FakeClient(submit=ONE)
+    result = jobctl("submit", "--script", path, client=client)
+    assert client.of(Submit)[0].array == [(1, 10)]
+    assert result.stderr == f"{path}: left out of its #SBATCH lines: %2 of --array=1-10%2\n"
+
+
+def test_a_wrong_line_for_slurm_is_named(tmp_path):
+    path = saved(tmp_path, b"#!/bin/sh\n\n#SBATCH --array=9-1\n")
+    result = jobctl("submit", "--script", path)
+    assert result.code == 2
+    assert f"{path}, line 3: " in result.stderr
+
+
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"x" * (1024 * 1024 + 1)])
 def test_no_script(tmp_path, content):
     path = tmp_path / "s"
@@ -266,7 +325,7 @@ def test_stop_on_interrupt():
 
 
 def test_help_shows_the_common_options_first():
-    text = jobctl("submit", "--help").out
+    text = jobctl("submit", "--help-all").out
     sections = [line for line in text.splitlines() if line.endswith(":") and line[:1].isalpha()]
     assert sections[-6:] == [f"{name}:" for name in job_options.SECTIONS]
     common = text.split("Common options:")[1].split("What runs:")[0]

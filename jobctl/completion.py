@@ -1,0 +1,119 @@
+"""What a shell is told when somebody presses TAB: options, and what there is just now."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+from click.shell_completion import ShellComplete
+
+from jobd.contract.errors import JobdError
+from jobd.contract.models import List, Selector
+from jobd.contract.shells import Proposal
+from jobd.contract.states import FINISHED, UNFINISHED, State
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from jobd.client.client import Client
+    from jobd.contract.models import Job
+
+_PATIENCE_S: Final = 3
+"""Seconds after which a shell gets nothing: nobody waits longer for a key."""
+_SECTION: Final = 100
+"""Jobs of each section that are proposed at most."""
+_ABOUT: Final = 40
+"""Characters of a command that tell what a job is."""
+_OF_USE: Final[dict[str, Sequence[State]]] = {
+    "stop": UNFINISHED,
+    "wait": UNFINISHED,
+    "watch": UNFINISHED,
+    "hold": [State.PENDING],
+    "start": [State.PENDING, State.STOPPED],
+    "edit": [State.PENDING],
+    "pause": [State.RUNNING],
+    "resume": [State.RUNNING],
+    "restart": [*FINISHED],
+    "rm": [*FINISHED],
+}
+"""The states of jobs with which a command can do something; to others all are of use."""
+_LAST: Final = [("last", "the job submitted last")]
+
+
+class LiveWords:
+    """Asks the daemon; nothing where none answers."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def proposed(self, kind: str, command: str) -> Iterable[tuple[str, str]]:
+        """As `jobctl.parsing.proposals.Live` has it."""
+        try:
+            return self._of_kind(kind, command)
+        except JobdError:
+            return []
+
+    def _of_kind(self, kind: str, command: str) -> Iterable[tuple[str, str]]:
+        if kind == "groups":
+            return [(share.name, _workers(share.workers)) for share in self._client.groups().groups]
+        jobs = self._jobs(_OF_USE.get(command, ()) if kind == "ids" else ())
+        match kind:
+            case "ids":
+                return [*((str(job.id), _about(job)) for job in jobs), *_LAST]
+            case "tags":
+                words = [tag for job in jobs for tag in job.tags]
+            case "users":
+                words = [job.user for job in jobs if job.user]
+            case _:
+                words = [job.name for job in jobs if job.name]
+        return [(word, "") for word in dict.fromkeys(words)]
+
+    def _jobs(self, states: Sequence[State]) -> Sequence[Job]:
+        request = List(
+            selector=Selector(states=[*states]),
+            running=_SECTION,
+            pending=_SECTION,
+            finished=_SECTION,
+        )
+        return self._client.list(request).jobs
+
+
+def _about(job: Job) -> str:
+    name = job.name or job.command
+    short = name if len(name) <= _ABOUT else f"{name[: _ABOUT - 1]}…"
+    return f"{job.state.value}, {short}"
+
+
+def _workers(limit: int | None) -> str:
+    return "" if limit is None else f"{limit} workers"
+
+
+def proposals(group: click.Group, before: list[str], word: str, live: object) -> list[Proposal]:
+    """What may stand behind these words in the place of one; nothing where they are wrong."""
+    completer = ShellComplete(group, {"obj": live}, group.name or "", "")
+    try:
+        found = completer.get_completions(before, word)
+    except (click.ClickException, JobdError):
+        return []
+    return [Proposal(item.type, item.value, item.help or "") for item in found]
+
+
+@contextmanager
+def giving_up_in_time() -> Iterator[None]:
+    """Meanwhile the process ends by itself, silently, if it takes too long. For the main thread."""
+    before = signal.signal(signal.SIGALRM, _leave)
+    signal.alarm(_PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os._exit(0)

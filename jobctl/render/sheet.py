@@ -1,0 +1,134 @@
+"""One job for people: the sheet of `show`."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from jobctl.render import streams, text, words
+from jobd.contract import sizes
+from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown
+from jobd.contract.states import EventName, State
+
+_HISTORY: Final = 20
+
+
+def shown(value: Shown) -> None:
+    """Everything about one job, a fact a line."""
+    job = value.job
+    streams.line(f"job {job.id}{f'  {job.name}' if job.name else ''}")
+    options = None if value.recipe is None else value.recipe.options
+    for label, fact in _facts(job, value.why, options):
+        if fact:
+            streams.line(f"  {label:<12}{fact}")
+    if value.attempts:
+        streams.line("attempts")
+    for attempt in value.attempts:
+        streams.line(f"  {attempt.attempt:<4}{_attempt(attempt)}")
+    _history(value)
+
+
+def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str, str]]:
+    state = words.outcome(job)
+    return [
+        ("state", state[0].upper() + state[1:]),
+        ("why", text.localized(why or "")),
+        ("command", job.command + ("  (shell line)" if job.shell else "")),
+        ("directory", job.cwd),
+        ("priority", str(job.priority)),
+        *_terms(job),
+        *(_options(options) if options else []),
+        ("user", job.user),
+        ("progress", _progress(job)),
+        ("submitted", text.moment(job.submitted_at)),
+        ("started", text.moment(job.started_at) if job.started_at else ""),
+        ("finished", text.moment(job.finished_at) if job.finished_at else ""),
+        ("waited", text.duration(job.wait_s) if job.wait_s is not None else ""),
+        ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
+        ("used", _usage(job.cpu_s, job.max_rss_kb)),
+        ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
+        ("output", job.output_path or ""),
+    ]
+
+
+def _terms(job: Job) -> list[tuple[str, str]]:
+    """When, where and how often, as far as it was said."""
+    waiting = job.state is State.PENDING and job.not_before
+    return [
+        ("group", job.group if job.group != DEFAULT_GROUP else ""),
+        ("tags", ", ".join(job.tags)),
+        ("slots", str(job.slots) if job.slots != 1 else ""),
+        ("GPUs", str(job.gpus) if job.gpus else ""),
+        ("after", text.selector(job.after)),
+        ("after any", text.selector(job.after_any)),
+        ("not before", text.moment(job.not_before) if waiting else ""),
+        ("time limit", text.duration(job.time_limit_s) if job.time_limit_s else ""),
+        ("retries", _retries(job)),
+        ("key", job.key or ""),
+        ("array", f"element {job.array_index}" if job.array_index is not None else ""),
+    ]
+
+
+def _options(options: Options) -> list[tuple[str, str]]:
+    """What else was asked for, by the names of `submit`."""
+    usual = Options()
+    delay = text.duration(options.retry_delay) if options.retries else ""
+    kept = "" if options.max_output is None else sizes.text(options.max_output)
+    return [
+        ("retry delay", delay if options.retry_delay != usual.retry_delay else ""),
+        ("retry on", ",".join(map(str, options.retry_on))),
+        ("requeue", "yes" if options.requeue else ""),
+        ("nice", str(options.nice) if options.nice else ""),
+        ("shell", os.fsdecode(options.shell)),
+        ("stdin", os.fsdecode(options.stdin)),
+        ("progress by", options.progress if options.progress != "auto" else ""),
+        ("max output", kept),
+        ("notify", ", ".join(wish.label for wish in options.notify)),
+    ]
+
+
+def _retries(job: Job) -> str:
+    failed = f", {job.failures} failed so far" if job.failures else ""
+    return f"{job.retries}{failed}" if job.retries else ""
+
+
+def _progress(job: Job) -> str:
+    parts = [words.running(job)] if job.state is State.RUNNING else []
+    if job.state is not State.RUNNING and job.progress is not None:
+        parts.append(text.percent(job.progress))
+    if job.progress_message:
+        parts.append(job.progress_message)
+    return "  ".join(part for part in parts if part)
+
+
+def _usage(cpu: float | None, memory: int | None) -> str:
+    parts = [f"{text.duration(cpu)} CPU"] if cpu is not None else []
+    if memory is not None:
+        parts.append(f"{text.size(memory)} memory at most")
+    return ", ".join(parts)
+
+
+def _attempt(attempt: Attempt) -> str:
+    reason = f" ({attempt.reason})" if attempt.reason else ""
+    ran = ""
+    if attempt.finished_at:
+        ran = f" after {text.duration((attempt.finished_at - attempt.started_at).total_seconds())}"
+    usage = _usage(attempt.cpu_s, attempt.max_rss_kb)
+    state = f"{attempt.state.value.capitalize()}{reason}{ran}"
+    return f"{text.moment(attempt.started_at)}  {state}{f'; {usage}' if usage else ''}"
+
+
+def _history(value: Shown) -> None:
+    """Progress is left out: there may be thousands, and the last one stands above."""
+    from jobctl.render.live import by, change
+
+    events = [event for event in value.events if event.event != EventName.PROGRESS]
+    if events:
+        streams.line("history")
+    if value.job.array_index is not None and events and events[0].event != EventName.SUBMITTED:
+        # The event is that of the array's first one.
+        streams.line(f"  {text.moment(value.job.submitted_at)}  submitted (with its array)")
+    if len(events) > _HISTORY:
+        streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
+    for event in events[-_HISTORY:]:
+        streams.line(f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}")

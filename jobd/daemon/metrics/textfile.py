@@ -1,0 +1,72 @@
+"""A file with all numbers for node_exporter, written again when something has happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from jobd.daemon.jobs.notifier import Listener
+
+log = logging.getLogger(__name__)
+_PAUSE_S: Final = 10.0
+"""Seconds between an event and the file that tells of it, so that one file tells of many."""
+_NAME: Final = "jobd.prom"
+_MODE: Final = 0o644
+"""node_exporter is another user."""
+
+
+class TextFile(Listener):
+    """A thread of its own, which sleeps while nothing happens; started and closed by the main one.
+
+    Promises that whoever reads the file sees a whole one.
+    """
+
+    def __init__(self, directory: Path, text: Callable[[], bytes]) -> None:
+        self._path = directory / _NAME
+        self._text = text
+        self._woken = threading.Event()
+        self._closed = threading.Event()
+        self._failed = False
+        self._thread = threading.Thread(target=self._run, name="textfile", daemon=True)
+
+    def start(self) -> None:
+        self._write()
+        self._thread.start()
+
+    def close(self) -> None:
+        """The file goes: what it says is true no more."""
+        self._closed.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._path.unlink(missing_ok=True)
+
+    def published(self, last_event: int) -> None:  # noqa: ARG002 - whichever it is
+        if not self._woken.is_set():
+            self._woken.set()
+
+    def _run(self) -> None:
+        while self._woken.wait() and not self._closed.wait(_PAUSE_S):
+            self._woken.clear()
+            self._write()
+
+    def _write(self) -> None:
+        """Tried again at the next event; that it fails is told once."""
+        fresh = self._path.with_name(f".{_NAME}.{os.getpid()}")
+        try:
+            fresh.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(fresh, flags, _MODE), "wb") as file:
+                os.fchmod(file.fileno(), _MODE)
+                file.write(self._text())
+            fresh.replace(self._path)
+        except OSError as error:
+            if not self._failed:
+                log.warning("[metrics] textfile: %s: %s", self._path, error.strerror)
+            self._failed = True
+        else:
+            self._failed = False
