@@ -1,6 +1,8 @@
 """Looking at running jobs: what is read, and above all what is not."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
