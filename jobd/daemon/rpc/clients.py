@@ -40,6 +40,22 @@ class _User(int):
         return login(int(self))
 
 
+class _Warnings:
+    """What is said of clients. Each kind is spared by itself, so that none hides another."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._later = SaidLater(log)
+        self.knocks = RateLimit(self._later, timer, each=_KNOCKS_TOLD)
+        self.crowding = RateLimit(self._later, timer, each=_TROUBLES_TOLD)
+        self.breaks = RateLimit(self._later, timer, each=_TROUBLES_TOLD)
+
+    def close(self) -> None:
+        """The log then has all of it."""
+        for warnings in (self.knocks, self.crowding, self.breaks):
+            warnings.tell_left_out()
+        self._later.close()
+
+
 class Clients:
     """Called by the listener's thread, and by the thread of each client that it starts."""
 
@@ -60,18 +76,16 @@ class Clients:
         self._open_to_others = True
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
-        # Each kind of warning is spared by itself, so that none hides another.
-        self._said_later = SaidLater(log)
-        self._knocks = RateLimit(self._said_later, timer, each=_KNOCKS_TOLD)
-        self._crowding = RateLimit(self._said_later, timer, each=_TROUBLES_TOLD)
-        self._breaks = RateLimit(self._said_later, timer, each=_TROUBLES_TOLD)
+        self._warnings = _Warnings(timer)
 
     def admit(self, sock: socket.socket, *, shared: bool) -> None:
         """Somebody has knocked. `shared`: at the socket for others."""
         try:
             self._let_in(sock, shared=shared)
         except Exception:  # noqa: BLE001 - it concerns one who knocked; without us nobody is heard
-            self._breaks.warning("a client could not be let in:\n%s", traceback.format_exc())
+            self._warnings.breaks.warning(
+                "a client could not be let in:\n%s", traceback.format_exc()
+            )
             sock.close()
 
     def turn_away(self, sock: socket.socket, *, shared: bool) -> None:
@@ -88,13 +102,11 @@ class Clients:
 
     def close(self) -> None:
         """The log then has all that was to be said of them."""
-        for warnings in (self._knocks, self._crowding, self._breaks):
-            warnings.tell_left_out()
-        self._said_later.close()
+        self._warnings.close()
 
     def note_unaccepted(self, error: OSError) -> None:
         """Somebody knocks, and no socket can be made of it."""
-        self._crowding.warning("cannot accept a client: %s", error)
+        self._warnings.crowding.warning("cannot accept a client: %s", error)
 
     def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
         guest = self._guest(sock, shared=shared)
@@ -105,7 +117,9 @@ class Clients:
         place = Account(self.places, place_shares(self.most, uid, role, shared=shared))
         if not place.take(1):
             with self._knocking.taken():
-                self._crowding.warning("too many clients: %s was turned away", _User(uid), by=uid)
+                self._warnings.crowding.warning(
+                    "too many clients: %s was turned away", _User(uid), by=uid
+                )
                 say_busy(sock)
                 sock.close()
             return
@@ -122,7 +136,7 @@ class Clients:
                 daemon=True,
             ).start()  # fmt: skip
         except RuntimeError:
-            self._crowding.warning("no thread for a client")
+            self._warnings.crowding.warning("no thread for a client")
             place.settle()
             say_busy(sock)
             sock.close()
@@ -132,7 +146,7 @@ class Clients:
         if guest is None:
             with self._knocking.taken():
                 uid = peer_of(sock).uid
-                self._knocks.warning("user %s was refused", _User(uid), by=uid)
+                self._warnings.knocks.warning("user %s was refused", _User(uid), by=uid)
         return guest
 
     def _serve_one(
@@ -162,7 +176,7 @@ class Clients:
         try:
             self._talk(sock, guest.caller())
         except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            self._breaks.warning(
+            self._warnings.breaks.warning(
                 "the connection of %s was ended: %.200s", _User(guest.uid), error, by=guest.uid
             )
         finally:
