@@ -60,6 +60,7 @@ def command(  # one an option
             output_notices.clipped(piece)
         if piece.lost:
             output_notices.lost(piece)
+            told = True
         if piece.anew:
             output_notices.anew(piece, last)
             told, last = True, b"\n"
@@ -75,5 +76,5 @@ def _print_path(client: Client, request: Output) -> int:
     piece = client.output(Output(id=request.id, attempt=request.attempt, tail=0))
     if not piece.path:
         raise JobdError(f"job {piece.id} has no output yet: it has not started")
-    data.path(piece.path)
+    data.path(piece.path, piece.path_bytes)
     return 0

@@ -153,12 +153,15 @@ def environment(variables: dict[bytes, bytes]) -> None:
         streams.line(entry.decode("utf-8", "replace"))
 
 
-def path(value: str) -> None:
-    """A file's path as the daemon has it; on a terminal fit for it."""
+def path(value: str, exact: bytes | None) -> None:
+    """A file's path as the daemon has it; on a terminal fit for it.
+
+    `exact`: where it is no text.
+    """
     if streams.on_terminal():
         streams.line(value)
     else:
-        streams.raw(value.encode() + b"\n")
+        streams.raw((exact or value.encode()) + b"\n")
 
 
 def environment_json(variables: dict[bytes, bytes]) -> None:

@@ -550,8 +550,10 @@ class Piece(View, frozen=True, kw_only=True):
     path: str
     next: int | None = None
     """Where the next request begins; None: at `offset + len(data)`."""
+    path_bytes: bytes | None = None
+    """Only where `path` is not UTF-8: exactly."""
     lost: str | None = None
-    """Of the last piece: what a power cut took of the job's output, in words."""
+    """Of the last piece: what of the job's output is there no more, and why, in words."""
     clipped: bool = False
     """`tail` was to begin with a line of which only the end is given, since it is that long."""
 

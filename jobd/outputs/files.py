@@ -11,6 +11,7 @@ from jobd.contract.directories import File, Foreign
 from jobd.contract.errors import NotFound
 from jobd.outputs.limit import Cut, cut_of
 from jobd.outputs.workspace import Found
+from jobd.system.birth import birth_ns
 
 _HOLE: Final = bytes(256)
 _TICK_NS: Final = 20_000_000
@@ -46,6 +47,19 @@ def has_more(file: File, offset: int) -> bool:
         return False
     try:
         return os.fstat(descriptor).st_size > offset
+    finally:
+        os.close(descriptor)
+
+
+def was_emptied(file: File) -> bool:
+    """Whether it is empty, and was changed since it was made; False where that is not known."""
+    try:
+        descriptor = file.open(os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        found, made = os.fstat(descriptor), birth_ns(descriptor)
+        return not found.st_size and made is not None and found.st_mtime_ns > made
     finally:
         os.close(descriptor)
 

@@ -74,6 +74,10 @@ class MemoryOutput:
     def size(self) -> int:
         return len(self._content or b"")
 
+    def was_emptied(self) -> bool:
+        """It only grows."""
+        return False
+
     def cut(self, limit: int, *, final: bool) -> None:
         del final
         if self.size() > limit:

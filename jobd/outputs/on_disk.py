@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from jobd.contract.directories import Directory, File
 from jobd.contract.paths import Paths, output_name
 from jobd.outputs import limit
-from jobd.outputs.files import GrowingFile, has_more, read_head, read_piece, read_tail
+from jobd.outputs.files import GrowingFile, has_more, read_head, read_piece, read_tail, was_emptied
 from jobd.outputs.workspace import Found, Wake
 from jobd.system import linux
 
@@ -58,6 +58,9 @@ class DiskOutput(NamedTuple):
 
     def size(self) -> int:
         return limit.kept_size(self.file)
+
+    def was_emptied(self) -> bool:
+        return was_emptied(self.file)
 
     def cut(self, most: int, *, final: bool) -> None:
         limit.cut(self.file, most, final=final)

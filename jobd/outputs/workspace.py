@@ -103,6 +103,9 @@ class Output(Protocol):
     def size(self) -> int:
         """Bytes that are kept of it; 0 where there is none."""
 
+    def was_emptied(self) -> bool:
+        """Whether it is empty and was not always, as far as can be seen."""
+
     def cut(self, limit: int, *, final: bool) -> None:
         """Give up the middle of what is over the limit in bytes; `final`: it grows no more.
 

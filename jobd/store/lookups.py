@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+import msgspec
+
 from jobd.contract.models import MAX_ID
 from jobd.contract.ranges import Ranges, merge_ranges, ranges_of
 from jobd.contract.states import Reason, State
 from jobd.core.ready_queue import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
-from jobd.store.records import Filter
+from jobd.store.records import Filter, Removed
 
 _PIECE: Final = 10_000
 """Ids of which is asked at a time whether all of their jobs are meant, or are alike."""
@@ -191,3 +193,15 @@ def above(database: sqlite3.Connection, child: int, wanted: Callable[[int], bool
             rows = database.execute("SELECT parent FROM dependencies WHERE child = ?", (job,))
             open_ends += [(one, False) for (one,) in rows if wanted(one)]
     return found[:-1]
+
+
+def read_deletions(database: sqlite3.Connection, behind: int, limit: int) -> list[Removed]:
+    """Output that may still be there, of the first removed jobs after `behind`."""
+    rows = database.execute(
+        "SELECT job, attempts, engines FROM deletions WHERE job > ? ORDER BY job LIMIT ?",
+        (behind, limit),
+    )
+    return [
+        Removed(job, attempts, msgspec.json.decode(engines or "[]", type=list[str]))
+        for job, attempts, engines in rows
+    ]

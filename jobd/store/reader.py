@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
@@ -323,14 +321,13 @@ class Reader:
 
     def deletions(self, behind: int, limit: int) -> list[Removed]:
         """Output that may still be there, of the first jobs after `behind`."""
-        rows = self._all(
-            "SELECT job, attempts, engines FROM deletions WHERE job > ? ORDER BY job LIMIT ?",
-            (behind, limit),
-        )
-        return [
-            Removed(job, attempts, msgspec.json.decode(str(engines or "[]"), type=list[str]))  # type: ignore[arg-type]
-            for job, attempts, engines in rows
-        ]
+        with self._connection() as connection:
+            return lookups.read_deletions(connection, behind, limit)
+
+    def output_bytes(self, job: int) -> int:
+        """What the attempts of a job that have ended left of output, as it was then."""
+        rows = self._all("SELECT output_bytes FROM jobs WHERE id = ?", (job,))
+        return int(str(rows[0][0])) if rows else 0
 
     def answer_to(self, request: bytes) -> bytes | None:
         """What a request was answered, if it has been."""

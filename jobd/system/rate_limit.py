@@ -6,11 +6,10 @@ one user, leaves the lines of the others in the log.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from jobd.system.timer import Timer
 
@@ -32,11 +31,17 @@ class _LeftOut(NamedTuple):
         return f"{self.number} more such warnings were left out, the last: {last}"
 
 
+class Log(Protocol):
+    """Where they are said: a logger, or what stands for one."""
+
+    def warning(self, text: str, /, *values: object) -> None: ...
+
+
 class RateLimit:
     """One kind of warning. Any thread may call."""
 
     def __init__(
-        self, log: logging.Logger, timer: Timer, *, most: int | None = _MOST, each: int = _MOST
+        self, log: Log, timer: Timer, *, most: int | None = _MOST, each: int = _MOST
     ) -> None:
         """`timer`: tells what was left out; else there is nothing for it to do. `most`: lines in a
         minute, None for no limit but the `each`; `each`: those by the same user.

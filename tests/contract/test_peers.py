@@ -66,10 +66,10 @@ def test_who_may_be_anybody_is_nobody_at_a_shared_socket(namespace, monkeypatch)
     with ours, theirs:
         monkeypatch.setattr("jobd.daemon.rpc.access.peer_of", lambda _sock: Peer(1, 65534, 65534))
         namespace(65534, ALL)
-        assert access.caller(ours, shared=True) is not None
+        assert access.guest(ours, shared=True) is not None
         namespace(65534, [(0, 65536)])
-        assert access.caller(ours, shared=True) is None
-        assert access.caller(ours, shared=False) is not None
+        assert access.guest(ours, shared=True) is None
+        assert access.guest(ours, shared=False) is not None
 
 
 def test_nobody_is_at_the_end_of_what_is_not_connected():

@@ -61,7 +61,11 @@ def test_a_home_a_directory_and_files_whose_names_are_no_utf8(instance):
         instance.jobctl("wait", "--all", env=env)
         told = instance.jobctl("logs", "1", env=env, text=False)
         assert told.stdout == odd + b"\necho 1\n"
-        for words in (["show", "1"], ["logs", "--path", "1"], ["ls", "--json"], ["events"]):
+        path = instance.jobctl("logs", "--path", "1", env=env, text=False).stdout
+        assert path.startswith(odd + b"/home/")
+        with open(path.removesuffix(b"\n"), "rb") as output:
+            assert output.read() == told.stdout
+        for words in (["show", "1"], ["ls", "--json"], ["events"]):
             instance.jobctl(*words, env=env, text=False)
         instance.jobd("backup", odd + b"/copy.db", env=env)
         for words in (["check"], ["log"], ["status"], ["restart"]):

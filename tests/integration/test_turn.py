@@ -3,6 +3,7 @@
 import os
 import threading
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import pytest
 
@@ -13,6 +14,8 @@ from jobd.contract.models import Events, Notifications, Output, Request, Show, W
 from jobd.daemon.jobs import notifier
 from jobd.daemon.notifications import outbox
 from jobd.daemon.queries import followers
+from jobd.daemon.rpc import access, clients
+from jobd.daemon.rpc.access import Guest
 from jobd.system import turn
 from tests.helpers import wait_until
 from tests.integration.inside import ids
@@ -22,17 +25,27 @@ PATIENCE = 20.0
 CONNECTIONS = 16
 
 
+class Named(NamedTuple):
+    """A guest who has a name in the place of a number."""
+
+    uid: str
+    role: Role
+
+    def caller(self):
+        return Caller(self.uid, self.role)
+
+
 @pytest.fixture
 def names(quiet, monkeypatch):
     """Who connects is the viewer that is named here last; None: the owner."""
     clients, found = quiet.daemon.built.server.clients, [None]
-    access = clients._access.caller
+    access = clients._access.guest
 
-    def caller(sock, *, shared):
+    def guest(sock, *, shared):
         name = found[-1]
-        return access(sock, shared=shared) if name is None else Caller(name, Role.VIEWER)
+        return access(sock, shared=shared) if name is None else Named(name, Role.VIEWER)
 
-    monkeypatch.setattr(clients._access, "caller", caller)
+    monkeypatch.setattr(clients._access, "guest", guest)
     monkeypatch.setattr(turn, "_PATIENCE_S", 1000.0)
     return found
 
@@ -187,11 +200,11 @@ def test_those_who_are_refused_leave_the_listener_some_time(quiet, names, monkey
             super().give()
 
     monkeypatch.setattr(clients, "_knocking", Recorded())
-    monkeypatch.setattr(clients._access, "caller", lambda *_, **__: None)
+    monkeypatch.setattr(clients._access, "guest", lambda *_, **__: None)
     for _ in range(3):
         with Raw(quiet.paths.socket) as raw:
             assert raw.socket.recv(1) == b""
-    monkeypatch.setattr(clients._access, "caller", lambda *_, **__: Caller("bert", Role.VIEWER))
+    monkeypatch.setattr(clients._access, "guest", lambda *_, **__: Guest(4711, Role.VIEWER))
     monkeypatch.setattr(clients.places, "take", lambda *_: False)
     for _ in range(3):
         with Raw(quiet.paths.socket) as raw:
@@ -214,3 +227,62 @@ def test_viewers_who_knock_leave_the_listener_some_time(quiet, names, monkeypatc
         with Client(quiet.paths.socket) as client:
             client.status()
     assert paced == ["anna", "bert"]
+
+
+class Directory:
+    """Who is asked for the logins of users, and does not answer before the test says so."""
+
+    def __init__(self, monkeypatch):
+        self.answers = threading.Event()
+        self.asked = []
+        for module in (access, clients):
+            monkeypatch.setattr(module, "login", self._login)
+
+    def _login(self, uid):
+        self.asked.append(uid)
+        assert self.answers.wait(PATIENCE)
+        return f"user-{uid}"
+
+
+@pytest.fixture
+def directory(quiet, monkeypatch):
+    made = Directory(monkeypatch)
+    yield made
+    made.answers.set()
+
+
+def let_in(monkeypatch, quiet, guest):
+    monkeypatch.setattr(quiet.daemon.built.server.clients._access, "guest", lambda *_, **__: guest)
+
+
+@pytest.mark.parametrize("place", [True, False])
+def test_a_directory_service_that_does_not_answer_keeps_nobody_from_coming_in(
+    quiet, monkeypatch, directory, place, caplog
+):
+    """Neither the guest whose login it is to say, nor one who finds no place."""
+    served = quiet.daemon.built.server.clients
+    let_in(monkeypatch, quiet, Guest(4711, Role.ADMIN))
+    with monkeypatch.context() as full:
+        if not place:
+            full.setattr(served.places, "take", lambda *_: False)
+        first = Raw(quiet.paths.socket)
+        wait_until(lambda: 4711 in directory.asked)
+    let_in(monkeypatch, quiet, Named("me", Role.ADMIN))
+    with first, Client(quiet.paths.socket) as client:
+        assert client.status().running
+        assert not directory.answers.is_set()
+    directory.answers.set()
+    if not place:
+        wait_until(lambda: "too many clients: user-4711 was turned away" in caplog.text)
+
+
+def test_nor_does_a_stranger(quiet, monkeypatch, directory, caplog):
+    let_in(monkeypatch, quiet, None)
+    with Raw(quiet.paths.socket) as raw:
+        assert raw.socket.recv(1) == b""
+    wait_until(lambda: directory.asked)
+    let_in(monkeypatch, quiet, Named("me", Role.ADMIN))
+    with Client(quiet.paths.socket) as client:
+        assert client.status().running
+    directory.answers.set()
+    wait_until(lambda: f"user user-{os.geteuid()} was refused" in caplog.text)

@@ -227,7 +227,8 @@ class Monitor:
         sight = self._sights.get(run)
         if sight is None:
             report, output = self._report_of(run), self._output_of(run)
-            sight = self._sights[run] = _Sight(report, output, _rule_of(run))
+            # At its end two of us come, and both go by the one that is there first.
+            sight = self._sights.setdefault(run, _Sight(report, output, _rule_of(run)))
         return sight
 
     def _report_of(self, run: Run) -> Growing:

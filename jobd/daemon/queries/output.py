@@ -13,7 +13,8 @@ from jobd.contract.states import State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.followers import Followers
-from jobd.daemon.queries.views import path_text
+from jobd.daemon.queries.missing import Missing
+from jobd.daemon.queries.views import exact_path, path_text
 from jobd.outputs.workspace import Output as Written
 from jobd.outputs.workspace import Workspaces
 from jobd.store.reader import Reader
@@ -46,7 +47,7 @@ class OutputQuery:
         self._ledger = ledger
         self._reader = reader
         self._followers = followers
-        self._lost = lost
+        self._missing = Missing(workspaces, reader, lost)
 
     def output(self, request: Output, _: Call) -> Piece:
         """Raises: NotFound (no such job or attempt, or its output is gone), NotRunning (the daemon
@@ -105,6 +106,7 @@ class OutputQuery:
         found = output.piece(
             request.offset, request.tail, missing_ok=not (over and began), seen=request.seen
         )
+        is_whole = attempt == row.attempt and over and found.last
         piece = Piece(
             id=job,
             attempt=attempt,
@@ -113,9 +115,10 @@ class OutputQuery:
             ended=over and found.last,
             state=row.state,
             path=path_text(output.path),
+            path_bytes=exact_path(output.path),
             next=found.next,
             clipped=found.clipped,
-            lost=self._lost(job) if attempt == row.attempt and over and found.last else None,
+            lost=self._missing.of(job, output) if is_whole else None,
             anew=found.anew,
         )
         return piece, output
@@ -137,6 +140,7 @@ class OutputQuery:
             ended=row.state.finished,
             state=row.state,
             path=path_text(path or ""),
+            path_bytes=exact_path(path or ""),
             # Whoever is held back has been told, and it may take thousands of rows to say.
             why=self._why(row, now_us() / 1e6) if is_told else None,
         )

@@ -42,6 +42,12 @@ def path_text(path: Path | str) -> str:
     return text(os.fsencode(path))
 
 
+def exact_path(path: str) -> bytes | None:
+    """A path that is no text, as it is; None: `path_text` is."""
+    name = os.fsencode(path)
+    return None if text(name).encode() == name else name
+
+
 def command_line(argv: list[bytes], *, shell: bool) -> str:
     """As a person would type it."""
     return text(argv[0]) if shell else shlex.join(text(word) for word in argv)

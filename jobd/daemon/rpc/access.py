@@ -13,11 +13,9 @@ import grp
 import os
 import pwd
 import socket
-import struct
 import time
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from msgspec import Struct
 
@@ -26,11 +24,7 @@ from jobd.contract.config import AccessConfig
 from jobd.contract.errors import NotPermitted
 from jobd.contract.models import Request
 from jobd.contract.peers import peer_of, stands_for_others
-
-_PEER_GROUPS: Final = 59
-"""SO_PEERGROUPS of <asm-generic/socket.h>."""
-_BUFFER: Final = 1024
-"""Bytes; the most that Python's getsockopt takes, which is room for 256 groups."""
+from jobd.system.peer_groups import peer_groups
 
 _REMEMBERED_S: Final = 60.0
 """Seconds for which a user's login is not looked up again; that may be a call over a network."""
@@ -41,14 +35,29 @@ _MANY: Final = 1024
 OWNER: Final = Role.ADMIN
 
 
+class Guest(NamedTuple):
+    """Somebody who may come in, as the kernel knows them."""
+
+    uid: int
+    role: Role
+
+    def caller(self) -> Caller:
+        """With the login, which may have to be asked for over a network: not in the listener's
+        thread, where all others wait.
+        """
+        return Caller(login(self.uid), self.role)
+
+
 class Access:
-    """Who may come in, and as what, by `[access]`. Threads of clients call it."""
+    """Who may come in, and as what, by `[access]`. The listener's thread calls it: it asks nobody
+    but the kernel.
+    """
 
     def __init__(self, config: AccessConfig) -> None:
         self._admins = _numbers(config.admins)
         self._viewers = _numbers(config.viewers)
 
-    def caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
+    def guest(self, sock: socket.socket, *, shared: bool) -> Guest | None:
         """Who it is, by the kernel's word; None: somebody who may not come in.
 
         `shared`: through the second socket.
@@ -56,8 +65,8 @@ class Access:
         _, uid, gid = peer_of(sock)
         if shared and stands_for_others(uid):
             return None
-        role = self.role(uid, {gid, *_groups(sock, uid, gid)} if shared else None)
-        return None if role is None else Caller(login(uid), role)
+        role = self.role(uid, {gid, *peer_groups(sock)} if shared else None)
+        return None if role is None else Guest(uid, role)
 
     def role(self, uid: int, gids: set[int] | None) -> Role | None:
         """`gids` None: at the owner's own socket, where nobody else is let in."""
@@ -135,20 +144,5 @@ def _login(uid: int, _: int) -> str:
         return str(uid)
 
 
-@lru_cache(_MANY)
-def _listed_groups(uid: int, gid: int, _: int) -> Sequence[int]:
-    return os.getgrouplist(login(uid), gid)
-
-
 def _period() -> int:
     return int(time.monotonic() / _REMEMBERED_S)
-
-
-def _groups(sock: socket.socket, uid: int, gid: int) -> Sequence[int]:
-    """The supplementary groups that the peer had when it connected."""
-    try:
-        raw = sock.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, _BUFFER)
-    except OSError:
-        # An old kernel, or more groups than there is room for: what the database says.
-        return _listed_groups(uid, gid, _period())
-    return struct.unpack(f"{len(raw) // 4}I", raw)

@@ -14,10 +14,11 @@ from typing import Final
 
 from jobd.contract.call import Caller, Role
 from jobd.contract.peers import peer_of
-from jobd.daemon.rpc.access import Access, login
+from jobd.daemon.rpc.access import Access, Guest, login
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.protocol import Session, hang_up, say_busy, serve
 from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
+from jobd.daemon.rpc.said_later import SaidLater
 from jobd.system.rate_limit import RateLimit
 from jobd.system.timer import Timer
 from jobd.system.turn import Turn
@@ -33,10 +34,26 @@ _TROUBLES_TOLD: Final = 20
 
 
 class _User(int):
-    """A number that reads as its login, looked up only where it is read: knocks must be cheap."""
+    """A number that reads as its login, looked up only where it is read (by `SaidLater`)."""
 
     def __str__(self) -> str:
         return login(int(self))
+
+
+class _Warnings:
+    """What is said of clients. Each kind is spared by itself, so that none hides another."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._later = SaidLater(log)
+        self.knocks = RateLimit(self._later, timer, each=_KNOCKS_TOLD)
+        self.crowding = RateLimit(self._later, timer, each=_TROUBLES_TOLD)
+        self.breaks = RateLimit(self._later, timer, each=_TROUBLES_TOLD)
+
+    def close(self) -> None:
+        """The log then has all of it."""
+        for warnings in (self.knocks, self.crowding, self.breaks):
+            warnings.tell_left_out()
+        self._later.close()
 
 
 class Clients:
@@ -59,23 +76,22 @@ class Clients:
         self._open_to_others = True
         self._others: set[socket.socket] = set()
         """Connections by the socket for others."""
-        # Each kind of warning is spared by itself, so that none hides another.
-        self._knocks = RateLimit(log, timer, each=_KNOCKS_TOLD)
-        self._crowding = RateLimit(log, timer, each=_TROUBLES_TOLD)
-        self._breaks = RateLimit(log, timer, each=_TROUBLES_TOLD)
+        self._warnings = _Warnings(timer)
 
     def admit(self, sock: socket.socket, *, shared: bool) -> None:
         """Somebody has knocked. `shared`: at the socket for others."""
         try:
             self._let_in(sock, shared=shared)
         except Exception:  # noqa: BLE001 - it concerns one who knocked; without us nobody is heard
-            self._breaks.warning("a client could not be let in:\n%s", traceback.format_exc())
+            self._warnings.breaks.warning(
+                "a client could not be let in:\n%s", traceback.format_exc()
+            )
             sock.close()
 
     def turn_away(self, sock: socket.socket, *, shared: bool) -> None:
         """There is nothing left to serve this one with."""
         # Others take an end without a word for a refusal.
-        if shared and self._caller(sock, shared=shared) is not None:
+        if shared and self._guest(sock, shared=shared) is not None:
             say_busy(sock)
 
     def close_to_others(self) -> None:
@@ -86,67 +102,68 @@ class Clients:
 
     def close(self) -> None:
         """The log then has all that was to be said of them."""
-        for warnings in (self._knocks, self._crowding, self._breaks):
-            warnings.tell_left_out()
+        self._warnings.close()
 
     def note_unaccepted(self, error: OSError) -> None:
         """Somebody knocks, and no socket can be made of it."""
-        self._crowding.warning("cannot accept a client: %s", error)
+        self._warnings.crowding.warning("cannot accept a client: %s", error)
 
     def _let_in(self, sock: socket.socket, *, shared: bool) -> None:
-        caller = self._caller(sock, shared=shared)
-        if caller is None:
+        guest = self._guest(sock, shared=shared)
+        if guest is None:
             sock.close()
             return
-        place = Account(self.places, place_shares(self.most, caller, shared=shared))
+        uid, role = guest
+        place = Account(self.places, place_shares(self.most, uid, role, shared=shared))
         if not place.take(1):
             with self._knocking.taken():
-                user = caller.user
-                self._crowding.warning("too many clients: %s was turned away", user, by=user)
+                self._warnings.crowding.warning(
+                    "too many clients: %s was turned away", _User(uid), by=uid
+                )
                 say_busy(sock)
                 sock.close()
             return
-        if caller.role is Role.VIEWER:
+        if role is Role.VIEWER:
             with self._knocking.taken():
-                self._start(sock, caller, place, shared=shared)
+                self._start(sock, guest, place, shared=shared)
         else:
-            self._start(sock, caller, place, shared=shared)
+            self._start(sock, guest, place, shared=shared)
 
-    def _start(self, sock: socket.socket, caller: Caller, place: Account, *, shared: bool) -> None:
+    def _start(self, sock: socket.socket, guest: Guest, place: Account, *, shared: bool) -> None:
         try:
             threading.Thread(
-                target=self._serve_one, args=(sock, caller, place, shared), name="client",
+                target=self._serve_one, args=(sock, guest, place, shared), name="client",
                 daemon=True,
             ).start()  # fmt: skip
         except RuntimeError:
-            self._crowding.warning("no thread for a client")
+            self._warnings.crowding.warning("no thread for a client")
             place.settle()
             say_busy(sock)
             sock.close()
 
-    def _caller(self, sock: socket.socket, *, shared: bool) -> Caller | None:
-        caller = self._access.caller(sock, shared=shared)
-        if caller is None:
+    def _guest(self, sock: socket.socket, *, shared: bool) -> Guest | None:
+        guest = self._access.guest(sock, shared=shared)
+        if guest is None:
             with self._knocking.taken():
                 uid = peer_of(sock).uid
-                self._knocks.warning("user %s was refused", _User(uid), by=uid)
-        return caller
+                self._warnings.knocks.warning("user %s was refused", _User(uid), by=uid)
+        return guest
 
     def _serve_one(
         self,
         sock: socket.socket,
-        caller: Caller,
+        guest: Guest,
         place: Account,
         shared: bool,  # noqa: FBT001
     ) -> None:
         if not shared:
-            self._serve(sock, caller, place)
+            self._serve(sock, guest, place)
             return
         self._others.add(sock)
         try:
             if not self._open_to_others:
                 hang_up(sock)
-            self._serve(sock, caller, place)
+            self._serve(sock, guest, place)
         finally:
             self._others.discard(sock)
 
@@ -155,19 +172,26 @@ class Clients:
             return None
         return self._turns.setdefault(caller.user, Turn())
 
-    def _serve(self, sock: socket.socket, caller: Caller, place: Account) -> None:
+    def _serve(self, sock: socket.socket, guest: Guest, place: Account) -> None:
+        try:
+            self._talk(sock, guest.caller())
+        except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
+            self._warnings.breaks.warning(
+                "the connection of %s was ended: %.200s", _User(guest.uid), error, by=guest.uid
+            )
+        finally:
+            place.settle()
+            sock.close()
+
+    def _talk(self, sock: socket.socket, caller: Caller) -> None:
+        """Raises: whatever goes wrong with it."""
         memory = Memory(self.memory, caller)
         try:
             with self._dispatch.attendance.attendee() as attendee:
                 turn = self._turn_of(caller)
                 serve(sock, Session(self._dispatch, sock, caller, memory, attendee, turn))
-        except Exception as error:  # noqa: BLE001 - whatever a client sends concerns it alone
-            user = caller.user
-            self._breaks.warning("the connection of %s was ended: %.200s", user, error, by=user)
         finally:
             memory.settle()
-            place.settle()
-            sock.close()
 
 
 def _places(descriptors: int) -> int:

@@ -103,7 +103,7 @@ def _memory(caller: Caller) -> Shares:
     return {"all": MEMORY, mine: _MEMORY_EACH}
 
 
-def place_shares(most: int, caller: Caller, *, shared: bool) -> Shares:
+def place_shares(most: int, uid: int, role: Role, *, shared: bool) -> Shares:
     """Out of which a client has its place; there are `most` of them.
 
     Those who come through the second socket (`shared`) cannot keep the owner out, viewers not the
@@ -112,11 +112,11 @@ def place_shares(most: int, caller: Caller, *, shared: bool) -> Shares:
     if not shared:
         return {"all": most}
     guests = max(1, most // 2)
-    if caller.role is not Role.VIEWER:
+    if role is not Role.VIEWER:
         return {"all": most, "guests": guests}
     return {
         "all": most,
         "guests": guests,
         "viewers": max(1, guests * 3 // 4),
-        f"user {caller.user}": max(1, min(_PLACES_OF_A_VIEWER, guests // 4)),
+        f"user {uid}": max(1, min(_PLACES_OF_A_VIEWER, guests // 4)),
     }

@@ -91,7 +91,7 @@ class LocalProcess:
 
     @property
     def host(self) -> None:
-        """As all of them."""
+        """None: where the engine's `host` says."""
         return None
 
     def age(self) -> float:

@@ -808,6 +808,20 @@ def test_logs_say_why_there_are_none(args, attempt, state, ended, said):
     assert (result.code, result.stdout, result.stderr) == (0, b"", said)
 
 
+def test_logs_of_what_is_gone_do_not_say_that_there_never_was_any():
+    gone = "17 bytes of its output are gone"
+    piece = msgspec.structs.replace(_piece(b"", 0, State.COMPLETED, ended=True), lost=gone)
+    assert jobctl("logs", "7", client=FakeClient(output=piece)).stderr == f"job 7: {gone}\n"
+
+
+def test_a_path_that_is_no_text_is_printed_as_it_is():
+    piece = msgspec.structs.replace(
+        _piece(b"", 0, State.COMPLETED, ended=True), path="/caf\ufffd", path_bytes=b"/caf\xe9"
+    )
+    done = jobctl("logs", "--path", "7", client=FakeClient(output=piece))
+    assert done.stdout == b"/caf\xe9\n"
+
+
 def test_logs_say_what_a_power_cut_took():
     said = "60 bytes of its output were lost with the power before 2026-11-26T05:00:00Z"
     piece = Piece(
