@@ -62,7 +62,7 @@ from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
 from jobd.daemon.setup import Setup
 from jobd.engines.base import Context
-from jobd.engines.configuration import check
+from jobd.engines.configuration import check, without_metrics
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
@@ -271,10 +271,7 @@ def build_metrics(
         from jobd.daemon.metrics.families import Exposition
         from jobd.daemon.metrics.metrics import Metrics
     except ModuleNotFoundError as error:
-        raise JobdError(
-            f"[metrics] needs a package that is not there ({error.name}); "
-            "pip install 'jobctl[metrics]'"
-        ) from None
+        raise JobdError(without_metrics(error.name)) from None
     figures = JobFigures(ground.undo)
     health = Health(
         state=ground.paths.data, ledger=ground.ledger, writer=ground.writer,

@@ -1,5 +1,6 @@
 """`reload` and `configuration`: what counts at once, what holds; a wrong file changes nothing."""
 
+import importlib.util
 import sqlite3
 import threading
 
@@ -52,12 +53,16 @@ def test_what_can_counts_at_once(daemon):
     assert daemon.job(gate).attempt == 1
 
 
-def test_a_wrong_file_changes_nothing(daemon):
+def test_a_wrong_file_changes_nothing(daemon, monkeypatch):
+    """Also one by which no daemon could go here."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     before = holding(daemon)
     for text, said in (
         ("[daemon]\nworkers = true\n", r"config\.toml, line 2: .*daemon\.workers"),
         ("[daemon]\nworkers = 7\nno\n", "line 3"),
         ("[daemon]\nworkers = 7\nengine = 'none'\n", "engine: there is no 'none'"),
+        ("[daemon]\nworkers = 7\n[metrics]\nlisten = '127.0.0.1:1'\n", "needs a package"),
+        ("[daemon]\nworkers = 7\n[[notify]]\nurls = ['json://h']\n", "Apprise, which"),
     ):
         daemon.paths.config.write_text(text)
         with pytest.raises(JobdError, match=said):
