@@ -47,8 +47,10 @@ _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
 _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
-HERITAGE: Final = ("state", "config_path", "config", "ephemeral", "lock_path")
-"""What of a plan makes an instance what it is: whoever follows keeps it."""
+HERITAGE: Final = (
+    "state", "config_path", "config", "origin", "written", "ephemeral", "lock_path",
+)  # fmt: skip
+"""What of a plan makes an instance what it is: whoever follows keeps what there is of it."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Those that are heard, and what they mean told to the daemon."""
 _PROBED_S: Final = 0.2
@@ -172,7 +174,7 @@ class Supervisor:
                 [sys.executable, "-P", "-m", "jobd.daemon", str(told)],
                 os.environ,
                 setsid=True,
-                setsigmask=[signal.SIGTERM, signal.SIGINT],
+                setsigmask=[signal.SIGTERM, signal.SIGINT, signal.SIGHUP],
                 setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
             )
         finally:
@@ -436,17 +438,23 @@ class Supervisor:
             return
 
     def _pass_signals_on(self) -> None:
-        """TERM and INT drain the daemon; USR1 ends one that hangs, so that a new one starts."""
+        """TERM and INT drain the daemon, HUP makes it read its configuration again; USR1 ends one
+        that hangs, so that a new one starts.
+        """
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP:
+                self._signal_daemon(number)
                 continue
             if number != signal.SIGUSR1:
                 # Also for a daemon that is yet to come.
                 self._stopping = self._plan["draining"] = True
-            if self._daemon:
-                hang = number == signal.SIGUSR1
-                os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
+            hang = number == signal.SIGUSR1
+            self._signal_daemon(signal.SIGKILL if hang else signal.SIGTERM)
+
+    def _signal_daemon(self, number: int) -> None:
+        if self._daemon:
+            os.kill(self._daemon, number)
 
 
 def _say(line: str) -> None:

@@ -70,7 +70,7 @@ def _on_failure(value: str) -> str:
 
 _MEMORY: Final = _said("--slots N (memory is not counted yet)")
 _WITHOUT: Final = _said("leave it out; submit does so anyway")
-_MAIL: Final = _said("jobctl wait ID && COMMAND, which tells you")
+_MAIL: Final = _said("--notify [WHEN:]URL|COMMAND, such as failed:mailto://USER:PASSWORD@HOST")
 
 OPTIONS: Final[dict[str, Meant]] = {
     "--job-name": _is("--name", "NAME"),
@@ -102,7 +102,7 @@ OPTIONS: Final[dict[str, Meant]] = {
     "--export": _export,
     **dict.fromkeys(("--mem", "--mem-per-cpu", "--memory", "-m"), _MEMORY),
     "--wrap": _is("-c", "LINE"),
-    **dict.fromkeys(("--mail-type", "--mail-user", "--notify"), _MAIL),
+    **dict.fromkeys(("--mail-type", "--mail-user"), _MAIL),
     "--stashed": _is("--hold"),
     "--immediate": _said("-p high"),
     "--escape": _said("leave it out; quoting is exact without it"),

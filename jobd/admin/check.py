@@ -18,12 +18,11 @@ from msgspec import Struct
 
 from jobd.contract import config_file
 from jobd.contract.config import Config
-from jobd.contract.destinations import require_apprise
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
-from jobd.engines import loading as engines
+from jobd.engines import configuration
 from jobd.engines.local.run_table import is_of_this_boot
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
@@ -115,9 +114,7 @@ def _config(paths: Paths) -> tuple[Config, list[Finding]]:
     found = Config()
     try:
         found = config_file.load(paths.config)
-        engines.check(found.engines(), found.engine)
-        if any(rule.urls for rule in found.notify):
-            require_apprise("[[notify]] urls")
+        configuration.check(found)
     except JobdError as error:
         return found, [Finding("configuration", error.message, f"mend it in {paths.config}")]
     return found, []

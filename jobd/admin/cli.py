@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from jobd.admin import manual, render, streams
+from jobd.admin import manual, render, settings, streams
 from jobd.admin.completion import completion
 from jobd.admin.error_boundary import Group
 from jobd.admin.here import checked, instance
@@ -145,8 +145,8 @@ def _seconds(text: str | None) -> float | None:
 def restart() -> None:
     """Replace the daemon by a fresh process; running jobs go on.
 
-    It keeps what it was started with: changes of config.toml and options count at the next
-    jobd start, that is after jobd stop.
+    It keeps what it was started with, and goes by what the last jobd reload has read. Options, and
+    what was changed in config.toml since, count at the next jobd start.
 
     \b
     Example:
@@ -272,7 +272,7 @@ def restore(file: Path) -> None:
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
 
 
-for _command in (completion, manual.help_, manual.version):
+for _command in (completion, manual.help_, manual.version, settings.reload, settings.config):
     main.add_command(_command)
 
 

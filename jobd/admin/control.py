@@ -250,7 +250,7 @@ def _replace_hanging(paths: Paths, tell: Tell) -> DaemonStatus:
 
 def _start_like(paths: Paths, plan: dict[str, Any]) -> DaemonStatus:
     """One more daemon of the instance that had this plan."""
-    heritage = {key: plan[key] for key in HERITAGE} | {"established": True}
+    heritage = {key: plan[key] for key in HERITAGE if key in plan} | {"established": True}
     word, _, rest = _spawn(paths, heritage).partition(" ")
     if word not in ("ready", LOCKED):
         raise JobdError(_why_not(paths, rest, locked=False))

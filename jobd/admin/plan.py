@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from jobd.contract.config import EngineName, to_builtins
-from jobd.contract.config_file import load
+from jobd.contract.config import EngineName
+from jobd.contract.configured import Configured, Origin, read, to_plain
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import MAX_WORKERS
-from jobd.contract.paths import Paths
+from jobd.contract.paths import Paths, absolute
 
 
 class StartOptions(Struct, frozen=True, kw_only=True):
@@ -26,22 +27,31 @@ class StartOptions(Struct, frozen=True, kw_only=True):
 
 def plan_of(paths: Paths, options: StartOptions) -> dict[str, Any]:
     """What supervisor and daemon are told; also the checks that need no daemon."""
-    config = load(options.config or paths.config, required=options.config is not None)
-    daemon = config.daemon
-    if options.workers is not None:
-        if not 0 <= options.workers <= MAX_WORKERS:
-            raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
-        daemon = msgspec.structs.replace(daemon, workers=options.workers)
-    if options.engine is not None:
-        daemon = msgspec.structs.replace(daemon, engine=_engine(options.engine))
     return {
         "state": str(paths.state),
         "config_path": str(paths.config),
-        "config": to_builtins(msgspec.structs.replace(config, daemon=daemon)),
+        **to_plain(configured(paths, options)),
         "ephemeral": options.ephemeral,
         "lock_path": str(paths.lock),
         "fresh": True,
     }
+
+
+def configured(paths: Paths, options: StartOptions) -> Configured:
+    """What a daemon would go by that is started like this.
+
+    Raises: BadRequest (an option has no sense), and as `config_file.load`.
+    """
+    file = options.config and absolute(options.config, "write an absolute path")
+    if options.workers is not None and not 0 <= options.workers <= MAX_WORKERS:
+        raise BadRequest(f"--workers: a number from 0 to {MAX_WORKERS}")
+    origin = Origin(
+        start=secrets.token_hex(8),
+        file="" if file is None else str(file),
+        workers=options.workers,
+        engine=None if options.engine is None else _engine(options.engine),
+    )
+    return read(paths.config, origin)
 
 
 def _engine(name: str) -> str:

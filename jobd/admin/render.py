@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobd.contract.models import DaemonStatus
-from jobd.contract.states import State
+from msgspec import UNSET
+
+from jobd.contract.models import DaemonStatus, Setting
+from jobd.contract.states import Source, State
 from jobd.contract.wording import counted
 
 if TYPE_CHECKING:
@@ -39,6 +42,19 @@ def status_lines(found: DaemonStatus) -> list[str]:
     if found.error:
         lines.append(f"trouble  {found.error}; what waits is tried again by itself")
     return lines
+
+
+def configuration_lines(file: str, source: Source, settings: Sequence[Setting]) -> Iterator[str]:
+    """A key a line, as in TOML, with its source behind it."""
+    from jobd.contract.configured import as_toml
+
+    yield f"# {file} ({source})"
+    words = [f"{one.key} = {as_toml(one.value)}" for one in settings]
+    width = min(40, max(map(len, words), default=0))
+    for one, said in zip(settings, words, strict=True):
+        waits = one.after_restart is not UNSET
+        later = f"; after jobd restart: {as_toml(one.after_restart)}" if waits else ""
+        yield f"{said:{width}}  # {one.source}{later}"
 
 
 def path_text(path: Path) -> str:

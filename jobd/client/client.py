@@ -181,6 +181,14 @@ class Client:
         """Show (None) or set how many jobs run at a time."""
         return self.request(models.Workers(workers=workers), models.WorkersReply)
 
+    def reload(self) -> models.Reloaded:
+        """Read the configuration again. Raises: JobdError (it is wrong: nothing has changed)."""
+        return self.request(models.Reload(), models.Reloaded)
+
+    def configuration(self) -> models.Holding:
+        """What of the configuration holds, and whence."""
+        return self.request(models.Configuration(), models.Holding)
+
     def notify(self, to: str = "") -> models.Notified:
         """Send a test message to a rule, a URL, or (empty) by all rules. Raises: NotFound."""
         return self.request(models.Notify(to=to), models.Notified)

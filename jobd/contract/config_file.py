@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +25,14 @@ _NUMBER: Final = re.compile(r"\[(\d+)\]")
 
 
 def load(path: Path, *, required: bool = False) -> Config:
-    """Read the file; a missing one means the defaults, unless it was asked for by name.
+    """As `read` has it. Raises: as that does."""
+    return read(path, required=required)[1]
+
+
+def read(path: Path, *, required: bool = False) -> tuple[dict[str, Any], Config]:
+    """What the file says, and what that means, with the defaults of all that it does not say.
+
+    A missing one says nothing, unless it was asked for by name.
 
     Raises: JobdError (unreadable, no TOML, unknown key or wrong type; names key and line),
     BadRequest (the file that was asked for is not there), NotPermitted (somebody else could have
@@ -43,11 +50,12 @@ def load(path: Path, *, required: bool = False) -> Config:
     except (FileNotFoundError, NotADirectoryError) as error:
         if required:
             raise BadRequest(f"--config: {path} does not exist") from error
-        return Config()
+        return {}, Config()
     except OSError as error:
         raise JobdError(f"cannot read {path}: {error}") from error
     try:
-        return convert(text_file.toml(text, str(path)))
+        tables = text_file.toml(text, str(path))
+        return tables, convert(tables)
     except BadRequest as error:
         raise JobdError(error.message) from error
     except msgspec.ValidationError as error:

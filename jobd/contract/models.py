@@ -7,12 +7,12 @@ JSON (they are only ever added). Arguments, directories and environments are byt
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from jobd.contract.destinations import MAX_URL, MAX_WISHES, WhenAll, Wish
-from jobd.contract.states import FINISHED, DeliveryState, Resource, State
+from jobd.contract.states import FINISHED, DeliveryState, FromWhen, Resource, Source, State
 
 MAX_NAME: Final = 255
 """Characters in a job's name."""
@@ -1004,6 +1004,52 @@ class Shutdown(Request, frozen=True, kw_only=True):
     now: bool = False
     timeout: Seconds | None = None
     """After so many seconds a graceful stop turns into `now`."""
+
+
+class Setting(View, frozen=True, kw_only=True):
+    """A key of the configuration, as it holds."""
+
+    key: str
+    value: Any
+    source: Source
+    after_restart: Any = UNSET
+    """What it will be for the next daemon, where that is something else; null: nothing."""
+
+
+class Holding(View, frozen=True, kw_only=True):
+    """The answer to `configuration`; of URLs and passwords only that they are there."""
+
+    file: str
+    """Where it is read from."""
+    settings: Annotated[list[Setting], Meta(max_length=_MAX_SHOWN)]
+
+
+class Configuration(Request, frozen=True, kw_only=True):
+    """What of `config.toml` and of the options of `jobd start` holds."""
+
+    about = About(reply=Holding, changes=False, viewer=False)
+
+
+class Change(View, frozen=True, kw_only=True):
+    """A key of the configuration that has another value than the one that holds; null: none."""
+
+    key: str
+    before: Any = None
+    after: Any = None
+    counts: FromWhen
+
+
+class Reloaded(View, frozen=True, kw_only=True):
+    """The answer to `reload`: what differs from what held before."""
+
+    file: str
+    changes: Annotated[list[Change], Meta(max_length=_MAX_SHOWN)]
+
+
+class Reload(Request, frozen=True, kw_only=True):
+    """Read `config.toml` again; no job is touched."""
+
+    about = About(reply=Reloaded, changes=True, viewer=False)
 
 
 class RenewReply(View, frozen=True, kw_only=True):

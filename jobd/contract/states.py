@@ -190,3 +190,23 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     DELIVERED = "delivered"
     GIVEN_UP = "given up"
+
+
+class Source(StrEnum):
+    """Whence the value of a key of the configuration is."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    OPTION = "option"
+    """Of `jobd start`."""
+    COMMAND = "command"
+    """`jobctl workers` or `jobctl groups`."""
+    ENVIRONMENT = "environment"
+
+
+class FromWhen(StrEnum):
+    """From when on a change of the configuration counts."""
+
+    NOW = "now"
+    RESTART = "restart"
+    """From the next daemon on: `jobd restart`."""

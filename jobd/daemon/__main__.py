@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from jobd import supervisor
-from jobd.contract.config import from_builtins
+from jobd.contract.configured import from_plain
 from jobd.contract.errors import JobdError, StoreGone, shortage
 from jobd.contract.paths import JOB_VARIABLES, Paths
 from jobd.contract.version import VERSION
@@ -24,6 +24,7 @@ from jobd.contract.wording import printable
 from jobd.daemon import heritage
 from jobd.daemon.instance import Daemon
 from jobd.daemon.log_format import LogFormat
+from jobd.daemon.rpc.access import login
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import News
 from jobd.engines.local.supervisor_link import Link
@@ -49,7 +50,7 @@ def setup_of(plan: dict[str, Any]) -> Setup:
     paths = Paths(Path(plan["state"]), Path(plan["config_path"]), bool(plan.get("ephemeral")))
     return Setup(
         paths=paths,
-        config=from_builtins(plan["config"]),
+        configured=from_plain(plan),
         fresh=bool(plan.get("fresh")),
         established=bool(plan.get("established")),
         draining=bool(plan.get("draining")),
@@ -95,6 +96,8 @@ def main() -> NoReturn:
     try:
         # When the writer breaks down, the next daemon reads from the disk what is true.
         daemon = Daemon(setup, link, file.look, lambda: _make_way(daemon, plan, link, 1))
+        in_force = daemon.built.ground.in_force
+        file.limit_by(lambda: in_force.config.daemon.max_log)
         daemon.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _refuse(link, error)
@@ -132,8 +135,8 @@ def _settle_in() -> None:
     sys.setswitchinterval(_SWITCH_S)
     share_one_heap()
     gc.set_threshold(*_COLLECTED)
-    # Not SIG_IGN: a job that is not started by posix_spawn would inherit that (execve(2)).
-    signal.signal(signal.SIGHUP, lambda *_: None)
+    # An older supervisor has not blocked it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     for name in JOB_VARIABLES:
         os.environ.pop(name, None)
 
@@ -171,8 +174,11 @@ def _await_signals(daemon: Daemon) -> None:
     when something else wakes it up.
     """
     while True:
-        signal.sigwait([signal.SIGTERM, signal.SIGINT])
-        daemon.built.ending.inbox.put(News.DRAIN)
+        number = signal.sigwait([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+        if number == signal.SIGHUP:
+            daemon.built.commands.reloading.by_signal(login(os.getuid()))
+        else:
+            daemon.built.ending.inbox.put(News.DRAIN)
 
 
 def _leave(daemon: Daemon, news: News, plan: dict[str, Any], link: Link) -> NoReturn:
@@ -223,7 +229,7 @@ def _as_told(plan: dict[str, Any]) -> dict[str, Any]:
 def _left_behind(daemon: Daemon, plan: dict[str, Any]) -> dict[str, Any]:
     """What the next supervisor has to know, as it is now."""
     return {
-        **{key: plan[key] for key in ("lock", *supervisor.HERITAGE)},
+        **{key: plan[key] for key in ("lock", *supervisor.HERITAGE) if key in plan},
         "established": True,
         "last_daemon": (os.getpid(), linux.ticks()),
         "draining": daemon.built.ground.ledger.draining,

@@ -9,7 +9,9 @@ from functools import wraps
 from msgspec import Struct
 
 from jobd.contract.call import Call
+from jobd.contract.config import AccessConfig
 from jobd.contract.models import (
+    Configuration,
     Edit,
     Events,
     Forget,
@@ -23,6 +25,7 @@ from jobd.contract.models import (
     Output,
     Pause,
     Progress,
+    Reload,
     Renew,
     Request,
     Restart,
@@ -51,6 +54,7 @@ from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.commands.notify import SendTest
 from jobd.daemon.commands.pause import PauseJobs
 from jobd.daemon.commands.progress import ReportProgress
+from jobd.daemon.commands.reload import Reloading
 from jobd.daemon.commands.restart import RestartJobs
 from jobd.daemon.commands.resume import ResumeJobs
 from jobd.daemon.commands.rm import RemoveJobs
@@ -64,6 +68,7 @@ from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.metrics.timing import timed
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
+from jobd.daemon.queries.configuration import ConfigurationQuery
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
@@ -80,6 +85,7 @@ from jobd.daemon.queries.written import Written
 from jobd.daemon.rpc.access import login
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
+from jobd.engines.configuration import check
 from jobd.store.reserve import Reserve
 
 
@@ -103,6 +109,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     groups: ManageGroups
     notify: SendTest
     forget: ForgetLost
+    reloading: Reloading
 
 
 def build_commands(
@@ -114,7 +121,9 @@ def build_commands(
     deletion: Deletion,
     telling: Telling,
     lost: LostOutput,
+    admit: Callable[[AccessConfig], object],
 ) -> Commands:
+    """`admit`: told who may come in from then on."""
     tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
     jobs, event_log = tables.jobs, tables.event_log
     dependencies, settings = tables.dependencies, tables.settings
@@ -123,7 +132,10 @@ def build_commands(
     bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency, ground.writer)
     groups = ManageGroups(ledger, jobs, settings, event_log, idempotency, ground.reader)
     halting = Halting(bulk, groups, idempotency)
-    admission = Admission(ledger, dependencies, workers=ground.config.workers)
+    workers = SetWorkers(ledger, settings, event_log)
+    admission = Admission(
+        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers
+    )
     intake = _build_intake(ground, lifecycle, admission, idempotency)
     return Commands(
         idempotency=idempotency,
@@ -147,10 +159,15 @@ def build_commands(
             admission=admission, ledger=ledger, jobs=jobs, dependencies=dependencies,
             settings=settings, moves=moves, idempotency=idempotency, notifier=notifier,
         ),
-        workers=SetWorkers(ledger, settings, event_log),
+        workers=workers,
+        reloading=Reloading(
+            usual=ground.paths.config, check=check, in_force=ground.in_force,
+            idempotency=idempotency, settings=settings, workers=workers, groups=groups,
+            notifier=notifier, admit=admit,
+        ),
         groups=groups,
         notify=SendTest(
-            telling.history.rules, tables.deliveries, idempotency, telling.outbox.wake
+            ground.in_force, tables.deliveries, idempotency, telling.outbox.wake
         ),
         forget=ForgetLost(lost, idempotency),
     )  # fmt: skip
@@ -207,6 +224,7 @@ def _changing(commands: Commands) -> dict[type[Request], Handler]:
         Groups: commands.groups.groups,
         Notify: commands.notify.notify,
         Forget: commands.forget.forget,
+        Reload: commands.reloading.reload,
     }
 
 
@@ -272,6 +290,7 @@ class Questions(Struct, frozen=True, kw_only=True):
     messages: NotificationsQuery
     redacted_messages: NotificationsQuery
     status: StatusQuery
+    configuration: ConfigurationQuery
     followers: Followers
 
 
@@ -285,7 +304,7 @@ def build_questions(
 ) -> Questions:
     """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
-    shown = workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck
+    shown = workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader, ground.writes)
     told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
     inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
@@ -297,6 +316,7 @@ def build_questions(
         messages=NotificationsQuery(telling.found, telling.outbox),
         redacted_messages=NotificationsQuery(telling.found, telling.outbox, delivery_for_viewers),
         status=status,
+        configuration=ConfigurationQuery(ground.paths.config, ground.in_force, ground.ledger),
         followers=followers,
     )
 
@@ -309,6 +329,7 @@ def build_dispatch(
         **looking(
             questions.queries, questions.outputs, questions.messages, questions.status.status
         ),
+        Configuration: questions.configuration.configuration,
         Shutdown: ending.shutdown,
         Renew: ending.renew,
         Metrics: MetricsQuery(metrics.text).metrics,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobd.contract.errors import JobdError
 from jobd.contract.states import EventName
@@ -81,12 +82,13 @@ class Daemon:
 
         Raises: JobdError (also where one of the directories is not ours alone), OSError.
         """
-        self._setup = setup
         self._broken = broken
         self._is_clean = False
         self._closing = ExitStack()
         self.files = files = InstanceFiles(setup)
         try:
+            kept = kept_settings.configured(setup, files.reader)
+            self._setup = setup = replace(setup, configured=kept)
             self.built = _build(setup, files, link, log_moved)
         except BaseException:
             files.close(clean=False)
@@ -255,10 +257,12 @@ def _build(
     lost = LostOutput(
         LossRecord(files.connection), workspaces, writer, ground.undo, same_boot=files.same_boot
     )
-    telling = build_notifications(setup.config.notify, ground, execution, selection, sweep.damage)
+    telling = build_notifications(ground, execution, selection, sweep.damage)
+    access = Access(setup.config.access)
     commands = build_commands(
-        ground, lifecycle, execution, selection, deletion=deletion, telling=telling, lost=lost
-    )
+        ground, lifecycle, execution, selection, deletion=deletion, telling=telling, lost=lost,
+        admit=access.go_by,
+    )  # fmt: skip
     status = StatusQuery(
         config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
         reserve=ground.reserve,
@@ -268,9 +272,9 @@ def _build(
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
     metrics = build_metrics(setup.config.metrics, ground, status.trouble)
     dispatch = build_dispatch(commands, questions, ending, ground, metrics)
-    access = setup.config.access
-    clients = Clients(dispatch, Access(access), timer)
-    server = Server(setup.paths.socket, access.socket_path, dispatch, clients)
+    clients = Clients(dispatch, access, timer)
+    socket = setup.config.access.socket_path
+    server = Server(setup.paths.socket, socket, dispatch, clients)
     return Built(
         ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
         questions=questions, server=server, sweep=sweep, lost=lost, metrics=metrics,

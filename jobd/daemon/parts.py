@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from jobd.contract.config import DaemonConfig
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
@@ -23,6 +22,7 @@ from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.finished import Finished
+from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
@@ -62,7 +62,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     """What all of it stands on."""
 
     paths: Paths
-    config: DaemonConfig
+    in_force: InForce
     undo: Undo
     ledger: Ledger
     tables: Tables
@@ -76,6 +76,11 @@ class Ground(Struct, frozen=True, kw_only=True):
     engines: Engines
     work: WorkFigures | None
     """How long it takes; None: nobody is to see it."""
+
+    @property
+    def shell(self) -> str:
+        """What runs shell lines: the same as long as the daemon lives."""
+        return self.in_force.config.daemon.shell
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):

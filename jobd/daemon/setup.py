@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from jobd.contract.config import Config
+from jobd.contract.configured import Configured
 from jobd.contract.paths import Paths
 from jobd.engines.base import Heritage
 
@@ -15,7 +16,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """Where an instance lives, how it is configured, and what the daemon before it was doing."""
 
     paths: Paths
-    config: Config
+    configured: Configured
     fresh: bool = True
     """Started by a person, not by a supervisor that replaces a daemon."""
     established: bool = False
@@ -30,3 +31,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     """
     heritage: Callable[[str], Heritage] = lambda _: Heritage()
     """What the daemon before has left for an engine, by its name."""
+
+    @property
+    def config(self) -> Config:
+        """As it was when the daemon was started."""
+        return self.configured.config

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from jobd.contract.config import MetricsConfig, NotifyConfig
-from jobd.contract.destinations import require_apprise
+from jobd.contract.config import MetricsConfig
 from jobd.contract.errors import JobdError
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
-from jobd.core.notification.rules import rules_of
 from jobd.core.placement import Placement
 from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
@@ -37,6 +35,7 @@ from jobd.daemon.execution.worker import Workers
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.finished import Finished
+from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
@@ -62,8 +61,8 @@ from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
 from jobd.daemon.setup import Setup
-from jobd.engines import loading
 from jobd.engines.base import Context
+from jobd.engines.configuration import check, without_metrics
 from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
@@ -84,6 +83,7 @@ from jobd.system.write_watch import WriteWatch
 def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Ground:
     """Raises: JobdError (there is no such engine), OSError."""
     paths, config, undo, timer = setup.paths, setup.config.daemon, Undo(), Timer()
+    in_force = InForce(setup.configured, undo)
     reader = files.reader
     gpus, groups = setup.config.gpus, setup.config.groups
     placement = Placement(config.engine, {n: one.engine for n, one in groups.items() if one.engine})
@@ -99,13 +99,13 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     work = WorkFigures() if setup.config.metrics.on else None
     timed = () if work is None else (work.committed,)
     writer = Writer(files.connection, undo, files.look, *timed)
-    loading.check({}, setup.config.idle_engines())
+    check(setup.config)
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
     return Ground(
-        paths=paths, config=config, undo=undo, ledger=ledger,
-        tables=build_tables(files.connection, config.env_exclude), reader=reader,
-        writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(),
+        paths=paths, in_force=in_force, undo=undo, ledger=ledger,
+        tables=build_tables(files.connection, lambda: in_force.config.daemon.env_exclude),
+        reader=reader, writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(),
         writes=WriteWatch(), breaker=breaker,
         engines=engines.load(
             placement, setup.config.engines(), running,
@@ -125,7 +125,7 @@ def _context(
     )  # fmt: skip
 
 
-def build_tables(connection: Any, env_exclude: Sequence[str]) -> Tables:  # noqa: ANN401 - below
+def build_tables(connection: Any, env_exclude: Callable[[], Sequence[str]]) -> Tables:  # noqa: ANN401 - below
     """`connection`: what `open_writer` gives. `env_exclude`: names that never get to the disk."""
     environments = Environments(connection, env_exclude)
     return Tables(
@@ -171,17 +171,21 @@ def build_execution(
     `unsaved`: as `Setup.unsaved`.
     """
     tables, writer, timer = ground.tables, ground.writer, ground.timer
-    paths, config, undo, reader = ground.paths, ground.config, ground.undo, ground.reader
+    paths, undo, reader, in_force = ground.paths, ground.undo, ground.reader, ground.in_force
+    config = in_force.config.daemon
     runs = Runs(undo)
     drain = Drain(ground.ledger, runs, writer, drained)
     loaded, breaker = ground.engines, ground.breaker
     signallers = Signallers(loaded, timer)
     pauses = Pauses(undo, signallers)
     stop_orders = StopOrders(
-        tables.jobs, runs, undo, writer, signallers, timer=timer, grace=float(config.grace)
-    )
+        tables.jobs, runs, undo, writer, signallers, timer=timer,
+        grace=lambda: float(in_force.config.daemon.grace),
+    )  # fmt: skip
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
-    monitor = Monitor(loaded, runs, reports.post, ground.writes, config.max_output)
+    monitor = Monitor(
+        loaded, runs, reports.post, ground.writes, lambda: in_force.config.daemon.max_output
+    )  # fmt: skip
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
@@ -214,28 +218,23 @@ def build_execution(
 
 
 def build_notifications(
-    configs: Sequence[NotifyConfig],
     ground: Ground,
     execution: Execution,
     selection: Selection,
     damage: Callable[[], str | None],
 ) -> Telling:
-    """`damage`: what is wrong with the database.
-
-    Raises: JobdError (there are URLs, and nothing that could send to them).
-    """
-    if any(config.urls for config in configs):
-        require_apprise("[[notify]] urls")
-    reader, workspaces, runs = ground.reader, ground.engines.workspaces, execution.runs
+    """`damage`: what is wrong with the database."""
+    in_force, reader, workspaces, runs = (
+        ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
+    )  # fmt: skip
     found, woken = DeliveryReader(reader), threading.Event()
-    views = Views(workspaces, ground.config.shell, runs.ran_as, runs.left_of, runs.why_stuck)
+    views = Views(workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck)
     inquiry = Inquiry(ground.ledger, ground.engines.placement, reader)
     shown = JobViews(views, inquiry, reader)
     outbox = Outbox(
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
         reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
     )  # fmt: skip
-    rules = rules_of(configs)
     queue = OwnQueue(
         ListQuery(reader, ground.ledger, ground.notifier, selection, inquiry, shown),
         ground.ledger, reader,
@@ -243,10 +242,11 @@ def build_notifications(
         or ground.breaker.trouble,
     )  # fmt: skip
     history = History(
-        reading=Reading(rules, reader, found, shown, workspaces),
+        in_force=in_force,
+        reading=Reading(in_force, reader, found, shown, workspaces),
         gatherings=Gatherings(reader, found, shown, workspaces),
         stuck=StuckWatch(
-            rules, queue.stuck, queue.is_at_work, reader=reader, found=found, shown=shown
+            in_force, queue.stuck, queue.is_at_work, reader=reader, found=found, shown=shown
         ),
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
         notifier=ground.notifier,
@@ -271,10 +271,7 @@ def build_metrics(
         from jobd.daemon.metrics.families import Exposition
         from jobd.daemon.metrics.metrics import Metrics
     except ModuleNotFoundError as error:
-        raise JobdError(
-            f"[metrics] needs a package that is not there ({error.name}); "
-            "pip install 'jobctl[metrics]'"
-        ) from None
+        raise JobdError(without_metrics(error.name)) from None
     figures = JobFigures(ground.undo)
     health = Health(
         state=ground.paths.data, ledger=ground.ledger, writer=ground.writer,
@@ -282,7 +279,7 @@ def build_metrics(
     )  # fmt: skip
     exposition = Exposition(
         jobs=figures, work=ground.work, health=health, ledger=ground.ledger, reader=ground.reader,
-        database=ground.paths.database, engine=ground.config.engine,
+        database=ground.paths.database, engine=ground.in_force.config.daemon.engine,
     )  # fmt: skip
     return Metrics(
         config, figures=figures, exposition=exposition, health=health, notifier=ground.notifier,

@@ -17,6 +17,8 @@ from jobd.store.records import Filter, Gathering, gathering_decoder, wishes_deco
 from jobd.store.rows import readable
 from jobd.store.settings import CURSOR, STUCK
 
+FAILING_US: Final = 86_400_000_000
+"""For so long whoever looks is told of a message that was given up, microseconds."""
 _COLUMNS: Final = "id, token, state, made_at, due, tries, ended_at, error, target, message"
 
 

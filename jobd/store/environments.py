@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from jobd.store.records import PackedEnvironment, pack_environment
@@ -17,10 +17,12 @@ class Environments:
     is excluded never gets to the disk, and that a content goes with the last that has it.
     """
 
-    def __init__(self, connection: sqlite3.Connection, exclude: Sequence[str] = ()) -> None:
-        """`exclude`: patterns of names, as fnmatch(3) has them."""
+    def __init__(
+        self, connection: sqlite3.Connection, exclude: Callable[[], Sequence[str]] = tuple
+    ) -> None:
+        """`exclude`: patterns of names, as fnmatch(3) has them, at the moment."""
         self._db = connection
-        self._excluded = [os.fsencode(pattern) for pattern in exclude]
+        self._exclude = exclude
         self._latest: tuple[dict[bytes, bytes], PackedEnvironment] = ({}, pack_environment({}))
 
     def pack(self, environment: dict[bytes, bytes]) -> PackedEnvironment:
@@ -38,12 +40,13 @@ class Environments:
 
     def _kept(self, environment: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """What of it may be stored, and so may stay in memory, too."""
-        if not self._excluded:
+        excluded = [os.fsencode(pattern) for pattern in self._exclude()]
+        if not excluded:
             return environment
         return {
             name: value
             for name, value in environment.items()
-            if not any(fnmatchcase(name, pattern) for pattern in self._excluded)
+            if not any(fnmatchcase(name, pattern) for pattern in excluded)
         }
 
     def use(self, environment: PackedEnvironment, uses: int) -> int:

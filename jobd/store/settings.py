@@ -18,6 +18,9 @@ CURSOR: Final = "notified"
 what happens. None: nobody does.
 """
 
+CONFIGURATION: Final = "configuration"
+"""The setting that holds what the last reload has read."""
+
 STUCK: Final = "stuck"
 """The setting that says what was stuck, and told, at the last look."""
 

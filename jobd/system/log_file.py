@@ -50,11 +50,15 @@ class LogFile(logging.StreamHandler[TextIO]):
         """`moved` is told where to write from now on, whoever else writes to the log."""
         super().__init__()
         self._path = path
-        self._limit = limit
+        self._limit: Callable[[], int] = lambda: limit
         self._moved = moved
         self._streams = streams
         self._ours = self._writes_to(self._path) or self._was_ours()
         self.look()
+
+    def limit_by(self, limit: Callable[[], int]) -> None:
+        """From now on this says how long it may be."""
+        self._limit = limit
 
     def look(self) -> None:
         """Begin a new log where the old one was moved or deleted: by logrotate(8), by hand, or by
@@ -73,13 +77,14 @@ class LogFile(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Before the line: the log always ends with what was said last.
-        if self._limit and self._is_full():
+        limit = self._limit()
+        if limit and self._is_full(limit):
             self._rotate()
         super().emit(record)
 
-    def _is_full(self) -> bool:
+    def _is_full(self, limit: int) -> bool:
         try:
-            return os.fstat(self._streams[-1]).st_size >= self._limit
+            return os.fstat(self._streams[-1]).st_size >= limit
         except OSError:
             return False
 

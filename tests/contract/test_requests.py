@@ -30,11 +30,14 @@ KINDS = list(wire.REQUESTS.values())
 NAMES = {
     "submit", "graph", "list", "show", "output", "events", "wait", "start", "hold", "stop",
     "restart", "rm", "progress", "pause", "resume", "edit", "workers", "groups", "status",
-    "shutdown", "renew", "forget", "notify", "notifications",
+    "shutdown", "renew", "forget", "notify", "notifications", "reload",
+    "configuration",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
 SEE = {"list", "show", "output", "events", "wait", "status", "metrics", "notifications"}
-"""By these nothing is changed, whatever they ask for."""
+"""By these nothing is changed, whatever they ask for, and a viewer may ask for it."""
+LOOK = SEE | {"configuration"}
+"""By these nothing is changed."""
 
 
 def an_example(kind):
@@ -114,7 +117,7 @@ def test_only_these_may_be_asked_by_a_viewer():
 
 def test_what_only_looks():
     for kind in set(KINDS) - {Workers, Groups}:
-        assert an_example(kind).only_looks == (kind.wire_name() in SEE)
+        assert an_example(kind).only_looks == (kind.wire_name() in LOOK)
     assert Workers().only_looks
     assert not Workers(workers=0).only_looks
     assert Groups().only_looks

@@ -8,6 +8,7 @@ from jobd.client.client import Client
 from jobd.contract import wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.config import Config, from_builtins
+from jobd.contract.configured import Configured
 from jobd.contract.destinations import shell_line
 from jobd.contract.models import Command, List, Options, Output, Selector, Submit
 from jobd.contract.paths import locate
@@ -44,7 +45,8 @@ class Inside:
         self.paths = locate({"JOBD_HOME": str(home)})
         tables = {key: config.pop(key) for key in TABLES if key in config}
         whole = from_builtins({"daemon": config, **tables})
-        setup = Setup(paths=self.paths, config=whole, unsaved=unsaved or {})
+        configured = Configured(config=whole)
+        setup = Setup(paths=self.paths, configured=configured, unsaved=unsaved or {})
         self.daemon = Daemon(setup, link=None)
         self._clients = []
         self._open = True

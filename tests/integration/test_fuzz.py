@@ -50,6 +50,8 @@ EXAMPLES = {
     "workers": {"workers": 0},
     "groups": {"action": "list", "name": "g", "workers": 1},
     "forget": {},
+    "reload": {},
+    "configuration": {},
     "metrics": {},
     "status": {"sizes": True},
     "notify": {"to": "ops"},

@@ -17,6 +17,7 @@ from jobd.contract.models import (
     Notify,
     Pause,
     Progress,
+    Reload,
     Restart,
     Resume,
     Rm,
@@ -40,7 +41,7 @@ CHANGES = [
     Start(selector=ids(2)), Stop(selector=JOB), Restart(selector=ids(2)), Rm(selector=ids(2)),
     Edit(id=1, priority=7), Workers(workers=0), Groups(action="add", name="mine"),
     Pause(group="default"), Resume(group="default"), Pause(group="default", running=True),
-    Progress(id=3, percent=5), Forget(), Notify(to="ops"),
+    Progress(id=3, percent=5), Forget(), Notify(to="ops"), Reload(),
 ]  # fmt: skip
 """One of each request that changes something, and of each way in which it is done."""
 TABLES = ("jobs", "events", "groups", "settings", "requests")
@@ -53,7 +54,11 @@ def named(request):
 @pytest.fixture
 def queue(make):
     """Job 1 waits, job 2 is over, job 3 keeps the only worker."""
-    inside = make(workers=1, notify=[{"name": "ops", "on": ["stuck"], "command": "true"}])
+    rule = {"name": "ops", "on": ["stuck"], "command": "true"}
+    inside = make(workers=1, notify=[rule])
+    inside.paths.config.write_text(
+        "[daemon]\nworkers = 1\n[[notify]]\n" + "".join(f"{k} = {v!r}\n" for k, v in rule.items())
+    )
     inside.client.pause(Pause(group="default"))
     inside.submit("true", "true", "sleep 60")
     inside.client.hold(ids(1))

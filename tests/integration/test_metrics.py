@@ -134,6 +134,12 @@ def test_attempts_are_told_with_their_ends(measured):
     assert found["jobd_output_bytes_total",] == 12
 
 
+def test_messages_that_do_not_arrive_are_counted(measured):
+    assert of(measured)["jobd_notifications_failing",] == 0
+    measured.send("false")
+    wait_until(lambda: of(measured)["jobd_notifications_failing",] == 1)
+
+
 def test_workers_groups_and_who_waits_longest(make, port):
     inside = make(
         workers=4, groups={"net": {"workers": 1}}, metrics={"listen": f"127.0.0.1:{port}"}

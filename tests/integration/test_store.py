@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from jobd.contract.config import Config
+from jobd.contract.configured import Configured
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Events, Selector, Submitted, Wait
 from jobd.contract.paths import locate
@@ -72,7 +73,7 @@ def test_a_database_of_a_newer_version_stays_as_it_is(make):
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = inside.paths.database.read_bytes()
     with pytest.raises(StoreFailed, match=r"schema 9999.*newer jobd.*nothing was changed"):
-        Daemon(Setup(paths=inside.paths, config=Config()), link=None)
+        Daemon(Setup(paths=inside.paths, configured=Configured(config=Config())), link=None)
     assert inside.paths.database.read_bytes() == before
 
 
@@ -82,7 +83,7 @@ def test_a_damaged_database_is_refused_and_kept(jobd_home, content):
     jobd_home.mkdir()
     paths.database.write_bytes(content)
     with pytest.raises(StoreFailed, match="jobd check"):
-        Daemon(Setup(paths=paths, config=Config()), link=None)
+        Daemon(Setup(paths=paths, configured=Configured(config=Config())), link=None)
     assert paths.database.read_bytes() == content
 
 

@@ -80,6 +80,16 @@ class ManageGroups:
         self._ledger.set_group(name, None)
         self._note_workers(user, {"group": name, "removed": True})
 
+    def configure(self, name: str, workers: int | None, user: str) -> None:
+        """In a transaction: as the configuration says; it is made if it is not there. `workers`
+        None: as many as it had.
+        """
+        is_new, share = name not in self._ledger.groups, self._ledger.groups.get(name, Share())
+        most = share.workers if workers is None else workers
+        if is_new or most != share.workers:
+            self._put_group(name, msgspec.structs.replace(share, workers=most))
+            self._note_workers(user, {"group": name, "workers": most})
+
     def check(self, name: str) -> None:
         """Raises: NotFound (there is no such group)."""
         self._ledger.share_of(name)

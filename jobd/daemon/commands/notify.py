@@ -10,8 +10,8 @@ from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest, NotFound
 from jobd.contract.models import Notified, Notify
 from jobd.core.notification.message import TEST, Message, Target
-from jobd.core.notification.rules import Rule
 from jobd.daemon.commands.idempotency import Idempotency
+from jobd.daemon.jobs.in_force import InForce
 from jobd.store.deliveries import Deliveries, Planned
 from jobd.system.clock import now_us
 
@@ -21,13 +21,13 @@ class SendTest:
 
     def __init__(
         self,
-        rules: Sequence[Rule],
+        in_force: InForce,
         deliveries: Deliveries,
         idempotency: Idempotency,
         wake: Callable[[], object],
     ) -> None:
         """`wake`: called when there is something to send."""
-        self._rules = rules
+        self._in_force = in_force
         self._deliveries = deliveries
         self._idempotency = idempotency
         self._wake = wake
@@ -44,14 +44,14 @@ class SendTest:
         return notified
 
     def _targets(self, to: str) -> list[Target]:
-        rules = [rule for rule in self._rules if to in ("", rule.name)]
+        rules = [rule for rule in self._in_force.rules if to in ("", rule.name)]
         if rules:
             found = [target for rule in rules for target in rule.targets]
             return [
                 Target(rule=one.rule, to=one.to, timeout=one.timeout, retries=0) for one in found
             ]
         if not destinations.is_url(to):
-            names = ", ".join(rule.name for rule in self._rules)
+            names = ", ".join(rule.name for rule in self._in_force.rules)
             there_are = f"there are {names}" if names else "config.toml has no [[notify]]"
             raise NotFound(f"--test: no such rule, and no URL; {there_are}")
         try:

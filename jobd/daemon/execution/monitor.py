@@ -56,7 +56,7 @@ class Monitor:
         runs: Runs,
         report: Callable[[Run, Reading], object],
         writes: WriteWatch,
-        max_output: int = 0,
+        max_output: Callable[[], int] = int,
     ) -> None:
         """`writes` is closed after this.
 
@@ -194,7 +194,7 @@ class Monitor:
     def _limit_of(self, run: Run) -> int:
         """Bytes of its output that are kept; 0: all."""
         own = run.spec.max_output
-        limit = self._max_output if own is None else own
+        limit = self._max_output() if own is None else own
         return 0 if run.engine in self._whole else limit
 
     def _look(self, run: Run, *, anew: bool = False) -> Reading | None:

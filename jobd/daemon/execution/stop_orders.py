@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -45,7 +46,7 @@ class StopOrders:
         signallers: Signallers,
         *,
         timer: Timer,
-        grace: float,
+        grace: Callable[[], float],
     ) -> None:
         """`grace`: seconds between the first signal and KILL, where nobody asks for others."""
         self._jobs = jobs
@@ -58,7 +59,9 @@ class StopOrders:
 
     def by_user(self, number: int, grace: float | None) -> StopOrder:
         """An order of this moment. `number`: the signal; `grace` None: as configured."""
-        return StopOrder(Reason.BY_USER, number, self._grace if grace is None else grace, boot_us())
+        return StopOrder(
+            Reason.BY_USER, number, self._grace() if grace is None else grace, boot_us()
+        )
 
     def give(self, run: Run, order: StopOrder) -> None:
         """In a transaction: the job is to end. It hears of it by `carry_out`, after the commit."""
@@ -77,7 +80,7 @@ class StopOrders:
 
     def time_is_up(self, run: Run) -> None:
         """The job has run for as long as it may."""
-        order = StopOrder(Reason.TIME_LIMIT, signal.SIGTERM, self._grace, boot_us())
+        order = StopOrder(Reason.TIME_LIMIT, signal.SIGTERM, self._grace(), boot_us())
         self._writer.post(
             lambda: self._give_first(run, order),
             lambda _: self.carry_out(run),
@@ -90,7 +93,7 @@ class StopOrders:
 
     def end_all(self) -> None:
         """For `stop --now`: every running job is told to end. Waits for the commit."""
-        order = StopOrder(Reason.SHUTDOWN, signal.SIGTERM, self._grace, boot_us())
+        order = StopOrder(Reason.SHUTDOWN, signal.SIGTERM, self._grace(), boot_us())
         try:
             self._writer.call(lambda: self._give_all(order))
         except StoreFailed as error:

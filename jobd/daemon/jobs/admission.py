@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from jobd.contract.errors import NotFound, Refused, ShuttingDown
@@ -26,7 +26,9 @@ _TOO_MANY_PARENTS: Final = (
 class Admission:
     """Called by the writer's thread alone, inside its transaction. It changes nothing."""
 
-    def __init__(self, ledger: Ledger, dependencies: Dependencies, *, workers: int) -> None:
+    def __init__(
+        self, ledger: Ledger, dependencies: Dependencies, *, workers: Callable[[], int]
+    ) -> None:
         """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
         self._ledger = ledger
         self._dependencies = dependencies
@@ -46,7 +48,7 @@ class Admission:
         lacks = fit.lacks(
             options.slots,
             options.gpus,
-            workers=max(ledger.workers, self._workers),
+            workers=max(ledger.workers, self._workers()),
             share=self.share_of(options.group).workers,
             devices=ledger.gpus,
         )

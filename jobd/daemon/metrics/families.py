@@ -29,8 +29,10 @@ from jobd.core.histogram import Histogram
 from jobd.core.ledger import Ledger
 from jobd.daemon.metrics.figures import JobFigures, WorkFigures
 from jobd.daemon.metrics.health import Health
+from jobd.store.delivery_reader import FAILING_US, DeliveryReader
 from jobd.store.oldest import oldest_ready
 from jobd.store.reader import Reader
+from jobd.system.clock import now_us
 
 Values = Mapping[tuple[str, ...], float]
 """By the values of the labels; of a metric without labels there is one."""
@@ -80,6 +82,7 @@ class Exposition(Collector):
         yield from self._of_workers()
         yield from self._of_store()
         yield from self._of_requests()
+        yield from self._of_notifications()
 
     def _of_daemon(self) -> Iterator[Metric]:
         known: Values = {(VERSION, self._engine): 1.0}
@@ -163,6 +166,12 @@ class Exposition(Collector):
                          {name: taken for name, taken, _ in found}, "request")  # fmt: skip
         yield _counter("requests_failed", "Requests that were refused or failed.",
                        {(name,): failed for name, _, failed in found}, "request")  # fmt: skip
+
+    def _of_notifications(self) -> Iterator[Metric]:
+        with suppress(JobdError):
+            count, _ = DeliveryReader(self._reader).failing(now_us() - FAILING_US)
+            yield _gauge("notifications_failing", "Messages that were tried in vain, and will be "
+                         "again or were given up within a day.", {(): count})  # fmt: skip
 
     def _groups(self) -> list[str]:
         """Those that there are, by the names that their figures go by."""

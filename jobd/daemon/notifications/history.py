@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from jobd.contract.errors import JobdError
+from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.notifications.gatherings import Gatherings
 from jobd.daemon.notifications.reading import Reading, ends_in
@@ -30,6 +31,7 @@ class History:
     def __init__(
         self,
         *,
+        in_force: InForce,
         reading: Reading,
         gatherings: Gatherings,
         stuck: StuckWatch,
@@ -38,7 +40,7 @@ class History:
         writer: Writer,
         notifier: Notifier,
     ) -> None:
-        self.rules = reading.rules
+        self._in_force = in_force
         self._reading = reading
         self._gatherings = gatherings
         self._stuck = stuck
@@ -54,7 +56,7 @@ class History:
 
     def begin(self) -> None:
         """Before anything happens: what is to be told from now on is behind the cursor."""
-        wanted = bool(self.rules)
+        wanted = bool(self._in_force.rules)
         if wanted or self._found.is_used():
             self._writer.call(partial(self._deliveries.begin, now_us(), wanted=wanted))
 
@@ -142,9 +144,9 @@ class History:
         """It concerns nobody any more where the last job whose submitter was to be told of it was
         removed. True: there is another by now, and what has happened to it may have woken nobody.
         """
-        if not self.concerns or self.rules or self._found.is_wished():
+        if not self.concerns or self._in_force.rules or self._found.is_wished():
             return False
         self.concerns, self._cursor = False, None
-        if not self._writer.call(self._deliveries.rest):
+        if not self._writer.call(lambda: not self._in_force.rules and self._deliveries.rest()):
             self.concerns = True
         return self.concerns

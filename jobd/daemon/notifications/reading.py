@@ -16,6 +16,7 @@ from jobd.core.notification import text
 from jobd.core.notification.message import NAMED, SINGLES, Message, Target
 from jobd.core.notification.rules import Rule, occasions, state_after
 from jobd.core.progress.last_line import WINDOW, last_lines
+from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
 from jobd.store.deliveries import Planned
@@ -61,13 +62,15 @@ class Reading:
 
     def __init__(
         self,
-        rules: Sequence[Rule],
+        in_force: InForce,
         reader: Reader,
         found: DeliveryReader,
         shown: JobViews,
         workspaces: Workspaces,
     ) -> None:
-        self.rules = rules
+        self._in_force = in_force
+        self._rules: Sequence[Rule] = ()
+        """Those of what is being read: they may be others the next time."""
         self._reader = reader
         self._found = found
         self._shown = shown
@@ -75,6 +78,7 @@ class Reading:
 
     def read(self, after: int, limit: int) -> tuple[Sequence[EventRow], list[Planned]]:
         """The next events, and what is to be told of them. Raises: StoreFailed."""
+        self._rules = self._in_force.rules
         # Before them: all ends that have made the queue empty are among the events then.
         empty = self._listens(Occasion.QUEUE_EMPTY) and self._is_empty()
         events = self._reader.events(after, [], limit)
@@ -89,14 +93,14 @@ class Reading:
         return _ends(list(_occurrences(self._reader.events(event.seq, [], _AHEAD))))
 
     def _listens(self, occasion: Occasion) -> bool:
-        return any(occasion in rule.on for rule in self.rules)
+        return any(occasion in rule.on for rule in self._rules)
 
     def _is_empty(self) -> bool:
         return self._reader.one_of(UNFINISHED, _ALL) is None
 
     def _of_queue(self, occasion: Occasion, at: int) -> Iterator[Planned]:
         message = Message(occasion=occasion, at=at, said="the queue is empty")
-        for rule in self.rules:
+        for rule in self._rules:
             if occasion in rule.on:
                 yield from (Planned(target, message) for target in rule.targets)
 
@@ -111,7 +115,7 @@ class Reading:
             state = state_after(one.event.event)
             row = jobs.get(one.job)
             job = None if row is None else self._as_then(row, one)
-            for number, rule in enumerate(self.rules):
+            for number, rule in enumerate(self._rules):
                 if rule.listens(one.occasions) and rule.wants(job, state):
                     told[number] += 1
                     if told[number] <= _TOLD:
@@ -126,14 +130,14 @@ class Reading:
         for number, count in more.items():
             last = marked[-1].event
             rest = Message(occasion=last.event, at=last.at, said="", count=count)
-            planned += [Planned(target, rest) for target in self.rules[number].targets]
+            planned += [Planned(target, rest) for target in self._rules[number].targets]
         return planned
 
     def _jobs(self, marked: Sequence[_Occurrence], wished: set[int]) -> dict[int, JobRow]:
         """Those that have to be known."""
         needed, told = wished, Counter[int]()
         for one in marked:
-            for number, rule in enumerate(self.rules):
+            for number, rule in enumerate(self._rules):
                 if rule.listens(one.occasions):
                     told[number] += 1
                     if rule.is_choosy or told[number] <= _TOLD:

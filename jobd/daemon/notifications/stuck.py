@@ -17,6 +17,7 @@ from jobd.contract.states import Occasion
 from jobd.contract.wording import listed
 from jobd.core.notification.message import Message
 from jobd.core.notification.rules import Rule
+from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.queries.views import JobViews
 from jobd.store.deliveries import Planned
 from jobd.store.delivery_reader import DeliveryReader
@@ -37,7 +38,7 @@ class StuckWatch:
 
     def __init__(
         self,
-        rules: Sequence[Rule],
+        in_force: InForce,
         look: Callable[[], list[Stuck]],
         at_work: Callable[[], bool],
         *,
@@ -46,7 +47,7 @@ class StuckWatch:
         shown: JobViews,
     ) -> None:
         """`look`: what is stuck now. `at_work`: whether more may be so before anything happens."""
-        self._rules = [rule for rule in rules if Occasion.STUCK in rule.on]
+        self._in_force = in_force
         self._look = look
         self._at_work = at_work
         self._reader = reader
@@ -55,6 +56,10 @@ class StuckWatch:
         self._known: Known | None = None
         """None: the store says."""
         self._due: float | None = None
+
+    @property
+    def _rules(self) -> list[Rule]:
+        return [rule for rule in self._in_force.rules if Occasion.STUCK in rule.on]
 
     def heard(self) -> None:
         """Something has happened."""

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.config import Config
@@ -18,12 +17,10 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.usage import Usage
-from jobd.store.delivery_reader import DeliveryReader
+from jobd.store.delivery_reader import FAILING_US, DeliveryReader
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
-
-_DAY_US: Final = 86_400_000_000
 
 
 class StatusQuery:
@@ -61,7 +58,7 @@ class StatusQuery:
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path
-        failing, why = self._found.failing(now_us() - _DAY_US)
+        failing, why = self._found.failing(now_us() - FAILING_US)
         return DaemonStatus(
             running=True,
             pid=os.getpid(),

@@ -54,8 +54,11 @@ class Access:
     """
 
     def __init__(self, config: AccessConfig) -> None:
-        self._admins = _numbers(config.admins)
-        self._viewers = _numbers(config.viewers)
+        self._known = _known(config)
+
+    def go_by(self, config: AccessConfig) -> None:
+        """From now on. Called by whoever reloads it: names are looked up."""
+        self._known = _known(config)
 
     def guest(self, sock: socket.socket, *, shared: bool) -> Guest | None:
         """Who it is, by the kernel's word; None: somebody who may not come in.
@@ -74,9 +77,10 @@ class Access:
             return OWNER
         if gids is None:
             return None
-        if self._admins.holds(uid, gids):
+        known = self._known
+        if known.admins.holds(uid, gids):
             return Role.ADMIN
-        return Role.VIEWER if self._viewers.holds(uid, gids) else None
+        return Role.VIEWER if known.viewers.holds(uid, gids) else None
 
 
 class _Numbers(Struct, frozen=True):
@@ -87,6 +91,17 @@ class _Numbers(Struct, frozen=True):
 
     def holds(self, uid: int, gids: set[int]) -> bool:
         return uid in self.uids or not self.gids.isdisjoint(gids)
+
+
+class _Known(Struct, frozen=True):
+    """What a configuration says, in numbers."""
+
+    admins: _Numbers
+    viewers: _Numbers
+
+
+def _known(config: AccessConfig) -> _Known:
+    return _Known(_numbers(config.admins), _numbers(config.viewers))
 
 
 def _numbers(names: list[str]) -> _Numbers:

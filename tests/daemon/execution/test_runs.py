@@ -33,7 +33,7 @@ def undo():
 @pytest.fixture
 def orders(undo):
     store = SimpleNamespace(stop_ordered=lambda _job, _order: None)
-    return StopOrders(store, None, undo, None, None, timer=None, grace=10.0)
+    return StopOrders(store, None, undo, None, None, timer=None, grace=lambda: 10.0)
 
 
 @pytest.fixture
