@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "watch",
     "status",
     "events",
+    "history",
     "wait",
     "hold",
     "start",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -51,3 +52,35 @@ class Unknown(Struct, frozen=True):
 
     groups: list[str] = []
     tags: list[str] = []
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """One line of the history; its names are the public JSON. What nobody knows is None."""
+
+    key: str | None
+    """What the attempts have in common; None: these are all."""
+    attempts: int
+    jobs: int
+    completed: int
+    failed: int
+    stopped: int
+    first_started_at: datetime | None = None
+    last_finished_at: datetime | None = None
+    wait_p50_s: float | None = None
+    wait_p90_s: float | None = None
+    wait_p99_s: float | None = None
+    wait_max_s: float | None = None
+    run_p50_s: float | None = None
+    run_p90_s: float | None = None
+    run_p99_s: float | None = None
+    run_max_s: float | None = None
+    run_s: float
+    cpu_s: float | None = None
+    rss_p50_kb: int | None = None
+    rss_p90_kb: int | None = None
+    rss_p99_kb: int | None = None
+    rss_max_kb: int | None = None
+    worker_s: float
+    """Seconds of workers that they took; one that takes several counts for each."""
+    use_percent: float | None = None
+    """Of the time of all workers."""

@@ -15,6 +15,7 @@ from jobd.contract.models import (
     Forget,
     Graph,
     Groups,
+    History,
     Hold,
     List,
     Metrics,
@@ -64,6 +65,7 @@ from jobd.daemon.parts import Execution, Ground, Lifecycle
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.history import HistoryQuery
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.metrics import MetricsQuery
 from jobd.daemon.queries.output import OutputQuery
@@ -200,6 +202,7 @@ class Queries(Struct, frozen=True, kw_only=True):
     show: ShowQuery
     events: EventsQuery
     wait: WaitQuery
+    history: HistoryQuery
 
 
 def build_queries(
@@ -229,6 +232,7 @@ def build_queries(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,
         ),
+        history=HistoryQuery(reader),
     )  # fmt: skip
 
 
@@ -241,6 +245,7 @@ def looking(
         Output: outputs.output,
         Events: queries.events.events,
         Wait: queries.wait.wait,
+        History: queries.history.history,
         Status: status,
     }
 

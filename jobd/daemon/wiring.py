@@ -45,7 +45,7 @@ from jobd.daemon.metrics.health import Health
 from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables
 from jobd.daemon.retention import Pruner
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast
 from jobd.daemon.setup import Setup
 from jobd.engines import loading
 from jobd.engines.base import Context
@@ -242,8 +242,10 @@ def build_pruner(
         )  # fmt: skip
     if most := setup.config.retention.events:
         old_events = OldEvents(most, ground.notifier, retained, reader, writer)
+    most_past = setup.config.retention.max_history
+    old_past = OldPast(most_past, retained, reader, writer) if most_past else None
     pages = FreePages(ground.paths.database, retained, reader, writer)
-    return Pruner(old_jobs, old_events, pages, ground.notifier, ground.timer)
+    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier, ground.timer)
 
 
 def start_writer(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from jobd.contract.models import Ended
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
@@ -19,6 +20,7 @@ from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
 from jobd.store.history import read_events
 from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_page, read_page_ids
+from jobd.store.past import BOUNDS, Chosen, Place, read_past
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -261,6 +263,11 @@ class Reader:
         rows = self._all("SELECT seq FROM events ORDER BY seq LIMIT 1")
         return int(str(rows[0][0])) if rows else self.last_event() + 1
 
+    def past(self, chosen: Chosen, behind: Place) -> tuple[list[Ended], Place | None]:
+        """A page of finished attempts, also of removed jobs, and behind which the next begins."""
+        with self._connection() as connection, _one_view(connection):
+            return read_past(connection, chosen, behind)
+
     def delayed(self) -> dict[str, int]:
         """How many jobs of each group wait for nothing but their time; costs what all of these are.
 
@@ -285,6 +292,10 @@ class Reader:
             (state.value, limit),
         )
         return [Finished(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]
+
+    def past_bounds(self) -> tuple[int, int]:
+        """The numbers of the first and the last attempt of removed jobs that is kept."""
+        return self._all(BOUNDS)[0]  # type: ignore[return-value]
 
     def free_pages(self) -> tuple[int, int]:
         """How many pages of the file hold nothing, and how many there are."""

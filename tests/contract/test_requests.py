@@ -30,10 +30,10 @@ KINDS = list(wire.REQUESTS.values())
 NAMES = {
     "submit", "graph", "list", "show", "output", "events", "wait", "start", "hold", "stop",
     "restart", "rm", "progress", "pause", "resume", "edit", "workers", "groups", "status",
-    "shutdown", "renew", "forget",
+    "shutdown", "renew", "forget", "history",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
-SEE = {"list", "show", "output", "events", "wait", "status", "metrics"}
+SEE = {"list", "show", "output", "events", "wait", "status", "metrics", "history"}
 """By these nothing is changed, whatever they ask for."""
 
 

@@ -50,6 +50,8 @@ EXAMPLES = {
     "forget": {},
     "metrics": {},
     "status": {"sizes": True},
+    "history": {"states": ["failed"], "groups": ["default"], "users": ["me"], "name": "n*",
+                "since": 0.0, "until": 1.0, "after": [1, 1]},
 }  # fmt: skip
 
 
