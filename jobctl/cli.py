@@ -29,6 +29,7 @@ COMMANDS: Final = (
     "status",
     "events",
     "history",
+    "report",
     "wait",
     "hold",
     "start",

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobd.contract.models import Ended
+from jobd.contract.models import Ended, History
 from jobd.contract.reports import Tally
 from jobd.contract.states import State
 
@@ -31,6 +31,11 @@ class Window(Struct, frozen=True):
     since: float | None
     """None: from the first start on."""
     until: float
+
+    @classmethod
+    def of(cls, request: History, now: float) -> Window:
+        """What will be is no time that workers had."""
+        return cls(request.since, now if request.until is None else min(now, request.until))
 
 
 class _Group:

@@ -45,7 +45,7 @@ def table(tallies: Sequence[Tally], by: str) -> None:
     """A line for each day, name, group, user or exit code."""
     from tabulate import tabulate
 
-    rows = [_row(tally) for tally in tallies]
+    rows = [cells(tally) for tally in tallies]
     if streams.on_terminal():
         rows = [[text.cut(row[0], _KEY_COLUMNS), *row[1:]] for row in rows]
     made = tabulate(
@@ -59,11 +59,12 @@ def table(tallies: Sequence[Tally], by: str) -> None:
         streams.line(text.cut(whole, streams.width()) if streams.on_terminal() else whole)
 
 
-def _row(tally: Tally) -> list[str]:
+def cells(tally: Tally) -> list[str]:
+    """A line of the table."""
     return [
         printable(tally.key or "-"),
         f"{tally.attempts:,}",
-        _part(tally.failed, tally),
+        part(tally.failed, tally),
         f"{tally.stopped:,}",
         text.duration(tally.wait_p50_s),
         text.duration(tally.wait_p90_s),
@@ -72,11 +73,11 @@ def _row(tally: Tally) -> list[str]:
         text.duration(tally.run_max_s),
         text.duration(tally.cpu_s),
         _memory(tally.rss_max_kb),
-        _use(tally),
+        use(tally),
     ]
 
 
-def _part(count: int, tally: Tally) -> str:
+def part(count: int, tally: Tally) -> str:
     """`12 (3.1%)`."""
     if not count:
         return "0"
@@ -87,7 +88,8 @@ def _memory(kilobytes: int | None) -> str:
     return "-" if kilobytes is None else text.size(kilobytes)
 
 
-def _use(tally: Tally) -> str:
+def use(tally: Tally) -> str:
+    """Of the time of all workers."""
     return "-" if tally.use_percent is None else text.percent(tally.use_percent)
 
 
@@ -96,9 +98,9 @@ def summary(tally: Tally, workers: int) -> None:
     first, last = text.moment(tally.first_started_at), text.moment(tally.last_finished_at)
     plural = "" if tally.jobs == 1 else "s"
     _fact("attempts", f"{tally.attempts:,} of {tally.jobs:,} job{plural}, {first} to {last}")
-    _fact("completed", _part(tally.completed, tally))
-    _fact("failed", _part(tally.failed, tally))
-    _fact("stopped", _part(tally.stopped, tally))
+    _fact("completed", part(tally.completed, tally))
+    _fact("failed", part(tally.failed, tally))
+    _fact("stopped", part(tally.stopped, tally))
     waits = tally.wait_p50_s, tally.wait_p90_s, tally.wait_p99_s, tally.wait_max_s
     runs = tally.run_p50_s, tally.run_p90_s, tally.run_p99_s, tally.run_max_s
     _fact("waited", _spread([text.duration(value) for value in waits]))
@@ -108,7 +110,7 @@ def summary(tally: Tally, workers: int) -> None:
     memory = tally.rss_p50_kb, tally.rss_p90_kb, tally.rss_p99_kb, tally.rss_max_kb
     _fact("memory", _spread([_memory(value) for value in memory]))
     taken = text.duration(tally.worker_s)
-    _fact("workers", f"{taken} taken, {_use(tally)} of the time of {workers:,}")
+    _fact("workers", f"{taken} taken, {use(tally)} of the time of {workers:,}")
 
 
 def _spread(quantiles: Sequence[str]) -> str:

@@ -637,7 +637,7 @@ class Ended(Struct, frozen=True, array_like=True):
     """A finished attempt, for those who count many: of a job that may be removed by now."""
 
     job: JobId
-    attempt: int
+    attempt: JobId
     state: State
     cause: str | None
     """Its reason without names of files or jobs."""
@@ -646,14 +646,14 @@ class Ended(Struct, frozen=True, array_like=True):
     name: str
     user: str
     group: str
-    slots: int
-    slot: int
+    slots: Annotated[int, Meta(ge=1, le=MAX_WORKERS)]
+    slot: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
     queued_at: Micros | None
     """When it began to wait; None where that was not written down yet."""
     started_at: Micros
     finished_at: Micros
-    cpu_us: int | None
-    max_rss_kb: int | None
+    cpu_us: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
+    max_rss_kb: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
 
 
 class HistoryPage(View, frozen=True, kw_only=True):
