@@ -227,6 +227,10 @@ class Attempt(View, frozen=True, kw_only=True):
     cpu_s: float | None = None
     max_rss_kb: int | None = None
     output_path: str
+    output_bytes: int | None = None
+    """What is kept of what it printed; None: nobody here knows."""
+    stored_bytes: int | None = None
+    """What that takes on the disk: less once it is compressed."""
 
 
 class Event(View, frozen=True, kw_only=True):

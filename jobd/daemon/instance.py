@@ -15,6 +15,7 @@ from jobd.contract.version import VERSION
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.lost_output import LostOutput
+from jobd.daemon.compression import Packer
 from jobd.daemon.handlers import (
     Commands,
     Questions,
@@ -40,6 +41,7 @@ from jobd.daemon.wiring import (
     build_ground,
     build_lifecycle,
     build_metrics,
+    build_packer,
     build_pruner,
     start_writer,
 )
@@ -147,6 +149,7 @@ class Daemon:
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
             Part(self._open_metrics, built.metrics.close),
+            *([] if built.packer is None else [Part(built.packer.start, built.packer.close)]),
         ]
 
     # --- steps of the start, and their opposites ------------------------------------------------
@@ -230,6 +233,7 @@ class Built(Struct, frozen=True, kw_only=True):
     lost: LostOutput
     metrics: NoMetrics
     pruner: Pruner
+    packer: Packer | None
 
 
 def _build(
@@ -269,4 +273,5 @@ def _build(
             log_moved=log_moved,
         ),
         pruner=build_pruner(setup, files, ground, lifecycle, deletion),
+        packer=build_packer(setup, files, ground),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.compression import Packer
 from jobd.daemon.execution import engines
 from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.breaker import Breakers
@@ -246,6 +247,16 @@ def build_pruner(
     old_past = OldPast(most_past, retained, reader, writer) if most_past else None
     pages = FreePages(ground.paths.database, retained, reader, writer)
     return Pruner(old_jobs, old_events, old_past, pages, ground.notifier, ground.timer)
+
+
+def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer | None:
+    """None: outputs stay as they were written."""
+    age = setup.config.retention.compress_after
+    if not age:
+        return None
+    return Packer(
+        float(age), files.workspace, ground.ledger, ground.reader, ground.notifier, ground.timer
+    )
 
 
 def start_writer(
