@@ -25,14 +25,14 @@ _BY: Final = ("day", "name", "group", "user", "exit-code")
     "history",
     epilog=example(
         "jobctl history --since 7d --by day",
-        "jobctl history --by name -n 10",
+        "jobctl history --by name --limit 10",
         "jobctl history --name 'train*' --state failed --by exit-code",
         "jobctl history --since 2026-11-01 --by user --format csv > november.csv",
     ),
 )
 @history_filters
 @click.option("--by", type=click.Choice(_BY), help="Count these apart, a line each.")
-@click.option("-n", "limit", type=Number(1), help="At most so many lines (--by).")
+@click.option("--limit", type=Number(1), metavar="N", help="At most so many lines (--by).")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), help="How to print.")
 @as_json
 @pass_client
@@ -69,7 +69,7 @@ def _form(given: dict[str, Any]) -> str:
     if given["as_json"] and given["form"] not in (None, "json"):
         raise click.UsageError("--json and --format exclude each other")
     if given["limit"] is not None and given["by"] is None:
-        raise click.UsageError("-n is for the lines of --by")
+        raise click.UsageError("--limit is for the lines of --by")
     form: str = "json" if given["as_json"] else given["form"] or "table"
     return form
 

@@ -71,9 +71,10 @@ def _unfinished(client: Client, request: History) -> Unfinished | None:
     from jobd.client import follow
 
     found: dict[State, list[Job]] = {State.RUNNING: [], State.PENDING: []}
-    selector = Selector(states=[*found], groups=request.groups, name=request.name, all=True)
+    selector = Selector(
+        states=[*found], groups=request.groups, users=request.users, name=request.name, all=True
+    )
     for page in follow.pages(client, List(selector=selector, pending=_MOST_WAITING, finished=0)):
         for job in page.jobs:
-            if not request.users or job.user in request.users:
-                found.get(job.state, []).append(job)
+            found.get(job.state, []).append(job)
     return Unfinished(running=found[State.RUNNING], waiting=found[State.PENDING])

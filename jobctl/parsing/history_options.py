@@ -10,19 +10,11 @@ import click
 
 from jobctl.parsing.param_types import Word, once, parse_states
 from jobctl.parsing.selector_options import FILTERS
-from jobctl.parsing.texts import as_shown
 from jobctl.parsing.times import parse_since
-from jobd.contract.models import MAX_NAME, History
+from jobd.contract.models import History
 from jobd.contract.states import FINISHED, State
 
 _TIME: Final = Word("time", parse_since)
-
-
-def _parse_users(text: str) -> list[str]:
-    users = [word.strip() for word in text.split(",")]
-    if not all(0 < len(user) <= MAX_NAME for user in users):
-        raise ValueError("a login is needed, or several: anna,ben")
-    return users
 
 
 def _parse_ends(text: str) -> list[State]:
@@ -40,13 +32,11 @@ def history_filters(function: Callable[..., Any]) -> Callable[..., Any]:
     shared = {found.field: found.option() for found in FILTERS}
     for add in reversed(
         [
-            click.option("--since", type=_TIME, multiple=True, callback=once, metavar="D",
-                         help="Only what ended in the last D (2h), or since a time (18:00, "
-                         "2026-12-24T18:00)."),
-            click.option("--until", type=_TIME, multiple=True, callback=once, metavar="D",
-                         help="Only what ended before then."),
-            click.option("--user", "users", type=Word("users", _parse_users, as_shown),
-                         multiple=True, metavar="U,...", help="Only what these users submitted."),
+            click.option("--since", type=_TIME, multiple=True, callback=once, metavar="WHEN",
+                         help="Only ended in the last DURATION (2h), or since a TIME (18:00)."),
+            click.option("--until", type=_TIME, multiple=True, callback=once, metavar="WHEN",
+                         help="Only ended longer ago than a DURATION, or before a TIME."),
+            shared["users"],
             shared["groups"],
             shared["name"],
             click.option("--state", "states", type=Word("states", _parse_ends), multiple=True,
@@ -65,7 +55,7 @@ def request_of(given: dict[str, Any]) -> History:
     return History(
         states=list(chain(*given["states"])),
         groups=list(chain(*given["only_groups"])),
-        users=list(chain(*given["users"])),
+        users=list(chain(*given["only_users"])),
         name=given["only_name"] or "",
         since=since,
         until=until,

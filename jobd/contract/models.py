@@ -678,7 +678,7 @@ class History(Request, frozen=True, kw_only=True):
 
     states: Annotated[list[State], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     groups: Annotated[list[Group], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
-    users: Annotated[list[Name], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None

@@ -27,7 +27,7 @@ def a_client(*pages):
 
 def test_it_asks_for_what_is_meant_page_by_page():
     client = a_client(DONE[:1], DONE[1:])
-    words = ["--group", "g,h", "--user", "anna", "--user", "ben", "--name", "t*"]
+    words = ["--group", "g,h", "--user", "anna", "--user", "ben", "-n", "t*"]
     words += ["--state", "failed,stopped"]
     words += ["--since", "2026-01-01T00:00Z", "--until", "2026-02-01T00:00Z"]
     assert jobctl("history", *words, client=client).code == 0
@@ -51,7 +51,7 @@ def test_a_line_for_each_name():
     assert head.split()[:4] == ["NAME", "ATTEMPTS", "FAILED", "STOPPED"]
     assert first.split()[:4] == ["train", "2", "1", "(50%)"]
     assert second.startswith("eval,\\nlate ")
-    only = jobctl("history", "--by", "name", "-n", "1", client=a_client()).out.splitlines()
+    only = jobctl("history", "--by", "name", "--limit", "1", client=a_client()).out.splitlines()
     assert [line.split() for line in only] == [head.split(), first.split()]
 
 
@@ -93,10 +93,10 @@ def test_what_nobody_will_live_to_see_adds_nothing_to_the_time_of_workers():
     [
         (["--state", "running"], "no finished attempt is running"),
         (["--by", "colour"], "day"),
-        (["-n", "3"], "-n is for the lines of --by"),
+        (["--limit", "3"], "--limit is for the lines of --by"),
         (["--json", "--format", "csv"], "exclude each other"),
         (["--since", "1h", "--until", "2h"], "nothing lies between"),
-        (["--user", ","], "a login is needed"),
+        (["--user", ","], "is no login"),
         (["--since", "soon"], "is no"),
         (["--since", "1h", "--since", "2h"], "twice"),
     ],

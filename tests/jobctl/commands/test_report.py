@@ -81,10 +81,12 @@ def test_numbers_are_those_of_history(tmp_path):
 
 
 def test_what_waits_now_is_asked_for_only_where_it_is_meant(tmp_path):
-    client = a_client(ended(), jobs=[job(3, "pending", user="anna"), job(4, "pending", user="b")])
+    client = a_client(ended(), jobs=[job(3, "pending")])
     page = written(tmp_path, "--group", "g", "--user", "anna", client=client)
     assert '<b>1</b><span class="soft">wait now' in page
-    assert client.of(List)[0].selector.groups == client.of(History)[0].groups == ["g"]
+    selector, request = client.of(List)[0].selector, client.of(History)[0]
+    assert selector.groups == request.groups == ["g"]
+    assert selector.users == request.users == ["anna"]
     client = a_client(ended())
     assert "wait now" not in written(tmp_path, "--until", "2026-02-01", client=client)
     assert client.of(List) == []
