@@ -66,7 +66,8 @@ ROOMS: dict[str, set[str]] = {
     # The other processes of jobd.
     "jobd.supervisor": {"jobd.system"},
     "jobd.sender": set(),
-    "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
+    "jobd.admin": _BASE
+    | {f"jobd.{room}" for room in ("client", "store", "outputs", "engines", "supervisor")},
     # The command jobctl.
     "jobctl.parsing": {"jobd.contract"},
     "jobctl.actions": {"jobd.contract", "jobd.client"},

@@ -5,8 +5,10 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import sys
 from collections.abc import Callable
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,6 +23,8 @@ from jobd.contract.states import ENDS, Occasion, State
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
+MAX_HISTORY: Final = 1_000_000
+"""Attempts of removed jobs that are kept, to be counted, unless it says otherwise."""
 _EVENTS_OF_A_JOB: Final = 20
 _FEWEST_EVENTS: Final = 10_000
 """Where the number of jobs is limited, so is the history that tells of them."""
@@ -112,6 +116,10 @@ class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[retention]`: limits of all finished jobs whose state has none of its own."""
 
     max_events: Annotated[int, Meta(ge=0)] | None = None
+    max_history: Annotated[int, Meta(ge=0)] = MAX_HISTORY
+    """Finished attempts of removed jobs that can still be counted; 0: all."""
+    compress_after: Duration = Duration(0)
+    """Seconds since the end of a job after which its output is compressed; 0: never."""
     completed: Limits = Limits()
     failed: Limits = Limits()
     stopped: Limits = Limits()
@@ -270,6 +278,7 @@ def convert(tables: dict[str, Any]) -> Config:
     _check_access(config.access)
     _check_notify(config.notify)
     _check_metrics(config.metrics)
+    _check_compression(config.retention)
     owner = config.client.owner
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
@@ -323,6 +332,16 @@ def _check_metrics(metrics: MetricsConfig) -> None:
             raise msgspec.ValidationError(f"{error} - at `$.metrics.listen`") from None
     if metrics.textfile and not os.path.isabs(metrics.textfile):
         raise msgspec.ValidationError("an absolute path is needed - at `$.metrics.textfile`")
+
+
+def _check_compression(retention: Retention) -> None:
+    if not retention.compress_after or sys.version_info >= (3, 14):
+        return
+    if find_spec("backports") is None or find_spec("backports.zstd") is None:
+        raise msgspec.ValidationError(
+            "it needs a library that is not installed: pip install 'jobctl[zstd]'"
+            " - at `$.retention.compress_after`"
+        )
 
 
 def _exists(name: str) -> bool:

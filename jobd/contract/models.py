@@ -230,6 +230,10 @@ class Attempt(View, frozen=True, kw_only=True):
     cpu_s: float | None = None
     max_rss_kb: int | None = None
     output_path: str
+    output_bytes: int | None = None
+    """What is kept of what it printed; None: nobody here knows."""
+    stored_bytes: int | None = None
+    """What that takes on the disk: less once it is compressed."""
 
 
 class Event(View, frozen=True, kw_only=True):
@@ -638,6 +642,62 @@ class Events(Request, frozen=True, kw_only=True):
     written: Annotated[
         dict[JobId, Annotated[int, Meta(ge=0, le=MAX_BYTES)]], Meta(max_length=MAX_WORKERS)
     ] = field(default_factory=dict)
+
+
+Micros = Annotated[int, Meta(ge=0, le=round((MAX_TIME - 7 * 86400) * 1e6))]
+"""A point of time, microseconds since the epoch; every zone has a name for it."""
+
+
+class Ended(Struct, frozen=True, array_like=True):
+    """A finished attempt, for those who count many: of a job that may be removed by now."""
+
+    job: JobId
+    attempt: JobId
+    state: State
+    cause: str | None
+    """Its reason without names of files or jobs."""
+    exit_code: int | None
+    signal: str | None
+    name: str
+    user: str
+    group: str
+    slots: Annotated[int, Meta(ge=1, le=MAX_WORKERS)]
+    slot: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
+    queued_at: Micros | None
+    """When it began to wait; None where that was not written down yet."""
+    started_at: Micros
+    finished_at: Micros
+    cpu_us: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
+    max_rss_kb: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
+
+
+class HistoryPage(View, frozen=True, kw_only=True):
+    """The answer to `history`: some finished attempts by job and attempt, and where to go on."""
+
+    attempts: Annotated[list[Ended], Meta(max_length=_MAX_SHOWN)]
+    next: tuple[int, int] | None = None
+    """Ask again with `after=next`; None at the end. A page before that may hold none."""
+
+
+class History(Request, frozen=True, kw_only=True):
+    """Finished attempts behind `after` (a job and an attempt), also of jobs that were removed.
+
+    `since`, `until`: when they ended, in seconds since the epoch.
+    """
+
+    about = About(reply=HistoryPage, changes=False, viewer=True)
+
+    states: Annotated[list[State], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    groups: Annotated[list[Group], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    name: Name = ""
+    """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    until: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    after: tuple[Annotated[int, Meta(ge=0, le=MAX_ID)], Annotated[int, Meta(ge=0, le=MAX_ID)]] = (
+        0,
+        0,
+    )
 
 
 class Waited(View, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from jobd.contract.models import (
     Forget,
     Graph,
     Groups,
+    History,
     Hold,
     List,
     Metrics,
@@ -72,6 +73,7 @@ from jobd.daemon.queries.configuration import ConfigurationQuery
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.history import HistoryQuery
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.metrics import MetricsQuery
 from jobd.daemon.queries.notifications import NotificationsQuery
@@ -235,6 +237,7 @@ class Queries(Struct, frozen=True, kw_only=True):
     show: ShowQuery
     events: EventsQuery
     wait: WaitQuery
+    history: HistoryQuery
 
 
 def build_queries(
@@ -264,6 +267,7 @@ def build_queries(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,
         ),
+        history=HistoryQuery(reader),
     )  # fmt: skip
 
 
@@ -277,6 +281,7 @@ def looking(
         Output: outputs.output,
         Events: queries.events.events,
         Wait: queries.wait.wait,
+        History: queries.history.history,
         Status: status,
     }
 

@@ -13,6 +13,7 @@ from jobd.core.ready_queue import Entry
 from jobd.core.transitions import Outcome, Verdict
 from jobd.store.conditions import condition, names
 from jobd.store.environments import Environments
+from jobd.store.past import keep_past
 from jobd.store.records import (
     Filter,
     Look,
@@ -207,11 +208,11 @@ class Jobs:
             return None
         self._db.execute(
             "INSERT INTO attempts"
-            " (job, attempt, token, slot, host, state, started_at, gpus, engine)"
-            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?)",
+            " (job, attempt, token, slot, host, state, started_at, gpus, engine, queued_at)"
+            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?, ?)",
             (
                 job, attempt, token, slot, place.host, now, ",".join(map(str, gpus)) or None,
-                place.engine,
+                place.engine, queued_at,
             ),
         )  # fmt: skip
         return Started(
@@ -314,7 +315,9 @@ class Jobs:
         self._environments.leave(old)
 
     def removed(self, job: int, attempts: int, environment: int) -> None:
+        """Of its attempts what can be counted is left."""
         if attempts:
+            keep_past(self._db, job)
             self._db.execute(
                 "INSERT INTO deletions SELECT ?, ?, json_group_array(DISTINCT engine)"
                 " FROM attempts WHERE job = ?",

@@ -33,8 +33,8 @@ STOP_RUNNING = 5
 RESTART = 8
 RESTART_MANY = 44
 """Ten of them."""
-RM = 13
-RM_MANY = 94
+RM = 14
+RM_MANY = 104
 """Ten of them, each with an attempt."""
 FAIL_A_DEPENDANT = 11
 """Beside what its parent costs; so below."""

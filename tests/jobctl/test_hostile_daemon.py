@@ -35,6 +35,8 @@ COMMAND_LINES = [
         "show 1", "show 1 --json", "show 1 --env", "show 1 --env --json",
         "logs --path 1", "watch", "watch 1-9", "watch --json", "status", "status --json",
         "events", "events --json", "events -f -n 3", "events 1",
+        "history", "history --json", "history --by name", "history --by day",
+        "history --by exit-code --format csv", "report -",
         "wait 1", "wait 1-9", "wait --any 1-9", "wait --all", "wait 1 --json",
         "wait --timeout 0 1-9",
         "hold --all", "hold --dry-run --all", "start 1", "start --all", "start --dry-run 1",
