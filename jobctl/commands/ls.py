@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from jobctl.parsing import columns as listing
 from jobctl.parsing.param_types import Word, as_json
 from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
-from jobd.contract.models import List, Page, Selector
+from jobd.contract.models import Job, List, Page, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -126,9 +126,19 @@ def _print_ids(pages: Iterable[Page]) -> int:
 
 
 def _print_table(pages: Iterable[Page], columns: list[str] | None) -> int:
-    every = list(pages)
-    table.jobs([job for page in every for job in page.jobs], columns)
-    return notices.missing(job for page in every for job in page.missing)
+    missing: list[int] = []
+    if streams.on_terminal():
+        table.fit([], columns)  # nothing was selected, or it were a screenful
+        return 0
+    table.whole(_jobs(pages, missing), columns)
+    return notices.missing(missing)
+
+
+def _jobs(pages: Iterable[Page], missing: list[int]) -> Iterator[Job]:
+    """All of them; `missing` takes those that do not exist."""
+    for page in pages:
+        missing += page.missing
+        yield from page.jobs
 
 
 def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> int:
@@ -144,7 +154,7 @@ def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> 
     else:
         seen = screenful.first(client, selector, most or None)
     if seen.jobs:
-        table.jobs(seen.jobs, given["columns"])
+        table.fit(seen.jobs, given["columns"])
     elif selector.named and not seen.missing:
         notices.nothing_selected(why_none(selector))
     if seen.jobs or not selector.named:

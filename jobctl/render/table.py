@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from jobctl.render import streams, text, words
@@ -115,21 +117,45 @@ _SHOWN: Final = (
 """On a terminal."""
 
 
-def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
-    """On a terminal each job takes one line, and columns that say nothing are left out; piped,
-    everything is whole.
-    """
-    narrow = streams.on_terminal()
-    columns = [*(_SHOWN if narrow else _PIPED)] if keys is None else [_column(key) for key in keys]
-    table = Fitted(columns, [[printable(column.cell(job)) for column in columns] for job in listed])
-    margin = _margin(columns, listed)
-    if narrow:
-        table = fitted(telling(columns, table.cells), listed, streams.width() - len(margin))
-    marked = [column.header for column in table.columns[:2]] == ["ID", "STATE"]
+def fit(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
+    """On a terminal: each job takes one line, and columns that say nothing are left out."""
+    columns = [*_SHOWN] if keys is None else [_column(key) for key in keys]
+    cells = [[printable(column.cell(job)) for column in columns] for job in listed]
+    margin = _margin(columns, max((job.id for job in listed), default=0))
+    table = fitted(telling(columns, cells), listed, streams.width() - len(margin))
     for row, job in zip(_lines(table), [None, *listed], strict=True):
-        whole = margin + row.rstrip()
-        line = text.cut(whole, streams.width()) if narrow else whole
-        streams.line(*(_painted(line, job.state) if job and marked else [line]))
+        line = text.cut(margin + row.rstrip(), streams.width())
+        _print(line, table.columns, job.state if job else None)
+
+
+def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
+    """To a file or a program: each cell is all there.
+
+    Of many jobs no more is in memory than of few. How wide the columns are is known once the last
+    job is, and until then the rows are in a file. Raises: JobdError (there is no room for it).
+    """
+    from jobctl.render.spool import Spool
+
+    columns = [*_PIPED] if keys is None else [_column(key) for key in keys]
+    # The state goes with the row, for its colour.
+    spool, highest = Spool([*(column.header for column in columns), ""]), 0
+    with closing(spool):
+        for job in listed:
+            highest = max(highest, job.id)
+            # As the table has it: no blanks at either end.
+            cells = [printable(column.cell(job)).strip() for column in columns]
+            spool.add([*cells, job.state.value])
+        margin, begun = _margin(columns, highest), False
+        for chunk in spool.chunks():
+            # With the widest cells of the whole table all of its parts are laid out alike.
+            shown = [list(row[:-1]) for row in (spool.widest, *chunk)]
+            header, _, *lines = _lines(Fitted(columns, shown))
+            rows = zip(lines, (State(row[-1]) for row in chunk), strict=True)
+            for row, state in rows if begun else chain([(header, None)], rows):
+                _print(margin + row.rstrip(), columns, state)
+            begun = True
+        if not begun:
+            _print(margin + _lines(Fitted(columns, []))[0], columns, None)
 
 
 def _lines(table: Fitted) -> list[str]:
@@ -139,19 +165,23 @@ def _lines(table: Fitted) -> list[str]:
         return ["  ".join(headers)]
     from tabulate import tabulate
 
+    # Not by splitlines: the last row may be empty.
     return tabulate(
         [headers, *table.cells],
         tablefmt="plain",
         colalign=["right" if column.numeric else "left" for column in table.columns],
         disable_numparse=True,
-    ).splitlines()
+    ).split("\n")
 
 
-def _margin(columns: Sequence[Column], listed: Sequence[Job]) -> str:
-    """Ids take three columns at least."""
-    if columns[0].header != "ID":
-        return ""
-    return " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
+def _margin(columns: Sequence[Column], highest: int) -> str:
+    """Ids, of which this is the highest, take three columns at least."""
+    return " " * max(0, 3 - max(2, len(str(highest)))) if columns[0].header == "ID" else ""
+
+
+def _print(line: str, columns: Sequence[Column], state: State | None) -> None:
+    marked = [column.header for column in columns[:2]] == ["ID", "STATE"]
+    streams.line(*(_painted(line, state) if state and marked else [line]))
 
 
 def _painted(row: str, state: State) -> list[str | Painted]:

@@ -302,10 +302,7 @@ class Reader:
     # --- what a starting daemon asks ----------------------------------------------------------
 
     def ready(self) -> Iterator[tuple[Entry, int]]:
-        """All that only waits for its turn, by id, each with the last of those alike behind it.
-
-        Also what a batch that is not whole has written: those are dropped before.
-        """
+        """As `lookups.read_ready`, once batches that are not whole have been dropped."""
         with self._connection() as connection:
             yield from lookups.read_ready(connection)
 
