@@ -66,6 +66,8 @@ _MAX_CURSOR: Final = 200
 """Characters; a few numbers stand in it."""
 _MAX_ACTED: Final = 10_000_000
 """Jobs that one answer is about."""
+_MAX_SHARED: Final = 1000
+"""Events of one answer that is kept for others."""
 _MAX_SHOWN: Final = 100_000
 """Jobs, events or groups that one answer describes."""
 
@@ -113,6 +115,11 @@ class View(Struct, frozen=True, kw_only=True):
     def is_last(self) -> bool:
         """Whether whoever waits has heard the end with it, and need not ask again."""
         return True
+
+    @property
+    def is_for_many(self) -> bool:
+        """Whether the very same answer may be given to others, who ask at the same time."""
+        return False
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -621,6 +628,11 @@ class EventPage(View, frozen=True, kw_only=True):
     @property
     def is_last(self) -> bool:
         return not self.unfinished
+
+    @property
+    def is_for_many(self) -> bool:
+        # It is kept: not one that is long, nor the last one that anybody gets.
+        return bool(self.unfinished) and 0 < len(self.events) <= _MAX_SHARED
 
 
 class Events(Request, frozen=True, kw_only=True):

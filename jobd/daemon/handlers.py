@@ -70,6 +70,7 @@ from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.metrics.timing import timed
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.configuration import ConfigurationQuery
+from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
@@ -246,6 +247,7 @@ def build_queries(
     views: Views,
     followers: Followers,
     written: Written,
+    crowd: Crowd,
     *,
     keeping: bool,
 ) -> Queries:
@@ -261,7 +263,7 @@ def build_queries(
         show=ShowQuery(reader, inquiry, views, shown),
         events=EventsQuery(
             reader=reader, ledger=ledger, notifier=notifier, views=views, followers=followers,
-            written=written, owner=login(os.getuid()),
+            written=written, crowd=crowd, owner=login(os.getuid()),
         ),
         wait=WaitQuery(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
@@ -311,7 +313,9 @@ def build_questions(
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader, ground.writes)
-    told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
+    crowd = Crowd(ground.timer)
+    ground.notifier.subscribe(crowd)
+    told = followers, Written(workspaces, ground.ledger, runs.attempt_of), crowd
     inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
     return Questions(
         queries=build_queries(ground, selection, Views(*shown), *told, keeping=True),
