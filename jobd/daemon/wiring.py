@@ -190,7 +190,7 @@ def build_execution(
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
-        jobs=tables.jobs, moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
+        moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
         reports=reports, aftercare=aftercare, timer=timer, drain=drain,
     )  # fmt: skip
     workers = Workers(

@@ -116,7 +116,7 @@ def test_an_array_with_gaps(quiet, statements):
 
 
 def test_one_start_and_one_end(quiet, statements, tmp_path):
-    job = submit(quiet, f"until test -e {tmp_path}/go; do sleep 0.05; done")
+    job = submit(quiet, f"echo said; until test -e {tmp_path}/go; do sleep 0.05; done")
     with statements() as found:
         let_start(quiet)
         runs(quiet, job)
@@ -125,6 +125,7 @@ def test_one_start_and_one_end(quiet, statements, tmp_path):
         (tmp_path / "go").touch()
         quiet.wait(job)
     assert len(found) <= END, listed(found)
+    assert quiet.sql("SELECT output_bytes FROM jobs WHERE id = ?", job) == [(len("said\n"),)]
 
 
 def test_a_start_that_the_machine_refuses(quiet, statements, monkeypatch):
