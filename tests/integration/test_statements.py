@@ -3,13 +3,14 @@
 The numbers are ceilings. Whoever needs more statements for a move makes every job dearer.
 """
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from jobd.core.ready_queue import Entry
 from jobd.engines.base import NoResources
 from jobd.store.database import open_reader
-from jobd.store.lookups import read_ready
+from jobd.store.lookups import ahead_of, read_ready
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 from tests.integration.test_scheduling import after, settled, states, submit
@@ -44,6 +45,8 @@ READ_A_WAITING_JOB = 15
 """Steps of SQLite's machine (sqlite.org/opcode.html), when a daemon begins: nothing starts before
 all that wait are read.
 """
+LOOK_AHEAD = 19
+"""The same, of each job that starts before another."""
 
 
 @pytest.fixture
@@ -213,14 +216,23 @@ def test_an_array_that_becomes_visible(quiet, statements):
     assert len(found) <= REVEAL_AN_ARRAY, listed(found)
 
 
+def test_what_is_looked_at_of_each_job_ahead_of_another(quiet):
+    """`show` counts the first thousand of those that start before."""
+    first = submit(quiet, *["true"] * 2000)
+    steps = []
+    with closing(open_reader(quiet.paths.database)) as database:
+        database.set_progress_handler(lambda: steps.append(10), 10)
+        assert ahead_of(database, Entry(first + 1999), None, 1001) == (1001, True)
+    assert sum(steps) / 1001 <= LOOK_AHEAD
+
+
 def test_what_a_starting_daemon_reads_of_each_waiting_job(quiet):
     first = submit(quiet, *["true"] * 20_000)
     steps = []
-    with open_reader(quiet.paths.database) as database:
+    with closing(open_reader(quiet.paths.database)) as database:
         database.set_progress_handler(lambda: steps.append(10), 10)
         assert [(entry.id, last) for entry, last in read_ready(database)] == [
             (first, first + 9_999),
             (first + 10_000, first + 19_999),
         ]
-    database.close()
     assert sum(steps) / 20_000 <= READ_A_WAITING_JOB
