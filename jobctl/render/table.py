@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
-from jobd.contract.models import Job
+from jobd.contract.models import Array, Job
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import printable
 
@@ -21,6 +21,9 @@ _COLOURS: Final = {
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
+_NAME_BEGUN: Final = 8
+"""Columns for the gaps of an array's line, and the begin of its name."""
+NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
 _PATHS: Final = ("cwd", "output_path")
@@ -105,6 +108,12 @@ _SHOWN: Final = (
     _column("id"),
     _column("state"),
     _PRIORITY,
+    Column(
+        "INDEX",
+        lambda job: "-" if job.array_index is None else str(job.array_index),
+        numeric=True,
+        expendable=5,
+    ),
     Column("GROUP", partial(_cell, "group"), expendable=3, says_nothing=_are_alike),
     _NAME,
     Column("WHEN", lambda job: text.when(job.finished_at or job.started_at), expendable=1),
@@ -115,21 +124,45 @@ _SHOWN: Final = (
 """On a terminal."""
 
 
-def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
+def jobs(
+    listed: Sequence[Job],
+    keys: Sequence[str] | None = None,
+    arrays: Mapping[int, Array] = NO_ARRAYS,
+) -> None:
     """On a terminal each job takes one line, and columns that say nothing are left out; piped,
-    everything is whole.
+    everything is whole. `arrays`: those for which a job stands, by its id; each is a line, too.
     """
     narrow = streams.on_terminal()
     columns = [*(_SHOWN if narrow else _PIPED)] if keys is None else [_column(key) for key in keys]
-    table = Fitted(columns, [[printable(column.cell(job)) for column in columns] for job in listed])
-    margin = _margin(columns, listed)
+    single = [job for job in listed if job.id not in arrays]
+    table = Fitted(columns, [[printable(column.cell(job)) for column in columns] for job in single])
+    ids = _id_width(listed, arrays)
+    margin = " " * (ids - _id_width(single, {}, least=2)) if columns[0].header == "ID" else ""
     if narrow:
-        table = fitted(telling(columns, table.cells), listed, streams.width() - len(margin))
+        table = fitted(telling(columns, table.cells), single, streams.width() - len(margin))
     marked = [column.header for column in table.columns[:2]] == ["ID", "STATE"]
-    for row, job in zip(_lines(table), [None, *listed], strict=True):
-        whole = margin + row.rstrip()
-        line = text.cut(whole, streams.width()) if narrow else whole
-        streams.line(*(_painted(line, job.state) if job and marked else [line]))
+    header, *rows = _lines(table)
+    lines = dict(zip([job.id for job in single], rows, strict=True))
+    if single or not listed:
+        _print(margin + header, narrow=narrow)
+    for job in listed:
+        if job.id in arrays:
+            _print(_array(job, arrays[job.id], ids), narrow=narrow)
+        else:
+            _print(margin + lines[job.id], narrow=narrow, state=job.state if marked else None)
+
+
+def _print(row: str, *, narrow: bool, state: State | None = None) -> None:
+    """`state`: in whose colour it is to be told."""
+    line = text.cut(row.rstrip(), streams.width()) if narrow else row.rstrip()
+    streams.line(*([line] if state is None else _painted(line, state)))
+
+
+def _array(job: Job, array: Array, width: int) -> str:
+    """`3-102  array 1-100  42 completed, 3 running  40%, 12m left  train`; `job` is one of it."""
+    ids = f"{array.first}-{array.last}"
+    told = words.array(array, streams.width() - width - _NAME_BEGUN)
+    return printable(f"{ids:>{width}}  {told}  {job.name or job.command}")
 
 
 def _lines(table: Fitted) -> list[str]:
@@ -147,11 +180,15 @@ def _lines(table: Fitted) -> list[str]:
     ).splitlines()
 
 
-def _margin(columns: Sequence[Column], listed: Sequence[Job]) -> str:
-    """Ids take three columns at least."""
-    if columns[0].header != "ID":
-        return ""
-    return " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
+def _id_width(listed: Sequence[Job], arrays: Mapping[int, Array], least: int = 3) -> int:
+    """Columns that their ids take; of an array those of its first and last."""
+    return max(
+        [
+            least,
+            *(len(str(job.id)) for job in listed),
+            *(len(f"{array.first}-{array.last}") for array in arrays.values()),
+        ]
+    )
 
 
 def _painted(row: str, state: State) -> list[str | Painted]:

@@ -117,9 +117,9 @@ ONCE = {"--name", "--since", "--until", "--ended-since", "--older-than"}
 NAMES_NOTHING = {"--older-than"}
 """Narrows what is named, and does not name it."""
 SELECTS_NOT = {
-    "--color", "--columns", "--dry-run", "--follow", "--force", "--format", "--from", "--grace",
-    "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout", "--any", "-n",
-    "--fail-fast", "--idle",
+    "--color", "--columns", "--dry-run", "--expand", "--follow", "--force", "--format", "--from",
+    "--grace", "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout",
+    "--any", "-n", "--fail-fast", "--idle",
 }  # fmt: skip
 """They say how, or how much of it is shown."""
 OF_A_GROUP = {"--group", "--running"}
