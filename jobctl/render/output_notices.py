@@ -18,6 +18,13 @@ def nothing(piece: Piece, *, follow: bool) -> bool:
     return True
 
 
+def not_started(count: int) -> None:
+    """Of several that are followed; a person need not wonder where they are."""
+    if count:
+        which = "1 job has" if count == 1 else f"{count:,} jobs have"
+        streams.notice(f"{which} not started yet; the output follows")
+
+
 def _not_started(piece: Piece, *, follow: bool) -> None:
     job, why = piece.id, f": {text.localized(piece.why)}" if piece.why else ""
     if piece.state is not State.PENDING:
