@@ -6,7 +6,7 @@ more than is known. Only those are read on, so that silence costs nothing, howev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -83,11 +83,22 @@ class Following:
         self._merged = merged
         self._tracks: dict[int, _Track] = {}
         self._waiting = 0
+        self._missing: list[int] = []
 
     @property
     def waiting(self) -> int:
         """How many had not started when the following began."""
         return self._waiting
+
+    @property
+    def missing(self) -> Sequence[int]:
+        """Single ids that did not exist then."""
+        return self._missing
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to follow then."""
+        return not (self._tracks or self._waiting)
 
     def begin(self) -> int:
         """Look at what there is. Gives the event behind which to go on."""
@@ -96,6 +107,7 @@ class Following:
         if not selector.ids and not selector.states:
             selector = replace(selector, states=[*UNFINISHED])
         for page in follow.pages(self._client, List(selector=selector)):
+            self._missing += page.missing
             for job in page.jobs:
                 self._add(job, self._tail)
         return after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -158,19 +159,23 @@ def _print_many(client: Client, selector: Selector, given: dict[str, Any]) -> in
 
     lines = Lines(prefix=not given["no_prefix"], pattern=given["pattern"])
     tail, merged = given["lines"], given["merged"]
-    code = 0
+    ids: Sequence[int] = ()
     if given["follow"]:
         jobs = many_logs.Following(client, selector, tail, merged=merged)
-        after = jobs.begin()
+        after, missing, is_empty = jobs.begin(), jobs.missing, jobs.is_empty
         output_notices.not_started(jobs.waiting)
         chunks = jobs.chunks(after)
     else:
         ids, missing = following.ids_of(client, selector)
-        code = notices.missing(missing)
-        if not ids and not missing:
-            return notices.nothing_selected(why_none(selector))
+        is_empty = not ids
         chunks = many_logs.standing(client, ids, tail, merged=merged)
+    code = notices.missing(missing)
+    if is_empty:
+        return code or notices.nothing_selected(why_none(selector))
+    silent = dict.fromkeys(ids)
     for chunk in chunks:
+        if chunk.piece.data or chunk.piece.behind:
+            silent.pop(chunk.job, None)
         if chunk.piece.lost:
             output_notices.lost(chunk.piece)
         if chunk.piece.anew:
@@ -178,6 +183,7 @@ def _print_many(client: Client, selector: Selector, given: dict[str, Any]) -> in
         lines.add(chunk.job, chunk.piece.data)
         if chunk.over:
             lines.end(chunk.job)
+    output_notices.none_of([*silent])
     return code
 
 

@@ -85,7 +85,11 @@ def test_missing_and_nothing(three):
     result = logs(three, "1,9")
     assert (result.code, result.out) == (1, " 1 | a\n 1 | b\n")
     assert result.stderr == "jobctl: job 9 does not exist\n"
-    assert logs(three, "--group", "x").stderr == "no jobs selected\nthere is no group x\n"
+    for follow in ([], ["-f"]):
+        said = logs(three, *follow, "--group", "x").stderr
+        assert said == "no jobs selected\nthere is no group x\n"
+        result = logs(three, *follow, "8,9")
+        assert (result.code, result.stderr.count("does not exist")) == (1, 2)
 
 
 def test_paths_of_several(three):
@@ -200,6 +204,6 @@ def test_held_ones_are_told_at_once(daemon):
     submit(daemon, "echo a")
     daemon.wait(2)
     result = logs(daemon, "1-2")
-    assert result.out == " 2 | a\n"
+    assert (result.out, result.stderr) == (" 2 | a\n", "no output of 1\n")
     daemon.client.stop(Selector(ids=[(1, 1)]))
     assert logs(daemon, "-f", "1-2").out == " 2 | a\n"
