@@ -60,6 +60,10 @@ TOO_LONG: Final = (
 """What is wrong with an argument that has more."""
 MAX_VARIABLES: Final = 100_000
 """Variables of one environment."""
+LAST_ARRAY: Final = -(MAX_PAGE_IDS + 1)
+"""In the place of an id, before a request is made: all elements of the array submitted last; and
+-1, -2, … down to there are the jobs that were submitted last.
+"""
 _WHOLE_S: Final = 600.0
 """Seconds; that a million jobs would be changed is told in a quarter of that."""
 _MAX_CURSOR: Final = 200
@@ -463,6 +467,18 @@ class Lack(View, frozen=True, kw_only=True):
     have: int
 
 
+class Array(View, frozen=True, kw_only=True):
+    """An array as one thing: its ids, its indexes, and how its elements are."""
+
+    first: int
+    last: int
+    first_index: int
+    last_index: int
+    counts: Counts
+    eta_s: float | None = None
+    """Seconds until the last one has finished, if they go on as until now."""
+
+
 class Page(View, frozen=True, kw_only=True):
     """The answer to `list`: some jobs, and where to go on."""
 
@@ -490,6 +506,8 @@ class Page(View, frozen=True, kw_only=True):
     """In the place of `jobs`, where that was asked for: runs of ids in the order of the list, those
     of which the second is the lower one downwards. They are `MAX_PAGE_IDS` jobs at most.
     """
+    arrays: Annotated[dict[int, Array], Meta(max_length=_MAX_SHOWN)] = field(default_factory=dict)
+    """Those for which a job of the page stands, by its id, where that was asked for."""
 
 
 class List(Request, frozen=True, kw_only=True):
@@ -508,6 +526,12 @@ class List(Request, frozen=True, kw_only=True):
     limit: int | None = None
     cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
     only_ids: bool = False
+    collapsed: bool = False
+    """Of each array the one element that comes first stands for all; then there is one page."""
+    newest: Annotated[int, Meta(ge=1, le=MAX_PAGE_IDS)] | None = None
+    """In the place of all else: the ids of so many jobs that were submitted last, the newest first,
+    and the array that was.
+    """
 
 
 class Recipe(View, frozen=True, kw_only=True):

@@ -23,11 +23,12 @@ def job(shared, tmp_path):
 def follows(job):
     return [
         ["logs", "-f", str(job)], ["logs", "-f", "-n", "1", str(job)], ["watch", str(job)],
+        ["logs", "-f", "--unfinished"],
         ["watch", "--json", str(job)], ["events", "-f", "-n", "1"], ["events", "-f", str(job)],
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_a_command_ends_when_its_reader_has_gone(which, job, shared):
     words = follows(job)[which]
     process = shared.begin("jobctl", *words)
