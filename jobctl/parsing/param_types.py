@@ -222,6 +222,12 @@ class Word(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
+    """All that an option has named that may be repeated, in one list."""
+    del ctx, param
+    return [item for value in values for item in value]
+
+
 class Number(click.IntRange):
     """A whole number within bounds; without an upper one, it fits into what is sent."""
 

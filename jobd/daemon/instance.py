@@ -35,6 +35,7 @@ from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.server import Server
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import Ending, Inbox, News
+from jobd.daemon.supervisor_link import Link
 from jobd.daemon.sweep import Sweep
 from jobd.daemon.upkeep import Upkeep
 from jobd.daemon.wiring import (
@@ -47,7 +48,6 @@ from jobd.daemon.wiring import (
     build_pruner,
     start_writer,
 )
-from jobd.engines.local.supervisor_link import Link
 from jobd.store.host_check import this_host
 from jobd.store.losses import LossRecord
 from jobd.system.clock import now_us

@@ -62,9 +62,9 @@ from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast
 from jobd.daemon.setup import Setup
+from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
 from jobd.engines.configuration import check, without_metrics
-from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
 from jobd.store.deliveries import Deliveries
