@@ -16,6 +16,7 @@ from jobd.admin.here import checked, instance
 from jobd.admin.log import log
 from jobd.admin.metrics import metrics
 from jobd.admin.plan import StartOptions
+from jobd.admin.service import install_service, service_stop, uninstall_service
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, Job
 from jobd.contract.paths import Paths, absolute, is_supervised
@@ -290,3 +291,5 @@ def _paths_in_use() -> Paths:
 
 main.add_command(log)
 main.add_command(metrics)
+for command in (install_service, uninstall_service, service_stop):
+    main.add_command(command)

@@ -190,6 +190,20 @@ def _of(key: str, make: Callable[[Any], Destination], given: object) -> Destinat
         raise ValueError(f"{key}: {error}") from None
 
 
+class LogForm(StrEnum):
+    """How the daemon's log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    """A line of JSON a record, with job, attempt and user where it names them."""
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[log]`. Under systemd the journal gets all, with fields of its own."""
+
+    format: LogForm = LogForm.TEXT
+
+
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[metrics]`: numbers for Prometheus. Where both keys are empty there are none."""
 
@@ -225,6 +239,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
     notify: list[NotifyConfig] = field(default_factory=list)
+    log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     engine: dict[EngineName, dict[str, Any]] = field(default_factory=dict)
     """Tables `[engine.NAME]`: each engine checks its own."""
@@ -255,6 +270,7 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "retention.failed": Limits,
     "retention.stopped": Limits,
     "notify[...]": NotifyConfig,
+    "log": LogConfig,
     "metrics": MetricsConfig,
 }
 """What may stand where, each table named as msgspec names it in its errors (but for a number)."""
