@@ -62,7 +62,7 @@ def start(
     ephemeral: bool,  # noqa: FBT001 - click
     config: Path | None,
 ) -> None:
-    """Start the daemon in the background; returns once it answers.
+    """Start the daemon; returns once it answers.
 
     \b
     Example:
@@ -91,7 +91,7 @@ def start(
 @click.option("--now", is_flag=True, help="End the running jobs (TERM, then KILL) first.")
 @click.option("--timeout", metavar="DURATION", help="After this, go on as with --now.")
 def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
-    """Accept no new jobs, start none, wait for the running ones, exit.
+    """Take and start no jobs, wait for running ones, exit.
 
     \b
     Example:
@@ -144,7 +144,7 @@ def _seconds(text: str | None) -> float | None:
 
 @main.command()
 def restart() -> None:
-    """Replace the daemon by a fresh process; running jobs go on.
+    """Replace the daemon by a fresh one; jobs go on.
 
     It keeps what it was started with: changes of config.toml and options count at the next
     jobd start, that is after jobd stop.

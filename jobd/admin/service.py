@@ -161,9 +161,9 @@ def _tell_of_lingering(place: _Place) -> None:
 @click.command("uninstall-service")
 @_which
 def uninstall_service(user: bool, system: bool, dry_run: bool) -> None:  # noqa: FBT001 - click
-    """Stop and remove the service that install-service has made.
+    """Stop and remove the service; the queue stays.
 
-    It waits for running jobs as `systemctl stop` does. Queue, history and output stay.
+    It waits for running jobs as systemctl stop does. Queue, history and output stay.
 
     \b
     Example:
@@ -189,7 +189,12 @@ def uninstall_service(user: bool, system: bool, dry_run: bool) -> None:  # noqa:
 @click.command("service-stop", hidden=True)
 @click.option("--system", is_flag=True)
 def service_stop(system: bool) -> None:  # noqa: FBT001 - click
-    """What the service does to end: for a restart replace daemon and supervisor, else stop."""
+    """What the service does to end: for a restart replace daemon and supervisor, else stop.
+
+    \b
+    Example:
+        ExecStop=jobd service-stop
+    """
     from jobd.admin import control, leaving
 
     if _MAIN not in os.environ:

@@ -266,7 +266,7 @@ def _build(
         start_trouble=lambda: execution.breaker.trouble, found=telling.found,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
-    metrics = build_metrics(setup.config.metrics, ground, status.trouble)
+    metrics = build_metrics(setup.config.metrics, ground, status.trouble, status.failing)
     dispatch = build_dispatch(commands, questions, ending, ground, metrics)
     access = setup.config.access
     clients = Clients(dispatch, Access(access), timer)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from jobd.contract.config import LogForm
+from jobd.contract.watching import LogForm
 from jobd.contract.wording import printable
 from jobd.system import journal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import jobd
-from jobd.contract.config import LogForm
+from jobd.contract.watching import LogForm
 from jobd.daemon.log_format import JsonFormat, LogFormat, about, handler_of
 
 

@@ -7,7 +7,7 @@ while nothing happens (prometheus.io, "Metric and label naming", "Instrumentatio
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -56,7 +56,9 @@ class Exposition(Collector):
         reader: Reader,
         database: Path,
         engine: str,
+        failing: Callable[[], tuple[int, object]],
     ) -> None:
+        """`failing`: how many messages are not delivered, and why. Raises: JobdError."""
         self._jobs = jobs
         self._work = work
         self._health = health
@@ -64,6 +66,7 @@ class Exposition(Collector):
         self._reader = reader
         self._database = database
         self._engine = engine
+        self._failing = failing
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -88,6 +91,10 @@ class Exposition(Collector):
                      {(): self._ledger.draining})  # fmt: skip
         yield _gauge("trouble", "1 while jobd status tells of an error.",
                      {(): self._health.error() is not None})  # fmt: skip
+        with suppress(JobdError):
+            failing, _ = self._failing()
+            yield _gauge("notifications_failing", "Messages that were tried in vain, and will be "
+                         "again or were given up within a day.", {(): failing})  # fmt: skip
         with suppress(JobdError):
             starts = int(self._reader.setting("starts") or 0)
             yield _counter("daemon_starts", "Starts of the daemon, restarts too, since its store "
