@@ -54,6 +54,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Those that are heard, and what they mean told to the daemon."""
 _PROBED_S: Final = 0.2
 """For so long at most somebody may hold the lock who only looks whether anybody does."""
+_say: Final = log_file.Voice("supervisor")
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
@@ -460,12 +461,6 @@ class Supervisor:
                 os.kill(self._daemon, signal.SIGKILL if hang else signal.SIGTERM)
 
 
-def _say(line: str) -> None:
-    """Into the log, which may itself lie on a full disk."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"supervisor: {line}\n".encode())
-
-
 def _given(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
     """The descriptors that came beside a message (SCM_RIGHTS of unix(7))."""
     return [struct.unpack("i", descriptor)[0] for _, _, descriptor in beside]
@@ -534,6 +529,7 @@ def main() -> int:
         if int(name) > 2:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(name), False)
+    _say.as_json = plan.get("config", {}).get("log", {}).get("format") == "json"
     supervisor = Supervisor(plan)
     try:
         if "lock" not in plan:

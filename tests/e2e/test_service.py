@@ -1,6 +1,7 @@
 """jobd under systemd: a real manager of a user, in namespaces of its own; and as process 1."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-from jobd.contract.states import State
+from jobd.contract.states import Reason, State
 from jobd.system import linux
 from tests.e2e.instance import BIN, PATIENCE
 from tests.helpers import wait_until
@@ -18,11 +19,14 @@ from tests.helpers import wait_until
 pytestmark = pytest.mark.e2e
 
 SYSTEMD = "/lib/systemd/systemd"
+JOURNALD = "/lib/systemd/systemd-journald"
+JOURNAL = "/run/systemd/journal/socket"
 BEGIN = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
 mkdir -p -m 700 /run/systemd/system "$XDG_RUNTIME_DIR"
+[ ! -x "$1" ] || "$1" &
 "$0" --user --unit=basic.target --log-target=console &
 read -r _
 """
@@ -41,7 +45,7 @@ class Manager:
         self._log = (home / "manager.log").open("wb")
         self._first = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-             "/bin/sh", "-c", BEGIN, SYSTEMD],
+             "/bin/sh", "-c", BEGIN, SYSTEMD, JOURNALD],
             env=self.env, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log,
         )  # fmt: skip
         self._inside = None
@@ -169,6 +173,41 @@ def test_a_jobd_that_was_started_by_hand_is_not_ended_by_the_service(manager, in
     manager.systemctl("reset-failed", "jobd")
     manager.systemctl("start", "jobd")
     manager.jobd("uninstall-service", "--user")
+
+
+def test_the_journal_has_job_and_attempt_as_fields(service, instance):
+    if shutil.which("journalctl") is None or not os.access(JOURNALD, os.X_OK):
+        pytest.skip("there is no journal here")
+    service.run("test", "-S", JOURNAL)
+    gate = instance.gate()
+    job = instance.submit(f"read _ <{gate.path}")
+    pid = wait_until(lambda: instance.job(job).pid, PATIENCE)
+    daemon = instance.status().pid
+    # All at once: nobody is left who could know how it ended.
+    service.run("kill", "-KILL", str(service.main_pid()), str(daemon), str(pid))
+    instance.answers_anew(daemon)
+    assert instance.job(job).reason == Reason.LOST
+
+    def told():
+        out = service.run("journalctl", "--no-pager", "-o", "json", f"JOBD_JOB={job}").stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    (found,) = wait_until(told, PATIENCE)
+    assert found["MESSAGE"] == f"job {job}: the outcome of attempt 1 is lost"
+    assert (found["JOBD_ATTEMPT"], found["PRIORITY"]) == ("1", "4")
+    assert found["SYSLOG_IDENTIFIER"] == "jobd"
+
+
+def test_the_log_is_lines_of_json_where_that_is_wanted(instance):
+    instance.home.mkdir(mode=0o700, exist_ok=True)
+    (instance.home / "config.toml").write_text('[log]\nformat = "json"\n')
+    instance.start()
+    old = instance.status().pid
+    instance.kill(old)
+    instance.answers_anew(old)
+    said = [json.loads(line) for line in instance.paths.log.read_text().splitlines()]
+    assert {"jobd.daemon", "jobd.supervisor"} <= {line["logger"] for line in said}
+    assert all({"at", "level", "message"} <= set(line) for line in said)
 
 
 # --- what systemd is told -----------------------------------------------------------------------
