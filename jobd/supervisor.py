@@ -357,7 +357,8 @@ class Supervisor:
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
             self._plan["drain_until"] = message["until"]
-            notify("STOPPING=1", "STATUS=Waits for running jobs")
+            # Not STOPPING=1: systemd would end us once it has waited for its own time.
+            notify("STATUS=Takes no more jobs, and waits for those that run")
         elif "lock" in message:
             # Another file, since the one that we have locked was deleted.
             for lock in _given(beside):

@@ -240,6 +240,12 @@ def test_it_says_when_it_is_ready_and_that_it_lives(told, instance):
         pass
     instance.jobd("stop")
     assert process.wait(PATIENCE) == 0
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found += lines(sock)
+    assert "STATUS=Takes no more jobs, and waits for those that run" in found
+    assert "STOPPING=1" not in found  # systemd would kill it while it still waits for jobs
 
 
 def test_a_daemon_that_hangs_is_replaced_and_its_jobs_go_on(told, instance):
