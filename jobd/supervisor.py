@@ -33,6 +33,7 @@ from typing import Any, Final
 
 from jobd.system import handover, linux, log_file
 from jobd.system.failpoints import failpoint
+from jobd.system.starter import Starter, notify
 
 EXIT_CLEAN: Final = 0
 EXIT_RENEW: Final = 3
@@ -55,6 +56,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Those that are heard, and what they mean told to the daemon."""
 _PROBED_S: Final = 0.2
 """For so long at most somebody may hold the lock who only looks whether anybody does."""
+_say: Final = log_file.Voice("supervisor")
 _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
@@ -64,7 +66,7 @@ class Supervisor:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
-        self._ready_fd: int | None = plan.pop("ready_fd", None)
+        self._starter = Starter(plan.pop("ready_fd", None))
         self._gate: int | None = plan.pop("gate", None)
         self._daemon = 0
         self._link: socket.socket | None = None
@@ -96,12 +98,16 @@ class Supervisor:
             if status == EXIT_RENEW:
                 self._renew()
             if status == EXIT_CLEAN or (why := self._hopeless(status)):
-                self._tell("failed the daemon ended before it was ready")
+                self._starter.tell("failed the daemon ended before it was ready")
                 if status == EXIT_CLEAN:
                     return 0
                 _say(f"no daemon follows: {why}")
                 return 1
             self._back_off()
+
+    def tell(self, line: str) -> None:
+        """To whoever started us, where it does not run at all."""
+        self._starter.tell(line)
 
     # --- preparation ------------------------------------------------------------------------
 
@@ -144,6 +150,7 @@ class Supervisor:
         self._was_ready = False
         self._announced = set()
         self._congested = False
+        self._starter.watchdog.forget()
         with contextlib.ExitStack() as shut, contextlib.ExitStack() as kept:
             try:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -211,9 +218,24 @@ class Supervisor:
             poll.register(descriptor, events)
         for handle in self._handles():
             poll.register(handle, select.POLLIN)
-        ready = dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+        spans = [span for span in (seconds, self._starter.watchdog.left) if span is not None]
+        ready = dict(poll.poll(math.ceil(min(spans) * 1000) if spans else None))
         self._drain_wakeups()
+        self._watch()
         return ready
+
+    def _watch(self) -> None:
+        """Where systemd has a watchdog: we live, and a daemon that does not is replaced."""
+        watchdog = self._starter.watchdog
+        if not watchdog.is_due():
+            return
+        notify("WATCHDOG=1")
+        if self._daemon and watchdog.is_hung():
+            _say(f"the daemon, pid {self._daemon}, has not answered for long; it is replaced")
+            watchdog.forget()
+            os.kill(self._daemon, signal.SIGKILL)
+        elif self._was_ready and not self._congested and self._send({"alive": True}):
+            watchdog.asked()
 
     def _look_after_children(self) -> int | None:
         """Reap orphans, announce jobs that ended; the daemon's status once it has ended."""
@@ -331,10 +353,14 @@ class Supervisor:
             self._was_ready = self._plan["established"] = True
             self._quick_deaths = 0
             failpoint("ready")
-            self._tell(f"ready {self._daemon}")
+            self._starter.tell(f"ready {self._daemon}")
+        elif "alive" in message:
+            self._starter.watchdog.answered()
         elif "draining" in message:
             self._stopping = self._plan["draining"] = True
             self._plan["drain_until"] = message["until"]
+            # Not STOPPING=1: systemd would end us once it has waited for its own time.
+            notify("STATUS=Takes no more jobs, and waits for those that run")
         elif "lock" in message:
             # Another file, since the one that we have locked was deleted.
             for lock in _given(beside):
@@ -344,7 +370,7 @@ class Supervisor:
         elif "log" in message:
             log_file.follow(message["log"])
         elif "failed" in message:
-            self._tell(f"failed {message['failed']}")
+            self._starter.tell(f"failed {message['failed']}")
         else:
             self._hear_of_others(message, beside)
 
@@ -373,19 +399,6 @@ class Supervisor:
         if self._link is not None:
             self._link.close()
             self._link = None
-
-    def _tell(self, line: str) -> None:
-        """To `jobd start`, at the other end of a pipe: the first word of the first line counts.
-
-        After bad news the pipe stays open: its end says that we are gone.
-        """
-        if self._ready_fd is None:
-            return
-        with contextlib.suppress(OSError):
-            os.write(self._ready_fd, line.encode() + b"\n")
-        if line.startswith("ready"):
-            os.close(self._ready_fd)
-            self._ready_fd = None
 
     # --- between two daemons ------------------------------------------------------------------
 
@@ -457,12 +470,6 @@ class Supervisor:
             os.kill(self._daemon, number)
 
 
-def _say(line: str) -> None:
-    """Into the log, which may itself lie on a full disk."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"supervisor: {line}\n".encode())
-
-
 def _given(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
     """The descriptors that came beside a message (SCM_RIGHTS of unix(7))."""
     return [struct.unpack("i", descriptor)[0] for _, _, descriptor in beside]
@@ -531,18 +538,19 @@ def main() -> int:
         if int(name) > 2:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(name), False)
+    _say.as_json = plan.get("config", {}).get("log", {}).get("format") == "json"
     supervisor = Supervisor(plan)
     try:
         if "lock" not in plan:
             plan["lock"] = linux.open_lock(plan["lock_path"])
         _take(plan["lock"])
     except BlockingIOError:
-        supervisor._tell(LOCKED)  # noqa: SLF001 - before it runs, this is all that it says
+        supervisor.tell(LOCKED)
         return 1
     except OSError as error:
         wrong = f"cannot use the lock {plan['lock_path']}: {error.strerror}"
         _say(wrong)
-        supervisor._tell(f"failed {wrong}")  # noqa: SLF001 - the same
+        supervisor.tell(f"failed {wrong}")
         return 1
     return supervisor.run()
 

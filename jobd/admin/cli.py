@@ -16,6 +16,7 @@ from jobd.admin.here import checked, instance
 from jobd.admin.log import log
 from jobd.admin.metrics import metrics
 from jobd.admin.plan import StartOptions
+from jobd.admin.service import install_service, service_stop, uninstall_service
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import DaemonStatus, Job
 from jobd.contract.paths import Paths, absolute, is_supervised
@@ -61,7 +62,7 @@ def start(
     ephemeral: bool,  # noqa: FBT001 - click
     config: Path | None,
 ) -> None:
-    """Start the daemon in the background; returns once it answers.
+    """Start the daemon; returns once it answers.
 
     \b
     Example:
@@ -90,7 +91,7 @@ def start(
 @click.option("--now", is_flag=True, help="End the running jobs (TERM, then KILL) first.")
 @click.option("--timeout", metavar="DURATION", help="After this, go on as with --now.")
 def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
-    """Accept no new jobs, start none, wait for the running ones, exit.
+    """Take and start no jobs, wait for running ones, exit.
 
     \b
     Example:
@@ -143,7 +144,7 @@ def _seconds(text: str | None) -> float | None:
 
 @main.command()
 def restart() -> None:
-    """Replace the daemon by a fresh process; running jobs go on.
+    """Replace the daemon by a fresh one; jobs go on.
 
     It keeps what it was started with, and goes by what the last jobd reload has read. Options, and
     what was changed in config.toml since, count at the next jobd start.
@@ -290,3 +291,5 @@ def _paths_in_use() -> Paths:
 
 main.add_command(log)
 main.add_command(metrics)
+for command in (install_service, uninstall_service, service_stop):
+    main.add_command(command)

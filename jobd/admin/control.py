@@ -31,6 +31,7 @@ from jobd.contract.state_directory import make_private
 from jobd.contract.wording import printable
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 from jobd.system import handover, log_file
+from jobd.system.starter import SERVICE_VARIABLES, is_of_our_service, is_service, notify
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
@@ -126,7 +127,22 @@ def start_foreground(paths: Paths, options: StartOptions) -> DaemonStatus | None
         _clean_environment()
         os.chdir("/")
         become_supervisor(plan)
+    elif is_service():
+        _adopt(found)
     return found
+
+
+def _adopt(found: DaemonStatus) -> None:
+    """A service whose supervisor was ended goes on with the daemon that has taken its place.
+
+    Raises: JobdError (it is none of this service: it would be ended with that).
+    """
+    if found.supervisor_pid is None or not is_of_our_service(found.supervisor_pid):
+        raise JobdError(
+            f"jobd, pid {found.pid}, runs already and is none of this service; end it first with: "
+            "jobd stop"
+        )
+    notify("READY=1", f"MAINPID={found.supervisor_pid}")
 
 
 def _clean_environment() -> None:
@@ -137,7 +153,9 @@ def _clean_environment() -> None:
 def _spawn(paths: Paths, plan: dict[str, Any]) -> str:
     """Start a supervisor that holds nothing of ours; the line that it says of its start."""
     answer_r, answer_w = os.pipe()
-    environment = {k: v for k, v in os.environ.items() if k not in JOB_VARIABLES}
+    # In the background it is no service, though a service may have started it.
+    unwanted = (*JOB_VARIABLES, *SERVICE_VARIABLES)
+    environment = {k: v for k, v in os.environ.items() if k not in unwanted}
     try:
         with _open_log(paths.log) as log, open(answer_r, encoding="utf-8") as answer:
             told = handover.opened(dict(plan, ready_fd=answer_w))
@@ -282,4 +300,16 @@ def restart(paths: Paths, tell: Tell = _nobody) -> DaemonStatus:
         raise NotRunning("jobd is not running. Start it with: jobd start")
     with Client(paths.socket) as client, contextlib.suppress(NotRunning):
         client.renew()
+    return _wait_answer(paths, _START_WITHIN, but=found.pid)
+
+
+def make_way(paths: Paths, tell: Tell = _nobody) -> DaemonStatus | None:
+    """End the supervisor: the daemon takes its place with all jobs, and a fresh one follows.
+
+    None: nobody runs.
+    """
+    found = _reach(paths, tell)
+    if found is None or found.supervisor_pid is None:
+        return None
+    os.kill(found.supervisor_pid, signal.SIGUSR2)
     return _wait_answer(paths, _START_WITHIN, but=found.pid)

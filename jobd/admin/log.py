@@ -31,7 +31,10 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     """
     path = instance().log
     if not path.exists():
-        raise JobdError(f"there is no log at {path} yet")
+        raise JobdError(
+            f"there is no log at {path} yet; that of a service is in the journal: "
+            "journalctl --user -u jobd (of the system: without --user)"
+        )
     try:
         for older, count in _older(path, lines):
             if code := _tail(["-n", str(count), "--", str(older)]):

@@ -15,11 +15,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import destinations, durations, listening, sizes
+from jobd.contract import destinations, durations, sizes
 from jobd.contract.destinations import Destination
 from jobd.contract.models import DEFAULT_GRACE, MAX_RETRIES, MAX_WORKERS, Group, Tag
 from jobd.contract.ownership import number_of
 from jobd.contract.states import ENDS, Occasion, State
+from jobd.contract.watching import LogConfig, MetricsConfig
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
@@ -198,20 +199,6 @@ def _of(key: str, make: Callable[[Any], Destination], given: object) -> Destinat
         raise ValueError(f"{key}: {error}") from None
 
 
-class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[metrics]`: numbers for Prometheus. Where both keys are empty there are none."""
-
-    listen: str = ""
-    """Where they are answered: `127.0.0.1:9720`, or the absolute path of a Unix socket."""
-    textfile: str = ""
-    """An absolute directory, in which a file with them is kept for node_exporter."""
-
-    @property
-    def on(self) -> bool:
-        """Whether anybody is to see them."""
-        return bool(self.listen or self.textfile)
-
-
 class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[client]`, which `jobctl` reads and no daemon."""
 
@@ -233,6 +220,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     client: ClientConfig = field(default_factory=ClientConfig)
     retention: Retention = field(default_factory=Retention)
     notify: list[NotifyConfig] = field(default_factory=list)
+    log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     engine: dict[EngineName, dict[str, Any]] = field(default_factory=dict)
     """Tables `[engine.NAME]`: each engine checks its own."""
@@ -263,6 +251,7 @@ TABLES: Final[dict[str, type[Struct]]] = {
     "retention.failed": Limits,
     "retention.stopped": Limits,
     "notify[...]": NotifyConfig,
+    "log": LogConfig,
     "metrics": MetricsConfig,
 }
 """What may stand where, each table named as msgspec names it in its errors (but for a number)."""
@@ -277,7 +266,7 @@ def convert(tables: dict[str, Any]) -> Config:
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
     _check_access(config.access)
     _check_notify(config.notify)
-    _check_metrics(config.metrics)
+    config.metrics.check()
     _check_compression(config.retention)
     owner = config.client.owner
     if owner and number_of(owner) is None:
@@ -322,16 +311,6 @@ def _check_notify(rules: list[NotifyConfig]) -> None:
             raise msgspec.ValidationError(f"{said or key} - {place}`") from None
         if names.count(rule.name) > 1:
             raise msgspec.ValidationError(f"there are two of this name - {place}.name`")
-
-
-def _check_metrics(metrics: MetricsConfig) -> None:
-    if metrics.listen:
-        try:
-            listening.parse(metrics.listen)
-        except ValueError as error:
-            raise msgspec.ValidationError(f"{error} - at `$.metrics.listen`") from None
-    if metrics.textfile and not os.path.isabs(metrics.textfile):
-        raise msgspec.ValidationError("an absolute path is needed - at `$.metrics.textfile`")
 
 
 def _check_compression(retention: Retention) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 
 from jobd import supervisor
 from jobd.contract.configured import from_plain
@@ -23,7 +23,7 @@ from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
 from jobd.daemon import heritage
 from jobd.daemon.instance import Daemon
-from jobd.daemon.log_format import LogFormat
+from jobd.daemon.log_format import handler_of
 from jobd.daemon.rpc.access import login
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import News
@@ -33,7 +33,6 @@ from jobd.system.failpoints import failpoint
 from jobd.system.heap import share_one_heap
 from jobd.system.log_file import LogFile
 
-H = TypeVar("H", bound=logging.Handler)
 log = logging.getLogger("jobd.daemon")
 _RETRY_S: Final = 1.0
 """Seconds until what the machine refused is tried again."""
@@ -77,7 +76,8 @@ def main() -> NoReturn:
     plan = _plan()
     _settle_in()
     setup = setup_of(plan)
-    logging.basicConfig(level=logging.INFO, handlers=[_formatted(logging.StreamHandler())])
+    form = setup.config.log.format
+    logging.basicConfig(level=logging.INFO, handlers=[handler_of(form, logging.StreamHandler())])
     daemon: Daemon | None = None
 
     def orphaned() -> None:
@@ -117,15 +117,10 @@ def _begin_log(setup: Setup, link: Link) -> LogFile:
     root = logging.getLogger()
     before = [*root.handlers]
     # First the new one: no line is lost.
-    root.addHandler(_formatted(file))
+    root.addHandler(handler_of(setup.config.log.format, file))
     for handler in before:
         root.removeHandler(handler)
     return file
-
-
-def _formatted(handler: H) -> H:
-    handler.setFormatter(LogFormat())
-    return handler
 
 
 def _settle_in() -> None:

@@ -42,6 +42,7 @@ class Link:
         self._adopted: set[int] | None = None
         self._gone: dict[str, int] = {}
         self._is_cut = False
+        self._examine: Callable[[Callable[[], object]], object] = lambda answer: answer()
         self.synced = threading.Event()
         """Set once all that ended before this daemon began has been announced."""
 
@@ -86,6 +87,15 @@ class Link:
             if self._adopted is not None:
                 self._adopted.discard(pid)
         self._say({"reap": pid})
+
+    def subscribe(self, examine: Callable[[Callable[[], object]], object]) -> None:
+        """`examine`: called when the supervisor asks whether this daemon lives; it calls what it
+        is given once that is certain.
+        """
+        self._examine = examine
+
+    def _alive(self) -> None:
+        self._say({"alive": True})
 
     def ready(self) -> None:
         self._say({"ready": True})
@@ -146,6 +156,8 @@ class Link:
                 self._note_gone(message["gone"], message["at"])
             elif "synced" in message:
                 self.synced.set()
+            elif "alive" in message:
+                self._examine(self._alive)
         with self._lock:
             self._is_cut = True
             self._lock.notify_all()

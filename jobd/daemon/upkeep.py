@@ -50,6 +50,7 @@ class Upkeep:
         self._files = files
         self._link = link
         self._server = server
+        self._writer = writer
         self._timer = timer
         self._inbox = inbox
         self._is_homeless = False
@@ -72,12 +73,18 @@ class Upkeep:
     def start(self) -> None:
         """What is deleted from here on is seen, and what was before is looked for."""
         self._watch.start()
+        if self._link is not None:
+            self._link.subscribe(self._prove_life)
         for mend in self._mends.values():
             self._try(mend)
 
     def close(self) -> None:
         """From now on what goes is meant to go. Before the server, whose sockets go."""
         self._watch.close()
+
+    def _prove_life(self, answer: Callable[[], object]) -> None:
+        """It lives if it can still make a transaction, whether that can be saved or not."""
+        self._writer.post(lambda: None, lambda _: answer(), lambda _: answer())
 
     def store_gone(self) -> None:
         """Nothing can be saved, for the database is not there. Moved away it may come back."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from jobd.contract.config import MetricsConfig
 from jobd.contract.errors import JobdError
+from jobd.contract.watching import MetricsConfig
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
 from jobd.core.placement import Placement
@@ -259,9 +259,13 @@ def build_notifications(
 
 
 def build_metrics(
-    config: MetricsConfig, ground: Ground, trouble: Callable[[], str | None]
+    config: MetricsConfig,
+    ground: Ground,
+    trouble: Callable[[], str | None],
+    failing: Callable[[], tuple[int, object]],
 ) -> NoMetrics:
-    """`trouble`: the worst of what is wrong, in words.
+    """`trouble`: the worst of what is wrong, in words; `failing`: how many messages are not
+    delivered, and why.
 
     Raises: JobdError (they are wanted, and what makes them is not installed).
     """
@@ -281,6 +285,7 @@ def build_metrics(
     exposition = Exposition(
         jobs=figures, work=ground.work, health=health, ledger=ground.ledger, reader=ground.reader,
         database=ground.paths.database, engine=ground.in_force.config.daemon.engine,
+        failing=failing,
     )  # fmt: skip
     return Metrics(
         config, figures=figures, exposition=exposition, health=health, notifier=ground.notifier,

@@ -165,6 +165,14 @@ def test_starts_are_counted_over_all_daemons(measured, make, port):
     assert of(again)["jobd_daemon_starts_total",] == 2
 
 
+def test_messages_that_do_not_arrive_are_told(make, port):
+    rule = {"name": "no", "on": ["failed"], "command": "exit 1", "retries": 0}
+    inside = make(notify=[rule], metrics={"listen": f"127.0.0.1:{port}"})
+    assert of(inside)["jobd_notifications_failing",] == 0
+    inside.wait(submit(inside, "exit 3"))
+    wait_until(lambda: of(inside)["jobd_notifications_failing",] == 1)
+
+
 def test_requests_are_timed_but_for_those_that_wait(measured):
     with pytest.raises(JobdError):
         measured.job(77)

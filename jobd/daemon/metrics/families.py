@@ -7,7 +7,7 @@ while nothing happens (prometheus.io, "Metric and label naming", "Instrumentatio
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -29,10 +29,8 @@ from jobd.core.histogram import Histogram
 from jobd.core.ledger import Ledger
 from jobd.daemon.metrics.figures import JobFigures, WorkFigures
 from jobd.daemon.metrics.health import Health
-from jobd.store.delivery_reader import FAILING_US, DeliveryReader
 from jobd.store.oldest import oldest_ready
 from jobd.store.reader import Reader
-from jobd.system.clock import now_us
 
 Values = Mapping[tuple[str, ...], float]
 """By the values of the labels; of a metric without labels there is one."""
@@ -58,7 +56,9 @@ class Exposition(Collector):
         reader: Reader,
         database: Path,
         engine: str,
+        failing: Callable[[], tuple[int, object]],
     ) -> None:
+        """`failing`: how many messages are not delivered, and why. Raises: JobdError."""
         self._jobs = jobs
         self._work = work
         self._health = health
@@ -66,6 +66,7 @@ class Exposition(Collector):
         self._reader = reader
         self._database = database
         self._engine = engine
+        self._failing = failing
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -82,7 +83,6 @@ class Exposition(Collector):
         yield from self._of_workers()
         yield from self._of_store()
         yield from self._of_requests()
-        yield from self._of_notifications()
 
     def _of_daemon(self) -> Iterator[Metric]:
         known: Values = {(VERSION, self._engine): 1.0}
@@ -91,6 +91,10 @@ class Exposition(Collector):
                      {(): self._ledger.draining})  # fmt: skip
         yield _gauge("trouble", "1 while jobd status tells of an error.",
                      {(): self._health.error() is not None})  # fmt: skip
+        with suppress(JobdError):
+            failing, _ = self._failing()
+            yield _gauge("notifications_failing", "Messages that were tried in vain, and will be "
+                         "again or were given up within a day.", {(): failing})  # fmt: skip
         with suppress(JobdError):
             starts = int(self._reader.setting("starts") or 0)
             yield _counter("daemon_starts", "Starts of the daemon, restarts too, since its store "
@@ -166,12 +170,6 @@ class Exposition(Collector):
                          {name: taken for name, taken, _ in found}, "request")  # fmt: skip
         yield _counter("requests_failed", "Requests that were refused or failed.",
                        {(name,): failed for name, _, failed in found}, "request")  # fmt: skip
-
-    def _of_notifications(self) -> Iterator[Metric]:
-        with suppress(JobdError):
-            count, _ = DeliveryReader(self._reader).failing(now_us() - FAILING_US)
-            yield _gauge("notifications_failing", "Messages that were tried in vain, and will be "
-                         "again or were given up within a day.", {(): count})  # fmt: skip
 
     def _groups(self) -> list[str]:
         """Those that there are, by the names that their figures go by."""

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from jobd.contract import listening
-from jobd.contract.config import MetricsConfig
 from jobd.contract.errors import JobdError
+from jobd.contract.watching import MetricsConfig
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.metrics.endpoint import Answer, Endpoint
 from jobd.daemon.metrics.families import Exposition

@@ -58,7 +58,7 @@ class StatusQuery:
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path
-        failing, why = self._found.failing(now_us() - FAILING_US)
+        failing, why = self.failing()
         return DaemonStatus(
             running=True,
             pid=os.getpid(),
@@ -86,6 +86,12 @@ class StatusQuery:
 
     def status_for_viewers(self, request: Status, call: Call) -> DaemonStatus:
         return status_for_viewers(self.status(request, call))
+
+    def failing(self) -> tuple[int, str | None]:
+        """How many messages were tried in vain, and will be again or were given up within a day;
+        and why the last of them. Raises: StoreFailed.
+        """
+        return self._found.failing(now_us() - FAILING_US)
 
     def trouble(self) -> str | None:
         """The worst of what is wrong, in words."""
