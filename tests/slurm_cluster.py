@@ -18,12 +18,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 
 PACKAGES = ("slurm-wlm", "munge")
@@ -135,13 +137,22 @@ class Cluster:
         daemon.wait()
 
     def fail(self, node: str) -> None:
-        """A node dies, with all that runs on it."""
+        """A node dies, with all that runs on it; nobody tells of it."""
         self.kill(node)
-        _end(pid for pid, what in self.processes().items() if self._is_of(node, pid, what))
+        found = self.processes()
+        there = {pid for pid, what in found.items() if self._is_of(node, pid, what)}
+        parents = {stat.ppid for pid in there if (stat := linux.stat_of(pid)) is not None}
+        # What would tell of the end of the others is first.
+        _end([*(pid for pid in parents if "slurmstepd" in found.get(pid, "")), *there])
 
     def processes(self) -> dict[int, str]:
         """All of this cluster, those of jobs included: pid and what it runs."""
         return processes_with(f"SLURM_CONF={self.conf}")
+
+    def saves(self) -> None:
+        """slurmctld has on its disk what it knows now: it writes that down every few seconds."""
+        saved, now = self.directory / "state/job_state", time.time()
+        wait_until(lambda: saved.exists() and saved.stat().st_mtime > now, timeout=PATIENCE)
 
     def stop(self) -> None:
         for name in reversed(list(self._daemons)):
@@ -257,6 +268,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("--install", action="store_true", help="Debian's packages, as root")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where it was started in the background, which has INT ignored.
+        signal.signal(number, signal.default_int_handler)
     try:
         if arguments.install:
             install()

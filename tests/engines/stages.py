@@ -292,10 +292,15 @@ _SHIM = """\
 #!/bin/sh
 # What a test says of Slurm comes before what Slurm says.
 cd '{directory}'
+echo {program} >>calls
 refuse() {{ echo "{program}: error: $1" >&2; exit 1; }}
 [ ! -e away ] || refuse "Unable to contact slurm controller: $(cat away)"
 [ {program} != sbatch ] || [ ! -e full ] || refuse "Batch job submission failed: $(cat full)"
 export SLURM_CONF='{conf}'
+if [ {program} = sbatch ] && [ -e unheard ]; then
+    sbatch "$@" >&2; refuse "Socket timed out on send/recv operation"
+fi
+if [ {program} = scontrol ] && [ -e lame ]; then refuse "Socket timed out"; fi
 if [ {program} = squeue ]; then
     squeue "$@" | grep -v -f forgotten; exit 0
 fi
@@ -326,6 +331,18 @@ class Said:
         (self.directory / "full").write_text(why)
         yield
         (self.directory / "full").unlink()
+
+    def says(self, word):
+        """`unheard`: sbatch submits, and its answer is lost; `lame`: scontrol has no answer."""
+        (self.directory / word).touch()
+
+    def says_no_more(self, word):
+        (self.directory / word).unlink()
+
+    @property
+    def calls(self):
+        """The programs that were run, in order."""
+        return (self.directory / "calls").read_text().split()
 
     def forgets(self, token):
         with open(self.directory / "forgotten", "a") as file:

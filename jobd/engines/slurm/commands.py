@@ -88,8 +88,13 @@ class Commands:
             raise _refusal(str(error)) from error
         return int(said.split(b";")[0])
 
-    def release(self, numbers: Sequence[int]) -> None:
-        self._all("scontrol", "release", ",".join(map(str, numbers)))
+    def release(self, number: int) -> None:
+        """It may run. Raises: CannotStart (it could never; it stays held)."""
+        try:
+            self._run("scontrol", "release", str(number))
+        except _SaidNo as error:
+            if not _OVER.search(str(error)):
+                raise CannotStart(f"Slurm: {_last(str(error))}") from error
 
     def cancel_waiting(self, numbers: Sequence[int]) -> None:
         """Those that have not begun to run; the others go on."""
@@ -172,20 +177,25 @@ class Commands:
             return done.stdout
         said = _words(done.stderr) or f"{program} failed with exit code {done.returncode}"
         if _UNREACHABLE.search(said):
-            raise Away(said.rpartition("\n")[2])
+            raise Away(_last(said))
         raise _SaidNo(said)
 
 
 def _words(said: bytes) -> str:
     """Without the name of the program at the begin of each line."""
     lines = said.decode("utf-8", "replace").strip().split("\n")
-    return "\n".join(re.sub(r"^\w+: (error|fatal): ", "", line) for line in lines)
+    return "\n".join(re.sub(r"^\w+:? (error|fatal): ", "", line) for line in lines)
+
+
+def _last(said: str) -> str:
+    """The last line, for the first ones are about what was asked for."""
+    return said.rpartition("\n")[2]
 
 
 def _refusal(said: str) -> CannotStart | NoResources | Away:
     """What sbatch means by what it said."""
     match = _REFUSED.search(said)
-    why = (match[1] if match else said.rpartition("\n")[2]).strip()
+    why = (match[1] if match else _last(said)).strip()
     if _FULL.search(why):
         return NoResources(f"Slurm: {why}")
     if match is None:

@@ -83,14 +83,24 @@ class SlurmEngine:
                 raise NoResources("the daemon is being closed")
             number = self._submitted(launch)
             process = self._process(launch.token, number, launch.job, launch.attempt)
+            self._release(launch, number)
             self._watcher.add(process)
+        failpoint("after-release")
+        return process
+
+    def _release(self, launch: Launch, number: int) -> None:
+        """Raises: CannotStart."""
         try:
-            self._commands.release([number])
+            self._commands.release(number)
         except Away as error:
             # It has a number, and is released as soon as Slurm can be asked again.
             log.warning("job %d waits in Slurm as job %d: %s", launch.job, number, error)
-        failpoint("after-release")
-        return process
+        except CannotStart:
+            with suppress(Away):
+                self._commands.cancel_waiting([number])
+            self._forget(launch.token)
+            self._watcher.expect_leftovers()
+            raise
 
     def _submitted(self, launch: Launch) -> int:
         """It is in Slurm, held, and that is on this disk. Raises: as `Engine.start`."""

@@ -18,7 +18,8 @@ _RUNNING: Final = frozenset(
         "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED", "SUSPENDED", "COMPLETING",
     }
 )  # fmt: skip
-_BY_ITSELF: Final = frozenset({"COMPLETED", "FAILED", "COMPLETING"})
+BY_ITSELF: Final = frozenset({"COMPLETED", "FAILED", "COMPLETING"})
+"""States of a job that nobody has ended."""
 
 
 class Known(NamedTuple):
@@ -46,7 +47,7 @@ def outcome_of(known: Known) -> Outcome:
     if end is not None and end.cannot is not None:
         return Outcome(error=f"{node}: {end.cannot}", at=end.at)
     told = _told(known, node)
-    if end is None or (told is not None and _was_ended(end)):
+    if end is None or (told is not None and was_ended(end)):
         return told or _by_slurm(known)
     return _by_script(end, known.sent)
 
@@ -55,7 +56,7 @@ def doubt(known: Known) -> str | None:
     """Where the two do not say the same: what each says, and who is believed."""
     end, seen = known.end, known.seen
     if end is None:
-        if seen is None or os.WIFSIGNALED(seen.status) or seen.state not in _BY_ITSELF:
+        if seen is None or os.WIFSIGNALED(seen.status) or seen.state not in BY_ITSELF:
             return None
         if os.WEXITSTATUS(seen.status) in (script.AGAIN, script.NOT_SHARED):
             return None
@@ -63,7 +64,7 @@ def doubt(known: Known) -> str | None:
     code = 126 if end.code is None else end.code
     if seen is not None and seen.state == "COMPLETING":
         return None
-    if seen is not None and seen.state in _BY_ITSELF and seen.status == code << 8:
+    if seen is not None and seen.state in BY_ITSELF and seen.status == code << 8:
         return None
     says = "has forgotten it" if seen is None else f"says {_status(seen)}"
     return f"Slurm {says}, its script says {code}: the script is believed"
@@ -94,7 +95,8 @@ def _told(known: Known, node: str) -> Outcome | None:
     return None
 
 
-def _was_ended(end: End) -> bool:
+def was_ended(end: End) -> bool:
+    """Whether the command may have died of a signal."""
     return end.code is not None and end.code > 128
 
 
@@ -126,7 +128,7 @@ def _by_code(known: Known, seen: Seen, code: int) -> Outcome:
         return Outcome(error=f"{seen.node}: the shared directory is not there")
     if code == script.AGAIN:
         return _lost("Slurm has started it a second time")
-    if seen.state in _BY_ITSELF and known.begun:
+    if seen.state in BY_ITSELF and known.begun:
         return Outcome(exit_code=code)
     return _lost(f"Slurm says {seen.state} ({seen.reason})")
 

@@ -6,17 +6,19 @@ Slurm is asked often while something begins or ends, and more and more rarely wh
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from jobd.engines.base import Away
-from jobd.engines.slurm.attempt_files import AttemptFiles, End
+from jobd.core.transitions import Outcome
+from jobd.engines.base import Away, CannotStart
+from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.process import SlurmProcess
-from jobd.engines.slurm.verdict import Known, doubt, is_over, outcome_of
+from jobd.engines.slurm.verdict import BY_ITSELF, Known, doubt, is_over, outcome_of, was_ended
 from jobd.outputs.workspace import Output
 
 log = logging.getLogger(__name__)
@@ -123,13 +125,18 @@ class Watcher:
         """Until Slurm is to be asked; False: not any more."""
         with self._changed:
             while not self._closed:
-                needed = bool(self._watched) or self._pause.in_doubt
-                left = self._pause.left() if needed else None
+                left = self._needed_in()
                 if left == 0:
                     self._pause.begin()
                     break
                 self._changed.wait(left)
             return not self._closed
+
+    def _needed_in(self) -> float | None:
+        """Seconds until Slurm is to be asked; None: there is nothing to ask for."""
+        if self._watched or self._pause.in_doubt:
+            return self._pause.left()
+        return None
 
     def _look(self) -> None:
         """Raises: Away."""
@@ -143,14 +150,18 @@ class Watcher:
                 process.seen(seen)
             self._settle(process, seen)
         going_on = [(one, found[one.number]) for one in watched if not one.is_over]
-        self._release([one.number for one, seen in going_on if _is_held(seen)])
+        for process in (one for one, seen in going_on if _is_held(seen)):
+            self._release(process)
         self._signal([one for one, seen in going_on if one.owed and seen.state != "PENDING"])
         self._cancel_leftovers(list(found.values()))
 
-    def _release(self, held: Sequence[int]) -> None:
+    def _release(self, process: SlurmProcess) -> None:
         """Slurm was away when it was to be told. Raises: Away."""
-        if held:
-            self._commands.release(held)
+        try:
+            self._commands.release(process.number)
+        except CannotStart as error:
+            self._commands.cancel_waiting([process.number])
+            self._end(process, Outcome(error=str(error)))
 
     def _signal(self, processes: Sequence[SlurmProcess]) -> None:
         """Those of which the script has begun since they were signalled. Raises: Away."""
@@ -189,11 +200,14 @@ class Watcher:
             return
         if said := doubt(known):
             log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
+        self._end(process, outcome_of(known))
+
+    def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
         with self._changed:
             self._watched.pop(process.token, None)
             self._over_since.pop(process.token, None)
             self._pause.something_happened()
-        process.ended(outcome_of(known))
+        process.ended(outcome)
 
     def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """None: it goes on. Raises: OSError."""
@@ -201,8 +215,8 @@ class Watcher:
         if not (completing or is_over(seen)):
             return None
         end = self._files.end(process.token)
-        if completing and end is None:
-            return None
+        if completing and (end is None or (was_ended(end) and process.sent is None)):
+            return None  # Slurm will say whether it has done that
         begun = end is not None or self._files.has_begun(process.token)
         return Known(process.number, seen, end, begun, process.sent)
 
@@ -223,17 +237,17 @@ def _is_held(seen: Seen) -> bool:
 
 
 def _is_missing(known: Known, output: Output) -> bool:
-    """Whether its script has written more than is seen here."""
+    """Whether its script has written more than is seen here, or may be about to.
+
+    One that has begun never ends by itself without having written that. And one that Slurm has
+    forgotten, because slurmctld died before it had saved it, runs until its node hears of that.
+    """
     if known.end is not None:
         return output.size() < known.end.size
-    return _left_an_end(known.seen, known.end) and known.begun
-
-
-def _left_an_end(seen: Seen | None, end: End | None) -> bool:
-    """Whether its script has ended by itself, which it never does without having written that."""
-    return end is None and seen is not None and seen.state in ("COMPLETED", "FAILED") and (
-        seen.status & 0x7F == 0
-    )  # fmt: skip
+    seen = known.seen
+    return known.begun and (
+        seen is None or (seen.state in BY_ITSELF and not os.WIFSIGNALED(seen.status))
+    )
 
 
 class _Pause:

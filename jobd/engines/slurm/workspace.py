@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,10 @@ class SharedWorkspace(DiskWorkspace):
 
     def output_of(self, job: int, attempt: int) -> SharedOutput:
         return SharedOutput(self.output_file(job, attempt), self._looks)
+
+    def sweep(self, running: Container[int]) -> None:
+        with suppress(FileNotFoundError):  # nothing has ever run
+            super().sweep(running)
 
     def close(self) -> None:
         """Nobody is woken any more."""
