@@ -15,10 +15,13 @@ from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
+from jobd.contract.state_directory import make_private
 from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 
 BIN = Path(sys.executable).parent
+ENGINE = os.environ.get("TEST_ENGINE", "")
+"""The engine that jobs of all instances run on; empty: that of the product."""
 PATIENCE = 60.0
 """Seconds that a command may take on a machine that is busy with other things."""
 
@@ -121,6 +124,11 @@ class Instance:
 
     def start(self, *args, crash=None, code=0):
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
+        if ENGINE:
+            args = (*args, "--engine", ENGINE)
+            if not self.paths.config.exists():
+                make_private(self.home)
+                self.paths.config.write_text(f"[engine.{ENGINE}]\npoll = '0.1s'\n")
         return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
 
     def fuse(self, crash):

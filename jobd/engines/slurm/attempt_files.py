@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from jobd.contract.directories import Directory, File
 from jobd.engines.base import Launch
+from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script
 from jobd.engines.slurm.script import Place
 
@@ -39,15 +40,19 @@ class AttemptFiles:
     def __init__(self, shared: str) -> None:
         self._all = Directory(f"{shared}/attempts")
 
-    def place(self, token: str, output: str, program: str | None) -> Place:
-        folder = os.fsencode(f"{self._all.path}/{token}")
-        return Place(folder, os.fsencode(output), None if program is None else os.fsencode(program))
-
-    def write(self, token: str, launch: Launch, place: Place) -> None:
-        """Before it is submitted; also what it stands for is on the disk then."""
-        text = script.start_script(launch, place)
-        with open(self._file(token, "start").make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
-            file.write(text)
+    def write(self, launch: Launch, output: str) -> Place:
+        """All that a node needs is there: its script, and what starts it."""
+        folder = Directory(f"{self._all.path}/{launch.token}")
+        program = None
+        if launch.script is not None:
+            # Named like the file that it was, since errors of the shell begin with it. Not beside
+            # others: the next attempt may begin before this one is tidied up.
+            name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
+            program = os.fsencode(write_program(folder.file(name), launch.script).path)
+        place = Place(os.fsencode(folder.path), os.fsencode(output), program)
+        with open(folder.file("start").make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(script.start_script(launch, place))
+        return place
 
     def has_begun(self, token: str) -> bool:
         """Whether the command was to be started on a node."""

@@ -23,7 +23,6 @@ from jobd.engines.base import (
     NoResources,
     Process,
 )
-from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script, settings
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
@@ -128,15 +127,9 @@ class SlurmEngine:
             output = self.workspace.output_file(launch.job, launch.attempt)
             os.close(output.make(os.O_WRONLY | os.O_APPEND))
             self.workspace.progress.now(make=True)
-            program = None
-            if launch.script is not None:
-                file = self.workspace.script_file(launch.job, launch.argv[0])
-                program = write_program(file, launch.script).path
-            place = self._files.place(launch.token, output.path, program)
-            self._files.write(launch.token, launch, place)
+            return self._files.write(launch, output.path)
         except OSError as error:
             raise NoResources(f"the shared directory: {_reason(error)}") from error
-        return place
 
     def _number(self, launch: Launch, place: Place) -> int:
         """Raises: as `Engine.start`."""
