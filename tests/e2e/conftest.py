@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.instance import ENGINE, Instance
+from tests.e2e.instance import Instance
 from tests.slurm_cluster import cluster  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine(request):
     """What all daemons of the run are started with, if `TEST_ENGINE` says so."""
-    if ENGINE == "slurm":
+    if Instance.engine == "slurm":
         os.environ["SLURM_CONF"] = str(request.getfixturevalue("cluster").conf)
 
 

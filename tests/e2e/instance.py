@@ -20,8 +20,6 @@ from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 
 BIN = Path(sys.executable).parent
-ENGINE = os.environ.get("TEST_ENGINE", "")
-"""The engine that jobs of all instances run on; empty: that of the product."""
 PATIENCE = 60.0
 """Seconds that a command may take on a machine that is busy with other things."""
 
@@ -43,6 +41,9 @@ class Gate:
 
 class Instance:
     """`home`: its JOBD_HOME. `work`: where commands run and jobs leave their traces."""
+
+    engine = os.environ.get("TEST_ENGINE", "local")
+    """On which jobs of all instances run."""
 
     def __init__(self, home, work):
         self.home = Path(home)
@@ -124,11 +125,11 @@ class Instance:
 
     def start(self, *args, crash=None, code=0):
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
-        if ENGINE:
-            args = (*args, "--engine", ENGINE)
+        if self.engine != "local":
+            args = (*args, "--engine", self.engine)
             if not self.paths.config.exists():
                 make_private(self.home)
-                self.paths.config.write_text(f"[engine.{ENGINE}]\npoll = '0.1s'\n")
+                self.paths.config.write_text(f"[engine.{self.engine}]\npoll = '0.1s'\n")
         return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
 
     def fuse(self, crash):

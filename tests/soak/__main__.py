@@ -25,6 +25,7 @@ from jobd.client.client import Client
 from jobd.contract.models import Selector, Wait
 from jobd.contract.paths import is_supervised
 from jobd.contract.states import State
+from tests import slurm_cluster
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until
 from tests.soak import checks, points, trace, watchers
@@ -41,6 +42,23 @@ _CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sl
 
 def main():
     options = _options()
+    Instance.engine = options.engine
+    with _cluster(options.engine):
+        return _beaten(options)
+
+
+@contextlib.contextmanager
+def _cluster(engine):
+    """What the engine needs, for as long as it is beaten."""
+    if engine != "slurm":
+        yield
+        return
+    with slurm_cluster.started() as cluster:
+        os.environ["SLURM_CONF"] = str(cluster.conf)
+        yield
+
+
+def _beaten(options):
     if options.crash_points:
         return 0 if points.table() else 1
     base = Path(tempfile.mkdtemp(prefix="jobd-soak-", dir="/tmp"))
@@ -83,6 +101,10 @@ def _options():
         action="store_true",
         help="instead: a kill at each named point",
     )
+    parser.add_argument(
+        "--engine", choices=("local", "slurm"), default="local",
+        help="slurm: on a cluster of three nodes that is started for it",
+    )  # fmt: skip
     options = parser.parse_args()
     if options.kills is None and options.minutes is None:
         options.kills = 20
