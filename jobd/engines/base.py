@@ -231,6 +231,10 @@ class Engine(Protocol):
     def host(self) -> str:
         """The name of the machine where its jobs run; "" where only a process can say."""
 
+    @property
+    def capacity(self) -> int | None:
+        """Attempts that may be with it at a time; None: as many as there are workers. At once."""
+
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: all attempts that are said to run, by their token.
 

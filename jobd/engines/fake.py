@@ -52,6 +52,8 @@ class World:
         """Why no command can be started; None: each can."""
         self.no_room: str | None = None
         """Why there is no room just now; None: there is."""
+        self.capacity: int | None = None
+        """As `Engine.capacity`."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -260,6 +262,10 @@ class FakeEngine:
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
         World().check(settings)
+
+    @property
+    def capacity(self) -> int | None:
+        return self.world.capacity
 
     def back(self) -> None:
         """The world has come back, and the engine has noticed."""

@@ -58,7 +58,9 @@ POINTS: Final = {
         "after-release",
     ),
 }
-"""Whose code they stand in; `slurm` is the engine, in the daemon. With `closed` and those below it one daemon makes way for the next."""
+"""Whose code they stand in; `slurm` is the engine, in the daemon. With `closed` and those below it
+one daemon makes way for the next.
+"""
 WHO: Final = ("daemon", "supervisor", "both")
 _ROLES: Final = {b"jobd.daemon": "daemon", b"jobd.supervisor": "supervisor"}
 

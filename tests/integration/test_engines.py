@@ -115,6 +115,28 @@ def test_a_group_says_where_its_jobs_run(both, world):
     ]
 
 
+def test_an_engine_gets_no_more_than_it_takes(both, world):
+    """The queue stays here: the next one that comes is the best of those that wait."""
+    world.capacity = 2
+    first = [submit(both, "x", group="far") for _ in range(2)]
+    for job in first:
+        runs(both, world, job)
+    later = submit(both, "x", group="far")
+    urgent = submit(both, "x", group="far", priority=9)
+    near = submit(both, "exit 4")
+    both.wait(near)
+    assert len(world.started) == 2
+    assert {state(both, job) for job in (later, urgent)} == {("pending", "queued")}
+    world.of_job(first[0]).ends(exit_code=0)
+    both.wait(first[0])
+    runs(both, world, urgent)
+    assert state(both, later) == ("pending", "queued")
+    for job in (first[1], urgent):
+        world.of_job(job).ends(exit_code=0)
+    runs(both, world, later).ends(exit_code=0)
+    both.wait(later)
+
+
 def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):
     job = submit(both, "echo $X", group="far", nice=5, slots=2, time_limit=60.0)
     launch = runs(both, world, job).launch

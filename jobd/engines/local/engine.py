@@ -108,6 +108,7 @@ class LocalEngine:
     """
 
     lets_go_at_once = True
+    capacity = None
 
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:

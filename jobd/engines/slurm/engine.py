@@ -60,6 +60,7 @@ class SlurmEngine:
 
     def __init__(self, context: Context) -> None:
         found = settings.read(context.settings)
+        self.capacity = found.max_jobs
         self._instance = instance_of(context.paths.data)
         shared = Path(found.shared_dir or context.paths.data) / f"slurm-{self._instance}"
         self.workspace = SharedWorkspace(shared)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from jobd.contract import durations
 from jobd.engines.base import BadSetting
@@ -33,6 +33,8 @@ class SlurmSettings(Struct, frozen=True, forbid_unknown_fields=True):
     partition: str = ""
     account: str = ""
     qos: str = ""
+    max_jobs: Annotated[int, Meta(ge=1)] | None = None
+    """How many may be with Slurm at a time; None: as many as there are workers."""
     submit_options: list[str] = []
     """More for sbatch, as `--mem=4G`."""
     poll: str = "2s"

@@ -19,6 +19,7 @@ def test_what_is_said_goes_to_sbatch():
     [
         ({"poll": "soon"}, "poll: 'soon' is no duration"),
         ({"poll": "0"}, "poll: Slurm is not to be asked without a pause"),
+        ({"max_jobs": 0}, "max_jobs: Expected `int` >= 1"),
         ({"shared_dir": "here"}, "shared_dir: an absolute path is needed"),
         ({"programs": "bin"}, "programs: an absolute path is needed"),
         ({"submit_options": ["--mem", "4G"]}, "submit_options: '4G' is no option in one word"),
