@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -145,6 +145,13 @@ class Cluster:
         # What would tell of the end of the others is first.
         _end([*(pid for pid in parents if "slurmstepd" in found.get(pid, "")), *there])
 
+    def kill_step(self, pids: Iterable[int]) -> None:
+        """What sees to the job of these processes dies; they go on."""
+        (step,) = {
+            above for pid in pids for above in _above(pid) if "slurmstepd" in _command(above)
+        }
+        os.kill(step, signal.SIGKILL)
+
     def processes(self) -> dict[int, str]:
         """All of this cluster, those of jobs included: pid and what it runs."""
         return processes_with(f"SLURM_CONF={self.conf}")
@@ -218,6 +225,20 @@ class Cluster:
 
 
 _THERE = {"idle", "mix", "alloc", "comp", "drain", "drng"}
+
+
+def _above(pid: int) -> Iterator[int]:
+    """Its parent, that one's parent, and so on."""
+    while pid > 1 and (stat := linux.stat_of(pid)) is not None:
+        pid = stat.ppid
+        yield pid
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def _end(pids: object) -> bool:

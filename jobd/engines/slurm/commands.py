@@ -100,6 +100,10 @@ class Commands:
         """Those that have not begun to run; the others go on."""
         self._all("scancel", "--state=PENDING", *map(str, numbers))
 
+    def cancel(self, numbers: Sequence[int]) -> None:
+        """Slurm is to give them up."""
+        self._all("scancel", *map(str, numbers))
+
     def signal(self, numbers: Sequence[int], number: int) -> None:
         """Every process of those that run.
 

@@ -30,6 +30,10 @@ _DOUBT_S: Final = 60.0
 """Seconds in which a submission that nobody has heard the answer of may still come to be."""
 _PATIENCE_S: Final = 20.0
 """Seconds that a file server has to show what a node has written before its end."""
+_UNNOTICED_S: Final = 30.0
+"""Seconds until it is looked whether what Slurm says runs has ended: the part of Slurm that sees to
+it on its node may have died. Believed with the second look, when Slurm has had its time.
+"""
 _HELD: Final = "JobHeldUser"
 
 
@@ -65,6 +69,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._over_since: dict[str, float] = {}
+        self._unnoticed: dict[str, _Unnoticed] = {}
 
     def start(self) -> None:
         """Once."""
@@ -206,6 +211,7 @@ class Watcher:
         with self._changed:
             self._watched.pop(process.token, None)
             self._over_since.pop(process.token, None)
+            self._unnoticed.pop(process.token, None)
             self._pause.something_happened()
         process.ended(outcome)
 
@@ -213,12 +219,23 @@ class Watcher:
         """None: it goes on. Raises: OSError."""
         completing = seen is not None and seen.state == "COMPLETING"
         if not (completing or is_over(seen)):
-            return None
+            return self._has_ended_unnoticed(process, seen)
         end = self._files.end(process.token)
         if completing and (end is None or (was_ended(end) and process.sent is None)):
             return None  # Slurm will say whether it has done that
         begun = end is not None or self._files.has_begun(process.token)
         return Known(process.number, seen, end, begun, process.sent)
+
+    def _has_ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
+        """Raises: OSError, Away."""
+        late = self._unnoticed.setdefault(process.token, _Unnoticed())
+        if not process.age() or not late.is_due():
+            return None
+        end = self._files.end(process.token)
+        if end is None or not late.is_sure():
+            return None
+        self._commands.cancel([process.number])
+        return Known(process.number, seen, end, begun=True, sent=process.sent)
 
     def _is_whole(self, token: str, known: Known) -> bool:
         """Whether all that it has written before its end is seen here, or was waited for."""
@@ -248,6 +265,26 @@ def _is_missing(known: Known, output: Output) -> bool:
     return known.begun and (
         seen is None or (seen.state in BY_ITSELF and not os.WIFSIGNALED(seen.status))
     )
+
+
+class _Unnoticed:
+    """When it was looked at last whether an attempt has ended all the same."""
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+        self._found = False
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < _UNNOTICED_S:
+            return False
+        self._looked = now
+        return True
+
+    def is_sure(self) -> bool:
+        """It has ended; whether that was so before."""
+        before, self._found = self._found, True
+        return before
 
 
 class _Pause:

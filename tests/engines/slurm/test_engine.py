@@ -10,7 +10,7 @@ import pytest
 
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
-from jobd.engines.slurm import script
+from jobd.engines.slurm import script, watcher
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
 from tests.helpers import wait_until
@@ -161,6 +161,17 @@ def test_a_node_dies_with_all_that_runs_on_it(slurm):
     assert why(outcome) == f"lost: {node} failed"
 
 
+def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
+    """Slurm says for a long time that it runs."""
+    monkeypatch.setattr(watcher, "_UNNOTICED_S", 0.2)
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    slurm.cluster.kill_step(slurm.processes(started))
+    slurm.go(started)
+    assert slurm.ended(started).exit_code == 7
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, started.process.number), timeout=60)
+
+
 def test_somebody_else_cancels_it(slurm):
     started = slurm.start(WAITS)
     slurm.went_on(started)
@@ -214,7 +225,7 @@ def test_slurm_is_asked_once_for_all_and_not_at_all_while_nothing_runs(slurm):
     several = [slurm.start(WAITS) for _ in range(4)]
     for one in several:
         slurm.went_on(one)
-    watcher = slurm.engine._watcher
+    watching = slurm.engine._watcher
     before = slurm.world.calls.count("squeue")
     began = time.monotonic()
     wait_until(lambda: slurm.world.calls.count("squeue") >= before + 5, timeout=30)
@@ -222,10 +233,10 @@ def test_slurm_is_asked_once_for_all_and_not_at_all_while_nothing_runs(slurm):
     slurm.go(several[0])
     for one in several:
         assert slurm.ended(one).exit_code == 7
-    wait_until(lambda: not watcher._watched)
+    wait_until(lambda: not watching._watched)
     asked = slurm.world.calls.count("squeue")
-    with watcher._changed:
-        assert watcher._needed_in() is None
+    with watching._changed:
+        assert watching._needed_in() is None
     assert slurm.world.calls.count("squeue") == asked
 
 
