@@ -91,7 +91,9 @@ def install() -> None:
 class Cluster:
     """Its daemons are children of this process. A context: at its end nothing of it is left."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: str = "") -> None:
+        """`more`: lines of its configuration, in the place of those of the same key."""
+        self._more = more
         self.directory = directory
         self.conf = directory / "slurm.conf"
         self.environ = {**os.environ, "PATH": _PATH, "SLURM_CONF": str(self.conf)}
@@ -216,12 +218,12 @@ class Cluster:
         for name in ("state", *(f"spool/{node}" for node in NODES)):
             (self.directory / name).mkdir(parents=True)
         ctld, *slurmd = _free_ports(1 + len(NODES))
-        self.conf.write_text(
-            CONFIGURATION.format(
-                host=socket.gethostname().partition(".")[0], user=getpass.getuser(), ctld=ctld,
-                directory=self.directory, first=slurmd[0], last=slurmd[-1],
-            )
+        ours = CONFIGURATION.format(
+            host=socket.gethostname().partition(".")[0], user=getpass.getuser(), ctld=ctld,
+            directory=self.directory, first=slurmd[0], last=slurmd[-1],
         )  # fmt: skip
+        lines = {line.partition("=")[0]: line for line in (ours + self._more).splitlines()}
+        self.conf.write_text("\n".join(lines.values()) + "\n")
 
 
 _THERE = {"idle", "mix", "alloc", "comp", "drain", "drng"}
@@ -263,13 +265,13 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Cluster]:
-    """Raises: Unavailable."""
+def started(more: str = "") -> Iterator[Cluster]:
+    """`more`: as for `Cluster`. Raises: Unavailable."""
     # A path short enough for a Unix socket, which the nodes' users may enter.
     directory = Path(tempfile.mkdtemp(prefix="js-", dir="/tmp"))
     directory.chmod(0o755)
     try:
-        with Cluster(directory) as made:
+        with Cluster(directory, more) as made:
             yield made
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -126,11 +126,15 @@ class Instance:
     def start(self, *args, crash=None, code=0):
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
         if self.engine != "local":
-            args = (*args, "--engine", self.engine)
-            if not self.paths.config.exists():
-                make_private(self.home)
-                self.paths.config.write_text(f"[engine.{self.engine}]\npoll = '0.1s'\n")
+            self._choose_engine()
         return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+
+    def _choose_engine(self):
+        """For all daemons that are started here, whoever does that."""
+        if not self.paths.config.exists():
+            make_private(self.home)
+            chosen = f"[daemon]\nengine = '{self.engine}'\n[engine.{self.engine}]\n"
+            self.paths.config.write_text(chosen + "poll = '0.1s'\n")
 
     def fuse(self, crash):
         """The variable that arms a point."""
