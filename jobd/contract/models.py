@@ -211,6 +211,10 @@ class Job(View, frozen=True, kw_only=True):
     """Attempts that have failed since it was submitted or restarted; `retries` allows so many."""
     argv_b64: Words | None = None
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
+    engine: str | None = None
+    """Where its attempt runs, or ran; None: it pends."""
+    engine_id: str | None = None
+    """By which the tools of that engine know it, as the number of a job of Slurm."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
@@ -227,6 +231,8 @@ class Attempt(View, frozen=True, kw_only=True):
     cpu_s: float | None = None
     max_rss_kb: int | None = None
     output_path: str
+    engine: str = "local"
+    engine_id: str | None = None
 
 
 class Event(View, frozen=True, kw_only=True):

@@ -173,6 +173,10 @@ class Process(Protocol):
         """Where it runs; None: where the engine's `host` says, or not known yet. At once."""
 
     @property
+    def engine_id(self) -> str | None:
+        """By which the tools of its engine know it; None: there are none. At once."""
+
+    @property
     def refusals(self) -> Sequence[Refusal]:
         """What of it may not be signalled, as the latest signal has shown. At once."""
 

@@ -167,6 +167,7 @@ class FakeAttempt:
         self.used = Usage()
         self.host: str | None = None
         """Where it runs, if that is not where all do."""
+        self.engine_id: str | None = None
         self.is_reaped = False
         self.began: float | None = world.now
         """The time in the world; None: it has not begun to run yet."""
@@ -219,6 +220,10 @@ class FakeProcess:
     @property
     def host(self) -> str | None:
         return self.attempt.host
+
+    @property
+    def engine_id(self) -> str | None:
+        return self.attempt.engine_id
 
     @property
     def refusals(self) -> Sequence[Refusal]:

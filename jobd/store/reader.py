@@ -41,7 +41,8 @@ SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environmen
        j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
        j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
        a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
-       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine, r.spec
+       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine, a.engine_id,
+       r.spec
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> '{State.PENDING}'
                LEFT JOIN arrays AS r ON r.first = j.array
@@ -200,7 +201,7 @@ class Reader:
     def attempts(self, job: int) -> list[AttemptRow]:
         rows = self._all(
             "SELECT attempt, state, reason, started_at, finished_at, exit_code, signal, pid,"
-            " cpu_us, max_rss_kb, engine FROM attempts WHERE job = ? ORDER BY attempt",
+            " cpu_us, max_rss_kb, engine, engine_id FROM attempts WHERE job = ? ORDER BY attempt",
             (job,),
         )
         return [AttemptRow(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]

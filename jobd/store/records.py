@@ -162,6 +162,8 @@ class Ran(NamedTuple):
     """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
     output_bytes: int = 0
     """What its output takes, known at its end."""
+    engine_id: str | None = None
+    """By which the tools of its engine know it."""
 
 
 class Removed(NamedTuple):
@@ -263,6 +265,8 @@ class JobRow(Struct, frozen=True):
     """Indexes of the devices that its attempt was given."""
     engine: str | None
     """That of its attempt; None: it pends."""
+    engine_id: str | None
+    """By which that knows it."""
 
     @property
     def entry(self) -> Entry:
@@ -283,6 +287,7 @@ class AttemptRow(Struct, frozen=True):
     cpu_us: int | None
     max_rss_kb: int | None
     engine: str
+    engine_id: str | None
 
 
 class EventRow(Struct, frozen=True):

@@ -65,6 +65,9 @@ def test_a_group_runs_on_the_cluster_and_the_others_here(both):
     assert jobs[there].host in ("n1", "n2", "n3")
     assert both.output(there).decode() == f"{jobs[there].host}\n"
     assert both.output(here) == b"here\n"
+    told = f"slurm job {jobs[there].engine_id} on {jobs[there].host}"
+    assert told in both.jobctl("show", str(there)).stdout
+    assert jobs[here].engine_id is None
     both.jobd("check")
 
 

@@ -88,7 +88,7 @@ class Run:
         process, ended_at = self.process, self._ended_at
         if process is None:
             return Ran(ended_at=ended_at)
-        return Ran(process.pid, process.host, ended_at, self.output_bytes)
+        return Ran(process.pid, process.host, ended_at, self.output_bytes, process.engine_id)
 
     # --- to end ---------------------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ class SlurmProcess:
         self._began: float | None = None
 
     @property
+    def engine_id(self) -> str:
+        return str(self.number)
+
+    @property
     def host(self) -> str | None:
         return self._node
 
