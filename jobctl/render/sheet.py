@@ -84,6 +84,7 @@ def _options(options: Options) -> list[tuple[str, str]]:
         ("stdin", os.fsdecode(options.stdin)),
         ("progress by", options.progress if options.progress != "auto" else ""),
         ("max output", kept),
+        ("for engine", " ".join(options.engine_options)),
     ]
 
 

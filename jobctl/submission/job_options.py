@@ -28,6 +28,7 @@ from jobctl.parsing.param_types import (
     Word,
     parse_array,
     parse_codes,
+    parse_engine_option,
     parse_ids,
     parse_tag,
     parse_time_limit,
@@ -140,6 +141,11 @@ def _of_command() -> list[Option]:
         Option(
             "--slots", section=WHERE, type=Number(1, MAX_WORKERS), metavar="N",
             help="It takes as much as N workers.",
+        ),
+        Option(
+            "--engine-option", "engine_options", section=WHERE, multiple=True,
+            type=Word("option", parse_engine_option), metavar="OPTION",
+            help="For where it runs, in one word: --engine-option=--mem=8G; repeatable.",
         ),
         Option(
             "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",

@@ -75,6 +75,10 @@ Group = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
+EngineOption = Annotated[
+    str, Meta(max_length=1000, pattern=r"\A--[a-z0-9][a-z0-9-]*(=[^\x00-\x1f\x7f]*)?\Z")
+]
+"""An option of the engine's own, in one word."""
 User = Annotated[str, Meta(min_length=1, max_length=256)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 Ranges = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_RANGES)]
@@ -371,6 +375,10 @@ class Options(Record, frozen=True, kw_only=True):
     """`auto`, `none`, or a regular expression that finds the percentage in the output."""
     max_output: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
     """Bytes of output that are kept of each attempt."""
+    engine_options: Annotated[list[EngineOption], Meta(max_length=100)] = field(
+        default_factory=list
+    )
+    """For the engine that it runs on, which says whether it takes them."""
     env: Annotated[list[bytes], Meta(max_length=MAX_VARIABLES)] = field(default_factory=list)
     """Names of those in its environment that were set for it, and not by the shell."""
 

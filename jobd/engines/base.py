@@ -124,6 +124,8 @@ class Launch(Struct, frozen=True):
     """Workers that it occupies: where an engine shares out CPUs, so many."""
     gpus: int = 0
     """Devices that it needs; which of this machine's they are, its environment says."""
+    options: Sequence[str] = ()
+    """Of the engine's own, as `--mem=8G`: it says whether it takes them (CannotStart)."""
     time_limit: float | None = None
     """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 

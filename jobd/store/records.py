@@ -33,6 +33,7 @@ class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
     """zlib of the program that runs in the place of what `argv[0]` names; empty: none."""
     variables: tuple[bytes, ...] = ()
     """Names of those in its environment that were set for it alone."""
+    engine_options: tuple[str, ...] = ()
 
     @property
     def command(self) -> Command:

@@ -263,7 +263,7 @@ def output_is_whole(found, model, paths, traces):
             if model.was_full(ran.started, ran.finished or sys.maxsize):
                 continue
             try:
-                content = _where_outputs_are(paths).output_of(*key).read_bytes()
+                content = where_outputs_are(paths).output_of(*key).read_bytes()
             except FileNotFoundError:
                 content = b""
             whole = trace.output(*key)
@@ -271,7 +271,7 @@ def output_is_whole(found, model, paths, traces):
                 yield f"job {job.id} attempt {ran.attempt}: {len(content)} bytes, not whole"
 
 
-def _where_outputs_are(paths):
+def where_outputs_are(paths):
     """Those of a cluster's jobs lie in a directory that it shares."""
     instance = paths.data / "slurm-instance"
     if not instance.exists():
@@ -281,7 +281,7 @@ def _where_outputs_are(paths):
 
 
 def removed_output_is_gone(found, model, paths):
-    paths = _where_outputs_are(paths)
+    paths = where_outputs_are(paths)
     for known in model.jobs:
         if known.removed and any(paths.output_of(known.id, n).exists() for n in range(1, 9)):
             yield f"job {known.id} was removed, and its output is there"

@@ -8,6 +8,7 @@ import threading
 from jobd.store.writer import NO_SPACE
 from tests.e2e.instance import Terminal
 from tests.soak import trace
+from tests.soak.checks import where_outputs_are
 from tests.soak.model import Known, now_us
 
 KINDS = ("wait", "wait --json", "submit -w", "logs -f", "watch", "watch --json")
@@ -116,7 +117,7 @@ def _waited_json(out, _err, job, _paths):
 
 def _whole(out, _err, job, paths):
     """All that there is in the file; what ought to be in it is looked at elsewhere."""
-    return out == paths.output_of(job.id, 1).read_bytes()
+    return out == where_outputs_are(paths).output_of(job.id, 1).read_bytes()
 
 
 def _watched(out, _err, job, _paths):

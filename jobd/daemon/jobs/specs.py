@@ -23,6 +23,7 @@ def spec_of(command: Command, options: Options, *, cwd: bytes, umask: int) -> Sp
         max_output=options.max_output,
         packed_script=zlib.compress(command.script) if command.script else b"",
         variables=tuple(options.env),
+        engine_options=tuple(options.engine_options),
     )
 
 
@@ -49,6 +50,7 @@ def recipe_of(row: JobRow) -> Recipe:
             stdin=spec.stdin,
             progress=spec.progress,
             max_output=spec.max_output,
+            engine_options=list(spec.engine_options),
             env=list(spec.variables),
         ),
     )

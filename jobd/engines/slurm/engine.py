@@ -61,6 +61,7 @@ class SlurmEngine:
     def __init__(self, context: Context) -> None:
         found = settings.read(context.settings)
         self.capacity = found.max_jobs
+        self._allowed = found.job_options
         self._instance = instance_of(context.paths.data)
         shared = Path(found.shared_dir or context.paths.data) / f"slurm-{self._instance}"
         self.workspace = SharedWorkspace(shared)
@@ -81,12 +82,19 @@ class SlurmEngine:
         with self._watcher.starting(launch.token), self._turns:
             if self._stopped:
                 raise NoResources("the daemon is being closed")
+            self._check_options(launch)
             number = self._submitted(launch)
             process = self._process(launch.token, number, launch.job, launch.attempt)
             self._release(launch, number)
             self._watcher.add(process)
         failpoint("after-release")
         return process
+
+    def _check_options(self, launch: Launch) -> None:
+        """Raises: CannotStart."""
+        for option in launch.options:
+            if why := settings.refused_of_job(option, self._allowed):
+                raise CannotStart(f"engine option {option}: it {why}")
 
     def _release(self, launch: Launch, number: int) -> None:
         """Raises: CannotStart."""
@@ -254,7 +262,7 @@ def _options(launch: Launch) -> list[str]:
         found.append(f"--gres=gpu:{launch.gpus}")
     if launch.time_limit is not None:
         found.append(f"--time={math.ceil((launch.time_limit + _SLACK_S) / 60)}")
-    return found
+    return found + list(launch.options)
 
 
 def _reason(error: OSError) -> str:

@@ -37,6 +37,8 @@ class SlurmSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many may be with Slurm at a time; None: as many as there are workers."""
     submit_options: list[str] = []
     """More for sbatch, as `--mem=4G`."""
+    job_options: list[str] | None = None
+    """Names of what a job may ask for, as `--mem`; None: whatever is not up to jobd."""
     poll: str = "2s"
     """How often Slurm is asked at most, as a duration."""
     programs: str = ""
@@ -69,6 +71,13 @@ def read(settings: Mapping[str, Any]) -> SlurmSettings:
         if why := refused(option):
             raise BadSetting("submit_options", f"{option!r} {why}")
     return found
+
+
+def refused_of_job(option: str, allowed: list[str] | None) -> str | None:
+    """As `refused`, of what a job asks for. `allowed`: names; None: all."""
+    if allowed is not None and option.partition("=")[0] not in allowed:
+        return f"is none of those that a job may have: {', '.join(allowed) or 'none'}"
+    return refused(option)
 
 
 def refused(option: str) -> str | None:
