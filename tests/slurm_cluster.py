@@ -51,6 +51,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,sched_interval=1
 MinJobAge=3600
+KillWait=5
 ReturnToService=2
 SlurmctldTimeout=10
 SlurmdTimeout=10

@@ -95,11 +95,11 @@ _PARENTS: Final[dict[str, Any]] = {
 
 def of_job() -> list[Option]:
     """What may also stand in a `#JOBCTL` line; click wants each command to have its own."""
-    return [*_of_command(), *_of_course()]
+    return [*_of_command(), *_of_place(), *_of_course()]
 
 
 def _of_command() -> list[Option]:
-    """What is run, where, and with what."""
+    """What is run, and with what."""
     return [
         Option("-n", "--name", section=COMMON, type=TEXT, help="Name of the job."),
         Option(
@@ -119,6 +119,12 @@ def _of_command() -> list[Option]:
             "--shell", section=WHAT, type=Word("program", interpreter, file_name), metavar="PATH",
             help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
         ),
+    ]  # fmt: skip
+
+
+def _of_place() -> list[Option]:
+    """Where it is run, and how much of it."""
+    return [
         Option(
             "-C", "--cwd", section=WHERE, type=DIRECTORY, metavar="DIR",
             help="In this directory, not here.",

@@ -167,7 +167,6 @@ class FakeAttempt:
         self.used = Usage()
         self.host: str | None = None
         """Where it runs, if that is not where all do."""
-        self.engine_id: str | None = None
         self.is_reaped = False
         self.began: float | None = world.now
         """The time in the world; None: it has not begun to run yet."""
@@ -223,7 +222,7 @@ class FakeProcess:
 
     @property
     def engine_id(self) -> str | None:
-        return self.attempt.engine_id
+        return self.attempt.launch.token[:8]
 
     @property
     def refusals(self) -> Sequence[Refusal]:

@@ -120,7 +120,7 @@ class Stage:
         """Its outcome, for which whoever waits does not wait for ever."""
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit((process or started.process).wait).result(30)
+            return pool.submit((process or started.process).wait).result(60)
         finally:
             pool.shutdown(wait=False)
 
@@ -363,6 +363,9 @@ class SlurmStage(Stage):
         settings = {"poll": "0.05s", "programs": str(self.world.directory)}
         return SlurmEngine(context_of(self.directory, name="slurm", settings=settings, **context))
 
+    def name_of(self, launch):
+        return self.engine._name(JOB, launch.token)
+
     def went_on(self, started):
         return wait_until(lambda: self.processes(started), timeout=30)
 
@@ -386,7 +389,7 @@ class SlurmStage(Stage):
             os.kill(pid, signal.SIGKILL)
 
     def until_ended(self, started):
-        name = self.engine._name(started.launch)
+        name = self.name_of(started.launch)
         shown = ["squeue", "--noheader", f"--name={name}"]
         wait_until(lambda: not self.cluster.run(*shown), timeout=30)
 
@@ -405,7 +408,7 @@ class SlurmStage(Stage):
 
     def close(self):
         for started in self._all:
-            self.cluster.run("scancel", "--quiet", f"--name={self.engine._name(started.launch)}")
+            self.cluster.run("scancel", "--quiet", f"--name={self.name_of(started.launch)}")
             for pid in self.processes(started):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

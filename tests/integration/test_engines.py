@@ -103,8 +103,8 @@ def test_a_group_says_where_its_jobs_run(both, world):
     assert here.host not in ("", "n7")
     assert here.pid is not None
     attempt.host = "n9"
-    attempt.engine_id = "4711"
-    assert (both.job(far).engine, both.job(far).engine_id) == ("cluster", "4711")
+    number = attempt.launch.token[:8]
+    assert (both.job(far).engine, both.job(far).engine_id) == ("cluster", number)
     attempt.used = Usage(1.5, 2048)
     assert both.job(far).host == "n9"
     attempt.ends(exit_code=3)
@@ -112,9 +112,9 @@ def test_a_group_says_where_its_jobs_run(both, world):
     job = both.job(far)
     assert (job.exit_code, job.host, job.pid) == (3, "n9", None)
     assert (job.cpu_s, job.max_rss_kb) == (1.5, 2048)
-    assert (job.engine, job.engine_id, both.job(near).engine_id) == ("cluster", "4711", None)
+    assert (job.engine, job.engine_id, both.job(near).engine_id) == ("cluster", number, None)
     shown = both.client.show(far).attempts
-    assert [(one.engine, one.engine_id) for one in shown] == [("cluster", "4711")]
+    assert [(one.engine, one.engine_id) for one in shown] == [("cluster", number)]
     assert both.sql("SELECT job, engine, host FROM attempts WHERE engine = 'cluster'") == [
         (far, "cluster", "n9")
     ]

@@ -140,8 +140,10 @@ def _code(job):
     """The exit code of `jobctl wait`, by the contract."""
     if job.reason is None:
         return 0
+    if job.reason.startswith("lost"):
+        return 1  # a cluster says why
     how = job.reason.split()[-1]
-    return {"KILL": 137, "lost": 1, "shutdown": 143}.get(how) or int(how)
+    return {"KILL": 137, "TERM": 143, "shutdown": 143}.get(how) or int(how)
 
 
 def shut_down_before(ended, over, shutdowns):

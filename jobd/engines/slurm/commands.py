@@ -42,6 +42,9 @@ _OVER: Final = re.compile(
 _MEMORY: Final = {"": 1 / 1024, "K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 
 
+_NOWHERE: Final = ("n/a", "N/A", "(null)")
+
+
 class Seen(NamedTuple):
     """A job as Slurm shows it."""
 
@@ -65,7 +68,8 @@ class _SaidNo(Exception):  # noqa: N818 - named like the reason
 class Commands:
     """Any thread may call; each call takes a few milliseconds, or nine seconds if nobody answers.
 
-    All raise Away.
+    A job is named by its name, which no other ever has: a controller that was killed gives numbers
+    that it had not saved to the next jobs. All raise Away.
     """
 
     def __init__(self, programs: str, options: Sequence[str]) -> None:
@@ -88,31 +92,31 @@ class Commands:
             raise _refusal(str(error)) from error
         return int(said.split(b";")[0])
 
-    def release(self, number: int) -> None:
+    def release(self, name: str) -> None:
         """It may run. Raises: CannotStart (it could never; it stays held)."""
         try:
-            self._run("scontrol", "release", str(number))
+            self._run("scontrol", "release", f"jobname={name}")
         except _SaidNo as error:
             if not _OVER.search(str(error)):
                 raise CannotStart(f"Slurm: {_last(str(error))}") from error
 
-    def cancel_waiting(self, numbers: Sequence[int]) -> None:
-        """Those that have not begun to run; the others go on."""
-        self._all("scancel", "--state=PENDING", *map(str, numbers))
+    def cancel_waiting(self, name: str) -> None:
+        """If it has not begun to run."""
+        self._all("scancel", "--state=PENDING", f"--name={name}")
 
-    def cancel(self, numbers: Sequence[int]) -> None:
-        """Slurm is to give them up."""
-        self._all("scancel", *map(str, numbers))
+    def cancel(self, name: str) -> None:
+        """Slurm is to give it up."""
+        self._all("scancel", f"--name={name}")
 
-    def signal(self, numbers: Sequence[int], number: int) -> None:
-        """Every process of those that run.
+    def signal(self, name: str, number: int) -> None:
+        """Every process of one that runs.
 
-        With KILL Slurm would ask them to end, and wait. It goes to their scripts alone, for at the
+        With KILL Slurm would ask them to end, and wait. It goes to the script alone, for at the
         end of a script Slurm kills whatever is left: unless it only finds what descends from one.
         """
         at_once = number == signal.SIGKILL and not self._finds_descendants_alone()
         whose = "--batch" if at_once else "--full"
-        self._all("scancel", f"--signal={number}", whose, *map(str, numbers))
+        self._all("scancel", f"--signal={number}", whose, f"--name={name}")
 
     def _finds_descendants_alone(self) -> bool:
         """Whether Slurm knows processes of a job by their parents (ProctrackType)."""
@@ -129,8 +133,8 @@ class Commands:
         match = re.search(rf"^{key}\s*= *(.*)$", said, re.MULTILINE)
         return "" if match is None else match[1]
 
-    def listing(self) -> dict[int, Seen]:
-        """All jobs of this user that Slurm still knows, by number: one question for all."""
+    def listing(self) -> list[Seen]:
+        """All jobs of this user that Slurm still knows: one question for all."""
         try:
             said = self._run(
                 "squeue", "--me", "--noheader", "--states=all", "--array",
@@ -139,7 +143,7 @@ class Commands:
         except _SaidNo as error:
             raise Away(str(error)) from error
         lines = said.decode("utf-8", "replace").split("\n")
-        return {seen.number: seen for line in lines if (seen := _seen(line)) is not None}
+        return [seen for line in lines if (seen := _seen(line)) is not None]
 
     def usage(self, number: int) -> Usage:
         """Of one that runs, as far as the cluster counts it."""
@@ -215,7 +219,7 @@ def _seen(line: str) -> Seen | None:
     number, state, status, reason, node, started, name = fields
     return Seen(
         int(number), name.removesuffix("|"), state, int(status) if status.isdecimal() else 0,
-        reason, node, float(started) if started.isdecimal() else None,
+        reason, "" if node in _NOWHERE else node, float(started) if started.isdecimal() else None,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from jobd.engines.base import (
 from jobd.engines.slurm import script, settings
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.notes import Notes, instance_of
 from jobd.engines.slurm.process import SlurmProcess
 from jobd.engines.slurm.script import Place
@@ -69,8 +70,9 @@ class SlurmEngine:
         self._files = AttemptFiles(str(shared))
         self._commands = Commands(found.programs, found.options)
         self._outputs: dict[str, tuple[int, int]] = {}
+        ends = Ends(self._commands, self._files, self._output_of)
         self._watcher = Watcher(
-            self._commands, self._files, self._token_in, self._output_of, found.poll_s, context.back
+            self._commands, self._files, self._token_in, ends, found.poll_s, context.back
         )
         self._turns = threading.Semaphore(_AT_ONCE)
         self._stopped = False
@@ -99,13 +101,13 @@ class SlurmEngine:
     def _release(self, launch: Launch, number: int) -> None:
         """Raises: CannotStart."""
         try:
-            self._commands.release(number)
+            self._commands.release(self._name(launch.job, launch.token))
         except Away as error:
             # It has a number, and is released as soon as Slurm can be asked again.
             log.warning("job %d waits in Slurm as job %d: %s", launch.job, number, error)
         except CannotStart:
             with suppress(Away):
-                self._commands.cancel_waiting([number])
+                self._commands.cancel_waiting(self._name(launch.job, launch.token))
             self._forget(launch.token)
             self._watcher.expect_leftovers()
             raise
@@ -125,7 +127,7 @@ class SlurmEngine:
         except OSError as error:
             self._watcher.expect_leftovers()
             with suppress(Away):
-                self._commands.cancel_waiting([number])
+                self._commands.cancel_waiting(self._name(launch.job, launch.token))
             raise NoResources(f"the number of a job: {_reason(error)}") from error
         failpoint("after-note")
         return number
@@ -143,7 +145,8 @@ class SlurmEngine:
     def _number(self, launch: Launch, place: Place) -> int:
         """Raises: as `Engine.start`."""
         try:
-            return self._commands.submit(self._name(launch), script.stub(place), _options(launch))
+            name = self._name(launch.job, launch.token)
+            return self._commands.submit(name, script.stub(place), _options(launch))
         except Away:
             self._watcher.expect_leftovers()
             raise
@@ -155,25 +158,17 @@ class SlurmEngine:
     # --- the rest of what an engine does ----------------------------------------------------------
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
-        by_number: dict[int, list[SlurmProcess]] = {}
         for process, number in orders:
             assert isinstance(process, SlurmProcess)
             if number and not process.is_over:
-                by_number.setdefault(number, []).append(process)
-        for number, processes in by_number.items():
-            self._signal(processes, number)
+                self._signal(process, number)
 
-    def _signal(self, processes: Sequence[SlurmProcess], number: int) -> None:
-        jobs = [process.number for process in processes]
-        early = [process for process in processes if not self._begun(process.token)]
+    def _signal(self, process: SlurmProcess, number: int) -> None:
         if number in _ENDING:
-            for process in processes:
-                process.sent = number
-            self._commands.cancel_waiting(jobs)
-        self._commands.signal(jobs, number)
-        for process in early:
-            # A node drops what comes before the script has begun.
-            process.owed.append(number)
+            process.sent = number
+            self._commands.cancel_waiting(process.name)
+        if not process.owes(number, begun=self._begun(process.token)):
+            self._commands.signal(process.name, number)
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:
@@ -184,8 +179,10 @@ class SlurmEngine:
         if not (attempts or noted or kept):
             return {}
         listing = self._commands.listing()
-        ours = {token: seen for seen in listing.values() if (token := self._token_in(seen.name))}
-        found = {one.token: self._found(one, noted, ours) for one in attempts}
+        ours = {token: seen for seen in listing if (token := self._token_in(seen.name))}
+        # Until all of them are watched nobody is to take one for a leftover.
+        with self._watcher.starting(*(one.token for one in attempts)):
+            found = {one.token: self._found(one, noted, ours) for one in attempts}
         for token in {*noted, *kept} - found.keys():
             # Its end was recorded, and the daemon died before it let go.
             self._forget(token)
@@ -236,7 +233,8 @@ class SlurmEngine:
 
     def _process(self, token: str, number: int, job: int, attempt: int) -> SlurmProcess:
         self._outputs[token] = (job, attempt)
-        return SlurmProcess(token, number, self._commands, lambda: self._forget(token))
+        name = self._name(job, token)
+        return SlurmProcess(token, name, number, self._commands, lambda: self._forget(token))
 
     def _forget(self, token: str) -> None:
         self._outputs.pop(token, None)
@@ -246,8 +244,8 @@ class SlurmEngine:
     def _output_of(self, token: str) -> Output:
         return self.workspace.output_of(*self._outputs[token])
 
-    def _name(self, launch: Launch) -> str:
-        return f"jobd-{launch.job}-{self._instance}-{launch.token}"
+    def _name(self, job: int, token: str) -> str:
+        return f"jobd-{job}-{self._instance}-{token}"
 
     def _token_in(self, name: str) -> str | None:
         """None: it is no job of this instance."""

@@ -18,15 +18,17 @@ class SlurmProcess:
     refusals: Sequence[Refusal] = ()
 
     def __init__(
-        self, token: str, number: int, commands: Commands, reap: Callable[[], object]
+        self, token: str, name: str, number: int, commands: Commands, reap: Callable[[], object]
     ) -> None:
         """`reap`: forgets all that is kept of it."""
         self.token = token
+        self.name = name
+        """What Slurm knows it by."""
         self.number = number
         self.sent: int | None = None
         """The signal that was sent last, and may have ended it."""
-        self.owed: list[int] = []
-        """Signals that may not have reached it: its script had not begun. In their order."""
+        self._owed: list[int] = []
+        self._owing = threading.Lock()
         self._commands = commands
         self._reap = reap
         self._over = threading.Event()
@@ -65,6 +67,26 @@ class SlurmProcess:
 
     def reap(self) -> None:
         self._reap()
+
+    # --- signals that wait until its script has begun: a node drops what comes before -------------
+
+    def owes(self, number: int, *, begun: bool) -> bool:
+        """Whether this one waits, for its script has not begun or others wait already."""
+        with self._owing:
+            if begun and not self._owed:
+                return False
+            self._owed.append(number)
+            return True
+
+    @property
+    def owed(self) -> int | None:
+        """The first that waits. It does so until it is `paid`, so that none overtakes it."""
+        with self._owing:
+            return self._owed[0] if self._owed else None
+
+    def paid(self) -> None:
+        with self._owing:
+            del self._owed[0]
 
     # --- said by the watcher ----------------------------------------------------------------------
 

@@ -6,10 +6,9 @@ Slurm is asked often while something begins or ends, and more and more rarely wh
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,9 +16,8 @@ from jobd.core.transitions import Outcome
 from jobd.engines.base import Away, CannotStart
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.process import SlurmProcess
-from jobd.engines.slurm.verdict import BY_ITSELF, Known, doubt, is_over, outcome_of, was_ended
-from jobd.outputs.workspace import Output
 
 log = logging.getLogger(__name__)
 _RAREST: Final = 5
@@ -28,39 +26,29 @@ _QUIET: Final = 0.1
 """The pause is this part of the time in which nothing has begun or ended."""
 _DOUBT_S: Final = 60.0
 """Seconds in which a submission that nobody has heard the answer of may still come to be."""
-_PATIENCE_S: Final = 20.0
-"""Seconds that a file server has to show what a node has written before its end."""
-_UNNOTICED_S: Final = 30.0
-"""Seconds until it is looked whether what Slurm says runs has ended: the part of Slurm that sees to
-it on its node may have died. Believed with the second look, when Slurm has had its time.
-"""
 _HELD: Final = "JobHeldUser"
 
 
 class Watcher:
-    """A thread of its own; any other may call.
-
-    Promises that an end is told only when its output can be read to the end, as far as that comes
-    within a time.
-    """
+    """A thread of its own; any other may call."""
 
     def __init__(
         self,
         commands: Commands,
         files: AttemptFiles,
         is_ours: Callable[[str], str | None],
-        output_of: Callable[[str], Output],
+        ends: Ends,
         poll_s: float,
         back: Callable[[], object],
     ) -> None:
-        """`is_ours`: the token of one of our jobs, by the name of a job. `output_of`: by token.
+        """`is_ours`: the token of one of our jobs, by the name of a job.
 
         `back`: called when Slurm was away and is there again.
         """
         self._commands = commands
         self._files = files
         self._is_ours = is_ours
-        self._output_of = output_of
+        self._ends = ends
         self._pause = _Pause(poll_s)
         self._back = back
         self._changed = threading.Condition()
@@ -68,8 +56,7 @@ class Watcher:
         self._starting: set[str] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._over_since: dict[str, float] = {}
-        self._unnoticed: dict[str, _Unnoticed] = {}
+        self._was_away = False
 
     def start(self) -> None:
         """Once."""
@@ -87,15 +74,15 @@ class Watcher:
             self._thread.join()
 
     @contextmanager
-    def starting(self, token: str) -> Iterator[None]:
-        """Meanwhile it is nobody's that is held under this token."""
+    def starting(self, *tokens: str) -> Iterator[None]:
+        """Meanwhile what is held under these is no leftover."""
         with self._changed:
-            self._starting.add(token)
+            self._starting.update(tokens)
         try:
             yield
         finally:
             with self._changed:
-                self._starting.discard(token)
+                self._starting.difference_update(tokens)
 
     def add(self, process: SlurmProcess) -> None:
         with self._changed:
@@ -112,19 +99,13 @@ class Watcher:
     # --- the thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        was_away = False
         while self._waited():
             try:
                 self._look()
             except Away as error:
-                was_away = True
                 log.info("Slurm is away: %s", error)
             except Exception:
                 log.exception("the jobs that Slurm has cannot be looked at just now")
-            else:
-                if was_away:
-                    was_away = False
-                    self._back()
 
     def _waited(self) -> bool:
         """Until Slurm is to be asked; False: not any more."""
@@ -148,143 +129,81 @@ class Watcher:
         with self._changed:
             watched = list(self._watched.values())
         # Whoever came after that may be missing in the listing.
-        found = self._commands.listing()
+        listing = self._listing()
+        found = {token: seen for seen in listing if (token := self._is_ours(seen.name))}
         for process in watched:
-            seen = found.get(process.number)
+            seen = found.get(process.token)
             if seen is not None:
                 process.seen(seen)
             self._settle(process, seen)
-        going_on = [(one, found[one.number]) for one in watched if not one.is_over]
+        going_on = [(one, found[one.token]) for one in watched if one.token in found]
+        going_on = [(one, seen) for one, seen in going_on if not one.is_over]
         for process in (one for one, seen in going_on if _is_held(seen)):
             self._release(process)
-        self._signal([one for one, seen in going_on if one.owed and seen.state != "PENDING"])
-        self._cancel_leftovers(list(found.values()))
+        for process in (one for one, seen in going_on if seen.state != "PENDING"):
+            self._pay(process)
+        self._cancel_leftovers(found)
+
+    def _listing(self) -> list[Seen]:
+        """Raises: Away."""
+        try:
+            found = self._commands.listing()
+        except Away:
+            self._was_away = True
+            raise
+        if self._was_away:
+            self._was_away = False
+            self._back()
+        return found
 
     def _release(self, process: SlurmProcess) -> None:
         """Slurm was away when it was to be told. Raises: Away."""
         try:
-            self._commands.release(process.number)
+            self._commands.release(process.name)
         except CannotStart as error:
-            self._commands.cancel_waiting([process.number])
+            self._commands.cancel_waiting(process.name)
             self._end(process, Outcome(error=str(error)))
 
-    def _signal(self, processes: Sequence[SlurmProcess]) -> None:
-        """Those of which the script has begun since they were signalled. Raises: Away."""
-        for process in processes:
-            if self._files.has_begun(process.token):
-                owed, process.owed = process.owed, []
-                for number in owed:
-                    self._commands.signal([process.number], number)
+    def _pay(self, process: SlurmProcess) -> None:
+        """Signals that came before its script had begun. Raises: Away, OSError."""
+        if process.owed is not None and self._files.has_begun(process.token):
+            while (number := process.owed) is not None:
+                self._commands.signal(process.name, number)
+                process.paid()
 
-    def _cancel_leftovers(self, found: Sequence[Seen]) -> None:
+    def _cancel_leftovers(self, found: Mapping[str, Seen]) -> None:
         """Held jobs that were never noted: whoever submitted them has died, or got no answer.
 
         Raises: Away.
         """
-        held = {
-            token: seen.number
-            for seen in found
-            if _is_held(seen)
-            if (token := self._is_ours(seen.name)) is not None
-        }
         with self._changed:
             known = self._watched.keys() | self._starting
-        if left := [number for token, number in held.items() if token not in known]:
-            log.warning("cancelled in Slurm, for nobody waits for them: %s", left)
-            self._commands.cancel_waiting(left)
-
-    # --- ends -------------------------------------------------------------------------------------
+        for token, seen in found.items():
+            if _is_held(seen) and token not in known:
+                log.warning("Slurm job %d is cancelled: nobody waits for it", seen.number)
+                self._commands.cancel_waiting(seen.name)
 
     def _settle(self, process: SlurmProcess, seen: Seen | None) -> None:
+        """Raises: Away."""
         try:
-            known = self._known(process, seen)
+            outcome = self._ends.outcome(process, seen)
         except OSError as error:
             log.warning("Slurm job %d: %s", process.number, error)
             return
-        if known is None or not self._is_whole(process.token, known):
-            return
-        if said := doubt(known):
-            log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
-        self._end(process, outcome_of(known))
+        if outcome is not None:
+            self._end(process, outcome)
 
     def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
         with self._changed:
             self._watched.pop(process.token, None)
-            self._over_since.pop(process.token, None)
-            self._unnoticed.pop(process.token, None)
             self._pause.something_happened()
+        self._ends.forget(process.token)
         process.ended(outcome)
-
-    def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
-        """None: it goes on. Raises: OSError."""
-        completing = seen is not None and seen.state == "COMPLETING"
-        if not (completing or is_over(seen)):
-            return self._has_ended_unnoticed(process, seen)
-        end = self._files.end(process.token)
-        if completing and (end is None or (was_ended(end) and process.sent is None)):
-            return None  # Slurm will say whether it has done that
-        begun = end is not None or self._files.has_begun(process.token)
-        return Known(process.number, seen, end, begun, process.sent)
-
-    def _has_ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
-        """Raises: OSError, Away."""
-        late = self._unnoticed.setdefault(process.token, _Unnoticed())
-        if not process.age() or not late.is_due():
-            return None
-        end = self._files.end(process.token)
-        if end is None or not late.is_sure():
-            return None
-        self._commands.cancel([process.number])
-        return Known(process.number, seen, end, begun=True, sent=process.sent)
-
-    def _is_whole(self, token: str, known: Known) -> bool:
-        """Whether all that it has written before its end is seen here, or was waited for."""
-        if not _is_missing(known, self._output_of(token)):
-            return True
-        since = self._over_since.setdefault(token, time.monotonic())
-        if time.monotonic() - since < _PATIENCE_S:
-            return False
-        log.warning("Slurm job %d: what it has written is not seen here", known.number)
-        return True
 
 
 def _is_held(seen: Seen) -> bool:
     """By us: whoever runs the cluster may hold it, too."""
     return seen.state == "PENDING" and seen.reason == _HELD
-
-
-def _is_missing(known: Known, output: Output) -> bool:
-    """Whether its script has written more than is seen here, or may be about to.
-
-    One that has begun never ends by itself without having written that. And one that Slurm has
-    forgotten, because slurmctld died before it had saved it, runs until its node hears of that.
-    """
-    if known.end is not None:
-        return output.size() < known.end.size
-    seen = known.seen
-    return known.begun and (
-        seen is None or (seen.state in BY_ITSELF and not os.WIFSIGNALED(seen.status))
-    )
-
-
-class _Unnoticed:
-    """When it was looked at last whether an attempt has ended all the same."""
-
-    def __init__(self) -> None:
-        self._looked = time.monotonic()
-        self._found = False
-
-    def is_due(self) -> bool:
-        now = time.monotonic()
-        if now - self._looked < _UNNOTICED_S:
-            return False
-        self._looked = now
-        return True
-
-    def is_sure(self) -> bool:
-        """It has ended; whether that was so before."""
-        before, self._found = self._found, True
-        return before
 
 
 class _Pause:

@@ -10,7 +10,7 @@ import pytest
 
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
-from jobd.engines.slurm import script, watcher
+from jobd.engines.slurm import ends, script
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
 from tests.helpers import wait_until
@@ -39,11 +39,11 @@ def submitted(slurm, does):
     launch = slurm.launch(does)
     engine = slurm.engine
     place = engine._written(launch)
-    number = engine._commands.submit(engine._name(launch), script.stub(place), [])
+    number = engine._commands.submit(slurm.name_of(launch), script.stub(place), [])
     return launch, number
 
 
-def ends(slurm, process):
+def ended(slurm, process):
     return slurm.ended(None, process)
 
 
@@ -68,7 +68,7 @@ def test_killed_before_it_was_released_it_runs_once(slurm):
     launch, number = submitted(slurm, Does(prints="x", exit=7))
     slurm.engine._notes.write(launch.token, number)
     process = slurm.next_engine().recover([attempt_of(launch)])[launch.token]
-    assert ends(slurm, process).exit_code == 7
+    assert ended(slurm, process).exit_code == 7
     output = Path(slurm.engine.workspace.output_of(JOB, launch.attempt).path)
     assert output.read_bytes() == b"x"
 
@@ -86,7 +86,7 @@ def test_a_submission_without_an_answer_starts_nothing_and_is_cancelled(slurm):
     launch = slurm.launch(Does(prints="x"))
     with pytest.raises(Away, match="Socket timed out"):
         slurm.started(launch)
-    name = slurm.engine._name(launch)
+    name = slurm.name_of(launch)
     wait_until(lambda: listed(slurm.cluster, name) == "CANCELLED", timeout=30)
     slurm.world.says_no_more("unheard")
     assert slurm.engine.recover([attempt_of(launch)]) == {launch.token: Fate.NEVER_STARTED}
@@ -100,7 +100,7 @@ def test_a_number_that_cannot_be_noted_is_cancelled(slurm, monkeypatch):
     launch = slurm.launch(Does())
     with pytest.raises(NoResources, match="No space left"):
         slurm.started(launch)
-    assert listed(slurm.cluster, slurm.engine._name(launch)) == "CANCELLED"
+    assert listed(slurm.cluster, slurm.name_of(launch)) == "CANCELLED"
 
 
 def test_held_jobs_of_another_instance_are_left_alone(slurm, tmp_path, cluster):  # noqa: F811
@@ -163,7 +163,7 @@ def test_a_node_dies_with_all_that_runs_on_it(slurm):
 
 def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
     """Slurm says for a long time that it runs."""
-    monkeypatch.setattr(watcher, "_UNNOTICED_S", 0.2)
+    monkeypatch.setattr(ends, "_UNNOTICED_S", 0.2)
     started = slurm.start(WAITS)
     slurm.went_on(started)
     slurm.cluster.kill_step(slurm.processes(started))
@@ -175,7 +175,7 @@ def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
 def test_somebody_else_cancels_it(slurm):
     started = slurm.start(WAITS)
     slurm.went_on(started)
-    slurm.cluster.run("scancel", f"--name={slurm.engine._name(started.launch)}")
+    slurm.cluster.run("scancel", f"--name={slurm.name_of(started.launch)}")
     assert why(slurm.ended(started)) == "cancelled in Slurm"
 
 
@@ -193,7 +193,7 @@ def test_what_slurm_has_forgotten_is_told_by_what_its_script_wrote(slurm):
     slurm.until_ended(started)
     slurm.world.forgets(started.launch.token)
     process = slurm.next_engine().recover([started.attempt])[started.launch.token]
-    assert ends(slurm, process).exit_code == 7
+    assert ended(slurm, process).exit_code == 7
 
 
 def test_a_directory_that_its_node_does_not_have(slurm):
@@ -201,7 +201,7 @@ def test_a_directory_that_its_node_does_not_have(slurm):
     assert slurm.ended(started).exit_code == 0
     launch = slurm.launch(Does())
     process = slurm.started(type(launch)(**{**_fields(launch), "cwd": b"/nowhere/at all"}))
-    error = ends(slurm, process).error
+    error = ended(slurm, process).error
     assert error.endswith(": /nowhere/at all: directory: cannot be entered")
     assert error.split(":")[0] in ("n1", "n2", "n3")
 
@@ -214,7 +214,7 @@ def test_an_option_that_slurm_does_not_take_is_the_jobs_own_fault(slurm):
     launch = slurm.launch(Does(), slots=100_000)
     with pytest.raises(CannotStart, match=r"^Slurm: .*not available"):
         slurm.started(launch)
-    assert listed(slurm.cluster, slurm.engine._name(launch)) == "CANCELLED"
+    assert listed(slurm.cluster, slurm.name_of(launch)) == "CANCELLED"
     assert slurm.engine._notes.all() == {}
 
 
