@@ -19,6 +19,7 @@ from jobd.contract.models import (
     MAX_PRIORITY,
     MAX_WORKERS,
     PRIORITIES,
+    EngineOption,
     Group,
     Tag,
 )
@@ -106,6 +107,14 @@ def parse_tag(text: str) -> str:
         return msgspec.convert(text, Tag)
     except msgspec.ValidationError:
         raise ValueError(f"{text!r} is no tag: no blanks, no commas, 64 characters") from None
+
+
+def parse_engine_option(text: str) -> str:
+    """Raises: ValueError."""
+    try:
+        return msgspec.convert(text, EngineOption)
+    except msgspec.ValidationError:
+        raise ValueError(f"{text!r} is no option in one word, such as --mem=8G") from None
 
 
 def parse_codes(text: str) -> list[int]:

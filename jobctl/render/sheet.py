@@ -49,6 +49,7 @@ def _facts(
         ("waited", text.duration(job.wait_s) if job.wait_s is not None else ""),
         ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
         ("used", _usage(job.cpu_s, job.max_rss_kb)),
+        ("engine", _engine(job)),
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
         ("output", _output(job, latest)),
     ]
@@ -99,6 +100,7 @@ def _options(options: Options) -> list[tuple[str, str]]:
         ("progress by", options.progress if options.progress != "auto" else ""),
         ("max output", kept),
         ("notify", ", ".join(wish.label for wish in options.notify)),
+        ("for engine", " ".join(options.engine_options)),
     ]
 
 
@@ -114,6 +116,13 @@ def _progress(job: Job) -> str:
     if job.progress_message:
         parts.append(job.progress_message)
     return "  ".join(part for part in parts if part)
+
+
+def _engine(job: Job) -> str:
+    """`slurm job 4711 on n3`; of this machine's own jobs there is nothing to tell."""
+    if job.engine_id is None:
+        return ""
+    return f"{job.engine} job {job.engine_id}" + (f" on {job.host}" if job.host else "")
 
 
 def _usage(cpu: float | None, memory: int | None) -> str:

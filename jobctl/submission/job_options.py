@@ -29,6 +29,7 @@ from jobctl.parsing.param_types import (
     joined,
     parse_array,
     parse_codes,
+    parse_engine_option,
     parse_ids,
     parse_tag,
     parse_time_limit,
@@ -91,11 +92,11 @@ _PARENTS: Final[dict[str, Any]] = {
 
 def of_job() -> list[Option]:
     """What may also stand in a `#JOBCTL` line; click wants each command to have its own."""
-    return [*_of_command(), *_of_course(), *_of_track()]
+    return [*_of_command(), *_of_place(), *_of_course(), *_of_track()]
 
 
 def _of_command() -> list[Option]:
-    """What is run, where, and with what."""
+    """What is run, and with what."""
     return [
         Option("-n", "--name", section=COMMON, type=TEXT, help="Name of the job."),
         Option(
@@ -115,6 +116,12 @@ def _of_command() -> list[Option]:
             "--shell", section=WHAT, type=Word("program", interpreter, file_name), metavar="PATH",
             help="Runs the shell line, as PATH -c LINE (default: /bin/sh, or as configured).",
         ),
+    ]  # fmt: skip
+
+
+def _of_place() -> list[Option]:
+    """Where it is run, and how much of it."""
+    return [
         Option(
             "-C", "--cwd", section=WHERE, type=DIRECTORY, metavar="DIR",
             help="In this directory, not here.",
@@ -137,6 +144,11 @@ def _of_command() -> list[Option]:
         Option(
             "--slots", section=WHERE, type=Number(1, MAX_WORKERS), metavar="N",
             help="It takes as much as N workers.",
+        ),
+        Option(
+            "--engine-option", "engine_options", section=WHERE, multiple=True,
+            type=Word("option", parse_engine_option), metavar="OPTION",
+            help="For where it runs, in one word: --engine-option=--mem=8G; repeatable.",
         ),
         Option(
             "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",

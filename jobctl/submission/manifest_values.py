@@ -11,6 +11,7 @@ from jobctl.parsing import texts
 from jobctl.parsing.param_types import (
     parse_array,
     parse_codes,
+    parse_engine_option,
     parse_group,
     parse_key,
     parse_priority,
@@ -93,6 +94,10 @@ def _wishes(value: Any) -> list[Wish]:  # noqa: ANN401 # whatever stands there
     return [wish(_text(one)) for one in listed(value)]
 
 
+def _engine_options(value: Any) -> list[str]:  # noqa: ANN401 # whatever stands there
+    return [parse_engine_option(_text(option)) for option in listed(value)]
+
+
 def _codes(value: Any) -> list[int]:  # noqa: ANN401 # whatever stands there
     return [code for item in listed(value) for code in _word_or_number(parse_codes)(item)]
 
@@ -166,6 +171,7 @@ OPTIONS: Final[dict[str, tuple[str, Value]]] = {
     "stdin": ("stdin", _path),
     "notify": ("notify", _wishes),
     "progress": ("progress", _text),
+    "engine-option": ("engine_options", _engine_options),
     "max-output": ("max_output", _word_or_number(sizes.parse)),
 }
 """By the long name of the option of `submit`: the field of `Options`, and how it is read."""

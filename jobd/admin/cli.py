@@ -49,7 +49,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--workers", type=int, help="How many jobs run at a time (3).")
-@click.option("--engine", help="Where jobs run (local).")
+@click.option("--engine", help="Where jobs run: local, or slurm (local).")
 @click.option("--foreground", is_flag=True, help="Stay in this terminal, log to stderr.")
 @click.option("--ephemeral", is_flag=True, help="Keep queue and history in memory only.")
 @click.option(

@@ -82,6 +82,10 @@ Group = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 ]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[^\s,\x00-\x1f\x7f]+\Z")]
+EngineOption = Annotated[
+    str, Meta(max_length=1000, pattern=r"\A--[a-z0-9][a-z0-9-]*(=[^\x00-\x1f\x7f]*)?\Z")
+]
+"""An option of the engine's own, in one word."""
 User = Annotated[str, Meta(min_length=1, max_length=256)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 Ranges = Annotated[list[tuple[JobId, JobId]], Meta(max_length=MAX_RANGES)]
@@ -225,6 +229,10 @@ class Job(View, frozen=True, kw_only=True):
     """Attempts that have failed since it was submitted or restarted; `retries` allows so many."""
     argv_b64: Words | None = None
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
+    engine: str | None = None
+    """Where its attempt runs, or ran; None: it pends."""
+    engine_id: str | None = None
+    """By which the tools of that engine know it, as the number of a job of Slurm."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
@@ -241,6 +249,8 @@ class Attempt(View, frozen=True, kw_only=True):
     cpu_s: float | None = None
     max_rss_kb: int | None = None
     output_path: str
+    engine: str = "local"
+    engine_id: str | None = None
     output_bytes: int | None = None
     """What is kept of what it printed; None: nobody here knows."""
     stored_bytes: int | None = None
@@ -389,6 +399,10 @@ class Options(Record, frozen=True, kw_only=True):
     """Bytes of output that are kept of each attempt."""
     notify: Wishes = field(default_factory=list)
     """Who is told of its ends."""
+    engine_options: Annotated[list[EngineOption], Meta(max_length=100)] = field(
+        default_factory=list
+    )
+    """For the engine that it runs on, which says whether it takes them."""
     env: Annotated[list[bytes], Meta(max_length=MAX_VARIABLES)] = field(default_factory=list)
     """Names of those in its environment that were set for it, and not by the shell."""
 

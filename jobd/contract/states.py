@@ -78,6 +78,11 @@ def signal_reason(name: str) -> str:
     return f"{_SIGNAL} {name}"
 
 
+def lost_because(why: str) -> str:
+    """`why`: what is known of it all the same."""
+    return f"{Reason.LOST}: {why}"
+
+
 _COULD_NOT_START: Final = "could not start"
 
 

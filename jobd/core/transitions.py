@@ -145,6 +145,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """It could not be started: why."""
     lost: bool = False
     """It ran, and how it ended cannot be known."""
+    reason: str | None = None
+    """What has ended it, where its engine knows: told in the place of what follows from the rest.
+    """
     at: int | None = None
     """When it ended, microseconds since the epoch; None: when that was heard."""
 
@@ -203,6 +206,8 @@ def _unknown(outcome: Outcome) -> bool:
 def _failure(outcome: Outcome) -> str:
     if outcome.error is not None:
         return could_not_start(outcome.error)
+    if outcome.reason is not None:
+        return outcome.reason
     if _unknown(outcome):
         return Reason.LOST
     if outcome.signal is not None:

@@ -122,6 +122,8 @@ class Launch(Struct, frozen=True):
     """Workers that it occupies: where an engine shares out CPUs, so many."""
     gpus: int = 0
     """Devices that it needs; which of this machine's they are, its environment says."""
+    options: Sequence[str] = ()
+    """Of the engine's own, as `--mem=8G`: it says whether it takes them (CannotStart)."""
     time_limit: float | None = None
     """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 
@@ -161,6 +163,10 @@ class Process(Protocol):
     @property
     def host(self) -> str | None:
         """Where it runs; None: where the engine's `host` says, or not known yet. At once."""
+
+    @property
+    def engine_id(self) -> str | None:
+        """By which the tools of its engine know it; None: there are none. At once."""
 
     @property
     def refusals(self) -> Sequence[Refusal]:
@@ -220,6 +226,10 @@ class Engine(Protocol):
     @property
     def host(self) -> str:
         """The name of the machine where its jobs run; "" where only a process can say."""
+
+    @property
+    def capacity(self) -> int | None:
+        """Attempts that may be with it at a time; None: as many as there are workers. At once."""
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: all attempts that are said to run, by their token.

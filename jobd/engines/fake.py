@@ -52,6 +52,8 @@ class World:
         """Why no command can be started; None: each can."""
         self.no_room: str | None = None
         """Why there is no room just now; None: there is."""
+        self.capacity: int | None = None
+        """As `Engine.capacity`."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -219,6 +221,10 @@ class FakeProcess:
         return self.attempt.host
 
     @property
+    def engine_id(self) -> str | None:
+        return self.attempt.launch.token[:8]
+
+    @property
     def refusals(self) -> Sequence[Refusal]:
         """Of one that has ended nothing is left."""
         return () if self.attempt.outcome is not None else self.attempt.refusals
@@ -260,6 +266,10 @@ class FakeEngine:
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
         World().check(settings)
+
+    @property
+    def capacity(self) -> int | None:
+        return self.world.capacity
 
     def back(self) -> None:
         """The world has come back, and the engine has noticed."""

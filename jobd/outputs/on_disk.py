@@ -8,7 +8,7 @@ import os
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from jobd.contract.directories import Directory, File
 from jobd.contract.paths import Paths, output_name
@@ -25,10 +25,11 @@ _FOLDERS: Final = 16
 """How many folders of output are held open."""
 
 
-class DiskOutput(NamedTuple):
+class DiskOutput:
     """A file that its attempt writes straight into. As `jobd.outputs.workspace.Output`."""
 
-    file: File
+    def __init__(self, file: File) -> None:
+        self.file = file
 
     @property
     def path(self) -> str:

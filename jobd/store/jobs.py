@@ -248,11 +248,11 @@ class Jobs:
         cpu = None if outcome.cpu_s is None else round(outcome.cpu_s * 1e6)
         self._db.execute(
             "UPDATE attempts SET state = ?, reason = ?, finished_at = ?, exit_code = ?,"
-            " signal = ?, pid = ?, host = IFNULL(?, host), cpu_us = ?, max_rss_kb = ?"
-            " WHERE job = ? AND attempt = ?",
+            " signal = ?, pid = ?, host = IFNULL(?, host), cpu_us = ?, max_rss_kb = ?,"
+            " engine_id = IFNULL(?, engine_id) WHERE job = ? AND attempt = ?",
             (
                 verdict.ended.value, verdict.why, now, outcome.exit_code, outcome.signal, ran.pid,
-                ran.host, cpu, outcome.max_rss_kb, job, attempt,
+                ran.host, cpu, outcome.max_rss_kb, ran.engine_id, job, attempt,
             ),
         )  # fmt: skip
 

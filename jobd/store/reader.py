@@ -190,7 +190,7 @@ class Reader:
     def attempts(self, job: int) -> list[AttemptRow]:
         rows = self._all(
             "SELECT attempt, state, reason, started_at, finished_at, exit_code, signal, pid,"
-            " cpu_us, max_rss_kb, engine FROM attempts WHERE job = ? ORDER BY attempt",
+            " cpu_us, max_rss_kb, engine, engine_id FROM attempts WHERE job = ? ORDER BY attempt",
             (job,),
         )
         return [AttemptRow(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]

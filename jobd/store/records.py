@@ -35,6 +35,7 @@ class Spec(Struct, frozen=True, array_like=True, omit_defaults=True):
     """zlib of the program that runs in the place of what `argv[0]` names; empty: none."""
     variables: tuple[bytes, ...] = ()
     """Names of those in its environment that were set for it alone."""
+    engine_options: tuple[str, ...] = ()
 
     @property
     def command(self) -> Command:
@@ -183,6 +184,8 @@ class Ran(NamedTuple):
     """When its leader ended, microseconds since the epoch; the daemon knows that by itself, too."""
     output_bytes: int = 0
     """What its output takes, known at its end."""
+    engine_id: str | None = None
+    """By which the tools of its engine know it."""
 
 
 class Removed(NamedTuple):
@@ -286,6 +289,8 @@ class JobRow(Struct, frozen=True):
     """That of its attempt; None: it pends."""
     notify: list[Wish]
     """What its submitter wants to be told."""
+    engine_id: str | None
+    """By which that knows it."""
 
     @property
     def entry(self) -> Entry:
@@ -306,6 +311,7 @@ class AttemptRow(Struct, frozen=True):
     cpu_us: int | None
     max_rss_kb: int | None
     engine: str
+    engine_id: str | None
 
 
 class EventRow(Struct, frozen=True):

@@ -27,7 +27,7 @@ SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environmen
        j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
        a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
        j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine, j.notify,
-       r.spec
+       a.engine_id, r.spec
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
                                       AND j.state <> '{State.PENDING}'
                LEFT JOIN arrays AS r ON r.first = j.array

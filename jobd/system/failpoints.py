@@ -56,9 +56,16 @@ POINTS: Final = {
         "before-renew",
         "after-exec",
     ),
+    "slurm": (
+        "before-submit",
+        "after-submit",
+        "after-note",
+        "after-release",
+    ),
 }
-"""Whose code they stand in. With `closed` and those up to `before-exec` one daemon makes way for
-the next."""
+"""Whose code they stand in; `slurm` is the engine, in the daemon. With `closed` and those up to
+`before-exec` one daemon makes way for the next.
+"""
 WHO: Final = ("daemon", "supervisor", "both")
 _ROLES: Final = {b"jobd.daemon": "daemon", b"jobd.supervisor": "supervisor"}
 

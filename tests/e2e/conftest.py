@@ -1,5 +1,6 @@
 """Scratch instances; each leaves nothing behind, or its test fails."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.instance import Instance
+from tests.slurm_cluster import cluster  # noqa: F401 - a fixture
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine(request):
+    """What all daemons of the run are started with, if `TEST_ENGINE` says so."""
+    if Instance.engine == "slurm":
+        os.environ["SLURM_CONF"] = str(request.getfixturevalue("cluster").conf)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
+from jobd.contract.state_directory import make_private
 from jobd.system import linux
 from tests.helpers import processes_with, wait_until
 
@@ -40,6 +41,9 @@ class Gate:
 
 class Instance:
     """`home`: its JOBD_HOME. `work`: where commands run and jobs leave their traces."""
+
+    engine = os.environ.get("TEST_ENGINE", "local")
+    """On which jobs of all instances run."""
 
     def __init__(self, home, work):
         self.home = Path(home)
@@ -121,7 +125,16 @@ class Instance:
 
     def start(self, *args, crash=None, code=0):
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
+        if self.engine != "local":
+            self._choose_engine()
         return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+
+    def _choose_engine(self):
+        """For all daemons that are started here, whoever does that."""
+        if not self.paths.config.exists():
+            make_private(self.home)
+            chosen = f"[daemon]\nengine = '{self.engine}'\n[engine.{self.engine}]\n"
+            self.paths.config.write_text(chosen + "poll = '0.1s'\n")
 
     def fuse(self, crash):
         """The variable that arms a point."""

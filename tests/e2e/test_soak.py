@@ -14,7 +14,7 @@ from tests.soak import checks, trace
 from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Known, Model, Span
-from tests.soak.points import IMPOSSIBLE, PLACES, Scene
+from tests.soak.points import IMPOSSIBLE, OTHERS, PLACES, Scene
 from tests.soak.watchers import NOBODY_THERE, has_met_anybody, quiet, shut_down_before, spoken
 
 pytestmark = pytest.mark.e2e
@@ -41,6 +41,7 @@ def test_a_short_soak():
         # The daemon at its own points: test_crash_points.py. The rest: scripts/soak --crash-points.
         (point, who)
         for point, owner in PLACES
+        if point not in OTHERS["local"]
         for who in ("both", owner)
         if (point, who) not in IMPOSSIBLE and (who, owner) != ("daemon", "daemon")
     ],

@@ -3,7 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from unittest import mock
 
@@ -11,10 +11,11 @@ from jobd.contract.state_directory import make_private
 from jobd.engines.base import Attempt, Launch, Usage
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
+from jobd.engines.slurm import SlurmEngine
 from jobd.engines.supervisor import Ended
 from jobd.system import linux
 from tests.engines.contexts import context_of
-from tests.helpers import wait_until
+from tests.helpers import processes_with, wait_until
 
 JOB = 7
 
@@ -46,8 +47,8 @@ class Stage:
 
     name = ""
     can_be_away = False
-    ends_with_test = True
-    """Whether attempts that are left over have to be ended."""
+    needs = ()
+    """Fixtures that it is made with."""
 
     def __init__(self, directory):
         make_private(directory)
@@ -119,7 +120,7 @@ class Stage:
         """Its outcome, for which whoever waits does not wait for ever."""
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit((process or started.process).wait).result(30)
+            return pool.submit((process or started.process).wait).result(60)
         finally:
             pool.shutdown(wait=False)
 
@@ -287,4 +288,131 @@ class FakeStage(Stage):
         self.world.no_room = None
 
 
-STAGES = {stage.name: stage for stage in (LocalStage, FakeStage)}
+_SHIM = """\
+#!/bin/sh
+# What a test says of Slurm comes before what Slurm says.
+cd '{directory}'
+echo {program} >>calls
+refuse() {{ echo "{program}: error: $1" >&2; exit 1; }}
+[ ! -e away ] || refuse "Unable to contact slurm controller: $(cat away)"
+[ {program} != sbatch ] || [ ! -e full ] || refuse "Batch job submission failed: $(cat full)"
+export SLURM_CONF='{conf}'
+if [ {program} = sbatch ] && [ -e unheard ]; then
+    sbatch "$@" >&2; refuse "Socket timed out on send/recv operation"
+fi
+if [ {program} = scontrol ] && [ -e lame ]; then refuse "Socket timed out"; fi
+if [ {program} = squeue ]; then
+    squeue "$@" | grep -v -f forgotten; exit 0
+fi
+exec {program} "$@"
+"""
+
+
+class Said:
+    """What a test says of a cluster, in the place of what would be slow to bring about."""
+
+    def __init__(self, directory, conf):
+        self.directory = directory
+        directory.mkdir()
+        (directory / "forgotten").touch()
+        for program in ("sbatch", "squeue", "scancel", "scontrol", "sstat"):
+            shim = directory / program
+            shim.write_text(_SHIM.format(directory=directory, program=program, conf=conf))
+            shim.chmod(0o755)
+
+    def goes_away(self, why):
+        (self.directory / "away").write_text(why)
+
+    def comes_back(self):
+        (self.directory / "away").unlink()
+
+    @contextmanager
+    def has_no_room(self, why):
+        (self.directory / "full").write_text(why)
+        yield
+        (self.directory / "full").unlink()
+
+    def says(self, word):
+        """`unheard`: sbatch submits, and its answer is lost; `lame`: scontrol has no answer."""
+        (self.directory / word).touch()
+
+    def says_no_more(self, word):
+        (self.directory / word).unlink()
+
+    @property
+    def calls(self):
+        """The programs that were run, in order."""
+        return (self.directory / "calls").read_text().split()
+
+    def forgets(self, token):
+        with open(self.directory / "forgotten", "a") as file:
+            file.write(f"{token}\n")
+
+
+class SlurmStage(Stage):
+    name = "slurm"
+    can_be_away = True
+    needs = ("cluster",)
+
+    def __init__(self, directory, cluster):
+        super().__init__(directory)
+        self.cluster = cluster
+        self.world = Said(directory / "programs", cluster.conf)
+
+    def made(self, **context):
+        settings = {"poll": "0.05s", "programs": str(self.world.directory)}
+        return SlurmEngine(context_of(self.directory, name="slurm", settings=settings, **context))
+
+    def name_of(self, launch):
+        return self.engine._name(JOB, launch.token)
+
+    def went_on(self, started):
+        return wait_until(lambda: self.processes(started), timeout=30)
+
+    def processes(self, started):
+        """Of its command, on whatever node."""
+        return processes_with(f"JOBD_RUN={started.launch.token}")
+
+    go = LocalStage.go
+
+    def stands_still(self, started):
+        found = [linux.stat_of(pid) for pid in self.processes(started)]
+        return bool(found) and all(stat and stat.state == "T" for stat in found)
+
+    def loses(self, started):
+        self.went_on(started)
+        self.world.forgets(started.launch.token)
+        scripts = [
+            pid for pid, what in self.cluster.processes().items() if started.launch.token in what
+        ]
+        for pid in (*scripts, *self.processes(started)):
+            os.kill(pid, signal.SIGKILL)
+
+    def until_ended(self, started):
+        name = self.name_of(started.launch)
+        shown = ["squeue", "--noheader", f"--name={name}"]
+        wait_until(lambda: not self.cluster.run(*shown), timeout=30)
+
+    def time_passes(self, started):
+        self.went_on(started)
+        wait_until(lambda: started.process.age() > 0, timeout=30)
+        before = started.process.age()
+        wait_until(lambda: started.process.age() > before + 0.02)
+        wait_until(lambda: started.process.usage().max_rss_kb, timeout=30)
+
+    def unstartable(self):
+        return self.launch(Does(), argv=[b"/nowhere/program"])
+
+    def no_room(self):
+        return self.world.has_no_room("Slurm temporarily unable to accept job: no process left")
+
+    def close(self):
+        for started in self._all:
+            self.cluster.run("scancel", "--quiet", f"--name={self.name_of(started.launch)}")
+            for pid in self.processes(started):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        super().close()
+
+
+STAGES = {stage.name: stage for stage in (LocalStage, FakeStage, SlurmStage)}

@@ -103,6 +103,8 @@ def test_a_group_says_where_its_jobs_run(both, world):
     assert here.host not in ("", "n7")
     assert here.pid is not None
     attempt.host = "n9"
+    number = attempt.launch.token[:8]
+    assert (both.job(far).engine, both.job(far).engine_id) == ("cluster", number)
     attempt.used = Usage(1.5, 2048)
     assert both.job(far).host == "n9"
     attempt.ends(exit_code=3)
@@ -110,9 +112,34 @@ def test_a_group_says_where_its_jobs_run(both, world):
     job = both.job(far)
     assert (job.exit_code, job.host, job.pid) == (3, "n9", None)
     assert (job.cpu_s, job.max_rss_kb) == (1.5, 2048)
+    assert (job.engine, job.engine_id, both.job(near).engine_id) == ("cluster", number, None)
+    shown = both.client.show(far).attempts
+    assert [(one.engine, one.engine_id) for one in shown] == [("cluster", number)]
     assert both.sql("SELECT job, engine, host FROM attempts WHERE engine = 'cluster'") == [
         (far, "cluster", "n9")
     ]
+
+
+def test_an_engine_gets_no_more_than_it_takes(both, world):
+    """The queue stays here: the next one that comes is the best of those that wait."""
+    world.capacity = 2
+    first = [submit(both, "x", group="far") for _ in range(2)]
+    for job in first:
+        runs(both, world, job)
+    later = submit(both, "x", group="far")
+    urgent = submit(both, "x", group="far", priority=9)
+    near = submit(both, "exit 4")
+    both.wait(near)
+    assert len(world.started) == 2
+    assert {state(both, job) for job in (later, urgent)} == {("pending", "queued")}
+    world.of_job(first[0]).ends(exit_code=0)
+    both.wait(first[0])
+    runs(both, world, urgent)
+    assert state(both, later) == ("pending", "queued")
+    for job in (first[1], urgent):
+        world.of_job(job).ends(exit_code=0)
+    runs(both, world, later).ends(exit_code=0)
+    both.wait(later)
 
 
 def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):

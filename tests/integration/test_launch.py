@@ -122,6 +122,7 @@ def test_a_recipe_is_all_but_what_was_meant_for_that_moment(quiet):
             name="n", tags=["a", "b"], priority=7, hold=True, time_limit=5.0, retries=2,
             retry_delay=3.0, retry_on=[1, 2], requeue=True, nice=3, shell=b"/bin/sh",
             stdin=b"/dev/zero", progress="none", max_output=99, key="k",
+            engine_options=["--mem=8G"],
         ),
         cwd=b"/usr",
     )  # fmt: skip

@@ -25,6 +25,7 @@ from jobd.client.client import Client
 from jobd.contract.models import Selector, Wait
 from jobd.contract.paths import is_supervised
 from jobd.contract.states import State
+from tests import slurm_cluster
 from tests.e2e.instance import Instance, json_of
 from tests.helpers import wait_until
 from tests.soak import checks, points, trace, watchers
@@ -41,13 +42,30 @@ _CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sl
 
 def main():
     options = _options()
+    Instance.engine = options.engine
+    with _cluster(options.engine) as cluster:
+        return _beaten(options, cluster)
+
+
+@contextlib.contextmanager
+def _cluster(engine):
+    """What the engine needs, for as long as it is beaten."""
+    if engine != "slurm":
+        yield None
+        return
+    with slurm_cluster.started() as cluster:
+        os.environ["SLURM_CONF"] = str(cluster.conf)
+        yield cluster
+
+
+def _beaten(options, cluster):
     if options.crash_points:
         return 0 if points.table() else 1
     base = Path(tempfile.mkdtemp(prefix="jobd-soak-", dir="/tmp"))
     instance = Instance(base / "jobd", base / "work")
     disk = None if options.large_disk else _disk(instance)
     try:
-        wrong, lines = Soak(options, instance, disk).run()
+        wrong, lines = Soak(options, instance, disk, cluster).run()
         print("\n".join(lines))
     except BaseException:
         print(f"broken off (kept: {base}); --seed {options.seed}; alive: {instance.processes()}")
@@ -83,6 +101,10 @@ def _options():
         action="store_true",
         help="instead: a kill at each named point",
     )
+    parser.add_argument(
+        "--engine", choices=("local", "slurm"), default="local",
+        help="slurm: on a cluster of three nodes that is started for it",
+    )  # fmt: skip
     options = parser.parse_args()
     if options.kills is None and options.minutes is None:
         options.kills = 20
@@ -114,13 +136,13 @@ def _end_all(instance):
 class Soak:
     """Load and violence → quiet → every invariant."""
 
-    def __init__(self, options, instance, disk):
+    def __init__(self, options, instance, disk, cluster):
         self._options = options
         self._instance = instance
         self._model = Model()
         self._dice = random.Random(options.seed)
         self._account = Account(instance)
-        self._violence = Violence(instance, self._model, self._dice, self._account, disk)
+        self._violence = Violence(instance, self._model, self._dice, self._account, disk, cluster)
         self._followed = []
         self._began = time.monotonic()
 

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from typing import NamedTuple
 
+from jobd.contract.paths import Paths
 from jobd.system import linux
 from tests.soak import trace
 
@@ -149,7 +150,7 @@ def none_ran_twice(found, model, traces):
     for job in found.jobs.values():
         known, rans = by_id.get(job.id), found.attempts[job.id]
         again = (
-            sum(known.requeue and ran.reason in ("lost", "shutdown") for ran in rans)
+            sum(known.requeue and (_is_lost(ran) or ran.reason == "shutdown") for ran in rans)
             if known
             else 0
         )
@@ -178,7 +179,7 @@ def _attempt(job, known, ran, model, traces):
         yield f"{about}: it never ended"
         return
     ended = traces.ended.get((job, ran.attempt), [])
-    if ran.reason == "lost":
+    if _is_lost(ran):
         if not _in_a_blow(ran, model):
             yield f"{about}, and its parents did not both die"
     elif ran.state == "stopped" or ran.reason in ("by user", "shutdown"):
@@ -193,6 +194,11 @@ def _attempt(job, known, ran, model, traces):
             yield f"{about}: {ran.state} with exit code {ran.exit_code}"
 
 
+def _is_lost(ran):
+    """Or killed by a cluster whose controller had forgotten it, which says only by which signal."""
+    return ran.reason is not None and ran.reason.startswith(("lost", "signal TERM"))
+
+
 def _in_a_blow(ran, model):
     return any(blow.meets(ran.started, ran.finished or 0) for blow in model.blows)
 
@@ -203,7 +209,7 @@ def ends_are_when_they_were(found, model, traces):
         for ran in rans:
             at = traces.ended_at.get((job, ran.attempt))
             # Lost is when that was found out.
-            if at is None or ran.finished is None or ran.reason == "lost":
+            if at is None or ran.finished is None or _is_lost(ran):
                 continue
             seen = max([at, *(span.over for span in model.halts if span.meets(at, at))])
             if not at - _CLOCKS_US <= ran.finished <= seen + _LATE_US:
@@ -257,7 +263,7 @@ def output_is_whole(found, model, paths, traces):
             if model.was_full(ran.started, ran.finished or sys.maxsize):
                 continue
             try:
-                content = paths.output_of(*key).read_bytes()
+                content = where_outputs_are(paths).output_of(*key).read_bytes()
             except FileNotFoundError:
                 content = b""
             whole = trace.output(*key)
@@ -265,7 +271,17 @@ def output_is_whole(found, model, paths, traces):
                 yield f"job {job.id} attempt {ran.attempt}: {len(content)} bytes, not whole"
 
 
+def where_outputs_are(paths):
+    """Those of a cluster's jobs lie in a directory that it shares."""
+    instance = paths.data / "slurm-instance"
+    if not instance.exists():
+        return paths
+    shared = paths.data / f"slurm-{instance.read_text()}"
+    return Paths(shared, paths.config)
+
+
 def removed_output_is_gone(found, model, paths):
+    paths = where_outputs_are(paths)
     for known in model.jobs:
         if known.removed and any(paths.output_of(known.id, n).exists() for n in range(1, 9)):
             yield f"job {known.id} was removed, and its output is there"

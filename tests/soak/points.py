@@ -50,6 +50,11 @@ MESSAGES = '[[notify]]\ncommand = "true"\n'
 """The configuration in which somebody is told of their ends, and the points of that are passed."""
 PLACES = [(point, owner) for owner, points in failpoints.POINTS.items() for point in points]
 """Every point with whose code it stands in."""
+OTHERS = {
+    "local": set(failpoints.POINTS["slurm"]),
+    "slurm": {"before-spawn", "after-spawn", "after-run-table"},
+}
+"""By engine: the points that only another one comes by."""
 COUNTS = {
     "before-commit": 9, "after-commit": 9, "before-reply": 3, "after-reply": 3,
     "before-spawn": 2, "after-spawn": 2, "after-run-table": 2, "recovering": 2, "recovered": 2,
@@ -199,6 +204,8 @@ def table():
     print(f"{'point':16} {'in':11}" + "".join(f"{who:>14}" for who in failpoints.WHO))
     held = True
     for point, owner in PLACES:
+        if point in OTHERS[Instance.engine]:
+            continue
         words = []
         for who in failpoints.WHO:
             word, good = _one(point, who)

@@ -14,6 +14,7 @@ from jobd.contract.models import Status
 from jobd.contract.paths import is_supervised
 from jobd.system import linux
 from tests.helpers import wait_until
+from tests.slurm_cluster import NODES
 
 _PATIENCE = 60.0
 _HANGS_AFTER = 1.0
@@ -23,8 +24,11 @@ _HANGS_AFTER = 1.0
 class Violence:
     """Each method is one blow; afterwards the next daemon answers."""
 
-    def __init__(self, instance, model, dice, account, disk):
-        """`disk`: that of the instance, None where it has none of its own."""
+    def __init__(self, instance, model, dice, account, disk, cluster=None):
+        """`disk`: that of the instance, None where it has none of its own. `cluster`: that on
+        which its jobs run, if they do.
+        """
+        self._cluster = cluster
         self._instance = instance
         self._model = model
         self._dice = dice
@@ -35,7 +39,9 @@ class Violence:
             (self.daemon, 8), (self.supervisor, 5), (self.both, 5), (self.daemon_twice, 4),
             (self.while_supervisor_halts, 3), (self.supervisor_while_daemon_halts, 2),
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
-            (self.reboot, 1), (self.shut_down, 1), *([(self.full_disk, 3)] if disk else []),
+            (self.shut_down, 1), *([(self.full_disk, 3)] if disk else []),
+            # What runs on a cluster outlives a boot of this machine.
+            *([(self.controller, 4), (self.node_daemon, 4)] if cluster else [(self.reboot, 1)]),
         ]  # fmt: skip
         Status.about = replace(Status.about, patience=_HANGS_AFTER)
 
@@ -167,6 +173,15 @@ class Violence:
             wait_until(lambda: self._status().error is None, _PATIENCE)
             self._model.answered_after.append(("disk full, then room", time.monotonic() - began))
 
+    def controller(self):
+        """slurmctld: what it had not saved yet it forgets."""
+        with self._blow():
+            self._again_there("slurmctld")
+
+    def node_daemon(self):
+        """slurmd: what it has started goes on."""
+        self._again_there(self._dice.choice(NODES))
+
     # --- their tools ------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -181,6 +196,14 @@ class Violence:
             os.kill(pid, signal.SIGSTOP)
             yield
             os.kill(pid, signal.SIGCONT)
+
+    def _again_there(self, name):
+        began = time.monotonic()
+        self._cluster.kill(name)
+        self.kills += 1
+        time.sleep(self._dice.random())
+        self._cluster.start(name)
+        self._model.answered_after.append((f"{name.rstrip('123')}", time.monotonic() - began))
 
     def _status(self):
         return self._instance.answers()

@@ -8,6 +8,7 @@ import threading
 from jobd.store.writer import NO_SPACE
 from tests.e2e.instance import Terminal
 from tests.soak import trace
+from tests.soak.checks import where_outputs_are
 from tests.soak.model import Known, now_us
 
 KINDS = ("wait", "wait --json", "submit -w", "logs -f", "watch", "watch --json")
@@ -124,7 +125,7 @@ def _waited_json(out, _err, job, _paths):
 
 def _whole(out, _err, job, paths):
     """All that there is in the file; what ought to be in it is looked at elsewhere."""
-    return out == paths.output_of(job.id, 1).read_bytes()
+    return out == where_outputs_are(paths).output_of(job.id, 1).read_bytes()
 
 
 def _watched(out, _err, job, _paths):
@@ -147,8 +148,10 @@ def _code(job):
     """The exit code of `jobctl wait`, by the contract."""
     if job.reason is None:
         return 0
+    if job.reason.startswith("lost"):
+        return 1  # a cluster says why
     how = job.reason.split()[-1]
-    return {"KILL": 137, "lost": 1, "shutdown": 143}.get(how) or int(how)
+    return {"KILL": 137, "TERM": 143, "shutdown": 143}.get(how) or int(how)
 
 
 def shut_down_before(ended, over, shutdowns):

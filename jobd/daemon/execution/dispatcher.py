@@ -60,6 +60,7 @@ class Dispatcher:
         self._reserve = reserve
         self._commits = commits
         self._tokens = _Tokens()
+        self._engines = engines
         self._placement = engines.placement
         self._places = {name: Place(name, engines[name].host) for name in engines}
 
@@ -86,8 +87,13 @@ class Dispatcher:
         shut = None if self._reserve.in_use else self._breaker.shut(already)
         if shut is None:
             return None
+        shut = {*shut, *(name for name in self._engines if self._is_full(name))}
         engine_of = self._placement.engine_of
         return self._ledger.take((lambda group: engine_of(group) in shut) if shut else None)
+
+    def _is_full(self, engine: str) -> bool:
+        capacity = self._engines[engine].capacity
+        return capacity is not None and self._runs.count_on(engine) >= capacity
 
     def _claim(self, holding: Holding) -> Run | None:
         """On disk it runs from here on, on the engine of its group."""

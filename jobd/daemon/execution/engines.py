@@ -108,6 +108,8 @@ def _former(context: Context) -> Engine:
 class _Missing:
     """An engine that attempts run on and that cannot be loaded: nothing is known of them."""
 
+    capacity = None
+
     def __init__(self, why: str) -> None:
         self._why = why
         self.lets_go_at_once = True

@@ -56,6 +56,7 @@ class Launcher:
             group=run.entry.group,
             slots=run.entry.slots,
             gpus=run.entry.gpus,
+            options=spec.engine_options,
             time_limit=run.policy.time_limit,
         )
 

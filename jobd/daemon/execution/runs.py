@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -87,7 +88,7 @@ class Run:
         process, ended_at = self.process, self._ended_at
         if process is None:
             return Ran(ended_at=ended_at)
-        return Ran(process.pid, process.host, ended_at, self.output_bytes)
+        return Ran(process.pid, process.host, ended_at, self.output_bytes, process.engine_id)
 
     # --- to end ---------------------------------------------------------------------------------
 
@@ -228,6 +229,8 @@ class Runs:
     def __init__(self, undo: Undo) -> None:
         self._undo = undo
         self._runs: dict[int, Run] = {}
+        self._on: Counter[str] = Counter()
+        """How many, by engine."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -271,13 +274,17 @@ class Runs:
         ends = ((run.started.token, run.ran.ended_at) for run in self.all())
         return {token: at - offset_us() for token, at in ends if at is not None}
 
+    def count_on(self, engine: str) -> int:
+        """How many of them are on an engine."""
+        return self._on[engine]
+
     def enter(self, run: Run) -> None:
-        self._runs[run.id] = run
-        self._undo.add(lambda: self._runs.pop(run.id))
+        self._put(run)
+        self._undo.add(lambda: self._take(run))
 
     def leave(self, run: Run) -> None:
-        del self._runs[run.id]
-        self._undo.add(lambda: self._runs.__setitem__(run.id, run))
+        self._take(run)
+        self._undo.add(lambda: self._put(run))
 
     def paced(self, run: Run, pace: Pace) -> None:
         """How fast it goes, as has just been reported."""
@@ -286,7 +293,16 @@ class Runs:
 
     def forget(self, run: Run) -> None:
         """Outside of any transaction: its end cannot be recorded."""
-        self._runs.pop(run.id, None)
+        if run.id in self._runs:
+            self._take(run)
+
+    def _put(self, run: Run) -> None:
+        self._runs[run.id] = run
+        self._on[run.engine] += 1
+
+    def _take(self, run: Run) -> None:
+        del self._runs[run.id]
+        self._on[run.engine] -= 1
 
 
 def whose(refusals: Sequence[Refusal]) -> str:

@@ -23,6 +23,7 @@ def spec_of(command: Command, options: Options, *, cwd: bytes, umask: int) -> Sp
         max_output=options.max_output,
         packed_script=zlib.compress(command.script) if command.script else b"",
         variables=tuple(options.env),
+        engine_options=tuple(options.engine_options),
     )
 
 
@@ -50,6 +51,7 @@ def recipe_of(row: JobRow) -> Recipe:
             progress=spec.progress,
             max_output=spec.max_output,
             notify=row.notify,
+            engine_options=list(spec.engine_options),
             env=list(spec.variables),
         ),
     )

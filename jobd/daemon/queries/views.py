@@ -77,7 +77,7 @@ class Views:
         spec, argv = row.spec, self._argv(row.spec)
         pending, running = row.state is State.PENDING, row.state is State.RUNNING
         started, end = row.started_at, row.finished_at or now
-        ran = self._ran_as(row.id) if running else Ran(row.pid, row.host)
+        ran = self._ran_as(row.id) if running else Ran(row.pid, row.host, engine_id=row.engine_id)
         return Job(
             id=row.id,
             name=row.name,
@@ -101,6 +101,8 @@ class Views:
             signal=row.signal,
             pid=ran.pid,
             host=ran.host or row.host or "",
+            engine=row.engine,
+            engine_id=ran.engine_id,
             submitted_at=moment(row.submitted_at),
             started_at=_moment(started),
             finished_at=_moment(row.finished_at),
@@ -130,6 +132,7 @@ class Views:
     def attempt(self, job: int, row: AttemptRow) -> Attempt:
         running = row.state is State.RUNNING
         stored = self._workspaces.stored(row.engine, job, row.attempt)
+        ran = self._ran_as(job) if running else Ran(row.pid, engine_id=row.engine_id)
         return Attempt(
             attempt=row.attempt,
             started_at=moment(row.started_at),
@@ -138,7 +141,9 @@ class Views:
             reason=row.reason,
             exit_code=row.exit_code,
             signal=row.signal,
-            pid=self._ran_as(job).pid if running else row.pid,
+            pid=ran.pid,
+            engine=row.engine,
+            engine_id=ran.engine_id,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
             output_path="" if stored is None else path_text(stored.path),

@@ -108,6 +108,7 @@ class LocalEngine:
     """
 
     lets_go_at_once = True
+    capacity = None
 
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
@@ -136,6 +137,8 @@ class LocalEngine:
         return self._start(launch)
 
     def _start(self, launch: Launch) -> Process:
+        if launch.options:
+            raise CannotStart(f"{launch.options[0]}: this machine has no options of its own")
         self._refuse_foreign()
         file = self.workspace.output_file(launch.job, launch.attempt)
         try:

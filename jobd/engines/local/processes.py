@@ -79,6 +79,8 @@ class LocalProcess:
     whoever has been given a pid anew.
     """
 
+    engine_id = None
+
     def __init__(self, pid: int, token: str, survey: Survey) -> None:
         self.pid = pid
         self.token = token

@@ -36,6 +36,7 @@ def test_all_options_travel(tmp_path, monkeypatch):
         "--stdin", "in", "--after", "1,3-4", "--after", "9", "--after-any", "2", "--delay", "1m",
         "--time-limit", "1h", "--retries", "3", "--retry-delay", "2s", "--retry-on", "1,75",
         "--slots", "2", "--gpus", "1", "--key", "k", "--progress", "none", "--max-output", "1kB",
+        "--engine-option", "--mem=8G", "--engine-option=--exclusive",
         "--array", "1-3,7", "-c", "x",
     )  # fmt: skip
     found = request.options
@@ -47,6 +48,7 @@ def test_all_options_travel(tmp_path, monkeypatch):
     assert (found.delay, found.time_limit) == (60, 3600)
     assert (found.retries, found.retry_delay, found.retry_on) == (3, 2, [1, 75])
     assert (found.slots, found.gpus, found.progress, found.max_output) == (2, 1, "none", 1000)
+    assert found.engine_options == ["--mem=8G", "--exclusive"]
     assert request.array == [(1, 3), (7, 7)]
 
 
@@ -87,6 +89,8 @@ def test_no_array(text):
         ["--after", "latest", "x"],
         ["--tag", "a b", "x"],
         ["--max-output", "much", "x"],
+        ["--engine-option", "mem=8G", "x"],
+        ["--engine-option", "--mem 8G", "x"],
         ["--stop-on-interrupt", "x"],
         ["--script", "f", "-c", "x"],
         ["--key", "k"],

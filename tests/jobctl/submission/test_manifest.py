@@ -116,6 +116,7 @@ def test_the_same_in_json():
         ('progress = "none"', "progress", "none"),
         ('max-output = "64kB"', "max_output", 64_000),
         ("max_output = 4096", "max_output", 4096),
+        ('engine-option = ["--mem=8G"]', "engine_options", ["--mem=8G"]),
     ],
 )
 def test_options(line, field, value):

@@ -1,0 +1,237 @@
+"""Slurm's programs, each called in one place; nothing here knows what an attempt is.
+
+Why one fails is known by its words alone: that Slurm cannot be reached, that there is no room just
+now, or that it does not want this job. What is not understood counts as not reached, for that loses
+and starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from jobd.engines.base import Away, CannotStart, NoResources, Usage
+
+_PATIENCE_S: Final = 30.0
+"""Seconds after which nobody answers; the programs themselves try for nine."""
+_KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF")
+"""Of the daemon's environment: SBATCH_REQUEUE and its like would change what is asked for."""
+_FIELDS: Final = ("JobID", "State", "exit_code", "Reason", "BatchHost", "StartTime", "Name")
+_REFUSED: Final = re.compile(r"submission failed: (.*)")
+_UNREACHABLE: Final = re.compile(
+    r"unable to contact|connect failure|timed out|connection (refused|reset)|authentication"
+    r"|munge|communication|standby|configuration file|zero bytes|no route",
+    re.IGNORECASE,
+)
+_FULL: Final = re.compile(
+    r"temporarily|limit|too many|resource unavailable|slurm is down|partition|account|qos"
+    r"|no (room|space|process)|transport endpoint|access|permi",
+    re.IGNORECASE,
+)
+"""What concerns all jobs, or will pass: they wait with that reason."""
+_OVER: Final = re.compile(
+    r"invalid job id|already (finished|completing|completed)|completing or completed"
+    r"|no active jobs|job is no longer|not pending",
+    re.IGNORECASE,
+)
+"""Of a job that has ended: nothing is left to be done."""
+_MEMORY: Final = {"": 1 / 1024, "K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
+
+
+_NOWHERE: Final = ("n/a", "N/A", "(null)")
+
+
+class Seen(NamedTuple):
+    """A job as Slurm shows it."""
+
+    number: int
+    name: str
+    state: str
+    """In capitals, as in squeue(1)."""
+    status: int
+    """Of its script, as wait(2) has it."""
+    reason: str = ""
+    """Why it waits."""
+    node: str = ""
+    started: float | None = None
+    """Seconds since the epoch."""
+
+
+class _SaidNo(Exception):  # noqa: N818 - named like the reason
+    """What it said."""
+
+
+class Commands:
+    """Any thread may call; each call takes a few milliseconds, or nine seconds if nobody answers.
+
+    A job is named by its name, which no other ever has: a controller that was killed gives numbers
+    that it had not saved to the next jobs. All raise Away.
+    """
+
+    def __init__(self, programs: str, options: Sequence[str]) -> None:
+        """`programs`: their directory; `options`: for every submission."""
+        self._programs = programs
+        self._options = options
+        self._proctrack: str | None = None
+
+    def submit(self, name: str, script: bytes, options: Sequence[str]) -> int:
+        """The number of a new job, which is held.
+
+        Raises: CannotStart (this job is not wanted), NoResources.
+        """
+        try:
+            said = self._run(
+                "sbatch", "--hold", "--no-requeue", "--parsable", "--export=ALL", "--chdir=/",
+                "--output=/dev/null", f"--job-name={name}", *self._options, *options, given=script,
+            )  # fmt: skip
+        except _SaidNo as error:
+            raise _refusal(str(error)) from error
+        return int(said.split(b";")[0])
+
+    def release(self, name: str) -> None:
+        """It may run. Raises: CannotStart (it could never; it stays held)."""
+        try:
+            self._run("scontrol", "release", f"jobname={name}")
+        except _SaidNo as error:
+            if not _OVER.search(str(error)):
+                raise CannotStart(f"Slurm: {_last(str(error))}") from error
+
+    def cancel_waiting(self, name: str) -> None:
+        """If it has not begun to run."""
+        self._all("scancel", "--state=PENDING", f"--name={name}")
+
+    def cancel(self, name: str) -> None:
+        """Slurm is to give it up."""
+        self._all("scancel", f"--name={name}")
+
+    def signal(self, name: str, number: int) -> None:
+        """Every process of one that runs.
+
+        With KILL Slurm would ask them to end, and wait. It goes to the script alone, for at the
+        end of a script Slurm kills whatever is left: unless it only finds what descends from one.
+        """
+        at_once = number == signal.SIGKILL and not self._finds_descendants_alone()
+        whose = "--batch" if at_once else "--full"
+        self._all("scancel", f"--signal={number}", whose, f"--name={name}")
+
+    def _finds_descendants_alone(self) -> bool:
+        """Whether Slurm knows processes of a job by their parents (ProctrackType)."""
+        if self._proctrack is None:
+            self._proctrack = self._config("ProctrackType")
+        return "linuxproc" in self._proctrack
+
+    def _config(self, key: str) -> str:
+        """What the cluster's configuration says; "": nothing. Raises: Away."""
+        try:
+            said = self._run("scontrol", "show", "config").decode("utf-8", "replace")
+        except _SaidNo as error:
+            raise Away(str(error)) from error
+        match = re.search(rf"^{key}\s*= *(.*)$", said, re.MULTILINE)
+        return "" if match is None else match[1]
+
+    def listing(self) -> list[Seen]:
+        """All jobs of this user that Slurm still knows: one question for all."""
+        try:
+            said = self._run(
+                "squeue", "--me", "--noheader", "--states=all", "--array",
+                "--Format=" + ",".join(f"{field}:|" for field in _FIELDS),
+            )  # fmt: skip
+        except _SaidNo as error:
+            raise Away(str(error)) from error
+        lines = said.decode("utf-8", "replace").split("\n")
+        return [seen for line in lines if (seen := _seen(line)) is not None]
+
+    def usage(self, number: int) -> Usage:
+        """Of one that runs, as far as the cluster counts it."""
+        try:
+            said = self._run(
+                "sstat", "--allsteps", "--noheader", "--parsable2", f"--jobs={number}",
+                "--format=AveCPU,MaxRSS",
+            )  # fmt: skip
+        except _SaidNo:
+            return Usage()
+        cpu, _, peak = said.decode("ascii", "replace").split("\n")[0].partition("|")
+        return Usage(_seconds(cpu), _kib(peak))
+
+    def _all(self, *command: str) -> None:
+        """Of several jobs some may have ended: that is no failure."""
+        try:
+            self._run(*command)
+        except _SaidNo as error:
+            left = [line for line in str(error).split("\n") if not _OVER.search(line)]
+            if left:
+                raise Away(left[-1]) from error
+
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
+        """What it prints. Raises: Away, _SaidNo."""
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        if program == "squeue":
+            environment["SLURM_TIME_FORMAT"] = "%s"
+        try:
+            done = subprocess.run(
+                [os.path.join(self._programs, program), *arguments], input=given, cwd="/",
+                capture_output=True, env=environment, timeout=_PATIENCE_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise Away(f"{program} has not answered within {_PATIENCE_S:.0f} s") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise Away(f"{program} cannot be run: {reason}") from error
+        if done.returncode == 0:
+            return done.stdout
+        said = _words(done.stderr) or f"{program} failed with exit code {done.returncode}"
+        if _UNREACHABLE.search(said):
+            raise Away(_last(said))
+        raise _SaidNo(said)
+
+
+def _words(said: bytes) -> str:
+    """Without the name of the program at the begin of each line."""
+    lines = said.decode("utf-8", "replace").strip().split("\n")
+    return "\n".join(re.sub(r"^\w+:? (error|fatal): ", "", line) for line in lines)
+
+
+def _last(said: str) -> str:
+    """The last line, for the first ones are about what was asked for."""
+    return said.rpartition("\n")[2]
+
+
+def _refusal(said: str) -> CannotStart | NoResources | Away:
+    """What sbatch means by what it said."""
+    match = _REFUSED.search(said)
+    why = (match[1] if match else _last(said)).strip()
+    if _FULL.search(why):
+        return NoResources(f"Slurm: {why}")
+    if match is None:
+        return Away(why)
+    return CannotStart(f"Slurm: {why}")
+
+
+def _seen(line: str) -> Seen | None:
+    """None: that is no job, but a warning."""
+    fields = line.split("|", len(_FIELDS) - 1)
+    if len(fields) < len(_FIELDS) or not fields[0].isdecimal():
+        return None
+    number, state, status, reason, node, started, name = fields
+    return Seen(
+        int(number), name.removesuffix("|"), state, int(status) if status.isdecimal() else 0,
+        reason, "" if node in _NOWHERE else node, float(started) if started.isdecimal() else None,
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> float | None:
+    """`1-02:03:04.5` as Slurm writes it."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):([\d.]+)", text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = match.groups(default="0")
+    return int(days) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _kib(text: str) -> int | None:
+    match = re.fullmatch(r"([\d.]+)([KMGT]?)", text.strip())
+    return None if match is None else int(float(match[1]) * _MEMORY[match[2]])

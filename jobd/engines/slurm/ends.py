@@ -1,0 +1,133 @@
+"""When an attempt counts as ended, and how: as soon as all that it has written is seen here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from jobd.core.transitions import Outcome
+from jobd.engines.slurm.attempt_files import AttemptFiles
+from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.process import SlurmProcess
+from jobd.engines.slurm.verdict import BY_ITSELF, Known, doubt, is_over, outcome_of, was_ended
+from jobd.outputs.workspace import Output
+
+log = logging.getLogger(__name__)
+_PATIENCE_S: Final = 20.0
+"""Seconds that a file server has to show what a node has written before its end."""
+_UNNOTICED_S: Final = 30.0
+"""Seconds until it is looked whether what Slurm says runs has ended: the part of Slurm that sees to
+it on its node may have died. Believed with the second look, when Slurm has had its time.
+"""
+
+
+class Ends:
+    """Of the watcher's thread.
+
+    Promises that an end is told only when its output can be read to the end, as far as that comes
+    within a time.
+    """
+
+    def __init__(
+        self, commands: Commands, files: AttemptFiles, output_of: Callable[[str], Output]
+    ) -> None:
+        """`output_of`: by token."""
+        self._commands = commands
+        self._files = files
+        self._output_of = output_of
+        self._delays: dict[str, _Delay] = {}
+
+    def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
+        """None: it goes on, or not all that it has written is seen yet.
+
+        `seen`: as Slurm shows it; None: it has forgotten it. Raises: OSError, Away.
+        """
+        known = self._known(process, seen)
+        if known is None or not self._is_whole(process.token, known):
+            return None
+        if said := doubt(known):
+            log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
+        return outcome_of(known)
+
+    def forget(self, token: str) -> None:
+        """Its end was told."""
+        self._delays.pop(token, None)
+
+    def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
+        """None: it goes on."""
+        completing = seen is not None and seen.state == "COMPLETING"
+        if not (completing or is_over(seen)):
+            return self._ended_unnoticed(process, seen)
+        end = self._files.end(process.token)
+        if completing and (end is None or (was_ended(end) and process.sent is None)):
+            return None  # Slurm will say whether it has done that
+        begun = end is not None or self._files.has_begun(process.token)
+        return Known(process.number, seen, end, begun, process.sent)
+
+    def _ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
+        """Slurm says that it runs; None: so it is."""
+        delay = self._delay_of(process.token)
+        if not process.age() or not delay.is_due():
+            return None
+        end = self._files.end(process.token)
+        if end is None or not delay.is_sure():
+            return None
+        self._commands.cancel(process.name)
+        return Known(process.number, seen, end, begun=True, sent=process.sent)
+
+    def _is_whole(self, token: str, known: Known) -> bool:
+        """Whether all that it has written before its end is seen here, or was waited for."""
+        if not _is_missing(known, self._output_of(token)):
+            return True
+        if not self._delay_of(token).is_too_long():
+            return False
+        log.warning("Slurm job %d: what it has written is not seen here", known.number)
+        return True
+
+    def _delay_of(self, token: str) -> _Delay:
+        return self._delays.setdefault(token, _Delay())
+
+
+def _is_missing(known: Known, output: Output) -> bool:
+    """Whether its script has written more than is seen here, or may be about to.
+
+    One that has begun never ends by itself without having written that. And one that Slurm has
+    forgotten, because slurmctld died before it had saved it, runs until its node hears of that.
+    """
+    if known.end is not None:
+        return output.size() < known.end.size
+    seen = known.seen
+    return known.begun and (
+        seen is None or (seen.state in BY_ITSELF and not os.WIFSIGNALED(seen.status))
+    )
+
+
+class _Delay:
+    """What is not seen yet of an attempt: that it has ended at all, or all that it has written."""
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+        self._found = False
+        self._over_since: float | None = None
+
+    def is_too_long(self) -> bool:
+        """It is over; whether it has been for long."""
+        now = time.monotonic()
+        self._over_since = self._over_since or now
+        return now - self._over_since >= _PATIENCE_S
+
+    def is_due(self) -> bool:
+        """Whether it is to be looked whether it has ended all the same."""
+        now = time.monotonic()
+        if now - self._looked < _UNNOTICED_S:
+            return False
+        self._looked = now
+        return True
+
+    def is_sure(self) -> bool:
+        """It has ended; whether that was so before."""
+        before, self._found = self._found, True
+        return before

@@ -1,0 +1,179 @@
+"""What runs on a node: a few lines of POSIX shell around the command of an attempt.
+
+They start it once, in its directory, with its environment, umask, input and output, survive the
+signals that are meant for it, and write down how it ended: aside, synced, and then renamed. Bytes
+are as they were given: every text goes through `quoted`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from jobd.engines.base import Launch
+
+AGAIN: Final = 118
+"""Exit code: it was started here before, and is not again."""
+NOT_SHARED: Final = 119
+"""Exit code: the node does not have the shared directory."""
+CANNOT: Final = b"cannot "
+CODE: Final = b"code "
+
+_TRAPPED: Final = (1, 2, 3, 10, 12, 13, 14, 15, 24, 25, 26, 27, 29, 30, *range(34, 65))
+"""Signals that end what does not expect them. The others are a crash, or cannot be trapped."""
+_NAME: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
+_SHELLS_OWN: Final = frozenset(
+    {
+        b"BASHOPTS", b"EUID", b"HISTCMD", b"IFS", b"LINENO", b"OPTIND", b"PPID", b"RANDOM",
+        b"SECONDS", b"SHELLOPTS", b"UID", b"_",
+    }
+)  # fmt: skip
+"""Variables that a shell changes, or does not let change."""
+_NOT_THEIRS: Final = b"ENVIRONMENT HOME HOSTNAME LOGNAME OLDPWD PATH PWD SHLVL TMPDIR USER"
+"""What is in the environment of the script, and comes from neither the job nor Slurm."""
+_SLURMS: Final = b"SLURM"
+"""What begins so tells an attempt of its own allocation."""
+
+
+class Place(NamedTuple):
+    """Where the files of an attempt are, as its node reaches them."""
+
+    folder: bytes
+    """Its own, private."""
+    output: bytes
+    program: bytes | None = None
+    """Its script."""
+
+
+def stub(place: Place) -> bytes:
+    """What Slurm itself gets and keeps: nothing in it is anybody's secret."""
+    return b"#!/bin/sh\n[ -r %(start)s ] || exit %(code)d\nexec /bin/sh %(start)s\n" % {
+        b"start": quoted(place.folder + b"/start"),
+        b"code": NOT_SHARED,
+    }
+
+
+def start_script(launch: Launch, place: Place) -> bytes:
+    """It is `start` in the attempt's folder."""
+    argv = launch.argv if place.program is None else [place.program, *launch.argv[1:]]
+    values = {
+        b"folder": quoted(place.folder),
+        b"output": quoted(place.output),
+        b"input": quoted(launch.stdin or b"/dev/null"),
+        b"cwd": quoted(launch.cwd),
+        b"argv": b" ".join(map(quoted, argv)),
+        b"exports": b"\n    ".join(_exports(launch)),
+        b"odd": b"".join(_odd(launch.environment)),
+        b"umask": b"%03o" % launch.umask,
+        b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"again": AGAIN,
+        b"nice": launch.nice,
+        b"cannot": CANNOT,
+        b"code": CODE,
+        b"theirs": _NOT_THEIRS,
+        # Viewers read the output, too, and are not to know what is a job's script or input.
+        b"told": b":"
+        if launch.stdin or launch.script
+        else b"printf 'jobd: could not start: %s\\n'",
+    }
+    return _SCRIPT % values
+
+
+_SCRIPT: Final = b"""\
+_jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s
+trap : %(trapped)s
+umask 077
+mkdir "$_jobd_folder/begun" 2>/dev/null || exit %(again)d
+exec 2>"$_jobd_folder/said"
+
+finish() {
+    {
+        printf 'at %%s\\n' "$(date +%%s.%%N)"
+        printf 'size %%s\\n' "$(wc -c <"$_jobd_output" 2>/dev/null)"
+        printf '%%s\\n' "$1"
+    } >>"$_jobd_folder/end.new"
+    sync "$_jobd_folder/end.new" "$_jobd_output" 2>/dev/null
+    mv "$_jobd_folder/end.new" "$_jobd_folder/end"
+}
+cannot() {
+    PATH=/usr/bin:/bin; export PATH
+    %(told)s "$1" >>"$_jobd_output"
+    finish "%(cannot)s$1"
+    exit 126
+}
+look() {
+    [ -e "$1" ] || cannot "$2: not found"
+    [ ! -d "$1" ] || cannot "$2: is a directory"
+    [ -x "$1" ] || cannot "$2: permission denied"
+}
+look_for() {
+    _jobd_denied=
+    IFS=:; set -f
+    for _jobd_directory in ${PATH-/usr/local/bin:/usr/bin:/bin}; do
+        if [ -f "${_jobd_directory:-.}/$1" ]; then
+            [ ! -x "${_jobd_directory:-.}/$1" ] || return 0
+            _jobd_denied=1
+        fi
+    done
+    [ -z "$_jobd_denied" ] || cannot "$1: permission denied"
+    cannot "$1: not found"
+}
+
+[ -w "$_jobd_output" ] || cannot "output: $_jobd_output: cannot be written"
+if [ %(nice)d != 0 ]; then
+    renice -n %(nice)d -p $$ >/dev/null 2>&1 || cannot "nice %(nice)d: permission denied"
+fi
+(
+    exec 2>/dev/null
+    cd %(cwd)s || cannot %(cwd)s": directory: cannot be entered"
+    [ -r "$_jobd_input" ] || cannot "stdin: $_jobd_input: cannot be read"
+    [ -f "$_jobd_input" ] || [ -c "$_jobd_input" ] || cannot "stdin: $_jobd_input: is no file"
+    umask %(umask)s
+    unset %(theirs)s
+    %(exports)s
+    set -- %(argv)s
+    case $1 in
+    */*) look "$1" "$1" ;;
+    *) look_for "$1" ;;
+    esac
+    unset IFS; set +f
+    trap 'cannot "$1: cannot be executed, or its interpreter was not found"' EXIT
+    exec %(odd)s"$@" <"$_jobd_input" >>"$_jobd_output" 2>&1
+)
+_jobd_code=$?
+[ ! -e "$_jobd_folder/end" ] || exit 126
+times >"$_jobd_folder/end.new"
+# A shell says of which signal a command has died, and nothing of one that exits with such a code.
+[ ! -s "$_jobd_folder/said" ] || _jobd_signal=signal
+finish "%(code)s$_jobd_code $_jobd_signal"
+exit $_jobd_code
+"""
+
+
+def quoted(text: bytes) -> bytes:
+    return b"'%s'" % text.replace(b"'", b"'\\''")
+
+
+def _exports(launch: Launch) -> Iterable[bytes]:
+    """Neither secret nor too long for a command line: they stand in a private file."""
+    for name, value in launch.environment.items():
+        if _NAME.fullmatch(name) and name not in _SHELLS_OWN and not _is_slurms(launch, name):
+            yield b"export %s=%s" % (name, quoted(value))
+
+
+def _is_slurms(launch: Launch, name: bytes) -> bool:
+    return name.startswith(_SLURMS) or bool(launch.gpus and name == b"CUDA_VISIBLE_DEVICES")
+
+
+def _odd(environment: Mapping[bytes, bytes]) -> Iterable[bytes]:
+    """What no shell can set, as the functions that bash exports."""
+    odd = {
+        name: value
+        for name, value in environment.items()
+        if name in _SHELLS_OWN or not _NAME.fullmatch(name)
+    }
+    if odd:
+        yield b"/usr/bin/env -- "
+    for name, value in odd.items():
+        yield quoted(b"%s=%s" % (name, value)) + b" "

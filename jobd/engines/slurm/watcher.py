@@ -1,0 +1,236 @@
+"""Watches over the jobs that Slurm has: one question for all of them, none while there are none.
+
+Slurm is asked often while something begins or ends, and more and more rarely while nothing does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from jobd.core.transitions import Outcome
+from jobd.engines.base import Away, CannotStart
+from jobd.engines.slurm.attempt_files import AttemptFiles
+from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.ends import Ends
+from jobd.engines.slurm.process import SlurmProcess
+
+log = logging.getLogger(__name__)
+_RAREST: Final = 5
+"""So many times the shortest pause is the longest."""
+_QUIET: Final = 0.1
+"""The pause is this part of the time in which nothing has begun or ended."""
+_DOUBT_S: Final = 60.0
+"""Seconds in which a submission that nobody has heard the answer of may still come to be."""
+_HELD: Final = "JobHeldUser"
+
+
+class Watcher:
+    """A thread of its own; any other may call."""
+
+    def __init__(
+        self,
+        commands: Commands,
+        files: AttemptFiles,
+        is_ours: Callable[[str], str | None],
+        ends: Ends,
+        poll_s: float,
+        back: Callable[[], object],
+    ) -> None:
+        """`is_ours`: the token of one of our jobs, by the name of a job.
+
+        `back`: called when Slurm was away and is there again.
+        """
+        self._commands = commands
+        self._files = files
+        self._is_ours = is_ours
+        self._ends = ends
+        self._pause = _Pause(poll_s)
+        self._back = back
+        self._changed = threading.Condition()
+        self._watched: dict[str, SlurmProcess] = {}
+        self._starting: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._was_away = False
+
+    def start(self) -> None:
+        """Once."""
+        self._thread = threading.Thread(target=self._run, name="slurm watcher", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            watched = list(self._watched.values())
+        for process in watched:
+            process.left()
+        if self._thread is not None:
+            self._thread.join()
+
+    @contextmanager
+    def starting(self, *tokens: str) -> Iterator[None]:
+        """Meanwhile what is held under these is no leftover."""
+        with self._changed:
+            self._starting.update(tokens)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._starting.difference_update(tokens)
+
+    def add(self, process: SlurmProcess) -> None:
+        with self._changed:
+            self._watched[process.token] = process
+            self._pause.something_happened()
+            self._changed.notify_all()
+
+    def expect_leftovers(self) -> None:
+        """A submission may come to be that nobody waits for: it is held, and is cancelled."""
+        with self._changed:
+            self._pause.doubt()
+            self._changed.notify_all()
+
+    # --- the thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._waited():
+            try:
+                self._look()
+            except Away as error:
+                log.info("Slurm is away: %s", error)
+            except Exception:
+                log.exception("the jobs that Slurm has cannot be looked at just now")
+
+    def _waited(self) -> bool:
+        """Until Slurm is to be asked; False: not any more."""
+        with self._changed:
+            while not self._closed:
+                left = self._needed_in()
+                if left == 0:
+                    self._pause.begin()
+                    break
+                self._changed.wait(left)
+            return not self._closed
+
+    def _needed_in(self) -> float | None:
+        """Seconds until Slurm is to be asked; None: there is nothing to ask for."""
+        if self._watched or self._pause.in_doubt:
+            return self._pause.left()
+        return None
+
+    def _look(self) -> None:
+        """Raises: Away."""
+        with self._changed:
+            watched = list(self._watched.values())
+        # Whoever came after that may be missing in the listing.
+        listing = self._listing()
+        found = {token: seen for seen in listing if (token := self._is_ours(seen.name))}
+        for process in watched:
+            seen = found.get(process.token)
+            if seen is not None:
+                process.seen(seen)
+            self._settle(process, seen)
+        going_on = [(one, found[one.token]) for one in watched if one.token in found]
+        going_on = [(one, seen) for one, seen in going_on if not one.is_over]
+        for process in (one for one, seen in going_on if _is_held(seen)):
+            self._release(process)
+        for process in (one for one, seen in going_on if seen.state != "PENDING"):
+            self._pay(process)
+        self._cancel_leftovers(found)
+
+    def _listing(self) -> list[Seen]:
+        """Raises: Away."""
+        try:
+            found = self._commands.listing()
+        except Away:
+            self._was_away = True
+            raise
+        if self._was_away:
+            self._was_away = False
+            self._back()
+        return found
+
+    def _release(self, process: SlurmProcess) -> None:
+        """Slurm was away when it was to be told. Raises: Away."""
+        try:
+            self._commands.release(process.name)
+        except CannotStart as error:
+            self._commands.cancel_waiting(process.name)
+            self._end(process, Outcome(error=str(error)))
+
+    def _pay(self, process: SlurmProcess) -> None:
+        """Signals that came before its script had begun. Raises: Away, OSError."""
+        if process.owed is not None and self._files.has_begun(process.token):
+            while (number := process.owed) is not None:
+                self._commands.signal(process.name, number)
+                process.paid()
+
+    def _cancel_leftovers(self, found: Mapping[str, Seen]) -> None:
+        """Held jobs that were never noted: whoever submitted them has died, or got no answer.
+
+        Raises: Away.
+        """
+        with self._changed:
+            known = self._watched.keys() | self._starting
+        for token, seen in found.items():
+            if _is_held(seen) and token not in known:
+                log.warning("Slurm job %d is cancelled: nobody waits for it", seen.number)
+                self._commands.cancel_waiting(seen.name)
+
+    def _settle(self, process: SlurmProcess, seen: Seen | None) -> None:
+        """Raises: Away."""
+        try:
+            outcome = self._ends.outcome(process, seen)
+        except OSError as error:
+            log.warning("Slurm job %d: %s", process.number, error)
+            return
+        if outcome is not None:
+            self._end(process, outcome)
+
+    def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
+        with self._changed:
+            self._watched.pop(process.token, None)
+            self._pause.something_happened()
+        self._ends.forget(process.token)
+        process.ended(outcome)
+
+
+def _is_held(seen: Seen) -> bool:
+    """By us: whoever runs the cluster may hold it, too."""
+    return seen.state == "PENDING" and seen.reason == _HELD
+
+
+class _Pause:
+    """How long Slurm is not asked. Whoever calls sees to it that nobody else does."""
+
+    def __init__(self, poll_s: float) -> None:
+        self._poll_s = poll_s
+        self._happened = self._asked = time.monotonic()
+        self._doubt_until = 0.0
+
+    @property
+    def in_doubt(self) -> bool:
+        return time.monotonic() < self._doubt_until
+
+    def doubt(self) -> None:
+        self._doubt_until = time.monotonic() + _DOUBT_S
+        self.something_happened()
+
+    def something_happened(self) -> None:
+        self._happened = time.monotonic()
+
+    def begin(self) -> None:
+        """It is asked now."""
+        self._asked = time.monotonic()
+
+    def left(self) -> float:
+        """Seconds until it is to be asked again."""
+        quiet = self._asked - self._happened
+        pause = min(max(self._poll_s, quiet * _QUIET), _RAREST * self._poll_s)
+        return max(0.0, self._asked + pause - time.monotonic())

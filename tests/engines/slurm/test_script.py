@@ -1,0 +1,190 @@
+"""What runs on a node, tried in the shells that are /bin/sh somewhere, without a cluster."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from jobd.engines.base import Launch
+from jobd.engines.slurm import attempt_files, script
+from jobd.engines.slurm.script import Place, quoted
+from tests.helpers import wait_until
+
+SHELLS = [
+    [shell, *options] for shell, *options in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
+]
+ODD = bytes(byte for byte in range(1, 256))
+
+
+@pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
+def node(request, tmp_path):
+    if shutil.which(request.param[0]) is None:
+        pytest.skip(f"no {request.param[0]}")
+    return Node(request.param, tmp_path)
+
+
+class Node:
+    """A directory in the place of a shared one, and a shell in the place of a node."""
+
+    def __init__(self, shell, directory):
+        self.shell = shell
+        self.directory = directory
+        self.folder = directory / "folder"
+        self.output = directory / "output"
+        self.output.touch()
+        self.folder.mkdir()
+
+    def place(self, program=None):
+        return Place(os.fsencode(self.folder), os.fsencode(self.output), program)
+
+    def write(self, *argv, program=None, **more):
+        fields = {
+            "cwd": os.fsencode(self.directory), "umask": 0o022,
+            "environment": {b"PATH": b"/usr/bin:/bin", b"PWD": os.fsencode(self.directory)},
+        }  # fmt: skip
+        launch = Launch(job=7, attempt=1, slot=1, token="t", argv=list(argv), **{**fields, **more})
+        (self.folder / "start").write_bytes(script.start_script(launch, self.place(program)))
+
+    def begin(self):
+        environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "TMPDIR": "/tmp", "SLURM_JOB_ID": "4"}
+        return subprocess.Popen(
+            [*self.shell, self.folder / "start"], env=environment, start_new_session=True
+        )
+
+    def run(self, *argv, **more):
+        self.write(*argv, **more)
+        return self.begin().wait(30)
+
+    @property
+    def end(self):
+        return attempt_files.read((self.folder / "end").read_bytes())
+
+    @property
+    def printed(self):
+        return self.output.read_bytes()
+
+
+@pytest.mark.parametrize("code", [0, 7, 118, 143, 255])
+def test_an_exit_code_is_written_down(node, code):
+    assert node.run(b"sh", b"-c", b"printf out; printf err >&2; exit %d" % code) == code
+    end = node.end
+    assert (end.code, end.signalled, end.cannot, end.size) == (code, False, None, 6)
+    assert node.printed == b"outerr"
+    assert end.cpu_s >= 0
+    assert end.at > 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_signal_is_told_from_an_exit_code(node, number):
+    node.run(b"sh", b"-c", b"kill -%d $$" % number)
+    assert (node.end.code, node.end.signalled) == (128 + number, True)
+
+
+def test_arguments_are_as_they_were_given(node):
+    words = [b"", b" ", b"*", b"a'b", b'"', b"$HOME", b"`id`", b"-n", b"a\nb\n", ODD]
+    node.run(b"sh", b"-c", b"for word; do printf '<%s>' \"$word\"; done", b"sh", *words)
+    assert node.printed == b"".join(b"<%s>" % word for word in words)
+
+
+def test_the_environment_is_what_was_given_and_slurms_own(node):
+    given = {
+        b"PATH": b"/usr/bin:/bin", b"PWD": os.fsencode(node.directory), b"ODD": ODD, b"EMPTY": b"",
+        b"BASH_FUNC_module%%": b"() { :\n}", b"with.dot": b"1", b"UID": b"77", b"IFS": b"x",
+        b"_jobd": b"2", b"LC_ALL": b"nowhere", b"SLURM_JOB_ID": b"another",
+    }  # fmt: skip
+    node.run(b"cat", b"/proc/self/environ", environment=given)
+    found = dict(one.split(b"=", 1) for one in node.printed.split(b"\0") if one)
+    assert found == {**given, b"SLURM_JOB_ID": b"4"}
+
+
+def test_directory_umask_and_input(node):
+    cwd = os.fsencode(node.directory) + b"/a'\xff b"
+    os.mkdir(cwd)
+    given = node.directory / "given"
+    given.write_bytes(b"from a file")
+    node.run(
+        b"sh", b"-c", b"pwd; umask; cat", cwd=cwd, umask=0o027, stdin=os.fsencode(given),
+        environment={b"PATH": b"/bin:/usr/bin"},
+    )  # fmt: skip
+    assert node.printed == cwd + b"\n0027\nfrom a file"
+
+
+def test_a_script_runs_in_the_place_of_its_name(node):
+    program = node.directory / "7.script"
+    program.write_bytes(b"#!/bin/sh\necho $0 $1; exit 3\n")
+    program.chmod(0o700)
+    assert node.run(b"script", b"x", program=os.fsencode(program)) == 3
+    assert node.printed == b"%s x\n" % os.fsencode(program)
+
+
+@pytest.mark.parametrize("name", [b"echo", b"test", b"exit", b"finish", b"cd"])
+def test_a_program_is_no_builtin_and_no_function(node, name):
+    program = node.directory / os.fsdecode(name)
+    program.write_bytes(b"#!/bin/sh\nprintf it\n")
+    program.chmod(0o700)
+    node.run(name, environment={b"PATH": os.fsencode(node.directory)})
+    assert node.printed == b"it"
+    assert node.end.code == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        ([b"nowhere"], "nowhere: not found"),
+        ([b"/nowhere/at all"], "/nowhere/at all: not found"),
+        ([b"/tmp"], "/tmp: is a directory"),
+        ([b"/etc/passwd"], "/etc/passwd: permission denied"),
+        ([b"./plain"], "./plain: permission denied"),
+    ],
+)
+def test_what_cannot_be_started_is_said(node, argv, why):
+    (node.directory / "plain").touch()
+    node.run(*argv)
+    assert node.end.cannot == why
+    assert node.printed == f"jobd: could not start: {why}\n".encode()
+
+
+def test_a_directory_that_is_not_there(node):
+    node.run(b"true", cwd=b"/no'where\n%s")
+    assert node.end.cannot == "/no'where\n%s: directory: cannot be entered"
+
+
+def test_an_input_that_is_not_there_is_not_told_in_the_output(node):
+    node.run(b"true", stdin=b"/nowhere/secret")
+    assert node.end.cannot == "stdin: /nowhere/secret: cannot be read"
+    assert node.printed == b""
+
+
+def test_it_starts_once(node):
+    assert node.run(b"printf", b"x") == 0
+    assert node.begin().wait(30) == script.AGAIN
+    assert node.printed == b"x"
+
+
+def test_it_survives_what_ends_its_command(node):
+    node.write(b"sh", b"-c", b"echo up; sleep 100")
+    shell = node.begin()
+    wait_until(lambda: node.printed == b"up\n")
+    os.killpg(shell.pid, signal.SIGTERM)
+    assert shell.wait(30) == 143
+    assert node.end.code == 143
+
+
+def test_a_command_that_catches_a_signal_ends_as_it_wants(node):
+    node.write(b"sh", b"-c", b"trap 'exit 5' USR1; echo up; while :; do sleep 0.05; done")
+    shell = node.begin()
+    wait_until(lambda: node.printed == b"up\n")
+    os.killpg(shell.pid, signal.SIGUSR1)
+    assert shell.wait(30) == 5
+    assert node.end.code == 5
+
+
+def test_without_the_shared_directory_nothing_starts(tmp_path):
+    stub = script.stub(Place(b"/nowhere/it's", b"/nowhere/output"))
+    assert subprocess.run(["sh"], input=stub, check=False).returncode == script.NOT_SHARED
+
+
+def test_quotes_are_quoted():
+    assert quoted(b"it's") == b"'it'\\''s'"
