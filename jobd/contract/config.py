@@ -5,10 +5,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import sys
 from collections.abc import Callable
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -267,7 +265,6 @@ def convert(tables: dict[str, Any]) -> Config:
     _check_access(config.access)
     _check_notify(config.notify)
     config.metrics.check()
-    _check_compression(config.retention)
     owner = config.client.owner
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
@@ -311,16 +308,6 @@ def _check_notify(rules: list[NotifyConfig]) -> None:
             raise msgspec.ValidationError(f"{said or key} - {place}`") from None
         if names.count(rule.name) > 1:
             raise msgspec.ValidationError(f"there are two of this name - {place}.name`")
-
-
-def _check_compression(retention: Retention) -> None:
-    if not retention.compress_after or sys.version_info >= (3, 14):
-        return
-    if find_spec("backports") is None or find_spec("backports.zstd") is None:
-        raise msgspec.ValidationError(
-            "it needs a library that is not installed: pip install 'jobctl[zstd]'"
-            " - at `$.retention.compress_after`"
-        )
 
 
 def _exists(name: str) -> bool:

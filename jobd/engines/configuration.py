@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
+from importlib.util import find_spec
 from typing import Final
 
 from jobd.contract.config import Config
@@ -15,17 +16,29 @@ METRICS_BY: Final = "prometheus_client"
 
 
 def check(config: Config) -> None:
-    """Engines and their sections, what sends messages, and what makes metrics; nothing is started
-    or written.
+    """Engines and their sections, and what sends messages, makes metrics and compresses outputs;
+    nothing is started or written.
 
-    Raises: BadRequest, as `loading.check`; JobdError (there are URLs, or metrics are wanted, and
-    what it takes is not installed).
+    Raises: BadRequest, as `loading.check`; JobdError (one of the latter is wanted, and what it
+    takes is not installed).
     """
     loading.check(config.engines(), config.engine)
     if any(rule.urls for rule in config.notify):
         require_apprise("[[notify]] urls")
-    if config.metrics.on and importlib.util.find_spec(METRICS_BY) is None:
+    if config.metrics.on and find_spec(METRICS_BY) is None:
         raise JobdError(without_metrics(METRICS_BY))
+    if config.retention.compress_after and not _can_compress():
+        raise JobdError(
+            "[retention] compress_after needs a library that is not installed; "
+            "pip install 'jobctl[zstd]'"
+        )
+
+
+def _can_compress() -> bool:
+    """The standard library has it from Python 3.14 on."""
+    if sys.version_info >= (3, 14):
+        return True
+    return find_spec("backports") is not None and find_spec("backports.zstd") is not None
 
 
 def without_metrics(missing: str | None) -> str:

@@ -101,16 +101,6 @@ def test_what_is_not_said_is_not_told_to_a_version_that_may_not_know_it(tmp_path
     assert told["groups"] == {"a": {"workers": 2}}
 
 
-def test_compression_needs_its_library(tmp_path, monkeypatch):
-    text = '[retention]\ncompress_after = "1d"'
-    assert read(tmp_path, text).retention.compress_after == 86400
-    monkeypatch.setattr(config, "find_spec", lambda _: None)
-    monkeypatch.setattr(config.sys, "version_info", (3, 13))
-    with pytest.raises(JobdError, match=r"line 2: .*pip install 'jobctl\[zstd\]'"):
-        read(tmp_path, text)
-    assert read(tmp_path, "[retention]\ncompress_after = 0").retention.compress_after == 0
-
-
 @pytest.mark.parametrize(
     ("table", "events"),
     [
