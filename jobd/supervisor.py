@@ -391,7 +391,8 @@ class Supervisor:
         """The end of a job that is no child of ours is on disk."""
         handle = self._plan.get("pidfds", {}).pop(token, None)
         if handle is not None:
-            os.close(handle)
+            with contextlib.suppress(OSError):
+                os.close(handle)
         self._announced.discard(token)
         self._ends().pop(token, None)
 

@@ -340,7 +340,7 @@ class LocalEngine:
 
     def heritage(self) -> Heritage:
         """Handles of what is no child of this process, and what it has used so far."""
-        held = [(one, fd) for one in self._adopted.values() if (fd := one.pidfd) is not None]
+        held = [(one, fd) for one in self._adopted.values() if (fd := one.keep()) is not None]
         used = {one.token: one.usage() for one, _ in held}
         return Heritage({one.token: fd for one, fd in held}, msgspec.json.encode(used))
 

@@ -165,6 +165,7 @@ class _Stranger(LocalProcess):
     ) -> None:
         super().__init__(pid, token, survey)
         self.pidfd = pidfd
+        self._is_kept = False
         self._used = used or Usage()
         self.usage()
 
@@ -176,10 +177,18 @@ class _Stranger(LocalProcess):
             self._used = Usage(found[0], found[1] or self._used.max_rss_kb)
         return self._used
 
+    def keep(self) -> int | None:
+        """The handle, for whoever comes after this process: from now on it stays open, whatever
+        becomes of the job meanwhile. None: there is none.
+        """
+        with self._lock:
+            self._is_kept = True
+            return self.pidfd
+
     def leave(self) -> None:
         """Look at it no longer; whatever is said of it from here on is recorded nowhere."""
         pidfd, self.pidfd = self.pidfd, None
-        if pidfd is not None:
+        if pidfd is not None and not self._is_kept:
             os.close(pidfd)
 
 

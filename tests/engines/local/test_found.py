@@ -146,3 +146,24 @@ def test_a_handle_of_what_was_found_is_the_supervisors_too(tmp_path, supervisor,
         signal.pidfd_send_signal(handle, 0)
     os.close(handle)
     made.close()
+
+
+def test_a_handle_that_is_handed_on_stays_open_whatever_becomes_of_the_job(
+    tmp_path, supervisor, job
+):
+    """Its end may come to the disk while this process is being replaced: another file would get the
+    number, or the next supervisor could start nobody, for want of a file.
+    """
+    made = engine(tmp_path, supervisor.link, Heritage({TOKEN: os.pidfd_open(job.pid)}))
+    made._table.begin()
+    made._table.intend(SLOT, TOKEN, os.getpid())
+    made._table.spawned(SLOT, job.pid)
+    found = made.recover([Attempt(TOKEN, 1, 1, SLOT)])[TOKEN]
+    made.freeze()
+    handle = made.heritage().descriptors[TOKEN]
+    ended(job)
+    found.reap()
+    assert "pidfd" in os.readlink(f"/proc/self/fd/{handle}")
+    assert made.heritage().descriptors == {}
+    made.close()
+    os.close(handle)
