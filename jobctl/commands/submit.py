@@ -234,8 +234,8 @@ def _warn(missing: Missing) -> None:
         notices.not_found(program)
     for directory in missing.directories:
         notices.no_directory(directory)
-    for file in missing.files:
-        notices.no_file(file)
+    for file, why in missing.files.items():
+        notices.no_file(file, why)
 
 
 # --- one command, or many -----------------------------------------------------------------

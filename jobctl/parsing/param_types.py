@@ -249,7 +249,7 @@ class Number(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            if self.max == MAX_BYTES and str(value).isdecimal():
+            if self.max == MAX_BYTES and str(value).isdecimal() and int(value) > MAX_BYTES:
                 self.fail(f"{value!r} is too large", param, ctx)
             most = "on" if self.max == MAX_BYTES else f"to {self.max}"
             bounds = f"from {self.min} {most}"

@@ -227,8 +227,8 @@ def stopping(result: Submitted) -> None:
     streams.notice(f"stopping job{plural} {_submitted_ids(result)}; Ctrl-C again does not wait")
 
 
-def no_file(path: str) -> None:
-    streams.error(f"warning: {path}: no such file")
+def no_file(path: str, why: str = "no such file") -> None:
+    streams.error(f"warning: {path}: {why}")
 
 
 def not_found(program: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -159,7 +160,8 @@ class Missing(Struct, frozen=True, kw_only=True):
 
     programs: list[str] = []
     directories: list[str] = []
-    files: list[str] = []
+    files: dict[str, str] = {}
+    """And what is wrong with each: one may be there, and be none to read from."""
 
 
 def missing_of(
@@ -172,6 +174,22 @@ def missing_of(
     first = command.argv[0]
     program = program_of(first) if command.shell else first
     return None if program is None else missing_program(program, environ, cwd)
+
+
+def missing_input(options: Options) -> dict[str, str]:
+    """The file that it would read from, and why a start could not open it; empty: it could."""
+    if not options.stdin:
+        return {}
+    try:
+        mode = os.stat(options.stdin).st_mode
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
+        why = "no such file" if gone else (error.strerror or str(error)).lower()
+    else:
+        if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
+            return {}
+        why = "is a directory" if stat.S_ISDIR(mode) else "is no file"
+    return {os.fsdecode(options.stdin): why}
 
 
 def missing_program(program: bytes, environ: Mapping[bytes, bytes], cwd: bytes) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from jobctl.submission import manifest
-from jobctl.submission.environment import Missing, missing_of, umask
+from jobctl.submission.environment import Missing, missing_input, missing_of, umask
 from jobctl.submission.manifest import Manifest
 from jobctl.submission.request import name_of, read_file
 from jobd.client.client import Client
@@ -67,14 +67,16 @@ def missing_in(found: Manifest, environment: Mapping[bytes, bytes]) -> Missing:
     """What jobs that wait for nothing would not find; an earlier job may make it for the others."""
     programs: dict[str, None] = {}
     directories: dict[str, None] = {}
+    files: dict[str, str] = {}
     for node in found.nodes:
         waits = node.parents or node.parents_any or node.options.after or node.options.after_any
         if waits:
             continue
+        files |= missing_input(node.options)
         if not os.path.isdir(node.cwd):
             directories[os.fsdecode(node.cwd)] = None
         else:
             own = {**environment, **node.variables}
             program = missing_of(node.command, node.options, own, node.cwd)
             programs |= {} if program is None else {program: None}
-    return Missing(programs=list(programs), directories=list(directories))
+    return Missing(programs=list(programs), directories=list(directories), files=files)

@@ -17,6 +17,7 @@ from jobctl.submission.environment import (
     Missing,
     clean,
     environment,
+    missing_input,
     missing_of,
     umask,
     working_directory,
@@ -143,10 +144,9 @@ def missing_in(request: Submit) -> Missing:
     options = request.options
     program = missing_of(request.commands[0], options, request.environment, request.cwd)
     waits = options.after or options.after_any
-    lacks = bool(options.stdin) and not waits and not os.path.exists(options.stdin)
     return Missing(
         programs=[] if program is None else [program],
-        files=[os.fsdecode(options.stdin)] if options.stdin and lacks else [],
+        files={} if waits else missing_input(options),
     )
 
 

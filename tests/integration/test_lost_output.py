@@ -84,7 +84,9 @@ def test_a_daemon_that_follows_by_itself_goes_on_telling(make, boots, cut):
 def test_within_a_boot_nobody_but_a_person_takes_output_away(make, boots, cut):
     daemon = make()
     assert by_power(daemon, cut) is None
-    assert lost(daemon, cut).startswith("40 bytes of 60 of its output are gone: after its end")
+    assert lost(daemon, cut).startswith(
+        "40 of the 60 bytes of its output are gone: after the job had ended"
+    )
     assert f"the output of job {cut} was cut: 20 of 60 bytes" in findings(daemon)
 
 

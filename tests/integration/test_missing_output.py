@@ -11,7 +11,7 @@ from tests.helpers import wait_until
 from tests.integration.inside import ids
 from tests.integration.test_following import Gate
 
-LATER = "after its end that was emptied, shortened or replaced"
+LATER = "after the job had ended it was shortened, emptied or replaced"
 
 
 def lost(daemon, job, **which):
@@ -31,8 +31,8 @@ def ended(daemon):
 @pytest.mark.parametrize(
     ("left", "said"),
     [
-        (0, f"17 bytes of its output are gone: {LATER}"),
-        (16, f"1 byte of 17 of its output is gone: {LATER}"),
+        (0, f"17 of the 17 bytes of its output are gone: {LATER}"),
+        (16, f"1 of the 17 bytes of its output is gone: {LATER}"),
     ],
 )
 def test_what_somebody_took_behind_its_end_is_counted(daemon, ended, left, said):
@@ -62,7 +62,7 @@ def test_of_several_attempts_all_count(daemon, ended):
     daemon.wait(job)
     assert lost(daemon, job) is None
     os.truncate(path, 0)
-    assert lost(daemon, job) == f"17 bytes of 34 of its output are gone: {LATER}"
+    assert lost(daemon, job) == f"17 of the 34 bytes of its output are gone: {LATER}"
     assert lost(daemon, job, attempt=1) is None, "it is told of the latest"
 
 

@@ -34,10 +34,10 @@ class Missing:
         left = self._left(job)
         if left is not None and left < recorded:
             gone = recorded - left
-            of_all = "" if gone == recorded else f" of {recorded}"
             return (
-                f"{counted(gone, 'byte')}{of_all} of its output {'is' if gone == 1 else 'are'} "
-                "gone: after its end that was emptied, shortened or replaced"
+                f"{gone} of the {counted(recorded, 'byte')} of its output "
+                f"{'is' if gone == 1 else 'are'} gone: after the job had ended it was shortened, "
+                "emptied or replaced"
             )
         return _EMPTIED if latest.was_emptied() else None
 

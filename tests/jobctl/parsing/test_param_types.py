@@ -104,3 +104,8 @@ def test_a_number_that_nothing_can_have_is_no_defect(words):
     huge = str(10**20)
     result = jobctl(*words, huge)
     assert (result.code, f"'{huge}' is too large" in result.stderr) == (2, True)
+
+
+def test_a_number_below_the_least_is_not_too_large():
+    result = jobctl("logs", "--attempt", "0", "1")
+    assert (result.code, "'0' is no number from 1 on" in result.stderr) == (2, True)

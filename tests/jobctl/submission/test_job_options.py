@@ -129,6 +129,19 @@ def test_a_stdin_that_is_not_there_yet_is_a_warning_unless_something_is_waited_f
     assert not jobctl("submit", "--after", "1", *given, client=FakeClient(submit=ONE)).stderr
 
 
+def test_a_stdin_that_is_there_and_no_file_is_a_warning_too(tmp_path):
+    pipe, loop, file = tmp_path / "pipe", tmp_path / "loop", tmp_path / "file"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    file.touch()
+    for path, why in (
+        (tmp_path, "is a directory"), (pipe, "is no file"),
+        (loop, "too many levels of symbolic links"), (file, ""), ("/dev/null", ""),
+    ):  # fmt: skip
+        said = jobctl("submit", "--stdin", str(path), "--", "true", client=FakeClient(submit=ONE))
+        assert said.stderr == (f"jobctl: warning: {path}: {why}\n" if why else "")
+
+
 # --- scripts ------------------------------------------------------------------------------
 
 SCRIPT = b"""#!/bin/sh

@@ -330,6 +330,7 @@ def test_a_program_that_is_not_there_is_a_warning(tmp_path):
     path.write_text(
         '[jobs.a]\ncommand = ["no-such-program"]\n[jobs.b]\ncommand = ["no-such-either"]\n'
         'after = "a"\n[jobs.c]\ncommand = "x"\ncwd = "/no/such"\n'
+        '[jobs.f]\ncommand = ["true"]\nstdin = "/no/such/input"\n'
         '[jobs.d]\ncommand = "no-such-line -x"\n[jobs.e]\ncommand = ["./not-here"]\n'
     )
     result = jobctl(
@@ -340,6 +341,7 @@ def test_a_program_that_is_not_there_is_a_warning(tmp_path):
     assert "warning: ./not-here: no such file" in result.stderr
     assert "warning: no-such-program: not found in PATH" in result.stderr
     assert "warning: /no/such: no such directory" in result.stderr
+    assert "warning: /no/such/input: no such file" in result.stderr
     assert "no-such-either" not in result.stderr
 
 

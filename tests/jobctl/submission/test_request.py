@@ -60,7 +60,7 @@ def test_what_makes_no_request_is_wrong_usage(wrong, said):
 def test_what_is_not_there_is_told_as_data(tmp_path, capfd):
     asked = Asked(options={"stdin": os.fsencode(tmp_path / "none")}, cwd=str(tmp_path))
     found = request.missing_in(request.submit_of([Command(argv=[b"./none"])], asked))
-    assert (found.programs, found.files) == (["./none"], [str(tmp_path / "none")])
+    assert (found.programs, found.files) == (["./none"], {str(tmp_path / "none"): "no such file"})
     assert capfd.readouterr() == ("", "")
 
 
