@@ -82,13 +82,13 @@ class Following:
         self._tail = tail
         self._merged = merged
         self._tracks: dict[int, _Track] = {}
-        self._waiting = 0
+        self._is_waiting = False
         self._missing: list[int] = []
 
     @property
-    def waiting(self) -> int:
-        """How many had not started when the following began."""
-        return self._waiting
+    def is_waiting(self) -> bool:
+        """Whether some had not started when the following began."""
+        return self._is_waiting
 
     @property
     def missing(self) -> Sequence[int]:
@@ -98,18 +98,20 @@ class Following:
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to follow then."""
-        return not (self._tracks or self._waiting)
+        return not (self._tracks or self._is_waiting)
 
     def begin(self) -> int:
         """Look at what there is. Gives the event behind which to go on."""
         after = self._client.events(Events(after=None)).next
         selector = self._selector
-        if not selector.ids and not selector.states:
-            selector = replace(selector, states=[*UNFINISHED])
-        for page in follow.pages(self._client, List(selector=selector)):
+        # Of a million that wait none need be looked at before it starts.
+        ended = None if selector.ids or selector.states else 0
+        request = List(selector=selector, pending=0, finished=ended)
+        for page in follow.pages(self._client, request):
             self._missing += page.missing
             for job in page.jobs:
-                self._add(job, self._tail)
+                self._add(job)
+        self._is_waiting = self._are_any(State.PENDING)
         return after
 
     def chunks(self, after: int) -> Iterator[Chunk]:
@@ -131,12 +133,10 @@ class Following:
             if not wait and not page.events:
                 return
 
-    def _add(self, job: Job, tail: int | None) -> None:
-        if job.state is State.PENDING:
-            self._waiting += 1
-        if job.attempt and (self._merged or job.state is not State.PENDING):
+    def _add(self, job: Job) -> None:
+        if job.attempt:
             first = 1 if self._merged else job.attempt
-            self._tracks[job.id] = _Track(attempt=first, latest=job.attempt, tail=tail)
+            self._tracks[job.id] = _Track(attempt=first, latest=job.attempt, tail=self._tail)
 
     def _known(self) -> dict[int, int]:
         tracks = [(job, track.offset) for job, track in self._tracks.items() if not track.over]
@@ -146,8 +146,14 @@ class Following:
         """Also what has not started yet, and what came meanwhile."""
         if any(not track.over for track in self._tracks.values()):
             return True
-        left = replace(self._selector, states=[*UNFINISHED])
-        page = self._client.list(List(selector=left, limit=1, only_ids=True))
+        return self._are_any(*UNFINISHED)
+
+    def _are_any(self, *states: State) -> bool:
+        """Whether there may be a job in one of these states."""
+        if self._selector.states and not set(states) & set(self._selector.states):
+            return False
+        chosen = replace(self._selector, states=[*states])
+        page = self._client.list(List(selector=chosen, limit=1, only_ids=True))
         return bool(page.ids or page.next)
 
     def _taken(self, events: Iterable[Event]) -> list[int]:

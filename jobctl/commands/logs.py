@@ -163,7 +163,8 @@ def _print_many(client: Client, selector: Selector, given: dict[str, Any]) -> in
     if given["follow"]:
         jobs = many_logs.Following(client, selector, tail, merged=merged)
         after, missing, is_empty = jobs.begin(), jobs.missing, jobs.is_empty
-        output_notices.not_started(jobs.waiting)
+        if jobs.is_waiting:
+            output_notices.some_not_started()
         chunks = jobs.chunks(after)
     else:
         ids, missing = following.ids_of(client, selector)

@@ -54,7 +54,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
     metavar="KEY,...",
     help="Only these keys of the JSON, in this order.",
 )
-@click.option("--expand", is_flag=True, help="Each element of an array, not one row for all.")
+@click.option("--expand", is_flag=True, help="Each job of an array or batch, not one row for all.")
 @click.option(
     "--sort",
     "order",
@@ -68,10 +68,10 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
 
     Running ones, then pending ones as they will start, then finished ones, newest first.
 
-    On a terminal as many as its screen has room for, and the counts of all; an array is one row
-    there unless --expand is given, or ids, states, columns or an order are named. Piped, with
-    --json, --ids or another --format: everything, unless -n says otherwise. --sort reads
-    everything, and -n then takes the first of it.
+    On a terminal as many as its screen has room for, and the counts of all; an array or a batch
+    (--file) is one row there unless --expand is given, or ids, states, columns or an order are
+    named. Piped, with --json, --ids or another --format: everything, unless -n says otherwise.
+    --sort reads everything, and -n then takes the first of it.
     """
     form = _format(given)
     if form == "table" and streams.on_terminal() and selector is not None:
@@ -162,5 +162,5 @@ def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> 
     elif selector.named and not seen.missing:
         notices.nothing_selected(why_none(selector))
     if seen.jobs or not selector.named:
-        table.footer(seen.counts, seen.jobs, seen.more)
+        table.footer(seen.counts, seen.jobs, seen.more, seen.arrays)
     return notices.missing(seen.missing)

@@ -26,11 +26,9 @@ def none_of(jobs: Sequence[int]) -> None:
         streams.notice(f"no output of {text.some(jobs, len(jobs))}")
 
 
-def not_started(count: int) -> None:
-    """Of several that are followed; a person need not wonder where they are."""
-    if count:
-        which = "1 job has" if count == 1 else f"{count:,} jobs have"
-        streams.notice(f"{which} not started yet; the output follows")
+def some_not_started() -> None:
+    """Of several that are followed; nobody need wonder where they are."""
+    streams.notice("some have not started yet; their output follows")
 
 
 def _not_started(piece: Piece, *, follow: bool) -> None:

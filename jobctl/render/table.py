@@ -245,7 +245,12 @@ def _painted(row: str, state: State) -> list[str | Painted]:
     return [found[1], Painted(found[2], _COLOURS[state]), row[found.end() :]]
 
 
-def footer(counts: dict[State, int], listed: Sequence[Job], more: int | None = 0) -> None:
+def footer(
+    counts: dict[State, int],
+    listed: Sequence[Job],
+    more: int | None = 0,
+    arrays: Mapping[int, Array] = NO_ARRAYS,
+) -> None:
     """Counts of everything, what was left out, and where to ask further.
 
     `more`: how many are not listed; None: some, which nobody has counted.
@@ -256,9 +261,19 @@ def footer(counts: dict[State, int], listed: Sequence[Job], more: int | None = 0
     said = words.counts(counts) if more is not None else f"{len(listed):,} shown"
     rest = "; there are more" if more is None else f"; {more:,} not shown" if more > 0 else ""
     way = " (-n 0 shows all)" if rest else ""
-    odd = next((job.id for job in listed if job.state is State.FAILED), None)
-    why = f". Why: jobctl show {odd}" if odd else ""
+    why = _why(listed, arrays)
     # A line that breaks would push the header off the screen: what helps goes before the counts do.
     ways = (said + rest + way + why, said + rest + why, said + rest + way)
     fits = (line for line in ways if len(line) <= streams.width())
     streams.line(next(fits, said + rest))
+
+
+def _why(listed: Sequence[Job], arrays: Mapping[int, Array]) -> str:
+    """Where the first failure is told, or else which of an array have failed."""
+    for job in listed:
+        if job.state is State.FAILED and job.id not in arrays:
+            return f". Why: jobctl show {job.id}"
+    for array in arrays.values():
+        if array.counts.get(State.FAILED):
+            return f". Which failed: jobctl ls {array.first}-{array.last} --state failed"
+    return ""

@@ -72,7 +72,9 @@ def array(value: Array, width: int) -> str:
     if 0 < over < total:
         how_far = [text.percent(100 * over // total)]
         how_far += [text.left(value.eta_s)] if value.eta_s else []
-    name = f"array {value.first_index}-{value.last_index}"
+    name = "batch"
+    if value.first_index is not None:
+        name = f"array {value.first_index}-{value.last_index}"
     state, rest = ", ".join(parts), ", ".join(how_far)
     whole = "  ".join(filter(None, [name, state, rest]))
     return whole if len(whole) <= width else "  ".join(filter(None, [name, rest, state]))

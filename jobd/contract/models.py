@@ -482,12 +482,13 @@ class Lack(View, frozen=True, kw_only=True):
 
 
 class Array(View, frozen=True, kw_only=True):
-    """An array as one thing: its ids, its indexes, and how its elements are."""
+    """An array, or a batch, as one thing: its ids, its indexes, and how its elements are."""
 
     first: int
     last: int
-    first_index: int
-    last_index: int
+    first_index: int | None = None
+    last_index: int | None = None
+    """None: they have none, it is a batch."""
     counts: Counts
     eta_s: float | None = None
     """Seconds until the last one has finished, if they go on as until now."""

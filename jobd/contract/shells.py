@@ -21,6 +21,8 @@ class Proposal(NamedTuple):
     about: str = ""
 
 
+# Whom they ask is the program in the PATH, not the one that is being typed: TAB behind the path of
+# a stranger's file must not run that.
 _BASH: Final = r"""_NAME_complete() {
     local kind word about lists=
     local -a abouts=()
@@ -37,7 +39,7 @@ _BASH: Final = r"""_NAME_complete() {
             abouts+=("$about")
             ;;
         esac
-    done < <("$1" completion bash --for "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null)
+    done < <(command NAME completion bash --for "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null)
     # Only where they are listed, and none is inserted, something may stand behind the words.
     if [[ $lists && ${#abouts[@]} -gt 1 && ${#abouts[@]} -eq ${#COMPREPLY[@]} ]]; then
         local at
@@ -60,7 +62,7 @@ _NAME() {
         command) _command_names -e ;;
         *) found+=("${word//:/\\:}${about:+:$about}") ;;
         esac
-    done < <("${words[1]}" completion zsh --for $((CURRENT - 1)) -- "${words[@]}" 2>/dev/null)
+    done < <(command NAME completion zsh --for $((CURRENT - 1)) -- "${words[@]}" 2>/dev/null)
     (( $#found )) && _describe -V NAME found
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then

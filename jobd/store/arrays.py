@@ -1,4 +1,4 @@
-"""Arrays as one thing: whose elements jobs are, and what is told of all of them."""
+"""Arrays and batches as one thing: whose elements jobs are, and what is told of all of them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ class ArrayRow(NamedTuple):
 class Ends(NamedTuple):
     """Of the elements that there still are."""
 
-    first_index: int
-    last_index: int
+    first_index: int | None
+    last_index: int | None
+    """None: it is a batch."""
     started_at: int | None
     """When the first of them started, microseconds since the epoch."""
 
 
 def arrays_of(reader: Reader, ids: Sequence[int]) -> dict[int, ArrayRow]:
-    """The array of each of these jobs that is an element; one of a single element is a job."""
+    """The array or the batch of each of these jobs that came with others."""
+    given = as_json(ids)
     rows = reader.rows(
         "SELECT j.id, r.first, r.last FROM jobs AS j JOIN arrays AS r ON r.first = j.array"
-        f" WHERE j.id IN {LISTED} AND r.last > r.first",
-        (as_json(ids),),
+        f" WHERE j.id IN {LISTED} AND r.last > r.first"
+        " UNION ALL SELECT i.value, b.first, b.last FROM json_each(?) AS i JOIN batches AS b"
+        " ON b.first = (SELECT MAX(first) FROM batches WHERE first <= i.value)"
+        " AND b.last >= i.value",
+        (given, given),
     )
     return {int(str(job)): ArrayRow(int(str(low)), int(str(high))) for job, low, high in rows}
 
@@ -42,8 +47,7 @@ def ends_of(reader: Reader, array: ArrayRow) -> Ends | None:
     end = reader.rows(f"{edge} DESC LIMIT 1", array)
     if not begin or not end:
         return None
-    started = begin[0][1]
-    return Ends(int(str(begin[0][0])), int(str(end[0][0])), started)  # type: ignore[arg-type]
+    return Ends(begin[0][0], end[0][0], begin[0][1])  # type: ignore[arg-type]
 
 
 def newest_ids(reader: Reader, count: int) -> list[int]:

@@ -89,6 +89,11 @@ class Batches:
             (first, first + count - 1, spec_encoder.encode(spec), count),
         )
 
+    def add_batch(self, first: int, last: int) -> None:
+        """That these came together. Of earlier ones those of which no job is left are forgotten."""
+        self._db.execute("DELETE FROM batches WHERE last < IFNULL((SELECT MIN(id) FROM jobs), 0)")
+        self._db.execute("INSERT INTO batches VALUES (?, ?)", (first, last))
+
     def insert_elements(
         self, array: int, first: int, indexes: range, terms: Terms, now: int
     ) -> None:

@@ -50,6 +50,7 @@ def shell(request, shells, running):
     running.jobctl("submit", "-n", "eval", "--after", "1", "true")
     running.jobctl("submit", "-w", "false", code=1)
     found = Shell(running, path, SHELLS[request.param])
+    found.directory = running.work
     found.answer(READY[request.param] + "; echo now rea''dy", "now ready")
     yield found
     found.leave()
@@ -113,6 +114,15 @@ class Shell:
     def leave(self):
         self.type(f"{KILL}exit\n")
         self._process.wait(PATIENCE)
+
+
+def test_tab_runs_nothing_that_only_has_our_name(shell):
+    theirs = shell.directory / "jobctl"
+    theirs.write_text("#!/bin/sh\ntouch ran\n")
+    theirs.chmod(0o755)
+    shell.proposed("./jobctl stop ", "running, lr3|jobctl stop ")
+    assert shell.completed("./jobctl ls --sta").startswith("./jobctl ls --sta")
+    assert not (shell.directory / "ran").exists()
 
 
 def test_tab(shell):

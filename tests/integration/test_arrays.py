@@ -4,7 +4,17 @@ import pytest
 
 from jobd.client import relative
 from jobd.contract.errors import NotFound
-from jobd.contract.models import LAST_ARRAY, Command, List, Options, Rm, Selector, Submit
+from jobd.contract.models import (
+    LAST_ARRAY,
+    Command,
+    Graph,
+    List,
+    Node,
+    Options,
+    Rm,
+    Selector,
+    Submit,
+)
 from jobd.contract.states import State
 from tests.integration.inside import ENVIRONMENT, ids
 from tests.jobctl.fakes import jobctl
@@ -71,6 +81,36 @@ def test_an_array_of_which_elements_run_and_end(daemon):
     assert (found.first, found.last, found.first_index, found.last_index) == (1, 4, 2, 3)
     daemon.client.rm(Selector(all=True))
     assert collapsed(daemon).jobs == []
+
+
+def test_a_batch_is_one_too(quiet):
+    quiet.submit("true", "true", "true")
+    quiet.submit("true")
+    quiet.submit("true", "true")
+    page = collapsed(quiet)
+    assert [job.id for job in page.jobs] == [1, 4, 5]
+    assert {job: (found.first, found.last) for job, found in page.arrays.items()} == {
+        1: (1, 3), 5: (5, 6)
+    }  # fmt: skip
+    assert page.arrays[1].first_index is None
+    quiet.client.stop(Selector(all=True))
+    quiet.client.rm(ids(1, 2, 3, 4))
+    assert [job.id for job in collapsed(quiet).jobs] == [6]
+    quiet.submit("true", "true")
+    assert quiet.sql("SELECT first, last FROM batches") == [(5, 6), (7, 8)]
+
+
+def test_a_large_batch_is_one_as_soon_as_it_is_seen(quiet):
+    quiet.submit(*["true"] * 1200)
+    page = collapsed(quiet)
+    assert [job.id for job in page.jobs] == [1]
+    assert page.arrays[1].counts == {State.PENDING: 1200}
+
+
+def test_a_graph_is_no_batch(quiet):
+    node = Node(command=Command(argv=[b"true"]), cwd=b"/")
+    quiet.client.graph(Graph(nodes=[node, node]))
+    assert not collapsed(quiet).arrays
 
 
 def test_an_array_of_one_element_is_a_job(quiet):

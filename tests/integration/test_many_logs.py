@@ -129,7 +129,7 @@ class Follower(threading.Thread):
         client = inside.connect()
         self._following = Following(client, selector, None, merged=merged)
         self._after = self._following.begin()
-        self.waiting = self._following.waiting
+        self.is_waiting = self._following.is_waiting
         self.start()
 
     def run(self):
@@ -148,7 +148,7 @@ def test_all_that_run_and_all_that_start(daemon, gate):
     submit(daemon, f"echo nobodys; read _ <{gate.path}")
     later = submit(daemon, "echo c", tags=["t"], after=[(first, first)])
     follower = Follower(daemon, Selector(tags=["t"]))
-    assert follower.waiting == 1
+    assert follower.is_waiting
     wait_until(lambda: follower.seen == {first: b"a\n"})
     new = submit(daemon, f"echo new; read _ <{gate.path}; echo end", tags=["t"])
     wait_until(lambda: follower.seen.get(new) == b"new\n")

@@ -195,6 +195,8 @@ class Staging:
         self._moves.announced(
             batch.first, batch.last, plan.user, array=bool(plan.array), failed=failed
         )
+        if plan.is_batch:
+            self._batches.add_batch(batch.first, batch.last)
         for wanted in plan.when_all:
             environment = self._environments.use(plan.environment, 1)
             self._batches.add_gathering(_gathering(batch, wanted, environment))

@@ -126,6 +126,11 @@ class SubmitPlan(Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         return width(self.array) if self.array else sum(len(part.commands) for part in self.parts)
 
+    @property
+    def is_batch(self) -> bool:
+        """Several jobs, each with a command of its own and nothing else."""
+        return not (self.graph or self.array) and self.count > 1
+
     def told(self) -> Iterator[Destination]:
         """Where somebody is told of its ends."""
         yield from (one.to for one in self.when_all)

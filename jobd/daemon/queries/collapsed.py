@@ -1,4 +1,4 @@
-"""`list` of arrays as one: of each the element that comes first stands for all of them."""
+"""`list` of arrays and batches as one: of each the element that comes first stands for all."""
 
 from __future__ import annotations
 

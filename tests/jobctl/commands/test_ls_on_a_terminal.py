@@ -294,6 +294,19 @@ def test_all_of_it_where_there_is_room(monkeypatch):
     )
 
 
+def test_which_of_it_have_failed(monkeypatch):
+    size(monkeypatch, 100)
+    assert arrays().out.endswith(". Which failed: jobctl ls 3-102 --state failed\n")
+    one = job(1, "failed")
+    assert arrays(jobs=[one]).out.endswith(". Why: jobctl show 1\n")
+
+
+def test_a_batch_has_no_indexes(monkeypatch):
+    size(monkeypatch, 100)
+    batch = Array(first=3, last=4, counts={State.PENDING: 2})
+    assert arrays(array=batch).out.splitlines()[0] == "3-4  batch  2 pending  sweep"
+
+
 def test_one_that_has_ended_is_not_on_its_way(monkeypatch):
     size(monkeypatch, 100)
     over = Array(first=3, last=4, first_index=1, last_index=2, counts={State.COMPLETED: 2})
