@@ -6,6 +6,7 @@ is drawn by stretches, and curves are averages of equal parts of the span.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,14 +18,14 @@ from msgspec import Struct
 
 from jobctl.actions.history import Account, Window
 from jobd.contract.models import MAX_TIME, Ended, Job
-from jobd.contract.reports import Curves, Lane, Outcomes, Review, Segment
+from jobd.contract.reports import Curves, Lane, Outcomes, Review, Segment, Stretch
 from jobd.contract.states import State
 
 PARTS: Final = 120
 """Of the span, for a curve."""
 BARS: Final = 30
 """Of the span, for how attempts ended."""
-_STRETCHES: Final = 480
+STRETCHES: Final = 160
 """Of the span, for a worker with more attempts than `_SINGLE`."""
 _SINGLE: Final = 150
 """Attempts of a worker that are drawn one by one."""
@@ -236,12 +237,13 @@ class _Bars:
 
 
 def _lane(slot: int, attempts: Sequence[_Kept], begin: int, end: int) -> Lane:
-    whole = end - begin
-    if len(attempts) > _SINGLE:
-        segments = _stretches(attempts, begin, whole)
-    else:
-        segments = [_single(kept, begin, whole) for kept in attempts]
-    return Lane(slot=slot, attempts=len(attempts), segments=segments)
+    is_few = len(attempts) <= _SINGLE
+    return Lane(
+        slot=slot,
+        attempts=len(attempts),
+        segments=[_single(kept, begin, end - begin) for kept in attempts] if is_few else [],
+        stretches=[] if is_few else _stretches(attempts, begin, end),
+    )
 
 
 def _single(kept: _Kept, begin: int, whole: int) -> Segment:
@@ -251,37 +253,34 @@ def _single(kept: _Kept, begin: int, whole: int) -> Segment:
         left=left,
         width=max(0.0, right - left),
         state=_BY_GRAVITY[kept.gravity],
-        attempts=1,
         job=kept.job,
         attempt=kept.attempt,
         seconds=max(0, kept.end - kept.began) / 1e6,
     )
 
 
-def _stretches(attempts: Iterable[_Kept], begin: int, whole: int) -> list[Segment]:
-    """What lies side by side and ended alike is one piece; of what lies closer the worst counts."""
-    gravest, starts = bytearray(_STRETCHES), [0] * _STRETCHES
+def _stretches(attempts: Iterable[_Kept], begin: int, end: int) -> list[Stretch]:
+    """How its time was used, part by part; parts that are alike and side by side are one."""
+    curves = [Curve(begin, end, STRETCHES) for _ in _BY_GRAVITY]
+    starts = [0] * STRETCHES
     for kept in attempts:
-        first = _part(kept.began, begin, whole)
-        last = _part(kept.end, begin, whole)
-        starts[first] += 1
-        for part in range(first, last + 1):
-            gravest[part] = max(gravest[part], kept.gravity + 1)
-    segments, at = list[Segment](), 0
-    for gravity, parts in groupby(gravest):
+        curves[kept.gravity].add(kept.began, kept.end, 1)
+        part = (kept.began - begin) * STRETCHES // (end - begin)
+        starts[min(STRETCHES - 1, max(0, part))] += 1
+    shares = [[min(100, math.ceil(100 * value)) for value in curve.values()] for curve in curves]
+    found, at = list[Stretch](), 0
+    for (completed, stopped, failed), parts in groupby(zip(*shares, strict=True)):
         count = len(list(parts))
-        if gravity:
-            segments.append(
-                Segment(
-                    left=100 * at / _STRETCHES,
-                    width=100 * count / _STRETCHES,
-                    state=_BY_GRAVITY[gravity - 1],
+        if completed or stopped or failed:
+            found.append(
+                Stretch(
+                    left=100 * at / STRETCHES,
+                    width=100 * count / STRETCHES,
+                    failed=failed,
+                    stopped=stopped,
+                    completed=completed,
                     attempts=sum(starts[at : at + count]),
                 )
             )
         at += count
-    return segments
-
-
-def _part(moment: int, begin: int, whole: int) -> int:
-    return min(_STRETCHES - 1, max(0, (moment - begin) * _STRETCHES // whole))
+    return found

@@ -13,7 +13,7 @@ from typing import Any, Final
 from jobctl.render import history, text
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Ended, History
-from jobd.contract.reports import Review, Segment
+from jobd.contract.reports import Review, Segment, Stretch
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
 
@@ -60,6 +60,7 @@ def page(review: Review, request: History) -> str:
         more_lanes=review.more_lanes,
         ticks=_ticks(review),
         told=_told,
+        mixed=_mixed,
         charts=drawn,
         slowest=[_slow(ended) for ended in review.slowest],
         failing=[history.cells(tally) for tally in review.failing],
@@ -124,11 +125,14 @@ def _ticks(review: Review) -> list[str]:
 
 
 def _told(bar: Segment) -> str:
-    if bar.job is None:
-        plural = "" if bar.attempts == 1 else "s"
-        return f"{bar.attempts:,} attempt{plural}, {bar.state.value}"
     number = f", attempt {bar.attempt}" if bar.attempt > 1 else ""
     return f"job {bar.job}{number}: {bar.state.value}, {text.duration(bar.seconds)}"
+
+
+def _mixed(bar: Stretch) -> str:
+    """Where the colours end, from the foot on; of what cannot be there, the top is cut."""
+    ends = bar.failed, bar.failed + bar.stopped, bar.failed + bar.stopped + bar.completed
+    return ";".join(f"--{name}:{end}%" for name, end in zip("abc", ends, strict=True))
 
 
 def _slow(ended: Ended) -> Sequence[Any]:

@@ -87,18 +87,29 @@ class Tally(Struct, frozen=True, kw_only=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """A piece of a worker's time, drawn as one bar: an attempt, or many that lie close together."""
+    """A piece of a worker's time, drawn as one bar: a single attempt."""
 
     left: float
     """Percent of the whole span; so `width`."""
     width: float
     state: State
-    """The worst of them."""
+    job: int
+    attempt: int
+    seconds: float
+
+
+class Stretch(Struct, frozen=True, kw_only=True):
+    """A piece of a worker's time in which many attempts lie close together."""
+
+    left: float
+    """Percent of the whole span; so `width`."""
+    width: float
+    failed: int
+    """Percent of its time that went into attempts that failed; so the other two."""
+    stopped: int
+    completed: int
     attempts: int
-    job: int | None = None
-    """Where it is a single attempt."""
-    attempt: int = 1
-    seconds: float = 0.0
+    """How many began in it."""
 
 
 class Lane(Struct, frozen=True, kw_only=True):
@@ -107,6 +118,9 @@ class Lane(Struct, frozen=True, kw_only=True):
     slot: int
     attempts: int
     segments: list[Segment]
+    """Of a worker with few attempts."""
+    stretches: list[Stretch]
+    """Of one with many."""
 
 
 class Outcomes(Struct, frozen=True, kw_only=True):

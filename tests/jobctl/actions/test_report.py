@@ -2,9 +2,8 @@
 
 import pytest
 
-from jobctl.actions import report
 from jobctl.actions.history import Window
-from jobctl.actions.report import BARS, Curve, Record, Unfinished, review
+from jobctl.actions.report import BARS, STRETCHES, Curve, Record, Unfinished, review
 from jobd.contract.states import State
 from tests.jobctl.actions.test_history import HOUR, NOON, ended
 from tests.jobctl.fakes import job
@@ -82,15 +81,27 @@ def test_few_attempts_of_a_worker_are_drawn_one_by_one():
     assert (three.segments[0].left, three.segments[0].state) == (50, State.FAILED)
 
 
-def test_of_many_the_worst_gives_the_colour_and_all_are_counted():
-    """A thousand in a row without a gap, and one of them failed."""
-    many = [ended(n, begin=NOON + n * HOUR // 1000, ran=3.6) for n in range(1, 1000)]
-    many[500] = ended(501, begin=NOON + 501 * HOUR // 1000, ran=3.6, state="failed", cause="lost")
+def test_of_many_the_colours_have_their_part_of_the_time():
+    """A thousand in a row without a gap; of each ten in the second half one failed."""
+    many = [
+        ended(n, begin=NOON + (n - 1) * HOUR // 1000, ran=3.6,
+              state="failed" if n > 500 and n % 10 == 0 else "completed", cause="lost")
+        for n in range(1, 1001)
+    ]  # fmt: skip
     [lane] = reviewed(*many).lanes
-    assert [bar.state for bar in lane.segments] == ["completed", "failed", "completed"]
-    assert sum(bar.attempts for bar in lane.segments) == lane.attempts == 999
-    assert all(bar.job is None for bar in lane.segments)
-    assert lane.segments[1].left == pytest.approx(50, abs=0.5)
+    assert lane.segments == []
+    first, *others = lane.stretches
+    assert (first.left, first.width) == pytest.approx((0, 50), abs=1)
+    assert (first.completed, first.failed, first.stopped) == (100, 0, 0)
+    assert all(0 < stretch.failed < 50 <= stretch.completed for stretch in others)
+    assert sum(stretch.attempts for stretch in lane.stretches) == lane.attempts == 1000
+
+
+def test_a_worker_that_did_little_is_not_drawn_as_busy():
+    many = [ended(n, begin=NOON + n * HOUR // 200, ran=1.8) for n in range(200)[1:]]
+    [lane] = reviewed(*many).lanes
+    # Every part of the hour has some, and none is filled.
+    assert all(0 < stretch.completed < 25 for stretch in lane.stretches)
 
 
 def test_what_is_drawn_stays_small_however_many_there_are():
@@ -101,7 +112,7 @@ def test_what_is_drawn_stays_small_however_many_there_are():
     ]  # fmt: skip
     found = reviewed(*many)
     assert (len(found.lanes), found.more_lanes) == (40, 10)
-    assert max(len(lane.segments) for lane in found.lanes) <= report._STRETCHES
+    assert max(len(lane.stretches) for lane in found.lanes) <= STRETCHES
 
 
 def test_the_slowest_and_those_that_fail():
