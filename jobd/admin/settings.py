@@ -75,7 +75,7 @@ def reload(*, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def config(*, file: Path | None, as_json: bool) -> None:
-    """Print the configuration that holds, and whence each value is.
+    """Print the configuration that holds, and whence it is.
 
     That is the default, the file, an option of jobd start, or a command such as jobctl workers.
     Of a daemon that does not run: what it would go by if it were started now. Of URLs and

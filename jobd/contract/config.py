@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
 import sys
 from collections.abc import Callable
 from enum import StrEnum
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from jobd.contract import destinations, durations, sizes
+from jobd.contract.access import AccessConfig
 from jobd.contract.destinations import Destination
 from jobd.contract.models import DEFAULT_GRACE, MAX_RETRIES, MAX_WORKERS, Group, Tag
 from jobd.contract.ownership import number_of
@@ -135,25 +132,6 @@ class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return min(MAX_EVENTS, max(_FEWEST_EVENTS, self.max_jobs * _EVENTS_OF_A_JOB))
 
 
-class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[access]`: others who may use this daemon, through a socket of their own.
-
-    Names are logins, and groups with an @ before them: `["anna", "@staff"]`.
-    """
-
-    socket: str = ""
-    """Where it lies, absolute; empty: there is none."""
-    viewers: list[str] = field(default_factory=list)
-    """They see jobs, output and history, and no environment."""
-    admins: list[str] = field(default_factory=list)
-    """They may do all, and so run commands as the daemon's user."""
-
-    @property
-    def socket_path(self) -> Path | None:
-        """Where others come in; None: nowhere."""
-        return Path(self.socket) if self.socket else None
-
-
 class NotifyConfig(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -264,7 +242,7 @@ def convert(tables: dict[str, Any]) -> Config:
     devices = config.gpus.devices
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
-    _check_access(config.access)
+    config.access.check()
     _check_notify(config.notify)
     config.metrics.check()
     _check_compression(config.retention)
@@ -284,19 +262,6 @@ def _refuse_nul(value: object, place: str) -> None:
     if isinstance(value, list):
         for number, inner in enumerate(value):
             _refuse_nul(inner, f"{place}[{number}]")
-
-
-def _check_access(access: AccessConfig) -> None:
-    if (access.viewers or access.admins) and not access.socket:
-        raise msgspec.ValidationError("others need a socket to come in by - at `$.access.socket`")
-    if access.socket and not os.path.isabs(access.socket):
-        raise msgspec.ValidationError("an absolute path is needed - at `$.access.socket`")
-    for key, names in (("viewers", access.viewers), ("admins", access.admins)):
-        for name in names:
-            if not _exists(name):
-                what = "group" if name.startswith("@") else "user"
-                named = name.removeprefix("@")
-                raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
 
 
 def _check_notify(rules: list[NotifyConfig]) -> None:
@@ -321,17 +286,6 @@ def _check_compression(retention: Retention) -> None:
             "it needs a library that is not installed: pip install 'jobctl[zstd]'"
             " - at `$.retention.compress_after`"
         )
-
-
-def _exists(name: str) -> bool:
-    try:
-        if name.startswith("@"):
-            grp.getgrnam(name[1:])
-        else:
-            pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 def to_builtins(config: Config) -> Any:  # noqa: ANN401 - as msgspec has it
