@@ -273,7 +273,10 @@ def restore(file: Path) -> None:
     streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
 
 
-for _command in (completion, manual.help_, manual.version, settings.reload, settings.config):
+for _command in (
+    completion, manual.help_, manual.version, settings.reload, settings.config, log, metrics,
+    install_service, uninstall_service, service_stop,
+):  # fmt: skip
     main.add_command(_command)
 
 
@@ -287,9 +290,3 @@ def _paths_in_use() -> Paths:
     if found is None or not found.ephemeral:
         return paths
     return checked(Paths(paths.state, paths.config, ephemeral=True))
-
-
-main.add_command(log)
-main.add_command(metrics)
-for command in (install_service, uninstall_service, service_stop):
-    main.add_command(command)

@@ -112,12 +112,8 @@ def _login(named: str | None) -> str:
 
 
 def _text(login: str | None) -> str:
-    from jobd.admin.cli import main
-
     try:
-        return unit.Unit(
-            program=_program(), user=login, environ=os.environ, reload="reload" in main.commands
-        ).text()
+        return unit.Unit(program=_program(), user=login, environ=os.environ).text()
     except ValueError as error:
         raise JobdError(f"{error}; install jobd, or put its home, elsewhere") from None
 

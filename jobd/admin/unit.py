@@ -57,8 +57,6 @@ class Unit(Struct, frozen=True, kw_only=True):
     user: str | None
     """Whose jobs it runs, where it is a service of the system; None: a service of the user."""
     environ: Mapping[str, str]
-    reload: bool
-    """This jobd can read its configuration again."""
 
     def text(self) -> str:
         """All of it. Raises: ValueError (a word cannot stand in a unit)."""
@@ -77,7 +75,7 @@ class Unit(Struct, frozen=True, kw_only=True):
             *[f"Environment={_quoted(f'{name}={value}')}" for name, value in self._passed_on()],
             f"ExecStart={jobd} start --foreground",
             f"ExecStop={jobd} service-stop{' --system' if system else ''}",
-            *([f"ExecReload={jobd} reload"] if self.reload else []),
+            f"ExecReload={jobd} reload",
             "KillMode=process",
             f"SuccessExitStatus={_STOPPED_FOR_RESTART}",
             f"TimeoutStopSec={STOP_WITHIN_S + _GRACE_S}",

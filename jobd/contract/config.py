@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from jobd.contract import destinations, durations, sizes
+from jobd.contract.access import AccessConfig
 from jobd.contract.destinations import Destination
 from jobd.contract.models import DEFAULT_GRACE, MAX_RETRIES, MAX_WORKERS, Group, Tag
 from jobd.contract.ownership import number_of
@@ -133,25 +130,6 @@ class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return min(MAX_EVENTS, max(_FEWEST_EVENTS, self.max_jobs * _EVENTS_OF_A_JOB))
 
 
-class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[access]`: others who may use this daemon, through a socket of their own.
-
-    Names are logins, and groups with an @ before them: `["anna", "@staff"]`.
-    """
-
-    socket: str = ""
-    """Where it lies, absolute; empty: there is none."""
-    viewers: list[str] = field(default_factory=list)
-    """They see jobs, output and history, and no environment."""
-    admins: list[str] = field(default_factory=list)
-    """They may do all, and so run commands as the daemon's user."""
-
-    @property
-    def socket_path(self) -> Path | None:
-        """Where others come in; None: nowhere."""
-        return Path(self.socket) if self.socket else None
-
-
 class NotifyConfig(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -262,7 +240,7 @@ def convert(tables: dict[str, Any]) -> Config:
     devices = config.gpus.devices
     if len(set(devices)) < len(devices):
         raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
-    _check_access(config.access)
+    config.access.check()
     _check_notify(config.notify)
     config.metrics.check()
     owner = config.client.owner
@@ -283,19 +261,6 @@ def _refuse_nul(value: object, place: str) -> None:
             _refuse_nul(inner, f"{place}[{number}]")
 
 
-def _check_access(access: AccessConfig) -> None:
-    if (access.viewers or access.admins) and not access.socket:
-        raise msgspec.ValidationError("others need a socket to come in by - at `$.access.socket`")
-    if access.socket and not os.path.isabs(access.socket):
-        raise msgspec.ValidationError("an absolute path is needed - at `$.access.socket`")
-    for key, names in (("viewers", access.viewers), ("admins", access.admins)):
-        for name in names:
-            if not _exists(name):
-                what = "group" if name.startswith("@") else "user"
-                named = name.removeprefix("@")
-                raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
-
-
 def _check_notify(rules: list[NotifyConfig]) -> None:
     names = [rule.name for rule in rules if rule.name]
     for number, rule in enumerate(rules):
@@ -308,17 +273,6 @@ def _check_notify(rules: list[NotifyConfig]) -> None:
             raise msgspec.ValidationError(f"{said or key} - {place}`") from None
         if names.count(rule.name) > 1:
             raise msgspec.ValidationError(f"there are two of this name - {place}.name`")
-
-
-def _exists(name: str) -> bool:
-    try:
-        if name.startswith("@"):
-            grp.getgrnam(name[1:])
-        else:
-            pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 def to_builtins(config: Config) -> Any:  # noqa: ANN401 - as msgspec has it

@@ -23,7 +23,7 @@ from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
 from jobd.daemon import heritage
 from jobd.daemon.instance import Daemon
-from jobd.daemon.log_format import handler_of
+from jobd.daemon.log_format import format_of, handler_of
 from jobd.daemon.rpc.access import login
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import News
@@ -98,6 +98,7 @@ def main() -> NoReturn:
         daemon = Daemon(setup, link, file.look, lambda: _make_way(daemon, plan, link, 1))
         in_force = daemon.built.ground.in_force
         file.limit_by(lambda: in_force.config.daemon.max_log)
+        file.setFormatter(format_of(in_force.config.log.format))
         daemon.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _refuse(link, error)

@@ -8,8 +8,8 @@ from functools import wraps
 
 from msgspec import Struct
 
+from jobd.contract.access import AccessConfig
 from jobd.contract.call import Call
-from jobd.contract.config import AccessConfig
 from jobd.contract.models import (
     Configuration,
     Edit,

@@ -80,5 +80,9 @@ def handler_of(form: LogForm, usual: logging.Handler) -> logging.Handler:
         into = journal.Journal(about)
         into.setFormatter(LogFormat("%(message)s"))
         return into
-    usual.setFormatter(JsonFormat() if form is LogForm.JSON else LogFormat())
+    usual.setFormatter(format_of(form))
     return usual
+
+
+def format_of(form: LogForm) -> logging.Formatter:
+    return JsonFormat() if form is LogForm.JSON else LogFormat()

@@ -16,7 +16,7 @@ MOST_EXPOSED = 6.0
 
 
 def unit(**changes):
-    said = {"program": "/opt/jobd/bin/jobd", "user": None, "environ": {}, "reload": True}
+    said = {"program": "/opt/jobd/bin/jobd", "user": None, "environ": {}}
     return Unit(**{**said, **changes}).text()
 
 
@@ -72,9 +72,10 @@ def test_a_user_service_leaves_sudo_to_the_jobs():
     assert "\nCapabilityBoundingSet=\n" not in unit(user="root")
 
 
-def test_who_cannot_reload_is_not_asked_to():
-    assert "ExecReload=/opt/jobd/bin/jobd reload\n" in unit()
-    assert "ExecReload" not in unit(reload=False)
+def test_all_that_it_calls_is_there():
+    called = re.findall(r"^Exec\w+=/opt/jobd/bin/jobd ([\w-]+)", unit(), re.MULTILINE)
+    assert set(called) == {"start", "service-stop", "reload"}
+    assert set(called) <= set(main.commands)
 
 
 def test_a_line_break_cannot_stand_in_it():

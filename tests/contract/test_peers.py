@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from jobd.contract import peers
-from jobd.contract.config import AccessConfig
+from jobd.contract.access import AccessConfig
 from jobd.contract.errors import NotPermitted
 from jobd.contract.peers import Peer
 from jobd.daemon.rpc.access import Access

@@ -210,6 +210,14 @@ def test_the_log_is_lines_of_json_where_that_is_wanted(instance):
     assert all({"at", "level", "message"} <= set(line) for line in said)
 
 
+def test_another_form_of_the_log_counts_after_reload_and_restart(running):
+    (running.home / "config.toml").write_text('[log]\nformat = "json"\n')
+    assert "log" in running.jobd("reload").stdout
+    running.jobd("restart")
+    last = running.paths.log.read_text().splitlines()[-1]
+    assert json.loads(last)["message"].startswith("jobd ")
+
+
 # --- what systemd is told -----------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from jobd.contract import configured
+from jobd.contract.access import AccessConfig
 from jobd.contract.call import Call, Caller, Role
-from jobd.contract.config import AccessConfig, Config
+from jobd.contract.config import Config
 from jobd.contract.configured import Configured, change_text
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Change, Reload, Reloaded, Workers

@@ -21,7 +21,7 @@ class MetricsQuery:
         text = self._text()
         if text is None:
             raise Refused(
-                "metrics are off; set listen or textfile in [metrics] of config.toml, and start "
-                "jobd again"
+                "metrics are off; set listen or textfile in [metrics] of config.toml; "
+                "then: jobd reload && jobd restart"
             )
         return MetricsText(text=text)

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple, NoReturn
 
 from msgspec import Struct
 
+from jobd.contract.access import AccessConfig
 from jobd.contract.call import Caller, Role
-from jobd.contract.config import AccessConfig
 from jobd.contract.errors import NotPermitted
 from jobd.contract.models import Request
 from jobd.contract.peers import peer_of, stands_for_others

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobd.contract.access import AccessConfig
 from jobd.contract.call import Call, Caller, Role
-from jobd.contract.config import AccessConfig, Config
+from jobd.contract.config import Config
 from jobd.contract.models import Status
 from jobd.contract.paths import Paths
 from jobd.core.ledger import Ledger

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from jobd.contract.config import AccessConfig
+from jobd.contract.access import AccessConfig
 from jobd.contract.errors import JobdError
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.clients import Clients
