@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -13,10 +10,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from jobd.contract import destinations, durations, listening, sizes
+from jobd.contract import config_checks, destinations, durations, sizes
 from jobd.contract.destinations import Destination
 from jobd.contract.models import DEFAULT_GRACE, MAX_RETRIES, MAX_WORKERS, Group, Tag
-from jobd.contract.ownership import number_of
 from jobd.contract.states import ENDS, Occasion, State
 
 MAX_EVENTS: Final = 1_000_000
@@ -262,78 +258,10 @@ TABLES: Final[dict[str, type[Struct]]] = {
 
 def convert(tables: dict[str, Any]) -> Config:
     """From what a file says. Raises: msgspec.ValidationError."""
-    _refuse_nul(tables, "$")
+    config_checks.refuse_nul(tables)
     config = msgspec.convert(tables, Config, dec_hook=_read)
-    devices = config.gpus.devices
-    if len(set(devices)) < len(devices):
-        raise msgspec.ValidationError("a device is named twice - at `$.gpus.devices`")
-    _check_access(config.access)
-    _check_notify(config.notify)
-    _check_metrics(config.metrics)
-    owner = config.client.owner
-    if owner and number_of(owner) is None:
-        raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
+    config_checks.check(config)
     return config
-
-
-def _refuse_nul(value: object, place: str) -> None:
-    """No path, name or pattern can have one in it."""
-    if isinstance(value, str) and "\0" in value:
-        raise msgspec.ValidationError(f"there is a NUL in {value!r} - at `{place}`")
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_nul(inner, f"{place}.{key}")
-    if isinstance(value, list):
-        for number, inner in enumerate(value):
-            _refuse_nul(inner, f"{place}[{number}]")
-
-
-def _check_access(access: AccessConfig) -> None:
-    if (access.viewers or access.admins) and not access.socket:
-        raise msgspec.ValidationError("others need a socket to come in by - at `$.access.socket`")
-    if access.socket and not os.path.isabs(access.socket):
-        raise msgspec.ValidationError("an absolute path is needed - at `$.access.socket`")
-    for key, names in (("viewers", access.viewers), ("admins", access.admins)):
-        for name in names:
-            if not _exists(name):
-                what = "group" if name.startswith("@") else "user"
-                named = name.removeprefix("@")
-                raise msgspec.ValidationError(f"there is no {what} {named!r} - at `$.access.{key}`")
-
-
-def _check_notify(rules: list[NotifyConfig]) -> None:
-    names = [rule.name for rule in rules if rule.name]
-    for number, rule in enumerate(rules):
-        place = f"at `$.notify[{number}]"
-        try:
-            rule.destinations()
-        except ValueError as error:
-            key, _, said = str(error).partition(": ")
-            place += f".{key}" if said else ""
-            raise msgspec.ValidationError(f"{said or key} - {place}`") from None
-        if names.count(rule.name) > 1:
-            raise msgspec.ValidationError(f"there are two of this name - {place}.name`")
-
-
-def _check_metrics(metrics: MetricsConfig) -> None:
-    if metrics.listen:
-        try:
-            listening.parse(metrics.listen)
-        except ValueError as error:
-            raise msgspec.ValidationError(f"{error} - at `$.metrics.listen`") from None
-    if metrics.textfile and not os.path.isabs(metrics.textfile):
-        raise msgspec.ValidationError("an absolute path is needed - at `$.metrics.textfile`")
-
-
-def _exists(name: str) -> bool:
-    try:
-        if name.startswith("@"):
-            grp.getgrnam(name[1:])
-        else:
-            pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
 
 
 def to_builtins(config: Config) -> Any:  # noqa: ANN401 - as msgspec has it
