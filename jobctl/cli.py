@@ -28,6 +28,8 @@ COMMANDS: Final = (
     "watch",
     "status",
     "events",
+    "history",
+    "report",
     "wait",
     "hold",
     "start",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
@@ -63,11 +63,46 @@ def why_none(selector: Selector) -> Callable[[], Unknown]:
     return asked
 
 
+def _with_ids(client: Client, value: Any) -> Any:  # noqa: ANN401 # what was given
+    """The same, with ids where `last` and its like stood."""
+    from msgspec.structs import replace
+
+    from jobctl.parsing.param_types import Relative
+    from jobd.contract.models import Selector
+
+    ranges = value
+    if isinstance(value, Relative):
+        ranges = [(value, value)]
+    elif isinstance(value, Selector):
+        ranges = value.ids
+    if not _are_relative(ranges):
+        return value
+    from jobd.client.relative import absolute
+
+    found = absolute(client, ranges)
+    if isinstance(value, Relative):
+        return found[0][0]
+    return replace(value, ids=found) if isinstance(value, Selector) else found
+
+
+def _are_relative(ranges: object) -> bool:
+    pairs = ranges if isinstance(ranges, list) else []
+    return any(
+        isinstance(pair, tuple) and isinstance(pair[0], int) and pair[0] < 0 for pair in pairs
+    )
+
+
 def pass_client(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
-    """Call a command with the client as its first argument."""
+    """Call a command with the client as its first argument.
+
+    Where its other arguments name jobs by how lately they were submitted, it gets their ids.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        return function(current_client(), *args, **kwargs)
+        client = current_client()
+        for name, value in kwargs.items():
+            kwargs[name] = _with_ids(client, value)
+        return function(client, *args, **kwargs)
 
     return wrapped

@@ -66,7 +66,8 @@ ROOMS: dict[str, set[str]] = {
     # The other processes of jobd.
     "jobd.supervisor": {"jobd.system"},
     "jobd.sender": set(),
-    "jobd.admin": _BASE | {"jobd.client", "jobd.store", "jobd.engines", "jobd.supervisor"},
+    "jobd.admin": _BASE
+    | {f"jobd.{room}" for room in ("client", "store", "outputs", "engines", "supervisor")},
     # The command jobctl.
     "jobctl.parsing": {"jobd.contract"},
     "jobctl.actions": {"jobd.contract", "jobd.client"},
@@ -78,6 +79,9 @@ ROOMS: dict[str, set[str]] = {
 }
 """Each folder, and the folders that it may import beside itself."""
 
+ENGINES = {f"jobd.engines.{one.parent.name}" for one in ROOT.glob("jobd/engines/*/__init__.py")}
+OF_WHICH_BOOT = "jobd.engines.local.run_table"
+"""Which boot has seen an instance last is asked of the head of this file, before any engine is."""
 STANDARD_LIBRARY_ONLY = ("jobd", "jobd.system", "jobd.supervisor")
 RPYC = ("jobd.daemon.rpc", "jobd.client.connection")
 SQL = ("jobd.store",)
@@ -186,6 +190,7 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
 def violations(modules: list[Module]) -> list[str]:
     rules = (
         _direction,
+        _boundary,
         _libraries,
         _standard_library,
         _printing,
@@ -206,6 +211,22 @@ def _direction(module: Module) -> Iterator[str]:
         room = room_of(name)
         if room not in {None, module.room, *ROOMS.get(module.room or "", set())}:
             yield f"{module.name} must not import {room}"
+
+
+def _boundary(module: Module) -> Iterator[str]:
+    """On this side of the boundary nobody knows what is behind it."""
+    if "jobd.engines" not in {module.room, *ROOMS.get(module.room or "", set())}:
+        return
+    if _engine_of(module.name) in ENGINES:
+        return
+    for name in imports(module):
+        engine = _engine_of(name)
+        if engine in ENGINES and not name.startswith(OF_WHICH_BOOT):
+            yield f"{module.name} must not import {engine}: what it needs, jobd.engines.base says"
+
+
+def _engine_of(name: str) -> str:
+    return ".".join(name.split(".")[:3])
 
 
 def _libraries(module: Module) -> Iterator[str]:
@@ -440,6 +461,11 @@ def test_every_permission_is_used() -> None:
         ("jobd.core.transitions", "def f():\n    import jobd.daemon.commands.stop"),
         ("jobd.store.jobs", "from jobd.engines.local.engine import LocalEngine"),
         ("jobd.engines.local.engine", "from jobd.store import jobs"),
+        ("jobd.engines.base", "from jobd.engines.local import run_table"),
+        ("jobd.engines.base", "if TYPE_CHECKING:\n    from jobd.engines.local.engine import x"),
+        ("jobd.engines.fake", "import jobd.engines.local"),
+        ("jobd.daemon.wiring", "from jobd.engines.local.engine import LocalEngine"),
+        ("jobd.admin.cli", "from jobd.engines.local import LocalEngine"),
         ("jobd.daemon.jobs.moves", "from jobd.daemon.execution import runs"),
         ("jobd.daemon.jobs.moves", "from jobd.daemon import execution"),
         ("jobd.daemon.commands.stop", "if TYPE_CHECKING:\n    from jobd.daemon.rpc import server"),
@@ -520,6 +546,9 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.daemon.commands.stop", "from jobd.store.jobs import Jobs\nimport jobd"),
         ("jobd.daemon.wiring", "from jobd.daemon.rpc import server\nfrom jobd.daemon import jobs"),
         ("jobd.supervisor", "import os, signal\nfrom jobd.system import linux"),
+        ("jobd.engines.local.engine", "from jobd.engines.local import spawn"),
+        ("jobd.daemon.wiring", "from jobd.engines.base import Context"),
+        ("jobd.admin.check", "from jobd.engines.local.run_table import is_of_this_boot"),
         ("jobd.admin.control", "from jobd.client.client import Client"),
         ("jobd.admin.streams", "import click\nclick.echo('x')\nprint('y')"),
         ("jobd.client.connection", "import rpyc\nfrom jobd.contract.wire import encode"),

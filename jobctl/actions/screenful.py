@@ -8,9 +8,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobd.client import follow
-from jobd.contract.models import Job, List, Page, Selector
+from jobd.contract.errors import VersionMismatch
+from jobd.contract.models import Array, Job, List, Page, Selector
 from jobd.contract.states import FINISHED, State
 
 if TYPE_CHECKING:
@@ -29,14 +31,30 @@ class Screenful(Struct, frozen=True):
     more: int | None = 0
     """How many are not shown; None: some, and nobody has counted them."""
     missing: Sequence[int] = ()
+    arrays: dict[int, Array] = {}
+    """Those for which one of the jobs stands, by its id."""
 
 
-def fitting(client: Client, selector: Selector, room: int) -> Screenful:
-    """Of what a selector means `room` jobs at most: some of each section."""
+def fitting(client: Client, selector: Selector, room: int, *, expand: bool = False) -> Screenful:
+    """Of what a selector means `room` rows at most: some of each section.
+
+    An array is one of them, unless `expand`, or single jobs or states are named.
+    """
     request = List(selector=selector, running=room, pending=room, finished=room)
-    pages = list(follow.pages(client, request))
+    collapsed = not (expand or selector.ids or selector.states)
+    pages = _pages(client, replace(request, collapsed=collapsed))
     jobs = list(chain.from_iterable(page.jobs for page in pages))
     return _seen(pages, selector, jobs, _chosen(jobs, room), is_cut=_is_cut(jobs, room))
+
+
+def _pages(client: Client, request: List) -> list[Page]:
+    try:
+        return list(follow.pages(client, request))
+    except VersionMismatch:
+        if not request.collapsed:
+            raise
+    # A daemon of an earlier version lists elements.
+    return list(follow.pages(client, replace(request, collapsed=False)))
 
 
 def first(client: Client, selector: Selector, most: int | None) -> Screenful:
@@ -62,13 +80,22 @@ def _seen(
     is_cut: bool,
 ) -> Screenful:
     """`is_cut`: there may be jobs beside those that were read."""
+    arrays = pages[0].arrays
     counts = _known_counts(pages[0], selector)
     if counts is None:
-        counts = dict(Counter(job.state for job in jobs))
-        more = None if is_cut else len(jobs) - len(shown)
+        counts = _counted(jobs, arrays)
+        more = None if is_cut else sum(counts.values()) - sum(_counted(shown, arrays).values())
     else:
-        more = max(0, sum(counts.values()) - len(shown))
-    return Screenful(shown, counts, more, [job for page in pages for job in page.missing])
+        more = max(0, sum(counts.values()) - sum(_counted(shown, arrays).values()))
+    return Screenful(shown, counts, more, [job for page in pages for job in page.missing], arrays)
+
+
+def _counted(jobs: Sequence[Job], arrays: dict[int, Array]) -> dict[State, int]:
+    """Jobs by state, where one that stands for an array counts as all its elements."""
+    counts = Counter[State]()
+    for job in jobs:
+        counts.update(arrays[job.id].counts if job.id in arrays else [job.state])
+    return dict(counts)
 
 
 def _known_counts(page: Page, selector: Selector) -> dict[State, int] | None:

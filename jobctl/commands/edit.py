@@ -17,6 +17,7 @@ from jobctl.parsing.param_types import (
     TEXT,
     Number,
     Word,
+    joined,
     or_none,
     parse_codes,
     parse_ids,
@@ -39,17 +40,16 @@ _WISH: Final = Word("destination", or_none(lambda text: [wish(text)], []))
 _TAG: Final = Word("tag", or_none(lambda text: [parse_tag(text)], []))
 
 
-def _joined(
+def _joined_if_written(
     ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]
 ) -> list[Any] | None:
-    """All that an option named that may be repeated; None where it was not written."""
-    del ctx, param
-    return [item for value in values for item in value] if values else None
+    """None leaves it as it is; an empty list takes all of it away."""
+    return joined(ctx, param, values) if values else None
 
 
 def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any], Any]:
     return click.option(
-        *names, type=kind, multiple=True, callback=_joined, metavar=metavar, help=text
+        *names, type=kind, multiple=True, callback=_joined_if_written, metavar=metavar, help=text
     )
 
 

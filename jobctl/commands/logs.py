@@ -2,58 +2,111 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobctl.context import pass_client
+from jobctl.context import pass_client, why_none
 from jobctl.examples import example
-from jobctl.parsing.param_types import JOB, Number
-from jobctl.render import data, output_notices, streams
+from jobctl.parsing.param_types import Number, Word
+from jobctl.parsing.selector_options import selects
+from jobctl.parsing.texts import as_bytes, shown
+from jobctl.render import data, notices, output_notices, streams
+from jobctl.render.prefixed import Lines
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Output
+from jobd.contract.models import Output, Piece, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
 
 
+def _pattern(text: str) -> re.Pattern[bytes]:
+    """Raises: ValueError."""
+    try:
+        return re.compile(as_bytes(text))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{shown(text)} is no regular expression: {error}") from None
+
+
 @click.command(
-    "logs", epilog=example("jobctl logs 7", "jobctl logs -f -n 20 7", "jobctl logs --attempt 1 7")
+    "logs",
+    epilog=example(
+        "jobctl logs 7",
+        "jobctl logs -f -n 20 7",
+        "jobctl logs -f --tag sweep",
+        "jobctl logs last-array --grep 'loss=.*nan'",
+        "jobctl logs --attempt 1 7",
+    ),
 )
-@click.argument("job", type=JOB, required=False, metavar="[ID]")
+@selects(count="lines")
 @click.option("-f", "--follow", is_flag=True, help="Wait for it to start, and stay until it ends.")
-@click.option("-n", "lines", type=Number(0), help="Only the last so many lines.")
 @click.option("--attempt", type=Number(1), help="Of this attempt, not the latest.")
+@click.option("--merge-attempts", "merged", is_flag=True, help="Of all attempts, in their order.")
+@click.option(
+    "--grep",
+    "pattern",
+    type=Word("regex", _pattern, str),
+    metavar="RE",
+    help="Only lines in which this is found.",
+)
+@click.option(
+    "--no-prefix", is_flag=True, help="Of several jobs, without the job before each line."
+)
 @click.option(
     "--path",
     is_flag=True,
     help="Only where the output lies. What --max-output cut is zeros.",
 )
 @pass_client
-def command(  # one an option
-    client: Client,
-    job: int | None,
-    *,
-    follow: bool,
-    lines: int | None,
-    attempt: int | None,
-    path: bool,
-) -> int:
-    """Print a job's output, byte for byte.
+def command(client: Client, /, selector: Selector | None, **given: Any) -> int:  # noqa: ANN401 # as click has it
+    """Print the output of jobs.
 
-    Without ID that of the job started last. -f waits for the start, follows, and ends with
-    the job, or when its reader has gone; it goes on when the daemon restarts. Where
-    --max-output cut, a line says how much. Of a line that is longer than a megabyte, -n gives
-    the end. Where a job empties or replaces its output (> /dev/stderr does), what was there is
-    gone; -f says so on stderr, and goes on with what is there then.
+    One job: byte for byte. Without SELECTOR that of the job started last. -f waits for the start,
+    follows, and ends with the job, or when its reader has gone; it goes on when the daemon
+    restarts. Where --max-output cut, a line says how much. Of a line that is longer than a
+    megabyte, -n gives the end. Where a job empties or replaces its output (> /dev/stderr does),
+    what was there is gone; -f says so on stderr, and goes on with what is there then.
+
+    Several: one after the other, each line behind its job's id. -f shows all that run and all
+    that start, until none of them is left; of those that have finished only what is named by id.
     """
-    request = Output(id=job, attempt=attempt, tail=lines)
-    if path:
-        return _print_path(client, request)
+    if selector is None:
+        return notices.nothing_selected()
+    one = _only_one(selector)
+    if one is None and given["attempt"] is not None:
+        raise click.UsageError("--attempt is about one job; all attempts: --merge-attempts")
+    if given["attempt"] is not None and given["merged"]:
+        raise click.UsageError("--attempt and --merge-attempts exclude each other")
+    if given["path"]:
+        return _print_paths(client, selector, one, given["attempt"])
+    if given["follow"]:
+        streams.end_with_reader()
+    if one is None:
+        return _print_many(client, selector, given)
+    request = Output(id=one or None, attempt=given["attempt"], tail=given["lines"])
+    if given["merged"]:
+        return _print_attempts(client, request, given)
+    return _print_one(client, request, given["pattern"], follow=given["follow"])
+
+
+def _only_one(selector: Selector) -> int | None:
+    """The id where a single job is named, 0 where nothing is: the one started last."""
+    if not selector.named:
+        return 0
+    if selector.filtered or len(selector.ids) != 1:
+        return None
+    ((first, last),) = selector.ids
+    return first if first == last else None
+
+
+def _print_one(
+    client: Client, request: Output, pattern: re.Pattern[bytes] | None, *, follow: bool
+) -> int:
     from jobd.client import follow as following
 
-    if follow:
-        streams.end_with_reader()
+    lines = None if pattern is None else Lines(prefix=False, pattern=pattern)
     told, last = False, b"\n"
     for piece in following.output(client, request, follow=follow):
         if piece.clipped:
@@ -65,16 +118,88 @@ def command(  # one an option
             output_notices.anew(piece, last)
             told, last = True, b"\n"
         if piece.data:
-            streams.raw(piece.data)
+            _show(piece, lines)
             last = piece.data[-1:]
         elif not told:
             told = output_notices.nothing(piece, follow=follow)
+    if lines is not None:
+        lines.end(piece.id)
     return 0
 
 
-def _print_path(client: Client, request: Output) -> int:
-    piece = client.output(Output(id=request.id, attempt=request.attempt, tail=0))
-    if not piece.path:
-        raise JobdError(f"job {piece.id} has no output yet: it has not started")
-    data.path(piece.path, piece.path_bytes)
+def _show(piece: Piece, lines: Lines | None) -> None:
+    if lines is None:
+        streams.raw(piece.data)
+    else:
+        lines.add(piece.id, piece.data)
+
+
+def _print_attempts(client: Client, request: Output, given: dict[str, Any]) -> int:
+    """Of a single job."""
+    from jobctl.actions import many_logs
+    from jobd.client import follow as following
+
+    lines = Lines(prefix=False, pattern=given["pattern"]) if given["pattern"] else None
+    job = request.id or client.output(Output(tail=0)).id
+    if given["follow"]:
+        pieces = following.all_output(client, job)
+    else:
+        found = many_logs.standing(client, [job], given["lines"], merged=True)
+        pieces = (chunk.piece for chunk in found)
+    for piece in pieces:
+        _show(piece, lines)
+        if lines is not None and (piece.ended or not piece.data):
+            lines.end(job)
     return 0
+
+
+def _print_many(client: Client, selector: Selector, given: dict[str, Any]) -> int:
+    from jobctl.actions import many_logs
+    from jobd.client import follow as following
+
+    lines = Lines(prefix=not given["no_prefix"], pattern=given["pattern"])
+    tail, merged = given["lines"], given["merged"]
+    ids: Sequence[int] = ()
+    if given["follow"]:
+        jobs = many_logs.Following(client, selector, tail, merged=merged)
+        after, missing, is_empty = jobs.begin(), jobs.missing, jobs.is_empty
+        output_notices.not_started(jobs.waiting)
+        chunks = jobs.chunks(after)
+    else:
+        ids, missing = following.ids_of(client, selector)
+        is_empty = not ids
+        chunks = many_logs.standing(client, ids, tail, merged=merged)
+    code = notices.missing(missing)
+    if is_empty:
+        return code or notices.nothing_selected(why_none(selector))
+    silent = dict.fromkeys(ids)
+    for chunk in chunks:
+        if chunk.piece.data or chunk.piece.behind:
+            silent.pop(chunk.job, None)
+        if chunk.piece.lost:
+            output_notices.lost(chunk.piece)
+        if chunk.piece.anew:
+            output_notices.anew(chunk.piece, b"\n")
+        lines.add(chunk.job, chunk.piece.data)
+        if chunk.over:
+            lines.end(chunk.job)
+    output_notices.none_of([*silent])
+    return code
+
+
+def _print_paths(client: Client, selector: Selector, one: int | None, attempt: int | None) -> int:
+    """Of several those that have one."""
+    if one is not None:
+        piece = client.output(Output(id=one or None, attempt=attempt, tail=0))
+        if not piece.path:
+            raise JobdError(f"job {piece.id} has no output yet: it has not started")
+        data.path(piece.path, piece.path_bytes)
+        return 0
+    from jobd.client import follow as following
+
+    ids, missing = following.ids_of(client, selector)
+    for job in ids:
+        piece = client.output(Output(id=job, tail=0))
+        if piece.path:
+            data.path(piece.path, piece.path_bytes)
+    return notices.missing(missing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from jobctl.parsing import columns as listing
 from jobctl.parsing.param_types import Word, as_json
 from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
-from jobd.contract.models import List, Page, Selector
+from jobd.contract.models import Job, List, Page, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -54,6 +54,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
     metavar="KEY,...",
     help="Only these keys of the JSON, in this order.",
 )
+@click.option("--expand", is_flag=True, help="Each element of an array, not one row for all.")
 @click.option(
     "--sort",
     "order",
@@ -67,9 +68,10 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
 
     Running ones, then pending ones as they will start, then finished ones, newest first.
 
-    On a terminal as many as its screen has room for, and the counts of all. Piped, with --json,
-    --ids or another --format: everything, unless -n says otherwise. --sort reads everything,
-    and -n then takes the first of it.
+    On a terminal as many as its screen has room for, and the counts of all; an array is one row
+    there unless --expand is given, or ids, states, columns or an order are named. Piped, with
+    --json, --ids or another --format: everything, unless -n says otherwise. --sort reads
+    everything, and -n then takes the first of it.
     """
     form = _format(given)
     if form == "table" and streams.on_terminal() and selector is not None:
@@ -126,9 +128,19 @@ def _print_ids(pages: Iterable[Page]) -> int:
 
 
 def _print_table(pages: Iterable[Page], columns: list[str] | None) -> int:
-    every = list(pages)
-    table.jobs([job for page in every for job in page.jobs], columns)
-    return notices.missing(job for page in every for job in page.missing)
+    missing: list[int] = []
+    if streams.on_terminal():
+        table.fit([], columns)  # nothing was selected, or it were a screenful
+        return 0
+    table.whole(_jobs(pages, missing), columns)
+    return notices.missing(missing)
+
+
+def _jobs(pages: Iterable[Page], missing: list[int]) -> Iterator[Job]:
+    """All of them; `missing` takes those that do not exist."""
+    for page in pages:
+        missing += page.missing
+        yield from page.jobs
 
 
 def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> int:
@@ -140,11 +152,13 @@ def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> 
         page = _sorted(client, selector, order, None)
         seen = screenful.of_page(page, streams.rows() if most is None else most or None)
     elif most is None:
-        seen = screenful.fitting(client, selector, streams.rows())
+        seen = screenful.fitting(
+            client, selector, streams.rows(), expand=given["expand"] or bool(given["columns"])
+        )
     else:
         seen = screenful.first(client, selector, most or None)
     if seen.jobs:
-        table.jobs(seen.jobs, given["columns"])
+        table.fit(seen.jobs, given["columns"], seen.arrays)
     elif selector.named and not seen.missing:
         notices.nothing_selected(why_none(selector))
     if seen.jobs or not selector.named:

@@ -248,7 +248,7 @@ def _request(client: Client, ctx: click.Context, given: dict[str, Any]) -> Submi
     if from_script is not None:
         asked = asked.over(from_script)
     like = None if given["like"] is None else requests.like(client, given["like"])
-    return requests.submit_of(commands, asked, like)
+    return requests.submit_of(commands, requests.settled(client, asked), like)
 
 
 def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Asked | None]:

@@ -12,6 +12,7 @@ import msgspec
 from jobctl.parsing.texts import as_bytes, as_shown, checked, file_name
 from jobd.contract import durations
 from jobd.contract.models import (
+    LAST_ARRAY,
     MAX_ARRAY,
     MAX_BYTES,
     MAX_ID,
@@ -32,6 +33,7 @@ R = TypeVar("R")
 ALL: Final = "all"
 """As many workers as there are."""
 _ARRAY_PATTERN: Final = r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?"
+_LATEST_PATTERN: Final = r"last(?:(-array)|~(\d{1,4}))?"
 _SELECTOR_PATTERN: Final = r"(\d{1,19})(?:-(\d{1,19}))?"
 
 
@@ -172,10 +174,18 @@ def parse_ids(words: Iterable[str]) -> list[tuple[int, int]]:
     return list(found)
 
 
+class Relative(int):
+    """Of a single job, what stands in the place of its id until the daemon is asked for it."""
+
+
 def _range_of(piece: str, word: str) -> tuple[int, int]:
+    latest = re.fullmatch(_LATEST_PATTERN, piece, re.ASCII)
+    if latest is not None:
+        number = LAST_ARRAY if latest[1] else -1 - int(latest[2] or 0)
+        return number, number
     match = re.fullmatch(_SELECTOR_PATTERN, piece, re.ASCII)
     if not match:
-        raise ValueError(f"{word!r} is not a job id; write 7, 3-9 or 1,4,8-10")
+        raise ValueError(f"{word!r} is not a job id; write 7, 3-9, 1,4,8-10 or last")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= MAX_ID:
         raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
@@ -212,6 +222,12 @@ class Word(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
+    """All that an option has named that may be repeated, in one list."""
+    del ctx, param
+    return [item for value in values for item in value]
+
+
 class Number(click.IntRange):
     """A whole number within bounds; without an upper one, it fits into what is sent."""
 
@@ -243,7 +259,9 @@ def parse_id(text: str) -> int:
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
         raise ValueError(f"{text!r} is more than one job; only one is taken here")
-    return found[0]
+    if found[0] == LAST_ARRAY:
+        raise ValueError(f"{text!r} are many jobs; only one is taken here, such as last")
+    return Relative(found[0]) if found[0] < 0 else found[0]
 
 
 TEXT = Word("text", str, as_shown)

@@ -40,11 +40,6 @@ def parse_since(text: str, now: datetime | None = None) -> float:
         return _iso(word, "write 90, 15m, 2d, 18:00 or 2026-12-24T18:00")
 
 
-def is_time_of_day(text: str) -> bool:
-    """Which day is meant had to be decided."""
-    return _time_of_day(text.strip()) is not None
-
-
 def _time_of_day(word: str) -> time | None:
     found = re.fullmatch(_TIME_OF_DAY, word, re.ASCII)
     if found is None:

@@ -95,6 +95,17 @@ def _text(job: Job, key: str | None) -> str:
     return "" if key is None else printable(_field(getattr(job, key)))
 
 
+def csv_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """The same of anything that has rows."""
+    import csv
+
+    written = _Rows()
+    writer = csv.writer(written)
+    writer.writerow(header)
+    writer.writerows([_field(value) for value in row] for row in rows)
+    written.show()
+
+
 class _Rows(list[str]):
     """What the writer of rows writes to: ends of line as everywhere here.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobctl.render import streams, text
 from jobd.contract.models import Piece
 from jobd.contract.states import State
@@ -16,6 +18,19 @@ def nothing(piece: Piece, *, follow: bool) -> bool:
     else:
         return False
     return True
+
+
+def none_of(jobs: Sequence[int]) -> None:
+    """Of several that are shown as they stand, those of which nothing is."""
+    if jobs:
+        streams.notice(f"no output of {text.some(jobs, len(jobs))}")
+
+
+def not_started(count: int) -> None:
+    """Of several that are followed; a person need not wonder where they are."""
+    if count:
+        which = "1 job has" if count == 1 else f"{count:,} jobs have"
+        streams.notice(f"{which} not started yet; the output follows")
 
 
 def _not_started(piece: Piece, *, follow: bool) -> None:

@@ -77,7 +77,9 @@ def _layout(picture: Picture, width: int) -> _Layout:
 
 
 def _name(job: Job) -> str:
-    return printable(job.name or job.command)
+    """Elements of an array are told apart by their index."""
+    index = "" if job.array_index is None else f"[{job.array_index}]"
+    return printable(f"{job.name or job.command}{index}")
 
 
 def _left(job: Job) -> str:

@@ -18,7 +18,8 @@ def shown(value: Shown) -> None:
     job = value.job
     streams.line(f"job {job.id}{f'  {job.name}' if job.name else ''}")
     options = None if value.recipe is None else value.recipe.options
-    for label, fact in _facts(job, value.why, options):
+    latest = next((one for one in value.attempts if one.attempt == job.attempt), None)
+    for label, fact in _facts(job, value.why, options, latest):
         if fact:
             streams.line(f"  {label:<12}{fact}")
     if value.attempts:
@@ -28,7 +29,9 @@ def shown(value: Shown) -> None:
     _history(value)
 
 
-def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str, str]]:
+def _facts(
+    job: Job, why: str | None, options: Options | None, latest: Attempt | None
+) -> list[tuple[str, str]]:
     state = words.outcome(job)
     return [
         ("state", state[0].upper() + state[1:]),
@@ -47,8 +50,20 @@ def _facts(job: Job, why: str | None, options: Options | None) -> list[tuple[str
         ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
         ("used", _usage(job.cpu_s, job.max_rss_kb)),
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
-        ("output", job.output_path or ""),
+        ("output", _output(job, latest)),
     ]
+
+
+def _output(job: Job, latest: Attempt | None) -> str:
+    """Where it lies, and how much it is."""
+    if latest is None or not latest.output_path:
+        return job.output_path or ""
+    if not latest.output_bytes or latest.stored_bytes is None:
+        return latest.output_path
+    size = sizes.text(latest.output_bytes)
+    is_less = latest.stored_bytes < latest.output_bytes
+    stored = f", {sizes.text(latest.stored_bytes)} on the disk" if is_less else ""
+    return f"{latest.output_path} ({size}{stored})"
 
 
 def _terms(job: Job) -> list[tuple[str, str]]:

@@ -21,7 +21,10 @@ from jobd.contract.wording import printable, printable_json, shortened
 
 _FOOTER: Final = 80
 """Columns that the counts below a table may take; on a narrow terminal these are several lines."""
-_CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
+_CODES: Final = {
+    "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36",
+    "dim": "2",
+}  # fmt: skip
 
 
 class Painted(NamedTuple):
@@ -203,6 +206,11 @@ def in_colour(stream: TextIO) -> bool:
     if _wanted[0] is not Colour.AUTO:
         return _wanted[0] is Colour.ALWAYS
     return stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def painted(text: str, colour: str) -> str:
+    """For stdout, where it goes out as it is (`raw`)."""
+    return _fit(Painted(text, colour), sys.stdout)
 
 
 def _fit(part: str | Painted, stream: TextIO) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
-from jobd.contract.models import Job
+from jobd.contract.models import Array, Job
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import printable
 
@@ -21,6 +23,9 @@ _COLOURS: Final = {
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
+_NAME_BEGUN: Final = 8
+"""Columns for the gaps of an array's line, and the begin of its name."""
+NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
 _PATHS: Final = ("cwd", "output_path")
@@ -105,6 +110,12 @@ _SHOWN: Final = (
     _column("id"),
     _column("state"),
     _PRIORITY,
+    Column(
+        "INDEX",
+        lambda job: "-" if job.array_index is None else str(job.array_index),
+        numeric=True,
+        expendable=5,
+    ),
     Column("GROUP", partial(_cell, "group"), expendable=3, says_nothing=_are_alike),
     _NAME,
     Column("WHEN", lambda job: text.when(job.finished_at or job.started_at), expendable=1),
@@ -115,21 +126,83 @@ _SHOWN: Final = (
 """On a terminal."""
 
 
-def jobs(listed: Sequence[Job], keys: Sequence[str] | None = None) -> None:
-    """On a terminal each job takes one line, and columns that say nothing are left out; piped,
-    everything is whole.
+def fit(
+    listed: Sequence[Job],
+    keys: Sequence[str] | None = None,
+    arrays: Mapping[int, Array] = NO_ARRAYS,
+) -> None:
+    """On a terminal: each job takes one line, and columns that say nothing are left out.
+
+    `arrays`: those for which a job stands, by its id; each is a line, too.
     """
-    narrow = streams.on_terminal()
-    columns = [*(_SHOWN if narrow else _PIPED)] if keys is None else [_column(key) for key in keys]
-    table = Fitted(columns, [[printable(column.cell(job)) for column in columns] for job in listed])
-    margin = _margin(columns, listed)
-    if narrow:
-        table = fitted(telling(columns, table.cells), listed, streams.width() - len(margin))
-    marked = [column.header for column in table.columns[:2]] == ["ID", "STATE"]
-    for row, job in zip(_lines(table), [None, *listed], strict=True):
-        whole = margin + row.rstrip()
-        line = text.cut(whole, streams.width()) if narrow else whole
-        streams.line(*(_painted(line, job.state) if job and marked else [line]))
+    columns = [*_SHOWN] if keys is None else [_column(key) for key in keys]
+    single = [job for job in listed if job.id not in arrays]
+    cells = [[printable(column.cell(job)) for column in columns] for job in single]
+    ids = _id_width(listed, arrays)
+    margin = " " * (ids - _id_width(single, {}, least=2)) if columns[0].header == "ID" else ""
+    table = fitted(telling(columns, cells), single, streams.width() - len(margin))
+    marked = _is_marked(table.columns)
+    header, *rows = _lines(table)
+    lines = dict(zip([job.id for job in single], rows, strict=True))
+    if single or not listed:
+        _print(_cut(margin + header))
+    for job in listed:
+        if job.id in arrays:
+            _print(_cut(_array(job, arrays[job.id], ids)))
+        else:
+            _print(_cut(margin + lines[job.id]), job.state if marked else None)
+
+
+def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
+    """To a file or a program: each cell is all there.
+
+    Of many jobs no more is in memory than of few. How wide the columns are is known once the last
+    job is, and until then the rows are in a file. Raises: JobdError (there is no room for it).
+    """
+    from jobctl.render.spool import Spool
+
+    columns = [*_PIPED] if keys is None else [_column(key) for key in keys]
+    # The state goes with the row, for its colour.
+    spool, highest = Spool([*(column.header for column in columns), ""]), 0
+    with closing(spool):
+        for job in listed:
+            highest = max(highest, job.id)
+            # As the table has it: no blanks at either end.
+            cells = [printable(column.cell(job)).strip() for column in columns]
+            spool.add([*cells, job.state.value])
+        margin, begun = _margin(columns, highest), False
+        marked = _is_marked(columns)
+        for chunk in spool.chunks():
+            # With the widest cells of the whole table all of its parts are laid out alike.
+            shown = [list(row[:-1]) for row in (spool.widest, *chunk)]
+            header, _, *lines = _lines(Fitted(columns, shown))
+            rows = zip(lines, (State(row[-1]) for row in chunk), strict=True)
+            for row, state in rows if begun else chain([(header, None)], rows):
+                _print(margin + row.rstrip(), state if marked else None)
+            begun = True
+        if not begun:
+            _print(margin + _lines(Fitted(columns, []))[0])
+
+
+def _is_marked(columns: Sequence[Column]) -> bool:
+    """Whether rows are coloured by their state."""
+    return [column.header for column in columns[:2]] == ["ID", "STATE"]
+
+
+def _cut(row: str) -> str:
+    return text.cut(row.rstrip(), streams.width())
+
+
+def _print(line: str, state: State | None = None) -> None:
+    """`state`: in whose colour it is to be told."""
+    streams.line(*([line] if state is None else _painted(line, state)))
+
+
+def _array(job: Job, array: Array, width: int) -> str:
+    """`3-102  array 1-100  42 completed, 3 running  40%, 12m left  train`; `job` is one of it."""
+    ids = f"{array.first}-{array.last}"
+    told = words.array(array, streams.width() - width - _NAME_BEGUN)
+    return printable(f"{ids:>{width}}  {told}  {job.name or job.command}")
 
 
 def _lines(table: Fitted) -> list[str]:
@@ -139,19 +212,29 @@ def _lines(table: Fitted) -> list[str]:
         return ["  ".join(headers)]
     from tabulate import tabulate
 
+    # Not by splitlines: the last row may be empty.
     return tabulate(
         [headers, *table.cells],
         tablefmt="plain",
         colalign=["right" if column.numeric else "left" for column in table.columns],
         disable_numparse=True,
-    ).splitlines()
+    ).split("\n")
 
 
-def _margin(columns: Sequence[Column], listed: Sequence[Job]) -> str:
-    """Ids take three columns at least."""
-    if columns[0].header != "ID":
-        return ""
-    return " " * max(0, 3 - max([2, *(len(str(job.id)) for job in listed)]))
+def _margin(columns: Sequence[Column], highest: int) -> str:
+    """Ids, of which this is the highest, take three columns at least."""
+    return " " * max(0, 3 - max(2, len(str(highest)))) if columns[0].header == "ID" else ""
+
+
+def _id_width(listed: Sequence[Job], arrays: Mapping[int, Array], least: int = 3) -> int:
+    """Columns that their ids take; of an array those of its first and last."""
+    return max(
+        [
+            least,
+            *(len(str(job.id)) for job in listed),
+            *(len(f"{array.first}-{array.last}") for array in arrays.values()),
+        ]
+    )
 
 
 def _painted(row: str, state: State) -> list[str | Painted]:

@@ -72,7 +72,7 @@ def _cut_common(text: str, others: Collection[str], width: int) -> str:
     differs = text[begin : len(text) - end]
     room = width - 2 - columns(differs)
     if room < 0:
-        return cut("…" + differs, width)
+        return "…" + cut_middle(differs, width - 1)
     before = _begin(text[:begin], room // 2)
     behind = _end(text[len(text) - end :], room - columns(before))
     return f"{before}…{differs}…{behind}"

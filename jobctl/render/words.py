@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from jobctl.render import text
-from jobd.contract.models import Job
-from jobd.contract.states import Reason, State
+from jobd.contract.models import Array, Job
+from jobd.contract.states import FINISHED, Reason, State
 from jobd.contract.wording import counted
 
+_OF_ARRAY: Final = (
+    State.COMPLETED, State.RUNNING, State.FAILED, State.STOPPED, State.PENDING
+)  # fmt: skip
 _SOON: Final = 60.0
 """Seconds up to which a start is told by the time left instead of by the clock."""
 
@@ -53,6 +56,26 @@ def running(job: Job) -> str:
     if job.eta_s:  # at 100% nothing is left
         parts.append(text.left(job.eta_s))
     return ", ".join(parts)
+
+
+def array(value: Array, width: int) -> str:
+    """`array 1-100  42 completed, 3 running, 1 failed, 54 pending  40%, 12m left`.
+
+    How far it is comes first where that has no room of so many columns.
+    """
+    parts = [
+        f"{value.counts[state]:,} {state.value}" for state in _OF_ARRAY if state in value.counts
+    ]
+    total = sum(value.counts.values())
+    over = sum(count for state, count in value.counts.items() if state in FINISHED)
+    how_far = []
+    if 0 < over < total:
+        how_far = [text.percent(100 * over // total)]
+        how_far += [text.left(value.eta_s)] if value.eta_s else []
+    name = f"array {value.first_index}-{value.last_index}"
+    state, rest = ", ".join(parts), ", ".join(how_far)
+    whole = "  ".join(filter(None, [name, state, rest]))
+    return whole if len(whole) <= width else "  ".join(filter(None, [name, rest, state]))
 
 
 def counts(jobs: dict[State, int]) -> str:

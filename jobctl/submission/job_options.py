@@ -26,6 +26,7 @@ from jobctl.parsing.param_types import (
     TEXT,
     Number,
     Word,
+    joined,
     parse_array,
     parse_codes,
     parse_ids,
@@ -80,15 +81,10 @@ def _variables(
     return dict(values)
 
 
-def _joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
-    del ctx, param
-    return [item for value in values for item in value]
-
-
 _PARENTS: Final[dict[str, Any]] = {
     "type": Word("selector", lambda text: parse_ids([text])),
     "multiple": True,
-    "callback": _joined,
+    "callback": joined,
     "metavar": "SELECTOR",
 }
 

@@ -91,6 +91,17 @@ def like(client: Client, job: int) -> Like:
     return Like(recipe, {name: found[name] for name in names if name in found})
 
 
+def settled(client: Client, asked: Asked) -> Asked:
+    """The same, with ids of jobs where `last` and its like stood. Raises: NotFound."""
+    fields = [name for name in ("after", "after_any") if name in asked.options]
+    if not any(first < 0 for name in fields for first, _ in asked.options[name]):
+        return asked
+    from jobd.client.relative import absolute
+
+    found = {name: absolute(client, asked.options[name]) for name in fields}
+    return replace(asked, options={**asked.options, **found})
+
+
 def submit_of(commands: Sequence[Command], asked: Asked, like: Like | None = None) -> Submit:
     """The request, with the directory, umask and environment of this process.
 

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
 from jobd.engines import configuration
 from jobd.engines.local.run_table import is_of_this_boot
+from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
 from jobd.store.losses import LOST_OUTPUT, Losses, decoded
@@ -32,7 +34,7 @@ from jobd.store.readonly import open_untouched
 
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
-_NAME: Final = re.compile(r"(\d+)\.(\d+)\.log")
+_NAME: Final = re.compile(r"(\d+)\.(\d+)\.log(\.zst)?")
 _HERE: Final = "local"
 """The engine whose jobs leave their output in files of ours."""
 _FORGET: Final = "nothing can be done about it; have it forgotten: jobd check --forget-lost"
@@ -215,7 +217,7 @@ class _Files:
 
     def faults(self, inspection: Inspection) -> Iterator[Finding]:
         # The directory first: whatever is in it now was in the store before.
-        there = sorted(self._there())
+        there = sorted(set(self._there()))
         losses = decoded(inspection.setting(LOST_OUTPUT))
         yield from self._lost(losses)
         yield from _capped(self._missing(inspection, losses))
@@ -250,10 +252,12 @@ class _Files:
                 )  # fmt: skip
 
     def _size(self, job: int, attempt: int) -> int | None:
-        try:
-            return self._paths.output_of(job, attempt).stat().st_size
-        except OSError:
-            return None
+        path = self._paths.output_of(job, attempt)
+        with suppress(OSError):
+            return path.stat().st_size
+        with suppress(OSError), _packed(path).open("rb") as packed:
+            return content_size(packed.fileno()) or 0
+        return None
 
     def _there(self) -> Iterator[tuple[int, int]]:
         """Job and attempt of every file of ours."""
@@ -263,7 +267,7 @@ class _Files:
                 match = _NAME.fullmatch(name)
                 if match:
                     yield int(match[1]), int(match[2])
-                elif not name.endswith((".cut", ".cut.new")):
+                elif not name.endswith((".cut", ".cut.new", UNFINISHED)):
                     strange += 1
         if strange:
             found = f"{counted(strange, 'file')} in {self._paths.output}"
@@ -281,11 +285,15 @@ class _Files:
         for job, attempt in there:
             if job > last or inspection.has_attempt(job, attempt):
                 continue
-            path = self._paths.output_of(job, attempt)
-            if path.exists():
+            output = self._paths.output_of(job, attempt)
+            for path in filter(Path.exists, (output, _packed(output))):
                 yield Finding(
                     "output", f"{path} belongs to no job", f"it only takes space: rm {path}", job
                 )
+
+
+def _packed(output: Path) -> Path:
+    return output.with_name(output.name + SUFFIX)
 
 
 def _capped(findings: Iterator[Finding]) -> Iterator[Finding]:

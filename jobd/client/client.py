@@ -108,6 +108,10 @@ class Client:
         """What happened behind `request.after`, held back for `request.wait` seconds."""
         return self.request(request, models.EventPage)
 
+    def history(self, request: models.History) -> models.HistoryPage:
+        """One page of finished attempts, also of removed jobs; `past.attempts` gives all."""
+        return self.request(request, models.HistoryPage)
+
     def wait(self, request: models.Wait) -> models.Waited:
         """Whether the jobs have finished, held back for `request.wait` seconds."""
         return self.request(request, models.Waited)

@@ -250,13 +250,13 @@ def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
             # From its start on the same attempt, whatever happens to the job.
             attempt=piece.attempt if started else request.attempt,
             offset=piece.behind,
-            seen=_seen(request.seen, piece),
+            seen=seen_up_to(request.seen, piece),
             tail=None,
             wait=wait,
         )
 
 
-def _seen(before: bytes, piece: Piece) -> bytes:
+def seen_up_to(before: bytes, piece: Piece) -> bytes:
     """The last bytes of the output up to where the piece ends, as far as they are known."""
     if piece.behind != piece.offset + len(piece.data):
         return b""  # it ends with words about what was cut

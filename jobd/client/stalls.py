@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jobd.contract.errors import JobdError
-from jobd.contract.models import MAX_PAGE_IDS, Acted, EventPage, Page, Piece
+from jobd.contract.models import MAX_PAGE_IDS, Acted, EventPage, HistoryPage, Page, Piece
 
 _MOST_WAITS: Final = 100
 """Answers in a row that came too early and told nothing. A daemon that ends gives one of them."""
@@ -67,6 +67,23 @@ class Waits:
         self._early = self._early + 1 if is_early else 0
         if self._early > self._most:
             raise stalled("it is to wait for news, and answers at once that there are none")
+
+
+class Attempts:
+    """Of the history of finished attempts, which goes on behind the last one of each page."""
+
+    def __init__(self) -> None:
+        self._behind = (0, 0)
+        self._without = 0
+
+    def check(self, page: HistoryPage) -> None:
+        """Raises: JobdError."""
+        self._without = 0 if page.attempts else self._without + 1
+        if page.next is None:
+            return
+        if page.next <= self._behind or self._without > _MOST_PAGES:
+            raise stalled("its history of attempts goes round and round")
+        self._behind = page.next
 
 
 def check_ids(page: Page) -> None:

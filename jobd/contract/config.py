@@ -17,6 +17,8 @@ from jobd.contract.states import ENDS, Occasion, State
 
 MAX_EVENTS: Final = 1_000_000
 """Events of the history that are kept unless the configuration says otherwise."""
+MAX_HISTORY: Final = 1_000_000
+"""Attempts of removed jobs that are kept, to be counted, unless it says otherwise."""
 _EVENTS_OF_A_JOB: Final = 20
 _FEWEST_EVENTS: Final = 10_000
 """Where the number of jobs is limited, so is the history that tells of them."""
@@ -108,6 +110,10 @@ class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[retention]`: limits of all finished jobs whose state has none of its own."""
 
     max_events: Annotated[int, Meta(ge=0)] | None = None
+    max_history: Annotated[int, Meta(ge=0)] = MAX_HISTORY
+    """Finished attempts of removed jobs that can still be counted; 0: all."""
+    compress_after: Duration = Duration(0)
+    """Seconds since the end of a job after which its output is compressed; 0: never."""
     completed: Limits = Limits()
     failed: Limits = Limits()
     stopped: Limits = Limits()

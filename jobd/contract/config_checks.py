@@ -8,6 +8,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +18,7 @@ from jobd.contract import listening
 from jobd.contract.ownership import number_of
 
 if TYPE_CHECKING:
-    from jobd.contract.config import AccessConfig, Config, MetricsConfig, NotifyConfig
+    from jobd.contract.config import AccessConfig, Config, MetricsConfig, NotifyConfig, Retention
 
 
 def check(config: Config) -> None:
@@ -27,6 +29,7 @@ def check(config: Config) -> None:
     _check_access(config.access)
     _check_notify(config.notify)
     _check_metrics(config.metrics)
+    _check_compression(config.retention)
     owner = config.client.owner
     if owner and number_of(owner) is None:
         raise msgspec.ValidationError(f"there is no user {owner!r} - at `$.client.owner`")
@@ -90,3 +93,13 @@ def _exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def _check_compression(retention: Retention) -> None:
+    if not retention.compress_after or sys.version_info >= (3, 14):
+        return
+    if find_spec("backports") is None or find_spec("backports.zstd") is None:
+        raise msgspec.ValidationError(
+            "it needs a library that is not installed: pip install 'jobctl[zstd]'"
+            " - at `$.retention.compress_after`"
+        )

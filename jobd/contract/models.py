@@ -60,12 +60,18 @@ TOO_LONG: Final = (
 """What is wrong with an argument that has more."""
 MAX_VARIABLES: Final = 100_000
 """Variables of one environment."""
+LAST_ARRAY: Final = -(MAX_PAGE_IDS + 1)
+"""In the place of an id, before a request is made: all elements of the array submitted last; and
+-1, -2, … down to there are the jobs that were submitted last.
+"""
 _WHOLE_S: Final = 600.0
 """Seconds; that a million jobs would be changed is told in a quarter of that."""
 _MAX_CURSOR: Final = 200
 """Characters; a few numbers stand in it."""
 _MAX_ACTED: Final = 10_000_000
 """Jobs that one answer is about."""
+_MAX_SHARED: Final = 1000
+"""Events of one answer that is kept for others."""
 _MAX_SHOWN: Final = 100_000
 """Jobs, events or groups that one answer describes."""
 
@@ -113,6 +119,11 @@ class View(Struct, frozen=True, kw_only=True):
     def is_last(self) -> bool:
         """Whether whoever waits has heard the end with it, and need not ask again."""
         return True
+
+    @property
+    def is_for_many(self) -> bool:
+        """Whether the very same answer may be given to others, who ask at the same time."""
+        return False
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -230,6 +241,10 @@ class Attempt(View, frozen=True, kw_only=True):
     cpu_s: float | None = None
     max_rss_kb: int | None = None
     output_path: str
+    output_bytes: int | None = None
+    """What is kept of what it printed; None: nobody here knows."""
+    stored_bytes: int | None = None
+    """What that takes on the disk: less once it is compressed."""
 
 
 class Event(View, frozen=True, kw_only=True):
@@ -452,6 +467,18 @@ class Lack(View, frozen=True, kw_only=True):
     have: int
 
 
+class Array(View, frozen=True, kw_only=True):
+    """An array as one thing: its ids, its indexes, and how its elements are."""
+
+    first: int
+    last: int
+    first_index: int
+    last_index: int
+    counts: Counts
+    eta_s: float | None = None
+    """Seconds until the last one has finished, if they go on as until now."""
+
+
 class Page(View, frozen=True, kw_only=True):
     """The answer to `list`: some jobs, and where to go on."""
 
@@ -479,6 +506,8 @@ class Page(View, frozen=True, kw_only=True):
     """In the place of `jobs`, where that was asked for: runs of ids in the order of the list, those
     of which the second is the lower one downwards. They are `MAX_PAGE_IDS` jobs at most.
     """
+    arrays: Annotated[dict[int, Array], Meta(max_length=_MAX_SHOWN)] = field(default_factory=dict)
+    """Those for which a job of the page stands, by its id, where that was asked for."""
 
 
 class List(Request, frozen=True, kw_only=True):
@@ -497,6 +526,12 @@ class List(Request, frozen=True, kw_only=True):
     limit: int | None = None
     cursor: Annotated[str, Meta(max_length=_MAX_CURSOR)] | None = None
     only_ids: bool = False
+    collapsed: bool = False
+    """Of each array the one element that comes first stands for all; then there is one page."""
+    newest: Annotated[int, Meta(ge=1, le=MAX_PAGE_IDS)] | None = None
+    """In the place of all else: the ids of so many jobs that were submitted last, the newest first,
+    and the array that was.
+    """
 
 
 class Recipe(View, frozen=True, kw_only=True):
@@ -618,6 +653,11 @@ class EventPage(View, frozen=True, kw_only=True):
     def is_last(self) -> bool:
         return not self.unfinished
 
+    @property
+    def is_for_many(self) -> bool:
+        # It is kept: not one that is long, nor the last one that anybody gets.
+        return bool(self.unfinished) and 0 < len(self.events) <= _MAX_SHARED
+
 
 class Events(Request, frozen=True, kw_only=True):
     """The history behind `after`.
@@ -638,6 +678,62 @@ class Events(Request, frozen=True, kw_only=True):
     written: Annotated[
         dict[JobId, Annotated[int, Meta(ge=0, le=MAX_BYTES)]], Meta(max_length=MAX_WORKERS)
     ] = field(default_factory=dict)
+
+
+Micros = Annotated[int, Meta(ge=0, le=round((MAX_TIME - 7 * 86400) * 1e6))]
+"""A point of time, microseconds since the epoch; every zone has a name for it."""
+
+
+class Ended(Struct, frozen=True, array_like=True):
+    """A finished attempt, for those who count many: of a job that may be removed by now."""
+
+    job: JobId
+    attempt: JobId
+    state: State
+    cause: str | None
+    """Its reason without names of files or jobs."""
+    exit_code: int | None
+    signal: str | None
+    name: str
+    user: str
+    group: str
+    slots: Annotated[int, Meta(ge=1, le=MAX_WORKERS)]
+    slot: Annotated[int, Meta(ge=0, le=MAX_WORKERS)]
+    queued_at: Micros | None
+    """When it began to wait; None where that was not written down yet."""
+    started_at: Micros
+    finished_at: Micros
+    cpu_us: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
+    max_rss_kb: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None
+
+
+class HistoryPage(View, frozen=True, kw_only=True):
+    """The answer to `history`: some finished attempts by job and attempt, and where to go on."""
+
+    attempts: Annotated[list[Ended], Meta(max_length=_MAX_SHOWN)]
+    next: tuple[int, int] | None = None
+    """Ask again with `after=next`; None at the end. A page before that may hold none."""
+
+
+class History(Request, frozen=True, kw_only=True):
+    """Finished attempts behind `after` (a job and an attempt), also of jobs that were removed.
+
+    `since`, `until`: when they ended, in seconds since the epoch.
+    """
+
+    about = About(reply=HistoryPage, changes=False, viewer=True)
+
+    states: Annotated[list[State], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    groups: Annotated[list[Group], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
+    name: Name = ""
+    """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    until: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
+    after: tuple[Annotated[int, Meta(ge=0, le=MAX_ID)], Annotated[int, Meta(ge=0, le=MAX_ID)]] = (
+        0,
+        0,
+    )
 
 
 class Waited(View, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobd.contract.models import Job
+from jobd.contract.models import Ended, Job
 from jobd.contract.states import State
 
 
@@ -51,3 +52,98 @@ class Unknown(Struct, frozen=True):
 
     groups: list[str] = []
     tags: list[str] = []
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """One line of the history; its names are the public JSON. What nobody knows is None."""
+
+    key: str | None
+    """What the attempts have in common; None: these are all."""
+    attempts: int
+    jobs: int
+    completed: int
+    failed: int
+    stopped: int
+    first_started_at: datetime | None = None
+    last_finished_at: datetime | None = None
+    wait_p50_s: float | None = None
+    wait_p90_s: float | None = None
+    wait_p99_s: float | None = None
+    wait_max_s: float | None = None
+    run_p50_s: float | None = None
+    run_p90_s: float | None = None
+    run_p99_s: float | None = None
+    run_max_s: float | None = None
+    run_s: float
+    cpu_s: float | None = None
+    rss_p50_kb: int | None = None
+    rss_p90_kb: int | None = None
+    rss_p99_kb: int | None = None
+    rss_max_kb: int | None = None
+    worker_s: float
+    """Seconds of workers that they took; one that takes several counts for each."""
+    use_percent: float | None = None
+    """Of the time of all workers."""
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """A piece of a worker's time, drawn as one bar: an attempt, or many that lie close together."""
+
+    left: float
+    """Percent of the whole span; so `width`."""
+    width: float
+    state: State
+    """The worst of them."""
+    attempts: int
+    job: int | None = None
+    """Where it is a single attempt."""
+    attempt: int = 1
+    seconds: float = 0.0
+
+
+class Lane(Struct, frozen=True, kw_only=True):
+    """What one worker did."""
+
+    slot: int
+    attempts: int
+    segments: list[Segment]
+
+
+class Outcomes(Struct, frozen=True, kw_only=True):
+    """How attempts ended, piece by piece of the span."""
+
+    completed: list[int]
+    failed: list[int]
+    stopped: list[int]
+
+
+class Curves(Struct, frozen=True, kw_only=True):
+    """What there was on average, piece by piece of the span."""
+
+    waiting: list[float]
+    busy: list[float]
+    """Workers."""
+    cores: list[float]
+    memory_kb: list[float]
+    """The most that the attempts which ran ever had, added up."""
+
+
+class Review(Struct, frozen=True, kw_only=True):
+    """All that a report of a span of time shows."""
+
+    begin: datetime
+    end: datetime
+    workers: int
+    unfinished: tuple[int, int] | None
+    """How many jobs ran and waited at its end; None: they were not meant."""
+    total: Tally
+    days: list[Tally]
+    failing: list[Tally]
+    """By name, those that failed most often."""
+    exits: list[Tally]
+    slowest: list[Ended]
+    lanes: list[Lane]
+    more_lanes: int
+    """Workers that are not drawn."""
+    outcomes: Outcomes
+    curves: Curves

@@ -27,7 +27,7 @@ from jobd.daemon.log_format import LogFormat
 from jobd.daemon.rpc.access import login
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import News
-from jobd.engines.local.supervisor_link import Link
+from jobd.daemon.supervisor_link import Link
 from jobd.system import handover, linux
 from jobd.system.failpoints import failpoint
 from jobd.system.heap import share_one_heap

@@ -17,6 +17,7 @@ from jobd.contract.models import (
     Forget,
     Graph,
     Groups,
+    History,
     Hold,
     List,
     Metrics,
@@ -69,9 +70,11 @@ from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.metrics.timing import timed
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.configuration import ConfigurationQuery
+from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.events import EventsQuery
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.followers import Followers
+from jobd.daemon.queries.history import HistoryQuery
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.metrics import MetricsQuery
 from jobd.daemon.queries.notifications import NotificationsQuery
@@ -235,6 +238,7 @@ class Queries(Struct, frozen=True, kw_only=True):
     show: ShowQuery
     events: EventsQuery
     wait: WaitQuery
+    history: HistoryQuery
 
 
 def build_queries(
@@ -243,6 +247,7 @@ def build_queries(
     views: Views,
     followers: Followers,
     written: Written,
+    crowd: Crowd,
     *,
     keeping: bool,
 ) -> Queries:
@@ -258,12 +263,13 @@ def build_queries(
         show=ShowQuery(reader, inquiry, views, shown),
         events=EventsQuery(
             reader=reader, ledger=ledger, notifier=notifier, views=views, followers=followers,
-            written=written, owner=login(os.getuid()),
+            written=written, crowd=crowd, owner=login(os.getuid()),
         ),
         wait=WaitQuery(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,
             notifier=notifier, shown=shown, keeping=keeping,
         ),
+        history=HistoryQuery(reader),
     )  # fmt: skip
 
 
@@ -277,6 +283,7 @@ def looking(
         Output: outputs.output,
         Events: queries.events.events,
         Wait: queries.wait.wait,
+        History: queries.history.history,
         Status: status,
     }
 
@@ -306,7 +313,9 @@ def build_questions(
     workspaces, runs = ground.engines.workspaces, execution.runs
     shown = workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck
     followers = Followers(ground.notifier, ground.reader, ground.writes)
-    told = followers, Written(workspaces, ground.ledger, runs.attempt_of)
+    crowd = Crowd(ground.timer)
+    ground.notifier.subscribe(crowd)
+    told = followers, Written(workspaces, ground.ledger, runs.attempt_of), crowd
     inquiry = Inquiry(ground.ledger, ground.engines.placement, ground.reader)
     return Questions(
         queries=build_queries(ground, selection, Views(*shown), *told, keeping=True),

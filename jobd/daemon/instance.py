@@ -16,6 +16,7 @@ from jobd.contract.version import VERSION
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.lost_output import LostOutput
+from jobd.daemon.compression import Packer
 from jobd.daemon.handlers import (
     Commands,
     Questions,
@@ -34,6 +35,7 @@ from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.server import Server
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import Ending, Inbox, News
+from jobd.daemon.supervisor_link import Link
 from jobd.daemon.sweep import Sweep
 from jobd.daemon.upkeep import Upkeep
 from jobd.daemon.wiring import (
@@ -42,10 +44,10 @@ from jobd.daemon.wiring import (
     build_lifecycle,
     build_metrics,
     build_notifications,
+    build_packer,
     build_pruner,
     start_writer,
 )
-from jobd.engines.local.supervisor_link import Link
 from jobd.store.host_check import this_host
 from jobd.store.losses import LossRecord
 from jobd.system.clock import now_us
@@ -152,6 +154,7 @@ class Daemon:
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
             Part(self._open_metrics, built.metrics.close),
+            *([] if built.packer is None else [Part(built.packer.start, built.packer.close)]),
         ]
 
     # --- steps of the start, and their opposites ------------------------------------------------
@@ -238,6 +241,7 @@ class Built(Struct, frozen=True, kw_only=True):
     lost: LostOutput
     metrics: NoMetrics
     pruner: Pruner
+    packer: Packer | None
     telling: Telling
 
 
@@ -286,4 +290,5 @@ def _build(
         pruner=build_pruner(
             setup, files, ground, lifecycle, deletion, lambda: telling.history.needs
         ),
+        packer=build_packer(setup, files, ground),
     )  # fmt: skip

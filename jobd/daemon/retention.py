@@ -2,7 +2,8 @@
 
     a job has finished, jobs were removed, events were written, the oldest job is too old
     → a pause, so that one round serves many → (some slices of unwanted jobs, then their files → of
-    the old end of the history → of free pages of the database)* until there is no more to do
+    the old end of the history, and of the removed attempts → of free pages of the database)* until
+    there is no more to do
     → sleep until it is woken again
 
 Without limits nothing wakes it but `rm`, and a history that has grown too long.
@@ -17,7 +18,7 @@ from typing import Final
 
 from jobd.contract.errors import JobdError
 from jobd.daemon.jobs.notifier import Listener, Notifier
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, Step
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Step
 from jobd.system.clock import now_us
 from jobd.system.timer import Timer
 
@@ -43,14 +44,16 @@ class Pruner(Listener):
         self,
         jobs: OldJobs | None,
         events: OldEvents | None,
+        past: OldPast | None,
         pages: FreePages,
         notifier: Notifier,
         timer: Timer,
     ) -> None:
-        """`jobs`, `events`: None where there is no limit to them."""
+        """`jobs`, `events`, `past`: None where there is no limit to them."""
         self._jobs = jobs
         self._events = events
-        self._steps: list[Step] = [step for step in (jobs, events, pages) if step is not None]
+        steps = (jobs, events, past, pages)
+        self._steps: list[Step] = [step for step in steps if step is not None]
         self._notifier = notifier
         self._timer = timer
         self._alarm: float | None = None

@@ -27,7 +27,7 @@ from jobd.system.clock import now_us
 _JOBS: Final = 32
 """Jobs removed in one transaction."""
 _EVENTS: Final = 256
-"""Events deleted in one transaction."""
+"""Events, or attempts of removed jobs, deleted in one transaction."""
 _EVENTS_OVER: Final = 512
 """By so many the history may be longer than its limit before it is shortened."""
 _PAGES: Final = 128
@@ -180,6 +180,32 @@ class OldEvents:
     def is_over(self, last: int) -> bool:
         """Whether it is longer than it may be for long."""
         return self._first is None or last - self._first >= self._most
+
+
+class OldPast:
+    """Of the attempts of removed jobs those whose jobs were removed first."""
+
+    def __init__(self, most: int, retained: Retained, reader: Reader, writer: Writer) -> None:
+        """`most`: how many are kept."""
+        self._most = most
+        self._retained = retained
+        self._reader = reader
+        self._writer = writer
+
+    def slice(self) -> bool:
+        first, last = self._reader.past_bounds()
+        over = last - first + 1 - self._most
+        if over <= 0:
+            return False
+        before = first + min(over, _EVENTS)
+        self._writer.call(partial(self._retained.forget_past, before))
+        return True
+
+    def settle(self) -> None:
+        """Nothing is left over."""
+
+    def next_at(self) -> int | None:
+        return None
 
 
 class FreePages:

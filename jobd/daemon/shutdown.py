@@ -17,7 +17,7 @@ from jobd.contract.errors import JobdError
 from jobd.contract.models import Renew, RenewReply, Shutdown, ShutdownReply
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.stop_orders import StopOrders
-from jobd.engines.local.supervisor_link import Link
+from jobd.daemon.supervisor_link import Link
 from jobd.system.clock import boot_us
 from jobd.system.timer import Deadline, Timer
 

@@ -16,7 +16,7 @@ from jobd.contract.errors import JobdError
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.rpc.server import Server
 from jobd.daemon.shutdown import Inbox, News
-from jobd.engines.local.supervisor_link import Link
+from jobd.daemon.supervisor_link import Link
 from jobd.store.writer import Writer
 from jobd.system.file_watch import FileWatch
 from jobd.system.timer import Timer

@@ -19,6 +19,7 @@ from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
+from jobd.daemon.compression import Packer
 from jobd.daemon.execution import engines
 from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.breaker import Breakers
@@ -59,11 +60,11 @@ from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast
 from jobd.daemon.setup import Setup
+from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
 from jobd.engines.configuration import check, without_metrics
-from jobd.engines.local.supervisor_link import Link
 from jobd.outputs.usage import highest_job
 from jobd.store.batches import Batches
 from jobd.store.deliveries import Deliveries
@@ -189,7 +190,7 @@ def build_execution(
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
-        jobs=tables.jobs, moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
+        moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
         reports=reports, aftercare=aftercare, timer=timer, drain=drain,
     )  # fmt: skip
     workers = Workers(
@@ -311,8 +312,20 @@ def build_pruner(
         )  # fmt: skip
     if most := setup.config.retention.events:
         old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)
+    most_past = setup.config.retention.max_history
+    old_past = OldPast(most_past, retained, reader, writer) if most_past else None
     pages = FreePages(ground.paths.database, retained, reader, writer)
-    return Pruner(old_jobs, old_events, pages, ground.notifier, ground.timer)
+    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier, ground.timer)
+
+
+def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer | None:
+    """None: outputs stay as they were written."""
+    age = setup.config.retention.compress_after
+    if not age:
+        return None
+    return Packer(
+        float(age), files.workspace, ground.ledger, ground.reader, ground.notifier, ground.timer
+    )
 
 
 def start_writer(

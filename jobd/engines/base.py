@@ -15,17 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NewType, Protocol
 
 from msgspec import Struct, field
 
 from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome
+from jobd.engines.supervisor import Supervisor
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.workspace import Workspace
-
-if TYPE_CHECKING:
-    from jobd.engines.local.supervisor_link import Link
 
 
 class CannotStart(Exception):  # noqa: N818 - named like the reason
@@ -90,9 +88,9 @@ class Context(Struct, frozen=True, kw_only=True):
     """The daemon's own, on this disk; an engine whose jobs do not reach it has another one."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Its section `[engine.NAME]` as TOML has it, checked by nobody yet."""
-    link: Link | None = None
-    """To the supervisor, which hears how children end whose daemon has died. None: there is none
-    (a daemon inside a test).
+    link: Supervisor | None = None
+    """For an engine whose attempts are processes of this machine. None: there is none (a daemon
+    inside a test).
     """
     heritage: Heritage = Heritage()
     """What the one before has left, and whose descriptors are this one's now."""
@@ -146,19 +144,11 @@ class Usage(NamedTuple):
     """Peak memory, KiB."""
 
 
-class Refusal(NamedTuple):
-    """A process of a job that nobody here may signal (kill(2), EPERM): it runs with the rights of
-    another user, by a setuid program such as sudo.
-    """
-
-    pid: int
-    owner: str
-    """A login, or the number of a user that has none."""
-    program: str
-    """Its name, without spaces."""
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} ({self.program}) belongs to {self.owner}"
+Refusal = NewType("Refusal", str)
+"""What of a job may not be signalled, in words of the engine; it completes `cannot be paused: `. A
+process of this machine is named as in `jobd.contract.states.cannot_be_ended`, which knows how it is
+ended then.
+"""
 
 
 class Process(Protocol):

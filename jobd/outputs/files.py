@@ -8,7 +8,8 @@ import time
 from typing import Final
 
 from jobd.contract.directories import File, Foreign
-from jobd.contract.errors import NotFound
+from jobd.contract.errors import JobdError, NotFound
+from jobd.outputs.content import Content, opened
 from jobd.outputs.limit import Cut, cut_of
 from jobd.outputs.workspace import Found
 from jobd.system.birth import birth_ns
@@ -25,18 +26,13 @@ LONGEST_LINE: Final = 1024 * 1024
 def read_tail(file: File, size: int) -> bytes:
     """The end of a file, `size` bytes at most; b"" where there is none."""
     try:
-        descriptor = file.open(os.O_RDONLY)
-    except OSError:
+        with opened(file) as found:
+            end = found.size()
+            content = found.pread(size, max(0, end - size)) if end else b""
+    except (OSError, JobdError):
         return b""
-    try:
-        end = os.fstat(descriptor).st_size
-        content = os.pread(descriptor, size, max(0, end - size)) if end else b""
-        # Of an output that was cut, what lies behind the hole; no text has so many zeros.
-        return content[content.rfind(_HOLE) + len(_HOLE) :] if _HOLE in content else content
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
+    # Of an output that was cut, what lies behind the hole; no text has so many zeros.
+    return content[content.rfind(_HOLE) + len(_HOLE) :] if _HOLE in content else content
 
 
 def has_more(file: File, offset: int) -> bool:
@@ -67,9 +63,9 @@ def was_emptied(file: File) -> bool:
 def read_head(file: File, size: int) -> bytes:
     """The begin of a file; b"" where there is none."""
     try:
-        with open(file.open(os.O_RDONLY), "rb", buffering=0) as content:
-            return content.read(size)
-    except OSError:
+        with opened(file) as content:
+            return content.pread(size, 0)
+    except (OSError, JobdError):
         return b""
 
 
@@ -110,10 +106,12 @@ def read_piece(
     made the file shorter (`> /dev/stderr` empties it), or replaced it: it is read from its begin.
 
     Raises: NotFound (there is no file; with `missing_ok` it counts as empty. Or something else is
-    in its place, or in that of its directory).
+    in its place, or in that of its directory), JobdError (it is compressed, and cannot be
+    read).
     """
     try:
-        descriptor = file.open(os.O_RDONLY)
+        with opened(file) as content:
+            return _piece(file, content, offset, tail, seen)
     except OSError as error:
         if missing_ok and isinstance(error, FileNotFoundError):
             return Found(b"", offset, offset, last=True)
@@ -121,64 +119,64 @@ def read_piece(
             raise
         job, attempt, _ = file.name.split(".")
         raise NotFound(f"the output of job {job} is gone (attempt {attempt})") from None
-    try:
-        cut = _cut_of(file, descriptor)
-        while True:
-            begin, clipped = (offset, False) if tail is None else _tail(descriptor, tail, cut)
-            anew = tail is None and not _is_there(descriptor, offset, seen, cut)
-            found = _read(descriptor, 0 if anew else begin, cut)
-            found = found._replace(clipped=clipped, anew=anew)
-            # What is cut is noted before it goes: by the same note, all that was read was there.
-            again = _cut_of(file, descriptor)
-            if again == cut:
-                return found
-            cut = again
-    finally:
-        os.close(descriptor)
 
 
-def _cut_of(file: File, descriptor: int) -> Cut | None:
+def _piece(file: File, content: Content, offset: int, tail: int | None, seen: bytes) -> Found:
+    cut = _cut_of(file, content)
+    while True:
+        begin, clipped = (offset, False) if tail is None else _tail(content, tail, cut)
+        anew = tail is None and not _is_there(content, offset, seen, cut)
+        found = _read(content, 0 if anew else begin, cut)
+        found = found._replace(clipped=clipped, anew=anew)
+        # What is cut is noted before it goes: by the same note, all that was read was there.
+        again = _cut_of(file, content)
+        if again == cut:
+            return found
+        cut = again
+
+
+def _cut_of(file: File, content: Content) -> Cut | None:
     cut = cut_of(file)
     # A job may have made its output short again.
-    return None if cut is None or cut.end > os.fstat(descriptor).st_size else cut
+    return None if cut is None or cut.end > content.size() else cut
 
 
-def _is_there(descriptor: int, offset: int, seen: bytes, cut: Cut | None) -> bool:
+def _is_there(content: Content, offset: int, seen: bytes, cut: Cut | None) -> bool:
     """Whether what was read up to `offset` still is; what was cut since is zeros, and was."""
-    size = os.fstat(descriptor).st_size
+    size = content.size()
     if size < offset:
         # Of one that has read nothing yet, the offset may lie in what is still to be written.
         return not seen
     begin = offset - len(seen)
     if begin < 0 or (cut is not None and begin < cut.end):
         return begin >= 0
-    return os.pread(descriptor, len(seen), begin) == seen
+    return content.pread(len(seen), begin) == seen
 
 
-def _read(descriptor: int, offset: int, cut: Cut | None) -> Found:
+def _read(content: Content, offset: int, cut: Cut | None) -> Found:
     if cut is None or offset >= cut.end:
-        data = os.pread(descriptor, PIECE, offset)
+        data = content.pread(PIECE, offset)
         return Found(data, offset, offset + len(data), last=len(data) < PIECE)
-    data = os.pread(descriptor, min(PIECE, max(0, cut.start - offset)), offset)
+    data = content.pread(min(PIECE, max(0, cut.start - offset)), offset)
     if offset + len(data) < cut.start:
         return Found(data, offset, offset + len(data), last=False)
     # On a line of its own.
-    before = data[-1:] or (os.pread(descriptor, 1, offset - 1) if offset == cut.start else b"")
+    before = data[-1:] or (content.pread(1, offset - 1) if offset == cut.start else b"")
     gap = b"" if before in (b"", b"\n") else b"\n"
     mark = cut.mark(max(offset, cut.start))
     return Found(data + gap + mark, offset, cut.end, last=False)
 
 
-def _tail(descriptor: int, lines: int, cut: Cut | None = None) -> tuple[int, bool]:
+def _tail(content: Content, lines: int, cut: Cut | None = None) -> tuple[int, bool]:
     """Where the last `lines` lines begin, found from the end, a block at a time.
 
     And whether it is in the midst of a line: of one that may be gigabytes only the end is read.
     """
-    end = position = os.fstat(descriptor).st_size
+    end = position = content.size()
     if lines == 0 or end == 0:
         return end, False
     # A final line feed closes the last line; it does not begin another one.
-    wanted = lines + (os.pread(descriptor, 1, end - 1) == b"\n")
+    wanted = lines + (content.pread(1, end - 1) == b"\n")
     line = 0  # bytes of the line that is being read
     while position > 0:
         if cut is not None and position == cut.end:
@@ -187,7 +185,7 @@ def _tail(descriptor: int, lines: int, cut: Cut | None = None) -> tuple[int, boo
         floor = cut.end if cut is not None and position > cut.end else 0
         size = min(65536, position - floor)
         position -= size
-        block = os.pread(descriptor, size, position)
+        block = content.pread(size, position)
         count = block.count(b"\n")
         if count >= wanted:
             begin = position + _nth_from_end(block, wanted) + 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from jobd.contract.errors import NotFound
-from jobd.outputs.workspace import Found, NotCuttable, Wake
+from jobd.outputs.workspace import Found, NotCuttable, Stored, Wake
 
 _PIECE: Final = 1024 * 1024
 """Bytes in one answer."""
@@ -77,6 +77,9 @@ class MemoryOutput:
     def was_emptied(self) -> bool:
         """It only grows."""
         return False
+
+    def stored(self) -> Stored:
+        return Stored(self.path, self.size(), self.size())
 
     def cut(self, limit: int, *, final: bool) -> None:
         del final

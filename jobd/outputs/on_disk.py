@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 
 from jobd.contract.directories import Directory, File
 from jobd.contract.paths import Paths, output_name
-from jobd.outputs import limit
+from jobd.outputs import limit, packing
 from jobd.outputs.files import GrowingFile, has_more, read_head, read_piece, read_tail, was_emptied
-from jobd.outputs.workspace import Found, Wake
+from jobd.outputs.packed import leftovers_of, packed_of
+from jobd.outputs.workspace import Found, Stored, Wake
 from jobd.system import linux
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ class DiskOutput(NamedTuple):
     def was_emptied(self) -> bool:
         return was_emptied(self.file)
 
+    def stored(self) -> Stored:
+        return packing.stored(self.file)
+
     def cut(self, most: int, *, final: bool) -> None:
         limit.cut(self.file, most, final=final)
 
@@ -94,6 +98,13 @@ class DiskWorkspace:
         folder, _, name = output_name(job, attempt).rpartition("/")
         return File(self._folder(folder), name)
 
+    def _is_packed(self, job: int, attempt: int) -> bool:
+        try:
+            packed_of(self.output_file(job, attempt)).look()
+        except OSError:
+            return False
+        return True
+
     def report_path(self, job: int, attempt: int) -> str:
         return self._report(job, attempt).path
 
@@ -123,11 +134,13 @@ class DiskWorkspace:
                     self.scripts.file(name).unlink()
 
     def make_anew(self, job: int, attempt: int) -> None:
-        os.close(self.output_file(job, attempt).make(os.O_WRONLY))
+        # An empty one would be read in the place of the compressed one.
+        if not self._is_packed(job, attempt):
+            os.close(self.output_file(job, attempt).make(os.O_WRONLY))
 
     def delete(self, job: int, attempt: int) -> None:
         output = self.output_file(job, attempt)
-        for file in (output, limit.note_of(output)):
+        for file in (output, limit.note_of(output), *leftovers_of(output)):
             try:
                 with suppress(FileNotFoundError):
                     file.unlink()

@@ -43,6 +43,16 @@ class Found(NamedTuple):
     """What was before the offset asked for is there no more, and this is from the begin."""
 
 
+class Stored(NamedTuple):
+    """How an output lies where it lies, just now."""
+
+    path: str
+    kept: int
+    """Bytes of it that are kept, as they were printed."""
+    room: int
+    """Bytes that they take: fewer once it is compressed."""
+
+
 class NotCuttable(Exception):  # noqa: N818 - named like the reason
     """The middle of an output cannot be given up where it lies; the text says why."""
 
@@ -101,7 +111,10 @@ class Output(Protocol):
         """Its last bytes, `window` at most, whenever there are others."""
 
     def size(self) -> int:
-        """Bytes that are kept of it; 0 where there is none."""
+        """Bytes that are kept of it while it is written, and at its end; 0 where there is none."""
+
+    def stored(self) -> Stored:
+        """Where and how it lies by now: it may have been compressed since it was written."""
 
     def was_emptied(self) -> bool:
         """Whether it is empty and was not always, as far as can be seen."""
@@ -197,6 +210,11 @@ class Workspaces:
         """Where an output lies, for people; None: this daemon does not know."""
         found = self._by_engine.get(engine or self._default)
         return None if found is None else found.output_of(job, attempt).path
+
+    def stored(self, engine: str | None, job: int, attempt: int) -> Stored | None:
+        """As `Output.stored`; None: this daemon does not know."""
+        found = self._by_engine.get(engine or self._default)
+        return None if found is None else found.output_of(job, attempt).stored()
 
     def end_of(self, engine: str | None, job: int, attempt: int, size: int) -> bytes:
         """As `Output.end`; b"" also where this daemon does not know it."""

@@ -13,6 +13,7 @@ from jobd.core.ready_queue import Entry
 from jobd.core.transitions import Outcome, Verdict
 from jobd.store.conditions import condition, names
 from jobd.store.environments import Environments
+from jobd.store.past import keep_past
 from jobd.store.records import (
     Filter,
     Look,
@@ -207,11 +208,11 @@ class Jobs:
             return None
         self._db.execute(
             "INSERT INTO attempts"
-            " (job, attempt, token, slot, host, state, started_at, gpus, engine)"
-            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?)",
+            " (job, attempt, token, slot, host, state, started_at, gpus, engine, queued_at)"
+            f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?, ?)",
             (
                 job, attempt, token, slot, place.host, now, ",".join(map(str, gpus)) or None,
-                place.engine,
+                place.engine, queued_at,
             ),
         )  # fmt: skip
         return Started(
@@ -255,21 +256,34 @@ class Jobs:
             ),
         )  # fmt: skip
 
-    def finished(self, job: int, state: State, reason: str | None, now: int) -> None:
-        """The job that ran is over."""
+    def finished(
+        self, job: int, state: State, reason: str | None, now: int, output_bytes: int
+    ) -> None:
+        """The job that ran is over; its last attempt has left so many bytes of output."""
         self._db.execute(
-            "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL, paused = 0"
-            " WHERE id = ?",
-            (state.value, reason, now, job),
+            "UPDATE jobs SET state = ?, reason = ?, finished_at = ?, stop = NULL, paused = 0,"
+            " output_bytes = output_bytes + ? WHERE id = ?",
+            (state.value, reason, now, output_bytes, job),
         )
 
-    def again(self, job: int, reason: str | None, now: int, due: int | None, failures: int) -> None:
-        """The daemon's own way back into the queue: at once, or not before `due`."""
+    def again(
+        self,
+        job: int,
+        reason: str | None,
+        now: int,
+        due: int | None,
+        failures: int,
+        output_bytes: int,
+    ) -> None:
+        """The daemon's own way back into the queue: at once, or not before `due`.
+
+        `output_bytes`: as for `finished`.
+        """
         self._db.execute(
             f"UPDATE jobs SET state = '{State.PENDING}', reason = ?, stop = NULL, paused = 0,"
             " progress = NULL, progress_message = NULL, queued_at = ?, started_at = NULL,"
-            " due = ?, due_fixed = 0, failures = ? WHERE id = ?",
-            (reason, now, due, failures, job),
+            " due = ?, due_fixed = 0, failures = ?, output_bytes = output_bytes + ? WHERE id = ?",
+            (reason, now, due, failures, output_bytes, job),
         )
 
     # --- while they run ------------------------------------------------------------------------
@@ -286,12 +300,6 @@ class Jobs:
         self._db.execute(
             "UPDATE jobs SET progress = ?, progress_message = ? WHERE id = ?",
             (percent, message, job),
-        )
-
-    def output_grew(self, job: int, size: int) -> None:
-        """An attempt has left so many bytes of output."""
-        self._db.execute(
-            "UPDATE jobs SET output_bytes = output_bytes + ? WHERE id = ?", (size, job)
         )
 
     # --- after their end -----------------------------------------------------------------------
@@ -314,7 +322,9 @@ class Jobs:
         self._environments.leave(old)
 
     def removed(self, job: int, attempts: int, environment: int) -> None:
+        """Of its attempts what can be counted is left."""
         if attempts:
+            keep_past(self._db, job)
             self._db.execute(
                 "INSERT INTO deletions SELECT ?, ?, json_group_array(DISTINCT engine)"
                 " FROM attempts WHERE job = ?",

@@ -109,17 +109,20 @@ def ahead_of(
     more.
     """
     turn = -entry.priority
-    # Whatever the group, the index alone says it, and no row is read.
+    # Whatever the group, the index alone says it, and no row is read; and mostly nothing is hidden.
     column = "''" if group is None else "j.group_name"
+    meant = "1" if group is None else "j.group_name = ?"
+    (hides,) = database.execute("SELECT EXISTS (SELECT 1 FROM staged)").fetchone()
+    seen = VISIBLE if hides else "1"
     pending = (
         f"SELECT j.id, {column} AS group_name FROM jobs AS j WHERE j.state = '{State.PENDING}'"
     )
     # In two walks along the index: one condition for both would look at all that come after.
     looked, found = database.execute(
-        f"SELECT COUNT(*), SUM((? IS NULL OR j.group_name = ?) AND {VISIBLE})"
+        f"SELECT COUNT(*), SUM({meant} AND {seen})"
         f" FROM (SELECT * FROM ({pending} AND j.turn < ? LIMIT ?) UNION ALL"
         f" SELECT * FROM ({pending} AND j.turn = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
-        (group, group, turn, look, turn, entry.id, look, look),
+        (*([] if group is None else [group]), turn, look, turn, entry.id, look, look),
     ).fetchone()
     return found or 0, looked >= look
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from jobd.contract.models import Ended
 from jobd.contract.ranges import Ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
@@ -18,7 +19,8 @@ from jobd.store import lookups
 from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.database import open_reader, unreadable
 from jobd.store.history import read_events
-from jobd.store.pages import PAGE_BYTES, SIZE, Key, fitting, read_page, read_page_ids
+from jobd.store.pages import PAGE_BYTES, Key, fitting, read_page, read_page_ids
+from jobd.store.past import BOUNDS, Chosen, Place, read_past
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -28,26 +30,13 @@ from jobd.store.records import (
     Removed,
     unpack_environment,
 )
-from jobd.store.rows import job_of
+from jobd.store.rows import JOB, SIZED, job_of
 
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
 GetIds = Callable[[str, Filter, Key | None, int], tuple[list[int], Key | None]]
 """The same."""
 _IDLE_CONNECTIONS: Final = 4
-
-_JOB: Final = f"""
-SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
-       j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
-       j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
-       a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
-       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine,
-       j.notify, r.spec
-FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
-                                      AND j.state <> '{State.PENDING}'
-               LEFT JOIN arrays AS r ON r.first = j.array
-"""
-_SIZED: Final = _JOB.replace("\nFROM jobs", f", {SIZE}\nFROM jobs", 1)
 
 
 class Reader:
@@ -106,13 +95,13 @@ class Reader:
     # --- jobs -----------------------------------------------------------------------------
 
     def job(self, job: int) -> JobRow | None:
-        rows = self._all(f"{_JOB} WHERE j.id = ? AND {VISIBLE}", (job,))
+        rows = self._all(f"{JOB} WHERE j.id = ? AND {VISIBLE}", (job,))
         return job_of(rows[0]) if rows else None
 
     def jobs(self, ids: Sequence[int]) -> list[JobRow]:
         """In order of id; what does not exist is left out."""
         rows = self._all(
-            f"{_JOB} WHERE j.id IN {LISTED} AND {VISIBLE} ORDER BY j.id", (as_json(ids),)
+            f"{JOB} WHERE j.id IN {LISTED} AND {VISIBLE} ORDER BY j.id", (as_json(ids),)
         )
         return [job_of(row) for row in rows]
 
@@ -162,7 +151,7 @@ class Reader:
             def page(
                 section: str, chosen: Filter, behind: Key | None, limit: int
             ) -> tuple[list[JobRow], Key | None]:
-                rows, key = read_page(connection, _SIZED, section, chosen, behind, limit)
+                rows, key = read_page(connection, SIZED, section, chosen, behind, limit)
                 return [job_of(row[:-1]) for row in rows], key
 
             yield page
@@ -175,7 +164,7 @@ class Reader:
 
     def running(self) -> list[JobRow]:
         """All that run."""
-        rows = self._all(f"{_JOB} WHERE j.state = '{State.RUNNING}' ORDER BY j.started_at, j.id")
+        rows = self._all(f"{JOB} WHERE j.state = '{State.RUNNING}' ORDER BY j.started_at, j.id")
         return [job_of(row) for row in rows]
 
     def ahead_of(self, entry: Entry, group: str | None, look: int) -> tuple[int, bool]:
@@ -262,6 +251,11 @@ class Reader:
         rows = self._all("SELECT seq FROM events ORDER BY seq LIMIT 1")
         return int(str(rows[0][0])) if rows else self.last_event() + 1
 
+    def past(self, chosen: Chosen, behind: Place) -> tuple[list[Ended], Place | None]:
+        """A page of finished attempts, also of removed jobs, and behind which the next begins."""
+        with self._connection() as connection, _one_view(connection):
+            return read_past(connection, chosen, behind)
+
     def delayed(self) -> dict[str, int]:
         """How many jobs of each group wait for nothing but their time; costs what all of these are.
 
@@ -287,6 +281,19 @@ class Reader:
         )
         return [Finished(row[0], State(str(row[1])), *row[2:]) for row in rows]  # type: ignore[arg-type]
 
+    def past_bounds(self) -> tuple[int, int]:
+        """The numbers of the first and the last attempt of removed jobs that is kept."""
+        return self._all(BOUNDS)[0]  # type: ignore[return-value]
+
+    def finished_at(self, jobs: Sequence[int]) -> dict[int, int]:
+        """When these ended, microseconds since the epoch; those that have not are left out."""
+        return dict(
+            self._all(  # type: ignore[arg-type]
+                f"SELECT id, finished_at FROM jobs WHERE id IN {LISTED} AND finished_at > 0",
+                (as_json(jobs),),
+            )
+        )
+
     def free_pages(self) -> tuple[int, int]:
         """How many pages of the file hold nothing, and how many there are."""
         free, pages = self._all("PRAGMA freelist_count"), self._all("PRAGMA page_count")
@@ -295,10 +302,7 @@ class Reader:
     # --- what a starting daemon asks ----------------------------------------------------------
 
     def ready(self) -> Iterator[tuple[Entry, int]]:
-        """All that only waits for its turn, by id, each with the last of those alike behind it.
-
-        Also what a batch that is not whole has written: those are dropped before.
-        """
+        """As `lookups.read_ready`, once batches that are not whole have been dropped."""
         with self._connection() as connection:
             yield from lookups.read_ready(connection)
 

@@ -68,6 +68,10 @@ class Retained:
     def forget_events(self, before: int) -> None:
         self._db.execute("DELETE FROM events WHERE seq < ?", (before,))
 
+    def forget_past(self, before: int) -> None:
+        """Of the attempts of removed jobs."""
+        self._db.execute("DELETE FROM past WHERE seq < ?", (before,))
+
     def shrink(self, pages: int) -> None:
         """Give so many free pages back to the file system."""
         # The module takes one step of a statement without columns, and a step is a page.

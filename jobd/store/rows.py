@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from jobd.contract.states import State
+from jobd.store.pages import SIZE
 from jobd.store.records import (
     JobRow,
     Policy,
@@ -20,6 +21,20 @@ from jobd.store.records import (
 )
 
 T = TypeVar("T")
+JOB: Final = f"""
+SELECT j.id, j.state, j.reason, j.priority, j.name, j.user, j.spec, j.environment, j.attempt,
+       j.stop, j.progress, j.progress_message, j.submitted_at, j.queued_at, j.started_at,
+       j.finished_at, a.token, a.slot, a.host, a.exit_code, a.signal, a.pid, a.cpu_us,
+       a.max_rss_kb, j.group_name, j.slots, j.gpus, j.tags, j.held, j.paused, j.parents, j.unmet,
+       j.due, j.policy, j.failures, j.key, j.array_index, a.gpus, a.engine, j.notify,
+       r.spec
+FROM jobs AS j LEFT JOIN attempts AS a ON a.job = j.id AND a.attempt = j.attempt
+                                      AND j.state <> '{State.PENDING}'
+               LEFT JOIN arrays AS r ON r.first = j.array
+"""
+"""Jobs with all that `job_of` reads; to be followed by a condition."""
+SIZED: Final = JOB.replace("\nFROM jobs", f", {SIZE}\nFROM jobs", 1)
+"""The same with the size of each as `pages.read_page` wants it."""
 _TAGS: Final = JobRow.__struct_fields__.index("tags")
 _NOTIFY: Final = JobRow.__struct_fields__.index("notify")
 _POLICY: Final = JobRow.__struct_fields__.index("policy")

@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobd.client import follow, stalls
+from jobd.client import follow, past, stalls
 from jobd.contract.errors import JobdError, NotFound
 from jobd.contract.models import (
     Acted,
     Event,
     EventPage,
+    History,
+    HistoryPage,
     Job,
     List,
     Note,
@@ -69,6 +71,9 @@ class Repeats:
     def output(self, request):
         return self._answer("output", request)
 
+    def history(self, request):
+        return self._answer("history", request)
+
     def show(self, job, **_):
         return self._answer("show", Show(id=job))
 
@@ -124,6 +129,21 @@ def test_what_has_moved_is_asked_for_to_its_end_only_where_that_comes_nearer():
     )  # fmt: skip
     with pytest.raises(JobdError, match="behind event 3 goes on behind event 3"):
         all_of(follow.pages(client, List()))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        HistoryPage(attempts=[], next=(3, 1)),
+        lambda r: HistoryPage(attempts=[], next=(5, 1) if r.after[0] == 4 else (4, 1)),
+        lambda r: HistoryPage(attempts=[], next=(r.after[0] + 1, 1)),
+    ],
+    ids=["the same place", "two places in turn", "empty pages"],
+)
+def test_a_history_of_attempts_that_goes_round_is_refused(page, monkeypatch):
+    monkeypatch.setattr(stalls, "_MOST_PAGES", 50)
+    with pytest.raises(JobdError, match=LEADS_NOWHERE):
+        all_of(past.attempts(Repeats(history=page), History()))
 
 
 BACK = {

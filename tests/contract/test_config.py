@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobd.contract import config, config_file, sizes
+from jobd.contract import config, config_checks, config_file, sizes
 from jobd.contract.errors import JobdError, NotPermitted
 
 
@@ -101,6 +101,16 @@ def test_what_is_not_said_is_not_told_to_a_version_that_may_not_know_it(tmp_path
     assert told["groups"] == {"a": {"workers": 2}}
 
 
+def test_compression_needs_its_library(tmp_path, monkeypatch):
+    text = '[retention]\ncompress_after = "1d"'
+    assert read(tmp_path, text).retention.compress_after == 86400
+    monkeypatch.setattr(config_checks, "find_spec", lambda _: None)
+    monkeypatch.setattr(config_checks.sys, "version_info", (3, 13))
+    with pytest.raises(JobdError, match=r"line 2: .*pip install 'jobctl\[zstd\]'"):
+        read(tmp_path, text)
+    assert read(tmp_path, "[retention]\ncompress_after = 0").retention.compress_after == 0
+
+
 @pytest.mark.parametrize(
     ("table", "events"),
     [
@@ -135,6 +145,8 @@ def test_the_history_is_limited_with_the_jobs(tmp_path, table, events):
         ('[groups.a]\nworkers = 1\n[groups.b]\nworkers = "x"', 2, ["groups"]),
         ('retention = {max_age = "x"}', 1, ["is no duration"]),
         ("[gpus]\ndevices = [0, -1]", 2, ["gpus.devices"]),
+        ('[retention]\ncompress_after = "soon"', 2, ["is no duration", "compress_after"]),
+        ("[retention]\nmax_history = -1", 2, ["retention.max_history"]),
     ],
 )
 def test_an_error_names_key_and_line(tmp_path, text, line, words):

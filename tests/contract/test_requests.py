@@ -30,11 +30,12 @@ KINDS = list(wire.REQUESTS.values())
 NAMES = {
     "submit", "graph", "list", "show", "output", "events", "wait", "start", "hold", "stop",
     "restart", "rm", "progress", "pause", "resume", "edit", "workers", "groups", "status",
-    "shutdown", "renew", "forget", "notify", "notifications", "reload",
-    "configuration",
+    "shutdown", "renew", "forget", "notify", "notifications", "reload", "configuration", "history",
 }  # fmt: skip
 """Names on the wire: other versions know them by these."""
-SEE = {"list", "show", "output", "events", "wait", "status", "metrics", "notifications"}
+SEE = {
+    "list", "show", "output", "events", "wait", "status", "metrics", "notifications", "history",
+}  # fmt: skip
 """By these nothing is changed, whatever they ask for, and a viewer may ask for it."""
 LOOK = SEE | {"configuration"}
 """By these nothing is changed."""

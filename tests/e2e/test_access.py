@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": ["watch"],
     "wait": ["wait", "1"],
     "events": ["events"],
+    "history": ["history"],
     "status": ["status"],
     "start": ["start", "1"],
     "hold": ["hold", "1"],
@@ -42,7 +43,7 @@ COMMANDS = {
     "workers": ["workers", "2"],
     "groups": ["groups"],
 }
-SEEING = ("ls", "show", "logs", "watch", "wait", "events", "status", "groups")
+SEEING = ("ls", "show", "logs", "watch", "wait", "events", "history", "status", "groups")
 
 
 def _may_run_as(user):

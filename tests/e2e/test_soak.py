@@ -15,7 +15,7 @@ from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
 from tests.soak.model import Known, Model, Span
 from tests.soak.points import IMPOSSIBLE, PLACES, Scene
-from tests.soak.watchers import NOBODY_THERE, quiet, shut_down_before, spoken
+from tests.soak.watchers import NOBODY_THERE, has_met_anybody, quiet, shut_down_before, spoken
 
 pytestmark = pytest.mark.e2e
 
@@ -197,7 +197,14 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
 
 def test_what_drives_a_terminal_is_not_what_was_said():
     assert spoken(b"\r0 running\x1b[K\r\n\x1b[J\x1b[1A") == b"0running"
-    assert spoken(b"jobctl: jobd is not running. Start it with: jobd start\r\n") == NOBODY_THERE
+    nobody = b"jobctl: jobd is not running. Start it with: jobd start\r\n"
+    assert spoken(nobody) == NOBODY_THERE
+    assert not has_met_anybody(b"", nobody)
+    assert not has_met_anybody(nobody, b"")
+    # It had waited, and is owed the end.
+    any_more = b"jobctl: jobd is not running any more. Start it with: jobd start\n"
+    assert has_met_anybody(b"", any_more)
+    assert has_met_anybody(b"begin 1 of 7.1\n", any_more)
 
 
 def test_only_a_job_that_outlives_a_shutdown_has_no_end_to_be_told():

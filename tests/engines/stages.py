@@ -11,7 +11,7 @@ from jobd.contract.state_directory import make_private
 from jobd.engines.base import Attempt, Launch, Usage
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
-from jobd.engines.local.supervisor_link import Ended
+from jobd.engines.supervisor import Ended
 from jobd.system import linux
 from tests.engines.contexts import context_of
 from tests.helpers import wait_until

@@ -63,7 +63,8 @@ def line_of(path, param, text):
 
 
 @pytest.fixture
-def there_is_a_job(quiet):
+def there_is_a_job(quiet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # files are made under these names
     quiet.submit("true")
     return quiet
 

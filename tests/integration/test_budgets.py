@@ -67,7 +67,7 @@ def test_neither_side_gives_brine_what_the_other_sends(quiet, no_brine):
 def test_a_viewers_request_is_looked_at_only_if_it_may_see_something(quiet):
     """The name comes first: nothing of a body that is none of its business is made."""
     sees = {"list", "show", "output", "events", "wait", "workers", "groups", "status", "metrics"}
-    sees |= {"notifications"}
+    sees |= {"notifications", "history"}
     for name in wire.REQUESTS:
         raw = quiet.daemon.built.server.dispatch.answer(envelope(name, {"surprise": 1}), VIEWER)
         error = msgspec.msgpack.decode(raw, type=wire.Reply).error

@@ -570,7 +570,7 @@ def test_a_group_without_workers_keeps_those_that_it_had(make, world, jobd_home)
 
 # --- what may not be signalled --------------------------------------------------------------------
 
-REFUSAL = Refusal(12, "root", "sleep")
+REFUSAL = Refusal("pid 12 (sleep) belongs to root")
 WHY = "cannot be ended: pid 12 (sleep) belongs to root"
 
 

@@ -56,6 +56,8 @@ EXAMPLES = {
     "status": {"sizes": True},
     "notify": {"to": "ops"},
     "notifications": {"limit": 5, "ids": [1], "wait": 0.0},
+    "history": {"states": ["failed"], "groups": ["default"], "users": ["me"], "name": "n*",
+                "since": 0.0, "until": 1.0, "after": [1, 1]},
 }  # fmt: skip
 
 

@@ -117,9 +117,10 @@ ONCE = {"--name", "--since", "--until", "--ended-since", "--older-than"}
 NAMES_NOTHING = {"--older-than"}
 """Narrows what is named, and does not name it."""
 SELECTS_NOT = {
-    "--color", "--columns", "--dry-run", "--follow", "--force", "--format", "--from", "--grace",
-    "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout", "--any", "-n",
-    "--fail-fast", "--idle",
+    "--color", "--columns", "--dry-run", "--expand", "--follow", "--force", "--format", "--from",
+    "--grace", "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout",
+    "--any", "-n", "--fail-fast", "--idle",
+    "--attempt", "--grep", "--merge-attempts", "--no-prefix", "--path",
 }  # fmt: skip
 """They say how, or how much of it is shown."""
 OF_A_GROUP = {"--group", "--running"}
@@ -185,7 +186,7 @@ def combinations(name):
 
 def test_every_option_is_classified():
     """A new one says here what it leaves."""
-    assert set(SELECTING) == {*ACTS_ON, "ls", "watch", "wait", "events"}
+    assert set(SELECTING) == {*ACTS_ON, "ls", "watch", "wait", "events", "logs"}
     for name, found in SELECTING.items():
         known = {
             *NARROWS,

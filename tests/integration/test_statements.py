@@ -3,13 +3,14 @@
 The numbers are ceilings. Whoever needs more statements for a move makes every job dearer.
 """
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from jobd.core.ready_queue import Entry
 from jobd.engines.base import NoResources
 from jobd.store.database import open_reader
-from jobd.store.lookups import read_ready
+from jobd.store.lookups import ahead_of, read_ready
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 from tests.integration.test_scheduling import after, settled, states, submit
@@ -33,8 +34,8 @@ STOP_RUNNING = 5
 RESTART = 8
 RESTART_MANY = 44
 """Ten of them."""
-RM = 13
-RM_MANY = 94
+RM = 14
+RM_MANY = 104
 """Ten of them, each with an attempt."""
 FAIL_A_DEPENDANT = 11
 """Beside what its parent costs; so below."""
@@ -44,6 +45,8 @@ READ_A_WAITING_JOB = 15
 """Steps of SQLite's machine (sqlite.org/opcode.html), when a daemon begins: nothing starts before
 all that wait are read.
 """
+LOOK_AHEAD = 19
+"""The same, of each job that starts before another."""
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_an_array_with_gaps(quiet, statements):
 
 
 def test_one_start_and_one_end(quiet, statements, tmp_path):
-    job = submit(quiet, f"until test -e {tmp_path}/go; do sleep 0.05; done")
+    job = submit(quiet, f"echo said; until test -e {tmp_path}/go; do sleep 0.05; done")
     with statements() as found:
         let_start(quiet)
         runs(quiet, job)
@@ -125,6 +128,7 @@ def test_one_start_and_one_end(quiet, statements, tmp_path):
         (tmp_path / "go").touch()
         quiet.wait(job)
     assert len(found) <= END, listed(found)
+    assert quiet.sql("SELECT output_bytes FROM jobs WHERE id = ?", job) == [(len("said\n"),)]
 
 
 def test_a_start_that_the_machine_refuses(quiet, statements, monkeypatch):
@@ -212,14 +216,23 @@ def test_an_array_that_becomes_visible(quiet, statements):
     assert len(found) <= REVEAL_AN_ARRAY, listed(found)
 
 
+def test_what_is_looked_at_of_each_job_ahead_of_another(quiet):
+    """`show` counts the first thousand of those that start before."""
+    first = submit(quiet, *["true"] * 2000)
+    steps = []
+    with closing(open_reader(quiet.paths.database)) as database:
+        database.set_progress_handler(lambda: steps.append(10), 10)
+        assert ahead_of(database, Entry(first + 1999), None, 1001) == (1001, True)
+    assert sum(steps) / 1001 <= LOOK_AHEAD
+
+
 def test_what_a_starting_daemon_reads_of_each_waiting_job(quiet):
     first = submit(quiet, *["true"] * 20_000)
     steps = []
-    with open_reader(quiet.paths.database) as database:
+    with closing(open_reader(quiet.paths.database)) as database:
         database.set_progress_handler(lambda: steps.append(10), 10)
         assert [(entry.id, last) for entry, last in read_ready(database)] == [
             (first, first + 9_999),
             (first + 10_000, first + 19_999),
         ]
-    database.close()
     assert sum(steps) / 20_000 <= READ_A_WAITING_JOB

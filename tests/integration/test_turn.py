@@ -13,7 +13,7 @@ from jobd.contract.call import Caller, Role
 from jobd.contract.models import Events, Notifications, Output, Request, Show, Wait
 from jobd.daemon.jobs import notifier
 from jobd.daemon.notifications import outbox
-from jobd.daemon.queries import followers
+from jobd.daemon.queries import crowd, followers
 from jobd.daemon.rpc import access, clients
 from jobd.daemon.rpc.access import Guest
 from jobd.system import turn
@@ -130,7 +130,7 @@ def aside(monkeypatch):
         if has_turn:
             found.pop()
 
-    for module in (notifier, followers, outbox):
+    for module in (notifier, followers, crowd, outbox):
         monkeypatch.setattr(module, "stepping_aside", stepping_aside)
     return found
 

@@ -20,7 +20,16 @@ from tests.jobctl.fakes import jobctl
 from tests.jobctl.hostile import HostileDaemon
 from tests.jobctl.test_hostile_daemon import BYTE_FOR_BYTE, COMMAND_LINES
 
-MORE = ["logs 1-9", "events -f", "rm --force 1", "wait --any 1", "ls -n 0"]
+MORE = [
+    "logs 1-9",
+    "logs -f 1-9",
+    "logs -f --tag t",
+    "logs --merge-attempts 1-9",
+    "events -f",
+    "rm --force 1",
+    "wait --any 1",
+    "ls -n 0",
+]
 STUCK = {
     "at the same page": {
         Page: Page(jobs=[job(1)], next="x", seq=9, moves=1),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jobd.outputs import files
+from jobd.outputs import content
 from jobd.outputs.files import LONGEST_LINE, read_piece
 from tests.helpers import own
 
@@ -16,8 +16,8 @@ def tail(tmp_path, monkeypatch):
     """What is given of a content, whether it is clipped, and the bytes that were read for it."""
     path = tmp_path / "1.1.log"
 
-    def read(content, lines, size=None):
-        path.write_bytes(content)
+    def read(written, lines, size=None):
+        path.write_bytes(written)
         if size is not None:
             os.truncate(path, size)
         taken = []
@@ -27,9 +27,9 @@ def tail(tmp_path, monkeypatch):
             taken.append(count)
             return pread(descriptor, count, offset)
 
-        monkeypatch.setattr(files.os, "pread", counting)
+        monkeypatch.setattr(content.os, "pread", counting)
         found = read_piece(own(path), 0, lines, missing_ok=False)
-        monkeypatch.setattr(files.os, "pread", pread)
+        monkeypatch.setattr(content.os, "pread", pread)
         return found, sum(taken)
 
     return read

@@ -210,11 +210,14 @@ class Soak:
     # --- in the end ---------------------------------------------------------------------------
 
     def _settle(self):
-        """All that waits has its turn, and who follows hears the end."""
+        """All that waits has its turn, and who follows hears the end. A busy machine takes its time
+        for what has piled up: the queue has to move.
+        """
         self._set_workers(8)
-        unfinished = Selector(states=[State.PENDING, State.RUNNING])
+        unfinished = Wait(selector=Selector(states=[State.PENDING, State.RUNNING]))
         with Client(self._instance.paths.socket) as client:
-            wait_until(lambda: not client.wait(Wait(selector=unfinished)).total, _PATIENCE * 2)
+            while left := client.wait(unfinished).total:
+                wait_until(lambda left=left: client.wait(unfinished).total < left, _PATIENCE)
         for followed in self._followed:
             wait_until(lambda followed=followed: followed.over, _PATIENCE)
 

@@ -7,6 +7,7 @@ again where nobody is left who could, as a user would.
 import contextlib
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,10 @@ IMPOSSIBLE = {
     *((point, who) for point in ("orphaned", "before-exec") for who in ("supervisor", "both")),
 }  # fmt: skip
 """Where one of the two is dead already, only the other can die."""
+UNADOPTED = {"after-daemon", "before-announce", "after-announce"}
+"""At these the daemon of the jobs is dead, and the next one has not taken them over: who kills the
+supervisor there has killed both their parents, though a daemon lives and goes on.
+"""
 SCENES = {
     "before-signal": "stop", "after-signal": "stop",
     "recovering": "adopt", "recovered": "adopt",
@@ -80,6 +85,8 @@ class Scene:
         self._instance = instance
         self._crash = f"{point}:{COUNTS.get(point, 1)}:{who}"
         self._model = Model()
+        if point in UNADOPTED and who == "supervisor":
+            self._model.blows.append(Span(0, sys.maxsize))
         self._play = getattr(self, f"_{SCENES.get(point, 'run')}")
 
     @property

@@ -32,6 +32,7 @@ class Followed:
         self._paths = instance.paths
         self._terminal = None
         self._said = self._code = self._over_at = None
+        self._begun_at = now_us()
         if verb == "submit -w":
             name = self.known.name
             command = ("submit", "-w", "-n", name, "-p", "high", "-c", line)
@@ -61,7 +62,7 @@ class Followed:
         """What was said and is not so. `found`: what the store has."""
         job = next((job for job in found.jobs.values() if job.name == self.known.name), None)
         out, err = self._said
-        if self._code == _NOT_RUNNING and self._has_no_end(out, job, found, model):
+        if self._code == _NOT_RUNNING and self._has_no_end(job, found, model):
             model.count("commands told that jobd is not running")
         elif self._code == _SHUTTING_DOWN and job is None and model.shutdowns:
             model.count("commands told that jobd is shutting down")
@@ -78,12 +79,13 @@ class Followed:
             if late > _WITHIN_US:
                 yield f"{about}: told {late / 1e6:.1f} s after its end, daemons dead not counted"
 
-    def _has_no_end(self, out, job, found, model):
+    def _has_no_end(self, job, found, model):
         """Whether there was no end to be told: the command came at the moment when both were dead,
         or the daemon was told to leave, and left, before the job had ended.
         """
-        if spoken(out) in (b"", NOBODY_THERE):  # on a terminal both streams are one
-            return bool(model.blows)
+        out, err = self._said
+        if not has_met_anybody(out, err):
+            return any(blow.meets(self._begun_at, self._over_at) for blow in model.blows)
         ended = found.attempts[job.id][-1].finished if job else sys.maxsize
         return shut_down_before(ended, self._over_at, model.shutdowns)
 
@@ -93,6 +95,12 @@ class Followed:
         else:
             own = self._code == 0
         return own and _CHECKS[self.verb](out, err, job, self._paths)
+
+
+def has_met_anybody(out, err):
+    """Whether a command that was told that jobd is not running had found a daemon at first."""
+    # On a terminal both streams are one.
+    return NOBODY_THERE not in (spoken(err), spoken(out))
 
 
 def spoken(out):

@@ -28,7 +28,7 @@ from jobd.store.writer import NOTHING_CHANGED, Writer
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change, at most; fewer where they take longer."""
-_LEAST: Final = 50
+_LEAST: Final = 100
 """The same, at least. A million jobs are then fewer slices than answers that are remembered: by
 these a change that is asked for again knows what it has done.
 """

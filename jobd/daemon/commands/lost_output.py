@@ -100,7 +100,7 @@ class LostOutput:
                     self._workspaces.output_of(engine, one.job, number)
                     for number, engine in one.attempts
                 ]
-                size = sum(output.size() for output in outputs)
+                size = sum(output.stored().kept for output in outputs)
                 if size < one.noted:
                     found.append(Short(one, size))
         return found

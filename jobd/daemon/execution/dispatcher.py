@@ -28,6 +28,9 @@ from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
 
+_TOKEN: Final = 16
+"""Bytes of a token."""
+_TOKENS: Final = 64
 _RETRY_S: Final = 1.0
 """Seconds until another transaction is made: after one that failed, and while the disk is full."""
 
@@ -56,6 +59,7 @@ class Dispatcher:
         self._breaker = breaker
         self._reserve = reserve
         self._commits = commits
+        self._tokens = _Tokens()
         self._placement = engines.placement
         self._places = {name: Place(name, engines[name].host) for name in engines}
 
@@ -88,12 +92,28 @@ class Dispatcher:
     def _claim(self, holding: Holding) -> Run | None:
         """On disk it runs from here on, on the engine of its group."""
         place = self._places[self._placement.engine_of(holding.entry.group)]
-        started = self._moves.started(holding, os.urandom(16).hex(), place)
+        started = self._moves.started(holding, self._tokens.draw(), place)
         if started is None:
             return None
         run = Run(started, holding.slot, holding.gpus)
         self._runs.enter(run)
         return run
+
+
+class _Tokens:
+    """Names for attempts, at random, so many at a time: a call into the kernel for each would let
+    other threads run in the midst of a transaction.
+    """
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+
+    def draw(self) -> str:
+        if not self._left:
+            content = os.urandom(_TOKEN * _TOKENS)
+            pieces = range(0, len(content), _TOKEN)
+            self._left = [content[begin : begin + _TOKEN].hex() for begin in pieces]
+        return self._left.pop()
 
 
 class Again:

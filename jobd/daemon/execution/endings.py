@@ -19,7 +19,6 @@ from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Reports, Run, Runs
 from jobd.daemon.jobs.moves import Moves
-from jobd.store.jobs import Jobs
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
@@ -39,7 +38,6 @@ class Endings:
     def __init__(
         self,
         *,
-        jobs: Jobs,
         moves: Moves,
         runs: Runs,
         writer: Writer,
@@ -49,7 +47,6 @@ class Endings:
         timer: Timer,
         drain: Drain,
     ) -> None:
-        self._jobs = jobs
         self._moves = moves
         self._runs = runs
         self._writer = writer
@@ -93,8 +90,6 @@ class Endings:
         what = _verdict(run, outcome)
         if reading is not None:
             self._reports.note(run, reading, "", now_us())
-        if run.output_bytes:
-            self._jobs.output_grew(run.id, run.output_bytes)
         move = self._moves.ended if what.state.finished else self._moves.again
         move(run.started, run.ran, outcome, what)
         self._runs.leave(run)

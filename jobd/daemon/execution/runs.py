@@ -292,7 +292,7 @@ class Runs:
 def whose(refusals: Sequence[Refusal]) -> str:
     """The first of them in words, and that there are others."""
     more = f" and {len(refusals) - _NAMED} more" if len(refusals) > _NAMED else ""
-    return ", ".join(map(str, refusals[:_NAMED])) + more
+    return ", ".join(refusals[:_NAMED]) + more
 
 
 class Reports:

@@ -212,7 +212,7 @@ class Moves:
         now = now_us()
         ended_at = now if ran.ended_at is None else ran.ended_at
         self._leave(attempt, ran, outcome, what, ended_at)
-        self._jobs.finished(attempt.id, what.state, what.reason, ended_at)
+        self._jobs.finished(attempt.id, what.state, what.reason, ended_at, ran.output_bytes)
         end = None if what.state is State.COMPLETED else _end_of(what, outcome)
         self._event(attempt.id, EventName(what.state.value), "", now, end)
         self._finished.note(attempt.id)
@@ -228,7 +228,7 @@ class Moves:
             due = now + int(wait * 1e6) if wait else None
             reason = waiting_reason(held=False, unmet=0, due=due, failures=failures)
         self._leave(attempt, ran, outcome, what, ended_at)
-        self._jobs.again(attempt.id, reason, ended_at, due, failures)
+        self._jobs.again(attempt.id, reason, ended_at, due, failures, ran.output_bytes)
         self._event(attempt.id, EventName.RETRYING, "", now, _end_of(what, outcome))
         self._readiness.enter(attempt.entry, reason, due)
 

@@ -85,6 +85,9 @@ class Listener:
     def wished(self) -> None:
         """Somebody has submitted a job of which somebody is to be told."""
 
+    def closed(self) -> None:
+        """Nothing will happen any more."""
+
     # By the writer's thread alone, for each change as it is saved: only to be counted.
 
     def changed(self, change: Change) -> None:
@@ -238,3 +241,5 @@ class Notifier:
             self._lock.notify_all()
             for waiter in (*self._several, *chain.from_iterable(self._single.values())):
                 waiter.dismiss()
+        for listener in self._listeners:
+            listener.closed()

@@ -4,6 +4,7 @@ for what jobs print.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from jobd.contract.states import UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.followers import Follower, Followers
 from jobd.daemon.queries.views import Views
 from jobd.daemon.queries.written import Written
@@ -41,10 +43,17 @@ class EventsQuery:
         views: Views,
         followers: Followers,
         written: Written,
+        crowd: Crowd,
         owner: str,
     ) -> None:
         """`owner`: the login of whoever runs the daemon."""
         self._owner = owner
+        self._crowd = crowd
+        self._reading = threading.Lock()
+        self._latest: tuple[tuple[int, int, int], EventPage] | None = None
+        """The page that was made last for one who waits for everything, and what it begins behind,
+        ends with and may hold.
+        """
         self._reader = reader
         self._ledger = ledger
         self._notifier = notifier
@@ -74,7 +83,14 @@ class EventsQuery:
             last = self._notifier.closed
             if follower is not None:
                 follower.forget()
-            newest = self._notifier.last_event
+            # Whoever has waited for long is in no crowd's way.
+            in_step = request.wait and follower is None and not last
+            newest = self._crowd.newest if in_step else self._notifier.last_event
+            if in_step and newest > after and not (ranges or request.written):
+                page = self._shared(request, after, newest)
+                if page.events:
+                    return page
+                after = newest  # what happened there is forgotten by now
             rows = self._reader.events(after, ranges, request.limit) if newest > after else []
             now = time.monotonic()
             written = self._written.beyond(request.written) if rows or now >= gathered else []
@@ -84,12 +100,24 @@ class EventsQuery:
                 raise NotRunning(LEAVING)
             after = max(after, newest)
             if now < gathered or self._followers.closed:
-                self._notifier.wait_event(after, (gathered if now < gathered else until) - now)
+                self._crowd.wait(after, (gathered if now < gathered else until) - now)
             elif follower is None:
                 # What happens from here on wakes; what is before, another look sees.
                 follower = leaving.enter_context(self._followers.follow(None))
             else:
                 follower.wait(self._written.outputs(request.written), until - now)
+
+    def _shared(self, request: Events, after: int, newest: int) -> EventPage:
+        """The page of all who know of the same, and wait for everything: made once."""
+        key = after, newest, request.limit
+        with self._reading:
+            if self._latest is not None and self._latest[0] == key:
+                return self._latest[1]
+            found = self._reader.events(after, (), request.limit)
+            page = self._page(request, (), [row for row in found if row.seq <= newest], newest, [])
+            if page.is_for_many:
+                self._latest = key, page
+            return page
 
     def _page(
         self,

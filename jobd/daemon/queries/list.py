@@ -8,11 +8,12 @@ from typing import Final, TypeVar
 from msgspec.structs import replace
 
 from jobd.contract.call import Call
-from jobd.contract.models import MAX_PAGE_IDS, List, Page
+from jobd.contract.models import MAX_PAGE_IDS, Array, List, Page
 from jobd.contract.ranges import runs_of
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection, filter_of
+from jobd.daemon.queries.collapsed import Collapsed
 from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews
@@ -45,11 +46,22 @@ class ListQuery:
         self._selection = selection
         self._inquiry = inquiry
         self._shown = shown
+        self._collapsed = Collapsed(reader)
 
     def list(self, request: List, _: Call) -> Page:
         """Raises: BadRequest (the cursor is none of ours)."""
         seq, moves = self._notifier.last_event, self._ledger.moves
-        rows, ids, place = self._page(request)
+        if request.newest is not None:
+            newest, latest = self._collapsed.newest(request.newest)
+            return Page(jobs=[], ids=runs_of(newest), arrays=latest)
+        arrays: dict[int, Array] = {}
+        found: tuple[Sequence[JobRow], Sequence[int], Place | None]
+        if request.collapsed:
+            chosen, arrays = self._collapsed.ids(request)
+            found = self._rows(chosen), (), None
+        else:
+            found = self._page(request)
+        rows, ids, place = found
         is_first = request.cursor is None
         return Page(
             jobs=self._shown.of(rows),
@@ -62,7 +74,13 @@ class ListQuery:
             moves=moves if is_first else self._ledger.moves,
             lacks=self._inquiry.lacks(rows),
             ids=runs_of(ids),
+            arrays=arrays,
         )
+
+    def _rows(self, ids: Sequence[int]) -> Sequence[JobRow]:
+        """In this order; those that have been removed meanwhile are left out."""
+        found = {row.id: row for row in self._reader.jobs(self._reader.fitting(ids))}
+        return [found[job] for job in ids if job in found]
 
     def _page(self, request: List) -> tuple[Sequence[JobRow], Sequence[int], Place | None]:
         """The rows of a page or its ids, and where the next one begins; None: this was the last."""

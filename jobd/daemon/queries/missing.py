@@ -45,7 +45,7 @@ class Missing:
         """Bytes that are there, of all attempts; None: nobody can say that of one."""
         try:
             return sum(
-                self._workspaces.output_of(one.engine, job, one.attempt).size()
+                self._workspaces.output_of(one.engine, job, one.attempt).stored().kept
                 for one in self._reader.attempts(job)
             )
         except NotFound:

@@ -107,6 +107,7 @@ class OutputQuery:
             request.offset, request.tail, missing_ok=not (over and began), seen=request.seen
         )
         is_whole = attempt == row.attempt and over and found.last
+        path = output.stored().path if over else output.path
         piece = Piece(
             id=job,
             attempt=attempt,
@@ -114,8 +115,8 @@ class OutputQuery:
             offset=found.offset,
             ended=over and found.last,
             state=row.state,
-            path=path_text(output.path),
-            path_bytes=exact_path(output.path),
+            path=path_text(path),
+            path_bytes=exact_path(path),
             next=found.next,
             clipped=found.clipped,
             lost=self._missing.of(job, output) if is_whole else None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from jobd.contract.call import Call
 from jobd.contract.errors import NotFound
-from jobd.contract.models import Show, Shown
+from jobd.contract.models import Attempt, Job, Show, Shown
 from jobd.contract.states import State
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews, Views
@@ -32,12 +35,18 @@ class ShowQuery:
         if row is None:
             raise NotFound(f"job {request.id} does not exist")
         events = self._reader.events_of(row.id, _HISTORY)
-        attempts = self._reader.attempts(row.id)
+        attempts = [self._views.attempt(row.id, found) for found in self._reader.attempts(row.id)]
         return Shown(
-            job=self._shown.of([row])[0],
-            attempts=[self._views.attempt(row.id, attempt) for attempt in attempts],
+            job=_where_it_lies(self._shown.of([row])[0], attempts),
+            attempts=attempts,
             events=[self._views.event(found) for found in events],
             why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
             environment=self._reader.environment(row.environment) if request.environment else None,
             recipe=self._views.recipe(row) if request.recipe else None,
         )
+
+
+def _where_it_lies(job: Job, attempts: Sequence[Attempt]) -> Job:
+    """Its output may have been compressed."""
+    latest = next((one.output_path for one in attempts if one.attempt == job.attempt), None)
+    return replace(job, output_path=latest) if latest else job

@@ -129,6 +129,7 @@ class Views:
 
     def attempt(self, job: int, row: AttemptRow) -> Attempt:
         running = row.state is State.RUNNING
+        stored = self._workspaces.stored(row.engine, job, row.attempt)
         return Attempt(
             attempt=row.attempt,
             started_at=moment(row.started_at),
@@ -140,7 +141,9 @@ class Views:
             pid=self._ran_as(job).pid if running else row.pid,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            output_path=self._output(row.engine, job, row.attempt) or "",
+            output_path="" if stored is None else path_text(stored.path),
+            output_bytes=None if stored is None else stored.kept,
+            stored_bytes=None if stored is None else stored.room,
         )
 
     def _output(self, engine: str | None, job: int, attempt: int) -> str | None:

@@ -62,6 +62,8 @@ class Dispatch:
         self._refusals = RateLimit(log, timer, most=None, each=_REFUSALS_TOLD)
         self._faults = RateLimit(log, timer, each=_FAULTS_TOLD)
         self.attendance = Attendance()
+        self._for_many: tuple[View, bytes] | None = None
+        """The last answer that was for many, and its bytes."""
         self._closed = False
 
     def answer(
@@ -72,7 +74,7 @@ class Dispatch:
         `attendee`: the connection that is answered, where it may be waited for.
         """
         try:
-            answer = wire.encode_reply(self._handle(payload, caller, attendee))
+            answer = self._encoded(self._handle(payload, caller, attendee))
         except NotPermitted as error:
             # By what it says, who wanted what: a flood of one hides nothing else of the same user.
             self._refusals.warning("%s", error.message, by=error.message)
@@ -119,6 +121,15 @@ class Dispatch:
         if attendee is not None:
             attendee.hears(view)
         return view
+
+    def _encoded(self, view: View) -> bytes:
+        known = self._for_many
+        if known is not None and known[0] is view:
+            return known[1]
+        answer = wire.encode_reply(view)
+        if view.is_for_many:
+            self._for_many = view, answer
+        return answer
 
     def _handler(self, kind: type[Request], caller: Caller) -> Handler:
         if caller.role is Role.VIEWER and kind in self._for_viewers:

@@ -84,13 +84,17 @@ def _refuses(target: Stat) -> bool:
 
 
 def _refusal(target: Stat) -> Refusal:
+    """It runs with the rights of another user (kill(2), EPERM), by a setuid program such as sudo:
+    whose, by login or number, and the program's name, without spaces.
+    """
     try:
         with open(f"/proc/{target.pid}/comm", "rb", buffering=0) as file:
             owner = login(os.fstat(file.fileno()).st_uid)
             name = file.read(64).decode("utf-8", "replace").strip()
     except OSError:
-        return Refusal(target.pid, "another user", "?")
-    return Refusal(target.pid, owner, _UNNAMED.sub("?", name) or "?")
+        owner, name = "another user", "?"
+    program = _UNNAMED.sub("?", name) or "?"
+    return Refusal(f"pid {target.pid} ({program}) belongs to {owner}")
 
 
 def send(targets: Iterable[Stat], number: int) -> None:

@@ -17,7 +17,7 @@ from jobd.core.transitions import Outcome, signal_name
 from jobd.engines.base import Refusal, Usage
 from jobd.engines.local.process_snapshot import Census, Survey
 from jobd.engines.local.process_tree import Family, refusals, send
-from jobd.engines.local.supervisor_link import Link
+from jobd.engines.supervisor import Supervisor
 from jobd.system import linux
 from jobd.system.clock import boot_us, offset_us
 from jobd.system.linux import Exit, Stat
@@ -193,7 +193,7 @@ class Adopted(_Stranger):
         token: str,
         survey: Survey,
         pidfd: int | None,
-        link: Link,
+        link: Supervisor,
         floor_kb: int = 0,
     ) -> None:
         super().__init__(pid, token, survey, pidfd)
@@ -225,7 +225,7 @@ class Found(_Stranger):
         survey: Survey,
         pidfd: int,
         used: Usage | None = None,
-        link: Link | None = None,
+        link: Supervisor | None = None,
     ) -> None:
         """`link`: to the supervisor: it has such a handle, too, and may see the end before us."""
         super().__init__(pid, token, survey, pidfd, used)

@@ -7,7 +7,9 @@ import pytest
 from jobd.contract.models import Event, Events, Selector
 from jobd.contract.states import State
 from jobd.daemon.jobs.notifier import Notifier
+from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.events import EventsQuery
+from jobd.system.timer import Timer
 from tests.jobctl.fakes import NOON
 
 LIMIT = 3
@@ -33,23 +35,25 @@ class Reader:
 
 
 def query(late):
-    notifier = Notifier()
+    notifier, crowd = Notifier(), Crowd(Timer())
+    notifier.subscribe(crowd)
     notifier.published(1)
     return EventsQuery(
         reader=Reader(late), notifier=notifier, followers=None, owner="me",
         ledger=SimpleNamespace(counts={State.PENDING: 0, State.RUNNING: 0}),
-        written=SimpleNamespace(beyond=lambda _: []),
+        written=SimpleNamespace(beyond=lambda _: []), crowd=crowd,
         views=SimpleNamespace(
             event=lambda row: Event(seq=row.seq, at=NOON, job=1, event="", user="", data={})
         ),
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("selector", [Selector(), Selector(ids=[(1, 1)])])
 @pytest.mark.parametrize("late", range(7))
-def test_whoever_goes_by_the_pages_has_heard_all_when_they_say_so(late):
+def test_whoever_goes_by_the_pages_has_heard_all_when_they_say_so(late, selector):
     asked, after, heard, unfinished = query(late), 0, [], 1
     while unfinished:
-        request = Events(selector=Selector(ids=[(1, 1)]), after=after, limit=LIMIT)
+        request = Events(selector=selector, after=after, limit=LIMIT)
         page = asked.events(request, None)
         heard += [event.seq for event in page.events]
         after, unfinished = page.next, page.unfinished

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Attempt, Heritage
 from jobd.engines.local import processes
 from jobd.engines.local.engine import LocalEngine
-from jobd.engines.local.supervisor_link import Link
 from jobd.system.clock import boot_us, now_us
 from tests.engines.contexts import context_of
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobctl.render import text
-from jobd.contract.models import GroupShare, GroupsReply, List, Page
+from jobd.contract.errors import VersionMismatch
+from jobd.contract.models import Array, GroupShare, GroupsReply, List, Page
 from jobd.contract.states import State
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
@@ -72,7 +73,7 @@ def test_no_more_is_asked_for_than_fits(monkeypatch):
     size(monkeypatch, 80, 10)
     client = FakeClient(list=Page(jobs=[]))
     jobctl("ls", client=client, terminal=True)
-    assert client.sent == [List(running=7, pending=7, finished=7)]
+    assert client.sent == [List(running=7, pending=7, finished=7, collapsed=True)]
 
 
 def test_a_selection_ends_there_too_and_says_so():
@@ -265,3 +266,84 @@ def test_a_wrong_line_of_ones_own(form, said):
 def test_it_goes_with_no_other_choice_of_what_is_printed():
     for other in (["--json"], ["--ids"], ["--columns", "id"]):
         assert formatted("{id}", *other, jobs=[]).code == 2
+
+
+# --- arrays -------------------------------------------------------------------------------
+
+ARRAY = Array(
+    first=3, last=102, first_index=1, last_index=100, eta_s=720.0,
+    counts={State.RUNNING: 3, State.PENDING: 54, State.COMPLETED: 42, State.FAILED: 1},
+)  # fmt: skip
+
+
+def arrays(*args, array=ARRAY, jobs=(), **page):
+    return ls(*args, jobs=[job(3, "running", name="sweep"), *jobs], arrays={3: array}, **page)
+
+
+def test_an_array_is_one_row():
+    result = arrays(jobs=[job(2)], counts={State.RUNNING: 3, State.PENDING: 60})
+    told = result.out.splitlines()[1]
+    # How far it is comes first where there is no room for all.
+    assert told.startswith("3-102  array 1-100  43%, 12m left  42 completed, 3 running, 1 failed, ")
+
+
+def test_all_of_it_where_there_is_room(monkeypatch):
+    size(monkeypatch, 100)
+    assert arrays().out.splitlines()[0] == (
+        "3-102  array 1-100  42 completed, 3 running, 1 failed, 54 pending  43%, 12m left  sweep"
+    )
+
+
+def test_one_that_has_ended_is_not_on_its_way(monkeypatch):
+    size(monkeypatch, 100)
+    over = Array(first=3, last=4, first_index=1, last_index=2, counts={State.COMPLETED: 2})
+    assert arrays(array=over).out.splitlines()[0] == "3-4  array 1-2  2 completed  sweep"
+
+
+def test_its_elements_are_shown_and_count():
+    counts = {State.RUNNING: 3, State.PENDING: 54, State.COMPLETED: 43, State.FAILED: 1}
+    assert "; " not in arrays(jobs=[job(2)], counts=counts).out.splitlines()[-1]
+    assert "; 1 not shown" in arrays(counts=counts).out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("args", "is_one"),
+    [
+        ([], True),
+        (["--tag", "a"], True),
+        (["--expand"], False),
+        (["3-102"], False),
+        (["--state", "failed"], False),
+        (["--columns", "id"], False),
+    ],
+)
+def test_when_elements_are_asked_for(args, is_one):
+    client = FakeClient(list=Page(jobs=[job(1)]))
+    jobctl("ls", *args, client=client, terminal=True)
+    assert client.sent[0].collapsed == is_one
+
+
+@pytest.mark.parametrize("args", [[], ["--json"], ["--ids"], ["--format", "csv"]])
+def test_a_script_gets_elements(args):
+    client = FakeClient(list=Page(jobs=[job(1)]))
+    jobctl("ls", *args, client=client)
+    assert not client.sent[0].collapsed
+
+
+def test_a_daemon_that_knows_no_such_rows_lists_elements():
+    def answer(request):
+        if request.collapsed:
+            raise VersionMismatch("an unknown field")
+        return Page(jobs=[job(1)])
+
+    client = FakeClient(list=answer)
+    assert "Completed" in jobctl("ls", client=client, terminal=True).out
+
+
+def test_an_element_has_its_index():
+    assert header(ls("--expand", jobs=[job(4, array_index=7)])) == [
+        "ID",
+        "STATE",
+        "INDEX",
+        "COMMAND",
+    ]

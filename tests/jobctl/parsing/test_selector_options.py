@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jobctl.parsing.times import is_time_of_day, parse_at, parse_since
+from jobctl.parsing.times import parse_at, parse_since
 from jobd.contract.errors import NotRunning
 from jobd.contract.models import (
     Acted,
@@ -220,14 +220,12 @@ def test_older_than_alone_names_nothing():
 def test_the_next_time_of_day(text, day, clock):
     found = datetime.fromtimestamp(parse_at(text, NOW)).astimezone()
     assert (found.day, found.strftime("%H:%M")) == (day, clock)
-    assert is_time_of_day(text)
 
 
 def test_iso_times():
     assert parse_at("2026-12-24T18:00Z") == 1_798_135_200
     assert parse_at("2026-12-24T18:00") == datetime(2026, 12, 24, 18).astimezone().timestamp()
     assert parse_at("2026-12-24") == datetime(2026, 12, 24).astimezone().timestamp()
-    assert not is_time_of_day("2026-12-24T18:00")
 
 
 @pytest.mark.parametrize("text", ["", "24:00", "18", "tomorrow", "18:60", "0001-01-01", "1:2:3:4"])

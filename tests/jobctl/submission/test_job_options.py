@@ -84,7 +84,7 @@ def test_no_array(text):
         ["--retry-on", "0", "x"],
         ["--slots", "0", "x"],
         ["--at", "soon", "x"],
-        ["--after", "last", "x"],
+        ["--after", "latest", "x"],
         ["--tag", "a b", "x"],
         ["--max-output", "much", "x"],
         ["--stop-on-interrupt", "x"],

@@ -12,24 +12,17 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from jobd.engines.supervisor import Ended
 from jobd.system import linux
 from jobd.system.linux import Exit
 
 log = logging.getLogger(__name__)
 
 
-class Ended(NamedTuple):
-    """What the supervisor has said of a child."""
-
-    how: Exit
-    at: int | None
-    """Microseconds since boot; None: an older supervisor does not say it."""
-
-
 class Link:
-    """Statuses of children that are not ours but our parent's."""
+    """For engines as `jobd.engines.supervisor.Supervisor`; the rest is the daemon's own."""
 
     def __init__(
         self,

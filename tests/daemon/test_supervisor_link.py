@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobd.daemon.supervisor_link import Link
 from jobd.engines.local.processes import Adopted
-from jobd.engines.local.supervisor_link import Link
 from jobd.system.clock import boot_us, now_us
 
 ENDED = {"pid": 7, "exit_code": 3, "signal": None, "cpu_s": 0.5, "max_rss_kb": 1000}

@@ -1,0 +1,164 @@
+"""The packer: one thread that compresses the output of jobs that ended long enough ago.
+
+    the daemon begins, or the time of an output has come → folder by folder: outputs as they were
+    written → which of their jobs ended long enough ago → each is compressed → sleep until the next
+    one's time has come, or for good where there is none
+
+What is still to be done stands nowhere but in the names of the files: a crash, a database that was
+restored or another configuration leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+from jobd.contract.errors import JobdError
+from jobd.core.ledger import Ledger
+from jobd.daemon.jobs.notifier import Listener, Notifier
+from jobd.outputs.on_disk import DiskWorkspace
+from jobd.outputs.packing import Packing, pack
+from jobd.outputs.unpacked import Outputs, Unpacked
+from jobd.store.reader import Reader
+from jobd.system.clock import now_us
+from jobd.system.timer import Timer
+
+_OFTEN: Final = 20
+"""One round serves all whose time comes within one in so many of the age."""
+_LEAST_S: Final = 0.25
+_MOST_S: Final = 3600.0
+_RETRY_S: Final = 600.0
+"""After a round that could not be finished, as on a full disk."""
+_CLOSE_S: Final = 2.0
+_NEVER: Final = math.inf
+"""By the clock alone."""
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_NICE: Final = 10
+"""It uses the processors that nobody else wants."""
+
+log = logging.getLogger(__name__)
+
+
+class Packer(Listener):
+    """A thread of its own; woken by the timer, which it sets by what it has seen and is told."""
+
+    def __init__(
+        self,
+        age: float,
+        workspace: DiskWorkspace,
+        ledger: Ledger,
+        reader: Reader,
+        notifier: Notifier,
+        timer: Timer,
+    ) -> None:
+        """`age`: seconds since the end of a job."""
+        self._age = age
+        self._workspace = workspace
+        self._ledger = ledger
+        self._reader = reader
+        self._notifier = notifier
+        self._timer = timer
+        self._unpacked = Unpacked(workspace.output)
+        self._alarm: float | None = None
+        """When the timer wakes us, on the monotonic clock."""
+        self._woken = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
+
+    def start(self) -> None:
+        """There may be outputs whose time came while no daemon was there."""
+        self._notifier.subscribe(self)
+        self._woken.set()
+        self._thread.start()
+
+    def close(self) -> None:
+        """What is half-way is done anew by the next daemon."""
+        self._closed.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_S)
+
+    def finished(self, job: int) -> None:  # noqa: ARG002 - whichever it is
+        if self._alarm is None:
+            self._wake_in(self._age)
+
+    def _wake_in(self, seconds: float) -> None:
+        self._alarm = time.monotonic() + seconds
+        self._timer.at(self._alarm, self._woken.set)
+
+    # --- rounds -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        while self._woken.wait() and not self._closed.is_set():
+            self._woken.clear()
+            # Whoever ends from now on may not be seen by this round.
+            self._alarm = None
+            try:
+                next_in = self._round()
+            except (JobdError, OSError) as error:
+                said = error.strerror if isinstance(error, OSError) else error
+                log.warning("output is not compressed for now: %s", said)
+                next_in = _RETRY_S
+            except Exception:
+                log.exception("the packer broke down; it tries again when the next job has ended")
+                next_in = None
+            if next_in is not None and self._alarm is None:
+                self._wake_in(next_in)
+
+    def _round(self) -> float | None:
+        """All whose time has come; in how many seconds there will be more, None: in no time."""
+        waits: list[float] = []
+        try:
+            for folder, changed, outputs in self._unpacked.folders():
+                left = self._pack(outputs)
+                waits += left
+                if not left:
+                    self._unpacked.settle(folder, changed)
+                if self._closed.is_set():
+                    return None
+        finally:
+            if not self._ledger.busy:
+                self._workspace.release()
+        known = [wait for wait in waits if wait < _NEVER]
+        rhythm = min(_MOST_S, max(_LEAST_S, self._age / _OFTEN))
+        return max(rhythm, min(known)) if known else None
+
+    def _pack(self, outputs: Outputs) -> list[float]:
+        """Compress those whose time has come; of each other one in how many seconds it comes."""
+        ends = self._reader.finished_at(sorted({job for job, _ in outputs}))
+        waits = []
+        for job, attempt in outputs:
+            # Of one that has not ended its end will tell.
+            wait = (ends[job] - now_us()) / 1e6 + self._age if job in ends else _NEVER
+            if wait <= 0 and not self._closed.is_set():
+                wait = self._done(job, attempt)
+            if wait > 0:
+                waits.append(wait)
+        return waits
+
+    def _done(self, job: int, attempt: int) -> float:
+        """0: nothing is left to be done. Raises: JobdError, OSError (no space)."""
+        if not self._is_kept(job, attempt):
+            return _NEVER
+        output = self._workspace.output_file(job, attempt)
+        try:
+            packing = pack(output, lambda: self._is_kept(job, attempt))
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise
+            log.warning("%s stays as it is: %s", output.path, error)
+            return 0.0
+        return _NEVER if packing is Packing.WRITTEN_TO else 0.0
+
+    def _is_kept(self, job: int, attempt: int) -> bool:
+        """It was not removed, and the attempt was not taken back, to be made anew."""
+        row = self._reader.job(job)
+        return row is not None and attempt <= row.attempt

@@ -1,0 +1,79 @@
+"""All who wait for whatever happens: the more they are, the more they are told at a time.
+
+Each of them costs a thread's turn, a request and an answer for whatever it is told. Two hundred
+who watch a busy queue, told of each commit, would leave nothing of the processor to the jobs. So
+the history goes out in steps: the first event at once, and those that follow together, 20 ms later
+or 2.5 ms for each who waits. As all are told up to the same event, what is read and written for one
+of them serves the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from jobd.daemon.jobs.notifier import Listener
+from jobd.system.timer import Timer
+from jobd.system.turn import stepping_aside
+
+_SHORTEST_S: Final = 0.02
+"""Seconds between two steps."""
+_EACH_S: Final = 0.0025
+"""The same for each who waits, where these are more."""
+_LONGEST_S: Final = 0.5
+
+
+class Crowd(Listener):
+    """Clients' threads wait; it subscribes to the notifier."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+        self._told = threading.Condition()
+        self._newest = self._published = 0
+        self._waiting = 0
+        self._next_step = 0.0
+        """On the monotonic clock; nobody is told before."""
+        self._is_due = self._is_closed = False
+
+    @property
+    def newest(self) -> int:
+        """The last event that all may know of by now."""
+        return self._newest
+
+    def wait(self, after: int, seconds: float) -> None:
+        """Until `newest` is behind `after`, `seconds` at most."""
+        with stepping_aside(), self._told:
+            self._waiting += 1
+            try:
+                self._told.wait_for(lambda: self._newest > after or self._is_closed, seconds)
+            finally:
+                self._waiting -= 1
+
+    # --- as a listener ------------------------------------------------------------------------
+
+    def published(self, last_event: int) -> None:
+        with self._told:
+            self._published = max(self._published, last_event)
+            rest = self._next_step - time.monotonic()
+            if rest <= 0:
+                self._tell()
+            elif not self._is_due:
+                self._is_due = True
+                self._timer.after(rest, self._step)
+
+    def closed(self) -> None:
+        with self._told:
+            self._is_closed = True
+            self._tell()
+
+    def _step(self) -> None:
+        with self._told:
+            self._is_due = False
+            self._tell()
+
+    def _tell(self) -> None:
+        self._newest = self._published
+        pause = max(_SHORTEST_S, min(self._waiting * _EACH_S, _LONGEST_S)) if self._waiting else 0.0
+        self._next_step = time.monotonic() + pause
+        self._told.notify_all()
