@@ -144,6 +144,10 @@ class About(Struct, frozen=True, kw_only=True):
     """Seconds of silence after which the daemon counts as hung, on top of those for which the
     request itself lets it wait.
     """
+    asks_on: float = 1.0
+    """Seconds for which whoever has waited, and has heard the end by this, may still ask what
+    belongs to it, before the daemon leaves.
+    """
     waits: bool = False
     """It is answered when something has happened, and outlasts any number of daemons."""
     makes_room: bool = False
@@ -638,7 +642,8 @@ class Output(Request, frozen=True, kw_only=True):
     `id` None: the job started last.
     """
 
-    about = About(reply=Piece, changes=False, viewer=True, waits=True)
+    # Behind what a job printed, its exit code is asked for.
+    about = About(reply=Piece, changes=False, viewer=True, waits=True, asks_on=5.0)
 
     id: JobId | None = None
     attempt: Annotated[int, Meta(ge=1)] | None = None

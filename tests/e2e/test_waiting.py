@@ -9,11 +9,12 @@ from datetime import datetime
 
 import pytest
 
+from jobctl.actions.wait import wait_for
 from jobctl.actions.watch import Watching
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotRunning
-from jobd.contract.models import Events, Selector
+from jobd.contract.models import Events, Selector, Submitted
 from tests.e2e.instance import PATIENCE
 from tests.helpers import wait_until
 
@@ -236,6 +237,32 @@ def test_a_daemon_that_left_behind_the_end_is_not_needed_any_more(running, watch
     assert told[-1] == (1, "failed")
     with pytest.raises(NotRunning):
         client.status()
+
+
+class Silent:
+    """Somebody who is told by `submit --wait`, and to whom it does not matter."""
+
+    def __getattr__(self, _name):
+        return lambda *_: True
+
+
+def test_a_client_that_is_slow_behind_the_last_output_is_told_the_exit_code(running, monkeypatch):
+    """As on a machine that is busy with other things."""
+    gate, client = running.gate(), running.client()
+    job = running.submit(f"head -n 1 {gate.path}; exit 7")
+    asked, stops = client.wait, []
+
+    def wait(request):
+        stops.append(running.begin("jobd", "stop"))
+        wait_until(lambda: "is told first" in running.paths.log.read_text(), PATIENCE)
+        now = time.monotonic()
+        wait_until(lambda: time.monotonic() > now + 1.5)
+        return asked(request)
+
+    monkeypatch.setattr(client, "wait", wait)
+    gate.open()
+    assert wait_for(client, Submitted(first=job, last=job), Silent()) == 7
+    assert stops[0].wait(PATIENCE) == 0
 
 
 def test_who_waits_for_what_does_not_end_any_more_is_told_at_once(running):

@@ -19,8 +19,8 @@ from jobd.contract.models import Request, View
 from jobd.contract.wording import counted
 
 log = logging.getLogger(__name__)
-_ASKS_ON_S: Final = 1.0
-"""Seconds for which whoever has been answered may still ask what belongs to it."""
+_LOOKS_ON_S: Final = 1.0
+"""Seconds for which whoever has only looked may still ask what belongs to it."""
 _COMES_BACK_S: Final = 1.0
 """Seconds within which a client that waits is back; it tries twice a second at least."""
 
@@ -31,6 +31,7 @@ class Attendee:
     def __init__(self, attendance: Attendance) -> None:
         self._attendance = attendance
         self._is_held_back = self._is_last = self._is_dismissed = False
+        self._asks_on = 0.0
         self.until = 0.0
         """On the monotonic clock: up to when it is to hear more; infinite until it has heard the
         end.
@@ -41,6 +42,7 @@ class Attendee:
         stays = getattr(request, "wait", 0.0) > 0 or getattr(request, "follows", False)
         self._is_held_back = request.about.waits and stays
         self._is_last = True
+        self._asks_on = request.about.asks_on
         if self._is_held_back and not self._is_dismissed:
             self.until = math.inf
 
@@ -57,11 +59,11 @@ class Attendee:
         if self._is_dismissed:
             self.until = 0.0
         elif self._is_held_back:
-            self.until = time.monotonic() + _ASKS_ON_S if self._is_last else math.inf
+            self.until = time.monotonic() + self._asks_on if self._is_last else math.inf
         else:
             # Whoever only looks, and again and again, keeps nobody.
             now = min(time.monotonic(), self._attendance.ends_at)
-            self.until = max(self.until, now + _ASKS_ON_S)
+            self.until = max(self.until, now + _LOOKS_ON_S)
         self._attendance.changed()
 
 

@@ -114,6 +114,16 @@ def test_whoever_has_heard_the_end_may_ask_on_for_a_moment(attendance, request_,
     assert attendance.left() == 0
 
 
+def test_who_has_read_an_output_to_its_end_has_longer_to_ask_how_the_job_ended(attendance):
+    """On a machine that is busy a second is soon over, and the exit code would be lost to it."""
+    with attendance.attendee() as client:
+        now = time.monotonic()
+        answer(client, Output(id=1, wait=20.0), piece(ended=True))
+        assert 4.0 < client.until - now < 60.0
+        answer(client, WAITS, Waited(done=True, total=1))
+        assert client.until - time.monotonic() <= 1.0, "it has heard it"
+
+
 def test_an_error_is_an_end_too(attendance):
     with attendance.attendee() as client:
         answer(client, WAITS, None)
@@ -121,7 +131,7 @@ def test_an_error_is_an_end_too(attendance):
 
 
 def test_whoever_only_asks_again_and_again_keeps_nobody(attendance, monkeypatch):
-    monkeypatch.setattr(module, "_ASKS_ON_S", 0.1)
+    monkeypatch.setattr(module, "_LOOKS_ON_S", 0.1)
     with attendance.attendee() as client:
         leaving, until = Leaving(attendance), time.monotonic() + 10
         while leaving.stays and time.monotonic() < until:
