@@ -37,7 +37,7 @@ _BY: Final = ("day", "name", "group", "user", "exit-code")
 @as_json
 @pass_client
 def command(client: Client, /, **given: Any) -> int:  # noqa: ANN401 # as click has it
-    """Count what was: how it ended, how long it took, what it used.
+    """Count what was: how it ended and what it took.
 
     Attempts, failures, waiting and run times, CPU, memory, and workers' use. Every finished
     attempt counts, also those of jobs that were removed, by rm or by retention: of each a small

@@ -28,6 +28,7 @@ _STATES: Final = {
 }
 _KEYS: Final = {"start": "started_at", "end": "finished_at", "status": "state", "label": "name"}
 _SIGNAL: Final = re.compile(r"-(?:s|n|-signal)?=?((?:SIG)?[A-Z][A-Z0-9+]*|[0-9]{1,2})")
+_ENDED: Final = "completed,failed,stopped"
 _KILL: Final = ("KILL", "9")
 _STOP: Final = ("kill", "cancel", "scancel", "abort", "terminate", "qdel", "-k")
 
@@ -118,7 +119,7 @@ _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(("group", "partitions", "sinfo"), _same("groups")),
     **dict.fromkeys(("suspend", "freeze"), _same("pause")),
     **dict.fromkeys(("continue", "unpause"), _same("resume")),
-    **dict.fromkeys(("sacct", "history"), _just("ls", "--state", "completed,failed,stopped")),
+    "sacct": lambda _: f"{_line('ls', '--state', _ENDED)}, or counted: {_line('history')}",
     "enqueue": _enqueue,
     "queue": _queue,
     "stash": _same("hold"),

@@ -493,7 +493,7 @@ class Array(View, frozen=True, kw_only=True):
     first_index: int | None = None
     last_index: int | None = None
     """None: they have none, it is a batch."""
-    counts: Counts
+    counts: Counts = field(default_factory=dict)
     eta_s: float | None = None
     """Seconds until the last one has finished, if they go on as until now."""
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from jobd.store.conditions import LISTED, VISIBLE, as_json
+from jobd.contract.states import State
+from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.reader import Reader
+
+_FEW: Final = 10_000
+"""Elements in a state that are counted without a thought."""
 
 
 class ArrayRow(NamedTuple):
@@ -48,6 +52,32 @@ def ends_of(reader: Reader, array: ArrayRow) -> Ends | None:
     if not begin or not end:
         return None
     return Ends(begin[0][0], end[0][0], begin[0][1])  # type: ignore[arg-type]
+
+
+def counts_of(reader: Reader, array: ArrayRow) -> dict[State, int]:
+    """How many elements there are in each state; states of which there is none are left out.
+
+    All but the largest of the large numbers are counted, in an index; an array knows their sum.
+    """
+    counts = {state: _count(reader, array, state, _FEW) for state in State}
+    large = [state for state, count in counts.items() if count == _FEW]
+    rows = reader.rows("SELECT uses FROM arrays WHERE first = ?", (array.first,)) if large else []
+    rest = large.pop() if rows else None
+    for state in large:
+        counts[state] = _count(reader, array, state, -1)
+    if rest is not None:
+        others = sum(count for state, count in counts.items() if state is not rest)
+        counts[rest] = max(0, int(str(rows[0][0])) - others)
+    return {state: count for state, count in counts.items() if count}
+
+
+def _count(reader: Reader, array: ArrayRow, state: State, most: int) -> int:
+    ((count,),) = reader.rows(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS j INDEXED BY jobs_state"
+        f" WHERE j.state = ? AND {BY_STATE} AND j.id BETWEEN ? AND ? LIMIT ?)",
+        (state.value, *array, most),
+    )
+    return int(str(count))
 
 
 def newest_ids(reader: Reader, count: int) -> list[int]:

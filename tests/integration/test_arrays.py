@@ -61,6 +61,17 @@ def test_what_stands_behind_a_large_array_is_found(quiet):
     assert page.arrays[30_000].counts == {State.STOPPED: 30_000}
 
 
+def test_of_many_elements_the_largest_number_is_the_rest(quiet):
+    array(quiet, [(1, 35_000)])
+    quiet.client.stop(Selector(ids=[(1, 12_000)]))
+    quiet.sql("UPDATE jobs SET state = 'failed' WHERE id <= 500")
+    (found,) = collapsed(quiet).arrays.values()
+    assert found.counts == {State.PENDING: 23_000, State.STOPPED: 11_500, State.FAILED: 500}
+    quiet.client.rm(Selector(ids=[(501, 12_000)]))
+    (found,) = collapsed(quiet).arrays.values()
+    assert found.counts == {State.PENDING: 23_000, State.FAILED: 500}
+
+
 def test_limits_are_those_of_rows(quiet):
     for _ in range(3):
         array(quiet, [(1, 10)])

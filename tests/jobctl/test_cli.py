@@ -56,7 +56,7 @@ from tests.jobctl.fakes import FakeClient, jobctl
         (["parallel", "4"], "jobctl workers 4"),
         (["sinfo"], "jobctl groups"),
         (["shutdown"], "jobd stop"),
-        (["sacct"], "jobctl ls --state completed,failed,stopped"),
+        (["sacct"], "jobctl ls --state completed,failed,stopped, or counted: jobctl history"),
         (["srun", "make"], "jobctl submit --wait make"),
         (["suspend", "7"], "jobctl pause 7"),
         (["continue", "7"], "jobctl resume 7"),

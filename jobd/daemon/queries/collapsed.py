@@ -11,7 +11,7 @@ from jobd.contract.models import MAX_ID, Array, List
 from jobd.contract.states import FINISHED, State
 from jobd.daemon.jobs.selection import filter_of
 from jobd.daemon.queries.cursor import Place
-from jobd.store.arrays import ArrayRow, arrays_of, ends_of, newest_array, newest_ids
+from jobd.store.arrays import ArrayRow, arrays_of, counts_of, ends_of, newest_array, newest_ids
 from jobd.store.pages import SECTIONS
 from jobd.store.reader import GetIds, Reader
 from jobd.store.records import Filter
@@ -45,10 +45,10 @@ class Collapsed:
         return found, {job: view for job, view in views if view is not None}
 
     def newest(self, count: int) -> tuple[list[int], dict[int, Array]]:
-        """The jobs submitted last, and the array submitted last."""
+        """The jobs submitted last, and the array submitted last, uncounted."""
         array = newest_array(self._reader)
-        view = None if array is None else self.view(array)
-        return newest_ids(self._reader, count), {} if view is None else {view.first: view}
+        arrays = {} if array is None else {array.first: Array(first=array.first, last=array.last)}
+        return newest_ids(self._reader, count), arrays
 
     def _section(
         self,
@@ -79,9 +79,9 @@ class Collapsed:
         ends = ends_of(self._reader, array)
         if ends is None:
             return None
-        counts = self._reader.count_within([array])
-        over = sum(counts[state] for state in FINISHED)
-        left = counts[State.PENDING] + counts[State.RUNNING]
+        counts = counts_of(self._reader, array)
+        over = sum(counts.get(state, 0) for state in FINISHED)
+        left = sum(counts.values()) - over
         eta = None
         if over and left and ends.started_at is not None:
             eta = max(0, now_us() - ends.started_at) / 1e6 / over * left
@@ -90,7 +90,7 @@ class Collapsed:
             last=array.last,
             first_index=ends.first_index,
             last_index=ends.last_index,
-            counts={state: count for state, count in counts.items() if count},
+            counts=counts,
             eta_s=eta,
         )
 
