@@ -93,7 +93,9 @@ def test_of_many_the_colours_have_their_part_of_the_time():
     first, *others = lane.stretches
     assert (first.left, first.width) == pytest.approx((0, 50), abs=1)
     assert (first.completed, first.failed, first.stopped) == (100, 0, 0)
-    assert all(0 < stretch.failed < 50 <= stretch.completed for stretch in others)
+    # Each part has six attempts, of which one failed, or none.
+    assert any(stretch.failed for stretch in others)
+    assert all(stretch.failed < 50 <= stretch.completed for stretch in others)
     assert sum(stretch.attempts for stretch in lane.stretches) == lane.attempts == 1000
 
 
