@@ -21,6 +21,7 @@ from jobd.contract.models import (
     Edit,
     Events,
     Groups,
+    History,
     List,
     Metrics,
     Notifications,
@@ -42,7 +43,9 @@ from tests.integration.test_hostile import Raw, values
 
 VIEWER = Caller("anna", Role.VIEWER)
 ADDRESS = re.compile(r"0x[0-9a-f]{4,}|object at|\bat 0x")
-SEEING = {List, Show, Output, Events, Wait, Status, Workers, Groups, Metrics, Notifications}
+SEEING = {
+    List, Show, Output, Events, Wait, Status, Workers, Groups, Metrics, Notifications, History,
+}  # fmt: skip
 """What a viewer may ask."""
 PLACES = ["hidden-scripts", "hidden-input", "hidden-value", "hidden-line", "hidden-shell"]
 PLACES += ["hidden-hook"]
@@ -102,7 +105,7 @@ def requests():
         *(Output(id=job) for job in range(1, 8)), Output(id=5, attempt=1),
         Events(after=0), Events(after=0, selector=ids(5)), Events(),
         Wait(selector=ids(3)), Wait(selector=ids(2, 3, 5, 6)), Wait(selector=ids(5, 1), any=True),
-        Status(), Status(sizes=True), Workers(), Groups(), Metrics(), Notifications(),
+        Status(), Status(sizes=True), Workers(), Groups(), Metrics(), History(), Notifications(),
     ]  # fmt: skip
     assert {type(request) for request in found} == SEEING
     return found

@@ -61,7 +61,7 @@ class Reloading:
         self._one_at_a_time = threading.Lock()
         """What was read last counts: also while the file is read nobody else reloads."""
 
-    def reload(self, _: Reload, call: Call) -> Reloaded:
+    def reload(self, _request: Reload, call: Call) -> Reloaded:
         """Raises: JobdError (the file is wrong, or no daemon could go by it), and as
         `config_file.load`: nothing has changed then.
         """

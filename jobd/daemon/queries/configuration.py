@@ -23,7 +23,7 @@ class ConfigurationQuery:
         self._in_force = in_force
         self._ledger = ledger
 
-    def configuration(self, _: Configuration, __: Call) -> Holding:
+    def configuration(self, _request: Configuration, _: Call) -> Holding:
         held = self._in_force.held
         by_hand = dict(self._by_hand(held.config))
         return Holding(
