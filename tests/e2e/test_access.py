@@ -42,8 +42,14 @@ COMMANDS = {
     "progress": ["progress", "40", "--job", "1"],
     "workers": ["workers", "2"],
     "groups": ["groups"],
+    "notify": ["notify", "--test"],
+    "notifications": ["notifications"],
 }
-SEEING = ("ls", "show", "logs", "watch", "wait", "events", "history", "status", "groups")
+SEEING = (
+    "ls", "show", "logs", "watch", "wait", "events", "history", "status", "groups", "notifications",
+)  # fmt: skip
+OF_JOBD = {"shutdown", "renew", "forget", "metrics", "configuration", "reload"}
+"""Requests of the command `jobd`, which is the owner's own."""
 
 
 def _may_run_as(user):
@@ -188,7 +194,7 @@ def test_an_admin_may_do_all_and_is_named_in_the_history(instance, public):
 
 def test_every_request_is_somebodys(instance):
     """A request that comes anew has to be thought of here, too."""
-    known = {"list", "output", "graph", "shutdown", "renew", "forget"} | set(COMMANDS)
+    known = {"list", "output", "graph"} | OF_JOBD | set(COMMANDS)
     assert set(REQUESTS) <= known | {"show"}
 
 
