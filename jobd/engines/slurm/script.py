@@ -32,8 +32,8 @@ _SHELLS_OWN: Final = frozenset(
 """Variables that a shell changes, or does not let change."""
 _NOT_THEIRS: Final = b"ENVIRONMENT HOME HOSTNAME LOGNAME OLDPWD PATH PWD SHLVL TMPDIR USER"
 """What is in the environment of the script, and comes from neither the job nor Slurm."""
-_SLURMS: Final = b"SLURM"
-"""What begins so tells an attempt of its own allocation."""
+_SLURMS: Final = (b"SLURM", b"CUDA_VISIBLE_DEVICES")
+"""What begins so tells an attempt of its own allocation; this machine's devices are not there."""
 
 
 class Place(NamedTuple):
@@ -158,12 +158,8 @@ def quoted(text: bytes) -> bytes:
 def _exports(launch: Launch) -> Iterable[bytes]:
     """Neither secret nor too long for a command line: they stand in a private file."""
     for name, value in launch.environment.items():
-        if _NAME.fullmatch(name) and name not in _SHELLS_OWN and not _is_slurms(launch, name):
+        if _NAME.fullmatch(name) and name not in _SHELLS_OWN and not name.startswith(_SLURMS):
             yield b"export %s=%s" % (name, quoted(value))
-
-
-def _is_slurms(launch: Launch, name: bytes) -> bool:
-    return name.startswith(_SLURMS) or bool(launch.gpus and name == b"CUDA_VISIBLE_DEVICES")
 
 
 def _odd(environment: Mapping[bytes, bytes]) -> Iterable[bytes]:
