@@ -159,3 +159,32 @@ def test_nothing_to_wait_for_is_idle(daemon):
     daemon.wait(daemon.submit("exit 3"))
     waited = follow.until_idle(daemon.client, Selector())
     assert (waited.done, waited.total) == (True, 0)
+
+
+@pytest.mark.parametrize("how", [{"any": True}, {"fail_fast": True}, {"running": True}, {}])
+def test_of_jobs_that_are_removed_nothing_is_waited_for(daemon, how):
+    first = daemon.submit("true", "true")
+    daemon.wait(first, first + 1)
+    daemon.client.rm(ids(first, first + 1))
+    waited = daemon.client.wait(Wait(selector=ids(first, first + 1), wait=5.0, **how))
+    assert (waited.done, waited.total, waited.missing) == (True, 0, [first, first + 1])
+
+
+@pytest.mark.parametrize("any_", [True, False])
+def test_one_that_is_removed_before_the_wait_has_begun_is_not_waited_for(daemon, monkeypatch, any_):
+    """It has ended between the look and the registration, and is gone."""
+    query, job = daemon.daemon.built.questions.queries.wait, daemon.submit("sleep 60")
+    register = "register_any" if any_ else "register"
+    real = getattr(query._notifier, register)
+
+    def late(jobs):
+        monkeypatch.undo()
+        with daemon.connect() as other:
+            other.stop(ids(job), grace=0.1)
+            follow.until_finished(other, ids(job))
+            other.rm(ids(job))
+        return real(jobs)
+
+    monkeypatch.setattr(query._notifier, register, late)
+    waited = daemon.client.wait(Wait(selector=ids(job), wait=5.0, any=any_))
+    assert (waited.done, waited.total) == (True, 0)

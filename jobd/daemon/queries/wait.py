@@ -129,8 +129,11 @@ class WaitQuery:
 
     def _until_finished(self, waiter: Waiter, ranges: Ranges, until: float) -> bool:
         try:
-            # Those that ended before the notifier knew of the waiter will not be told again.
+            # Those that ended before the notifier knew of the waiter will not be told again, nor
+            # will anything be of those that are removed.
             if self._reader.one_of(FINISHED, ranges) is not None:
+                return True
+            if self._reader.one_of(UNFINISHED, ranges) is None:
                 return True
             return waiter.wait(until - time.monotonic())
         finally:
