@@ -237,6 +237,12 @@ def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], 
     return [item for value in values for item in value]
 
 
+def _is_too_large(text: str) -> bool:
+    """Python reads no more than some thousand digits."""
+    digits = text.lstrip("0") if text.isdecimal() else ""
+    return len(digits) > len(str(MAX_BYTES)) or int(digits or "0") > MAX_BYTES
+
+
 class Number(click.IntRange):
     """A whole number within bounds; without an upper one, it fits into what is sent."""
 
@@ -249,7 +255,7 @@ class Number(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            if self.max == MAX_BYTES and str(value).isdecimal() and int(value) > MAX_BYTES:
+            if self.max == MAX_BYTES and _is_too_large(str(value)):
                 self.fail(f"{value!r} is too large", param, ctx)
             most = "on" if self.max == MAX_BYTES else f"to {self.max}"
             bounds = f"from {self.min} {most}"

@@ -75,7 +75,7 @@ def _cut_common(text: str, others: Collection[str], width: int) -> str:
         return "…" + cut_middle(differs, width - 1)
     before = _begin(text[:begin], room // 2)
     behind = _end(text[len(text) - end :], room - columns(before))
-    return f"{before}…{differs}…{behind}"
+    return f"{before}…{differs}…{behind}" if differs else f"{before}…{behind}"
 
 
 def _alike(texts: Sequence[str]) -> int:

@@ -123,6 +123,8 @@ SELECTS_NOT = {
     "--attempt", "--grep", "--merge-attempts", "--no-prefix", "--path",
 }  # fmt: skip
 """They say how, or how much of it is shown."""
+OF_THE_PAST = {"history", "report"}
+"""Their filters are about attempts that have ended, also of jobs that are there no more."""
 OF_A_GROUP = {"--group", "--running"}
 """Of `pause` and `resume`: a group itself, in the place of jobs. `wait --running` says how."""
 ACTS_ON = {
@@ -161,8 +163,11 @@ def selecting():
     return {
         path[0]: found
         for path, found in commands()
-        if "SELECTOR" in map(option, found.params)
-        or any(str(param.name).startswith("only_") for param in found.params)
+        if path[0] not in OF_THE_PAST
+        and (
+            "SELECTOR" in map(option, found.params)
+            or any(str(param.name).startswith("only_") for param in found.params)
+        )
     }
 
 

@@ -220,6 +220,7 @@ def test_paths_are_cut_in_the_middle(monkeypatch):
         (["abcdefghij"], 5, ["ab…ij"]),
         (["abcdefghij"], 10, ["abcdefghij"]),
         (["aaaaaXbbbbb", "aaaaaYbbbbb"], 7, ["aa…X…bb", "aa…Y…bb"]),
+        (["aaaaabbbbb", "aaaaa2bbbbb"], 7, ["aa…bbb", "aa…2…bb"]),
         (["aaaaa1bbbbb", "aaaaa22bbbbb"], 7, ["aa…1…bb", "a…22…bb"]),
         (["数据准备数据准备"], 7, ["数…准备"]),
     ],

@@ -6,9 +6,11 @@ Where a change is meant: delete the file, run this test, and read what it has wr
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from jobctl.render import text
+from jobctl.render import rows, text
 from jobd.contract.models import Array, Page
+from jobd.contract.reports import Picture
 from jobd.contract.states import State
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
@@ -68,6 +70,24 @@ def test_ls(monkeypatch, columns, lines):
     assert all(text.columns(line) <= columns for line in shown)
     assert "exit code 127" in out
     golden(f"ls-{columns}x{lines}.txt", out)
+
+
+@pytest.mark.parametrize(("columns", "lines"), SIZES)
+def test_watch(columns, lines):
+    page = queue()
+    running = [found for found in page.jobs if found.state is State.RUNNING]
+    running += [
+        job(9_999, "running", command="./simulate $JOBD_ARRAY_INDEX", array_index=9_953, run_s=7.0)
+    ]
+    said = {found.id: f"epoch {found.id}/90  loss 0.31  acc 0.87" for found in running}
+    picture = Picture(
+        running=running, more=0, lines=said, counts=page.counts, workers=8, busy=len(running)
+    )
+    console = Console(width=columns, height=lines, no_color=True, color_system=None)
+    shown = [line.plain.rstrip() for line in rows.lines(picture, console)]
+    assert all(text.columns(line) < columns for line in shown)
+    assert len(set(shown)) == len(shown)
+    golden(f"watch-{columns}x{lines}.txt", "\n".join(shown) + "\n")
 
 
 def golden(name, shown):
