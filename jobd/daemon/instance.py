@@ -274,7 +274,9 @@ def _build(
         start_trouble=lambda: execution.breaker.trouble, found=telling.found,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
-    metrics = build_metrics(setup.config.metrics, ground, status.trouble, status.failing)
+    metrics = build_metrics(
+        setup.config.metrics, ground, lifecycle.tally, status.trouble, status.failing
+    )
     dispatch = build_dispatch(commands, questions, ending, ground, metrics)
     clients = Clients(dispatch, access, timer)
     socket = setup.config.access.socket_path

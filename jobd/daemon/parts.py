@@ -26,6 +26,7 @@ from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
+from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.metrics.figures import WorkFigures
 from jobd.daemon.notifications.history import History
@@ -86,6 +87,7 @@ class Ground(Struct, frozen=True, kw_only=True):
 class Lifecycle(Struct, frozen=True, kw_only=True):
     """What moves jobs: it works in the writer's transaction, and nowhere else."""
 
+    tally: Tally
     unsettled: Unsettled
     finished: Finished
     moves: Moves

@@ -145,13 +145,14 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
     readiness = Readiness(ground.ledger, tables.jobs, tables.batches, ground.undo)
     unsettled = Unsettled(tables.dependencies, ground.undo)
     finished = Finished(unsettled, ground.undo, ground.notifier)
+    tally = Tally(ground.ledger, ground.undo)
     moves = Moves(
         ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
         event_log=tables.event_log, dependencies=tables.dependencies, readiness=readiness,
-        unsettled=unsettled, finished=finished,
-        tally=Tally(ground.ledger, ground.undo, ground.notifier),
+        unsettled=unsettled, finished=finished, tally=tally,
     )  # fmt: skip
     return Lifecycle(
+        tally=tally,
         unsettled=unsettled,
         finished=finished,
         moves=moves,
@@ -261,6 +262,7 @@ def build_notifications(
 def build_metrics(
     config: MetricsConfig,
     ground: Ground,
+    tally: Tally,
     trouble: Callable[[], str | None],
     failing: Callable[[], tuple[int, object]],
 ) -> NoMetrics:
@@ -278,6 +280,7 @@ def build_metrics(
     except ModuleNotFoundError as error:
         raise JobdError(without_metrics(error.name)) from None
     figures = JobFigures(ground.undo)
+    tally.subscribe(figures)
     health = Health(
         state=ground.paths.data, ledger=ground.ledger, writer=ground.writer,
         reserve=ground.reserve, work=ground.work, error=trouble,

@@ -72,8 +72,8 @@ def test_it_scrapes_what_jobs_do(instance, ask):
     instance.jobctl("submit", "--wait", "true")
     failed = 'jobd_jobs_finished_total{state="failed",reason="exit code"}'
     wait_until(lambda: ask(failed) == 1, _WITHIN_S)
-    assert ask('jobd_jobs{state="completed"}') == 1
-    assert ask("sum(jobd_attempt_run_seconds_count)") == 2
+    wait_until(lambda: ask('jobd_jobs{state="completed"}') == 1, _WITHIN_S)
+    wait_until(lambda: ask("sum(jobd_attempt_run_seconds_count)") == 2, _WITHIN_S)
     instance.jobd("stop")
     wait_until(lambda: ask('up{job="jobd"}') == 0, _WITHIN_S)
 

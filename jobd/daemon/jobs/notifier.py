@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import NamedTuple
 
-from jobd.contract.states import State
 from jobd.system.turn import stepping_aside
 
 
@@ -36,33 +34,6 @@ class Waiter:
             return self._woken.wait(seconds) and not self._is_dismissed
 
 
-class Change(NamedTuple):
-    """So many jobs of a group have gone from one state to another."""
-
-    group: str
-    old: State | None
-    """None: they were not there before."""
-    new: State | None
-    """None: they are there no more."""
-    jobs: int = 1
-    reason: str | None = None
-    """Why they have ended."""
-    moved: bool = False
-    """They are not new and not gone, but have come from another group, or went there."""
-
-
-class AttemptEnd(NamedTuple):
-    """How an attempt was."""
-
-    group: str
-    ran_s: float
-    retried: bool
-    """Its job pends again by itself."""
-    why: str | None
-    """The reason of its end; None: it completed."""
-    output_bytes: int
-
-
 class Listener:
     """A part of the daemon that subscribes; it takes up what it wants to hear.
 
@@ -87,17 +58,6 @@ class Listener:
 
     def closed(self) -> None:
         """Nothing will happen any more."""
-
-    # By the writer's thread alone, for each change as it is saved: only to be counted.
-
-    def changed(self, change: Change) -> None:
-        """It is on disk."""
-
-    def began(self, group: str, waited_s: float) -> None:
-        """An attempt is on disk as running; its job pended for so long."""
-
-    def over(self, end: AttemptEnd) -> None:
-        """An attempt has ended, and that is on disk."""
 
 
 class Notifier:
@@ -134,20 +94,6 @@ class Notifier:
         """There is a job, or a change of one, of which somebody is to be told."""
         for listener in self._listeners:
             listener.wished()
-
-    # --- what is counted ----------------------------------------------------------------------
-
-    def changed(self, change: Change) -> None:
-        for listener in self._listeners:
-            listener.changed(change)
-
-    def began(self, group: str, waited_s: float) -> None:
-        for listener in self._listeners:
-            listener.began(group, waited_s)
-
-    def over(self, end: AttemptEnd) -> None:
-        for listener in self._listeners:
-            listener.over(end)
 
     # --- jobs that finish ---------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Final
 from jobd.contract.states import Reason, State, kind_of
 from jobd.core.histogram import Histogram
 from jobd.core.undo import Undo
-from jobd.daemon.jobs.notifier import AttemptEnd, Change, Listener
+from jobd.daemon.jobs.tally import AttemptEnd, Change, MoveCounter
 
 _LONG_S: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 """Of jobs, in seconds: from a moment to a day."""
@@ -29,7 +29,7 @@ Counts = Mapping[tuple[State, str], int]
 """Jobs by state and group."""
 
 
-class JobFigures(Listener):
+class JobFigures(MoveCounter):
     """The writer's thread counts, between two transactions; any thread may read.
 
     Groups are few: what is counted of those beyond the first hundred is counted together.
@@ -74,7 +74,7 @@ class JobFigures(Listener):
         self._labels[group] = group
         return group
 
-    # --- as a listener ------------------------------------------------------------------------
+    # --- as a counter -------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
         group, old, new = self.label(change.group), change.old, change.new
@@ -88,17 +88,23 @@ class JobFigures(Listener):
         if new.finished:
             self.ended[group, new, kind_of(change.reason)] += change.jobs
 
-    def began(self, group: str, waited_s: float) -> None:
-        group = self.label(group)
+    def began(self, group: str, new: State, waited_s: float) -> None:
+        group, jobs = self.label(group), self.jobs
+        jobs[group, State.PENDING] -= 1
+        jobs[group, new] += 1
         self.attempts[group] += 1
         self.waited[group].observe(waited_s)
 
     def over(self, end: AttemptEnd) -> None:
-        group = self.label(end.group)
+        group, new, jobs = self.label(end.group), end.new, self.jobs
+        jobs[group, State.RUNNING] -= 1
+        jobs[group, new] += 1
         self.ran[group].observe(end.ran_s)
         self.output_bytes += end.output_bytes
-        if end.retried:
+        if new is State.PENDING:
             self.retried[group] += 1
+        else:
+            self.ended[group, new, kind_of(end.reason)] += 1
         if end.why == Reason.LOST:
             self.lost[group] += 1
 

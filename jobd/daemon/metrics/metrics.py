@@ -43,7 +43,7 @@ class Metrics(NoMetrics):
         timer: Timer,
         read: Callable[[], Counts],
     ) -> None:
-        """`read`: looks for what there is, in a transaction. From now on changes are heard."""
+        """`read`: looks for what there is, in a transaction."""
         self._figures = figures
         self._exposition = exposition
         self._health = health
@@ -58,7 +58,6 @@ class Metrics(NoMetrics):
         if config.textfile:
             self._textfile = TextFile(Path(config.textfile), lambda: exposition.text()[0])
         self._closed = False
-        notifier.subscribe(figures)
 
     def count(self) -> None:
         self._writer.call(partial(self._figures.load, self._read))

@@ -3,16 +3,15 @@
 from jobd.contract.states import Reason, State, exit_code_reason
 from jobd.core.ledger import Ledger
 from jobd.core.undo import Undo
-from jobd.daemon.jobs.notifier import AttemptEnd, Change, Notifier
-from jobd.daemon.jobs.tally import Tally
+from jobd.daemon.jobs.tally import AttemptEnd, Change, Tally
 from jobd.daemon.metrics.figures import OTHERS, JobFigures, WorkFigures
 
 
 def counting():
-    undo, notifier = Undo(), Notifier()
-    figures = JobFigures(undo)
-    notifier.subscribe(figures)
-    return Tally(Ledger(undo, workers=1, next_id=1), undo, notifier), undo, figures
+    undo = Undo()
+    figures, tally = JobFigures(undo), Tally(Ledger(undo, workers=1, next_id=1), undo)
+    tally.subscribe(figures)
+    return tally, undo, figures
 
 
 def test_what_is_taken_back_was_never_counted():
@@ -60,8 +59,12 @@ def test_ends_are_counted_by_the_kind_of_their_reason():
 
 def test_an_attempt_says_how_it_was():
     figures = JobFigures(Undo())
-    figures.began("default", 2.0)
-    figures.over(AttemptEnd("default", 3.0, retried=True, why=Reason.LOST, output_bytes=7))
+    figures.began("default", State.RUNNING, 2.0)
+    figures.over(
+        AttemptEnd("default", State.PENDING, Reason.QUEUED, Reason.LOST, ran_s=3.0, output_bytes=7)
+    )
+    assert set(figures.jobs.values()) == {0}  # it pends again
+    assert not figures.ended
     assert figures.waited["default"].sum == 2.0
     assert figures.ran["default"].sum == 3.0
     assert (figures.attempts, figures.retried, figures.lost) == ({"default": 1},) * 3
@@ -72,9 +75,9 @@ def test_a_thousand_groups_are_a_hundred_labels_and_one():
     figures = JobFigures(Undo())
     for number in range(1000):
         figures.changed(Change(f"g{number}", None, State.PENDING))
-        figures.began(f"g{number}", 0.0)
-    assert len(figures.jobs) == len(figures.waited) == 101
-    assert figures.jobs[OTHERS, State.PENDING] == 900
+        figures.began(f"g{number}", State.RUNNING, 0.0)
+    assert len({group for group, _ in figures.jobs}) == len(figures.waited) == 101
+    assert figures.jobs[OTHERS, State.RUNNING] == 900
 
 
 def test_requests_are_counted_by_name():
