@@ -23,6 +23,11 @@ from jobd.contract.states import FromWhen, Source
 _SECRET: Final = re.compile(r"password|passwd|secret|token|credential|api_?key", re.IGNORECASE)
 """Names of an engine's keys whose values are not shown."""
 _HIDDEN: Final = "…"
+_WHEN: Final = {
+    FromWhen.NOW: "counts now",
+    FromWhen.RESTART: "counts after jobd restart",
+    FromWhen.NEVER: "stays as it is: jobctl groups",
+}
 _OPTIONS: Final = ("workers", "engine")
 """Keys of `[daemon]` that are options of `jobd start`, too."""
 _URLS: Final = re.compile(r"notify\[[^\]]*\]\.urls")
@@ -119,7 +124,7 @@ def settings_of(
 
 def change_text(change: Change) -> str:
     """In one line; a secret that is another one looks as before."""
-    when = "counts now" if change.counts is FromWhen.NOW else "counts after jobd restart"
+    when = _WHEN[change.counts]
     if change.before == change.after:
         return f"{change.key}: changed; {when}"
     return f"{change.key}: {as_toml(change.before)} → {as_toml(change.after)}; {when}"

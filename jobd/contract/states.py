@@ -215,3 +215,5 @@ class FromWhen(StrEnum):
     NOW = "now"
     RESTART = "restart"
     """From the next daemon on: `jobd restart`."""
+    NEVER = "never"
+    """What the file says no more of a group stays as it is until a command changes it."""

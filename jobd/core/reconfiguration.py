@@ -6,7 +6,7 @@ somebody sees to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -63,7 +63,13 @@ def differences(before: Config, after: Config) -> Iterator[Difference]:
     old, new, now = keys_of(before), keys_of(after), keys_of(in_place(before, after))
     for key in dict.fromkeys([*old, *new]):
         if old.get(key, _ABSENT) != new.get(key, _ABSENT):
-            at_once = now.get(key, _ABSENT) == new.get(key, _ABSENT)
-            yield Difference(
-                key, old.get(key), new.get(key), FromWhen.NOW if at_once else FromWhen.RESTART
-            )
+            yield Difference(key, old.get(key), new.get(key), _counts(key, now, new))
+
+
+def _counts(key: str, now: Mapping[str, object], new: Mapping[str, object]) -> FromWhen:
+    """`now`: what holds at once of what is `new`."""
+    if key.startswith("groups.") and key not in new:
+        # It is kept, with its limit; where its jobs run is not.
+        return FromWhen.RESTART if key.endswith(".engine") else FromWhen.NEVER
+    at_once = now.get(key, _ABSENT) == new.get(key, _ABSENT)
+    return FromWhen.NOW if at_once else FromWhen.RESTART

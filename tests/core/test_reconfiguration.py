@@ -48,6 +48,9 @@ def test_what_is_in_place_differs_only_in_what_waits():
 def test_a_group_on_another_engine_is_not_there_before_that_is():
     assert set(in_place(Config(), OTHER).groups) == {"new", "bare"}
     before = from_builtins({"groups": {"g": {"engine": "far", "workers": 1}}})
+    assert {one.key: one.counts for one in differences(before, Config())} == {
+        "groups.g.workers": "never", "groups.g.engine": "restart",
+    }  # fmt: skip
     moved = from_builtins({"groups": {"g": {"workers": 2}}})
     group = in_place(before, moved).groups["g"]
     assert (group.engine, group.workers) == ("far", 2)

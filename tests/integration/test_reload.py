@@ -10,6 +10,7 @@ from jobd.contract import wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.errors import JobdError, NotPermitted
 from jobd.contract.models import Configuration, Holding, Reload, Reloaded
+from jobd.engines import configuration
 from jobd.store.settings import CONFIGURATION
 from tests.helpers import wait_until
 from tests.integration.inside import submit_of
@@ -55,7 +56,8 @@ def test_what_can_counts_at_once(daemon):
 
 def test_a_wrong_file_changes_nothing(daemon, monkeypatch):
     """Also one by which no daemon could go here."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    for where in (configuration, importlib.util):
+        monkeypatch.setattr(where, "find_spec", lambda _: None)
     before = holding(daemon)
     for text, said in (
         ("[daemon]\nworkers = true\n", r"config\.toml, line 2: .*daemon\.workers"),
@@ -94,8 +96,9 @@ def test_a_command_holds_until_the_file_says_something_new(daemon):
     assert daemon.client.workers(None).workers == 5
     assert (found["daemon.workers"].value, found["daemon.workers"].source) == (5, "command")
     assert (found["daemon.grace"].source, found["daemon.shell"].source) == ("file", "default")
-    reload(daemon, "[daemon]\nworkers = 4\n")
+    assert reload(daemon, "[daemon]\nworkers = 4\n")["groups.gpu.workers"] == "never"
     assert daemon.client.workers(None).workers == 4
+    assert [one.workers for one in daemon.client.groups().groups if one.name == "gpu"] == [1]
 
 
 def test_what_waits_for_the_next_daemon_is_told_each_time_until_then(daemon):
