@@ -53,6 +53,7 @@ SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,sched_interval=1
 MinJobAge=3600
 KillWait=5
 ReturnToService=2
+SlurmdParameters=config_overrides
 SlurmctldTimeout=10
 SlurmdTimeout=10
 StateSaveLocation={directory}/state
@@ -61,7 +62,7 @@ SlurmctldPidFile={directory}/slurmctld.pid
 SlurmdPidFile={directory}/%n.pid
 SlurmctldLogFile={directory}/slurmctld.log
 SlurmdLogFile={directory}/%n.log
-NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2
+NodeName=n[1-3] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=4
 PartitionName=all Nodes=n[1-3] Default=YES OverSubscribe=FORCE:4 State=UP
 """
 

@@ -135,6 +135,9 @@ class Stage:
     def began(self, started):
         """It has been started: whatever it does at once is done soon."""
 
+    def notices(self):
+        """The engine has seen by itself that it is away."""
+
     def go(self, started, prints=""):
         """Let one that waits print that, and end."""
         raise NotImplementedError
@@ -362,6 +365,10 @@ class SlurmStage(Stage):
     def made(self, **context):
         settings = {"poll": "0.05s", "programs": str(self.world.directory)}
         return SlurmEngine(context_of(self.directory, name="slurm", settings=settings, **context))
+
+    def notices(self):
+        asked = self.world.calls.count("squeue")
+        wait_until(lambda: self.world.calls.count("squeue") > asked + 1, timeout=30)
 
     def name_of(self, launch):
         return self.engine._name(JOB, launch.token)

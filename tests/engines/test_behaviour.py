@@ -344,6 +344,7 @@ def test_what_ends_while_it_is_away_is_heard_of_when_it_is_back(away):
     away.next_engine(back=lambda: told.append(True)).recover([])
     started = away.start(WAITS)
     away.world.goes_away("no answer")
+    away.notices()
     away.go(started)
     heard = []
     waiter = threading.Thread(target=lambda: heard.append(started.process.wait()))

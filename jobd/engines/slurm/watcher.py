@@ -26,6 +26,8 @@ _QUIET: Final = 0.1
 """The pause is this part of the time in which nothing has begun or ended."""
 _DOUBT_S: Final = 60.0
 """Seconds in which a submission that nobody has heard the answer of may still come to be."""
+_LEAVING_S: Final = 2.0
+"""Seconds that a question under way is waited for at the end: Slurm may not answer for long."""
 _HELD: Final = "JobHeldUser"
 
 
@@ -71,7 +73,7 @@ class Watcher:
         for process in watched:
             process.left()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LEAVING_S)
 
     @contextmanager
     def starting(self, *tokens: str) -> Iterator[None]:
