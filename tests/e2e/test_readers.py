@@ -74,7 +74,7 @@ def test_who_follows_sleeps_while_nothing_happens(job, shared):
                 total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
         return total
 
-    # Four seconds in which hardly anything wakes it: what looks every second or two has none such.
+    # Four seconds with one wake-up at most: what looks every second or two has none such.
     wait_until(lambda: _still(switches), timeout=PATIENCE)
     process.stdout.close()
     assert process.wait(PATIENCE) == 0
@@ -83,7 +83,7 @@ def test_who_follows_sleeps_while_nothing_happens(job, shared):
 def _still(count):
     before, until = count(), time.monotonic() + 4
     wait_until(lambda: time.monotonic() > until)
-    return count() - before <= 3
+    return count() - before <= 1
 
 
 def test_the_end_of_a_line_of_gigabytes_is_there_at_once(shared):
