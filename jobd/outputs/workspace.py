@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from jobd.contract.errors import NotFound
+from jobd.outputs.patience import Patience
 
 log = logging.getLogger(__name__)
 Wake = Callable[[], object]
@@ -187,6 +188,7 @@ class Workspaces:
         """`default`: the engine of what does not say its own."""
         self._default = default
         self._by_engine = by_engine
+        self._patience = Patience()
 
     def __getitem__(self, engine: str) -> Workspace:
         """Raises: KeyError (this daemon does not use it)."""
@@ -211,10 +213,19 @@ class Workspaces:
         found = self._by_engine.get(engine or self._default)
         return None if found is None else found.output_of(job, attempt).path
 
-    def stored(self, engine: str | None, job: int, attempt: int) -> Stored | None:
-        """As `Output.stored`; None: this daemon does not know."""
+    def stored(self, job: int, of: Sequence[tuple[str | None, int]]) -> list[Stored | None]:
+        """As `Output.stored`, of attempts by engine and number; None: this daemon does not know, or
+        a file server does not answer.
+        """
+        outputs = [self._output(engine, job, attempt) for engine, attempt in of]
+        if not outputs:
+            return []
+        look = [output.stored if output else lambda: None for output in outputs]
+        return self._patience.of(lambda: [one() for one in look]) or [None] * len(outputs)
+
+    def _output(self, engine: str | None, job: int, attempt: int) -> Output | None:
         found = self._by_engine.get(engine or self._default)
-        return None if found is None else found.output_of(job, attempt).stored()
+        return None if found is None else found.output_of(job, attempt)
 
     def end_of(self, engine: str | None, job: int, attempt: int, size: int) -> bytes:
         """As `Output.end`; b"" also where this daemon does not know it."""

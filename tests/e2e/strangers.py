@@ -22,8 +22,15 @@ COMMANDS = {
     "check": ["check"],
     "backup": ["backup", "--force"],
     "restore": ["restore"],
+    "reload": ["reload"],
+    "config": ["config"],
+    "metrics": ["metrics"],
 }
-"""Every command of jobd; what copies gets a file to copy to, or from."""
+"""Every command of jobd that is about an instance; what copies gets a file to copy to, or from."""
+ABOUT_NONE = {"help", "version", "completion", "install-service", "uninstall-service"}
+"""Commands of jobd that look at no instance; a service that is installed does by `start`."""
+OF_A_SERVICE = {"service-stop"}
+"""What systemd alone calls, with an environment by which the command knows that."""
 FAKE = """
 import fcntl, os, signal, socket, sys
 state = sys.argv[1]

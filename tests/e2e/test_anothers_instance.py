@@ -11,7 +11,9 @@ import pytest
 
 from jobd.admin.cli import main
 from tests.e2e.strangers import (
+    ABOUT_NONE,
     COMMANDS,
+    OF_A_SERVICE,
     Trap,
     assert_refused,
     marked,
@@ -26,7 +28,8 @@ pytestmark = [pytest.mark.e2e, needs_users]
 
 
 def test_every_command_is_among_those_that_are_tried():
-    assert {words[0] for words in COMMANDS.values()} == set(main.commands)
+    tried = {words[0] for words in COMMANDS.values()}
+    assert tried | ABOUT_NONE | OF_A_SERVICE == set(main.commands)
 
 
 @pytest.mark.parametrize("variable", ["JOBD_HOME", "HOME", "XDG_STATE_HOME"])

@@ -103,6 +103,9 @@ class HostileDaemon(Client):
     def _none(self, info):
         return None
 
+    def _any(self, info):
+        return self._chance.choice([None, True, -1, 0.5, self._string(), [self._string()]])
+
     def _bool(self, info):
         return self._chance.random() < 0.5
 

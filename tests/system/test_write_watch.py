@@ -11,16 +11,10 @@ from jobd.system.write_watch import Watched, WriteWatch
 from tests.helpers import wait_until
 
 
-def numbers():
-    """How many files inotify watches for this process."""
-    found = 0
-    for name in os.listdir("/proc/self/fdinfo"):
-        try:
-            with open(f"/proc/self/fdinfo/{name}") as file:
-                found += sum(line.startswith("inotify ") for line in file)
-        except OSError:
-            continue
-    return found
+def numbers(writes):
+    """How many files inotify watches for it."""
+    with open(f"/proc/self/fdinfo/{writes._inotify.descriptor}") as file:
+        return sum(line.startswith("inotify ") for line in file)
 
 
 @pytest.fixture
@@ -56,14 +50,14 @@ def test_a_thousand_wait_at_one_watch_and_each_is_woken(writes, file):
     waiters = [Waiter() for _ in range(1000)]
     assert {writes.add(file, waiter.wake) for waiter in waiters} == {Watched.SINCE_NOW}
     assert writes.add(file, waiters[0].wake) is Watched.BEFORE
-    assert numbers() == 1
+    assert numbers(writes) == 1
     append(file)
     assert all(waiter.woken.wait(10) for waiter in waiters)
     for waiter in waiters[1:]:
         writes.discard(file, waiter.wake)
-    assert numbers() == 1
+    assert numbers(writes) == 1
     writes.discard(file, waiters[0].wake)
-    assert numbers() == 0
+    assert numbers(writes) == 0
 
 
 def test_only_those_are_woken_who_wait_at_what_was_written(writes, file):
@@ -94,7 +88,7 @@ def test_a_file_that_takes_the_place_of_another_is_watched(writes, file, how):
     waiter.woken.clear()
     append(file)
     assert waiter.woken.wait(10)
-    assert numbers() == 1
+    assert numbers(writes) == 1
 
 
 def test_each_who_waits_hears_that_the_watch_is_another(writes, file):
@@ -175,7 +169,7 @@ def test_who_comes_while_the_last_one_leaves_is_woken(writes, file):
     stop.set()
     for thread in threads:
         thread.join()
-    assert numbers() == 0
+    assert numbers(writes) == 0
 
 
 def test_one_that_breaks_keeps_nobody_else_asleep(writes, file, caplog):

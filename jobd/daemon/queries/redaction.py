@@ -35,8 +35,8 @@ class RedactedViews(Views):
             row = replace(row, spec=replace(spec, argv=[name, *spec.argv[1:]]))
         return super().job(row, now, _plain(reason), parents)
 
-    def attempt(self, job: int, row: AttemptRow) -> Attempt:
-        return super().attempt(job, replace(row, reason=_plain(row.reason)))
+    def attempts(self, job: int, rows: Sequence[AttemptRow]) -> list[Attempt]:
+        return super().attempts(job, [replace(row, reason=_plain(row.reason)) for row in rows])
 
     def event(self, row: EventRow) -> Event:
         event = super().event(row)

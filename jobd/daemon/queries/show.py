@@ -35,7 +35,7 @@ class ShowQuery:
         if row is None:
             raise NotFound(f"job {request.id} does not exist")
         events = self._reader.events_of(row.id, _HISTORY)
-        attempts = [self._views.attempt(row.id, found) for found in self._reader.attempts(row.id)]
+        attempts = self._views.attempts(row.id, self._reader.attempts(row.id))
         return Shown(
             job=_where_it_lies(self._shown.of([row])[0], attempts),
             attempts=attempts,

@@ -15,7 +15,7 @@ from jobd.contract.models import Attempt, Event, Job, Recipe
 from jobd.contract.states import State
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.daemon.queries.explain_facts import Inquiry
-from jobd.outputs.workspace import Workspaces
+from jobd.outputs.workspace import Stored, Workspaces
 from jobd.store.reader import Reader
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Ran, Spec
 from jobd.system.clock import now_us
@@ -129,9 +129,14 @@ class Views:
         shell = spec.interpreter or os.fsencode(self._shell)
         return [shell, b"-c", *spec.argv] if spec.shell else spec.argv
 
-    def attempt(self, job: int, row: AttemptRow) -> Attempt:
+    def attempts(self, job: int, rows: Sequence[AttemptRow]) -> list[Attempt]:
+        stored = self._workspaces.stored(job, [(row.engine, row.attempt) for row in rows])
+        return [self._attempt(job, *one) for one in zip(rows, stored, strict=True)]
+
+    def _attempt(self, job: int, row: AttemptRow, stored: Stored | None) -> Attempt:
         running = row.state is State.RUNNING
-        stored = self._workspaces.stored(row.engine, job, row.attempt)
+        usual = self._workspaces.path_of(row.engine, job, row.attempt)
+        path = usual if stored is None else stored.path
         ran = self._ran_as(job) if running else Ran(row.pid, engine_id=row.engine_id)
         return Attempt(
             attempt=row.attempt,
@@ -146,7 +151,7 @@ class Views:
             engine_id=ran.engine_id,
             cpu_s=_seconds(row.cpu_us),
             max_rss_kb=row.max_rss_kb,
-            output_path="" if stored is None else path_text(stored.path),
+            output_path="" if path is None else path_text(path),
             output_bytes=None if stored is None else stored.kept,
             stored_bytes=None if stored is None else stored.room,
         )

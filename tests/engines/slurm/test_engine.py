@@ -240,8 +240,16 @@ def test_slurm_is_asked_once_for_all_and_not_at_all_while_nothing_runs(slurm):
     assert slurm.world.calls.count("squeue") == asked
 
 
+@pytest.fixture
+def open_handed():
+    """An umask that keeps nothing from anybody."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_handed")
 def test_nobody_else_reads_what_lies_in_the_shared_directory(slurm):
-    os.umask(0)
     started = slurm.start(Does(waits=True, prints="x", reports="5", script=True))
     slurm.went_on(started)
     shared = Path(slurm.engine.workspace.output.path).parent
