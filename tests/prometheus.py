@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 _INSTALL = Path(__file__).parents[1] / "scripts/install-prometheus"
-_PATIENCE_S = 300.0
+_PATIENCE_S = 280.0
+"""More than the script takes; a test that takes 300 would end the whole run."""
 
 
 @cache
