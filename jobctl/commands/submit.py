@@ -298,9 +298,11 @@ def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:
         with notices.telling_anyhow(submitted):
             data.job(job)
         return 0
+    from jobctl.actions.listed import Listed
     from jobd.client.follow import pages
 
     chosen = Selector(ids=[(submitted.first, submitted.last)])
+    listed = Listed(pages(client, List(selector=chosen)))
     with notices.telling_anyhow(submitted):
-        missing = data.array(pages(client, List(selector=chosen)))
-    return notices.missing(missing)
+        data.array(listed)
+    return notices.missing(listed.missing)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
-from jobd.contract.models import Array, Job
+from jobd.contract.models import Array, Job, Page
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import printable
 
@@ -153,7 +153,7 @@ def fit(
             _print(_cut(margin + lines[job.id]), job.state if marked else None)
 
 
-def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
+def whole(pages: Iterable[Page], keys: Sequence[str] | None = None) -> None:
     """To a file or a program: each cell is all there.
 
     Of many jobs no more is in memory than of few. How wide the columns are is known once the last
@@ -165,7 +165,7 @@ def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
     # The state goes with the row, for its colour.
     spool, highest = Spool([*(column.header for column in columns), ""]), 0
     with closing(spool):
-        for job in listed:
+        for job in chain.from_iterable(page.jobs for page in pages):
             highest = max(highest, job.id)
             # As the table has it: no blanks at either end.
             cells = [printable(column.cell(job)).strip() for column in columns]
