@@ -123,7 +123,7 @@ class Launch(Struct, frozen=True):
     gpus: int = 0
     """Devices that it needs; which of this machine's they are, its environment says."""
     options: Sequence[str] = ()
-    """Of the engine's own, as `--mem=8G`: it says whether it takes them (CannotStart)."""
+    """Of the engine's own, as `--mem=8G`: `Engine.check_options` says whether it takes them."""
     time_limit: float | None = None
     """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 
@@ -230,6 +230,13 @@ class Engine(Protocol):
     @property
     def capacity(self) -> int | None:
         """Attempts that may be with it at a time; None: as many as there are workers. At once."""
+
+    def check_options(self, options: Sequence[str]) -> None:
+        """Whether a job may ask for these (`Launch.options`); asked before it is accepted, and by
+        `start` again: meanwhile it may have been configured anew. At once, also while it is away.
+
+        Raises: CannotStart (names the option, and what is wrong with it).
+        """
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: all attempts that are said to run, by their token.

@@ -54,6 +54,8 @@ class World:
         """Why there is no room just now; None: there is."""
         self.capacity: int | None = None
         """As `Engine.capacity`."""
+        self.options: Collection[str] | None = None
+        """Those that a job may ask for; None: any."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -110,6 +112,12 @@ class World:
 
     # --- what an engine does -----------------------------------------------------------------
 
+    def check_options(self, options: Sequence[str]) -> None:
+        """Raises: CannotStart."""
+        for option in options:
+            if self.options is not None and option not in self.options:
+                raise CannotStart(f"{option}: there is no such option")
+
     def reach(self) -> None:
         """Raises: Away."""
         if self._away is not None:
@@ -128,6 +136,7 @@ class World:
         """Raises: as `Engine.start`."""
         with self._changed:
             self.reach()
+            self.check_options(launch.options)
             if self.no_room is not None:
                 raise NoResources(self.no_room)
             if self.cannot_start is not None:
@@ -274,6 +283,9 @@ class FakeEngine:
     def back(self) -> None:
         """The world has come back, and the engine has noticed."""
         self.context.back()
+
+    def check_options(self, options: Sequence[str]) -> None:
+        self.world.check_options(options)
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         self.world.reach()

@@ -132,6 +132,9 @@ class Stage:
 
     # --- what a test says, and asks ---------------------------------------------------------------
 
+    def takes_no_options(self):
+        """Whatever else may be, no job may have `--requeue`: attempts are up to jobd."""
+
     def began(self, started):
         """It has been started: whatever it does at once is done soon."""
 
@@ -249,6 +252,9 @@ class FakeStage(Stage):
 
     def made(self, **context):
         return FakeEngine(context_of(self.directory, name="fake", **context), self.world)
+
+    def takes_no_options(self):
+        self.world.options = []
 
     def began(self, started):
         attempt, does = self.attempt(started), started.does

@@ -84,7 +84,7 @@ class SlurmEngine:
         with self._watcher.starting(launch.token), self._turns:
             if self._stopped:
                 raise NoResources("the daemon is being closed")
-            self._check_options(launch)
+            self.check_options(launch.options)
             number = self._submitted(launch)
             process = self._process(launch.token, number, launch.job, launch.attempt)
             self._release(launch, number)
@@ -92,11 +92,10 @@ class SlurmEngine:
         failpoint("after-release")
         return process
 
-    def _check_options(self, launch: Launch) -> None:
-        """Raises: CannotStart."""
-        for option in launch.options:
+    def check_options(self, options: Sequence[str]) -> None:
+        for option in options:
             if why := settings.refused_of_job(option, self._allowed):
-                raise CannotStart(f"engine option {option}: it {why}")
+                raise CannotStart(f"{option}: it {why}")
 
     def _release(self, launch: Launch, number: int) -> None:
         """Raises: CannotStart."""
