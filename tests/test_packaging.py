@@ -6,10 +6,12 @@ our dependencies (not the project itself) through links to where they are instal
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -29,7 +31,9 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from what git knows or would, so that nothing in the checkout is written to."""
+    """Built from what git knows or would, so that nothing in the checkout is written to; and from
+    the archive of its source, as whoever packages it would.
+    """
     source = tmp_path_factory.mktemp("source")
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT).split("\0")
     for name in filter(None, listed):
@@ -37,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     out = tmp_path_factory.mktemp("dist")
-    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out)
+    build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", out)
     run(*build, cwd=source)
     (built,) = out.glob("*.whl")
     return built
@@ -68,7 +72,10 @@ def test_the_wheel_carries_the_schema_and_the_types(wheel: Path) -> None:
 
 def test_the_wheel_carries_the_packages_alone(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {"jobd", "jobctl", f"jobctl-{VERSION}.dist-info"}
+    whole = f"jobctl-{VERSION}"
+    assert tops == {"jobd", "jobctl", f"{whole}.data", f"{whole}.dist-info"}
+    data = [name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name]
+    assert all("/data/share/man/man" in name for name in data)
 
 
 @pytest.mark.parametrize("program", ["jobd", "jobctl"])
@@ -80,6 +87,30 @@ def test_it_runs_outside_the_checkout(program: str, installed: Path, tmp_path: P
 def test_it_is_the_installed_one_that_runs(installed: Path, tmp_path: Path) -> None:
     where = run(installed / "python", "-c", "import jobd; print(jobd.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parent)
+
+
+def test_the_manual_is_installed_where_man_looks_for_it(installed: Path) -> None:
+    """man(1) looks beside the directories of PATH."""
+    manual = installed.parent / "share/man"
+    assert {"jobctl.1", "jobctl-submit.1", "jobd.1", "jobd-start.1"} <= names(manual / "man1")
+    assert "jobctl-manifest.7" in names(manual / "man7")
+
+
+def names(directory: Path) -> set[str]:
+    return {file.name for file in directory.iterdir()}
+
+
+def test_whoever_builds_needs_no_more_than_whoever_runs() -> None:
+    """Of our libraries the build has those that the help stands on."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    ours = {name_of(line) for line in setup["options"]["install_requires"].split("\n") if line}
+    assert {name_of(line) for line in build} - {"setuptools"} < ours
+
+
+def name_of(requirement: str) -> str:
+    return requirement.split(maxsplit=1)[0]
 
 
 @pytest.mark.e2e
