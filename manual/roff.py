@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from jobd.contract.distribution import DISTRIBUTION
 from jobd.contract.version import VERSION
 from manual.pages import PROGRAM, Block, Entry, Page, section_of
 
@@ -32,7 +33,7 @@ _OPTION: Final = re.compile(r"(?<![\w/-])--?[A-Za-z0-9][\w-]*")
 def roff(page: Page, date: str) -> str:
     """`date`: of the page, as 2026-11-26."""
     title = f"{escaped(page.name.upper())} {page.section} {date}"
-    source = f'"jobctl\\-queue {escaped(VERSION)}" "{_MANUALS[page.section]}"'
+    source = f'"{escaped(DISTRIBUTION)} {escaped(VERSION)}" "{_MANUALS[page.section]}"'
     parts = [
         f".TH {title} {source}",
         _UNBROKEN,
