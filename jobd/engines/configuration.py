@@ -8,6 +8,7 @@ from typing import Final
 
 from jobd.contract.config import Config
 from jobd.contract.destinations import require_apprise
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 from jobd.engines import loading
 
@@ -30,7 +31,7 @@ def check(config: Config) -> None:
     if config.retention.compress_after and not _can_compress():
         raise JobdError(
             "[retention] compress_after needs a library that is not installed; "
-            "pip install 'jobctl[zstd]'"
+            f"{how_to_get('zstd')}"
         )
 
 
@@ -43,4 +44,5 @@ def _can_compress() -> bool:
 
 def without_metrics(missing: str | None) -> str:
     """What is said where they are wanted, and this package is not there."""
-    return f"[metrics] needs a package that is not there ({missing}); pip install 'jobctl[metrics]'"
+    lacks = f"[metrics] needs a package that is not there ({missing})"
+    return f"{lacks}; {how_to_get('metrics')}"
