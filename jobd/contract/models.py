@@ -772,6 +772,8 @@ class Waited(View, frozen=True, kw_only=True):
     ids: Annotated[list[tuple[int, int]], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
     """The selection as ranges of ids: ask again with these, so that `--all` stays the same jobs."""
     missing: Annotated[list[int], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
+    array: Array | None = None
+    """What is selected, where that is one array or batch from its first element to its last."""
 
     @property
     def ended(self) -> int:
