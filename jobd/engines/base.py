@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, NewType, Protocol
+from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -59,6 +59,14 @@ class Heritage(Struct, frozen=True):
     """Whatever else; nobody looks into it."""
 
 
+class Sight(NamedTuple):
+    """Something that `jobd check` has seen of an engine, in words."""
+
+    text: str
+    next_step: str = ""
+    """What to do about it; empty: it is as it should be."""
+
+
 class Factory(Protocol):
     """What an entry point leads to: mostly the class of an engine."""
 
@@ -72,6 +80,18 @@ class Factory(Protocol):
         """Its section `[engine.NAME]` as TOML has it, without doing anything.
 
         Raises: BadSetting.
+        """
+
+
+@runtime_checkable
+class Sighted(Protocol):
+    """A factory that has something to say to `jobd check`, beside what `Factory.check` says."""
+
+    def look(self, settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+        """Whether jobs could run there now, beside a daemon or without one, changing nothing.
+
+        `settings`: as for `check`, which has passed them. It may take as long as it takes to find
+        that nobody answers.
         """
 
 

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome, signal_name
 from jobd.engines.base import (
     Attempt,
@@ -33,6 +34,7 @@ from jobd.engines.base import (
     NoResources,
     Process,
     Refusal,
+    Sight,
     Usage,
 )
 from jobd.outputs.in_memory import MemoryWorkspace
@@ -275,6 +277,12 @@ class FakeEngine:
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
         World().check(settings)
+
+    @staticmethod
+    def look(settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+        """A world in memory is always there."""
+        del settings, paths
+        return [Sight("it is there")]
 
     @property
     def capacity(self) -> int | None:
