@@ -132,9 +132,15 @@ def shown(value: Shown) -> None:
     )
 
 
-def status(value: DaemonStatus, stuck: Sequence[Struct], waiting: Sequence[Struct]) -> None:
-    """The daemon's own keys, with `waiting` and `stuck` beside them."""
-    document({**msgspec.structs.asdict(value), "waiting": waiting, "stuck": stuck})
+def status(
+    value: DaemonStatus,
+    stuck: Sequence[Struct],
+    waiting: Sequence[Struct],
+    arrays: Sequence[Struct],
+) -> None:
+    """The daemon's own keys, with `arrays`, `waiting` and `stuck` beside them."""
+    beside = {"arrays": arrays, "waiting": waiting, "stuck": stuck}
+    document({**msgspec.structs.asdict(value), **beside})
 
 
 def verdict(value: Waited, exit_code: int) -> None:

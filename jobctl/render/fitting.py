@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobctl.render import text
+from jobctl.render.names import cut_apart
 from jobd.contract.models import Job
 
 GAP: Final = 2
@@ -140,5 +141,5 @@ def _grow(widths: list[int], longest: Sequence[int], spare: int) -> None:
 
 def _cut(column: Column, cells: Sequence[str], width: int) -> list[str]:
     if column.in_middle:
-        return text.cut_apart(cells, width)
+        return cut_apart(cells, width)
     return [text.cut(cell, width) for cell in cells]

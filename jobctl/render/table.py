@@ -23,8 +23,6 @@ _COLOURS: Final = {
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
-_NAME_BEGUN: Final = 8
-"""Columns for the gaps of an array's line, and the begin of its name."""
 NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
@@ -72,6 +70,8 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
+    "rss_kb": text.size,
+    "gpu_memory_kb": text.size,
     "argv": _shell_line,
     "after": text.selector,
     "after_any": text.selector,
@@ -148,7 +148,7 @@ def fit(
         _print(_cut(margin + header))
     for job in listed:
         if job.id in arrays:
-            _print(_cut(_array(job, arrays[job.id], ids)))
+            _print(_cut(words.array_row(job, arrays[job.id], streams.width(), ids)))
         else:
             _print(_cut(margin + lines[job.id]), job.state if marked else None)
 
@@ -198,13 +198,6 @@ def _print(line: str, state: State | None = None) -> None:
     streams.line(*([line] if state is None else _painted(line, state)))
 
 
-def _array(job: Job, array: Array, width: int) -> str:
-    """`3-102  array 1-100  42 completed, 3 running  40%, 12m left  train`; `job` is one of it."""
-    ids = f"{array.first}-{array.last}"
-    told = words.array(array, streams.width() - width - _NAME_BEGUN)
-    return printable(f"{ids:>{width}}  {told}  {job.name or job.command}")
-
-
 def _lines(table: Fitted) -> list[str]:
     """The header, and a line a row."""
     headers = [column.header for column in table.columns]
@@ -232,7 +225,7 @@ def _id_width(listed: Sequence[Job], arrays: Mapping[int, Array], least: int = 3
         [
             least,
             *(len(str(job.id)) for job in listed),
-            *(len(f"{array.first}-{array.last}") for array in arrays.values()),
+            *(len(words.array_ids(array)) for array in arrays.values()),
         ]
     )
 

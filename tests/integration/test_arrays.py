@@ -94,6 +94,19 @@ def test_an_array_of_which_elements_run_and_end(daemon):
     assert collapsed(daemon).jobs == []
 
 
+def test_whoever_waits_for_one_is_told_which(daemon):
+    array(daemon, [(1, 3), (7, 7)])
+    daemon.submit("true", "true")
+    daemon.submit("true")
+    whole = daemon.wait(1, 2, 3, 4).array
+    assert (whole.first_index, whole.last_index, whole.counts) == (1, 7, {State.COMPLETED: 4})
+    batch = daemon.wait(5, 6).array
+    assert (batch.first, batch.last, batch.first_index) == (5, 6, None)
+    assert [daemon.wait(*some).array for some in ([1, 2, 3], [2, 3, 4], [4, 5, 6, 7], [7])] == [
+        None
+    ] * 4
+
+
 def test_a_batch_is_one_too(quiet):
     quiet.submit("true", "true", "true")
     quiet.submit("true")
