@@ -198,7 +198,9 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
 
 def test_who_was_forked_and_is_nothing_yet_is_no_daemon_even_if_its_parent_has_gone(instance):
     """As a job is that a daemon was about to start when it left."""
-    fork = "import os, sys\nif os.fork(): os._exit(0)\nprint('forked', flush=True)\nsys.stdin.read()"
+    fork = (
+        "import os, sys\nif os.fork(): os._exit(0)\nprint('forked', flush=True)\nsys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", fork, "jobd.daemon"], env=instance.env, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
