@@ -11,7 +11,7 @@ from jobctl import cli
 from jobctl.topics import TOPICS
 from jobd.admin.cli import main as jobd
 from manual import roff
-from manual.pages import ABOUT, PROGRAM, Block, Entry, Page, pages
+from manual.pages import ABOUT, FILE, PROGRAM, SETTINGS, Block, Entry, Page, pages
 
 PAGES = {page.name: page for page in pages()}
 
@@ -21,9 +21,10 @@ def test_every_command_and_topic_has_a_page() -> None:
     commands |= {f"jobd-{name}" for name, one in jobd.commands.items() if not one.hidden}
     topics = {f"jobctl-{name}" for name in TOPICS}
     subcommands = {f"jobctl-groups-{verb}" for verb in ("add", "list", "rm", "set")}
-    assert set(PAGES) == {"jobctl", "jobd"} | commands | subcommands | topics
+    assert set(PAGES) == {"jobctl", "jobd", SETTINGS} | commands | subcommands | topics
     sections = {name: page.section for name, page in PAGES.items()}
-    assert all(sections[name] == (ABOUT if name in topics else PROGRAM) for name in sections)
+    assert {name for name in sections if sections[name] == ABOUT} == topics
+    assert {name for name in sections if sections[name] == FILE} == {SETTINGS}
 
 
 def test_the_summary_is_half_a_sentence() -> None:
