@@ -94,7 +94,7 @@ class Page:
     @property
     def command(self) -> str:
         """As it is typed: `jobctl submit`."""
-        return self.name.replace("-", " ", 1) if self.section == PROGRAM else self.name
+        return self.synopsis.partition(" [")[0]
 
 
 def pages() -> list[Page]:

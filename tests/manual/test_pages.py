@@ -62,6 +62,11 @@ def test_submit_has_the_sections_of_its_help() -> None:
     ]
 
 
+def test_a_command_is_named_as_it_is_typed() -> None:
+    typed = {page.command for page in PAGES.values() if page.section == PROGRAM}
+    assert {"jobctl", "jobctl groups add", "jobd install-service", "jobd stop"} <= typed
+
+
 def test_every_page_has_an_example_and_leads_on_to_pages_that_are_there() -> None:
     for page in PAGES.values():
         assert page.examples, page.name
