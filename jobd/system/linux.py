@@ -10,8 +10,6 @@ import errno
 import fcntl
 import os
 import platform
-import re
-import signal
 import stat
 import struct
 import sys
