@@ -8,7 +8,6 @@ from typing import Final
 from msgspec import Struct
 
 from jobctl.render import text
-from jobctl.render.names import cut_apart
 from jobd.contract.models import Job
 
 GAP: Final = 2
@@ -141,5 +140,7 @@ def _grow(widths: list[int], longest: Sequence[int], spare: int) -> None:
 
 def _cut(column: Column, cells: Sequence[str], width: int) -> list[str]:
     if column.in_middle:
+        from jobctl.render.names import cut_apart
+
         return cut_apart(cells, width)
     return [text.cut(cell, width) for cell in cells]
