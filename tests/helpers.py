@@ -81,6 +81,16 @@ def processes_with(entry: str) -> dict[int, str]:
     }
 
 
+def connections_at(socket: str | Path) -> int:
+    """How many clients are connected to a Unix socket: what is accepted bears the listener's path.
+
+    The kernel's table (unix(7)) has the sockets of all programs; their paths are any bytes.
+    """
+    path = os.fsencode(socket)
+    rows = [row.split(None, 7) for row in Path("/proc/net/unix").read_bytes().splitlines()]
+    return sum(1 for row in rows if row[7:] == [path] and row[5] == b"03")
+
+
 def _command(pid: int) -> str:
     return _read(pid, "cmdline").replace("\0", " ").strip()
 

@@ -106,15 +106,19 @@ class _Submit(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Section by section, those first that a newcomer looks for."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, rows in self.sections(ctx).items():
+            with formatter.section(name):
+                formatter.write_dl(rows)
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """All options and what they do, by the headings of the help, in its order."""
+        found: dict[str, list[tuple[str, str]]] = {name: [] for name in job_options.SECTIONS}
         for param in self.get_params(ctx):
             record = None if param.name == "words" else param.get_help_record(ctx)
             if record is not None:
                 name = param.section if isinstance(param, Option) else job_options.TRACK
-                sections.setdefault(name, []).append(record)
-        for name in job_options.SECTIONS:
-            with formatter.section(name):
-                formatter.write_dl(sections[name])
+                found[name].append(record)
+        return found
 
 
 def _print_whole_help(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 # as click has it
@@ -325,9 +329,11 @@ def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:
         with notices.telling_anyhow(submitted):
             data.job(job)
         return 0
+    from jobctl.actions.listed import Listed
     from jobd.client.follow import pages
 
     chosen = Selector(ids=[(submitted.first, submitted.last)])
+    listed = Listed(pages(client, List(selector=chosen)))
     with notices.telling_anyhow(submitted):
-        missing = data.array(pages(client, List(selector=chosen)))
-    return notices.missing(missing)
+        data.array(listed)
+    return notices.missing(listed.missing)

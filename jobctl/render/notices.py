@@ -124,6 +124,12 @@ def nothing_selected(why_none: WhyNone | None = None) -> int:
     return 0
 
 
+def nothing_listed(why_none: WhyNone) -> None:
+    """The same behind a list: to a script an empty one says that by itself."""
+    streams.plain_hint("no jobs selected")
+    unknown(why_none)
+
+
 def watched(*, unfinished: bool) -> None:
     """Why `watch` prints no line of a job."""
     streams.notice(

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
-from jobd.contract.models import Array, Job
+from jobd.contract.models import Array, Job, Page
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import printable
 
@@ -74,6 +74,8 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
+    "rss_kb": text.size,
+    "gpu_memory_kb": text.size,
     "argv": _shell_line,
     "after": text.selector,
     "after_any": text.selector,
@@ -162,7 +164,7 @@ def fit(
             _print(_cut(margin + lines[job.id]), job.state if marked else None)
 
 
-def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
+def whole(pages: Iterable[Page], keys: Sequence[str] | None = None) -> None:
     """To a file or a program: each cell is all there.
 
     Of many jobs no more is in memory than of few. How wide the columns are is known once the last
@@ -174,7 +176,7 @@ def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
     # The state goes with the row, for its colour.
     spool, highest = Spool([*(column.header for column in columns), ""]), 0
     with closing(spool):
-        for job in listed:
+        for job in chain.from_iterable(page.jobs for page in pages):
             highest = max(highest, job.id)
             # As the table has it: no blanks at either end.
             cells = [printable(column.cell(job)).strip() for column in columns]

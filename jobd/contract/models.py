@@ -215,7 +215,11 @@ class Job(View, frozen=True, kw_only=True):
     wait_s: float | None = None
     run_s: float | None = None
     cpu_s: float | None = None
+    """Of all its processes; while it runs up to now, where that was asked for."""
     max_rss_kb: int | None = None
+    """The most memory that one of its processes has had; while it runs up to now, as `cpu_s`. None:
+    nobody knows, or the kernel cannot tell it from the daemon's own.
+    """
     after: Others = field(default_factory=list)
     after_any: Others = field(default_factory=list)
     time_limit_s: float | None = None
@@ -237,6 +241,10 @@ class Job(View, frozen=True, kw_only=True):
     """Where its attempt runs, or ran; None: it pends."""
     engine_id: str | None = None
     """By which the tools of that engine know it, as the number of a job of Slurm."""
+    rss_kb: int | None = None
+    """Memory of all its processes now, while it runs, where that was asked for."""
+    gpu_memory_kb: int | None = None
+    """The same of the memory of GPUs; None also where it has none."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
@@ -550,6 +558,8 @@ class List(Request, frozen=True, kw_only=True):
     only_ids: bool = False
     collapsed: bool = False
     """Of each array the one element that comes first stands for all; then there is one page."""
+    usage: bool = False
+    """Also what those that run use: they are looked at."""
     newest: Annotated[int, Meta(ge=1, le=MAX_PAGE_IDS)] | None = None
     """In the place of all else: the ids of so many jobs that were submitted last, the newest first,
     and the array that was.
@@ -587,6 +597,8 @@ class Show(Request, frozen=True, kw_only=True):
     id: JobId
     environment: bool = False
     recipe: bool = False
+    usage: bool = False
+    """Also what it uses, if it runs: it is looked at."""
 
     @property
     def confidential(self) -> str:

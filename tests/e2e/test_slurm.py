@@ -68,7 +68,7 @@ def test_a_group_runs_on_the_cluster_and_the_others_here(both):
     told = f"slurm job {jobs[there].engine_id} on {jobs[there].host}"
     assert told in both.jobctl("show", str(there)).stdout
     assert jobs[here].engine_id is None
-    both.jobd("check")
+    assert "engine slurm: takes jobs (" in both.jobd("check").stdout
 
 
 def test_a_time_limit_ends_it_there(both):
@@ -154,6 +154,9 @@ def test_slurm_away_at_the_start_and_later(both, cluster):
         wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         shown = json_of(both.jobctl("show", "--json", str(job)))
         assert shown["state"] == "pending"
+        found = json_of(both.jobd("check", "--json", code=1))["findings"]
+        assert [one["kind"] for one in found] == ["engine"]
+        assert found[0]["text"].startswith("engine slurm: away: Unable to contact slurm controller")
     finally:
         cluster.start("slurmctld")
     assert both.wait(job)[job].exit_code == 3

@@ -206,7 +206,9 @@ def test_a_job_may_have_its_own_with_its_own_environment(daemon, monkeypatch):
 
 def test_without_apprise_nothing_starts_and_it_is_said_how_to_get_it(make, monkeypatch):
     monkeypatch.setattr("jobd.contract.destinations.importlib.util.find_spec", lambda _: None)
-    with pytest.raises(JobdError, match=r"\[\[notify\]\] urls: .*pip install 'jobctl\[notify\]'"):
+    with pytest.raises(
+        JobdError, match=r"\[\[notify\]\] urls: .*pip install 'jobctl-queue\[notify\]'"
+    ):
         make(notify=[{"urls": ["json://localhost"]}])
     make(notify=[{"command": "true"}])
 
