@@ -402,6 +402,8 @@ class Selector(Record, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    command: Name = ""
+    """The same, of the command as `Job.command` has it; of a script without its directory."""
     users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     """Logins of who submitted them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
@@ -419,7 +421,8 @@ class Selector(Record, frozen=True, kw_only=True):
     @property
     def filtered(self) -> bool:
         times = (self.since, self.until, self.ended_since, self.ended_before)
-        words = (self.states, self.groups, self.tags, self.name, self.users, self.held)
+        lists = (self.states, self.groups, self.tags, self.users)
+        words = (*lists, self.name, self.command, self.held)
         return any(words) or any(time is not None for time in times)
 
     @property
