@@ -14,11 +14,38 @@ import click
 from jobctl.cli import group as jobctl
 from jobctl.topics import TOPICS
 from jobd.admin.cli import main as jobd
+from manual import records
 
 PROGRAM: Final = 1
 """Section of the manual: commands."""
+FILE: Final = 5
+"""Section of the manual: files."""
 ABOUT: Final = 7
 """Section of the manual: what belongs to no single command."""
+SETTINGS: Final = "jobd-config.toml"
+_OF_SETTINGS: Final = """\
+The settings of jobd, in TOML. Nothing has to be in it, and the file need not be there. jobd start
+reads it, and so does jobd reload, which says line by line what has changed and what counts only
+after jobd restart. Options of jobd start count more than the file. jobd config prints what counts,
+and where it comes from.
+
+Durations are written like 90, "15m" or "1h30m", sizes like "50MB", "1.5GiB" or plain bytes. What is
+wrong in the file keeps jobd start from starting, and is named with its line; jobd config --check
+FILE looks beforehand.
+
+The file is ~/.config/jobd/config.toml, or config.toml in the directory of JOBD_HOME.
+
+Example:
+  [daemon]
+  workers = 4
+  env_exclude = ["*_TOKEN", "*_PASSWORD"]
+
+  [groups.gpu]
+  workers = 1
+
+  [retention]
+  max_age = "30d"
+"""
 _TOPICS_OF_WORDS: Final = {
     "SELECTOR": "selectors",
     "DURATION": "times",
@@ -67,17 +94,19 @@ class Page:
     @property
     def command(self) -> str:
         """As it is typed: `jobctl submit`."""
-        return self.name.replace("-", " ", 1) if self.section == PROGRAM else self.name
+        return self.synopsis.partition(" [")[0]
 
 
 def pages() -> list[Page]:
-    """All of them: each command of both programs, and the topics of `jobctl help`."""
+    """All of them: each command of both programs, the settings, the topics of `jobctl help`."""
     found = [page for program in (jobctl, jobd) for page in _program(program)]
-    return [*found, *(_topic(name) for name in TOPICS)]
+    return [*found, _settings(), *(_topic(name) for name in TOPICS)]
 
 
 def section_of(name: str) -> int:
     """The section of the manual that a page is in."""
+    if name == SETTINGS:
+        return FILE
     return ABOUT if name.removeprefix("jobctl-") in TOPICS else PROGRAM
 
 
@@ -154,8 +183,27 @@ def _see_also(ctx: click.Context, texts: list[str]) -> list[str]:
     here = ctx.command_path
     programs = [name for name in ("jobctl", "jobd") if name != here]
     if here in {"jobctl", "jobd"}:
-        return programs
+        return [*programs, SETTINGS]
     return [*programs, *(f"jobctl-{topic}" for topic in (*TOPICS,) if topic in named)]
+
+
+def _settings() -> Page:
+    description, example = _said(_OF_SETTINGS)
+    return Page(
+        name=SETTINGS,
+        section=FILE,
+        summary="settings of jobd",
+        description=description,
+        options={
+            table: [
+                Entry(f"{key} = {default}" if default else key, text.replace("`", ""))
+                for key, default, text in keys
+            ]
+            for table, keys in records.tables().items()
+        },
+        examples=example,
+        see_also=["jobd", "jobd-config", "jobd-reload", "jobctl-environment"],
+    )
 
 
 def _topic(name: str) -> Page:
@@ -174,12 +222,11 @@ def _topic(name: str) -> Page:
 def _said(text: str) -> tuple[list[Block], str]:
     """The paragraphs of a help, and its examples."""
     blocks: list[Block] = []
-    example = ""
-    for part in filter(None, re.split(r"\n\s*\n", text.strip("\n"))):
+    text, _, shown = text.partition(f"\n{_EXAMPLE}\n")
+    example = textwrap.dedent(shown).strip("\n")
+    for part in filter(None, re.split(r"\n\s*\n", text.removesuffix(_KEPT).strip("\n"))):
         lines = part.removeprefix(f"{_KEPT}\n")
-        if lines.startswith(_EXAMPLE):
-            example = textwrap.dedent(lines.removeprefix(_EXAMPLE)).strip("\n")
-        elif lines != part or lines.startswith(" "):
+        if lines != part or lines.startswith(" "):
             _keep(blocks, textwrap.dedent(lines).strip("\n"))
         else:
             blocks.append(Block(" ".join(lines.split())))

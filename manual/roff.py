@@ -25,7 +25,7 @@ _NAMES: Final = {
 """What would be set as another character, and could then not be pasted into a shell."""
 _UNBROKEN: Final = ".nh\n.ad l"
 """No hyphens are put into paths and options, and no blanks between words."""
-_MANUALS: Final = {1: "User Commands", 7: "Miscellaneous"}
+_MANUALS: Final = {1: "User Commands", 5: "File Formats", 7: "Miscellaneous"}
 _EXIT_CODES: Final = "exit-codes"
 _OPTION: Final = re.compile(r"(?<![\w/-])--?[A-Za-z0-9][\w-]*")
 
@@ -102,10 +102,12 @@ def _synopsis(page: Page) -> str:
 def _options(page: Page) -> list[str]:
     if list(page.options) == [""]:
         return [_section("OPTIONS", _entries(page.options[""]))]
+    if not page.options:
+        return []
     lines: list[str] = []
     for heading, entries in page.options.items():
         lines += [f'.SS "{escaped(heading)}"', *_entries(entries)]
-    return [_section("OPTIONS", lines)]
+    return [_section("OPTIONS" if page.section == PROGRAM else "SETTINGS", lines)]
 
 
 def _entries(entries: list[Entry]) -> Iterator[str]:

@@ -114,7 +114,7 @@ def _shows_usage(form: str | listing.Template, given: dict[str, Any]) -> bool:
     if isinstance(form, listing.Template):
         shown = {key for _, key in form.parts}
     else:
-        shown = set(given["columns"] or (listing.KEYS if form in _FORMATS else ()))
+        shown = set(given["columns"] or (() if form in ("table", "ids") else listing.KEYS))
     order: listing.Order | None = given["order"]
     return not listing.USED.isdisjoint(shown | ({order.key} if order else set()))
 

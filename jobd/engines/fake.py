@@ -58,8 +58,6 @@ class World:
         """As `Engine.capacity`."""
         self.options: Collection[str] | None = None
         """Those that a job may ask for; None: any."""
-        self.looks = 0
-        """How often somebody looked at what is used."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -315,7 +313,6 @@ class FakeEngine:
 
     def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
         self.world.reach()
-        self.world.looks += 1
         return [one.attempt.used for one in processes if isinstance(one, FakeProcess)]
 
     def freeze(self) -> None:

@@ -206,6 +206,23 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
     assert told == [f"daemon {old.pid}", f"supervisor {old.supervisor_pid}"]
 
 
+def test_who_was_forked_and_is_nothing_yet_is_no_daemon_even_if_its_parent_has_gone(instance):
+    """As a job is that a daemon was about to start when it left."""
+    fork = (
+        "import os, sys\nif os.fork(): os._exit(0)\nprint('forked', flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", fork, "jobd.daemon"], env=instance.env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as parent:  # fmt: skip
+        assert parent.stdout.readline() == "forked\n"
+        parent.wait()
+        account = Account(instance)
+        account.look()
+        assert account.alive() == []
+        parent.stdin.close()
+
+
 def test_what_drives_a_terminal_is_not_what_was_said():
     assert spoken(b"\r0 running\x1b[K\r\n\x1b[J\x1b[1A") == b"0running"
     nobody = b"jobctl: jobd is not running. Start it with: jobd start\r\n"

@@ -14,7 +14,7 @@ from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.slurm import SlurmEngine, ends
 from jobd.engines.supervisor import Ended
-from jobd.system import linux
+from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
 from tests.helpers import processes_with, wait_until
 
@@ -229,7 +229,9 @@ class LocalStage(Stage):
 
     @contextmanager
     def no_room(self):
-        with mock.patch.object(linux, "spawn", side_effect=BlockingIOError(11, "no process left")):
+        with mock.patch.object(
+            spawning, "spawn", side_effect=BlockingIOError(11, "no process left")
+        ):
             yield
 
     def close(self):

@@ -11,7 +11,7 @@ from jobctl import cli
 from jobctl.topics import TOPICS
 from jobd.admin.cli import main as jobd
 from manual import roff
-from manual.pages import ABOUT, PROGRAM, Block, Entry, Page, pages
+from manual.pages import ABOUT, FILE, PROGRAM, SETTINGS, Block, Entry, Page, pages
 
 PAGES = {page.name: page for page in pages()}
 
@@ -21,9 +21,10 @@ def test_every_command_and_topic_has_a_page() -> None:
     commands |= {f"jobd-{name}" for name, one in jobd.commands.items() if not one.hidden}
     topics = {f"jobctl-{name}" for name in TOPICS}
     subcommands = {f"jobctl-groups-{verb}" for verb in ("add", "list", "rm", "set")}
-    assert set(PAGES) == {"jobctl", "jobd"} | commands | subcommands | topics
+    assert set(PAGES) == {"jobctl", "jobd", SETTINGS} | commands | subcommands | topics
     sections = {name: page.section for name, page in PAGES.items()}
-    assert all(sections[name] == (ABOUT if name in topics else PROGRAM) for name in sections)
+    assert {name for name in sections if sections[name] == ABOUT} == topics
+    assert {name for name in sections if sections[name] == FILE} == {SETTINGS}
 
 
 def test_the_summary_is_half_a_sentence() -> None:
@@ -59,6 +60,11 @@ def test_submit_has_the_sections_of_its_help() -> None:
     assert page.see_also[2:] == [
         f"jobctl-{n}" for n in ("manifest", "script", "selectors", "times")
     ]
+
+
+def test_a_command_is_named_as_it_is_typed() -> None:
+    typed = {page.command for page in PAGES.values() if page.section == PROGRAM}
+    assert {"jobctl", "jobctl groups add", "jobd install-service", "jobd stop"} <= typed
 
 
 def test_every_page_has_an_example_and_leads_on_to_pages_that_are_there() -> None:

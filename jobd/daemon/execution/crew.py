@@ -1,4 +1,4 @@
-"""Threads that take one piece of work after the other; one more is made where none is free."""
+"""Threads of a pool that take one piece of work after the other; one more where none is free."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,13 +16,15 @@ log = logging.getLogger(__name__)
 class Crew(Generic[T]):
     """Any thread may call.
 
-    The library's pool makes a future for each piece of work, with a condition to wait on. Nobody
-    waits for these, and to make one costs more than to hand the work over.
+    What the pool is given is each thread's whole life, not a piece of work: it would make a future
+    for each, with a condition to wait on. Nobody waits for these, and to make one costs more than
+    to hand the work over.
     """
 
-    def __init__(self, name: str, work: Callable[[T], object]) -> None:
-        """`work` is called by a thread of the crew with each piece that was given."""
+    def __init__(self, name: str, most: int, work: Callable[[T], object]) -> None:
+        """`work` is called by a thread of the crew, of `most`, with each piece that was given."""
         self._name = name
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix=name)
         self._work = work
         self._given: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -62,14 +65,15 @@ class Crew(Generic[T]):
         """Nobody is waited for. What has not begun never will."""
         with self._lock:
             self._closed = True
+            self._pool.shutdown(wait=False, cancel_futures=True)
             for _ in range(self._size):
                 self._given.put(None)
 
     def _enlarge(self) -> None:
         if self._closed:
             raise RuntimeError("the crew is closed")
-        name = f"{self._name} {self._size + 1}"
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        # Where the machine gives no thread, the pool keeps a life for its next one: all are alike.
+        self._pool.submit(self._run)
         self._size += 1
 
     def _run(self) -> None:

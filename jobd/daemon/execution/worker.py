@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from jobd.contract.errors import StoreFailed
+from jobd.contract.models import MAX_WORKERS
 from jobd.core.transitions import Outcome
 from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.crew import Crew
@@ -32,7 +33,7 @@ _SLACK_S: Final = 0.05
 
 
 class Workers:
-    """A crew of threads; `hand_over` may be called by any other.
+    """Threads of a pool; `hand_over` may be called by any other.
 
     Promises that what has begun is seen through to its end: an outcome is never made up.
     """
@@ -57,7 +58,7 @@ class Workers:
         self._breaker = breaker
         self._monitor = monitor
         self._timer = timer
-        self._crew = Crew("worker", self._work)
+        self._crew = Crew("worker", MAX_WORKERS, self._work)
 
     def hand_over(self, run: Run) -> None:
         """Carry out an attempt that is on disk as running, or see to one that runs already."""

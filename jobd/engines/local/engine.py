@@ -135,9 +135,8 @@ class LocalEngine:
             raise CannotStart(f"{option}: this machine has no options of its own")
 
     def start(self, launch: Launch) -> Process:
-        if launch.nice:
-            return spawn.in_own_thread(lambda: self._start(launch))
-        return self._start(launch)
+        start = self._start
+        return spawn.in_own_thread(lambda: start(launch)) if launch.nice else start(launch)
 
     def _start(self, launch: Launch) -> Process:
         self.check_options(launch.options)

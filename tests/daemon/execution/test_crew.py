@@ -23,7 +23,7 @@ def stage():
             raise gate
         gate.wait()
 
-    made = Crew("tested", work)
+    made = Crew("tested", 8, work)
     yield SimpleNamespace(crew=made, begun=begun, threads=threads)
     made.close()
 
