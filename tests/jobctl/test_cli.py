@@ -5,7 +5,7 @@ import click
 import pytest
 
 from jobctl.cli import COMMANDS, group
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.errors import NotRunning, Refused
 from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
