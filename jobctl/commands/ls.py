@@ -37,6 +37,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], None]]] =
         "jobctl ls -n 0 --state failed,stopped",
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
         "jobctl ls --columns id,run_s,command --sort -run_s -n 5",
+        "jobctl ls --state running --columns id,name,cpu,mem",
         "jobctl ls --ended-since 1h --format '{id} {exit_code} {name}'",
     ),
 )
@@ -54,7 +55,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], None]]] =
     "--columns",
     type=Word("columns", listing.parse_columns),
     metavar="KEY,...",
-    help="Only these keys of the JSON, in this order.",
+    help="Only these keys of the JSON, in this order; cpu, mem and gpu are what jobs use.",
 )
 @click.option("--expand", is_flag=True, help="Each job of an array or batch, not one row for all.")
 @click.option(
@@ -78,7 +79,9 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     form = _format(given)
     if form == "table" and streams.on_terminal() and selector is not None:
         return _print_screen(client, selector, given)
-    asked = List(limit=given["limit"] or None, only_ids=form == "ids")
+    asked = List(
+        limit=given["limit"] or None, only_ids=form == "ids", usage=_shows_usage(form, given)
+    )
     pages = Listed(_pages(client, selector, asked, given["order"]))
     if isinstance(form, listing.Template):
         data.formatted(pages, form.parts)
@@ -106,6 +109,16 @@ def _format(given: dict[str, Any]) -> str | listing.Template:
     return form
 
 
+def _shows_usage(form: str | listing.Template, given: dict[str, Any]) -> bool:
+    """Whether what jobs use is to be looked at: somebody wants to see it."""
+    if isinstance(form, listing.Template):
+        shown = {key for _, key in form.parts}
+    else:
+        shown = set(given["columns"] or (() if form in ("table", "ids") else listing.KEYS))
+    order: listing.Order | None = given["order"]
+    return not listing.USED.isdisjoint(shown | ({order.key} if order else set()))
+
+
 def _pages(
     client: Client, selector: Selector | None, asked: List, order: listing.Order | None
 ) -> Iterable[Page]:
@@ -114,14 +127,14 @@ def _pages(
     if selector is None:
         return [Page(jobs=[])]
     if order is not None:
-        return [_sorted(client, selector, order, asked.limit)]
+        return [_sorted(client, replace(asked, selector=selector, limit=None), order, asked.limit)]
     return follow.pages(client, replace(asked, selector=selector))
 
 
-def _sorted(client: Client, selector: Selector, order: listing.Order, most: int | None) -> Page:
+def _sorted(client: Client, asked: List, order: listing.Order, most: int | None) -> Page:
     from jobd.client import follow
 
-    return listing.ordered(follow.pages(client, List(selector=selector)), order, most)
+    return listing.ordered(follow.pages(client, replace(asked, only_ids=False)), order, most)
 
 
 def _print_ids(pages: Iterable[Page]) -> None:
@@ -135,15 +148,17 @@ def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> 
     from jobctl.actions import screenful
 
     order, most = given["order"], given["limit"]
+    usage = _shows_usage("table", given)
     if order is not None:
-        page = _sorted(client, selector, order, None)
+        page = _sorted(client, List(selector=selector, usage=usage), order, None)
         seen = screenful.of_page(page, streams.rows() if most is None else most or None)
     elif most is None:
         seen = screenful.fitting(
-            client, selector, streams.rows(), expand=given["expand"] or bool(given["columns"])
-        )
+            client, selector, streams.rows(),
+            expand=given["expand"] or bool(given["columns"]), usage=usage,
+        )  # fmt: skip
     else:
-        seen = screenful.first(client, selector, most or None)
+        seen = screenful.first(client, selector, most or None, usage=usage)
     if seen.jobs:
         table.fit(seen.jobs, given["columns"], seen.arrays)
     elif selector.named and not seen.missing:

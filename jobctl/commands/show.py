@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def command(client: Client, job: int, *, env: bool, as_json: bool) -> int:
     """Show everything about one job.
 
-    Also why it is pending, its attempts and its history.
+    Also why it is pending, what it uses, its attempts and its history.
     """
-    shown = client.show(job, environment=env, recipe=not (env or as_json))
+    shown = client.show(job, environment=env, recipe=not (env or as_json), usage=not env)
     if env:
         variables = shown.environment or {}
         (data.environment_json if as_json else data.environment)(variables)

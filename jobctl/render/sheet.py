@@ -8,7 +8,7 @@ from typing import Final
 from jobctl.render import streams, text, words
 from jobd.contract import sizes
 from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown
-from jobd.contract.states import EventName, State
+from jobd.contract.states import FINISHED, EventName, State
 
 _HISTORY: Final = 20
 
@@ -48,7 +48,7 @@ def _facts(
         ("finished", text.moment(job.finished_at) if job.finished_at else ""),
         ("waited", text.duration(job.wait_s) if job.wait_s is not None else ""),
         ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
-        ("used", _usage(job.cpu_s, job.max_rss_kb)),
+        ("uses" if job.state is State.RUNNING else "used", _used(job)),
         ("engine", _engine(job)),
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
         ("output", _output(job, latest)),
@@ -123,6 +123,23 @@ def _engine(job: Job) -> str:
     if job.engine_id is None:
         return ""
     return f"{job.engine} job {job.engine_id}" + (f" on {job.host}" if job.host else "")
+
+
+def _used(job: Job) -> str:
+    """While it runs up to now, and of memory also what it has now."""
+    parts = [f"{text.duration(job.cpu_s)} CPU"] if job.cpu_s is not None else []
+    if job.rss_kb is not None:
+        parts.append(f"{text.size(job.rss_kb)} memory")
+    if job.gpu_memory_kb is not None:
+        parts.append(f"{text.size(job.gpu_memory_kb)} GPU memory")
+    if job.max_rss_kb is not None:
+        peak = text.size(job.max_rss_kb)
+        running = job.state is State.RUNNING
+        parts.append(f"{peak} at most in one process" if running else f"{peak} memory at most")
+    elif job.state in FINISHED and parts:
+        # A small job's figure is the daemon's own, whose size it had before its exec.
+        parts.append("peak of memory unknown")
+    return ", ".join(parts)
 
 
 def _usage(cpu: float | None, memory: int | None) -> str:

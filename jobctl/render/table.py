@@ -70,6 +70,8 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
+    "rss_kb": text.size,
+    "gpu_memory_kb": text.size,
     "argv": _shell_line,
     "after": text.selector,
     "after_any": text.selector,

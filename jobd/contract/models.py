@@ -241,9 +241,11 @@ class Job(View, frozen=True, kw_only=True):
     run_s: float | None = None
     """Seconds that the latest attempt ran, or has run so far."""
     cpu_s: float | None = None
-    """Seconds of CPU that it used."""
+    """Of all its processes; while it runs up to now, where that was asked for."""
     max_rss_kb: int | None = None
-    """Peak memory; null: it cannot be told from the daemon's own."""
+    """The most memory that one of its processes has had; while it runs up to now, as `cpu_s`. None:
+    nobody knows, or the kernel cannot tell it from the daemon's own.
+    """
     after: Others = field(default_factory=list)
     """Jobs that have to complete first."""
     after_any: Others = field(default_factory=list)
@@ -274,6 +276,10 @@ class Job(View, frozen=True, kw_only=True):
     """Where its attempt runs, or ran; null: it is pending."""
     engine_id: str | None = None
     """By which the tools of that engine know it, as the number of a job of Slurm."""
+    rss_kb: int | None = None
+    """Memory of all its processes now, while it runs, where that was asked for."""
+    gpu_memory_kb: int | None = None
+    """The same of the memory of GPUs; None also where it has none."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
@@ -620,6 +626,8 @@ class List(Request, frozen=True, kw_only=True):
     only_ids: bool = False
     collapsed: bool = False
     """Of each array the one element that comes first stands for all; then there is one page."""
+    usage: bool = False
+    """Also what those that run use: they are looked at."""
     newest: Annotated[int, Meta(ge=1, le=MAX_PAGE_IDS)] | None = None
     """In the place of all else: the ids of so many jobs that were submitted last, the newest first,
     and the array that was.
@@ -657,6 +665,8 @@ class Show(Request, frozen=True, kw_only=True):
     id: JobId
     environment: bool = False
     recipe: bool = False
+    usage: bool = False
+    """Also what it uses, if it runs: it is looked at."""
 
     @property
     def confidential(self) -> str:

@@ -103,7 +103,6 @@ class OldJobs:
     ) -> None:
         """`needed`: the first event of the history that somebody has still to read."""
         self.stock = stock
-        self._policy = stock.policy
         self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
@@ -120,14 +119,16 @@ class OldJobs:
     def slice(self) -> bool:
         # Until this slice is through, nothing is known: should it fail, the next one counts anew.
         kept, self._kept = self._kept or self.stock.seen(), None
-        oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
-        chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
+        oldest = [job for state in self.stock.policy.states(kept) for job in self._oldest(state)]
+        chosen = self.stock.policy.choose(oldest, kept, now_us())[:_JOBS]
         if chosen:
             self._kept = self._writer.call(partial(self._remove, chosen))
         is_last = len(chosen) < _JOBS
         if is_last:
             # Those that finish meanwhile are the next round's.
-            self._next_at = self._policy.next_expiry(job for job in oldest if job not in chosen)
+            self._next_at = self.stock.policy.next_expiry(
+                job for job in oldest if job not in chosen
+            )
         return not is_last
 
     def settle(self) -> None:
@@ -152,7 +153,7 @@ class OldJobs:
         kept, now = self.stock.counted(), now_us()
         for job in chosen:
             look = self._jobs.look(job.id)
-            if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
+            if look and self.stock.policy.unwanted(job, kept, now) and self._may_go(job):
                 self._moves.removed(look, "", Reason.RETENTION)
                 kept.lose(job)
         return kept

@@ -32,6 +32,7 @@ from jobd.daemon.execution.recovery import Recovery, Settling
 from jobd.daemon.execution.runs import Reports, Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
+from jobd.daemon.execution.usages import Usages
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
@@ -215,7 +216,7 @@ def build_execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
         reports=reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
-        recovery=recovery,
+        recovery=recovery, usages=Usages(runs, loaded),
     )  # fmt: skip
 
 
@@ -230,7 +231,9 @@ def build_notifications(
         ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
     )  # fmt: skip
     found, woken = DeliveryReader(reader), threading.Event()
-    views = Views(workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck)
+    views = Views(
+        workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck, execution.usages.of
+    )
     inquiry = Inquiry(ground.ledger, ground.engines.placement, reader)
     shown = JobViews(views, inquiry, reader)
     outbox = Outbox(

@@ -21,6 +21,7 @@ from msgspec import Struct, field
 
 from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome
+from jobd.core.usage import Usage
 from jobd.engines.supervisor import Supervisor
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.workspace import Workspace
@@ -157,15 +158,6 @@ class Attempt(NamedTuple):
     slot: int
 
 
-class Usage(NamedTuple):
-    """What an attempt has used up to now, as far as that can be seen."""
-
-    cpu_s: float | None = None
-    """User and system time, seconds."""
-    max_rss_kb: int | None = None
-    """Peak memory, KiB."""
-
-
 Refusal = NewType("Refusal", str)
 """What of a job may not be signalled, in words of the engine; it completes `cannot be paused: `. A
 process of this machine is named as in `jobd.contract.states.cannot_be_ended`, which knows how it is
@@ -194,9 +186,6 @@ class Process(Protocol):
 
     def age(self) -> float:
         """Seconds since it began, whatever clocks did meanwhile; 0.0 before that. At once."""
-
-    def usage(self) -> Usage:
-        """While it runs."""
 
     def wait(self) -> Outcome:
         """Block until its leader has ended, also while the engine is away.
@@ -273,6 +262,13 @@ class Engine(Protocol):
         shows which of them may be signalled (`Process.refusals`), as with kill(2).
 
         Together, with one look at the machine for all. Raises: OSError, Away (tried again).
+        """
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        """What each of them has used up to now, also where it has just ended.
+
+        Together, with one look at the machine for all; asked only while somebody wants to see it.
+        Raises: OSError, Away.
         """
 
     def freeze(self) -> None:

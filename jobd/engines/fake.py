@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome, signal_name
+from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     Away,
@@ -35,7 +36,6 @@ from jobd.engines.base import (
     Process,
     Refusal,
     Sight,
-    Usage,
 )
 from jobd.outputs.in_memory import MemoryWorkspace
 
@@ -197,9 +197,9 @@ class FakeAttempt:
         name = None if by_signal is None else signal_name(by_signal)
         with self._changed:
             if self.outcome is None:
-                cpu_s, peak = self.used
+                used = self.used
                 self.outcome = Outcome(
-                    exit_code=exit_code, signal=name, cpu_s=cpu_s, max_rss_kb=peak
+                    exit_code=exit_code, signal=name, cpu_s=used.cpu_s, max_rss_kb=used.max_rss_kb
                 )
             self._changed.notify_all()
 
@@ -242,9 +242,6 @@ class FakeProcess:
 
     def age(self) -> float:
         return self.attempt.age()
-
-    def usage(self) -> Usage:
-        return self.attempt.used
 
     def wait(self) -> Outcome:
         return self._world.waits(self.attempt, self._closed)
@@ -313,6 +310,10 @@ class FakeEngine:
         for process, number in orders:
             assert isinstance(process, FakeProcess)
             process.attempt.receives(number)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        self.world.reach()
+        return [one.attempt.used for one in processes if isinstance(one, FakeProcess)]
 
     def freeze(self) -> None:
         self._is_frozen = True

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import platform
-import re
 import signal
 import stat
 import struct
@@ -288,22 +287,6 @@ def age_of(pid: int) -> float | None:
     """Seconds since its start, whatever the wall clock did meanwhile; None: it is gone."""
     stat = stat_of(pid)
     return None if stat is None else time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start / TICKS
-
-
-def usage_of(pid: int) -> tuple[float, int | None] | None:
-    """CPU seconds and peak memory (KiB) up to now, of it and of the children it has waited for.
-
-    Memory is None once it has ended; None: it is gone.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(1024).rpartition(b") ")[2].split()
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
-            peak = re.search(rb"VmHWM:\s*(\d+)", file.read(4096))
-    except OSError:
-        return None
-    cpu = sum(int(ticks) for ticks in fields[11:15]) / TICKS
-    return cpu, None if peak is None else int(peak[1])
 
 
 def processes() -> list[Stat]:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from unittest import mock
 
 from jobd.contract.state_directory import make_private
-from jobd.engines.base import Attempt, Launch, Usage
+from jobd.core.usage import Usage
+from jobd.engines.base import Attempt, Launch
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.slurm import SlurmEngine
@@ -284,7 +285,7 @@ class FakeStage(Stage):
 
     def time_passes(self, started):
         self.world.now += 5.0
-        self.attempt(started).used = Usage(0.5, 1234)
+        self.attempt(started).used = Usage(0.5, 1234, 1000)
 
     def unstartable(self):
         self.world.cannot_start = "/nowhere/program: not found"
@@ -411,7 +412,7 @@ class SlurmStage(Stage):
         wait_until(lambda: started.process.age() > 0, timeout=30)
         before = started.process.age()
         wait_until(lambda: started.process.age() > before + 0.02)
-        wait_until(lambda: started.process.usage().max_rss_kb, timeout=30)
+        wait_until(lambda: self.engine.usage([started.process])[0].max_rss_kb, timeout=30)
 
     def unstartable(self):
         return self.launch(Does(), argv=[b"/nowhere/program"])

@@ -19,10 +19,11 @@ from jobd.contract.models import (
     Resume,
     Submit,
 )
+from jobd.core.usage import Usage
 from jobd.daemon.commands import deletion
 from jobd.daemon.execution import breaker, signaller
 from jobd.engines import loading
-from jobd.engines.base import Refusal, Usage
+from jobd.engines.base import Refusal
 from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
 from tests.integration.inside import Inside, ids, submit_of
@@ -162,6 +163,30 @@ def test_a_node_of_a_graph_is_named_whose_option_no_engine_takes(both):
     with pytest.raises(Refused, match="job 2 of the graph: --engine-option: --fast: "):
         both.client.graph(Graph(nodes=nodes))
     assert both.client.list(List()).jobs == []
+
+
+def test_what_a_job_uses_is_looked_at_while_somebody_looks(both, world, monkeypatch):
+    looks, usage = [], FakeEngine.usage
+    monkeypatch.setattr(FakeEngine, "usage", lambda *asked: looks.append(1) or usage(*asked))
+    far, near = submit(both, "x", group="far"), submit(both, "exec sleep 100")
+    runs(both, world, far).used = Usage(1.5, 2048, 1024, 512)
+    wait_until(lambda: both.daemon.built.execution.runs[near].process is not None)
+    assert both.job(far).cpu_s is None
+    assert {job.rss_kb for job in both.client.list(List()).jobs} == {None}
+    assert looks == []
+    there = both.client.show(far, usage=True).job
+    assert (there.cpu_s, there.max_rss_kb, there.rss_kb, there.gpu_memory_kb) == (
+        1.5, 2048, 1024, 512
+    )  # fmt: skip
+    by_id = {job.id: job for job in both.client.list(List(usage=True)).jobs}
+    assert by_id[far].rss_kb == 1024
+    assert by_id[near].rss_kb > 0
+    assert by_id[near].max_rss_kb > 0
+    assert by_id[near].cpu_s >= 0.0
+    assert looks == [1]
+    world.goes_away("maintenance")
+    assert both.client.show(near, usage=True).job.rss_kb > 0
+    world.comes_back()
 
 
 def test_an_engine_gets_no_more_than_it_takes(both, world):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from jobd.contract.errors import BadRequest, Refused
 from jobd.core.placement import Placement
+from jobd.core.usage import Usage
 from jobd.engines import loading
 from jobd.engines.base import (
     Attempt,
@@ -150,6 +151,10 @@ class _Missing:
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
         del orders
+        raise Away(self._why)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        del processes
         raise Away(self._why)
 
     def freeze(self) -> None:

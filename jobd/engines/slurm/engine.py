@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from jobd.contract.paths import Paths
+from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     Away,
@@ -174,6 +175,11 @@ class SlurmEngine:
             self._commands.cancel_waiting(process.name)
         if not process.owes(number, begun=self._begun(process.token)):
             self._commands.signal(process.name, number)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        ours = [process for process in processes if isinstance(process, SlurmProcess)]
+        found = self._commands.usage([one.number for one in ours if not one.is_over])
+        return [found.get(one.number, Usage()) for one in ours]
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, Refusal, Usage
+from jobd.engines.base import Refusal
 from jobd.engines.slurm.commands import Commands, Seen
 
 
@@ -50,12 +50,6 @@ class SlurmProcess:
 
     def age(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
-
-    def usage(self) -> Usage:
-        try:
-            return Usage() if self.is_over else self._commands.usage(self.number)
-        except Away:
-            return Usage()
 
     def wait(self) -> Outcome:
         self._over.wait()
