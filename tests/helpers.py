@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from jobd.contract.directories import Directory, File
 
@@ -33,6 +34,21 @@ def wait_until(
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_WAIT)
     return value
+
+
+def whole_table(rows: Iterable[T], always: Collection[T]) -> list[ParameterSet]:
+    """The rows for `parametrize`: some always, the others where the whole table is asked for, by
+    `scripts/test-slow`. Raises: AssertionError (one of `always` is no row).
+    """
+    every = list(rows)
+    assert set(always) <= set(every), set(always) - set(every)
+    return [
+        pytest.param(
+            *(row if isinstance(row, tuple) else (row,)),
+            marks=() if row in always else pytest.mark.slow,
+        )
+        for row in every
+    ]
 
 
 def record_syncs(

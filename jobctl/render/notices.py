@@ -244,12 +244,6 @@ def not_found(program: str) -> None:
         streams.error(f"warning: {program}: not found in PATH")
 
 
-def empties(name: str | None) -> None:
-    """To a person: by this name the job would empty its own output."""
-    if name is not None:
-        streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
-
-
 def left_out(script: str, options: Sequence[str]) -> None:
     """What a script asks of another queue, and does not get here."""
     if options:

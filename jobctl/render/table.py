@@ -10,6 +10,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
@@ -23,6 +25,8 @@ _COLOURS: Final = {
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
+_ALIGNED: Final = 72
+"""Columns from which on ids of single jobs stand below those of arrays, which are much longer."""
 NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
@@ -96,7 +100,7 @@ _PRIORITY: Final = Column(
     "PRIO", lambda job: str(job.priority), numeric=True, expendable=2,
     says_nothing=lambda cells: set(cells) <= {"0"},
 )  # fmt: skip
-_NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True)
+_NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True, expendable=7)
 _TIME: Final = Column("TIME", lambda job: text.duration(job.run_s), expendable=4)
 _DETAIL: Final = Column(
     "DETAIL", lambda job: words.detail(job) or "-",
@@ -108,7 +112,7 @@ _PIPED: Final = (
 """What a script may have learned to read: the same columns, whatever is in them."""
 _SHOWN: Final = (
     _column("id"),
-    _column("state"),
+    replace(_column("state"), whole=lambda _: True),
     _PRIORITY,
     Column(
         "INDEX",
@@ -137,10 +141,17 @@ def fit(
     """
     columns = [*_SHOWN] if keys is None else [_column(key) for key in keys]
     single = [job for job in listed if job.id not in arrays]
+    arrays = {job.id: arrays[job.id] for job in listed if job.id in arrays}
     cells = [[printable(column.cell(job)) for column in columns] for job in single]
     ids = _id_width(listed, arrays)
-    margin = " " * (ids - _id_width(single, {}, least=2)) if columns[0].header == "ID" else ""
-    table = fitted(telling(columns, cells), single, streams.width() - len(margin))
+    margin = ""
+    if columns[0].header == "ID" and (single == listed or streams.width() >= _ALIGNED):
+        margin = " " * (ids - _id_width(single, {}, least=2))
+    kept = telling(columns, cells)
+    if keys is None and _NAME in kept.columns:
+        # On a small screen one of both has to do.
+        kept = replace(kept, columns=[*kept.columns[:-1], replace(kept.columns[-1], expendable=6)])
+    table = fitted(kept, single, streams.width() - len(margin))
     marked = _is_marked(table.columns)
     header, *rows = _lines(table)
     lines = dict(zip([job.id for job in single], rows, strict=True))

@@ -241,9 +241,9 @@ class Job(View, frozen=True, kw_only=True):
     run_s: float | None = None
     """Seconds that the latest attempt ran, or has run so far."""
     cpu_s: float | None = None
-    """Of all its processes; while it runs up to now, where that was asked for."""
+    """Seconds of CPU of all its processes; while it runs up to now, where that was asked for."""
     max_rss_kb: int | None = None
-    """The most memory that one of its processes has had; while it runs up to now, as `cpu_s`. None:
+    """The most memory that one of its processes has had; while it runs up to now, as `cpu_s`. null:
     nobody knows, or the kernel cannot tell it from the daemon's own.
     """
     after: Others = field(default_factory=list)
@@ -279,7 +279,7 @@ class Job(View, frozen=True, kw_only=True):
     rss_kb: int | None = None
     """Memory of all its processes now, while it runs, where that was asked for."""
     gpu_memory_kb: int | None = None
-    """The same of the memory of GPUs; None also where it has none."""
+    """The same of the memory of GPUs; null also where it has none."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
@@ -402,6 +402,8 @@ class Selector(Record, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    command: Name = ""
+    """The same, of the command as `Job.command` has it; of a script without its directory."""
     users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     """Logins of who submitted them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
@@ -419,7 +421,8 @@ class Selector(Record, frozen=True, kw_only=True):
     @property
     def filtered(self) -> bool:
         times = (self.since, self.until, self.ended_since, self.ended_before)
-        words = (self.states, self.groups, self.tags, self.name, self.users, self.held)
+        lists = (self.states, self.groups, self.tags, self.users)
+        words = (*lists, self.name, self.command, self.held)
         return any(words) or any(time is not None for time in times)
 
     @property

@@ -120,7 +120,8 @@ class Mail:
 
     def _let_in(self, server, session, envelope, mechanism, given):
         self.logins.append((given.login.decode(), given.password.decode()))
-        return AuthResult(success=self.logins[-1] == ("me", PASSWORD))
+        # Not "handled": the answer is the server's to give, and a refusal is waited for.
+        return AuthResult(success=self.logins[-1] == ("me", PASSWORD), handled=False)
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         self.mails.append(envelope)

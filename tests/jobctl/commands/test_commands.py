@@ -52,14 +52,14 @@ def test_table():
 
 
 def test_table_on_a_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "30")
     client = FakeClient(list=THREE)
     result = jobctl("ls", client=client, terminal=True)
     assert "\x1b[31mFailed\x1b[0m" in result.out
     assert result.out.endswith("1 running, 1 pending, 1 failed\n")
-    assert "…" in result.out
+    assert result.out.split()[:3] == ["ID", "STATE", "DETAIL"]
     asked = client.sent[0]
-    assert (asked.running, asked.pending, asked.finished) == (20, 20, 20)
+    assert (asked.running, asked.pending, asked.finished) == (19, 19, 19)
 
 
 def test_no_color(monkeypatch):

@@ -172,7 +172,7 @@ def test_no_time():
 LONG = [f"resnet50-imagenet-lr{lr:.4f}-seed-1-final" for lr in (0.1, 0.01, 0.001)]
 
 
-@pytest.mark.parametrize("columns", [50, 60, 80, 120])
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 120])
 def test_an_outcome_is_never_cut(monkeypatch, columns):
     size(monkeypatch, columns)
     listed = [
@@ -184,6 +184,15 @@ def test_an_outcome_is_never_cut(monkeypatch, columns):
     ]  # fmt: skip
     out = ls(jobs=listed).out
     assert all(one.reason in out for one in listed)
+    out = arrays(jobs=listed[:2]).out
+    assert all(one.reason in out for one in listed[:2])
+
+
+def test_on_a_small_screen_a_name_stands_for_the_command(monkeypatch):
+    size(monkeypatch, 40)
+    failed = {"state": "failed", "reason": "exit code 127", "command": "python train.py"}
+    assert header(ls(jobs=[job(1, name="train", **failed)])) == ["ID", "STATE", "NAME", "DETAIL"]
+    assert header(ls(jobs=[job(1, **failed)])) == ["ID", "STATE", "DETAIL", "COMMAND"]
 
 
 def test_why_it_could_not_start_may_be_cut(monkeypatch):
