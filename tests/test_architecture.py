@@ -86,7 +86,13 @@ OF_WHICH_BOOT = "jobd.engines.local.run_table"
 STANDARD_LIBRARY_ONLY = ("jobd", "jobd.system", "jobd.supervisor")
 RPYC = ("jobd.daemon.rpc", "jobd.client.connection")
 SQL = ("jobd.store",)
-WITHOUT_CLICK = {"jobd.client", "jobctl.actions", "jobctl.submission", "jobctl.render", "jobctl.tui"}
+WITHOUT_CLICK = {
+    "jobd.client",
+    "jobctl.actions",
+    "jobctl.submission",
+    "jobctl.render",
+    "jobctl.tui",
+}
 """Whoever has no command line (the Python API, a full-screen view) must not meet its errors."""
 OPTIONS = "jobctl.submission.job_options"
 """The options of `submit`, which a command line and a script's head both are read with."""

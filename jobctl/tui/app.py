@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from msgspec.structs import replace
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Footer, Input
 
-from jobctl.tui import deeds, filtering, rows
-from jobctl.tui.deeds import Deed, Ids, Said
-from jobctl.tui.dialogs import Help, Prompt, Question
+from jobctl.tui import filtering, rows
+from jobctl.tui.dialogs import Help
 from jobctl.tui.feed import Feed, Told
 from jobctl.tui.following import Following
 from jobctl.tui.job_list import JobList
 from jobctl.tui.load import Load
 from jobctl.tui.panes import Detail, OutputPane, Words, sections, summary
-from jobctl.tui.sight import Order, Row, Section, Sight, Wish
-from jobd.client.client import Client
+from jobctl.tui.sight import Order, Row, Scope, Section, Sight
+from jobctl.tui.steering import Connect, Steering
 from jobd.contract.errors import JobdError
-from jobd.contract.states import State
 from jobd.contract.wording import printable
 
 _WIDE: Final = 120
@@ -40,8 +38,6 @@ _SILENT_S: Final = 5.0
 _MOST_ROWS: Final = 2000
 """Of a section: of more, a filter says which."""
 
-Connect = Callable[[], Client]
-
 
 class SectionTab(Words):
     """The name of a section, to be clicked."""
@@ -54,7 +50,7 @@ class SectionTab(Words):
         self.post_message(JobList.Headed(self.section))
 
 
-class Top(App[None]):
+class Top(Steering):
     """The main thread is in it; what others tell comes in as calls."""
 
     CSS_PATH = "top.tcss"
@@ -86,12 +82,11 @@ class Top(App[None]):
 
     def __init__(self, connect: Connect, clock: Callable[[], float] = time.monotonic) -> None:
         """`connect`: a client of its own for each thread; `clock`: seconds, never set."""
-        super().__init__(ansi_color=True)
+        super().__init__(connect)
         self.theme = "ansi-dark"
-        self._connect = connect
         self._clock = clock
         self._feed = Feed(connect, lambda told: self.call_from_thread(self.hear, told), clock)
-        self._wish = Wish()
+        self._scope = Scope()
         self._sight: tuple[Sight, float] | None = None
         """What was seen last, and when."""
         self._load = Load()
@@ -100,15 +95,6 @@ class Top(App[None]):
         self._rest: Timer | None = None
         self._shows_output = False
         """Where there is no room for both."""
-
-    @property
-    def defect(self) -> Exception | None:
-        """What has ended it, and nobody foresaw."""
-        return self._exception
-
-    def _fatal_error(self) -> None:
-        """Whoever runs it sees to the defect, and shows no traceback."""
-        self._close_messages_no_wait()
 
     def compose(self) -> ComposeResult:
         yield Words("looking …", id="summary")
@@ -120,16 +106,18 @@ class Top(App[None]):
         yield JobList()
         with Horizontal(id="below"):
             yield Detail()
-        yield Input(placeholder="name  group:G  tag:T  user:U  3-9", id="filter", compact=True)
+        with Horizontal(id="filtering"):
+            yield Words("filter: ", id="label")
+            yield Input(placeholder="name  group:G  tag:T  user:U  3-9", id="filter", compact=True)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one("#filter").display = False
+        self.query_one("#filtering").display = False
         self.query_one("#trouble").display = False
         self.query_one(JobList).focus()
         self._lay_out()
-        self._wish = Wish(room=self._room(), some=max(10, self.size.height // 3))
-        self._feed.show(self._wish)
+        self._scope = Scope(room=self._room(), some=max(10, self.size.height // 3))
+        self._feed.show(self._scope)
         self._feed.start()
         self.set_interval(_TICK_S, self._tick)
 
@@ -157,7 +145,7 @@ class Top(App[None]):
             for job in jobs:
                 if job.id == pane.job:
                     pane.entitle(job)
-        if told.shown is None and self._wish.job is None:
+        if told.shown is None and self._scope.job is None:
             self._ask_about()
 
     def _draw(self, sight: Sight) -> None:
@@ -165,11 +153,11 @@ class Top(App[None]):
         jobs.show(rows.lines(sight, jobs.width, self._load.percent))
         self.query_one("#summary", Words).say(summary(sight))
         for (section, told), tab in zip(
-            sections(sight, self._wish.section), self.query(SectionTab), strict=True
+            sections(sight, self._scope.section), self.query(SectionTab), strict=True
         ):
             tab.say(told)
-            tab.set_class(section is self._wish.section, "chosen")
-        order = "" if self._wish.order is Order.QUEUE else self._wish.order.value
+            tab.set_class(section is self._scope.section, "chosen")
+        order = "" if self._scope.order is Order.QUEUE else self._scope.order.value
         self.query_one("#order", Words).say(order)
 
     def _tick(self) -> None:
@@ -200,10 +188,10 @@ class Top(App[None]):
     # --- what is to be seen ---------------------------------------------------------------------
 
     def _want(self, **changes: object) -> None:
-        wish = replace(self._wish, **changes)
-        if wish != self._wish:
-            self._wish = wish
-            self._feed.show(wish)
+        scope = replace(self._scope, **changes)
+        if scope != self._scope:
+            self._scope = scope
+            self._feed.show(scope)
 
     def on_job_list_moved(self) -> None:
         if self._rest is not None:
@@ -243,8 +231,8 @@ class Top(App[None]):
         self.action_section(message.section.name)
 
     def on_job_list_short(self) -> None:
-        if self._wish.section is not Section.ALL:
-            self._want(room=min(_MOST_ROWS, self._wish.room * 2))
+        if self._scope.section is not Section.ALL:
+            self._want(room=min(_MOST_ROWS, self._scope.room * 2))
 
     def on_job_list_opened(self) -> None:
         self.action_open()
@@ -258,12 +246,11 @@ class Top(App[None]):
 
     def action_sort(self) -> None:
         orders = list(Order)
-        self._want(order=orders[(orders.index(self._wish.order) + 1) % len(orders)])
+        self._want(order=orders[(orders.index(self._scope.order) + 1) % len(orders)])
 
     def action_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
+        self.query_one("#filtering").display = True
+        self.query_one("#filter", Input).focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.id == "filter":
@@ -271,14 +258,14 @@ class Top(App[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "filter":
-            event.input.display = bool(event.value)
+            self.query_one("#filtering").display = bool(event.value)
             self.query_one(JobList).focus()
 
     def action_reset(self) -> None:
         """No filter, no marks, no large pane."""
-        field, jobs = self.query_one("#filter", Input), self.query_one(JobList)
-        field.value = ""
-        field.display = False
+        jobs = self.query_one(JobList)
+        self.query_one("#filter", Input).value = ""
+        self.query_one("#filtering").display = False
         jobs.unmark()
         jobs.focus()
         self.query_one("#below").remove_class("large")
@@ -289,9 +276,8 @@ class Top(App[None]):
         if row is None or row.array is None:
             self.query_one("#below").toggle_class("large")
             return
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.value = f"{row.array.first}-{row.array.last}"
+        self.query_one("#filtering").display = True
+        self.query_one("#filter", Input).value = f"{row.array.first}-{row.array.last}"
 
     def action_below(self, which: str) -> None:
         self._shows_output = which == "output"
@@ -304,90 +290,11 @@ class Top(App[None]):
 
     # --- what is done ---------------------------------------------------------------------------
 
-    def _chosen(self) -> tuple[Ids, Sequence[Row]]:
-        chosen = self.query_one(JobList).chosen
-        return [run for row in chosen for run in row.ids], chosen
+    def chosen(self) -> list[Row]:
+        return self.query_one(JobList).chosen
 
-    def _do(self, deed: Deed) -> None:
-        def work() -> None:
-            try:
-                with self._connect() as client:
-                    said = deed(client)
-            except JobdError as error:
-                said = Said(error.message, is_wrong=True)
-            self.call_from_thread(self._tell, said)
-
-        self.run_worker(work, thread=True)
-
-    def _tell(self, said: Said) -> None:
-        told = printable(said.text)
-        self.notify(told, severity="error" if said.is_wrong else "information", markup=False)
+    def done(self) -> None:
         self._feed.again()
-
-    def _ask(self, question: str, yes: str, deed: Deed) -> None:
-        def answered(is_meant: bool | None) -> None:  # noqa: FBT001 # as Textual has it
-            if is_meant:
-                self._do(deed)
-
-        self.push_screen(Question(question, yes), answered)
-
-    def action_stop(self) -> None:
-        ids, chosen = self._chosen()
-        if not ids:
-            return
-        running = sum(row.job.state is State.RUNNING for row in chosen)
-        what = "It runs: what it has not saved is lost." if running else "It will not start."
-        self._ask(f"Stop {deeds.named(ids)}? {what}", "Stop", deeds.stop(ids))
-
-    def action_restart(self) -> None:
-        ids, chosen = self._chosen()
-        if any(row.job.state is State.RUNNING or row.array for row in chosen):
-            question = f"Run {deeds.named(ids)} again? What runs of it is stopped first."
-            self._ask(question, "Run again", deeds.restart(ids))
-        elif ids:
-            self._do(deeds.restart(ids))
-
-    def action_hold(self) -> None:
-        ids, chosen = self._chosen()
-        if ids:
-            self._do(deeds.hold(ids, chosen[0].job))
-
-    def action_halt(self) -> None:
-        ids, chosen = self._chosen()
-        if ids:
-            self._do(deeds.halt(ids, chosen[0].job))
-
-    def action_halt_group(self) -> None:
-        _, chosen = self._chosen()
-        if chosen:
-            self._do(deeds.halt_group(chosen[0].job.group))
-
-    def action_remove(self) -> None:
-        ids, _ = self._chosen()
-        if ids:
-            question = (
-                f"Remove {deeds.named(ids)}? Output and history go, and what runs is stopped."
-            )
-            self._ask(question, "Remove", deeds.remove(ids))
-
-    def action_priority(self) -> None:
-        ids, _ = self._chosen()
-
-        def typed(word: str | None) -> None:
-            number = None if word is None else deeds.priority_of(word)
-            if number is not None:
-                self._do(deeds.edit(ids, priority=number))
-            elif word is not None:
-                self._tell(Said(f"{word!r} is no priority", is_wrong=True))
-
-        if ids:
-            prompt = (
-                f"Priority of {deeds.named(ids)} (high, regular, low or a number; higher first)"
-            )
-            self.push_screen(Prompt(prompt), typed)
-
-    def action_workers(self, change: int) -> None:
-        self._do(deeds.workers(change))
 
     def action_help(self) -> None:
         self.push_screen(Help())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Final
 
 from jobd.contract.models import Job
 from jobd.contract.states import State
+
+_FEWEST: Final = 3
+"""Jobs that must have completed before others are measured by them."""
 
 
 def until_idle(
@@ -14,12 +18,12 @@ def until_idle(
 ) -> float | None:
     """Seconds until nothing is left to run, if what waits takes as long as what completed lately.
 
-    None: nothing has completed, nothing can run, or nothing is left.
+    None: too little has completed, nothing can run, or nothing is left.
     """
     took = [job.run_s for job in finished if job.state is State.COMPLETED and job.run_s is not None]
     if not workers or not (running or pending):
         return None
-    usual = fmean(took) if took else None
+    usual = fmean(took) if len(took) >= _FEWEST else None
     left = [_left(job, usual) for job in running]
     known = [seconds for seconds in left if seconds is not None]
     if len(known) < len(left) or (pending and usual is None):

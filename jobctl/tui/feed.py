@@ -14,14 +14,14 @@ from contextlib import suppress
 from typing import Final
 
 from jobctl.tui.look import look
-from jobctl.tui.sight import Sight, Wish
+from jobctl.tui.sight import Scope, Sight
 from jobd.client.client import Client
 from jobd.client.stalls import check_events
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Events
 from jobd.contract.wire import MAX_WAIT
 
-_BREATH: Final = 0.3
+_BREATH: Final = 0.5
 """Seconds between two looks at least: what is redrawn goes over a slow link, too."""
 _USE: Final = 3.0
 """Seconds until what running jobs use is looked at again, if nothing else happens."""
@@ -44,7 +44,7 @@ class Feed:
         self._connect = connect
         self._tell = tell
         self._clock = clock
-        self._wish = Wish()
+        self._scope = Scope()
         self._changed = threading.Condition()
         self._is_due = True
         self._closing = threading.Event()
@@ -58,12 +58,12 @@ class Feed:
     def close(self) -> None:
         """Nothing is told any more."""
         self._closing.set()
-        self.again()
+        self.show(Scope())
 
-    def show(self, wish: Wish) -> None:
+    def show(self, scope: Scope) -> None:
         """From now on this is what is to be seen."""
         with self._changed:
-            self._wish = wish
+            self._scope = scope
         self.again()
 
     def again(self) -> None:
@@ -101,8 +101,8 @@ class Feed:
     def _look(self) -> None:
         with self._connect() as client:
             patience: float | None = None
-            while (wish := self._next(patience)) is not None:
-                told = self._seen(client, wish)
+            while (scope := self._next(patience)) is not None:
+                told = self._seen(client, scope)
                 if self._closing.is_set():
                     return
                 with suppress(RuntimeError):  # who is told may be gone by now
@@ -110,19 +110,21 @@ class Feed:
                 patience = _USE if isinstance(told, Sight) and told.running else None
                 if isinstance(told, JobdError):
                     patience = _AWAY
-                self._closing.wait(_BREATH)
+                with self._changed:
+                    # Who wants to see something else need not wait.
+                    self._changed.wait_for(lambda: self._scope is not scope, _BREATH)
 
-    def _next(self, patience: float | None) -> Wish | None:
+    def _next(self, patience: float | None) -> Scope | None:
         """What to look for, once there is a reason to; None: nothing any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_due, patience)
             self._is_due = False
-            return None if self._closing.is_set() else self._wish
+            return None if self._closing.is_set() else self._scope
 
-    def _seen(self, client: Client, wish: Wish) -> Told:
+    def _seen(self, client: Client, scope: Scope) -> Told:
         self._asked_at = self._clock()
         try:
-            return look(client, wish)
+            return look(client, scope)
         except JobdError as error:
             return error
         finally:

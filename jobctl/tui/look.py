@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from jobctl.tui.estimate import until_idle
-from jobctl.tui.sight import Filter, Order, Part, Row, Section, Sight, Wish
+from jobctl.tui.sight import Filter, Order, Part, Row, Scope, Section, Sight
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound, VersionMismatch
@@ -21,17 +21,17 @@ _SEARCHED: Final = 500
 _STANDARD: Final = (Section.RUNNING, Section.WAITING, Section.FAILED, Section.FINISHED)
 
 
-def look(client: Client, wish: Wish) -> Sight:
+def look(client: Client, scope: Scope) -> Sight:
     """Raises: JobdError."""
     status = client.status()
-    first, parts = _parts(client, wish)
+    first, parts = _parts(client, scope)
     running = next((part.rows for part in parts if part.section is Section.RUNNING), ())
     ended = [row.job for part in parts for row in part.rows if row.job.state in FINISHED]
     return Sight(
-        parts=[replace(part, rows=_sorted(part.rows, wish.order)) for part in parts],
+        parts=[replace(part, rows=_sorted(part.rows, scope.order)) for part in parts],
         counts=first.counts,
         status=status,
-        shown=_shown(client, wish.job),
+        shown=_shown(client, scope.job),
         left_s=until_idle(
             [row.job for row in running if row.job.state is State.RUNNING],
             ended, first.counts.get(State.PENDING, 0), status.workers,
@@ -46,51 +46,55 @@ def _shown(client: Client, job: int | None) -> Shown | None:
         return None  # it was removed
 
 
-def _parts(client: Client, wish: Wish) -> tuple[Page, list[Part]]:
+def _parts(client: Client, scope: Scope) -> tuple[Page, list[Part]]:
     """The first page that was asked for, and the sections."""
-    if wish.section is not Section.ALL:
-        page, rows = _of_one(client, wish)
-        return page, [_part(wish.section, rows, page, wish, wish.room)]
+    if scope.section is not Section.ALL:
+        page, rows = _of_one(client, scope)
+        return page, [_part(scope.section, rows, page, scope, scope.room)]
     request = List(
-        selector=_selector(wish.filter), running=wish.room,
-        pending=wish.some, finished=3 * wish.some, usage=True,
-        collapsed=not wish.filter.selector.ids,
+        selector=_selector(scope.filter), running=scope.room,
+        pending=scope.some, finished=3 * scope.some, usage=True,
+        collapsed=not scope.filter.selector.ids,
     )  # fmt: skip
     page = _list(client, request)
     failed = replace(
-        request, finished=wish.some, running=0, pending=0, collapsed=False, usage=False
+        request, finished=scope.some, running=0, pending=0, collapsed=False, usage=False
     )
     failed = replace(failed, selector=_only(failed.selector, Section.FAILED))
     found = {section: _rows(page, section) for section in _STANDARD}
     found[Section.FAILED] = _rows(_list(client, failed), Section.FAILED)
     arrays = [row for row in _rows(page, Section.FAILED) if row.array is not None]
-    found[Section.FINISHED] = (arrays + found[Section.FINISHED])[: wish.some]
-    if wish.filter.word:
-        _add_by_command(client, wish, found)
-    rooms = {Section.RUNNING: wish.room}
+    found[Section.FINISHED] = (arrays + found[Section.FINISHED])[: scope.some]
+    if scope.filter.word:
+        _add_by_command(client, scope, found)
+    rooms = {Section.RUNNING: scope.room}
+    # Elements that failed have rows of their own; for all others stands the array.
+    told = [row for rows in found.values() for row in rows if row.array is not None]
+    within: dict[Section, int]
+    within = {s: sum(row.jobs_in(s) for row in told) for s in found if s is not Section.FAILED}
     return page, [
-        _part(section, rows, page, wish, rooms.get(section, wish.some))
+        _part(section, rows, page, scope, rooms.get(section, scope.some), within.get(section, 0))
         for section, rows in found.items()
-        if rows or not wish.filter.selector.filtered
+        if rows or not scope.filter.selector.filtered
     ]
 
 
-def _of_one(client: Client, wish: Wish) -> tuple[Page, list[Row]]:
+def _of_one(client: Client, scope: Scope) -> tuple[Page, list[Row]]:
     """The jobs of a section alone, as many as there is room for."""
-    selector = _only(_selector(wish.filter), wish.section)
-    request = List(selector=selector, limit=wish.room, usage=True)
+    selector = _only(_selector(scope.filter), scope.section)
+    request = List(selector=selector, limit=scope.room, usage=True)
     pages = list(follow.pages(client, request))
     rows = [Row(job) for page in pages for job in page.jobs]
-    if wish.filter.word:
-        found = {wish.section: rows}
-        _add_by_command(client, wish, found)
-        rows = found[wish.section]
-    return pages[0], rows[: wish.room]
+    if scope.filter.word:
+        found = {scope.section: rows}
+        _add_by_command(client, scope, found)
+        rows = found[scope.section]
+    return pages[0], rows[: scope.room]
 
 
-def _add_by_command(client: Client, wish: Wish, found: dict[Section, list[Row]]) -> None:
+def _add_by_command(client: Client, scope: Scope, found: dict[Section, list[Row]]) -> None:
     """The daemon knows patterns of names alone."""
-    anywhere = replace(wish.filter.selector, name="")
+    anywhere = replace(scope.filter.selector, name="")
     for section, rows in found.items():
         known = {row.job.id for row in rows if row.array is None}
         inside = [row.array for row in rows if row.array is not None]
@@ -99,10 +103,10 @@ def _add_by_command(client: Client, wish: Wish, found: dict[Section, list[Row]])
         fresh = (
             Row(job)
             for job in jobs
-            if wish.filter.word in job.command.lower() and job.id not in known
+            if scope.filter.word in job.command.lower() and job.id not in known
             if not any(array.first <= job.id <= array.last for array in inside)
         )
-        found[section] = [*rows, *islice(fresh, max(0, wish.room - len(rows)))]
+        found[section] = [*rows, *islice(fresh, max(0, scope.room - len(rows)))]
 
 
 def _selector(filter_: Filter) -> Selector:
@@ -126,20 +130,16 @@ def _rows(page: Page, section: Section) -> list[Row]:
     return [Row(job, page.arrays.get(job.id)) for job in jobs]
 
 
-def _part(section: Section, rows: Sequence[Row], page: Page, wish: Wish, room: int) -> Part:
+def _part(
+    section: Section, rows: Sequence[Row], page: Page, scope: Scope, room: int, within: int = 0
+) -> Part:
+    """`within`: jobs of the section for which an array stands, wherever that has its row."""
     is_full = len(rows) >= room
-    if wish.filter.selector.filtered or wish.filter.selector.ids:
-        return Part(section, rows, None if is_full else 0)
+    if scope.filter.selector.filtered or scope.filter.selector.ids:
+        return Part(section, rows, None if is_full else len(rows), None if is_full else 0)
     total = sum(page.counts.get(state, 0) for state in section.states)
-    seen = sum(_share(row, section) for row in rows)
-    return Part(section, rows, max(0, total - seen))
-
-
-def _share(row: Row, section: Section) -> int:
-    """Jobs of the section that a row stands for."""
-    if row.array is None:
-        return 1
-    return sum(row.array.counts.get(state, 0) for state in section.states)
+    single = sum(row.array is None for row in rows)
+    return Part(section, rows, total, max(0, total - single - within))
 
 
 def _sorted(rows: Sequence[Row], order: Order) -> Sequence[Row]:

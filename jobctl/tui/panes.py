@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.segment import Segment
 from textual.containers import VerticalScroll
@@ -18,6 +18,9 @@ from jobctl.tui.sight import Section, Sight
 from jobd.contract.models import Job, Shown
 from jobd.contract.states import State
 from jobd.contract.wording import printable
+
+_NAME: Final = 36
+"""Columns of a name in a title."""
 
 
 def summary(sight: Sight) -> str:
@@ -89,17 +92,17 @@ class OutputPane(ScrollView, can_focus=True):
         self.border_title = f"output of {job}"
 
     def entitle(self, job: Job) -> None:
-        name = f" {printable(job.name)}" if job.name else ""
-        self.border_title = text.cut(f"output of {job.id}{name}: {words.outcome(job)}", 60)
+        name = f" {text.cut_middle(printable(job.name), _NAME)}" if job.name else ""
+        self.border_title = f"output of {job.id}{name}"
+        self.border_subtitle = printable(words.outcome(job))
 
     def show(self, lines: Sequence[str], about: str) -> None:
         """`about`: what is to be said of it."""
         follows = self.is_vertical_scroll_end
         before = self._lines
-        self._lines = list(lines) or ([printable(about)] if about else [])
+        self._lines = [*lines, *([printable(about)] if about else [])]
         if self._lines == before:
             return
-        self.border_subtitle = printable(about) if lines else ""
         longest = max((text.columns(line) for line in self._lines), default=0)
         self.virtual_size = Size(longest, len(self._lines))
         self.refresh()

@@ -12,7 +12,7 @@ from jobctl.render import text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.tui.sight import Part, Row, Section, Sight
 from jobd.contract.models import Job
-from jobd.contract.states import FINISHED, Reason, State
+from jobd.contract.states import Reason, State
 from jobd.contract.wording import printable
 
 _MARKS: Final = {
@@ -28,8 +28,12 @@ _HELD: Final = ("○", "yellow")
 _MARGIN: Final = 4
 """Columns before the id: whether it is marked, and how it is."""
 _BAR: Final = 10
-_OUTCOME: Final = 32
-"""Columns up to which an outcome is never cut."""
+_NAMES: Final = 3
+"""The part of the screen that names may take, where they are so long: a third."""
+_ROOMY: Final = 140
+"""Columns from which on there is room for commands."""
+_SAID: Final = 13
+"""Columns of what is said most: `42%, 3m left`; commands stand below each other behind that."""
 
 
 class Line(Struct, frozen=True):
@@ -49,7 +53,7 @@ def lines(sight: Sight, width: int, percent: Callable[[int], float | None]) -> l
     """`percent`: how busy a running job keeps the processors."""
     rows = [row for part in sight.parts for row in part.rows]
     single = [row.job for row in rows if row.array is None]
-    columns = _columns(percent)
+    columns = _columns(percent, width)
     cells = [[printable(column.cell(job)) for column in columns] for job in single]
     ids = max([3, *(len(_ids(row)) for row in rows)])
     room = width - _MARGIN - ids - 2
@@ -96,17 +100,9 @@ def _of_part(part: Part, ids: int, width: int, by_job: dict[int, str]) -> Iterat
 
 
 def _heading(part: Part, width: int) -> str:
-    if part.more is None:
-        count = f"{len(part.rows)} and more"
-    else:
-        total = sum(_jobs(row) for row in part.rows) + part.more
-        count = f"{total:,}"
+    count = f"{len(part.rows)} and more" if part.total is None else f"{part.total:,}"
     begin = f" {part.section.value} {count} "
     return text.cut(f"──{begin}{'─' * max(0, width - len(begin) - 2)}", width)
-
-
-def _jobs(row: Row) -> int:
-    return 1 if row.array is None else sum(row.array.counts.values())
 
 
 def _ids(row: Row) -> str:
@@ -135,13 +131,20 @@ def _aligned(cell: str, width: int, column: Column) -> str:
     return space + cell if column.numeric else cell + space
 
 
-def _columns(percent: Callable[[int], float | None]) -> list[Column]:
+def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]:
     def cpu(job: Job) -> str:
         load = percent(job.id) if job.state is State.RUNNING else None
         return "-" if load is None else f"{load:.0f}%"
 
     return [
-        Column("NAME", _name, width=40, least=24, in_middle=True, says_nothing=lambda _: False),
+        Column(
+            "NAME",
+            _name,
+            width=width // _NAMES,
+            least=width // _NAMES,
+            in_middle=True,
+            says_nothing=lambda _: False,
+        ),
         Column("PRIO", _priority, numeric=True, expendable=2),
         Column("GROUP", lambda job: job.group, expendable=3, says_nothing=_are_alike),
         Column("WHEN", lambda j: text.when(j.finished_at or j.started_at), expendable=1),
@@ -149,13 +152,10 @@ def _columns(percent: Callable[[int], float | None]) -> list[Column]:
         Column("CPU", cpu, numeric=True, expendable=6, least=4),
         Column("MEM", _memory, numeric=True, expendable=5, least=6),
         Column("DONE", _bar, expendable=4),
-        Column("DETAIL", lambda job: words.detail(job) or "-", whole=_is_outcome),
-        Column("COMMAND", _command, says_nothing=lambda cells: all(c == "" for c in cells)),
+        Column(
+            "DETAIL", _detail if width >= _ROOMY else words.detail, says_nothing=lambda _: False
+        ),
     ]
-
-
-def _is_outcome(job: Job) -> bool:
-    return job.state in FINISHED and len(job.reason or "") <= _OUTCOME
 
 
 def _are_alike(cells: Sequence[str]) -> bool:
@@ -168,9 +168,12 @@ def _name(job: Job) -> str:
     return f"{job.name or job.command}{index}"
 
 
-def _command(job: Job) -> str:
-    """What stands in the place of the name need not stand there twice."""
-    return job.command if job.name else ""
+def _detail(job: Job) -> str:
+    """What there is to be said, and what is left of the line for the command; where that stands in
+    the place of the name, it need not stand there twice.
+    """
+    said = words.detail(job)
+    return f"{said:<{_SAID}}  {job.command if job.name else ''}".rstrip()
 
 
 def _priority(job: Job) -> str:

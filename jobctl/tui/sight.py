@@ -53,7 +53,7 @@ class Filter(Struct, frozen=True):
     """Also jobs in whose command this stands, among those that were looked at."""
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class Scope(Struct, frozen=True, kw_only=True):
     """What is to be seen."""
 
     section: Section = Section.ALL
@@ -80,14 +80,22 @@ class Row(Struct, frozen=True):
             return [(self.job.id, self.job.id)]
         return [(self.array.first, self.array.last)]
 
+    def jobs_in(self, section: Section) -> int:
+        """How many jobs of a section it stands for."""
+        if self.array is None:
+            return int(self.job.state in section.states)
+        return sum(self.array.counts.get(state, 0) for state in section.states)
+
 
 class Part(Struct, frozen=True):
     """The rows of a section that were asked for."""
 
     section: Section
     rows: Sequence[Row]
+    total: int | None = None
+    """Jobs of the section; None: nobody has counted them."""
     more: int | None = 0
-    """Jobs that are not among them; None: there are some, and nobody has counted them."""
+    """Jobs that no row stands for; None: there are some."""
 
 
 class Sight(Struct, frozen=True, kw_only=True):
@@ -98,7 +106,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     """Of all jobs there are."""
     status: DaemonStatus
     shown: Shown | None = None
-    """Of `Wish.job`; None: it is gone, or none was named."""
+    """Of `Scope.job`; None: it is gone, or none was named."""
     left_s: float | None = None
     """Seconds until nothing is left to run, roughly; None: nobody knows."""
 
