@@ -15,8 +15,12 @@ def said(error: click.ClickException) -> str:
             from jobctl.parsing import option_hints
 
             known = option_hints.of(error.option_name, error.ctx.meta[LINE])
-            if known is not None:
-                return f"no option {error.option_name}; did you mean: {known}"
+        else:
+            from jobctl.parsing import command_options
+
+            known = command_options.of(error.ctx.info_name, error.option_name)
+        if known is not None:
+            return f"no option {error.option_name}; did you mean: {known}"
         params = error.ctx.command.get_params(error.ctx)
         return no_option(error.option_name, [name for param in params for name in param.opts])
     return error.format_message()

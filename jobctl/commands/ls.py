@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec.structs import replace
 
+from jobctl.actions.listed import Listed
 from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing import columns as listing
 from jobctl.parsing.param_types import Word, as_json
 from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
-from jobd.contract.models import Job, List, Page, Selector
+from jobd.contract.models import List, Page, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
 
-_FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]]]] = {
+_FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], None]]] = {
+    "table": table.whole,
     "json": data.array,
     "ndjson": data.lines,
     "csv": data.comma_separated,
 }
-"""Beside the table; each prints the jobs and gives the ids that do not exist."""
+"""Each prints the jobs of these pages, all of them or these keys."""
 
 
 @click.command(
@@ -44,7 +46,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
 @click.option(
     "--format",
     "form",
-    type=Word("format", partial(listing.parse_format, forms=["table", *_FORMATS])),
+    type=Word("format", partial(listing.parse_format, forms=[*_FORMATS])),
     metavar="FORMAT",
     help="table, json, ndjson, csv, or a line a job: '{id} {state} {name}'.",
 )
@@ -80,14 +82,18 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     asked = List(
         limit=given["limit"] or None, only_ids=form == "ids", usage=_shows_usage(form, given)
     )
-    pages = _pages(client, selector, asked, given["order"])
+    pages = Listed(_pages(client, selector, asked, given["order"]))
     if isinstance(form, listing.Template):
-        return notices.missing(data.formatted(pages, form.parts))
-    if form == "ids":
-        return _print_ids(pages)
-    if form in _FORMATS:
-        return notices.missing(_FORMATS[form](pages, given["columns"]))
-    return _print_table(pages, given["columns"])
+        data.formatted(pages, form.parts)
+    elif form == "ids":
+        _print_ids(pages)
+    elif form == "table" and streams.on_terminal():
+        table.fit([], given["columns"])  # nothing was selected, or it were a screenful
+    else:
+        _FORMATS[form](pages, given["columns"])
+    if pages.empty and selector is not None and selector.named:
+        notices.nothing_listed(why_none(selector))
+    return notices.missing(pages.missing)
 
 
 def _format(given: dict[str, Any]) -> str | listing.Template:
@@ -108,7 +114,7 @@ def _shows_usage(form: str | listing.Template, given: dict[str, Any]) -> bool:
     if isinstance(form, listing.Template):
         shown = {key for _, key in form.parts}
     else:
-        shown = set(given["columns"] or (listing.KEYS if form in _FORMATS else ()))
+        shown = set(given["columns"] or (() if form in ("table", "ids") else listing.KEYS))
     order: listing.Order | None = given["order"]
     return not listing.USED.isdisjoint(shown | ({order.key} if order else set()))
 
@@ -131,29 +137,10 @@ def _sorted(client: Client, asked: List, order: listing.Order, most: int | None)
     return listing.ordered(follow.pages(client, replace(asked, only_ids=False)), order, most)
 
 
-def _print_ids(pages: Iterable[Page]) -> int:
-    missing: list[int] = []
+def _print_ids(pages: Iterable[Page]) -> None:
     for page in pages:
         notices.ids(job.id for job in page.jobs)
         notices.runs(page.ids)
-        missing += page.missing
-    return notices.missing(missing)
-
-
-def _print_table(pages: Iterable[Page], columns: list[str] | None) -> int:
-    missing: list[int] = []
-    if streams.on_terminal():
-        table.fit([], columns)  # nothing was selected, or it were a screenful
-        return 0
-    table.whole(_jobs(pages, missing), columns)
-    return notices.missing(missing)
-
-
-def _jobs(pages: Iterable[Page], missing: list[int]) -> Iterator[Job]:
-    """All of them; `missing` takes those that do not exist."""
-    for page in pages:
-        missing += page.missing
-        yield from page.jobs
 
 
 def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> int:

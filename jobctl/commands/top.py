@@ -11,6 +11,7 @@ import click
 from jobctl.context import connecting, pass_client
 from jobctl.examples import example
 from jobctl.render import streams
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def command(client: Client) -> int:
 
     Running, waiting, failed and finished jobs, one in detail with its output, workers and GPUs and
     when all will be done; keys and the mouse stop, hold, pause and restart jobs, and ask before
-    something is lost. ? tells all keys, q leaves, and jobs go on. It needs: pip install
-    'jobctl[tui]'.
+    something is lost. ? tells all keys, q leaves, and jobs go on. It needs the extra "tui" (see:
+    jobctl top, where that is missing).
 
     Not on a terminal: jobctl ls, or jobctl watch for a line per change.
     """
@@ -55,6 +56,6 @@ def _check_library() -> None:
 
     if find_spec(_NEEDED) is None:
         raise JobdError(
-            f"top needs {_NEEDED}, which is not installed: pip install 'jobctl[tui]'; "
-            "without it: jobctl watch"
+            f"top needs {_NEEDED}, which is not installed: {how_to_get('tui')}; without it: "
+            "jobctl watch"
         )

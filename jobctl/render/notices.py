@@ -124,6 +124,12 @@ def nothing_selected(why_none: WhyNone | None = None) -> int:
     return 0
 
 
+def nothing_listed(why_none: WhyNone) -> None:
+    """The same behind a list: to a script an empty one says that by itself."""
+    streams.plain_hint("no jobs selected")
+    unknown(why_none)
+
+
 def watched(*, unfinished: bool) -> None:
     """Why `watch` prints no line of a job."""
     streams.notice(
@@ -236,12 +242,6 @@ def not_found(program: str) -> None:
         no_file(program)
     else:
         streams.error(f"warning: {program}: not found in PATH")
-
-
-def empties(name: str | None) -> None:
-    """To a person: by this name the job would empty its own output."""
-    if name is not None:
-        streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
 
 
 def left_out(script: str, options: Sequence[str]) -> None:

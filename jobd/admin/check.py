@@ -1,4 +1,5 @@
-"""`jobd check`: a daemon could start here, the store is as it should be, and all output is there.
+"""`jobd check`: a daemon could start here, the store is as it should be, all output is there, and
+jobs could run on their engines.
 
 It never writes. Whatever keeps a daemon from starting is told in the start's own words
 (`jobd/store/obstacles.py`).
@@ -15,6 +16,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from jobd.contract import config_file
@@ -45,10 +47,17 @@ class Finding(Struct, frozen=True):
     """Something that is wrong."""
 
     kind: str
-    """`database`, `record`, `output`, `access` or `configuration`."""
+    """`database`, `record`, `output`, `access`, `configuration` or `engine`."""
     text: str
     next_step: str
     job: int | None = None
+
+
+class EngineSight(Struct, frozen=True):
+    """Something of an engine that is as it should be."""
+
+    engine: str
+    text: str
 
 
 class Report(Struct, frozen=True):
@@ -64,16 +73,34 @@ class Report(Struct, frozen=True):
     findings: list[Finding]
     notes: list[str]
     """What is not wrong, but not done either."""
+    engines: list[EngineSight] = []
+    """What was seen of those that jobs run on, as far as it is as it should be."""
 
 
-def check(paths: Paths) -> Report:
-    """Look at everything once. Raises: StoreFailed (there is no database, and need not be)."""
+def check(paths: Paths, engine: str | None = None) -> Report:
+    """Look at everything once. `engine`: that of the daemon that runs, if any.
+
+    Raises: StoreFailed (there is no database, and need not be).
+    """
     while True:
         running = is_supervised(paths.socket)
         report = _check(paths, running=running)
         # One that started or stopped meanwhile makes faults of what is none.
         if not report.findings or is_supervised(paths.socket) == running:
-            return report
+            return _with_engines(report, paths, engine)
+
+
+def _with_engines(report: Report, paths: Paths, running: str | None) -> Report:
+    """Where the configuration has sense: else that is told already."""
+    findings, seen = list(report.findings), list(report.engines)
+    with suppress(JobdError):
+        for name, sight in configuration.look(config_file.load(paths.config), paths, running):
+            text = f"engine {name}: {sight.text}"
+            if sight.next_step:
+                findings.append(Finding("engine", text, sight.next_step))
+            else:
+                seen.append(EngineSight(name, sight.text))
+    return msgspec.structs.replace(report, findings=findings, engines=seen)
 
 
 def _check(paths: Paths, *, running: bool) -> Report:

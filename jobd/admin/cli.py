@@ -151,7 +151,7 @@ def restart() -> None:
 
     \b
     Example:
-        pip install --upgrade jobctl && jobd restart
+        pip install --upgrade jobctl-queue && jobd restart
     """
     from jobd.admin import control
 
@@ -197,10 +197,11 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option("--forget-lost", is_flag=True, help="First: tell no more what power cuts took.")
 def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
-    """Verify store and output files; changes nothing.
+    """Verify store, output files and engines; changes nothing.
 
-    Also while the daemon is stopped. What is wrong is printed line by line, with what to do
-    about it. Exit code 0: all is well. 1: something is not.
+    Also while the daemon is stopped. Of an engine, whether jobs could run there now. What is
+    wrong is printed line by line, with what to do about it. Exit code 0: all is well. 1: something
+    is not.
 
     Output that was lost with the power is told, by logs, too, until --forget-lost or the next
     jobd start: what is left of it then counts as all of it.
@@ -216,7 +217,7 @@ def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
 
         lost = control.forget_lost(instance())
         streams.notice("note: there is nothing to forget" if lost is None else f"forgotten: {lost}")
-    report = check(_paths_in_use())
+    report = check(*_in_use())
     if as_json:
         streams.json_line(report)
     else:
@@ -225,6 +226,8 @@ def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
             streams.line(f"    next: {finding.next_step}")
         for note in report.notes:
             streams.notice(f"note: {note}")
+        for sight in report.engines:
+            streams.line(f"engine {sight.engine}: {sight.text}")
         say = streams.notice if report.findings else streams.line
         say(render.check_verdict(report))
     sys.exit(1 if report.findings else 0)
@@ -246,7 +249,7 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
     """
     from jobd.store.backup import backup
 
-    target, paths = absolute(file, "write an absolute path"), _paths_in_use()
+    target, (paths, _) = absolute(file, "write an absolute path"), _in_use()
     jobs = backup(paths.database, target, running=is_supervised(paths.socket), force=force)
     streams.line(f"{file}: {counted(jobs, 'job')}, {render.size(target.stat().st_size)}")
 
@@ -280,13 +283,14 @@ for _command in (
     main.add_command(_command)
 
 
-def _paths_in_use() -> Paths:
-    """Where the running instance has its files: one in memory has them elsewhere."""
+def _in_use() -> tuple[Paths, str | None]:
+    """Where the running instance has its files (one in memory elsewhere), and its engine."""
     from jobd.admin import control
 
     paths, found = instance(), None
     with contextlib.suppress(JobdError):
         found = control.running(paths)
+    engine = found.engine if found is not None else None
     if found is None or not found.ephemeral:
-        return paths
-    return checked(Paths(paths.state, paths.config, ephemeral=True))
+        return paths, engine
+    return checked(Paths(paths.state, paths.config, ephemeral=True)), engine

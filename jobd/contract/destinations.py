@@ -15,10 +15,11 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.states import ENDS, OF_A_JOB, Occasion
 
-HOW_TO_GET_IT: Final = "pip install 'jobctl[notify]'"
+HOW_TO_GET_IT: Final = how_to_get("notify")
 MAX_URL: Final = 4000
 """Characters of a URL, or of a word of a command."""
 MAX_WISHES: Final = 16

@@ -137,8 +137,9 @@ def build_commands(
     halting = Halting(bulk, groups, idempotency)
     workers = SetWorkers(ledger, settings, event_log)
     admission = Admission(
-        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers
-    )
+        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers,
+        check_engine_options=ground.engines.check_options,
+    )  # fmt: skip
     intake = _build_intake(ground, lifecycle, admission, idempotency)
     return Commands(
         idempotency=idempotency,

@@ -1,6 +1,7 @@
 """The pruner: one thread that keeps jobs, output, history and database within their limits.
 
-    a job has finished, jobs were removed, events were written, the oldest job is too old
+    there are too many jobs, jobs were removed, events were written, the oldest job is too old, or a
+    job has finished a while ago
     → a pause, so that one round serves many → (some slices of unwanted jobs, then their files → of
     the old end of the history, and of the removed attempts → of free pages of the database)* until
     there is no more to do
@@ -27,7 +28,9 @@ _PAUSE_S: Final = 0.25
 _BREATH_S: Final = 0.005
 """Between two transactions of one round."""
 _SOON_US: Final = 5_000_000
-"""So long the history may be a little longer than its limit: one shortening serves many events."""
+"""So long the history may be a little longer than its limit, and output take more than it may: one
+look serves many.
+"""
 _RETRY_S: Final = 10.0
 _CLOSE_S: Final = 2.0
 """How long the end of the daemon waits for a step that is under way."""
@@ -78,12 +81,19 @@ class Pruner(Listener):
     # --- what wakes it ------------------------------------------------------------------------
 
     def finished(self, job: int) -> None:  # noqa: ARG002 - whichever it is
-        if self._jobs is not None:
-            self._wake()
+        self._look_out()
 
     def released(self) -> None:
-        if self._jobs is not None:
+        self._look_out()
+
+    def _look_out(self) -> None:
+        """A round for each end would cost a busy queue a tenth of its speed."""
+        if self._jobs is None:
+            return
+        if self._jobs.stock.is_crowded():
             self._wake()
+        else:
+            self._set_alarm(now_us() + self._jobs.stock.patience(_SOON_US))
 
     def removed(self) -> None:
         self._wake()

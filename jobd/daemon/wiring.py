@@ -61,7 +61,7 @@ from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Stock
 from jobd.daemon.setup import Setup
 from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
@@ -315,11 +315,11 @@ def build_pruner(
     retained, policy = Retained(files.connection), policy_of(setup.config.retention)
     old_jobs, old_events = None, None
     if policy:
-        retained.watch()
         old_jobs = OldJobs(
-            policy=policy, jobs=tables.jobs, dependencies=tables.dependencies,
-            moves=lifecycle.moves, retained=retained, reader=reader, writer=writer,
-            notifier=ground.notifier, deletion=deletion, needed=needed,
+            stock=Stock(policy, ground.ledger, retained, writer), jobs=tables.jobs,
+            dependencies=tables.dependencies, moves=lifecycle.moves, retained=retained,
+            reader=reader, writer=writer, notifier=ground.notifier, deletion=deletion,
+            needed=needed,
         )  # fmt: skip
     if most := setup.config.retention.events:
         old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)

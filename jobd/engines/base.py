@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, NewType, Protocol
+from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -60,6 +60,14 @@ class Heritage(Struct, frozen=True):
     """Whatever else; nobody looks into it."""
 
 
+class Sight(NamedTuple):
+    """Something that `jobd check` has seen of an engine, in words."""
+
+    text: str
+    next_step: str = ""
+    """What to do about it; empty: it is as it should be."""
+
+
 class Factory(Protocol):
     """What an entry point leads to: mostly the class of an engine."""
 
@@ -73,6 +81,18 @@ class Factory(Protocol):
         """Its section `[engine.NAME]` as TOML has it, without doing anything.
 
         Raises: BadSetting.
+        """
+
+
+@runtime_checkable
+class Sighted(Protocol):
+    """A factory that has something to say to `jobd check`, beside what `Factory.check` says."""
+
+    def look(self, settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+        """Whether jobs could run there now, beside a daemon or without one, changing nothing.
+
+        `settings`: as for `check`, which has passed them. It may take as long as it takes to find
+        that nobody answers.
         """
 
 
@@ -124,7 +144,7 @@ class Launch(Struct, frozen=True):
     gpus: int = 0
     """Devices that it needs; which of this machine's they are, its environment says."""
     options: Sequence[str] = ()
-    """Of the engine's own, as `--mem=8G`: it says whether it takes them (CannotStart)."""
+    """Of the engine's own, as `--mem=8G`: `Engine.check_options` says whether it takes them."""
     time_limit: float | None = None
     """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 
@@ -219,6 +239,13 @@ class Engine(Protocol):
     @property
     def capacity(self) -> int | None:
         """Attempts that may be with it at a time; None: as many as there are workers. At once."""
+
+    def check_options(self, options: Sequence[str]) -> None:
+        """Whether a job may ask for these (`Launch.options`); asked before it is accepted, and by
+        `start` again: meanwhile it may have been configured anew. At once, also while it is away.
+
+        Raises: CannotStart (names the option, and what is wrong with it).
+        """
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: all attempts that are said to run, by their token.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
 from jobd.contract.config import Config
 from jobd.contract.destinations import require_apprise
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
+from jobd.contract.paths import Paths
 from jobd.engines import loading
+from jobd.engines.base import Sight
 
 METRICS_BY: Final = "prometheus_client"
 """The package that makes them."""
@@ -30,8 +34,22 @@ def check(config: Config) -> None:
     if config.retention.compress_after and not _can_compress():
         raise JobdError(
             "[retention] compress_after needs a library that is not installed; "
-            "pip install 'jobctl[zstd]'"
+            f"{how_to_get('zstd')}"
         )
+
+
+def look(config: Config, paths: Paths, running: str | None) -> Iterator[tuple[str, Sight]]:
+    """What is seen of each engine that jobs run on, by its name. `running`: one that a daemon was
+    started with, whatever the configuration says.
+
+    Raises: BadRequest, as `loading.check`.
+    """
+    named = config.engines()
+    if running is not None:
+        named.setdefault(running, "engine")
+    for name, key in named.items():
+        for sight in loading.look(name, key, config.engine.get(name, {}), paths):
+            yield name, sight
 
 
 def _can_compress() -> bool:
@@ -43,4 +61,5 @@ def _can_compress() -> bool:
 
 def without_metrics(missing: str | None) -> str:
     """What is said where they are wanted, and this package is not there."""
-    return f"[metrics] needs a package that is not there ({missing}); pip install 'jobctl[metrics]'"
+    lacks = f"[metrics] needs a package that is not there ({missing})"
+    return f"{lacks}; {how_to_get('metrics')}"

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome, signal_name
 from jobd.core.usage import Usage
 from jobd.engines.base import (
@@ -34,6 +35,7 @@ from jobd.engines.base import (
     NoResources,
     Process,
     Refusal,
+    Sight,
 )
 from jobd.outputs.in_memory import MemoryWorkspace
 
@@ -54,8 +56,8 @@ class World:
         """Why there is no room just now; None: there is."""
         self.capacity: int | None = None
         """As `Engine.capacity`."""
-        self.looks = 0
-        """How often somebody looked at what is used."""
+        self.options: Collection[str] | None = None
+        """Those that a job may ask for; None: any."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -112,6 +114,12 @@ class World:
 
     # --- what an engine does -----------------------------------------------------------------
 
+    def check_options(self, options: Sequence[str]) -> None:
+        """Raises: CannotStart."""
+        for option in options:
+            if self.options is not None and option not in self.options:
+                raise CannotStart(f"{option}: there is no such option")
+
     def reach(self) -> None:
         """Raises: Away."""
         if self._away is not None:
@@ -130,6 +138,7 @@ class World:
         """Raises: as `Engine.start`."""
         with self._changed:
             self.reach()
+            self.check_options(launch.options)
             if self.no_room is not None:
                 raise NoResources(self.no_room)
             if self.cannot_start is not None:
@@ -266,6 +275,12 @@ class FakeEngine:
     def check(settings: Mapping[str, Any]) -> None:
         World().check(settings)
 
+    @staticmethod
+    def look(settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+        """A world in memory is always there."""
+        del settings, paths
+        return [Sight("it is there")]
+
     @property
     def capacity(self) -> int | None:
         return self.world.capacity
@@ -273,6 +288,9 @@ class FakeEngine:
     def back(self) -> None:
         """The world has come back, and the engine has noticed."""
         self.context.back()
+
+    def check_options(self, options: Sequence[str]) -> None:
+        self.world.check_options(options)
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         self.world.reach()
@@ -295,7 +313,6 @@ class FakeEngine:
 
     def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
         self.world.reach()
-        self.world.looks += 1
         return [one.attempt.used for one in processes if isinstance(one, FakeProcess)]
 
     def freeze(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar
@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.errors import BadRequest
-from jobd.engines.base import BadSetting, Context, Engine, Factory
+from jobd.contract.paths import Paths
+from jobd.engines.base import BadSetting, Context, Engine, Factory, Sight, Sighted
 
 GROUP: Final = "jobd.engines"
 S = TypeVar("S", bound=Struct)
@@ -41,6 +42,24 @@ def load(context: Context, key: str = "engine") -> Engine:
     entry = _entry(context.name, key)
     with _in_words(context.name, key):
         return _factory(entry)(context)
+
+
+def look(name: str, key: str, settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+    """What an engine says of itself, as `Sighted.look`; one that breaks down says that.
+
+    `key`: as for `load`. Raises: BadRequest, as `check`.
+    """
+    entry = _entry(name, key)
+    with _in_words(name, key):
+        factory = _factory(entry)
+        factory.check(settings)
+        if not isinstance(factory, Sighted):
+            return ()
+        try:
+            return factory.look(settings, paths)
+        except Exception as error:  # noqa: BLE001 - it may be anybody's
+            why = f"it cannot be looked at: {type(error).__name__}: {error}"
+            return [Sight(why, "tell whoever wrote it")]
 
 
 def _factory(entry: EntryPoint) -> Factory:

@@ -198,7 +198,7 @@ def test_the_end_of_a_log_stands_below_its_error(monkeypatch, jobd_home):
 def test_what_check_finds_drives_no_terminal(words, monkeypatch, jobd_home):
     finding = Finding("record", EVIL, EVIL, 1)
     report = Report(EVIL, False, 1, 1, 1, [finding], [EVIL])
-    monkeypatch.setattr("jobd.admin.check.check", lambda _: report)
+    monkeypatch.setattr("jobd.admin.check.check", lambda *_: report)
     result = jobd(*words)
     assert result.exit_code == 1
     assert_fit(result.output)

@@ -55,6 +55,7 @@ def test_a_group_runs_on_an_engine_from_outside(outside, home):
     outside.start()
     outside.jobctl("submit", "-g", "far", "-w", "true", code=4)
     assert outside.jobctl("logs", "1").stdout == "nowhere\n"
+    assert "engine elsewhere: it is there\n" in outside.jobd("check").stdout
     outside.jobctl("submit", "-w", "echo here; exit 5", code=5)
     assert outside.jobctl("logs", "2").stdout == "here\n"
     job = outside.job(1)

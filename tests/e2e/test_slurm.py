@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.e2e.instance import json_of
-from tests.helpers import wait_until
+from tests.helpers import wait_until, whole_table
 
 pytestmark = pytest.mark.e2e
 JOBS = 4
@@ -68,7 +68,7 @@ def test_a_group_runs_on_the_cluster_and_the_others_here(both):
     told = f"slurm job {jobs[there].engine_id} on {jobs[there].host}"
     assert told in both.jobctl("show", str(there)).stdout
     assert jobs[here].engine_id is None
-    both.jobd("check")
+    assert "engine slurm: takes jobs (" in both.jobd("check").stdout
 
 
 def test_a_time_limit_ends_it_there(both):
@@ -118,7 +118,13 @@ def test_a_daemon_that_is_replaced_keeps_what_runs_there(both):
     assert both.lines("ran") == [""]
 
 
-@pytest.mark.parametrize(("point", "count"), PLACES)
+@pytest.mark.parametrize(
+    ("point", "count"),
+    whole_table(
+        PLACES,
+        always=[("after-submit", 1), ("after-note", 2), ("before-reap", 2), ("before-signal", 1)],
+    ),
+)
 def test_killed_at_each_point_nothing_is_lost_and_nothing_runs_twice(both, point, count):
     both.start(crash=f"{point}:{count}")
     line = "echo $JOBD_JOB_ID >>ran; exit $((JOBD_JOB_ID % 3))"
@@ -154,6 +160,9 @@ def test_slurm_away_at_the_start_and_later(both, cluster):
         wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         shown = json_of(both.jobctl("show", "--json", str(job)))
         assert shown["state"] == "pending"
+        found = json_of(both.jobd("check", "--json", code=1))["findings"]
+        assert [one["kind"] for one in found] == ["engine"]
+        assert found[0]["text"].startswith("engine slurm: away: Unable to contact slurm controller")
     finally:
         cluster.start("slurmctld")
     assert both.wait(job)[job].exit_code == 3

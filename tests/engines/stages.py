@@ -3,7 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 from unittest import mock
 
@@ -12,9 +12,9 @@ from jobd.core.usage import Usage
 from jobd.engines.base import Attempt, Launch
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
-from jobd.engines.slurm import SlurmEngine
+from jobd.engines.slurm import SlurmEngine, ends
 from jobd.engines.supervisor import Ended
-from jobd.system import linux
+from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
 from tests.helpers import processes_with, wait_until
 
@@ -133,6 +133,9 @@ class Stage:
 
     # --- what a test says, and asks ---------------------------------------------------------------
 
+    def takes_no_options(self):
+        """Whatever else may be, no job may have `--requeue`: attempts are up to jobd."""
+
     def began(self, started):
         """It has been started: whatever it does at once is done soon."""
 
@@ -226,7 +229,9 @@ class LocalStage(Stage):
 
     @contextmanager
     def no_room(self):
-        with mock.patch.object(linux, "spawn", side_effect=BlockingIOError(11, "no process left")):
+        with mock.patch.object(
+            spawning, "spawn", side_effect=BlockingIOError(11, "no process left")
+        ):
             yield
 
     def close(self):
@@ -250,6 +255,9 @@ class FakeStage(Stage):
 
     def made(self, **context):
         return FakeEngine(context_of(self.directory, name="fake", **context), self.world)
+
+    def takes_no_options(self):
+        self.world.options = []
 
     def began(self, started):
         attempt, does = self.attempt(started), started.does
@@ -362,6 +370,7 @@ class SlurmStage(Stage):
         super().__init__(directory)
         self.cluster = cluster
         self.world = Said(directory / "programs", cluster.conf)
+        self._hasty = ExitStack()
 
     def made(self, **context):
         settings = {"poll": "0.05s", "programs": str(self.world.directory)}
@@ -389,6 +398,8 @@ class SlurmStage(Stage):
 
     def loses(self, started):
         self.went_on(started)
+        # All nodes are this machine: whatever they have written is seen at once.
+        self._hasty.enter_context(mock.patch.object(ends, "_PATIENCE_S", 1.0))
         self.world.forgets(started.launch.token)
         scripts = [
             pid for pid, what in self.cluster.processes().items() if started.launch.token in what
@@ -421,6 +432,7 @@ class SlurmStage(Stage):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         super().close()
+        self._hasty.close()
 
 
 STAGES = {stage.name: stage for stage in (LocalStage, FakeStage, SlurmStage)}

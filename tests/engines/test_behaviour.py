@@ -70,6 +70,17 @@ def test_what_cannot_be_started_is_said(stage):
     assert "not found" in said
 
 
+def test_an_option_that_no_job_may_have_is_named_before_anything_starts(stage):
+    stage.takes_no_options()
+    stage.engine.check_options([])
+    launch = stage.launch(Does(exit=3), options=["--requeue"])
+    for ask in (lambda: stage.engine.check_options(launch.options), lambda: stage.started(launch)):
+        with pytest.raises(CannotStart, match=r"^--requeue: "):
+            ask()
+    attempt = Attempt(launch.token, JOB, launch.attempt, launch.slot)
+    assert recovered(stage, attempt) == [Fate.NEVER_STARTED]
+
+
 def test_without_room_nothing_has_started(stage):
     launch = stage.launch(Does(exit=3))
     with stage.no_room(), pytest.raises(NoResources, match="no process left"):

@@ -56,3 +56,26 @@ def test_a_library_that_is_missing_is_said(monkeypatch):
     with pytest.raises(BadRequest, match=r"^engine: 'broken' cannot be loaded: No module named"):
         loading.check({"broken": "engine"}, {})
     loading.check({}, {"broken": {}})
+
+
+class Blind:
+    name = "blind"
+
+    @staticmethod
+    def load():
+        return Blind
+
+    @staticmethod
+    def check(settings):
+        pass
+
+    @staticmethod
+    def look(settings, paths):
+        raise RuntimeError(f"no eyes for {settings['what']}")
+
+
+def test_one_that_breaks_down_when_it_is_looked_at_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "entry_points", lambda **_: [Blind])
+    (seen,) = loading.look("blind", "engine", {"what": "this"}, context_of(tmp_path).paths)
+    assert seen.text == "it cannot be looked at: RuntimeError: no eyes for this"
+    assert seen.next_step

@@ -84,7 +84,6 @@ SUBMITTING = {
     "jobctl.submission",
     "jobctl.submission.environment",
     "jobctl.submission.job_options",
-    "jobctl.submission.redirections",
     "jobctl.submission.request",
     "jobd.contract.ownership",
     "jobd.contract.paths",

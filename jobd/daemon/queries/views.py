@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from jobd.core.usage import Usage
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.outputs.workspace import Stored, Workspaces
+from jobd.store.command_lines import command_line, text
 from jobd.store.reader import Reader
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Ran, Spec
 from jobd.system.clock import now_us
@@ -34,11 +34,6 @@ def _seconds(us: int | None) -> float | None:
     return None if us is None else us / 1e6
 
 
-def text(raw: bytes) -> str:
-    """What is not UTF-8 becomes U+FFFD."""
-    return raw.decode("utf-8", "replace")
-
-
 def path_text(path: Path | str) -> str:
     return text(os.fsencode(path))
 
@@ -47,11 +42,6 @@ def exact_path(path: str) -> bytes | None:
     """A path that is no text, as it is; None: `path_text` is."""
     name = os.fsencode(path)
     return None if text(name).encode() == name else name
-
-
-def command_line(argv: list[bytes], *, shell: bool) -> str:
-    """As a person would type it."""
-    return text(argv[0]) if shell else shlex.join(text(word) for word in argv)
 
 
 class Views:

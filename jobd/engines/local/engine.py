@@ -130,14 +130,16 @@ class LocalEngine:
 
     # --- starting -------------------------------------------------------------------------
 
+    def check_options(self, options: Sequence[str]) -> None:
+        for option in options:
+            raise CannotStart(f"{option}: this machine has no options of its own")
+
     def start(self, launch: Launch) -> Process:
-        if launch.nice:
-            return spawn.in_own_thread(lambda: self._start(launch))
-        return self._start(launch)
+        start = self._start
+        return spawn.in_own_thread(lambda: start(launch)) if launch.nice else start(launch)
 
     def _start(self, launch: Launch) -> Process:
-        if launch.options:
-            raise CannotStart(f"{launch.options[0]}: this machine has no options of its own")
+        self.check_options(launch.options)
         self._refuse_foreign()
         file = self.workspace.output_file(launch.job, launch.attempt)
         try:
@@ -192,9 +194,7 @@ class LocalEngine:
             try:
                 self._table.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
-                raise NoResources(
-                    f"the run table: {(error.strerror or str(error)).lower()}"
-                ) from error
+                raise NoResources(f"the run table: {_reason(error)}") from error
             failpoint("before-spawn")
             try:
                 if program is not None:

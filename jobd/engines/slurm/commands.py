@@ -22,7 +22,7 @@ _PATIENCE_S: Final = 30.0
 _KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF")
 """Of the daemon's environment: SBATCH_REQUEUE and its like would change what is asked for."""
 _FIELDS: Final = ("JobID", "State", "exit_code", "Reason", "BatchHost", "StartTime", "Name")
-_REFUSED: Final = re.compile(r"submission failed: (.*)")
+_REFUSED: Final = re.compile(r"(?:submission failed|allocation failure): (.*)")
 _UNREACHABLE: Final = re.compile(
     r"unable to contact|connect failure|timed out|connection (refused|reset)|authentication"
     r"|munge|communication|standby|configuration file|zero bytes|no route",
@@ -34,6 +34,11 @@ _FULL: Final = re.compile(
     re.IGNORECASE,
 )
 """What concerns all jobs, or will pass: they wait with that reason."""
+_MISUSED: Final = re.compile(
+    r"unrecognized option|ambiguous|requires an argument|invalid|specification|not valid",
+    re.IGNORECASE,
+)
+"""Options that sbatch does not understand: whoever has written them is to mend them."""
 _OVER: Final = re.compile(
     r"invalid job id|already (finished|completing|completed)|completing or completed"
     r"|no active jobs|job is no longer|not pending",
@@ -79,19 +84,33 @@ class Commands:
         self._options = options
         self._proctrack: str | None = None
 
-    def submit(self, name: str, script: bytes, options: Sequence[str]) -> int:
-        """The number of a new job, which is held.
+    def submit(
+        self, name: str, script: bytes, options: Sequence[str], own: Sequence[str] = ()
+    ) -> int:
+        """The number of a new job, which is held. `own`: options that it asks for itself.
 
         Raises: CannotStart (this job is not wanted), NoResources.
         """
         try:
             said = self._run(
                 "sbatch", "--hold", "--no-requeue", "--parsable", "--export=ALL", "--chdir=/",
-                "--output=/dev/null", f"--job-name={name}", *self._options, *options, given=script,
+                "--output=/dev/null", f"--job-name={name}", *self._options, *options, *own,
+                given=script,
             )  # fmt: skip
         except _SaidNo as error:
-            raise _refusal(str(error)) from error
+            raise _refusal(str(error), own) from error
         return int(said.split(b";")[0])
+
+    def takes(self, script: bytes) -> str:
+        """What it says of a job that it would take, and does not get.
+
+        Raises: CannotStart, NoResources (it would not, and says why).
+        """
+        try:
+            said = self._run("sbatch", "--test-only", *self._options, given=script, both=True)
+        except _SaidNo as error:
+            raise _refusal(str(error)) from error
+        return _last(_words(said))
 
     def release(self, name: str) -> None:
         """It may run. Raises: CannotStart (it could never; it stays held)."""
@@ -170,8 +189,8 @@ class Commands:
             if left:
                 raise Away(left[-1]) from error
 
-    def _run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
-        """What it prints. Raises: Away, _SaidNo."""
+    def _run(self, program: str, *arguments: str, given: bytes = b"", both: bool = False) -> bytes:
+        """What it prints. `both`: on stderr, too. Raises: Away, _SaidNo."""
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         if program == "squeue":
             environment["SLURM_TIME_FORMAT"] = "%s"
@@ -186,10 +205,10 @@ class Commands:
             reason = (error.strerror or str(error)).lower()
             raise Away(f"{program} cannot be run: {reason}") from error
         if done.returncode == 0:
-            return done.stdout
+            return done.stdout + done.stderr if both else done.stdout
         said = _words(done.stderr) or f"{program} failed with exit code {done.returncode}"
         if _UNREACHABLE.search(said):
-            raise Away(_last(said))
+            raise Away(_last(said).removeprefix("allocation failure: "))
         raise _SaidNo(said)
 
 
@@ -201,13 +220,15 @@ def _words(said: bytes) -> str:
 
 def _last(said: str) -> str:
     """The last line, for the first ones are about what was asked for."""
-    return said.rpartition("\n")[2]
+    return said.partition("\nTry ")[0].rpartition("\n")[2]
 
 
-def _refusal(said: str) -> CannotStart | NoResources | Away:
-    """What sbatch means by what it said."""
+def _refusal(said: str, own: Sequence[str] = ()) -> CannotStart | NoResources | Away:
+    """What sbatch means by what it said. `own`: options of this job alone."""
     match = _REFUSED.search(said)
     why = (match[1] if match else _last(said)).strip()
+    if match is None and _MISUSED.search(why):
+        return CannotStart(f"Slurm: {why}") if own else NoResources(f"Slurm: {why}")
     if _FULL.search(why):
         return NoResources(f"Slurm: {why}")
     if match is None:

@@ -9,9 +9,9 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
+from jobd.contract.paths import Paths
 from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
@@ -23,6 +23,7 @@ from jobd.engines.base import (
     Launch,
     NoResources,
     Process,
+    Sight,
 )
 from jobd.engines.slurm import script, settings
 from jobd.engines.slurm.attempt_files import AttemptFiles
@@ -31,6 +32,7 @@ from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.notes import Notes, instance_of
 from jobd.engines.slurm.process import SlurmProcess
 from jobd.engines.slurm.script import Place
+from jobd.engines.slurm.sights import sights
 from jobd.engines.slurm.watcher import Watcher
 from jobd.engines.slurm.workspace import SharedWorkspace
 from jobd.outputs.workspace import Output
@@ -60,12 +62,16 @@ class SlurmEngine:
     def check(section: Mapping[str, Any]) -> None:
         settings.read(section)
 
+    @staticmethod
+    def look(section: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
+        return list(sights(settings.read(section), paths.data))
+
     def __init__(self, context: Context) -> None:
         found = settings.read(context.settings)
         self.capacity = found.max_jobs
         self._allowed = found.job_options
         self._instance = instance_of(context.paths.data)
-        shared = Path(found.shared_dir or context.paths.data) / f"slurm-{self._instance}"
+        shared = settings.shared_folder(found, context.paths.data, self._instance)
         self.workspace = SharedWorkspace(shared)
         self._notes = Notes(context.paths.data)
         self._files = AttemptFiles(str(shared))
@@ -85,7 +91,7 @@ class SlurmEngine:
         with self._watcher.starting(launch.token), self._turns:
             if self._stopped:
                 raise NoResources("the daemon is being closed")
-            self._check_options(launch)
+            self.check_options(launch.options)
             number = self._submitted(launch)
             process = self._process(launch.token, number, launch.job, launch.attempt)
             self._release(launch, number)
@@ -93,11 +99,10 @@ class SlurmEngine:
         failpoint("after-release")
         return process
 
-    def _check_options(self, launch: Launch) -> None:
-        """Raises: CannotStart."""
-        for option in launch.options:
+    def check_options(self, options: Sequence[str]) -> None:
+        for option in options:
             if why := settings.refused_of_job(option, self._allowed):
-                raise CannotStart(f"engine option {option}: it {why}")
+                raise CannotStart(f"{option}: it {why}")
 
     def _release(self, launch: Launch, number: int) -> None:
         """Raises: CannotStart."""
@@ -147,7 +152,7 @@ class SlurmEngine:
         """Raises: as `Engine.start`."""
         try:
             name = self._name(launch.job, launch.token)
-            return self._commands.submit(name, script.stub(place), _options(launch))
+            return self._commands.submit(name, script.stub(place), _options(launch), launch.options)
         except Away:
             self._watcher.expect_leftovers()
             raise
@@ -260,13 +265,13 @@ class SlurmEngine:
 
 
 def _options(launch: Launch) -> list[str]:
-    """For sbatch, behind those of the configuration: what the job itself says is stronger."""
+    """For sbatch, behind those of the configuration, and before what the job itself says."""
     found = [f"--cpus-per-task={launch.slots}"]
     if launch.gpus:
         found.append(f"--gres=gpu:{launch.gpus}")
     if launch.time_limit is not None:
         found.append(f"--time={math.ceil((launch.time_limit + _SLACK_S) / 60)}")
-    return found + list(launch.options)
+    return found
 
 
 def _reason(error: OSError) -> str:

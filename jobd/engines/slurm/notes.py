@@ -48,13 +48,19 @@ def instance_of(data: Path) -> str:
 
     Raises: OSError.
     """
-    file = Directory(data).file("slurm-instance")
+    if (known := known_instance(data)) is not None:
+        return known
+    made = secrets.token_hex(4)
+    _write(Directory(data).file("slurm-instance"), made.encode())
+    return made
+
+
+def known_instance(data: Path) -> str | None:
+    """As `instance_of`; None: no daemon has had this engine here yet. Raises: OSError."""
     try:
-        descriptor = file.open(os.O_RDONLY)
+        descriptor = Directory(data).file("slurm-instance").open(os.O_RDONLY)
     except FileNotFoundError:
-        made = secrets.token_hex(4)
-        _write(file, made.encode())
-        return made
+        return None
     with open(descriptor, "rb") as found:
         return found.read().decode("ascii")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -53,6 +54,11 @@ class SlurmSettings(Struct, frozen=True, forbid_unknown_fields=True):
         """For sbatch."""
         named = (("partition", self.partition), ("account", self.account), ("qos", self.qos))
         return [f"--{name}={value}" for name, value in named if value] + self.submit_options
+
+
+def shared_folder(found: SlurmSettings, data: Path, instance: str) -> Path:
+    """Of one instance, in the shared directory. `data`: where its database lies."""
+    return Path(found.shared_dir or data) / f"slurm-{instance}"
 
 
 def read(settings: Mapping[str, Any]) -> SlurmSettings:

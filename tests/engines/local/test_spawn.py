@@ -15,7 +15,7 @@ from jobd.engines.local import spawn
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Found
-from jobd.system import linux
+from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
 
 
@@ -115,7 +115,7 @@ def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch
     launch = launch_of(b"true")
     for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
         error = OSError(code, os.strerror(code))
-        monkeypatch.setattr(linux, "spawn", lambda *_a, error=error: raises(error))
+        monkeypatch.setattr(spawning, "spawn", lambda *_a, error=error: raises(error))
         with pytest.raises(kind):
             in_thread(lambda: engine.start(launch))
         assert engine._table.find(launch.slot, launch.token) is None

@@ -218,6 +218,14 @@ def test_an_option_that_slurm_does_not_take_is_the_jobs_own_fault(slurm):
     assert slurm.engine._notes.all() == {}
 
 
+def test_options_that_no_sbatch_has_are_the_fault_of_who_wrote_them(slurm):
+    with pytest.raises(CannotStart, match=r"^Slurm: .*unrecognized option"):
+        slurm.started(slurm.launch(Does(), options=["--no-such"]))
+    slurm.engine._commands._options = ["--no-such"]
+    with pytest.raises(NoResources, match=r"^Slurm: .*unrecognized option"):
+        slurm.started(slurm.launch(Does()))
+
+
 # --- what it costs, and who sees it -----------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def test_without_textual_it_says_how_to_get_it(drawn, monkeypatch):
     monkeypatch.setattr(top, "_NEEDED", "no_such_library")
     result = run()
     assert result.code == 1
-    assert "pip install 'jobctl[tui]'" in result.stderr
+    assert "pip install 'jobctl-queue[tui]'" in result.stderr
     assert drawn.made == []
 
 

@@ -1,9 +1,4 @@
-"""What people see, kept as files that were read by eye: `tests/jobctl/render/golden`.
-
-Where a change is meant: delete the file, run this test, and read what it has written.
-"""
-
-from pathlib import Path
+"""What people see, kept as files that were read by eye: `tests/jobctl/render/golden`."""
 
 import pytest
 from rich.console import Console
@@ -12,9 +7,9 @@ from jobctl.render import rows, text
 from jobd.contract.models import Array, Page
 from jobd.contract.reports import Picture
 from jobd.contract.states import State
+from tests.golden import golden
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
-GOLDEN = Path(__file__).parent / "golden"
 SIZES = [(80, 24), (120, 40), (200, 50)]
 NAMES = [
     f"imagenet-resnet50-lr{rate}-warmup{steps}-seed1-final"
@@ -76,22 +71,15 @@ def test_ls(monkeypatch, columns, lines):
 def test_watch(columns, lines):
     page = queue()
     running = [found for found in page.jobs if found.state is State.RUNNING]
-    running += [
-        job(9_999, "running", command="./simulate $JOBD_ARRAY_INDEX", array_index=9_953, run_s=7.0)
-    ]
     said = {found.id: f"epoch {found.id}/90  loss 0.31  acc 0.87" for found in running}
+    simulate = job(47, "running", command="./simulate $JOBD_ARRAY_INDEX", array_index=4312)
+    alone = job(10_050, "running", command="./count", array_index=7, run_s=7.0)
     picture = Picture(
-        running=running, more=0, lines=said, counts=page.counts, workers=8, busy=len(running)
-    )
+        running=[*running, simulate, alone], more=0, lines=said, counts=page.counts, workers=8,
+        busy=7, arrays=page.arrays,
+    )  # fmt: skip
     console = Console(width=columns, height=lines, no_color=True, color_system=None)
     shown = [line.plain.rstrip() for line in rows.lines(picture, console)]
     assert all(text.columns(line) < columns for line in shown)
     assert len(set(shown)) == len(shown)
     golden(f"watch-{columns}x{lines}.txt", "\n".join(shown) + "\n")
-
-
-def golden(name, shown):
-    file = GOLDEN / name
-    if not file.exists():
-        file.write_text(shown, "utf-8")
-    assert shown == file.read_text("utf-8")
