@@ -34,4 +34,11 @@ def said(error: click.ClickException) -> str:
         if known is not None:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)
-    return error.format_message()
+    said = error.format_message()
+    if said.startswith("Got unexpected extra argument") and _takes_one_job(error):
+        return "show takes one job; for several: jobctl ls 1,2"
+    return said
+
+
+def _takes_one_job(error: click.ClickException) -> bool:
+    return isinstance(error, click.UsageError) and bool(error.ctx and error.ctx.info_name == "show")

@@ -108,7 +108,9 @@ def test_did_you_mean_by_an_option_of_another_queue(typed, meant):
 def test_status_of_a_job_is_show():
     result = jobctl("status", "7")
     assert result.code == 2
-    assert "status takes no job; for one: jobctl show 7" in result.stderr
+    assert "status takes no job; for one job: jobctl show 7" in result.stderr
+    assert "show takes one job; for several: jobctl ls 1,2" in jobctl("show", "1", "2").stderr
+    assert "is more than one job, and only one is taken here" in jobctl("show", "1-5").stderr
 
 
 def test_an_option_misspelt():
