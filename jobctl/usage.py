@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import click
@@ -10,6 +11,7 @@ from jobctl.context import LINE
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import no_option
 
+_EXTRA: Final = re.compile(r"Got unexpected extra arguments? \((.*)\)")
 _STATES: Final = {
     **{f"--{state}": f"--state {state}" for state in State},
     "--finished": f"--state {','.join(FINISHED)}",
@@ -34,4 +36,10 @@ def said(error: click.ClickException) -> str:
         if known is not None:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)
-    return error.format_message()
+    message = error.format_message()
+    extra = _EXTRA.fullmatch(message)
+    if extra is not None and isinstance(error, click.UsageError) and error.ctx is not None:
+        command = error.ctx.command
+        usage = " ".join([error.ctx.command_path, *command.collect_usage_pieces(error.ctx)])
+        return f"too many words: {extra[1]} is left over; usage: {usage}"
+    return message

@@ -115,6 +115,12 @@ def test_an_option_misspelt():
     assert "--state" in jobctl("ls", "--stat", "failed").stderr
 
 
+def test_a_word_too_many():
+    said = jobctl("show", "1", "2").stderr
+    assert said == ("jobctl: too many words: 2 is left over; usage: jobctl show [OPTIONS] ID\n")
+    assert "'1-5' is more than one job; name one, such as 1" in jobctl("show", "1-5").stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

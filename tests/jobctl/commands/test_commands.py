@@ -235,7 +235,7 @@ def test_status():
         "waiting  4,8: why of 4",
         "         6: why of 6",
         "stuck    2: paused                                           jobctl resume 2",
-        "         5,7: held                                           jobctl start 5",
+        "         5,7: held                                           jobctl start 5,7",
     ]
     assert all(request.limit or request.running for request in client.of(List))
     # It costs a look at every output, and is not shown.
