@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "show",
     "logs",
     "watch",
+    "top",
     "status",
     "events",
     "history",

@@ -38,8 +38,10 @@ def said(error: click.ClickException) -> str:
         return no_option(error.option_name, names)
     message = error.format_message()
     extra = _EXTRA.fullmatch(message)
-    if extra is not None and isinstance(error, click.UsageError) and error.ctx is not None:
-        command = error.ctx.command
-        usage = " ".join([error.ctx.command_path, *command.collect_usage_pieces(error.ctx)])
-        return f"too many words: {extra[1]} is left over; usage: {usage}"
-    return message
+    if extra is None or not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    if error.ctx.info_name == "show":
+        return "show takes one job; for several: jobctl ls 1,2"
+    pieces = error.ctx.command.collect_usage_pieces(error.ctx)
+    usage = " ".join([error.ctx.command_path, *pieces])
+    return f"too many words: {extra[1]} is left over; usage: {usage}"

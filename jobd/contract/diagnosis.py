@@ -20,15 +20,17 @@ from jobd.contract.models import (
     Page,
     Selector,
 )
-from jobd.contract.ranges import ranges_of
+from jobd.contract.ranges import merge_ranges
 from jobd.contract.reports import Stuck
 from jobd.contract.states import Reason, Resource, State, how_to_end
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200
 """Jobs of a state that are looked at: of the pending ones those that would start first."""
-_NAMED: Final = 8
-"""Ranges of jobs that a command to type may have."""
+_SHOW: Final = "jobctl show"
+"""Is about one job."""
+_NAMED: Final = 10
+"""Jobs, or ranges of them, that a hint names."""
 _MOVES: Final = frozenset(
     {
         Reason.QUEUED,
@@ -69,7 +71,7 @@ def look(queue: Queue, status: DaemonStatus) -> Seen:
     stuck = list(_queue(status))
     if status.jobs.get(State.RUNNING):
         running = _page(queue, State.RUNNING).jobs
-        stuck += _of([job for job in running if job.paused], "paused", "jobctl resume", "--all")
+        stuck += _of([job for job in running if job.paused], "paused", "jobctl resume")
         stuck += _unending(running)
     pending = status.jobs.get(State.PENDING, 0)
     if not pending:
@@ -155,20 +157,18 @@ def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
         if job.reason and job.reason not in _MOVES and job.reason != Reason.GROUP_PAUSED:
             by_reason.setdefault(job.reason, []).append(job)
     for reason, held in by_reason.items():
-        if reason == Reason.HELD:
-            yield from _of(held, reason, "jobctl start", "--state pending", more=more)
-        else:
-            hint = f"jobctl show {held[0].id}"
-            yield Stuck(why=reason, jobs=[job.id for job in held], more=more, hint=hint)
+        command = "jobctl start" if reason == Reason.HELD else _SHOW
+        yield from _of(held, reason, command, more=more)
 
 
-def _of(
-    jobs: list[Job], why: str, command: str, all_of_them: str, *, more: bool = False
-) -> Iterator[Stuck]:
-    """What helps all of them; `all_of_them`: how they are named where they are too many."""
+def _of(jobs: list[Job], why: str, command: str, *, more: bool = False) -> Iterator[Stuck]:
     if jobs:
         ids = [job.id for job in jobs]
-        ranges = ranges_of(sorted(ids))
-        named = ",".join(f"{a}-{b}" if a < b else str(a) for a, b in ranges)
-        whose = named if len(ranges) <= _NAMED and not more else all_of_them
-        yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {whose}")
+        named = ids[:1] if command == _SHOW else ids
+        yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {_first_of(named)}")
+
+
+def _first_of(ids: Sequence[int]) -> str:
+    """As a command takes them: `5,7-9`."""
+    ranges = merge_ranges((job, job) for job in ids)[:_NAMED]
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.topics import EXIT_CODES, JOB_EXIT_CODES
+from jobctl.render.topics import EXIT_CODES, JOB_EXIT_CODES
 from jobd.contract import config, models, states
 from manual import records, site
 from manual.markdown import filled

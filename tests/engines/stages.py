@@ -405,7 +405,8 @@ class SlurmStage(Stage):
             pid for pid, what in self.cluster.processes().items() if started.launch.token in what
         ]
         for pid in (*scripts, *self.processes(started)):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it went with those before it
+                os.kill(pid, signal.SIGKILL)
 
     def until_ended(self, started):
         name = self.name_of(started.launch)

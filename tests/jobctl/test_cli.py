@@ -5,7 +5,7 @@ import click
 import pytest
 
 from jobctl.cli import COMMANDS, group
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.errors import NotRunning, Refused
 from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
@@ -108,7 +108,9 @@ def test_did_you_mean_by_an_option_of_another_queue(typed, meant):
 def test_status_of_a_job_is_show():
     result = jobctl("status", "7")
     assert result.code == 2
-    assert "status takes no job; for one: jobctl show 7" in result.stderr
+    assert "status takes no job; for one job: jobctl show 7" in result.stderr
+    assert "show takes one job; for several: jobctl ls 1,2" in jobctl("show", "1", "2").stderr
+    assert "is more than one job, and only one is taken here" in jobctl("show", "1-5").stderr
 
 
 def test_an_option_misspelt():
@@ -116,9 +118,9 @@ def test_an_option_misspelt():
 
 
 def test_a_word_too_many():
-    said = jobctl("show", "1", "2").stderr
-    assert said == ("jobctl: too many words: 2 is left over; usage: jobctl show [OPTIONS] ID\n")
-    assert "'1-5' is more than one job; name one, such as 1" in jobctl("show", "1-5").stderr
+    assert jobctl("progress", "40", "50").stderr == (
+        "jobctl: too many words: 50 is left over; usage: jobctl progress [OPTIONS] PERCENT\n"
+    )
 
 
 @pytest.mark.parametrize(
