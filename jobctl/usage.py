@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import click
 
 from jobctl.context import LINE
 from jobd.contract.wording import no_option
+
+_EXTRA: Final = re.compile(r"Got unexpected extra arguments? \((.*)\)")
 
 
 def said(error: click.ClickException) -> str:
@@ -23,11 +28,12 @@ def said(error: click.ClickException) -> str:
         if known is not None:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)
-    said = error.format_message()
-    if said.startswith("Got unexpected extra argument") and _takes_one_job(error):
+    message = error.format_message()
+    extra = _EXTRA.fullmatch(message)
+    if extra is None or not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    if error.ctx.info_name == "show":
         return "show takes one job; for several: jobctl ls 1,2"
-    return said
-
-
-def _takes_one_job(error: click.ClickException) -> bool:
-    return isinstance(error, click.UsageError) and bool(error.ctx and error.ctx.info_name == "show")
+    pieces = error.ctx.command.collect_usage_pieces(error.ctx)
+    usage = " ".join([error.ctx.command_path, *pieces])
+    return f"too many words: {extra[1]} is left over; usage: {usage}"
