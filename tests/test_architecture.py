@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,11 +137,21 @@ NAMED = frozenset({"state", "reason", "event", "why"})
 IN_SQL = re.compile("'(" + "|".join(map(re.escape, sorted(WORDS))) + ")'")
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    """Each rule looks at all modules."""
+    return ast.parse(source)
+
+
 class Module(NamedTuple):
     """A module as text: its dotted name and its source."""
 
     name: str
     source: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return _parsed(self.source)
 
     @property
     def room(self) -> str | None:
@@ -176,7 +187,7 @@ def imports(module: Module) -> Iterator[str]:
     `from jobd.system import linux` gives both `jobd.system` and `jobd.system.linux`: which of them
     is a module only the file system knows, and a rule that holds for both need not.
     """
-    for node in ast.walk(ast.parse(module.source)):
+    for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -259,7 +270,7 @@ def _standard_library(module: Module) -> Iterator[str]:
 def _printing(module: Module) -> Iterator[str]:
     if module.name in PRINTERS:
         return
-    calls = (node.func for node in ast.walk(ast.parse(module.source)) if isinstance(node, ast.Call))
+    calls = (node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call))
     for call in calls:
         called = ast.unparse(call)
         if called in PRINTING:
@@ -280,7 +291,7 @@ def _spelling(module: Module) -> Iterator[str]:
     """
     if module.name == SPELLING:
         return
-    for node in ast.walk(ast.parse(module.source)):
+    for node in ast.walk(module.tree):
         for word in _spelled(node, sql=module.room in SQL):
             yield f"{module.name}: {word!r} is spelled in {SPELLING} alone"
 
@@ -355,7 +366,7 @@ def _moving(module: Module) -> Iterator[str]:
         return
     if "jobd.core.transitions.after" in imports(module):
         yield f"{module.name} must not ask the state table: {MOVES} does"
-    for node in ast.walk(ast.parse(module.source)):
+    for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             table, name = _holds(node.func.value), node.func.attr
             event = (table, name) == ("event_log", "add") and ast.unparse(node.args[0]) != "None"
@@ -367,7 +378,7 @@ def _asking(module: Module) -> Iterator[str]:
     """A collection of requests by name: whoever adds a request would not know of it."""
     if not module.name.startswith(CARRIERS):
         return
-    for node in ast.walk(ast.parse(module.source)):
+    for node in ast.walk(module.tree):
         match node:
             case ast.Set(elts=members) | ast.List(elts=members) | ast.Tuple(elts=members):
                 texts = list(_texts(*members))
@@ -388,7 +399,7 @@ def _reading(module: Module) -> Iterator[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     inside = (
         node
-        for function in ast.walk(ast.parse(module.source))
+        for function in ast.walk(module.tree)
         if isinstance(function, functions)
         for node in ast.walk(function)
     )
@@ -407,7 +418,7 @@ def _holds(receiver: ast.expr) -> str:
 def test_every_write_of_a_job_is_known(table: str) -> None:
     """A method that is renamed or gone would let its successor through unseen."""
     (found,) = (module for module in modules_of(ROOT) if module.name == f"jobd.store.{table}")
-    methods = {n.name for n in ast.walk(ast.parse(found.source)) if isinstance(n, ast.FunctionDef)}
+    methods = {n.name for n in ast.walk(found.tree) if isinstance(n, ast.FunctionDef)}
     assert methods >= WRITES[table] | ({"add"} if table == "event_log" else set())
 
 
@@ -418,7 +429,7 @@ def test_parts_of_the_store_are_held_by_their_names() -> None:
         f"{module.name}: {argument.arg}"
         for module in modules_of(ROOT)
         if module.name.startswith("jobd.daemon.")
-        for argument in ast.walk(ast.parse(module.source))
+        for argument in ast.walk(module.tree)
         if isinstance(argument, ast.arg) and argument.annotation is not None
         if argument.arg != classes.get(ast.unparse(argument.annotation), argument.arg)
     ]
@@ -434,7 +445,7 @@ def test_every_public_class_says_what_it_is() -> None:
     silent = [
         f"{module.name}.{node.name}"
         for module in modules_of(ROOT)
-        for node in ast.walk(ast.parse(module.source))
+        for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef)
         and not node.name.startswith("_")
         and ast.get_docstring(node) is None
