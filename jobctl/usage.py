@@ -8,20 +8,15 @@ from typing import Final
 import click
 
 from jobctl.context import LINE
-from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import no_option
 
 _EXTRA: Final = re.compile(r"Got unexpected extra arguments? \((.*)\)")
-_STATES: Final = {
-    **{f"--{state}": f"--state {state}" for state in State},
-    "--finished": f"--state {','.join(FINISHED)}",
-}
-"""What a few commands have as an option, and all that select have as a filter."""
 
 
 def said(error: click.ClickException) -> str:
     """One line."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        names = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
         if LINE in error.ctx.meta:
             from jobctl.parsing import option_hints
 
@@ -29,10 +24,7 @@ def said(error: click.ClickException) -> str:
         else:
             from jobctl.parsing import command_options
 
-            known = command_options.of(error.ctx.info_name, error.option_name)
-        names = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
-        if known is None and "--state" in names:
-            known = _STATES.get(error.option_name)
+            known = command_options.of(error.ctx.info_name, error.option_name, names)
         if known is not None:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)

@@ -30,6 +30,8 @@ _MARGIN: Final = 4
 _BAR: Final = 10
 _NAMES: Final = 3
 """The part of the screen that names may take, where they are so long: a third."""
+_BROAD: Final = 100
+"""Columns from which on there is room for bars."""
 _ROOMY: Final = 140
 """Columns from which on there is room for commands."""
 _SAID: Final = 13
@@ -151,7 +153,7 @@ def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]
         Column("TIME", lambda job: text.duration(job.run_s), numeric=True, least=6),
         Column("CPU", cpu, numeric=True, expendable=6, least=4),
         Column("MEM", _memory, numeric=True, expendable=5, least=6),
-        Column("DONE", _bar, expendable=4),
+        *([Column("DONE", _bar, expendable=4)] if width >= _BROAD else []),
         Column(
             "DETAIL", _detail if width >= _ROOMY else words.detail, says_nothing=lambda _: False
         ),
