@@ -31,7 +31,7 @@ _BAR: Final = 10
 _NAMES: Final = 3
 """The part of the screen that names may take, where they are so long: a third."""
 _BROAD: Final = 100
-"""Columns from which on there is room for bars."""
+"""Columns from which on there is room for more than must be known."""
 _ROOMY: Final = 140
 """Columns from which on there is room for commands."""
 _SAID: Final = 13
@@ -138,18 +138,18 @@ def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]
         load = percent(job.id) if job.state is State.RUNNING else None
         return "-" if load is None else f"{load:.0f}%"
 
-    return [
-        Column(
-            "NAME",
-            _name,
-            width=width // _NAMES,
-            least=width // _NAMES,
-            in_middle=True,
-            says_nothing=lambda _: False,
-        ),
+    third = width // _NAMES
+    name = Column(
+        "NAME", _name, width=third, least=third, in_middle=True, says_nothing=lambda _: False
+    )
+    also = [
         Column("PRIO", _priority, numeric=True, expendable=2),
         Column("GROUP", lambda job: job.group, expendable=3, says_nothing=_are_alike),
         Column("WHEN", lambda j: text.when(j.finished_at or j.started_at), expendable=1),
+    ]
+    return [
+        name,
+        *(also if width >= _BROAD else []),
         Column("TIME", lambda job: text.duration(job.run_s), numeric=True, least=6),
         Column("CPU", cpu, numeric=True, expendable=6, least=4),
         Column("MEM", _memory, numeric=True, expendable=5, least=6),
