@@ -5,7 +5,9 @@ import contextlib
 import os
 import pty
 import select
+import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -39,15 +41,17 @@ def test_a_daemon_that_leaves_is_told_of_and_the_next_one_found(instance, monkey
 
 
 class Terminal:
-    """`jobctl top` as the leader of one."""
+    """A command in front of one, with nobody else behind it."""
 
-    def __init__(self, instance):
+    def __init__(self, instance, command):
         leader, follower = pty.openpty()
+        self.usual = termios.tcgetattr(follower)
         os.set_blocking(leader, False)
         self.shown = b""
         self._leader = leader
         self.process = subprocess.Popen(
-            [BIN / "jobctl", "top"], stdin=follower, stdout=follower, stderr=follower,
+            ["setsid", "--ctty", BIN / "jobctl", command],
+            stdin=follower, stdout=follower, stderr=follower,
             env={**instance.env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, cwd=instance.work,
         )  # fmt: skip
         os.close(follower)
@@ -63,6 +67,11 @@ class Terminal:
             seconds = 0.0
         return self.shown
 
+    @property
+    def is_usual(self):
+        """Whether it is as it was before."""
+        return termios.tcgetattr(self._leader) == self.usual
+
     def press(self, keys):
         os.write(self._leader, keys)
 
@@ -75,18 +84,68 @@ class Terminal:
 
 @pytest.fixture
 def terminal(instance):
+    """A function that starts a command there."""
     instance.start()
     instance.submit("sleep 100", name="runner")
-    made = Terminal(instance)
-    yield made
-    made.close()
+    made = []
+
+    def start(command):
+        made.append(Terminal(instance, command))
+        wait_until(lambda: b"runner" in made[-1].read(), timeout=60)
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def ended(terminal):
+    wait_until(lambda: terminal.read() is not None and terminal.process.poll() is not None, 60)
+    return terminal.process.returncode
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
 def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
-    wait_until(lambda: b"runner" in terminal.read(), timeout=60)
-    terminal.press(key)
-    wait_until(lambda: terminal.read() is not None and terminal.process.poll() is not None, 60)
-    assert terminal.process.returncode == 0
-    assert b"\x1b[?1049l" in terminal.read(), "the screen that was there before"
-    assert b"Traceback" not in terminal.read()
+    top = terminal("top")
+    top.press(key)
+    assert ended(top) == 0
+    assert b"\x1b[?1049l" in top.read(), "the screen that was there before"
+    assert b"Traceback" not in top.read()
+    assert top.is_usual
+
+
+@pytest.mark.parametrize("key", [b"q", b"xQ", b"\x03"])
+def test_a_key_leaves_watch_too(terminal, key):
+    watch = terminal("watch")
+    wait_until(lambda: not watch.is_usual)
+    watch.press(key)
+    assert ended(watch) == 0
+    assert watch.is_usual
+    assert b"\r1 of 3 workers busy\x1b[K\r\n" in watch.read(), "the counts stay"
+    assert b"xQ" not in watch.read(), "keys are not shown"
+
+
+def test_a_signal_that_ends_watch_leaves_the_terminal_as_it_was(terminal):
+    watch = terminal("watch")
+    wait_until(lambda: not watch.is_usual)
+    watch.process.terminate()
+    assert ended(watch) == -signal.SIGTERM
+    assert watch.is_usual
+
+
+def test_watch_that_is_stopped_leaves_the_terminal_as_it_was_and_goes_on(terminal):
+    watch = terminal("watch")
+    wait_until(lambda: not watch.is_usual)
+    watch.press(b"\x1a")
+    wait_until(lambda: state_of(watch.process.pid) == "T")
+    assert watch.is_usual
+    watch.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: not watch.is_usual)
+    watch.press(b"q")
+    assert ended(watch) == 0
+    assert watch.is_usual
