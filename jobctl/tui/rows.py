@@ -12,7 +12,7 @@ from jobctl.render import text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.tui.sight import Part, Row, Section, Sight
 from jobd.contract.models import Job
-from jobd.contract.states import Reason, State
+from jobd.contract.states import FINISHED, Reason, State
 from jobd.contract.wording import printable
 
 _MARKS: Final = {
@@ -34,6 +34,8 @@ _BROAD: Final = 100
 """Columns from which on there is room for more than must be known."""
 _ROOMY: Final = 140
 """Columns from which on there is room for commands."""
+_OUTCOME: Final = 50
+"""Columns up to which an outcome is never cut."""
 _SAID: Final = 13
 """Columns of what is said most: `42%, 3m left`; commands stand below each other behind that."""
 
@@ -133,6 +135,14 @@ def _aligned(cell: str, width: int, column: Column) -> str:
     return space + cell if column.numeric else cell + space
 
 
+_DETAIL: Final = Column(
+    "DETAIL",
+    words.detail,
+    whole=lambda job: job.state in FINISHED and len(job.reason or "") <= _OUTCOME,
+    says_nothing=lambda _: False,
+)
+
+
 def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]:
     def cpu(job: Job) -> str:
         load = percent(job.id) if job.state is State.RUNNING else None
@@ -154,9 +164,7 @@ def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]
         Column("CPU", cpu, numeric=True, expendable=6, least=4),
         Column("MEM", _memory, numeric=True, expendable=5, least=6),
         *([Column("DONE", _bar, expendable=4)] if width >= _BROAD else []),
-        Column(
-            "DETAIL", _detail if width >= _ROOMY else words.detail, says_nothing=lambda _: False
-        ),
+        _DETAIL_AND_COMMAND if width >= _ROOMY else _DETAIL,
     ]
 
 
@@ -176,6 +184,9 @@ def _detail(job: Job) -> str:
     """
     said = words.detail(job)
     return f"{said:<{_SAID}}  {job.command if job.name else ''}".rstrip()
+
+
+_DETAIL_AND_COMMAND: Final = Column("DETAIL", _detail, says_nothing=lambda _: False)
 
 
 def _priority(job: Job) -> str:
