@@ -28,7 +28,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     daemon runs. About the daemon itself: jobd status.
     """
     if words:
-        raise click.UsageError(f"status takes no job; for one: jobctl show {shlex.join(words)}")
+        raise click.UsageError(f"status takes no job; for one job: jobctl show {shlex.join(words)}")
     from jobctl.actions import diagnosis
 
     status = client.status(sizes=as_json)

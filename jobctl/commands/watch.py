@@ -38,7 +38,7 @@ def command(client: Client, selector: Selector | None, *, expand: bool, as_json:
     named. Elsewhere: a line per change; with --json one event a line.
 
     Without SELECTOR the whole queue is watched; a filter means the jobs that it matches now.
-    Ends when all that it watches has finished; q or Ctrl-C only ends the watching.
+    Ends when all that it watches has finished; Ctrl-C, or q on a terminal, only ends the watching.
     """
     if selector is None:
         return notices.nothing_selected()
@@ -71,10 +71,9 @@ def _watch(client: Client, selector: Selector, *, expand: bool, as_json: bool) -
 
 def _redraw(client: Client, selector: Selector, after: int, *, expand: bool) -> None:
     from jobctl.actions.watch import Watching
-    from jobctl.render.quit_key import QuitKey
     from jobctl.render.screen import LiveScreen
 
-    with LiveScreen() as screen, QuitKey():
+    with LiveScreen() as screen:
         Watching(client, selector, after, screen, expand=expand).run()
 
 

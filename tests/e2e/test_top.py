@@ -5,7 +5,6 @@ import contextlib
 import os
 import pty
 import select
-import signal
 import subprocess
 import termios
 
@@ -104,11 +103,6 @@ def ended(terminal):
     return terminal.process.returncode
 
 
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
-
-
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
 def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
     top = terminal("top")
@@ -117,35 +111,3 @@ def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
     assert b"\x1b[?1049l" in top.read(), "the screen that was there before"
     assert b"Traceback" not in top.read()
     assert top.is_usual
-
-
-@pytest.mark.parametrize("key", [b"q", b"xQ", b"\x03"])
-def test_a_key_leaves_watch_too(terminal, key):
-    watch = terminal("watch")
-    wait_until(lambda: not watch.is_usual)
-    watch.press(key)
-    assert ended(watch) == 0
-    assert watch.is_usual
-    assert b"\r1 of 3 workers busy\x1b[K\r\n" in watch.read(), "the counts stay"
-    assert b"xQ" not in watch.read(), "keys are not shown"
-
-
-def test_a_signal_that_ends_watch_leaves_the_terminal_as_it_was(terminal):
-    watch = terminal("watch")
-    wait_until(lambda: not watch.is_usual)
-    watch.process.terminate()
-    assert ended(watch) == -signal.SIGTERM
-    assert watch.is_usual
-
-
-def test_watch_that_is_stopped_leaves_the_terminal_as_it_was_and_goes_on(terminal):
-    watch = terminal("watch")
-    wait_until(lambda: not watch.is_usual)
-    watch.press(b"\x1a")
-    wait_until(lambda: state_of(watch.process.pid) == "T")
-    assert watch.is_usual
-    watch.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: not watch.is_usual)
-    watch.press(b"q")
-    assert ended(watch) == 0
-    assert watch.is_usual

@@ -138,6 +138,8 @@ def tops(names):
             "ls --ids",
             PARSING | SHOWING | ASKING | SELECTING
             | {
+                "jobctl.actions",
+                "jobctl.actions.listed",
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
                 "jobctl.render.fitting",

@@ -1,10 +1,11 @@
 """What people see, kept as files that were read by eye: `tests/jobctl/render/golden`."""
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from jobctl.render import rows, text
-from jobd.contract.models import Array, Page
+from jobd.contract.models import Array, EventPage, Page, Piece
 from jobd.contract.reports import Picture
 from jobd.contract.states import State
 from tests.golden import golden
@@ -83,3 +84,33 @@ def test_watch(columns, lines):
     assert all(text.columns(line) < columns for line in shown)
     assert len(set(shown)) == len(shown)
     golden(f"watch-{columns}x{lines}.txt", "\n".join(shown) + "\n")
+
+
+def printed(request):
+    """What each of them has printed so far; the array's first element ends its line later."""
+    said = {
+        5: b"/bin/sh: 1: pyhton: not found\n",
+        47: b"simulate: index 4312\r 10%\r 20%\nenergy -1.7",
+    }.get(request.id, b"epoch %d/90\n\x1b[1mloss\x1b[0m 0.31\n" % request.id)
+    return Piece(
+        id=request.id, attempt=1, data=said[request.offset :], offset=request.offset,
+        ended=True, state=State.COMPLETED, path="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "lines"), SIZES)
+def test_logs_of_many(monkeypatch, columns, lines):
+    """Lines are as long as they were printed, on any terminal."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    jobs = [found for found in queue().jobs if found.state is not State.PENDING]
+    jobs += [job(47, "running"), job(10_046, "running")]
+    jobs = [replace(found, attempt=1) for found in jobs]
+    client = FakeClient(
+        events=EventPage(events=[], next=7),
+        list=lambda request: Page(jobs=[] if request.only_ids else jobs),
+        output=printed,
+    )
+    result = jobctl("logs", "-f", "--unfinished", client=client, terminal=True)
+    assert (result.code, result.stderr) == (0, "")
+    golden("logs.txt", result.out)
