@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import re
 import select
 import subprocess
 import termios
@@ -42,7 +43,7 @@ def test_a_daemon_that_leaves_is_told_of_and_the_next_one_found(instance, monkey
 class Terminal:
     """A command in front of one, with nobody else behind it."""
 
-    def __init__(self, instance, command):
+    def __init__(self, instance, command, env):
         leader, follower = pty.openpty()
         self.usual = termios.tcgetattr(follower)
         os.set_blocking(leader, False)
@@ -51,7 +52,8 @@ class Terminal:
         self.process = subprocess.Popen(
             ["setsid", "--ctty", BIN / "jobctl", command],
             stdin=follower, stdout=follower, stderr=follower,
-            env={**instance.env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, cwd=instance.work,
+            env={**instance.env, **env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+            cwd=instance.work,
         )  # fmt: skip
         os.close(follower)
 
@@ -88,8 +90,8 @@ def terminal(instance):
     instance.submit("sleep 100", name="runner")
     made = []
 
-    def start(command):
-        made.append(Terminal(instance, command))
+    def start(command, **env):
+        made.append(Terminal(instance, command, env))
         wait_until(lambda: b"runner" in made[-1].read(), timeout=60)
         return made[-1]
 
@@ -111,3 +113,11 @@ def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
     assert b"\x1b[?1049l" in top.read(), "the screen that was there before"
     assert b"Traceback" not in top.read()
     assert top.is_usual
+
+
+@pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colour_is_left_out_where_it_is_not_wanted(terminal, env, coloured):
+    top = terminal("top", **env)
+    wait_until(lambda: b"Leave" in top.read() and b"state" in top.read())
+    colours = re.findall(rb"\x1b\[(?:\d+;)*(?:3[1-7]|4[1-7]|38|48)(?:;\d+)*m", top.read())
+    assert bool(colours) == coloured

@@ -423,6 +423,16 @@ def test_it_is_left(key):
     under_pilot(check)
 
 
+def test_ctrl_c_leaves_while_something_is_asked():
+    async def check(pilot, _):
+        await pilot.press("x")
+        await settled(pilot, "Stop job 1?")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+    under_pilot(check)
+
+
 def test_all_keys_are_told():
     async def check(pilot, _):
         await pilot.press("question_mark")
