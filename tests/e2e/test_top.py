@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import subprocess
+import sys
 import termios
 
 import pytest
@@ -43,14 +44,14 @@ def test_a_daemon_that_leaves_is_told_of_and_the_next_one_found(instance, monkey
 class Terminal:
     """A command in front of one, with nobody else behind it."""
 
-    def __init__(self, instance, command, env):
+    def __init__(self, instance, words, env):
         leader, follower = pty.openpty()
         self.usual = termios.tcgetattr(follower)
         os.set_blocking(leader, False)
         self.shown = b""
         self._leader = leader
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", BIN / "jobctl", command],
+            ["setsid", "--ctty", *words],
             stdin=follower, stdout=follower, stderr=follower,
             env={**instance.env, **env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
             cwd=instance.work,
@@ -85,14 +86,13 @@ class Terminal:
 
 @pytest.fixture
 def terminal(instance):
-    """A function that starts a command there."""
+    """A function that starts `top` there, or a command that is given in words."""
     instance.start()
     instance.submit("sleep 100", name="runner")
     made = []
 
-    def start(command, **env):
-        made.append(Terminal(instance, command, env))
-        wait_until(lambda: b"runner" in made[-1].read(), timeout=60)
+    def start(*words, **env):
+        made.append(Terminal(instance, words or [BIN / "jobctl", "top"], env))
         return made[-1]
 
     yield start
@@ -107,7 +107,8 @@ def ended(terminal):
 
 @pytest.mark.parametrize("key", [b"q", b"\x03"])
 def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
-    top = terminal("top")
+    top = terminal()
+    wait_until(lambda: b"runner" in top.read(), timeout=60)
     top.press(key)
     assert ended(top) == 0
     assert b"\x1b[?1049l" in top.read(), "the screen that was there before"
@@ -117,7 +118,30 @@ def test_it_is_left_and_the_terminal_is_as_before(terminal, key):
 
 @pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colour_is_left_out_where_it_is_not_wanted(terminal, env, coloured):
-    top = terminal("top", **env)
+    top = terminal(**env)
     wait_until(lambda: b"Leave" in top.read() and b"state" in top.read())
     colours = re.findall(rb"\x1b\[(?:\d+;)*(?:3[1-7]|4[1-7]|38|48)(?:;\d+)*m", top.read())
     assert bool(colours) == coloured
+
+
+DEFECT = """
+import sys
+from jobctl.tui.job_list import JobList
+
+def show(self, lines):
+    raise ZeroDivisionError("nobody foresaw this")
+
+JobList.show = show
+sys.argv = ["jobctl", "top"]
+from jobctl.cli import main
+main()
+"""
+
+
+def test_a_defect_becomes_a_report_and_the_terminal_is_as_before(terminal):
+    top = terminal(sys.executable, "-c", DEFECT)
+    assert ended(top) == 1
+    assert top.is_usual
+    last = top.read().rpartition(b"\x1b[?1049l")[2]
+    assert b"a defect in jobctl; please report it with" in last
+    assert b"nobody foresaw this" not in last

@@ -442,15 +442,3 @@ def test_all_keys_are_told():
         await until(pilot, lambda: "fewer, more" not in screen(pilot))
 
     under_pilot(check)
-
-
-def test_a_defect_shows_no_traceback():
-    world = queue()
-
-    async def run():
-        async with seen(world.connect) as pilot:
-            pilot.app.query_one(JobList).row.job.id.nothing  # noqa: B018
-
-    with pytest.raises(AttributeError):
-        asyncio.run(run())
-    world.close()
