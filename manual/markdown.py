@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jobctl.topics import EXIT_CODES, JOB_EXIT_CODES, ExitCode
+from jobctl.render.topics import EXIT_CODES, JOB_EXIT_CODES, ExitCode
 from jobd.contract import models, states
 from manual import records
 from manual.pages import PROGRAM, SETTINGS, Block, Entry, Page, pages

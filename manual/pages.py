@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from jobctl.cli import group as jobctl
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.admin.cli import main as jobd
 from manual import records
 

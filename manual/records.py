@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 import textwrap
 from enum import Enum
@@ -42,7 +43,11 @@ def fields(record: type[Struct]) -> list[Field]:
     """Keys of its JSON, with their types. Raises: KeyError (of one of them nothing is said)."""
     known = said(record)
     return [
-        Field(one.encode_name, _kind(msgspec.inspect.type_info(one.type)), known[one.name])
+        Field(
+            one.encode_name,
+            _kind(msgspec.inspect.type_info(one.type)),
+            re.sub(r"\bNone\b", "null", known[one.name]),
+        )
         for one in msgspec.structs.fields(record)
     ]
 

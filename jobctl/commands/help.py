@@ -6,7 +6,7 @@ import click
 
 from jobctl.examples import example
 from jobctl.render import streams
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.wording import closest
 
 

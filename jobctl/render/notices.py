@@ -178,12 +178,11 @@ def prospect(result: Submitted, job: Job | None) -> None:
         streams.hint(_waits(job))
     elif not result.workers:
         streams.hint("waits: there are no workers; jobctl workers 3 gives some")
-    elif result.starts_now:
-        streams.hint(f"starts now ({busy}); follow: jobctl logs -f {result.first}")
-    elif result.first == result.last:
-        streams.hint(f"queued ({busy}); follow: jobctl logs -f {result.first}")
     else:
-        streams.hint(f"queued ({busy}); follow: jobctl watch {_submitted_ids(result)}")
+        begun = "starts now" if result.starts_now else "queued"
+        one = f"logs -f {result.first}"
+        how = one if result.first == result.last else f"watch {_submitted_ids(result)}"
+        streams.hint(f"{begun} ({busy}); follow: jobctl {how}")
 
 
 def _waits(job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from jobctl.render import streams, text, words
@@ -15,18 +16,24 @@ _HISTORY: Final = 20
 
 def shown(value: Shown) -> None:
     """Everything about one job, a fact a line."""
+    for line in lines(value):
+        streams.line(line)
+
+
+def lines(value: Shown) -> Iterator[str]:
+    """The same for whoever shows it elsewhere."""
     job = value.job
-    streams.line(f"job {job.id}{f'  {job.name}' if job.name else ''}")
+    yield f"job {job.id}{f'  {job.name}' if job.name else ''}"
     options = None if value.recipe is None else value.recipe.options
     latest = next((one for one in value.attempts if one.attempt == job.attempt), None)
     for label, fact in _facts(job, value.why, options, latest):
         if fact:
-            streams.line(f"  {label:<12}{fact}")
+            yield f"  {label:<12}{fact}"
     if value.attempts:
-        streams.line("attempts")
+        yield "attempts"
     for attempt in value.attempts:
-        streams.line(f"  {attempt.attempt:<4}{_attempt(attempt)}")
-    _history(value)
+        yield f"  {attempt.attempt:<4}{_attempt(attempt)}"
+    yield from _history(value)
 
 
 def _facts(
@@ -159,17 +166,17 @@ def _attempt(attempt: Attempt) -> str:
     return f"{text.moment(attempt.started_at)}  {state}{f'; {usage}' if usage else ''}"
 
 
-def _history(value: Shown) -> None:
+def _history(value: Shown) -> Iterator[str]:
     """Progress is left out: there may be thousands, and the last one stands above."""
     from jobctl.render.live import by, change
 
     events = [event for event in value.events if event.event != EventName.PROGRESS]
     if events:
-        streams.line("history")
+        yield "history"
     if value.job.array_index is not None and events and events[0].event != EventName.SUBMITTED:
         # The event is that of the array's first one.
-        streams.line(f"  {text.moment(value.job.submitted_at)}  submitted (with its array)")
+        yield f"  {text.moment(value.job.submitted_at)}  submitted (with its array)"
     if len(events) > _HISTORY:
-        streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
+        yield f"  {len(events) - _HISTORY} earlier ones: --json"
     for event in events[-_HISTORY:]:
-        streams.line(f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}")
+        yield f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}"

@@ -277,7 +277,6 @@ def _why(listed: Sequence[Job], arrays: Mapping[int, Array]) -> str:
     for job in listed:
         if job.state is State.FAILED and job.id not in arrays:
             return f". Why: jobctl show {job.id}"
-    for array in arrays.values():
-        if array.counts.get(State.FAILED):
-            return f". Which failed: jobctl ls {array.first}-{array.last} --state failed"
-    return ""
+    failed = [f"{a.first}-{a.last}" for a in arrays.values() if a.counts.get(State.FAILED)]
+    which = f"{failed[0]} " if len(failed) == 1 else ""
+    return f". Which failed: jobctl ls {which}--state failed" if failed else ""

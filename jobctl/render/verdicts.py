@@ -33,7 +33,12 @@ def verdict(waited: Waited, asked: Wait | None = None) -> None:
 def _verdict_of_one(job: Job, last_lines: dict[int, str]) -> None:
     streams.notice(sentence(job) + _last(job, last_lines))
     if job.state is State.FAILED:
-        streams.plain_hint(f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}")
+        streams.plain_hint(what_next(job))
+
+
+def what_next(job: Job) -> str:
+    """To a person whose job has failed."""
+    return f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}"
 
 
 def sentence(job: Job) -> str:

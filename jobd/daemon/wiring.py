@@ -5,7 +5,6 @@ Built from below: the writer is there first and is started last, when all that i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -78,6 +77,7 @@ from jobd.store.retention import Retained
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
+from jobd.system.rounds import Bell
 from jobd.system.timer import Timer
 from jobd.system.write_watch import WriteWatch
 
@@ -174,17 +174,11 @@ def build_execution(
     `unsaved`: as `Setup.unsaved`.
     """
     tables, writer, timer = ground.tables, ground.writer, ground.timer
-    paths, undo, reader, in_force = ground.paths, ground.undo, ground.reader, ground.in_force
-    config = in_force.config.daemon
-    runs = Runs(undo)
+    paths, reader, in_force = ground.paths, ground.reader, ground.in_force
+    config, runs = in_force.config.daemon, Runs(ground.undo)
     drain = Drain(ground.ledger, runs, writer, drained)
     loaded, breaker = ground.engines, ground.breaker
-    signallers = Signallers(loaded, timer)
-    pauses = Pauses(undo, signallers)
-    stop_orders = StopOrders(
-        tables.jobs, runs, undo, writer, signallers, timer=timer,
-        grace=lambda: float(in_force.config.daemon.grace),
-    )  # fmt: skip
+    signallers, pauses, stop_orders = _build_orders(ground, runs)
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
     monitor = Monitor(
         loaded, runs, reports.post, ground.writes, lambda: in_force.config.daemon.max_output
@@ -220,6 +214,15 @@ def build_execution(
     )  # fmt: skip
 
 
+def _build_orders(ground: Ground, runs: Runs) -> tuple[Signallers, Pauses, StopOrders]:
+    signallers = Signallers(ground.engines, ground.timer)
+    stop_orders = StopOrders(
+        ground.tables.jobs, runs, ground.undo, ground.writer, signallers, timer=ground.timer,
+        grace=lambda: float(ground.in_force.config.daemon.grace),
+    )  # fmt: skip
+    return signallers, Pauses(ground.undo, signallers), stop_orders
+
+
 def build_notifications(
     ground: Ground,
     execution: Execution,
@@ -230,7 +233,7 @@ def build_notifications(
     in_force, reader, workspaces, runs = (
         ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
     )  # fmt: skip
-    found, woken = DeliveryReader(reader), threading.Event()
+    found, bell = DeliveryReader(reader), Bell()
     views = Views(
         workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck, execution.usages.of
     )
@@ -238,7 +241,7 @@ def build_notifications(
     shown = JobViews(views, inquiry, reader)
     outbox = Outbox(
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
-        reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
+        reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=bell.ring,
     )  # fmt: skip
     queue = OwnQueue(
         ListQuery(reader, ground.ledger, ground.notifier, selection, inquiry, shown),
@@ -258,7 +261,7 @@ def build_notifications(
     )  # fmt: skip
     return Telling(
         history=history, outbox=outbox, found=found,
-        notifications=Notifications(history, outbox, ground.timer, woken),
+        notifications=Notifications(history, outbox, bell),
     )  # fmt: skip
 
 
@@ -326,7 +329,7 @@ def build_pruner(
     most_past = setup.config.retention.max_history
     old_past = OldPast(most_past, retained, reader, writer) if most_past else None
     pages = FreePages(ground.paths.database, retained, reader, writer)
-    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier, ground.timer)
+    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier)
 
 
 def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer | None:
@@ -334,9 +337,7 @@ def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer |
     age = setup.config.retention.compress_after
     if not age:
         return None
-    return Packer(
-        float(age), files.workspace, ground.ledger, ground.reader, ground.notifier, ground.timer
-    )
+    return Packer(float(age), files.workspace, ground.ledger, ground.reader, ground.notifier)
 
 
 def start_writer(

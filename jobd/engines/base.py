@@ -96,6 +96,15 @@ class Sighted(Protocol):
         """
 
 
+@runtime_checkable
+class KeepsOutputHere(Protocol):
+    """A factory that says whether its engines leave output in `Context.workspace`: what lies there
+    `jobd check` looks for, also while no daemon runs. Of one that does not say it is not known.
+    """
+
+    keeps_output_here: bool
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """All that an engine is told when it is loaded."""
 

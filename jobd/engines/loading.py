@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.paths import Paths
-from jobd.engines.base import BadSetting, Context, Engine, Factory, Sight, Sighted
+from jobd.engines.base import BadSetting, Context, Engine, Factory, KeepsOutputHere, Sight, Sighted
 
 GROUP: Final = "jobd.engines"
 S = TypeVar("S", bound=Struct)
@@ -32,6 +32,17 @@ def check(chosen: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]) 
         if name in chosen or sections.get(name):
             with _in_words(name, key):
                 _factory(entry).check(sections.get(name, {}))
+
+
+def keeps_output_here(name: str) -> bool:
+    """Whether what attempts on this engine print lies in files of the instance's own."""
+    try:
+        entry = _entry(name, "engine")
+        with _in_words(name, "engine"):
+            factory = _factory(entry)
+            return isinstance(factory, KeepsOutputHere) and factory.keeps_output_here
+    except BadRequest:
+        return False  # whatever it was, nobody can say
 
 
 def load(context: Context, key: str = "engine") -> Engine:

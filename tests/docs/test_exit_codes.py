@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobctl.actions import exit_codes as exit_codes_of
-from jobctl.topics import EXIT_CODES, JOB_EXIT_CODES
+from jobctl.render.topics import EXIT_CODES, JOB_EXIT_CODES
 from jobd.contract.errors import BY_NAME, JobdError, WrongUsage
 from jobd.contract.exit_codes import STOPPED
 from tests.e2e.conftest import instance as instance  # noqa: PLC0414 - a fixture of theirs

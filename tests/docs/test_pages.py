@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobctl.topics import EXIT_CODES, JOB_EXIT_CODES
+from jobctl.render.topics import EXIT_CODES, JOB_EXIT_CODES
 from jobd.contract import config, models, states
 from manual import records, site
 from manual.markdown import filled
@@ -57,6 +58,13 @@ def test_the_session_of_the_readme_still_goes_so() -> None:
     found = first_minutes.PLACE.search(PAGES["README.md"])
     assert found is not None
     assert first_minutes.shape(first_minutes.play()) == first_minutes.shape(found[0])
+
+
+def test_every_extra_is_on_the_page_about_installing() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGES["docs/install.md"], re.MULTILINE))
+    assert told == set(setup["options.extras_require"]) - {"test", "dev", "docs"}
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -31,6 +31,15 @@ PLACES = [
     ("before-signal", 1),
     ("after-signal", 1),
 ]
+PACKED_JOBS = 5
+PACKED_PLACES = [
+    ("before-submit", 2),
+    ("after-note", 1),
+    ("after-note", 2),
+    ("after-release", 2),
+    ("before-finish", 2),
+    ("after-reap", 2),
+]
 
 
 @pytest.fixture
@@ -139,6 +148,37 @@ def test_killed_at_each_point_nothing_is_lost_and_nothing_runs_twice(both, point
     assert not (both.work / "fuse").exists(), "nobody came to the point"
 
 
+@pytest.mark.parametrize(("point", "count"), PACKED_PLACES)
+def test_killed_at_each_point_of_a_job_that_comes_into_a_pack(both, point, count):
+    """One at a time, so that each but the first of three is handed over to what is there."""
+    packed = CONFIGURATION.replace("workers = 8\nengine", "workers = 1\nengine") + "pack = 3\n"
+    both.paths.config.write_text(packed)
+    both.start(crash=f"{point}:{count}")
+    line = "echo $JOBD_JOB_ID >>ran; exit $((JOBD_JOB_ID % 3))"
+    jobs = [insisted(both, line) for _ in range(PACKED_JOBS)]
+    found = both.wait(jobs[0], jobs[-1])
+    assert {job: one.exit_code for job, one in found.items()} == {job: job % 3 for job in jobs}
+    assert sorted(both.lines("ran"), key=int) == [str(job) for job in jobs]
+    assert not (both.work / "fuse").exists(), "nobody came to the point"
+
+
+def test_jobs_of_a_pack_are_jobs_as_any_other(both):
+    both.paths.config.write_text(CONFIGURATION + "pack = 20\n")
+    both.start()
+    jobs = [far(both, f"echo out {code}; exit {code}") for code in range(4)]
+    found = both.wait(jobs[0], jobs[-1])
+    assert [found[job].exit_code for job in jobs] == [0, 1, 2, 3]
+    assert [both.output(job).decode() for job in jobs] == [f"out {code}\n" for code in range(4)]
+    assert {found[job].host for job in jobs} <= {"n1", "n2", "n3"}
+    again = [both.wait(far(both, "true")).popitem()[1] for _ in range(2)]
+    assert again[0].engine_id == again[1].engine_id
+    for one in found.values():
+        assert one.submitted_at <= one.started_at <= one.finished_at
+    limited = far(both, "--time-limit", "1", "sleep 100")
+    assert both.wait(limited)[limited].reason == "time limit"
+    assert both.wait(far(both, "exit 6")).popitem()[1].exit_code == 6
+
+
 def insisted(instance, line):
     """As a user does it whose command says that jobd is not running."""
     words = ["submit", "-g", "cluster", "--key", os.urandom(8).hex(), line]
@@ -155,9 +195,9 @@ def test_slurm_away_at_the_start_and_later(both, cluster):
     cluster.kill("slurmctld")
     try:
         both.start()
+        wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         job = far(both, "exit 3")
         assert both.wait(both.id_of("exit 4"))
-        wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         shown = json_of(both.jobctl("show", "--json", str(job)))
         assert shown["state"] == "pending"
         found = json_of(both.jobd("check", "--json", code=1))["findings"]

@@ -4,7 +4,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from unittest import mock
 
 from jobd.contract.state_directory import make_private
@@ -13,6 +13,7 @@ from jobd.engines.base import Attempt, Launch
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.slurm import SlurmEngine, ends
+from jobd.engines.slurm.shared import ANSWER
 from jobd.engines.supervisor import Ended
 from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
@@ -48,6 +49,8 @@ class Stage:
 
     name = ""
     can_be_away = False
+    hears_while_away = False
+    """It may be told how something ended although nobody can be asked."""
     needs = ()
     """Fixtures that it is made with."""
 
@@ -365,6 +368,7 @@ class SlurmStage(Stage):
     name = "slurm"
     can_be_away = True
     needs = ("cluster",)
+    settings: ClassVar = {}
 
     def __init__(self, directory, cluster):
         super().__init__(directory)
@@ -372,8 +376,16 @@ class SlurmStage(Stage):
         self.world = Said(directory / "programs", cluster.conf)
         self._hasty = ExitStack()
 
+    def begin(self):
+        """Its nodes have been asked for the shared directory, by a daemon before."""
+        self.next_engine()
+        self.engine._shared._directory.now(make=True)
+        os.close(self.engine._shared._directory.file(ANSWER).make(os.O_WRONLY))
+        self.engine.recover([])
+        return self
+
     def made(self, **context):
-        settings = {"poll": "0.05s", "programs": str(self.world.directory)}
+        settings = {"poll": "0.05s", "programs": str(self.world.directory), **self.settings}
         return SlurmEngine(context_of(self.directory, name="slurm", settings=settings, **context))
 
     def notices(self):
@@ -381,7 +393,7 @@ class SlurmStage(Stage):
         wait_until(lambda: self.world.calls.count("squeue") > asked + 1, timeout=30)
 
     def name_of(self, launch):
-        return self.engine._name(JOB, launch.token)
+        return self.engine._names.of(JOB, launch.token)
 
     def went_on(self, started):
         return wait_until(lambda: self.processes(started), timeout=30)
@@ -404,8 +416,7 @@ class SlurmStage(Stage):
         scripts = [
             pid for pid, what in self.cluster.processes().items() if started.launch.token in what
         ]
-        for pid in (*scripts, *self.processes(started)):
-            os.kill(pid, signal.SIGKILL)
+        _kill(*scripts, *self.processes(started))
 
     def until_ended(self, started):
         name = self.name_of(started.launch)
@@ -427,12 +438,36 @@ class SlurmStage(Stage):
 
     def close(self):
         for started in self._all:
-            self.cluster.run("scancel", "--quiet", f"--name={self.name_of(started.launch)}")
-            for pid in self.processes(started):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.cluster.run("scancel", "--quiet", f"--name={started.process.name}")
+            _kill(*self.processes(started))
         super().close()
         self._hasty.close()
 
 
+def _kill(*pids):
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class PackedStage(SlurmStage):
+    """Attempts come into allocations that are kept."""
+
+    hears_while_away = True
+    settings: ClassVar = {"pack": 3}
+
+    def name_of(self, launch):
+        return self.engine._names.of_pack(launch.token)
+
+    def until_ended(self, started):
+        wait_until(lambda: self.engine._files.end(started.launch.token), timeout=30)
+
+    def loses(self, started):
+        self.went_on(started)
+        self.world.forgets(started.process.name)
+        scripts = [pid for pid, what in self.cluster.processes().items() if "/packs/" in what]
+        _kill(*scripts, *self.processes(started))
+
+
 STAGES = {stage.name: stage for stage in (LocalStage, FakeStage, SlurmStage)}
+STAGES["slurm-packed"] = PackedStage

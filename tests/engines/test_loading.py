@@ -79,3 +79,9 @@ def test_one_that_breaks_down_when_it_is_looked_at_says_so(monkeypatch, tmp_path
     (seen,) = loading.look("blind", "engine", {"what": "this"}, context_of(tmp_path).paths)
     assert seen.text == "it cannot be looked at: RuntimeError: no eyes for this"
     assert seen.next_step
+
+
+def test_only_of_an_engine_that_says_so_output_is_looked_for_here():
+    assert loading.keeps_output_here("local")
+    assert not loading.keeps_output_here("slurm")
+    assert not loading.keeps_output_here("nowhere")

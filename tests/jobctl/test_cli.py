@@ -5,7 +5,7 @@ import click
 import pytest
 
 from jobctl.cli import COMMANDS, group
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.errors import NotRunning, Refused
 from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
@@ -117,6 +117,25 @@ def test_an_option_misspelt():
     assert "--state" in jobctl("ls", "--stat", "failed").stderr
 
 
+def test_a_word_too_many():
+    assert jobctl("progress", "40", "50").stderr == (
+        "jobctl: too many words: 50 is left over; usage: jobctl progress [OPTIONS] PERCENT\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["ls", "--failed"], "--state failed"),
+        (["logs", "--running"], "--state running"),
+        (["wait", "--finished"], "--state completed,failed,stopped"),
+    ],
+)
+def test_a_state_as_an_option(typed, meant):
+    assert f"; did you mean: {meant}\n" in jobctl(*typed).stderr
+    assert "--state" not in jobctl("show", "--failed").stderr
+
+
 def test_a_state_misspelt():
     result = jobctl("ls", "--state", "faild,running")
     assert result.code == 2
@@ -155,7 +174,8 @@ def test_no_color_and_a_dumb_terminal_on_stderr(monkeypatch):
 
 
 def test_no_idea():
-    assert "see: jobctl --help" in jobctl("zzzzz").stderr
+    assert jobctl("zzzzz").stderr == "jobctl: no command 'zzzzz'\n"
+    assert jobctl("zzzzz", terminal=True).stderr.count("see: jobctl --help") == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from jobctl import cli
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.admin.cli import main as jobd
 from manual import roff
 from manual.pages import ABOUT, FILE, PROGRAM, SETTINGS, Block, Entry, Page, pages

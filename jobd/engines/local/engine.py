@@ -106,7 +106,7 @@ class LocalEngine:
     intent is in the run table, and behind it the pid.
     """
 
-    lets_go_at_once = True
+    lets_go_at_once = keeps_output_here = True
     capacity = None
 
     @staticmethod

@@ -13,6 +13,10 @@ from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script
 from jobd.engines.slurm.script import Place
 
+START: Final = "start"
+"""The name of what its node runs."""
+END: Final = "end"
+"""The name of how it ended."""
 _MOST: Final = 100_000
 """Bytes that are read of an end."""
 _TIMES: Final = re.compile(rb"(\d+)m([\d.,]+)s")
@@ -30,8 +34,9 @@ class End(NamedTuple):
     size: int = 0
     """Of its output, in bytes."""
     at: int | None = None
-    """When it was, microseconds since the epoch, by the node's clock."""
+    """When it was written, microseconds since the epoch, by the file server's clock."""
     cpu_s: float | None = None
+    node: str | None = None
 
 
 class AttemptFiles:
@@ -42,7 +47,7 @@ class AttemptFiles:
 
     def write(self, launch: Launch, output: str) -> Place:
         """All that a node needs is there: its script, and what starts it."""
-        folder = Directory(f"{self._all.path}/{launch.token}")
+        folder = self.folder(launch.token)
         program = None
         if launch.script is not None:
             # Named like the file that it was, since errors of the shell begin with it. Not beside
@@ -50,37 +55,59 @@ class AttemptFiles:
             name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
             program = os.fsencode(write_program(folder.file(name), launch.script).path)
         place = Place(os.fsencode(folder.path), os.fsencode(output), program)
-        with open(folder.file("start").make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        with open(folder.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.start_script(launch, place))
         return place
 
-    def has_begun(self, token: str) -> bool:
-        """Whether the command was to be started on a node."""
+    def glance(self, token: str) -> tuple[float | None, bool]:
+        """When it was begun, as `begun_at`, and whether it has ended: cheap, for many looks.
+
+        The folder is opened for that, or a file server's word of a while ago is taken again.
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._file(token, "begun").look()
+            where = os.open(f"{self._all.path}/{token}", flags)
         except FileNotFoundError:
+            return None, False
+        try:
+            found = [_written_at(name, where) for name in (script.BEGUN, END)]
+        finally:
+            os.close(where)
+        return found[0], found[1] is not None
+
+    def begun_at(self, token: str) -> float | None:
+        """When the command was to be started on a node, seconds since the epoch; None: not yet."""
+        try:
+            return self._file(token, script.BEGUN).look().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def has_begun(self, token: str) -> bool:
+        return self.begun_at(token) is not None
+
+    def withdraw(self, token: str) -> bool:
+        """See to it that it does not begin any more; whether that was in time."""
+        try:
+            where = self.folder(token).now()
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            os.close(os.open(script.BEGUN, flags, 0o600, dir_fd=where.descriptor))
+        except FileExistsError:
             return False
         return True
 
     def end(self, token: str) -> End | None:
         """None: it has written none, or that is not seen here yet."""
         try:
-            with open(self._file(token, "end").open(os.O_RDONLY), "rb") as file:
-                return read(file.read(_MOST))
+            with open(self._file(token, END).open(os.O_RDONLY), "rb") as file:
+                found = read(file.read(_MOST))
+                written = os.fstat(file.fileno()).st_mtime_ns // 1000
+                return None if found is None else found._replace(at=written)
         except FileNotFoundError:
             return None
 
     def delete(self, token: str) -> None:
         """It is not needed any more. What cannot be deleted stays."""
-        folder = Directory(f"{self._all.path}/{token}")
-        with suppress(OSError):
-            where = folder.now()
-            for name in folder.names():
-                with suppress(IsADirectoryError):
-                    os.unlink(name, dir_fd=where.descriptor)
-            with suppress(FileNotFoundError):
-                os.rmdir("begun", dir_fd=where.descriptor)
-            os.rmdir(token, dir_fd=self._all.now().descriptor)
+        delete_folder(self._all, token)
 
     def tokens(self) -> list[str]:
         """All that have a folder."""
@@ -92,9 +119,34 @@ class AttemptFiles:
     def release(self) -> None:
         self._all.release()
 
-    def _file(self, token: str, name: str) -> File:
+    def folder(self, token: str) -> Directory:
         """Looked for anew each time: what a node made is to be seen, not what was there before."""
-        return Directory(f"{self._all.path}/{token}").file(name)
+        return Directory(f"{self._all.path}/{token}")
+
+    def _file(self, token: str, name: str) -> File:
+        return self.folder(token).file(name)
+
+
+def _written_at(name: str, where: int) -> float | None:
+    try:
+        return os.stat(name, dir_fd=where, follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def delete_folder(parent: Directory, name: str) -> None:
+    """One of ours, with files and empty directories in it. What cannot be deleted stays."""
+    folder = Directory(f"{parent.path}/{name}")
+    with suppress(OSError):
+        where = folder.now()
+        for entry in folder.names():
+            try:
+                os.unlink(entry, dir_fd=where.descriptor)
+            except FileNotFoundError:
+                continue
+            except IsADirectoryError:
+                os.rmdir(entry, dir_fd=where.descriptor)
+        os.rmdir(name, dir_fd=parent.now().descriptor)
 
 
 def read(text: bytes) -> End | None:
@@ -104,22 +156,15 @@ def read(text: bytes) -> End | None:
         head, found, cannot = b"", script.CANNOT, text.removeprefix(script.CANNOT)
     parts = [line.partition(b" ") for line in head.split(b"\n")]
     lines = {key: rest for key, _, rest in parts}
-    at, size = _at(lines.get(b"at", b"")), _whole(lines.get(b"size", b""))
+    size = _whole(lines.get(b"size", b""))
+    node = lines.get(b"node", b"").decode("ascii", "replace").strip() or None
     if found:
         why = cannot.removesuffix(b"\n").decode("utf-8", "replace")
-        return End(None, cannot=why, at=at, size=size)
+        return End(None, cannot=why, size=size, node=node)
     code, _, signal = lines.get(script.CODE.strip(), b"").partition(b" ")
     if not code.isdigit():
         return None
-    return End(int(code), bool(signal.strip()), None, size, at, _cpu(head))
-
-
-def _at(text: bytes) -> int | None:
-    """From `date +%s.%N`; a date(1) that knows no %N gives whole seconds."""
-    match = re.match(rb"(\d+)(?:\.(\d{1,6}))?", text)
-    if match is None:
-        return None
-    return int(match[1]) * 1_000_000 + int((match[2] or b"").ljust(6, b"0"))
+    return End(int(code), bool(signal.strip()), None, size, None, _cpu(head), node)
 
 
 def _whole(text: bytes) -> int:

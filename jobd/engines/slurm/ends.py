@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
 from typing import Final
 
 from jobd.core.transitions import Outcome
-from jobd.engines.slurm.attempt_files import AttemptFiles
+from jobd.engines.slurm.attempt_files import AttemptFiles, End
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.process import SlurmProcess
 from jobd.engines.slurm.verdict import BY_ITSELF, Known, doubt, is_over, outcome_of, was_ended
@@ -31,13 +30,9 @@ class Ends:
     within a time.
     """
 
-    def __init__(
-        self, commands: Commands, files: AttemptFiles, output_of: Callable[[str], Output]
-    ) -> None:
-        """`output_of`: by token."""
+    def __init__(self, commands: Commands, files: AttemptFiles) -> None:
         self._commands = commands
         self._files = files
-        self._output_of = output_of
         self._delays: dict[str, _Delay] = {}
 
     def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
@@ -46,11 +41,32 @@ class Ends:
         `seen`: as Slurm shows it; None: it has forgotten it. Raises: OSError, Away.
         """
         known = self._known(process, seen)
-        if known is None or not self._is_whole(process.token, known):
+        if known is None or not self._is_whole(process, known):
             return None
         if said := doubt(known):
             log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
         return outcome_of(known)
+
+    def written(self, process: SlurmProcess) -> Outcome | None:
+        """Of one in an allocation, by what its script has written alone.
+
+        None: it goes on, not all that it has written is seen yet, or Slurm may have ended it, and
+        is to be asked. Raises: OSError.
+        """
+        begun_at, has_ended = self._files.glance(process.token)
+        if begun_at is not None:
+            process.began(begun_at)
+        end = self._files.end(process.token) if has_ended else None
+        if end is None or (was_ended(end) and process.sent is None):
+            return None
+        if process.output().size() < end.size:
+            return None
+        return outcome_of(self._packed(process, None, end))
+
+    def _packed(self, process: SlurmProcess, seen: Seen | None, end: End) -> Known:
+        if end.node is not None:
+            process.is_on(end.node)
+        return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
 
     def forget(self, token: str) -> None:
         """Its end was told."""
@@ -59,6 +75,12 @@ class Ends:
     def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """None: it goes on."""
         completing = seen is not None and seen.state == "COMPLETING"
+        if process.allocation is not None and (end := self._files.end(process.token)) is not None:
+            # What Slurm has done to it is heard with the first question after its end.
+            asked = not completing and self._delay_of(process.token).is_sure()
+            if asked or is_over(seen) or process.sent is not None or not was_ended(end):
+                return self._packed(process, seen, end)
+            return None
         if not (completing or is_over(seen)):
             return self._ended_unnoticed(process, seen)
         end = self._files.end(process.token)
@@ -78,11 +100,11 @@ class Ends:
         self._commands.cancel(process.name)
         return Known(process.number, seen, end, begun=True, sent=process.sent)
 
-    def _is_whole(self, token: str, known: Known) -> bool:
+    def _is_whole(self, process: SlurmProcess, known: Known) -> bool:
         """Whether all that it has written before its end is seen here, or was waited for."""
-        if not _is_missing(known, self._output_of(token)):
+        if not _is_missing(known, process.output()):
             return True
-        if not self._delay_of(token).is_too_long():
+        if not self._delay_of(process.token).is_too_long():
             return False
         log.warning("Slurm job %d: what it has written is not seen here", known.number)
         return True

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from jobd.contract.directories import Directory, File
+
+_NOTE: Final = re.compile(r"(\d+)(?: (\S+) (\d+))?")
+
+
+class Note(NamedTuple):
+    """Where an attempt is in Slurm."""
+
+    number: int
+    name: str = ""
+    """Of the allocation that it shares with others; empty: it has one of its own."""
+    turn: int = 1
+    """Which one it is in that."""
 
 
 class Notes:
@@ -16,18 +30,19 @@ class Notes:
     def __init__(self, data: Path) -> None:
         self._directory = Directory(data / "slurm-jobs")
 
-    def write(self, token: str, number: int) -> None:
+    def write(self, token: str, note: Note) -> None:
         """Raises: OSError (it is not on the disk)."""
-        _write(self._directory.file(token), b"%d" % number)
+        shared = f" {note.name} {note.turn}" if note.name else ""
+        _write(self._directory.file(token), f"{note.number}{shared}".encode("ascii"))
 
-    def all(self) -> dict[str, int]:
+    def all(self) -> dict[str, Note]:
         """Raises: OSError."""
         try:
             tokens = self._directory.names()
         except FileNotFoundError:
             return {}
         found = {token: self._read(token) for token in tokens}
-        return {token: number for token, number in found.items() if number is not None}
+        return {token: note for token, note in found.items() if note is not None}
 
     def forget(self, token: str) -> None:
         with suppress(OSError):
@@ -36,11 +51,11 @@ class Notes:
     def release(self) -> None:
         self._directory.release()
 
-    def _read(self, token: str) -> int | None:
+    def _read(self, token: str) -> Note | None:
         """None: a crash has left it empty; what it stands for has not begun."""
         with open(self._directory.file(token).open(os.O_RDONLY), "rb") as file:
-            text = file.read()
-        return int(text) if text.isdigit() else None
+            match = _NOTE.fullmatch(file.read().decode("ascii", "replace"))
+        return None if match is None else Note(int(match[1]), match[2] or "", int(match[3] or 1))
 
 
 def instance_of(data: Path) -> str:

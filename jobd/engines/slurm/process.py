@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Refusal
+from jobd.engines.base import Away, Refusal
 from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.packs import Allocation
+from jobd.outputs.workspace import Output
+
+
+class Where(NamedTuple):
+    """Which attempt it is, and where in Slurm."""
+
+    token: str
+    name: str
+    """What Slurm knows it by."""
+    number: int
+    turn: int = 1
+    """Which one it is in its allocation."""
 
 
 class SlurmProcess:
@@ -18,23 +34,39 @@ class SlurmProcess:
     refusals: Sequence[Refusal] = ()
 
     def __init__(
-        self, token: str, name: str, number: int, commands: Commands, reap: Callable[[], object]
+        self,
+        where: Where,
+        *,
+        output: Callable[[], Output],
+        commands: Commands,
+        reap: Callable[[], object],
+        allocation: Allocation | None = None,
     ) -> None:
-        """`reap`: forgets all that is kept of it."""
-        self.token = token
-        self.name = name
-        """What Slurm knows it by."""
-        self.number = number
+        """`reap`: forgets all that is kept of it. `allocation`: it shares one with others."""
+        self._where = where
+        self.output = output
+        self.allocation = allocation
         self.sent: int | None = None
         """The signal that was sent last, and may have ended it."""
-        self._owed: list[int] = []
-        self._owing = threading.Lock()
+        self.owed = Owed()
         self._commands = commands
         self._reap = reap
         self._over = threading.Event()
         self._outcome: Outcome | None = None
         self._node: str | None = None
         self._began: float | None = None
+
+    @property
+    def token(self) -> str:
+        return self._where.token
+
+    @property
+    def name(self) -> str:
+        return self._where.name
+
+    @property
+    def number(self) -> int:
+        return self._where.number
 
     @property
     def engine_id(self) -> str:
@@ -51,49 +83,74 @@ class SlurmProcess:
     def age(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether Slurm says what it uses: of an allocation it counts those before it, too."""
+        return self._where.turn == 1 and not self.is_over
+
     def wait(self) -> Outcome:
         self._over.wait()
         return self._outcome or Outcome(lost=True)
 
     def end(self, deadline: float) -> None:
-        """Slurm leaves nothing of a job whose script has ended."""
+        """Slurm leaves nothing of a job whose script has ended: so that of an allocation is ended,
+        if this one was sent a signal; then nobody else is in it.
+        """
         del deadline
+        if self.allocation is not None and self.allocation.signalled == self.token:
+            with suppress(Away):
+                self._commands.signal(self.name, signal.SIGKILL)
 
     def reap(self) -> None:
         self._reap()
-
-    # --- signals that wait until its script has begun: a node drops what comes before -------------
-
-    def owes(self, number: int, *, begun: bool) -> bool:
-        """Whether this one waits, for its script has not begun or others wait already."""
-        with self._owing:
-            if begun and not self._owed:
-                return False
-            self._owed.append(number)
-            return True
-
-    @property
-    def owed(self) -> int | None:
-        """The first that waits. It does so until it is `paid`, so that none overtakes it."""
-        with self._owing:
-            return self._owed[0] if self._owed else None
-
-    def paid(self) -> None:
-        with self._owing:
-            del self._owed[0]
 
     # --- said by the watcher ----------------------------------------------------------------------
 
     def seen(self, seen: Seen) -> None:
         self._node = seen.node or self._node
-        if self._began is None and seen.started is not None and seen.state != "PENDING":
-            # From here on no clock that is set changes its age.
-            self._began = time.monotonic() - max(0.0, time.time() - seen.started)
+        if self.allocation is None and seen.started is not None and seen.state != "PENDING":
+            self.began(seen.started)
+
+    def began(self, at: float) -> None:
+        """`at`: seconds since the epoch. From here on no clock that is set changes its age."""
+        if self._began is None:
+            self._began = time.monotonic() - max(0.0, time.time() - at)
+
+    def is_on(self, node: str) -> None:
+        self._node = node
 
     def ended(self, outcome: Outcome) -> None:
         self._outcome = outcome
+        if self.allocation is not None:
+            self.allocation.leave(self.age())
         self._over.set()
 
     def left(self) -> None:
         """The engine is closed: nobody will hear how it ended from this object."""
         self._over.set()
+
+
+class Owed:
+    """Signals that wait until its script has begun: a node drops what comes before. Any thread."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._lock = threading.Lock()
+
+    def takes(self, number: int, *, begun: bool) -> bool:
+        """Whether this one waits, for its script has not begun or others wait already."""
+        with self._lock:
+            if begun and not self._numbers:
+                return False
+            self._numbers.append(number)
+            return True
+
+    @property
+    def first(self) -> int | None:
+        """It waits until it is `paid`, so that none overtakes it."""
+        with self._lock:
+            return self._numbers[0] if self._numbers else None
+
+    def paid(self) -> None:
+        with self._lock:
+            del self._numbers[0]

@@ -13,6 +13,10 @@ from typing import Final, NamedTuple
 
 from jobd.engines.base import Launch
 
+BEGUN: Final = "begun"
+"""The file in an attempt's folder that its node makes, once, before it starts the command."""
+WRITTEN: Final = 117
+"""Exit code of an attempt in a pack: how it ended stands in its end."""
 AGAIN: Final = 118
 """Exit code: it was started here before, and is not again."""
 NOT_SHARED: Final = 119
@@ -67,7 +71,9 @@ def start_script(launch: Launch, place: Place) -> bytes:
         b"odd": b"".join(_odd(launch.environment)),
         b"umask": b"%03o" % launch.umask,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"begun": BEGUN.encode(),
         b"again": AGAIN,
+        b"written": WRITTEN,
         b"nice": launch.nice,
         b"cannot": CANNOT,
         b"code": CODE,
@@ -81,26 +87,32 @@ def start_script(launch: Launch, place: Place) -> bytes:
 
 
 _SCRIPT: Final = b"""\
-_jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s
+_jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s _jobd_pack=$1
 trap : %(trapped)s
 umask 077
-mkdir "$_jobd_folder/begun" 2>/dev/null || exit %(again)d
+set -C
+{ true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || exit %(again)d
+set +C
 exec 2>"$_jobd_folder/said"
 
 finish() {
     {
-        printf 'at %%s\\n' "$(date +%%s.%%N)"
-        printf 'size %%s\\n' "$(wc -c <"$_jobd_output" 2>/dev/null)"
+        [ ! -s "$_jobd_output" ] || printf 'size %%s\\n' "$(wc -c <"$_jobd_output")"
+        printf 'node %%s\\n' "$SLURMD_NODENAME"
         printf '%%s\\n' "$1"
-    } >>"$_jobd_folder/end.new"
+    } >>"$_jobd_folder/end.new" || return
     sync "$_jobd_folder/end.new" "$_jobd_output" 2>/dev/null
-    mv "$_jobd_folder/end.new" "$_jobd_folder/end"
+    mv "$_jobd_folder/end.new" "$_jobd_folder/end" && _jobd_written=1
+}
+leave() {
+    [ "$_jobd_pack$_jobd_written" != pack1 ] || exit %(written)d
+    exit "$1"
 }
 cannot() {
     PATH=/usr/bin:/bin; export PATH
     %(told)s "$1" >>"$_jobd_output"
     finish "%(cannot)s$1"
-    exit 126
+    leave 126
 }
 look() {
     [ -e "$1" ] || cannot "$2: not found"
@@ -122,7 +134,9 @@ look_for() {
 
 [ -w "$_jobd_output" ] || cannot "output: $_jobd_output: cannot be written"
 if [ %(nice)d != 0 ]; then
-    renice -n %(nice)d -p $$ >/dev/null 2>&1 || cannot "nice %(nice)d: permission denied"
+    # In an allocation this is a part of a shell that is called $$, and runs others, too.
+    renice -n %(nice)d -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1 ||
+        cannot "nice %(nice)d: permission denied"
 fi
 (
     exec 2>/dev/null
@@ -142,12 +156,67 @@ fi
     exec %(odd)s"$@" <"$_jobd_input" >>"$_jobd_output" 2>&1
 )
 _jobd_code=$?
-[ ! -e "$_jobd_folder/end" ] || exit 126
-times >"$_jobd_folder/end.new"
+[ ! -e "$_jobd_folder/end" ] || { _jobd_written=1; leave 126; }
+# What cannot be written is no reason for a shell to leave with another code.
+command times >"$_jobd_folder/end.new"
 # A shell says of which signal a command has died, and nothing of one that exits with such a code.
 [ ! -s "$_jobd_folder/said" ] || _jobd_signal=signal
 finish "%(code)s$_jobd_code $_jobd_signal"
-exit $_jobd_code
+leave $_jobd_code
+"""
+
+
+def pack_script(folder: bytes, size: int) -> bytes:
+    """It is `start` in the folder of an allocation, and runs so many attempts, one after another.
+
+    They lie beside it by their turns. It ends when none has come for a while, when its folder is
+    gone, and behind one that could not write down its end: then with the exit code of that.
+    """
+    return _PACK % {
+        b"folder": quoted(folder),
+        b"size": size,
+        b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"looks": _LOOKS,
+        b"written": WRITTEN,
+        b"again": AGAIN,
+    }
+
+
+_LOOKS: Final = 20
+"""How often it is looked for the next attempt, ten times a second."""
+_PACK: Final = b"""\
+pack=%(folder)s
+trap : %(trapped)s
+umask 077
+exec 2>/dev/null
+# One that is handed over is a file, and whoever leaves makes a directory of that name: one of the
+# two comes first.
+leave() {
+    if mkdir "$pack/$turn"; then
+        rm -rf "$pack"
+        exit "$1"
+    fi
+    [ -f "$pack/$turn" ] || exit "$1"
+}
+turn=1
+while :; do
+    looks=%(looks)d
+    until [ -f "$pack/$turn" ]; do
+        [ -d "$pack" ] || exit 0
+        [ "$looks" -gt 0 ] || leave 0
+        # A file server is asked anew by whoever lists a directory.
+        for entry in "$pack"/*; do :; done
+        sleep 0.1 || { sleep 1; looks=$((looks - 9)); }
+        looks=$((looks - 1))
+    done
+    (set -- pack; . "$pack/$turn")
+    code=$?
+    turn=$((turn + 1))
+    case $code in
+    %(written)d | %(again)d) [ "$turn" -le %(size)d ] || leave 0 ;;
+    *) leave "$code" ;;
+    esac
+done
 """
 
 

@@ -36,6 +36,8 @@ class SlurmSettings(Struct, frozen=True, forbid_unknown_fields=True):
     qos: str = ""
     max_jobs: Annotated[int, Meta(ge=1)] | None = None
     """How many may be with Slurm at a time; None: as many as there are workers."""
+    pack: Annotated[int, Meta(ge=1)] = 1
+    """So many may run one after another in what Slurm gives for one."""
     submit_options: list[str] = []
     """More for sbatch, as `--mem=4G`."""
     job_options: list[str] | None = None

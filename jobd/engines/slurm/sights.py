@@ -12,6 +12,7 @@ from jobd.engines.base import Away, CannotStart, NoResources, Sight
 from jobd.engines.slurm.commands import Commands
 from jobd.engines.slurm.notes import known_instance
 from jobd.engines.slurm.settings import SlurmSettings, shared_folder
+from jobd.engines.slurm.shared import ANSWER
 
 _NOTHING: Final = b"#!/bin/sh\n"
 """A script, for a job that is only asked about."""
@@ -42,12 +43,13 @@ _AS_ASKED: Final = "mend [engine.slurm], or Slurm; it was asked by: {} --test-on
 
 
 def _shared_directory(settings: SlurmSettings, data: Path) -> Sight:
-    path = Path(settings.shared_dir or data)
+    path, known = Path(settings.shared_dir or data), False
     try:
         instance = known_instance(data)
         folder = path if instance is None else shared_folder(settings, data, instance)
         if folder != path and folder.exists():
             Directory(folder).now()
+            known = (folder / ANSWER).exists()
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             os.stat(path)
             return Sight(f"shared directory: {path} cannot be written", _OTHER)
@@ -57,7 +59,8 @@ def _shared_directory(settings: SlurmSettings, data: Path) -> Sight:
         return Sight(f"shared directory: {path} is not there", f"make it, or {_OTHER}")
     except OSError as error:
         return Sight(f"shared directory: {path}: {error.strerror}", _OTHER)
-    return Sight(f"shared directory {path}")
+    seen = "a node has written there" if known else "no node has been asked for it yet"
+    return Sight(f"shared directory {path} ({seen})")
 
 
 _OTHER: Final = "name another one that all nodes share: [engine.slurm] shared_dir"

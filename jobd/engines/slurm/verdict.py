@@ -33,6 +33,8 @@ class Known(NamedTuple):
     """Its script has begun on a node."""
     sent: int | None = None
     """The signal that was sent to it last, if any."""
+    packed: bool = False
+    """Slurm speaks of an allocation in which others run, too, and says nothing of its exit code."""
 
 
 def is_over(seen: Seen | None) -> bool:
@@ -40,10 +42,15 @@ def is_over(seen: Seen | None) -> bool:
     return seen is None or seen.state not in _RUNNING
 
 
+def is_open(seen: Seen) -> bool:
+    """Whether others may still come behind it."""
+    return seen.state in _RUNNING and seen.state != "COMPLETING"
+
+
 def outcome_of(known: Known) -> Outcome:
     """Nothing is guessed: what neither of the two says is lost."""
     end, seen = known.end, known.seen
-    node = seen.node if seen is not None and seen.node else "the node"
+    node = (end and end.node) or (seen and seen.node) or "the node"
     if end is not None and end.cannot is not None:
         return Outcome(error=f"{node}: {end.cannot}", at=end.at)
     told = _told(known, node)
@@ -56,11 +63,9 @@ def doubt(known: Known) -> str | None:
     """Where the two do not say the same: what each says, and who is believed."""
     end, seen = known.end, known.seen
     if end is None:
-        if seen is None or os.WIFSIGNALED(seen.status) or seen.state not in BY_ITSELF:
-            return None
-        if os.WEXITSTATUS(seen.status) in (script.AGAIN, script.NOT_SHARED):
-            return None
-        return f"Slurm says {_status(seen)}, its script has left no end: Slurm is believed"
+        return None if seen is None else _doubt_without_end(seen)
+    if known.packed:
+        return None
     code = 126 if end.code is None else end.code
     if seen is not None and seen.state == "COMPLETING":
         return None
@@ -68,6 +73,14 @@ def doubt(known: Known) -> str | None:
         return None
     says = "has forgotten it" if seen is None else f"says {_status(seen)}"
     return f"Slurm {says}, its script says {code}: the script is believed"
+
+
+def _doubt_without_end(seen: Seen) -> str | None:
+    if os.WIFSIGNALED(seen.status) or seen.state not in BY_ITSELF:
+        return None
+    if os.WEXITSTATUS(seen.status) in (script.AGAIN, script.NOT_SHARED):
+        return None
+    return f"Slurm says {_status(seen)}, its script has left no end: Slurm is believed"
 
 
 def _status(seen: Seen) -> str:

@@ -17,7 +17,10 @@ from jobd.engines.base import Away, CannotStart
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.ends import Ends
+from jobd.engines.slurm.glances import Glances
+from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.process import SlurmProcess
+from jobd.engines.slurm.verdict import is_open
 
 log = logging.getLogger(__name__)
 _RAREST: Final = 5
@@ -38,27 +41,24 @@ class Watcher:
         self,
         commands: Commands,
         files: AttemptFiles,
-        is_ours: Callable[[str], str | None],
+        names: Names,
         ends: Ends,
         poll_s: float,
         back: Callable[[], object],
     ) -> None:
-        """`is_ours`: the token of one of our jobs, by the name of a job.
-
-        `back`: called when Slurm was away and is there again.
-        """
+        """`back`: called when Slurm was away and is there again."""
         self._commands = commands
         self._files = files
-        self._is_ours = is_ours
+        self._names = names
         self._ends = ends
         self._pause = _Pause(poll_s)
-        self._back = back
+        self._listing = _Listing(commands, back)
         self._changed = threading.Condition()
         self._watched: dict[str, SlurmProcess] = {}
         self._starting: set[str] = set()
+        self._glances = Glances(self._glance)
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._was_away = False
 
     def start(self) -> None:
         """Once."""
@@ -70,6 +70,7 @@ class Watcher:
             self._closed = True
             self._changed.notify_all()
             watched = list(self._watched.values())
+        self._glances.close()
         for process in watched:
             process.left()
         if self._thread is not None:
@@ -91,6 +92,8 @@ class Watcher:
             self._watched[process.token] = process
             self._pause.something_happened()
             self._changed.notify_all()
+        if process.allocation is not None:
+            self._glances.add(process)
 
     def expect_leftovers(self) -> None:
         """A submission may come to be that nobody waits for: it is held, and is cancelled."""
@@ -131,32 +134,22 @@ class Watcher:
         with self._changed:
             watched = list(self._watched.values())
         # Whoever came after that may be missing in the listing.
-        listing = self._listing()
-        found = {token: seen for seen in listing if (token := self._is_ours(seen.name))}
+        ours = [seen for seen in self._listing.now() if self._names.token_in(seen.name)]
+        found = {seen.name: seen for seen in ours}
         for process in watched:
-            seen = found.get(process.token)
+            seen = found.get(process.name)
             if seen is not None:
                 process.seen(seen)
+            if process.allocation is not None and (seen is None or not is_open(seen)):
+                process.allocation.is_closed = True
             self._settle(process, seen)
-        going_on = [(one, found[one.token]) for one in watched if one.token in found]
+        going_on = [(one, found[one.name]) for one in watched if one.name in found]
         going_on = [(one, seen) for one, seen in going_on if not one.is_over]
         for process in (one for one, seen in going_on if _is_held(seen)):
             self._release(process)
         for process in (one for one, seen in going_on if seen.state != "PENDING"):
             self._pay(process)
         self._cancel_leftovers(found)
-
-    def _listing(self) -> list[Seen]:
-        """Raises: Away."""
-        try:
-            found = self._commands.listing()
-        except Away:
-            self._was_away = True
-            raise
-        if self._was_away:
-            self._was_away = False
-            self._back()
-        return found
 
     def _release(self, process: SlurmProcess) -> None:
         """Slurm was away when it was to be told. Raises: Away."""
@@ -168,10 +161,10 @@ class Watcher:
 
     def _pay(self, process: SlurmProcess) -> None:
         """Signals that came before its script had begun. Raises: Away, OSError."""
-        if process.owed is not None and self._files.has_begun(process.token):
-            while (number := process.owed) is not None:
+        if process.owed.first is not None and self._files.has_begun(process.token):
+            while (number := process.owed.first) is not None:
                 self._commands.signal(process.name, number)
-                process.paid()
+                process.owed.paid()
 
     def _cancel_leftovers(self, found: Mapping[str, Seen]) -> None:
         """Held jobs that were never noted: whoever submitted them has died, or got no answer.
@@ -180,10 +173,15 @@ class Watcher:
         """
         with self._changed:
             known = self._watched.keys() | self._starting
-        for token, seen in found.items():
-            if _is_held(seen) and token not in known:
+        for name, seen in found.items():
+            if _is_held(seen) and self._names.token_in(name) not in known:
                 log.warning("Slurm job %d is cancelled: nobody waits for it", seen.number)
                 self._commands.cancel_waiting(seen.name)
+
+    def _glance(self, process: SlurmProcess) -> None:
+        """By a thread of its own: what one in an allocation has written. Raises: OSError."""
+        if (outcome := self._ends.written(process)) is not None:
+            self._end(process, outcome)
 
     def _settle(self, process: SlurmProcess, seen: Seen | None) -> None:
         """Raises: Away."""
@@ -197,7 +195,8 @@ class Watcher:
 
     def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
         with self._changed:
-            self._watched.pop(process.token, None)
+            if self._watched.pop(process.token, None) is None:
+                return  # the other thread was first
             self._pause.something_happened()
         self._ends.forget(process.token)
         process.ended(outcome)
@@ -206,6 +205,28 @@ class Watcher:
 def _is_held(seen: Seen) -> bool:
     """By us: whoever runs the cluster may hold it, too."""
     return seen.state == "PENDING" and seen.reason == _HELD
+
+
+class _Listing:
+    """What Slurm says of all jobs. Of the watcher's thread."""
+
+    def __init__(self, commands: Commands, back: Callable[[], object]) -> None:
+        """`back`: called when Slurm was away and is there again."""
+        self._commands = commands
+        self._back = back
+        self._was_away = False
+
+    def now(self) -> list[Seen]:
+        """Raises: Away."""
+        try:
+            found = self._commands.listing()
+        except Away:
+            self._was_away = True
+            raise
+        if self._was_away:
+            self._was_away = False
+            self._back()
+        return found
 
 
 class _Pause:

@@ -11,6 +11,7 @@ import pytest
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
 from jobd.engines.slurm import ends, script
+from jobd.engines.slurm.notes import Note
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
 from tests.helpers import wait_until
@@ -38,7 +39,7 @@ def submitted(slurm, does):
     """As far as it gets before its number is noted."""
     launch = slurm.launch(does)
     engine = slurm.engine
-    place = engine._written(launch)
+    place = engine._submission.written(launch)
     number = engine._commands.submit(slurm.name_of(launch), script.stub(place), [])
     return launch, number
 
@@ -66,7 +67,7 @@ def test_killed_before_its_number_was_noted_it_never_started(slurm):
 def test_killed_before_it_was_released_it_runs_once(slurm):
     slurm.engine.close()
     launch, number = submitted(slurm, Does(prints="x", exit=7))
-    slurm.engine._notes.write(launch.token, number)
+    slurm.engine._notes.write(launch.token, Note(number))
     process = slurm.next_engine().recover([attempt_of(launch)])[launch.token]
     assert ended(slurm, process).exit_code == 7
     output = Path(slurm.engine.workspace.output_of(JOB, launch.attempt).path)

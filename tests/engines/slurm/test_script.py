@@ -1,5 +1,6 @@
 """What runs on a node, tried in the shells that are /bin/sh somewhere, without a cluster."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -73,7 +74,6 @@ def test_an_exit_code_is_written_down(node, code):
     assert (end.code, end.signalled, end.cannot, end.size) == (code, False, None, 6)
     assert node.printed == b"outerr"
     assert end.cpu_s >= 0
-    assert end.at > 1_700_000_000_000_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
@@ -188,3 +188,108 @@ def test_without_the_shared_directory_nothing_starts(tmp_path):
 
 def test_quotes_are_quoted():
     assert quoted(b"it's") == b"'it'\\''s'"
+
+
+def test_where_no_end_can_be_written_the_exit_code_is_still_that_of_the_command(node):
+    (node.folder / "end.new").symlink_to("/nowhere/at all")
+    assert node.run(b"sh", b"-c", b"exit 5") == 5
+    assert not (node.folder / "end").exists()
+
+
+# --- one after another ------------------------------------------------------------------------
+
+
+class Pack:
+    """The folder of an allocation, and its shell on a node."""
+
+    numbers = itertools.count()
+
+    def __init__(self, node, size=9):
+        self.node = node
+        self.folder = node.directory / "pa'ck"
+        self.folder.mkdir()
+        (self.folder / "start").write_bytes(script.pack_script(os.fsencode(self.folder), size))
+
+    def hand_over(self, turn, *argv, **more):
+        """The folder that its end will be in."""
+        self.node.folder = self.folder.with_name(f"attempt-{next(self.numbers)}")
+        self.node.folder.mkdir()
+        self.node.write(*argv, **more)
+        os.link(self.node.folder / "start", self.folder / str(turn))
+        return self.node.folder
+
+    def begin(self):
+        environment = {"PATH": "/usr/bin:/bin", "SLURMD_NODENAME": "n3"}
+        return subprocess.Popen(
+            [*self.node.shell, self.folder / "start"], env=environment, start_new_session=True
+        )
+
+
+def end_of(folder):
+    return attempt_files.read((folder / "end").read_bytes())
+
+
+def test_attempts_run_one_after_another_until_there_were_so_many(node):
+    pack = Pack(node, size=3)
+    folders = [pack.hand_over(turn, b"sh", b"-c", b"exit %d" % turn) for turn in (1, 2)]
+    shell = pack.begin()
+    wait_until((folders[1] / "end").exists)
+    folders.append(pack.hand_over(3, b"sh", b"-c", b"umask; exit 3", umask=0o027))
+    assert shell.wait(30) == 0
+    assert [end_of(folder).code for folder in folders] == [1, 2, 3]
+    assert {end_of(folder).node for folder in folders} == {"n3"}
+    assert node.printed == b"0027\n"
+    assert not pack.folder.exists()
+
+
+def test_it_leaves_when_nobody_comes_and_when_its_folder_is_gone(node):
+    pack = Pack(node)
+    folder = pack.hand_over(1, b"/nowhere/program")
+    shell = pack.begin()
+    assert shell.wait(30) == 0
+    assert end_of(folder).cannot == "/nowhere/program: not found"
+    assert not pack.folder.exists()
+    gone = Pack(node)
+    folder = gone.hand_over(1, b"true")
+    shell = gone.begin()
+    wait_until((folder / "end").exists)
+    shutil.rmtree(gone.folder)
+    assert shell.wait(30) == 0
+
+
+def test_one_that_was_begun_elsewhere_is_passed_over(node):
+    pack = Pack(node, size=2)
+    first = pack.hand_over(1, b"sh", b"-c", b"exit 1")
+    (first / "begun").touch()
+    second = pack.hand_over(2, b"sh", b"-c", b"exit 2")
+    assert pack.begin().wait(30) == 0
+    assert not (first / "end").exists()
+    assert end_of(second).code == 2
+
+
+def test_one_whose_end_cannot_be_written_ends_the_pack_with_its_code(node):
+    pack = Pack(node)
+    first = pack.hand_over(1, b"sh", b"-c", b"exit 5")
+    (first / "end.new").symlink_to("/nowhere/at all")
+    assert pack.begin().wait(30) == 5
+    assert not pack.folder.exists()
+
+
+def test_a_signal_for_the_command_leaves_the_pack_alone(node):
+    pack = Pack(node, size=2)
+    first = pack.hand_over(1, b"sh", b"-c", b"echo up; exec sleep 100")
+    second = pack.hand_over(2, b"sh", b"-c", b"exit 2")
+    shell = pack.begin()
+    wait_until(lambda: node.printed == b"up\n")
+    os.killpg(shell.pid, signal.SIGTERM)
+    assert shell.wait(30) == 0
+    assert end_of(first).code == 143
+    assert end_of(second).code == 2
+
+
+def test_nice_is_that_of_the_attempt_alone(node):
+    pack = Pack(node, size=2)
+    pack.hand_over(1, b"nice", nice=15)
+    pack.hand_over(2, b"nice")
+    assert pack.begin().wait(30) == 0
+    assert node.printed == b"15\n%d\n" % os.nice(0)

@@ -107,8 +107,18 @@ def test_where_they_do_not_it_is_said_who_is_believed():
 
 
 def test_an_end_is_read():
-    text = b"0m0.00s 0m0.01s\n1m2.50s 0m0,25s\nat 12.345678901\nsize 6\ncode 143 signal\n"
-    assert read(text) == End(143, True, None, 6, 12_345_678, 62.75)
-    assert read(b"at 12.%N\nsize \ncannot a b\nc\n") == End(None, False, "a b\nc", 0, 12_000_000)
-    assert read(b"at 12\nsize 3\n") is None
+    text = b"0m0.00s 0m0.01s\n1m2.50s 0m0,25s\nsize 6\nnode n3\ncode 143 signal\n"
+    assert read(text) == End(143, True, None, 6, None, 62.75, "n3")
+    assert read(b"size \ncannot a b\nc\n") == End(None, False, "a b\nc", 0)
+    assert read(b"size 3\n") is None
     assert read(b"") is None
+
+
+def test_of_an_allocation_slurm_says_nothing_of_an_exit_code():
+    found = known(seen("RUNNING"), End(7, node="n2"))._replace(packed=True)
+    assert outcome_of(found).exit_code == 7
+    assert doubt(found) is None
+    cannot = known(None, End(None, cannot="x: not found", node="n2"))._replace(packed=True)
+    assert outcome_of(cannot).error == "n2: x: not found"
+    ended = known(seen("CANCELLED"), End(143, True))._replace(packed=True)
+    assert outcome_of(ended).reason == "cancelled in Slurm"

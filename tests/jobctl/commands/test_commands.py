@@ -111,10 +111,18 @@ def test_a_command_that_would_drive_the_terminal():
 # --- show, logs, workers ------------------------------------------------------------------
 
 
+def test_show_of_a_failed_job_says_what_next():
+    client = FakeClient(show=Shown(job=FAILED, attempts=[], events=[]))
+    told = jobctl("show", "3", client=client, terminal=True)
+    assert told.stderr == "output: jobctl logs 3; retry: jobctl restart 3\n"
+    assert jobctl("show", "3", client=client).stderr == ""
+
+
 def test_show():
     client = FakeClient(show=Shown(job=PENDING, attempts=[], events=[], why="1 of 3 busy"))
     out = jobctl("show", "2", client=client).out
     assert "Pending (dependency)" in out
+    assert "retry:" not in jobctl("show", "2", client=client, terminal=True).stderr
     assert "1 of 3 busy" in out
 
 

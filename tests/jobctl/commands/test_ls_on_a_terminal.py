@@ -294,8 +294,9 @@ ARRAY = Array(
 )  # fmt: skip
 
 
-def arrays(*args, array=ARRAY, jobs=(), **page):
-    return ls(*args, jobs=[job(3, "running", name="sweep"), *jobs], arrays={3: array}, **page)
+def arrays(*args, array=ARRAY, jobs=(), more=None, **page):
+    found = {3: array, **(more or {})}
+    return ls(*args, jobs=[job(3, "running", name="sweep"), *jobs], arrays=found, **page)
 
 
 def test_an_array_is_one_row():
@@ -315,6 +316,8 @@ def test_all_of_it_where_there_is_room(monkeypatch):
 def test_which_of_it_have_failed(monkeypatch):
     size(monkeypatch, 100)
     assert arrays().out.endswith(". Which failed: jobctl ls 3-102 --state failed\n")
+    two = arrays(jobs=[job(103)], more={103: ARRAY})
+    assert two.out.endswith(". Which failed: jobctl ls --state failed\n")
     one = job(1, "failed")
     assert arrays(jobs=[one]).out.endswith(". Why: jobctl show 1\n")
 

@@ -1,0 +1,201 @@
+"""Allocations that are kept: in each one attempt after another runs, as long as there are any.
+
+Only what runs is with Slurm: whoever ends leaves its allocation to the next of its kind, which the
+daemon chooses then. So the queue, and who is next, stays here to the last moment. An allocation
+takes so many attempts, none when it is a minute old, and none behind a signal, which may come late;
+it ends by itself when nobody has come for a few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from typing import Final, NamedTuple
+
+from jobd.contract.directories import Directory
+from jobd.engines.base import Launch
+from jobd.engines.slurm import script
+from jobd.engines.slurm.attempt_files import START, AttemptFiles, delete_folder
+from jobd.engines.slurm.notes import Note
+
+FRESH_S: Final = 60.0
+"""Seconds in which it takes attempts: so much of Slurm's time limit may be gone for the last."""
+_IDLE_S: Final = 1.5
+"""Seconds after which it is not tried any more: soon it ends by itself."""
+
+
+class Kind(NamedTuple):
+    """What attempts must have in common to share an allocation: all that Slurm is told of them."""
+
+    slots: int
+    gpus: int
+    options: tuple[str, ...]
+    time_limit: float | None
+
+    @classmethod
+    def of(cls, launch: Launch) -> Kind:
+        return cls(launch.slots, launch.gpus, tuple(launch.options), launch.time_limit)
+
+
+class Allocation:
+    """A job of Slurm in which one attempt after another runs.
+
+    What changes of it does so under the lock of its `Packs`.
+    """
+
+    def __init__(
+        self, packs: Packs, folder: str, name: str, kind: Kind | None, holder: str
+    ) -> None:
+        """`folder`: its own; `holder`: the token of the attempt that runs in it."""
+        self._packs = packs
+        self.folder = folder
+        self.name = name
+        """What Slurm knows it by."""
+        self.kind = kind
+        self.holder: str | None = holder
+        self.number = 0
+        self.turn = 1
+        """How many it has taken."""
+        self.began: float | None = None
+        self.idle_since = 0.0
+        self.is_closed = False
+        """It takes nobody any more."""
+        self.signalled: str | None = None
+        """The attempt in it that has been sent a signal."""
+
+    def leave(self, age: float) -> None:
+        """As `Packs.left`."""
+        self._packs.left(self, age)
+
+    def may_signal(self, token: str) -> bool:
+        """As `Packs.may_signal`."""
+        return self._packs.may_signal(self, token)
+
+
+class Packs:
+    """Those that this daemon has begun, and who is in them. Any thread may call."""
+
+    def __init__(self, size: int, most: int | None, files: PackFiles) -> None:
+        """`size`: how many attempts one takes. `most`: how many there may be; None: any number."""
+        self.size = size
+        self.files = files
+        self._most = most
+        self._lock = threading.Lock()
+        self._idle: defaultdict[Kind | None, list[Allocation]] = defaultdict(list)
+        self._found: set[str] = set()
+        self._busy = 0
+
+    def taken(self, kind: Kind, token: str) -> Allocation | None:
+        """One that waits for such an attempt, and is its own from here on; None: there is none."""
+        with self._lock:
+            waiting = self._idle[kind]
+            while waiting:
+                found = waiting.pop()
+                if time.monotonic() - found.idle_since < _IDLE_S:
+                    found.holder = token
+                    found.turn += 1
+                    self._busy += 1
+                    return found
+        return None
+
+    def found(self, folder: str, note: Note, token: str) -> Allocation:
+        """One that an earlier daemon has begun, with this attempt in it: it takes no more."""
+        allocation = Allocation(self, folder, note.name, None, token)
+        allocation.number, allocation.turn = note.number, note.turn
+        allocation.is_closed = True
+        with self._lock:
+            self._busy += 1
+            self._found.add(folder)
+        return allocation
+
+    def forget_others(self) -> None:
+        """Those in which nobody was found end."""
+        for folder in {*self.files.folders()} - self._found:
+            self.files.delete(folder)
+
+    def opens(self) -> Allocation | None:
+        """There is one more; what is given is to make room for it, and will not get anybody."""
+        with self._lock:
+            self._busy += 1
+            waiting = [one for several in self._idle.values() for one in several]
+            if self._most is None or not waiting or self._busy + len(waiting) <= self._most:
+                return None
+            spare = min(waiting, key=lambda one: one.idle_since)
+            self._idle[spare.kind].remove(spare)
+        self.files.delete(spare.folder)
+        return spare
+
+    def closes(self, allocation: Allocation) -> None:
+        """It takes nobody any more, and ends."""
+        with self._lock:
+            self._busy -= 1
+        self.files.delete(allocation.folder)
+
+    def left(self, allocation: Allocation, age: float) -> None:
+        """Its attempt, so many seconds old, has ended: the next may come, if it takes any."""
+        now = time.monotonic()
+        with self._lock:
+            allocation.holder = None
+            began = allocation.began = allocation.began or now - age
+            full = allocation.turn >= self.size or now - began >= FRESH_S
+            if not (full or allocation.is_closed):
+                allocation.idle_since = now
+                self._idle[allocation.kind].append(allocation)
+                self._busy -= 1
+                return
+        self.closes(allocation)
+
+    def may_signal(self, allocation: Allocation, token: str) -> bool:
+        """Whether this attempt is still in it: then nobody comes behind it any more."""
+        with self._lock:
+            holds = allocation.holder == token
+            if holds:
+                allocation.is_closed = True
+                allocation.signalled = token
+            return holds
+
+
+class PackFiles:
+    """The folders of allocations in the shared directory. Any thread may call; all raise OSError.
+
+    An attempt is handed over by one more name for its script, its turn: whoever runs it, or gives
+    up waiting by a directory of that name, comes first or second, and never both.
+    """
+
+    def __init__(self, shared: str, attempts: AttemptFiles) -> None:
+        self._all = Directory(f"{shared}/packs")
+        self._attempts = attempts
+
+    def make(self, folder: str, token: str, size: int) -> bytes:
+        """For so many, with the first one; its path."""
+        directory = Directory(f"{self._all.path}/{folder}")
+        path = os.fsencode(directory.path)
+        with open(directory.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(script.pack_script(path, size))
+        self.hand_over(folder, 1, token)
+        return path
+
+    def hand_over(self, folder: str, turn: int, token: str) -> bool:
+        """Whether it was still there."""
+        mine = self._attempts.folder(token).now()
+        try:
+            its = Directory(f"{self._all.path}/{folder}").now()
+            os.link(START, str(turn), src_dir_fd=mine.descriptor, dst_dir_fd=its.descriptor)
+        except (FileExistsError, FileNotFoundError):
+            return False
+        return True
+
+    def delete(self, folder: str) -> None:
+        """Whatever waits there for more ends. What cannot be deleted stays."""
+        delete_folder(self._all, folder)
+
+    def folders(self) -> list[str]:
+        try:
+            return self._all.names()
+        except FileNotFoundError:
+            return []
+
+    def release(self) -> None:
+        self._all.release()

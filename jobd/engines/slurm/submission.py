@@ -1,0 +1,206 @@
+"""How an attempt comes into Slurm: by a job of its own, or into an allocation that is kept.
+
+Either way its files are written, where it is goes to this disk, and only then may it begin: so it
+starts at most once, whatever dies in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from jobd.engines.base import Away, CannotStart, Launch, NoResources
+from jobd.engines.slurm import script
+from jobd.engines.slurm.attempt_files import AttemptFiles
+from jobd.engines.slurm.commands import Commands
+from jobd.engines.slurm.names import Names
+from jobd.engines.slurm.notes import Note, Notes
+from jobd.engines.slurm.packs import FRESH_S, Allocation, Kind, Packs
+from jobd.engines.slurm.script import Place
+from jobd.engines.slurm.workspace import SharedWorkspace
+from jobd.system.failpoints import failpoint
+
+log = logging.getLogger(__name__)
+_AT_ONCE: Final = 4
+"""Submissions at the same time: more would only wait for one another inside of Slurm."""
+_SLACK_S: Final = 300.0
+"""Seconds that Slurm gives beyond a time limit: it is kept here, with its grace period."""
+
+
+class Submission:
+    """Any thread may call."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        workspace: SharedWorkspace,
+        files: AttemptFiles,
+        notes: Notes,
+        commands: Commands,
+        packs: Packs | None,
+        leftovers: Callable[[], object],
+    ) -> None:
+        """`packs`: None: each has a job of its own. `leftovers`: called when something may be left
+        in Slurm that is held, and that nobody knows.
+        """
+        self._names = names
+        self._workspace = workspace
+        self._files = files
+        self._notes = notes
+        self._commands = commands
+        self._packs = packs
+        self._leftovers = leftovers
+        self._turns = threading.Semaphore(_AT_ONCE)
+
+    def bring(self, launch: Launch) -> tuple[Note, Allocation | None]:
+        """It may begin, there. Raises: as `Engine.start`."""
+        place = self.written(launch)
+        try:
+            if self._packs is not None and (found := self._joined(launch, self._packs)):
+                return found
+            with self._turns:
+                return self._submitted(launch, place)
+        except BaseException:
+            self._files.delete(launch.token)
+            raise
+
+    def written(self, launch: Launch) -> Place:
+        """All that its node needs is there. Raises: NoResources."""
+        try:
+            output = self._workspace.output_file(launch.job, launch.attempt)
+            os.close(output.make(os.O_WRONLY | os.O_APPEND))
+            self._workspace.progress.now(make=True)
+            return self._files.write(launch, output.path)
+        except OSError as error:
+            self._files.delete(launch.token)
+            raise NoResources(f"the shared directory: {reason_of(error)}") from error
+
+    # --- into an allocation that is there ---------------------------------------------------------
+
+    def _joined(self, launch: Launch, packs: Packs) -> tuple[Note, Allocation] | None:
+        """None: there is none for it. Raises: NoResources."""
+        while allocation := packs.taken(Kind.of(launch), launch.token):
+            failpoint("before-submit")
+            note = Note(allocation.number, allocation.name, allocation.turn)
+            try:
+                self._note(launch, note)
+                failpoint("after-note")
+                if self._handed_over(packs, allocation, launch.token):
+                    return note, allocation
+            except NoResources:
+                packs.closes(allocation)
+                raise
+            packs.closes(allocation)
+        return None
+
+    def _handed_over(self, packs: Packs, allocation: Allocation, token: str) -> bool:
+        """Raises: NoResources (it was not, and surely not)."""
+        try:
+            return packs.files.hand_over(allocation.folder, allocation.turn, token)
+        except OSError as error:
+            # It may have been, and only the answer is missing.
+            with suppress(OSError):
+                if not self._files.withdraw(token):
+                    return True
+            raise NoResources(f"the shared directory: {reason_of(error)}") from error
+
+    # --- by a job of its own ----------------------------------------------------------------------
+
+    def _submitted(self, launch: Launch, place: Place) -> tuple[Note, Allocation | None]:
+        """Raises: as `Engine.start`."""
+        packs, token = self._packs, launch.token
+        if packs is None:
+            return self._noted(launch, place, self._names.of(launch.job, token)), None
+        name = self._names.of_pack(token)
+        allocation = Allocation(packs, token, name, Kind.of(launch), token)
+        spare = packs.opens()
+        try:
+            if spare is not None:
+                self._commands.cancel(spare.name)
+            note = self._noted(launch, self._packed(place, packs, token), name, name)
+        except BaseException:
+            packs.closes(allocation)
+            raise
+        allocation.number = note.number
+        return note, allocation
+
+    def _noted(self, launch: Launch, place: Place, name: str, shared: str = "") -> Note:
+        """It is in Slurm, that is on this disk, and it is released. Raises: as `Engine.start`."""
+        failpoint("before-submit")
+        note = Note(self._number(launch, place, name), shared)
+        failpoint("after-submit")
+        try:
+            self._note(launch, note)
+        except NoResources:
+            self._leftovers()
+            with suppress(Away):
+                self._commands.cancel_waiting(name)
+            raise
+        failpoint("after-note")
+        self._release(launch, note, name)
+        return note
+
+    def _packed(self, place: Place, packs: Packs, token: str) -> Place:
+        """It is the first in an allocation. Raises: NoResources."""
+        try:
+            return place._replace(folder=packs.files.make(token, token, packs.size))
+        except OSError as error:
+            raise NoResources(f"the shared directory: {reason_of(error)}") from error
+
+    def _number(self, launch: Launch, place: Place, name: str) -> int:
+        """Raises: as `Engine.start`."""
+        options = _options(launch, FRESH_S if self._packs else 0.0)
+        try:
+            return self._commands.submit(name, script.stub(place), options, _own(launch))
+        except Away:
+            self._leftovers()
+            raise
+        except CannotStart as error:
+            with suppress(OSError), open(os.fsdecode(place.output), "ab") as output:
+                output.write(f"jobd: could not start: {error}\n".encode())
+            raise
+
+    def _note(self, launch: Launch, note: Note) -> None:
+        """It is on this disk where it is. Raises: NoResources."""
+        try:
+            self._notes.write(launch.token, note)
+        except OSError as error:
+            raise NoResources(f"the number of a job: {reason_of(error)}") from error
+
+    def _release(self, launch: Launch, note: Note, name: str) -> None:
+        """Raises: CannotStart."""
+        try:
+            self._commands.release(name)
+        except Away as error:
+            # It has a number, and is released as soon as Slurm can be asked again.
+            log.warning("job %d waits in Slurm as job %d: %s", launch.job, note.number, error)
+        except CannotStart:
+            with suppress(Away):
+                self._commands.cancel_waiting(name)
+            self._notes.forget(launch.token)
+            self._leftovers()
+            raise
+
+
+def _options(launch: Launch, more_s: float) -> list[str]:
+    """For sbatch, behind those of the configuration. `more_s`: seconds beyond its time limit."""
+    found = [f"--cpus-per-task={launch.slots}"]
+    if launch.time_limit is not None:
+        found.append(f"--time={math.ceil((launch.time_limit + _SLACK_S + more_s) / 60)}")
+    return found
+
+
+def _own(launch: Launch) -> list[str]:
+    """What the job itself asks for, which is stronger."""
+    gpus = [f"--gres=gpu:{launch.gpus}"] if launch.gpus else []
+    return gpus + list(launch.options)
+
+
+def reason_of(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
