@@ -76,7 +76,7 @@ SMALL = b"\x05\0\x14\0\0\0\0\0"
 
 
 def test_every_command_has_a_line():
-    assert set(COMMANDS) - {"top"} == set(OF_JOBCTL)
+    assert set(COMMANDS) == {*OF_JOBCTL, "top"}
     assert set(jobd.commands) == {*OF_JOBD, *ENDS_DAEMONS}
 
 
@@ -164,6 +164,16 @@ def test_without_a_terminal(queue, words):
     code, said = elsewhere(queue, words, env=env, start_new_session=True)
     assert_sane(words, code, said)
     assert b"\x1b" not in said
+
+
+def test_what_fills_the_screen_needs_one(queue):
+    """`top` stays until somebody leaves it, so it is not among the others."""
+    code, said = elsewhere(queue, ("jobctl", "top"))
+    assert_sane(("jobctl", "top"), code, said)
+    assert code != 0
+    code, shown = on_terminal(queue, ("jobctl", "top"), {"TERM": "dumb"})
+    assert_sane(("jobctl", "top"), code, shown)
+    assert b"\x1b" not in shown
 
 
 def test_a_pipe_that_is_full_is_waited_for_until_its_reader_has_gone(queue):
