@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from jobctl.examples import example
 from jobctl.render import streams
@@ -10,8 +11,23 @@ from jobctl.render.topics import TOPICS
 from jobd.contract.wording import closest
 
 
+def _proposed(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """What a shell may complete a word to."""
+    root = ctx.find_root()
+    assert isinstance(root.command, click.Group)
+    found = dict.fromkeys(root.command.list_commands(root), "")
+    found |= {name: topic.title for name, topic in TOPICS.items()}
+    return [
+        CompletionItem(name, help=about)
+        for name, about in found.items()
+        if name.startswith(incomplete)
+    ]
+
+
 @click.command("help", epilog=example("jobctl help", "jobctl help submit", "jobctl help manifest"))
-@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]...")
+@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]...", shell_complete=_proposed)
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> int:
     """Print the help of a command, or of a topic.

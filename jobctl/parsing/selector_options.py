@@ -95,7 +95,7 @@ FILTERS: Final = (
     _Filter(
         "command",
         ("--command",),
-        Word("pattern", _parse_pattern, as_shown),
+        Word("glob", _parse_pattern, as_shown),
         "GLOB",
         "Only with such a command: '*train.py*'.",
         several=False,
