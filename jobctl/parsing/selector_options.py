@@ -95,7 +95,7 @@ FILTERS: Final = (
     _Filter(
         "command",
         ("--command",),
-        Word("pattern", _parse_pattern, as_shown),
+        Word("glob", _parse_pattern, as_shown),
         "GLOB",
         "Only jobs whose command matches, such as '*train.py*'.",
         several=False,
@@ -224,7 +224,8 @@ def selects(
 
     `all_option`: which jobs `--all` means, where there is such an option.
     `without`: the field of a filter whose option means something else to this command.
-    `count`: the parameter that gets the number of `-n N`; a word behind it is a name all the same.
+    `count`: the parameter that gets the number of `-n N`, and the long name of that option; a word
+    behind it is a name all the same.
     """
     filters = [found for found in FILTERS if found.field != without]
 
@@ -250,6 +251,7 @@ def selects(
         if count:
             result = click.option(
                 "-n",
+                f"--{count}",
                 "count_or_name",
                 type=_COUNT_OR_NAME,
                 metavar="N|GLOB",
