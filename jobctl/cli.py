@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "show",
     "logs",
     "watch",
+    "top",
     "status",
     "events",
     "history",
@@ -114,7 +115,7 @@ def _suggestion(args: list[str]) -> str:
     from jobctl.parsing import hints
 
     line = hints.of(args, COMMANDS)
-    return f"; did you mean: {line}" if line else "; see: jobctl --help"
+    return f"; did you mean: {line}" if line else ""
 
 
 EXAMPLE: Final = example(

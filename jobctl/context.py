@@ -51,6 +51,14 @@ def current_client() -> Client:
     return client
 
 
+def connecting() -> Callable[[], Client]:
+    """What makes more clients like that one, in any thread; they say nothing by themselves."""
+    from jobd.client.client import Client
+
+    owner = click.get_current_context().find_root().meta.get(_OWNER)
+    return lambda: Client(owner=owner)
+
+
 def why_none(selector: Selector) -> Callable[[], Unknown]:
     """What says why this selected nothing, as far as names in it are to blame."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from jobd.contract.directories import Directory, File
 
@@ -33,6 +34,21 @@ def wait_until(
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_WAIT)
     return value
+
+
+def whole_table(rows: Iterable[T], always: Collection[T]) -> list[ParameterSet]:
+    """The rows for `parametrize`: some always, the others where the whole table is asked for, by
+    `scripts/test-slow`. Raises: AssertionError (one of `always` is no row).
+    """
+    every = list(rows)
+    assert set(always) <= set(every), set(always) - set(every)
+    return [
+        pytest.param(
+            *(row if isinstance(row, tuple) else (row,)),
+            marks=() if row in always else pytest.mark.slow,
+        )
+        for row in every
+    ]
 
 
 def record_syncs(
@@ -79,6 +95,16 @@ def processes_with(entry: str) -> dict[int, str]:
         for pid, environ in found.items()
         if pid != os.getpid() and entry in environ.split("\0")
     }
+
+
+def connections_at(socket: str | Path) -> int:
+    """How many clients are connected to a Unix socket: what is accepted bears the listener's path.
+
+    The kernel's table (unix(7)) has the sockets of all programs; their paths are any bytes.
+    """
+    path = os.fsencode(socket)
+    rows = [row.split(None, 7) for row in Path("/proc/net/unix").read_bytes().splitlines()]
+    return sum(1 for row in rows if row[7:] == [path] and row[5] == b"03")
 
 
 def _command(pid: int) -> str:

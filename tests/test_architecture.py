@@ -74,8 +74,9 @@ ROOMS: dict[str, set[str]] = {
     "jobctl.submission": {"jobd.contract", "jobd.client", "jobctl.parsing"},
     "jobctl.render": {"jobd.contract"},
     "jobctl": {"jobd.contract", "jobd.client", "jobctl.render", "jobctl.parsing"},
+    "jobctl.tui": {"jobd.contract", "jobd.client", "jobctl.actions", "jobctl.render"},
     "jobctl.commands": {"jobd.contract", "jobd.client", "jobctl"}
-    | {f"jobctl.{room}" for room in ("parsing", "actions", "submission", "render")},
+    | {f"jobctl.{room}" for room in ("parsing", "actions", "submission", "render", "tui")},
 }
 """Each folder, and the folders that it may import beside itself."""
 
@@ -85,7 +86,13 @@ OF_WHICH_BOOT = "jobd.engines.local.run_table"
 STANDARD_LIBRARY_ONLY = ("jobd", "jobd.system", "jobd.supervisor")
 RPYC = ("jobd.daemon.rpc", "jobd.client.connection")
 SQL = ("jobd.store",)
-WITHOUT_CLICK = {"jobd.client", "jobctl.actions", "jobctl.submission", "jobctl.render"}
+WITHOUT_CLICK = {
+    "jobd.client",
+    "jobctl.actions",
+    "jobctl.submission",
+    "jobctl.render",
+    "jobctl.tui",
+}
 """Whoever has no command line (the Python API, a full-screen view) must not meet its errors."""
 OPTIONS = "jobctl.submission.job_options"
 """The options of `submit`, which a command line and a script's head both are read with."""

@@ -6,19 +6,27 @@ our dependencies (not the project itself) through links to where they are instal
 
 from __future__ import annotations
 
+import configparser
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from jobd.contract.distribution import DISTRIBUTION
 from jobd.contract.version import VERSION
 
 ROOT = Path(__file__).parents[1]
+BEFORE = "jobctl"
+"""What the distribution was called once; the name is another project's on PyPI."""
+HISTORY = {"CHANGELOG.md", "docs/how-to/upgrade.md", "tests/test_packaging.py"}
+"""Files that may still speak of it."""
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -28,34 +36,63 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from what git knows or would, so that nothing in the checkout is written to."""
-    source = tmp_path_factory.mktemp("source")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git knows or would, so that nothing in the checkout is written to."""
+    directory = tmp_path_factory.mktemp("source")
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT).split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    out = tmp_path_factory.mktemp("dist")
-    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out)
-    run(*build, cwd=source)
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes((ROOT / name).read_bytes())
+    return directory
+
+
+def build(source: Path, out: Path, *options: str) -> Path:
+    run(sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", out, cwd=source)
     (built,) = out.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From the archive of the source, as whoever packages it would build it."""
+    return build(source, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel_before(wheel: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As it was before the distribution was renamed."""
+    setup = source / "setup.cfg"
+    setup.write_text(setup.read_text().replace(f"name = {DISTRIBUTION}\n", f"name = {BEFORE}\n"))
+    return build(source, tmp_path_factory.mktemp("before"), "--wheel")
+
+
+class Environment:
+    """One in which our dependencies are; the project is not."""
+
+    def __init__(self, directory: Path) -> None:
+        venv.create(directory, symlinks=True, with_pip=False)
+        packages = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
+        for entry in Path(sysconfig.get_path("purelib")).iterdir():
+            if not entry.name.startswith(("__editable__", "jobd", "jobctl", "__pycache__")):
+                os.symlink(entry, packages / entry.name)
+        self.directory = directory
+        self.bin = directory / "bin"
+
+    def pip(self, *words: str | Path) -> None:
+        run(sys.executable, "-m", "pip", "--python", self.bin / "python", "--quiet", *words,
+            cwd=self.directory)  # fmt: skip
+
+    def install(self, wheel: Path, *options: str) -> None:
+        self.pip("install", "--no-deps", "--no-index", *options, wheel)
+
+
+@pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment in which the wheel and its dependencies are, and nothing else."""
-    directory = tmp_path_factory.mktemp("venv")
-    venv.create(directory, symlinks=True, with_pip=False)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if not entry.name.startswith(("__editable__", "jobd", "jobctl", "__pycache__")):
-            os.symlink(entry, packages / entry.name)
-    python = directory / "bin/python"
-    pip = (sys.executable, "-m", "pip", "--python", python)
-    run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=directory)
-    return directory / "bin"
+    environment = Environment(tmp_path_factory.mktemp("venv"))
+    environment.install(wheel)
+    return environment.bin
 
 
 def test_the_wheel_carries_the_schema_and_the_types(wheel: Path) -> None:
@@ -68,7 +105,10 @@ def test_the_wheel_carries_the_schema_and_the_types(wheel: Path) -> None:
 
 def test_the_wheel_carries_the_packages_alone(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {"jobd", "jobctl", f"jobctl-{VERSION}.dist-info"}
+    whole = f"{DISTRIBUTION.replace('-', '_')}-{VERSION}"
+    assert tops == {"jobd", "jobctl", f"{whole}.data", f"{whole}.dist-info"}
+    data = [name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name]
+    assert all("/data/share/man/man" in name for name in data)
 
 
 @pytest.mark.parametrize("program", ["jobd", "jobctl"])
@@ -82,6 +122,30 @@ def test_it_is_the_installed_one_that_runs(installed: Path, tmp_path: Path) -> N
     assert Path(where.strip()).is_relative_to(installed.parent)
 
 
+def test_the_manual_is_installed_where_man_looks_for_it(installed: Path) -> None:
+    """man(1) looks beside the directories of PATH."""
+    manual = installed.parent / "share/man"
+    assert {"jobctl.1", "jobctl-submit.1", "jobd.1", "jobd-start.1"} <= names(manual / "man1")
+    assert "jobctl-manifest.7" in names(manual / "man7")
+
+
+def names(directory: Path) -> set[str]:
+    return {file.name for file in directory.iterdir()}
+
+
+def test_whoever_builds_needs_no_more_than_whoever_runs() -> None:
+    """Of our libraries the build has those that the help stands on."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    ours = {name_of(line) for line in setup["options"]["install_requires"].split("\n") if line}
+    assert {name_of(line) for line in build} - {"setuptools"} < ours
+
+
+def name_of(requirement: str) -> str:
+    return requirement.split(maxsplit=1)[0]
+
+
 @pytest.mark.e2e
 def test_a_job_runs(installed: Path, tmp_path: Path) -> None:
     run(installed / "jobd", "start", cwd=tmp_path)
@@ -89,3 +153,47 @@ def test_a_job_runs(installed: Path, tmp_path: Path) -> None:
         assert run(installed / "jobctl", "submit", "-w", "echo hello", cwd=tmp_path) == "hello\n"
     finally:
         run(installed / "jobd", "stop", "--now", cwd=tmp_path)
+
+
+def test_what_is_to_be_typed_names_the_distribution() -> None:
+    """In code, messages and documents; how it was once called is nothing to install."""
+    wrong = re.compile(rf"(?:pipx? |uv tool )[a-z -]*'?{BEFORE}(?!-queue)\b|{BEFORE}\[\w+\]")
+    listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT).split("\0")
+    for name in filter(None, listed):
+        if name.endswith((".py", ".md", ".cfg", ".toml")) and name not in HISTORY:
+            found = wrong.search((ROOT / name).read_text("utf-8"))
+            assert found is None, f"{name}: {found and found[0]}"
+
+
+@pytest.mark.e2e
+def test_jobs_run_on_while_the_distribution_of_another_name_takes_its_place(
+    wheel: Path, wheel_before: Path, tmp_path: Path
+) -> None:
+    """As the page about upgrades says: the old one goes first."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(wheel_before)
+    run(environment.bin / "jobd", "start", cwd=tmp_path)
+    try:
+        os.mkfifo(tmp_path / "gate")
+        run(environment.bin / "jobctl", "submit", "read _ < gate; exit 7", cwd=tmp_path)
+        environment.pip("uninstall", "--yes", BEFORE)
+        environment.install(wheel)
+        assert "1 job running on" in run(environment.bin / "jobd", "restart", cwd=tmp_path)
+        (tmp_path / "gate").write_text("\n")
+        waited = subprocess.run([environment.bin / "jobctl", "wait", "1"], check=False)
+        assert waited.returncode == 7
+    finally:
+        run(environment.bin / "jobd", "stop", "--now", cwd=tmp_path)
+
+
+def test_one_that_was_removed_too_late_is_mended(
+    wheel: Path, wheel_before: Path, tmp_path: Path
+) -> None:
+    """Both own the same files: whichever goes takes them along, and pip does not see it."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(wheel_before)
+    environment.install(wheel)
+    environment.pip("uninstall", "--yes", BEFORE)
+    assert not (environment.bin / "jobctl").exists()
+    environment.install(wheel, "--force-reinstall")
+    assert VERSION in run(environment.bin / "jobctl", "--version", cwd=tmp_path)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
 from jobd.client.client import Client
 from jobd.contract import diagnosis
-from jobd.contract.errors import NotFound
-from jobd.contract.models import DaemonStatus, Job
+from jobd.contract.errors import NotFound, VersionMismatch
+from jobd.contract.models import Array, DaemonStatus, Job, List, Selector
 from jobd.contract.reports import Stuck
-from jobd.contract.states import Reason
+from jobd.contract.states import UNFINISHED, Reason
+
+_ROWS: Final = 10
+"""Arrays and batches that are told."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -20,12 +24,29 @@ class Found(Struct, frozen=True, kw_only=True):
     stuck: list[Stuck]
     waiting: list[Stuck]
     """Those that will start by themselves, with the words of the first of each kind."""
+    arrays: list[tuple[Job, Array]]
+    """Arrays and batches that have not ended, the first of them; each with a job that stands for
+    it.
+    """
 
 
 def find(client: Client, status: DaemonStatus) -> Found:
     """What is stuck, and what each kind of those that are not waits for."""
     seen = diagnosis.look(client, status)
-    return Found(stuck=seen.stuck, waiting=list(_readiness(client, seen.moving, more=seen.more)))
+    waiting = list(_readiness(client, seen.moving, more=seen.more))
+    return Found(stuck=seen.stuck, waiting=waiting, arrays=_arrays(client, status))
+
+
+def _arrays(client: Client, status: DaemonStatus) -> list[tuple[Job, Array]]:
+    if not any(status.jobs.get(state) for state in UNFINISHED):
+        return []
+    try:
+        unfinished = Selector(states=[*UNFINISHED])
+        page = client.list(List(selector=unfinished, running=_ROWS, pending=_ROWS, collapsed=True))
+    except VersionMismatch:
+        return []  # a daemon of an earlier version
+    found = [(job, page.arrays[job.id]) for job in page.jobs if job.id in page.arrays]
+    return found[:_ROWS]
 
 
 def _readiness(client: Client, jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:

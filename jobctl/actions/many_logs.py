@@ -91,6 +91,11 @@ class Following:
         return self._is_waiting
 
     @property
+    def known(self) -> Iterable[int]:
+        """Those that had started when the following began."""
+        return self._tracks.keys()
+
+    @property
     def missing(self) -> Sequence[int]:
         """Single ids that did not exist then."""
         return self._missing

@@ -35,12 +35,15 @@ class Screenful(Struct, frozen=True):
     """Those for which one of the jobs stands, by its id."""
 
 
-def fitting(client: Client, selector: Selector, room: int, *, expand: bool = False) -> Screenful:
+def fitting(
+    client: Client, selector: Selector, room: int, *, expand: bool = False, usage: bool = False
+) -> Screenful:
     """Of what a selector means `room` rows at most: some of each section.
 
-    An array is one of them, unless `expand`, or single jobs or states are named.
+    An array is one of them, unless `expand`, or single jobs or states are named. `usage`: also
+    what those that run use.
     """
-    request = List(selector=selector, running=room, pending=room, finished=room)
+    request = List(selector=selector, running=room, pending=room, finished=room, usage=usage)
     collapsed = not (expand or selector.ids or selector.states)
     pages = _pages(client, replace(request, collapsed=collapsed))
     jobs = list(chain.from_iterable(page.jobs for page in pages))
@@ -57,9 +60,11 @@ def _pages(client: Client, request: List) -> list[Page]:
     return list(follow.pages(client, replace(request, collapsed=False)))
 
 
-def first(client: Client, selector: Selector, most: int | None) -> Screenful:
+def first(
+    client: Client, selector: Selector, most: int | None, *, usage: bool = False
+) -> Screenful:
     """The first of the list; None: all of it."""
-    pages = list(follow.pages(client, List(selector=selector, limit=most)))
+    pages = list(follow.pages(client, List(selector=selector, limit=most, usage=usage)))
     jobs = list(chain.from_iterable(page.jobs for page in pages))
     return _seen(pages, selector, jobs, jobs, is_cut=len(jobs) == most)
 

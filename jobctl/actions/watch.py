@@ -16,13 +16,12 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobctl.actions.tails import Tails
+from jobctl.actions.looks import Looks
 from jobd.client.client import Client
 from jobd.client.stalls import check_events
 from jobd.contract.errors import NotRunning, VersionMismatch
-from jobd.contract.models import Event, EventPage, Events, List, Selector, Wait
+from jobd.contract.models import Event, EventPage, Events, Selector
 from jobd.contract.reports import Picture
-from jobd.contract.states import State
 from jobd.contract.wire import MAX_WAIT
 
 _BREATH: Final = 0.15
@@ -33,8 +32,6 @@ _BATCH: Final = 1000
 """Events in one reply."""
 _DRAIN: Final = 0.3
 """Seconds for which events are taken before they are shown."""
-_COUNTING_SHARE: Final = 20
-"""The selected jobs are counted again after so many times as long as the counting took."""
 
 
 class Screen(Protocol):
@@ -71,37 +68,37 @@ class Watching:
         selector: Selector,
         after: int,
         screen: Screen,
+        *,
+        expand: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`expand`: each element of an array is a row, not all of them together one."""
         self._client = client
         self._selector = selector
         self._after = after
         self._screen = screen
         self._clock = clock
         self._sleep = sleep
-        self._tails = Tails(client, clock)
+        self._looks = Looks(client, selector, expand=expand, clock=clock)
         self._is_told = True
         """The daemon tells what is printed; one of an earlier version does not."""
-        self._workers = 0
-        self._counts: dict[State, int] = {}
-        self._count_next = 0.0
-        self._is_recount_due = bool(selector.ids)
 
     def run(self) -> None:
         """Until all that is watched has finished."""
-        self._ask_workers()
+        self._looks.ask_workers()
         picture, wait = self._look(_News([])), 0.0
         self._screen.show(picture, [])
         while True:
             drawn = self._clock()
             news = self._take(wait)
             if not news.unfinished:
-                self._screen.show(self._last(news, picture), news.events)
+                picture = self._last(news, picture)
+                self._screen.show(picture, self._looks.told(news.events))
                 return
             picture = self._look(news)
-            self._screen.show(picture, news.events)
-            self._sleep(max(0.0, drawn + _BREATH - self._clock()))
+            self._screen.show(picture, self._looks.told(news.events))
+            self._sleep(max(0.0, drawn + _BREATH - self._clock(), self._looks.rest))
             wait = self._patience(picture)
 
     def _last(self, news: _News, before: Picture) -> Picture:
@@ -111,13 +108,15 @@ class Watching:
         try:
             return self._look(news)
         except NotRunning:
-            return replace(before, running=[], more=0, lines={}, counts={}, busy=0)
+            return replace(before, running=[], more=0, lines={}, counts={}, busy=0, arrays={})
 
     def _patience(self, picture: Picture) -> float:
         """Seconds for which news are waited for: what is to be looked at again is, without any."""
-        recount = max(0.0, self._count_next - self._clock()) if self._is_recount_due else inf
-        untold = _TICK if picture.running else inf
-        return min(MAX_WAIT, recount, self._tails.pause() if self._is_told else untold)
+        tails, untold = self._looks.tails, _TICK if picture.running else inf
+        return min(MAX_WAIT, self._looks.patience(), tails.pause() if self._is_told else untold)
+
+    def _look(self, news: _News) -> Picture:
+        return self._looks.look(self._screen.room(), news.events, news.written)
 
     # --- changes --------------------------------------------------------------------------
 
@@ -135,7 +134,7 @@ class Watching:
         if not (wait and self._is_told):
             return self._ask(wait)
         try:
-            return self._ask(wait, self._tails.known())
+            return self._ask(wait, self._looks.tails.known())
         except VersionMismatch:
             self._is_told = False
             return self._ask(0.0)
@@ -153,35 +152,3 @@ class Watching:
         check_events(self._after, page)
         self._after = page.next
         return page
-
-    # --- the queue ------------------------------------------------------------------------
-
-    def _look(self, news: _News) -> Picture:
-        if any(event.job is None for event in news.events):
-            self._ask_workers()
-        room = self._screen.room()
-        page = self._client.list(List(selector=self._selector, running=room, pending=0, finished=0))
-        whole = not self._selector.ids
-        counts = page.counts if whole else self._selected(news)
-        return Picture(
-            running=page.jobs,
-            more=max(0, counts.get(State.RUNNING, 0) - len(page.jobs)),
-            lines=self._tails.of(page.jobs, news.written),
-            counts=counts,
-            workers=self._workers if whole else None,
-            busy=page.counts.get(State.RUNNING, 0) if page.busy is None else page.busy,
-        )
-
-    def _selected(self, news: _News) -> dict[State, int]:
-        """Counts of the selection. They cost as much as it is large: not too often, then."""
-        began = self._clock()
-        self._is_recount_due = self._is_recount_due or bool(news.events)
-        if self._is_recount_due and began >= self._count_next:
-            self._counts = self._client.wait(Wait(selector=self._selector, wait=0.0)).counts
-            now = self._clock()
-            self._count_next = now + _COUNTING_SHARE * (now - began)
-            self._is_recount_due = False
-        return self._counts
-
-    def _ask_workers(self) -> None:
-        self._workers = self._client.status().workers

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
 import click
 
 from jobctl.context import current_client
 from jobctl.examples import example
 from jobctl.render import streams
 from jobd.contract import shells
+from jobd.contract.errors import JobdError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_PATIENCE_S: Final = 3
+"""Seconds after which a shell gets nothing: nobody waits longer for a key."""
 
 
 @click.command(
@@ -33,14 +46,45 @@ def command(ctx: click.Context, shell: str, words: tuple[str, ...], *, number: i
         for line in shells.script(shell, "jobctl").splitlines():
             streams.line(line)
         return 0
-    from jobctl import completion
+    from jobctl.actions.live_words import LiveWords
 
     before, word, stem = shells.asked(number, [*words], shell)
-    live = completion.LiveWords(current_client())
+    live = LiveWords(current_client())
     root = ctx.find_root().command
     assert isinstance(root, click.Group)
-    with completion.giving_up_in_time():
-        found = completion.proposals(root, before, word, live)
+    with _giving_up_in_time():
+        found = _proposals(root, before, word, live)
     for line in shells.answer(each._replace(word=stem + each.word) for each in found):
         streams.line(line)
     return 0
+
+
+def _proposals(
+    group: click.Group, before: list[str], word: str, live: object
+) -> list[shells.Proposal]:
+    """What may stand behind these words in the place of one; nothing where they are wrong."""
+    from click.shell_completion import ShellComplete
+
+    completer = ShellComplete(group, {"obj": live}, group.name or "", "")
+    try:
+        found = completer.get_completions(before, word)
+    except (click.ClickException, JobdError):
+        return []
+    return [shells.Proposal(item.type, item.value, item.help or "") for item in found]
+
+
+@contextmanager
+def _giving_up_in_time() -> Iterator[None]:
+    """Meanwhile the process ends by itself, silently, if it takes too long. For the main thread."""
+    before = signal.signal(signal.SIGALRM, _leave)
+    signal.alarm(_PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os._exit(0)

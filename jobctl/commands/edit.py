@@ -79,7 +79,7 @@ def _several(*names: str, kind: Word, metavar: str, text: str) -> Callable[[Any]
 @click.option(
     "--time-limit", type=_SPAN, metavar="DURATION", help="Of each attempt; none: no limit."
 )
-@click.option("--retries", type=Number(0, MAX_RETRIES), help="Tries after a failed one.")
+@click.option("--retries", type=Number(0, MAX_RETRIES), help="Retries after a failure.")
 @click.option(
     "--retry-delay", type=DURATION, metavar="DURATION", help="Before the first retry; doubles."
 )

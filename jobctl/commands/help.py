@@ -6,7 +6,7 @@ import click
 
 from jobctl.examples import example
 from jobctl.render import streams
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.wording import closest
 
 
@@ -16,10 +16,10 @@ from jobd.contract.wording import closest
 def command(ctx: click.Context, words: tuple[str, ...]) -> int:
     """Print the help of a command, or of a topic.
 
-    Topics: manifest, script, selectors, times.
+    Topics: manifest, script, selectors, times, exit-codes, environment.
     """
     if len(words) == 1 and words[0] in TOPICS:
-        text = TOPICS[words[0]]
+        text = TOPICS[words[0]].text
     else:
         text = _of_command(ctx.find_root(), words)
     for line in text.rstrip("\n").split("\n"):

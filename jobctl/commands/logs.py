@@ -166,8 +166,10 @@ def _print_many(client: Client, selector: Selector, given: dict[str, Any]) -> in
         if jobs.is_waiting:
             output_notices.some_not_started()
         chunks = jobs.chunks(after)
+        lines.expect(jobs.known)
     else:
         ids, missing = following.ids_of(client, selector)
+        lines.expect(ids)
         is_empty = not ids
         chunks = many_logs.standing(client, ids, tail, merged=merged)
     code = notices.missing(missing)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec.structs import replace
 
+from jobctl.actions.listed import Listed
 from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing import columns as listing
 from jobctl.parsing.param_types import Word, as_json
 from jobctl.parsing.selector_options import selects
 from jobctl.render import data, notices, streams, table
-from jobd.contract.models import Job, List, Page, Selector
+from jobd.contract.models import List, Page, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
 
-_FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]]]] = {
+_FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], None]]] = {
+    "table": table.whole,
     "json": data.array,
     "ndjson": data.lines,
     "csv": data.comma_separated,
 }
-"""Beside the table; each prints the jobs and gives the ids that do not exist."""
+"""Each prints the jobs of these pages, all of them or these keys."""
 
 
 @click.command(
@@ -35,6 +37,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
         "jobctl ls -n 0 --state failed,stopped",
         "jobctl ls 12-111 --state failed --ids | jobctl restart -",
         "jobctl ls --columns id,run_s,command --sort -run_s -n 5",
+        "jobctl ls --state running --columns id,name,cpu,mem",
         "jobctl ls --ended-since 1h --format '{id} {exit_code} {name}'",
     ),
 )
@@ -43,7 +46,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
 @click.option(
     "--format",
     "form",
-    type=Word("format", partial(listing.parse_format, forms=["table", *_FORMATS])),
+    type=Word("format", partial(listing.parse_format, forms=[*_FORMATS])),
     metavar="FORMAT",
     help="table, json, ndjson, csv, or a line a job: '{id} {state} {name}'.",
 )
@@ -52,7 +55,7 @@ _FORMATS: Final[dict[str, Callable[[Iterable[Page], list[str] | None], list[int]
     "--columns",
     type=Word("columns", listing.parse_columns),
     metavar="KEY,...",
-    help="Only these keys of the JSON, in this order.",
+    help="Only these keys of the JSON, in this order; cpu, mem and gpu are what jobs use.",
 )
 @click.option("--expand", is_flag=True, help="Each job of an array or batch, not one row for all.")
 @click.option(
@@ -76,15 +79,21 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     form = _format(given)
     if form == "table" and streams.on_terminal() and selector is not None:
         return _print_screen(client, selector, given)
-    asked = List(limit=given["limit"] or None, only_ids=form == "ids")
-    pages = _pages(client, selector, asked, given["order"])
+    asked = List(
+        limit=given["limit"] or None, only_ids=form == "ids", usage=_shows_usage(form, given)
+    )
+    pages = Listed(_pages(client, selector, asked, given["order"]))
     if isinstance(form, listing.Template):
-        return notices.missing(data.formatted(pages, form.parts))
-    if form == "ids":
-        return _print_ids(pages)
-    if form in _FORMATS:
-        return notices.missing(_FORMATS[form](pages, given["columns"]))
-    return _print_table(pages, given["columns"])
+        data.formatted(pages, form.parts)
+    elif form == "ids":
+        _print_ids(pages)
+    elif form == "table" and streams.on_terminal():
+        table.fit([], given["columns"])  # nothing was selected, or it were a screenful
+    else:
+        _FORMATS[form](pages, given["columns"])
+    if pages.empty and selector is not None and selector.named:
+        notices.nothing_listed(why_none(selector))
+    return notices.missing(pages.missing)
 
 
 def _format(given: dict[str, Any]) -> str | listing.Template:
@@ -100,6 +109,16 @@ def _format(given: dict[str, Any]) -> str | listing.Template:
     return form
 
 
+def _shows_usage(form: str | listing.Template, given: dict[str, Any]) -> bool:
+    """Whether what jobs use is to be looked at: somebody wants to see it."""
+    if isinstance(form, listing.Template):
+        shown = {key for _, key in form.parts}
+    else:
+        shown = set(given["columns"] or (() if form in ("table", "ids") else listing.KEYS))
+    order: listing.Order | None = given["order"]
+    return not listing.USED.isdisjoint(shown | ({order.key} if order else set()))
+
+
 def _pages(
     client: Client, selector: Selector | None, asked: List, order: listing.Order | None
 ) -> Iterable[Page]:
@@ -108,39 +127,20 @@ def _pages(
     if selector is None:
         return [Page(jobs=[])]
     if order is not None:
-        return [_sorted(client, selector, order, asked.limit)]
+        return [_sorted(client, replace(asked, selector=selector, limit=None), order, asked.limit)]
     return follow.pages(client, replace(asked, selector=selector))
 
 
-def _sorted(client: Client, selector: Selector, order: listing.Order, most: int | None) -> Page:
+def _sorted(client: Client, asked: List, order: listing.Order, most: int | None) -> Page:
     from jobd.client import follow
 
-    return listing.ordered(follow.pages(client, List(selector=selector)), order, most)
+    return listing.ordered(follow.pages(client, replace(asked, only_ids=False)), order, most)
 
 
-def _print_ids(pages: Iterable[Page]) -> int:
-    missing: list[int] = []
+def _print_ids(pages: Iterable[Page]) -> None:
     for page in pages:
         notices.ids(job.id for job in page.jobs)
         notices.runs(page.ids)
-        missing += page.missing
-    return notices.missing(missing)
-
-
-def _print_table(pages: Iterable[Page], columns: list[str] | None) -> int:
-    missing: list[int] = []
-    if streams.on_terminal():
-        table.fit([], columns)  # nothing was selected, or it were a screenful
-        return 0
-    table.whole(_jobs(pages, missing), columns)
-    return notices.missing(missing)
-
-
-def _jobs(pages: Iterable[Page], missing: list[int]) -> Iterator[Job]:
-    """All of them; `missing` takes those that do not exist."""
-    for page in pages:
-        missing += page.missing
-        yield from page.jobs
 
 
 def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> int:
@@ -148,15 +148,17 @@ def _print_screen(client: Client, selector: Selector, given: dict[str, Any]) -> 
     from jobctl.actions import screenful
 
     order, most = given["order"], given["limit"]
+    usage = _shows_usage("table", given)
     if order is not None:
-        page = _sorted(client, selector, order, None)
+        page = _sorted(client, List(selector=selector, usage=usage), order, None)
         seen = screenful.of_page(page, streams.rows() if most is None else most or None)
     elif most is None:
         seen = screenful.fitting(
-            client, selector, streams.rows(), expand=given["expand"] or bool(given["columns"])
-        )
+            client, selector, streams.rows(),
+            expand=given["expand"] or bool(given["columns"]), usage=usage,
+        )  # fmt: skip
     else:
-        seen = screenful.first(client, selector, most or None)
+        seen = screenful.first(client, selector, most or None, usage=usage)
     if seen.jobs:
         table.fit(seen.jobs, given["columns"], seen.arrays)
     elif selector.named and not seen.missing:

@@ -39,7 +39,8 @@ def command(client: Client, /, file: str, **given: Any) -> int:  # noqa: ANN401 
 
     One HTML file that needs no network and no other file: what each worker did, the queue, how
     attempts ended, the slowest, those that failed most often, CPU and memory. The numbers are those
-    of jobctl history. Times are of your time zone. It needs: pip install 'jobctl[report]'.
+    of jobctl history. Times are of your time zone. The libraries that it needs
+    come with the extra report.
     """
     request = request_of(given)
     from jobctl.render import report

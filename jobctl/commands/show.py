@@ -9,7 +9,8 @@ import click
 from jobctl.context import pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import JOB, as_json
-from jobctl.render import data, sheet
+from jobctl.render import data, sheet, streams
+from jobd.contract.states import State
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 def command(client: Client, job: int, *, env: bool, as_json: bool) -> int:
     """Show everything about one job.
 
-    Also why it is pending, its attempts and its history.
+    Also why it is pending, what it uses, its attempts and its history.
     """
-    shown = client.show(job, environment=env, recipe=not (env or as_json))
+    shown = client.show(job, environment=env, recipe=not (env or as_json), usage=not env)
     if env:
         variables = shown.environment or {}
         (data.environment_json if as_json else data.environment)(variables)
     else:
         (data.shown if as_json else sheet.shown)(shown)
+    if shown.job.state is State.FAILED and not (env or as_json):
+        from jobctl.render import verdicts
+
+        streams.hint(verdicts.what_next(shown.job))
     return 0

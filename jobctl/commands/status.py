@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
     """Summarise the queue.
 
-    Workers, jobs by state, what waits and why (of each kind the one that comes first), and
-    what is stuck: it would not move by itself. Exit code 69 where no daemon
-    runs. About the daemon itself: jobd status.
+    Workers, jobs by state, arrays and batches on their way, what waits and why (of each kind the
+    one that comes first), and what is stuck: it would not move by itself. Exit code 69 where no
+    daemon runs. About the daemon itself: jobd status.
     """
     if words:
-        raise click.UsageError(f"status takes no job; for one: jobctl show {shlex.join(words)}")
+        raise click.UsageError(f"status takes no job; for one job: jobctl show {shlex.join(words)}")
     from jobctl.actions import diagnosis
 
     status = client.status(sizes=as_json)
     found = diagnosis.find(client, status)
     if as_json:
-        data.status(status, found.stuck, found.waiting)
+        data.status(status, found.stuck, found.waiting, [array for _, array in found.arrays])
     else:
-        summary.status(status, found.stuck, found.waiting)
+        summary.status(status, found.stuck, found.waiting, found.arrays)
     return 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,7 +15,7 @@ from jobctl.examples import example
 from jobctl.parsing.param_types import COMMAND, as_json
 from jobctl.parsing.texts import as_bytes
 from jobctl.render import data, notices, streams
-from jobctl.submission import job_options, redirections
+from jobctl.submission import job_options
 from jobctl.submission import request as requests
 from jobctl.submission.environment import Missing, working_directory
 from jobctl.submission.job_options import Option
@@ -23,6 +24,7 @@ from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import Command, List, Selector, Submit, Submitted
 
 if TYPE_CHECKING:
+    from jobctl.submission import advice
     from jobd.client.client import Client
 
 
@@ -104,15 +106,19 @@ class _Submit(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Section by section, those first that a newcomer looks for."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, rows in self.sections(ctx).items():
+            with formatter.section(name):
+                formatter.write_dl(rows)
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """All options and what they do, by the headings of the help, in its order."""
+        found: dict[str, list[tuple[str, str]]] = {name: [] for name in job_options.SECTIONS}
         for param in self.get_params(ctx):
             record = None if param.name == "words" else param.get_help_record(ctx)
             if record is not None:
                 name = param.section if isinstance(param, Option) else job_options.TRACK
-                sections.setdefault(name, []).append(record)
-        for name in job_options.SECTIONS:
-            with formatter.section(name):
-                formatter.write_dl(sections[name])
+                found[name].append(record)
+        return found
 
 
 def _print_whole_help(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 # as click has it
@@ -168,7 +174,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     else:
         request = _request(client, ctx, given)
         _warn(requests.missing_in(request))
-        notices.empties(redirections.emptied(request.commands))
+        _advise(given, partial(requests.cases_of, request, partial(_shell, client)))
         with notices.unsure_when_interrupted():
             submitted, names = client.submit(request), ()
         many = given["file"] is not None or bool(request.array)
@@ -224,7 +230,7 @@ def _submit_manifest(
     asked = job_options.asked(ctx)
     environment = asked.environment()
     _warn(manifest_submit.missing_in(found, environment))
-    notices.empties(redirections.emptied(node.command for node in found.nodes))
+    _advise(given, partial(manifest_submit.cases_of, found, environment, partial(_shell, client)))
     submitted = manifest_submit.submit(client, found, environment, asked.when_all)
     return submitted, found.names
 
@@ -236,6 +242,31 @@ def _warn(missing: Missing) -> None:
         notices.no_directory(directory)
     for file, why in missing.files.items():
         notices.no_file(file, why)
+
+
+def _advise(given: dict[str, Any], cases: Callable[[], Iterable[advice.Case]]) -> None:
+    """To a person, of what may have been meant otherwise."""
+    if given["as_json"] or not streams.tells_person():
+        return
+    from jobctl.submission import advice
+
+    found = advice.of(cases())
+    if "-" not in (given["file"], given["script"], given["manifest"]) and not given.get("stdin"):
+        found += filter(None, [advice.of_unread_input()])
+    for said in found:
+        streams.plain_hint(f"warning: {said}")
+
+
+def _shell(client: Client) -> bytes:
+    """What runs shell lines, as far as we are told."""
+    from jobd.contract.config import DaemonConfig
+
+    try:
+        settings = client.configuration().settings
+    except JobdError:  # a viewer, or a daemon of an earlier version
+        settings = []
+    named = next((each.value for each in settings if each.key == "daemon.shell"), None)
+    return os.fsencode(str(named or DaemonConfig().shell))
 
 
 # --- one command, or many -----------------------------------------------------------------
@@ -298,9 +329,11 @@ def _print_jobs(client: Client, submitted: Submitted, *, many: bool) -> int:
         with notices.telling_anyhow(submitted):
             data.job(job)
         return 0
+    from jobctl.actions.listed import Listed
     from jobd.client.follow import pages
 
     chosen = Selector(ids=[(submitted.first, submitted.last)])
+    listed = Listed(pages(client, List(selector=chosen)))
     with notices.telling_anyhow(submitted):
-        missing = data.array(pages(client, List(selector=chosen)))
-    return notices.missing(missing)
+        data.array(listed)
+    return notices.missing(listed.missing)

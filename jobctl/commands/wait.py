@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
+from msgspec.structs import replace
 
 from jobctl.actions import exit_codes
 from jobctl.context import pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, as_json
 from jobctl.parsing.selector_options import must_name, only, selects
-from jobctl.render import data, notices, verdicts
+from jobctl.render import data, notices, streams, verdicts
 from jobctl.render.text import NAMED
 from jobd.contract.errors import JobdError
 from jobd.contract.models import List, Selector, Wait, Waited
@@ -21,6 +22,9 @@ from jobd.contract.states import UNFINISHED, State
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
+
+_MOMENT_S: Final = 0.5
+"""Seconds for which nobody wonders whether anything is waited for."""
 
 
 @click.command(
@@ -79,8 +83,17 @@ def command(
         fail_fast=goals["fail_fast"],
         running=goals["running"],
     )
+    if streams.tells_person() and not as_json and timeout != 0:
+        _announce(client, replace(asked, wait=min(_MOMENT_S, timeout or _MOMENT_S)))
     waited = follow.until_met(client, asked, timeout=timeout)
     return _tell(client, waited, asked, timeout, as_json=as_json)
+
+
+def _announce(client: Client, asked: Wait) -> None:
+    """To a person, where it takes longer than a moment."""
+    now = client.wait(asked)
+    if not now.done and now.total:
+        verdicts.waiting(now)
 
 
 def _until_idle(

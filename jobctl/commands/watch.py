@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     ),
 )
 @selects()
+@click.option("--expand", is_flag=True, help="Each job of an array or batch, not one row for all.")
 @as_json
 @pass_client
-def command(client: Client, selector: Selector | None, *, as_json: bool) -> int:
+def command(client: Client, selector: Selector | None, *, expand: bool, as_json: bool) -> int:
     """Watch jobs run.
 
     On a terminal: a row per running job with bar, percentage, time left (or how long it has
     run) and last line of output, and the counts of the rest; what has ended scrolls away
-    above. Elsewhere: a line per change; with --json one event a line.
+    above. An array or a batch (--file) is one row, unless --expand is given or one of its jobs is
+    named. Elsewhere: a line per change; with --json one event a line.
 
     Without SELECTOR the whole queue is watched; a filter means the jobs that it matches now.
     Ends when all that it watches has finished; Ctrl-C only ends the watching.
@@ -41,12 +43,12 @@ def command(client: Client, selector: Selector | None, *, as_json: bool) -> int:
     if selector is None:
         return notices.nothing_selected()
     try:
-        return _watch(client, selector, as_json=as_json)
+        return _watch(client, selector, expand=expand, as_json=as_json)
     except KeyboardInterrupt:
         return 0
 
 
-def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
+def _watch(client: Client, selector: Selector, *, expand: bool, as_json: bool) -> int:
     from jobd.client import follow
 
     # The cursor first: what happens from here on is seen, if not as standing then as change.
@@ -59,19 +61,20 @@ def _watch(client: Client, selector: Selector, *, as_json: bool) -> int:
     if code and all(first == last for first, last in chosen.ids):
         chosen = follow.existing(client, chosen) or chosen
     if streams.can_redraw() and not as_json:
-        _redraw(client, chosen, after)
+        names_one = any(first == last for first, last in selector.ids)
+        _redraw(client, chosen, after, expand=expand or names_one)
     else:
         streams.end_with_reader()
         _print_lines(client, chosen, after, page, as_json=as_json)
     return code
 
 
-def _redraw(client: Client, selector: Selector, after: int) -> None:
+def _redraw(client: Client, selector: Selector, after: int, *, expand: bool) -> None:
     from jobctl.actions.watch import Watching
     from jobctl.render.screen import LiveScreen
 
     with LiveScreen() as screen:
-        Watching(client, selector, after, screen).run()
+        Watching(client, selector, after, screen, expand=expand).run()
 
 
 def _print_lines(

@@ -16,6 +16,10 @@ from jobd.contract.states import State
 from jobd.contract.wording import closest
 
 KEYS: Final = Job.__struct_fields__
+USED: Final = frozenset({"cpu_s", "max_rss_kb", "rss_kb", "gpu_memory_kb"})
+"""Of a running job these are known to whoever has it looked at."""
+_SHORT: Final = {"cpu": ["cpu_s"], "mem": ["rss_kb", "max_rss_kb"], "gpu": ["gpu_memory_kb"]}
+"""Columns that may be named by a word that is none of a job's keys."""
 _STATES: Final = list(State)
 
 
@@ -27,8 +31,13 @@ class Order(Struct, frozen=True):
 
 
 def parse_columns(text: str) -> list[str]:
-    """JSON keys separated by commas, each once. Raises: ValueError."""
-    return list(dict.fromkeys(_key(word.strip()) for word in text.split(",")))
+    """JSON keys separated by commas, each once; `cpu` and `mem` stand for theirs.
+
+    Raises: ValueError.
+    """
+    words = [word.strip() for word in text.split(",")]
+    keys = [key for word in words for key in _SHORT.get(word) or [_key(word)]]
+    return list(dict.fromkeys(keys))
 
 
 def parse_order(text: str) -> Order:

@@ -273,7 +273,7 @@ def parse_id(text: str) -> int:
     """A single one. Raises: ValueError."""
     (found, *more) = parse_ids([text])
     if more or found[0] != found[1]:
-        raise ValueError(f"{text!r} is more than one job; only one is taken here")
+        raise ValueError(f"{text!r} is more than one job, and only one is taken here, such as 7")
     if found[0] == LAST_ARRAY:
         raise ValueError(f"{text!r} are many jobs; only one is taken here, such as last")
     return Relative(found[0]) if found[0] < 0 else found[0]

@@ -93,6 +93,14 @@ FILTERS: Final = (
         several=False,
     ),
     _Filter(
+        "command",
+        ("--command",),
+        Word("pattern", _parse_pattern, as_shown),
+        "GLOB",
+        "Only with such a command: '*train.py*'.",
+        several=False,
+    ),
+    _Filter(
         "since",
         ("--since",),
         Word("time", parse_since),

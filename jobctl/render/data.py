@@ -30,64 +30,52 @@ def records(values: Iterable[Any]) -> None:
     streams.json(b"".join(_encoder.encode(value) + b"\n" for value in values))
 
 
-def array(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
-    """The jobs as one JSON array, a job a line, page by page. Gives what is missing."""
-    missing: list[int] = []
+def array(pages: Iterable[Page], columns: Sequence[str] | None = None) -> None:
+    """The jobs as one JSON array, a job a line, page by page."""
     before = b"[\n"
     for page in pages:
-        missing += page.missing
         if page.jobs:
             lines = (_encoder.encode(_picked(job, columns)) for job in page.jobs)
             streams.json(before + b",\n".join(lines))
             before = b",\n"
     streams.json(b"[]\n" if before == b"[\n" else b"\n]\n")
-    return missing
 
 
-def lines(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
-    """A job a line, page by page. Gives what is missing."""
-    missing: list[int] = []
+def lines(pages: Iterable[Page], columns: Sequence[str] | None = None) -> None:
+    """A job a line, page by page."""
     for page in pages:
-        missing += page.missing
         records(_picked(job, columns) for job in page.jobs)
-    return missing
 
 
 def _picked(job: Job, columns: Sequence[str] | None) -> Any:  # noqa: ANN401 # as the encoder has it
     return job if columns is None else {key: getattr(job, key) for key in columns}
 
 
-def comma_separated(pages: Iterable[Page], columns: Sequence[str] | None = None) -> list[int]:
-    """CSV (RFC 4180, but lines end as everywhere here), page by page. Gives what is missing.
+def comma_separated(pages: Iterable[Page], columns: Sequence[str] | None = None) -> None:
+    """CSV (RFC 4180, but lines end as everywhere here), page by page.
 
     Text stands as it is, everything else as in JSON, null as nothing.
     """
     import csv
 
     chosen = columns or Job.__struct_fields__
-    missing: list[int] = []
     rows = _Rows()
     writer = csv.writer(rows)
     writer.writerow(chosen)
     rows.show()
     for page in pages:
-        missing += page.missing
         writer.writerows([_field(getattr(job, key)) for key in chosen] for job in page.jobs)
         rows.show()
-    return missing
 
 
-def formatted(pages: Iterable[Page], parts: Sequence[tuple[str, str | None]]) -> list[int]:
-    """A line a job, page by page: texts, each with the value of a key behind it. Gives what is
-    missing. Values stand as in CSV.
+def formatted(pages: Iterable[Page], parts: Sequence[tuple[str, str | None]]) -> None:
+    """A line a job, page by page: texts, each with the value of a key behind it. Values stand as
+    in CSV.
     """
-    missing: list[int] = []
     for page in pages:
-        missing += page.missing
         for job in page.jobs:
             values = (before + _text(job, key) for before, key in parts)
             streams.now("".join(values) + "\n")
-    return missing
 
 
 def _text(job: Job, key: str | None) -> str:
@@ -144,9 +132,15 @@ def shown(value: Shown) -> None:
     )
 
 
-def status(value: DaemonStatus, stuck: Sequence[Struct], waiting: Sequence[Struct]) -> None:
-    """The daemon's own keys, with `waiting` and `stuck` beside them."""
-    document({**msgspec.structs.asdict(value), "waiting": waiting, "stuck": stuck})
+def status(
+    value: DaemonStatus,
+    stuck: Sequence[Struct],
+    waiting: Sequence[Struct],
+    arrays: Sequence[Struct],
+) -> None:
+    """The daemon's own keys, with `arrays`, `waiting` and `stuck` beside them."""
+    beside = {"arrays": arrays, "waiting": waiting, "stuck": stuck}
+    document({**msgspec.structs.asdict(value), **beside})
 
 
 def verdict(value: Waited, exit_code: int) -> None:

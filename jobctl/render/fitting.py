@@ -15,6 +15,8 @@ GAP: Final = 2
 _LAST: Final = 24
 """Columns that the last cell has at least, if it is so long, unless others would be lost for it."""
 _LAST_LEAST: Final = 12
+_TINY: Final = 5
+"""The part of a small screen that a column keeps, where it would else keep more."""
 _SHARE: Final = 4
 """The part of the screen that any column may take, however long others are: a fourth."""
 
@@ -86,7 +88,7 @@ def _by_column(table: Fitted) -> list[list[str]]:
 
 def _floor(column: Column, cells: Sequence[str], jobs: Sequence[Job], screen: int) -> int:
     whole = [text.columns(c) for c, job in zip(cells, jobs, strict=True) if column.whole(job)]
-    return min(max([column.least, *whole]), screen)
+    return min(max([min(column.least, screen // _TINY), *whole]), screen)
 
 
 def _kept(
@@ -98,7 +100,7 @@ def _kept(
     for number in going:
         last = kept[-1]
         needed = sum(floors[n] + GAP for n in kept if n != last)
-        if needed + min(longest[last], _LAST_LEAST) <= screen:
+        if needed + min(longest[last], max(_LAST_LEAST, floors[last])) <= screen:
             break
         kept.remove(number)
     return kept
@@ -113,7 +115,7 @@ def _widths(
     widths = [max(width, floor) for width, floor in zip(widths, floors, strict=False)]
     room = screen - GAP * len(widths)
     for least in (_LAST, _LAST_LEAST):
-        over = sum(widths) + min(longest[-1], least) - room
+        over = sum(widths) + min(longest[-1], max(least, floors[-1])) - room
         if over <= 0:
             break
         _shrink(widths, floors, over)
@@ -140,5 +142,7 @@ def _grow(widths: list[int], longest: Sequence[int], spare: int) -> None:
 
 def _cut(column: Column, cells: Sequence[str], width: int) -> list[str]:
     if column.in_middle:
-        return text.cut_apart(cells, width)
+        from jobctl.render.names import cut_apart
+
+        return cut_apart(cells, width)
     return [text.cut(cell, width) for cell in cells]

@@ -124,6 +124,12 @@ def nothing_selected(why_none: WhyNone | None = None) -> int:
     return 0
 
 
+def nothing_listed(why_none: WhyNone) -> None:
+    """The same behind a list: to a script an empty one says that by itself."""
+    streams.plain_hint("no jobs selected")
+    unknown(why_none)
+
+
 def watched(*, unfinished: bool) -> None:
     """Why `watch` prints no line of a job."""
     streams.notice(
@@ -172,12 +178,11 @@ def prospect(result: Submitted, job: Job | None) -> None:
         streams.hint(_waits(job))
     elif not result.workers:
         streams.hint("waits: there are no workers; jobctl workers 3 gives some")
-    elif result.starts_now:
-        streams.hint(f"starts now ({busy}); follow: jobctl logs -f {result.first}")
-    elif result.first == result.last:
-        streams.hint(f"queued ({busy}); follow: jobctl logs -f {result.first}")
     else:
-        streams.hint(f"queued ({busy}); follow: jobctl watch {_submitted_ids(result)}")
+        begun = "starts now" if result.starts_now else "queued"
+        one = f"logs -f {result.first}"
+        how = one if result.first == result.last else f"watch {_submitted_ids(result)}"
+        streams.hint(f"{begun} ({busy}); follow: jobctl {how}")
 
 
 def _waits(job: Job) -> str:
@@ -236,12 +241,6 @@ def not_found(program: str) -> None:
         no_file(program)
     else:
         streams.error(f"warning: {program}: not found in PATH")
-
-
-def empties(name: str | None) -> None:
-    """To a person: by this name the job would empty its own output."""
-    if name is not None:
-        streams.plain_hint(f"warning: > {name} empties the job's output; >> {name} adds to it")
 
 
 def left_out(script: str, options: Sequence[str]) -> None:

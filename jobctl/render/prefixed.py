@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from jobctl.render import streams
 
 _COLOURS: Final = ("cyan", "yellow", "green", "magenta", "blue", "red")
+_ESCAPE: Final = b"\x1b"
+_RESET: Final = b"\x1b[0m"
 _LONGEST: Final = 1024 * 1024
 """Bytes after which a line is shown although it has not ended."""
 
@@ -23,6 +26,10 @@ class Lines:
         self._pattern = pattern
         self._begun: dict[int, bytes] = {}
         self._width = 2
+
+    def expect(self, jobs: Iterable[int]) -> None:
+        """Lines of these will come: all stand below each other from the first one on."""
+        self._width = max([self._width, *(len(str(job)) for job in jobs)])
 
     def add(self, job: int, data: bytes) -> None:
         *whole, rest = (self._begun.pop(job, b"") + data).split(b"\n")
@@ -42,10 +49,13 @@ class Lines:
         if self._pattern is not None:
             lines = [line for line in lines if self._pattern.search(line)]
         if self._prefix:
-            self._width = max(self._width, len(str(job)))
+            self.expect([job])
             before = f"{job:>{self._width}} | "
             begin = streams.painted(before, _COLOURS[job % len(_COLOURS)]).encode()
             # What a carriage return has overwritten would overwrite the job, too.
             lines = [begin + line.rstrip(b"\r").rpartition(b"\r")[2] for line in lines]
+            if streams.on_terminal():
+                # Nor does a colour that it has not put back reach the next line.
+                lines = [line + _RESET if _ESCAPE in line[len(begin) :] else line for line in lines]
         if lines:
             streams.raw(b"\n".join(lines) + b"\n")

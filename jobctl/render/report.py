@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any, Final
 
 from jobctl.render import history, text
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Ended, History
 from jobd.contract.reports import Review, Segment, Stretch
@@ -31,7 +32,7 @@ def check_libraries() -> None:
     if missing:
         raise JobdError(
             f"a report needs {' and '.join(missing)}, which is not installed: "
-            "pip install 'jobctl[report]'"
+            f"{how_to_get('report')}"
         )
 
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from jobctl.render import text, words
-from jobd.contract.models import Job
+from jobctl.render import streams, text, words
+from jobctl.render.names import cut_apart
+from jobd.contract.models import Array, Job
 from jobd.contract.states import State
 from jobd.contract.wording import printable
 
@@ -45,12 +46,17 @@ def lines(picture: Picture, console: Console) -> list[Text]:
     """
     width = max(1, console.width - 1)
     layout = _layout(picture, width)
-    names = text.cut_apart([_name(job) for job in picture.running], layout.name)
-    found = [
-        _row(job, name, layout, console) for job, name in zip(picture.running, names, strict=True)
-    ]
-    for row, job in zip(found, picture.running, strict=True):
-        _add_line(row, picture.lines.get(job.id) or job.progress_message or "", width)
+    single = [job for job in picture.running if job.id not in picture.arrays]
+    names = cut_apart([_name(job) for job in single], layout.name)
+    named = dict(zip([job.id for job in single], names, strict=True))
+    found = []
+    for job in picture.running:
+        if job.id in picture.arrays:
+            found.append(_array(job, picture.arrays[job.id], layout, console))
+        else:
+            row = _row(job, named[job.id], layout, console)
+            _add_line(row, picture.lines.get(job.id) or job.progress_message or "", width)
+            found.append(row)
     if picture.more:
         found.append(Text(f"{'':>{layout.number}} and {picture.more:,} more running"))
     found.append(_footer(picture, width))
@@ -63,17 +69,33 @@ def lines(picture: Picture, console: Console) -> list[Text]:
 
 
 def _layout(picture: Picture, width: int) -> _Layout:
-    running = picture.running
-    number = max([3, *(len(str(job.id)) for job in running)])
+    running = [job for job in picture.running if job.id not in picture.arrays]
+    arrays = [*picture.arrays.values()]
+    number = max(
+        [
+            3,
+            *(len(str(job.id)) for job in running),
+            *(len(words.array_ids(each)) for each in arrays),
+        ]
+    )
     longest = max([0, *(text.columns(_name(job)) for job in running)])
-    name = min(longest, max(6, width // 4))
-    known = any(_known(job) is not None for job in running)
-    percent = max([3, *(len(_percent(job)) for job in running)]) if known else 0
-    left = max([0, *(len(_left(job)) for job in running)])
+    name = max(
+        [min(longest, max(6, width // 4)), *(len(words.array_name(each)) for each in arrays)]
+    )
+    told = [words.array_progress(each) for each in arrays]
+    known = any(_known(job) is not None for job in running) or any(done for done, _ in told)
+    percents = [*map(_percent, running), *(done for done, _ in told)]
+    percent = max([3, *map(len, percents)]) if known else 0
+    left = max([0, *(len(_left(job)) for job in running), *(len(left) for _, left in told)])
     rest = width - (number + 1 + name + 2 + percent + 2 + left + 2)
     most = max(_BAR, width // 5)
     bar = max(min(most, rest - _LINE), min(_SMALL_BAR, rest)) if percent else 0
     return _Layout(number, name, bar if bar >= _SMALLEST_BAR else 0, percent, left)
+
+
+def ended(job: Job, array: Array) -> Text:
+    """The line that an array leaves behind: `3-102  array 1-100  99 completed, 1 failed  train`."""
+    return Text(words.array_row(job, array, streams.width()))
 
 
 def _name(job: Job) -> str:
@@ -92,11 +114,32 @@ def _left(job: Job) -> str:
 def _row(job: Job, name: str, layout: _Layout, console: Console) -> Text:
     row = Text(f"{job.id:>{layout.number}} {text.padded(name, layout.name)}")
     if layout.bar:
-        row.append("  ").append_text(_bar(job, layout.bar, console))
+        row.append("  ").append_text(_bar(_known(job), layout.bar, console))
     if layout.percent:
         row.append(f"  {_percent(job):>{layout.percent}}")
     if layout.left:
         row.append(f"  {_left(job):<{layout.left}}")
+    return row
+
+
+def _array(job: Job, array: Array, layout: _Layout, console: Console) -> Text:
+    """As the other rows, with the counts in the place of what is printed; where these have no
+    room there, as the row of `ls`.
+    """
+    width = console.width - 1
+    name, (done, left) = words.array_name(array), words.array_progress(array)
+    row = Text(f"{words.array_ids(array):>{layout.number}} {text.padded(name, layout.name)}")
+    if layout.bar:
+        row.append("  ").append_text(_bar(words.array_percent(array), layout.bar, console))
+    if layout.percent:
+        row.append(f"  {done:>{layout.percent}}")
+    if layout.left:
+        row.append(f"  {left:<{layout.left}}")
+    row.append(f"  {words.array_counts(array)}")
+    if row.cell_len > width:
+        told = words.array(array, width - layout.number - 1)
+        row = Text(f"{words.array_ids(array):>{layout.number}} {told}")
+    _add_line(row, job.name or job.command, width)
     return row
 
 
@@ -118,8 +161,7 @@ def _percent(job: Job) -> str:
     return "" if progress is None else f"{int(progress)}%"
 
 
-def _bar(job: Job, width: int, console: Console) -> Text:
-    progress = _known(job)
+def _bar(progress: float | None, width: int, console: Console) -> Text:
     if progress is None:
         return Text(" " * width)
     bar = ProgressBar(total=100, completed=progress, width=width)

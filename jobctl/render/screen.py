@@ -94,6 +94,7 @@ class LiveScreen:
     def show(self, picture: Picture, said: Sequence[Event]) -> None:
         above = [_told(event, self._names) for event in _ends(said)]
         above += _summary(said)
+        above += [rows.ended(job, array) for job, array in picture.ended]
         self._picture, self._seen_at = picture, self._clock()
         self._names = {job.id: job.name for job in picture.running if job.name}
         self._draw(above)

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from jobctl.render import streams, text, words
 from jobd.contract import sizes
 from jobd.contract.models import DEFAULT_GROUP, Attempt, Job, Options, Shown
-from jobd.contract.states import EventName, State
+from jobd.contract.states import FINISHED, EventName, State
 
 _HISTORY: Final = 20
 
 
 def shown(value: Shown) -> None:
     """Everything about one job, a fact a line."""
+    for line in lines(value):
+        streams.line(line)
+
+
+def lines(value: Shown) -> Iterator[str]:
+    """The same for whoever shows it elsewhere."""
     job = value.job
-    streams.line(f"job {job.id}{f'  {job.name}' if job.name else ''}")
+    yield f"job {job.id}{f'  {job.name}' if job.name else ''}"
     options = None if value.recipe is None else value.recipe.options
     latest = next((one for one in value.attempts if one.attempt == job.attempt), None)
     for label, fact in _facts(job, value.why, options, latest):
         if fact:
-            streams.line(f"  {label:<12}{fact}")
+            yield f"  {label:<12}{fact}"
     if value.attempts:
-        streams.line("attempts")
+        yield "attempts"
     for attempt in value.attempts:
-        streams.line(f"  {attempt.attempt:<4}{_attempt(attempt)}")
-    _history(value)
+        yield f"  {attempt.attempt:<4}{_attempt(attempt)}"
+    yield from _history(value)
 
 
 def _facts(
@@ -48,7 +55,7 @@ def _facts(
         ("finished", text.moment(job.finished_at) if job.finished_at else ""),
         ("waited", text.duration(job.wait_s) if job.wait_s is not None else ""),
         ("ran", text.duration(job.run_s) if job.run_s is not None else ""),
-        ("used", _usage(job.cpu_s, job.max_rss_kb)),
+        ("uses" if job.state is State.RUNNING else "used", _used(job)),
         ("engine", _engine(job)),
         ("pid", str(job.pid) if job.state is State.RUNNING and job.pid else ""),
         ("output", _output(job, latest)),
@@ -125,6 +132,23 @@ def _engine(job: Job) -> str:
     return f"{job.engine} job {job.engine_id}" + (f" on {job.host}" if job.host else "")
 
 
+def _used(job: Job) -> str:
+    """While it runs up to now, and of memory also what it has now."""
+    parts = [f"{text.duration(job.cpu_s)} CPU"] if job.cpu_s is not None else []
+    if job.rss_kb is not None:
+        parts.append(f"{text.size(job.rss_kb)} memory")
+    if job.gpu_memory_kb is not None:
+        parts.append(f"{text.size(job.gpu_memory_kb)} GPU memory")
+    if job.max_rss_kb is not None:
+        peak = text.size(job.max_rss_kb)
+        running = job.state is State.RUNNING
+        parts.append(f"{peak} at most in one process" if running else f"{peak} memory at most")
+    elif job.state in FINISHED and parts:
+        # A small job's figure is the daemon's own, whose size it had before its exec.
+        parts.append("peak of memory unknown")
+    return ", ".join(parts)
+
+
 def _usage(cpu: float | None, memory: int | None) -> str:
     parts = [f"{text.duration(cpu)} CPU"] if cpu is not None else []
     if memory is not None:
@@ -142,17 +166,17 @@ def _attempt(attempt: Attempt) -> str:
     return f"{text.moment(attempt.started_at)}  {state}{f'; {usage}' if usage else ''}"
 
 
-def _history(value: Shown) -> None:
+def _history(value: Shown) -> Iterator[str]:
     """Progress is left out: there may be thousands, and the last one stands above."""
     from jobctl.render.live import by, change
 
     events = [event for event in value.events if event.event != EventName.PROGRESS]
     if events:
-        streams.line("history")
+        yield "history"
     if value.job.array_index is not None and events and events[0].event != EventName.SUBMITTED:
         # The event is that of the array's first one.
-        streams.line(f"  {text.moment(value.job.submitted_at)}  submitted (with its array)")
+        yield f"  {text.moment(value.job.submitted_at)}  submitted (with its array)"
     if len(events) > _HISTORY:
-        streams.line(f"  {len(events) - _HISTORY} earlier ones: --json")
+        yield f"  {len(events) - _HISTORY} earlier ones: --json"
     for event in events[-_HISTORY:]:
-        streams.line(f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}")
+        yield f"  {text.moment(event.at)}  {change(event)}{by(event, value.job.user)}"

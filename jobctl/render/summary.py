@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from jobctl.render import streams, text
+from jobctl.render import streams, text, words
 from jobctl.render.streams import Painted
-from jobd.contract.models import DaemonStatus
+from jobd.contract.models import Array, DaemonStatus, Job
 from jobd.contract.states import State
 from jobd.contract.wording import counted, printable
 
 if TYPE_CHECKING:
     from jobd.contract.reports import Stuck
 
+_LABEL: Final = 9
+"""Columns of what a line is about."""
 _HINT_COLUMN: Final = 50
 _IDS: Final = 10
 """Ids that are listed before it says that there are more."""
 _ORDER: Final = (State.RUNNING, State.PENDING, State.COMPLETED, State.FAILED, State.STOPPED)
 
 
-def status(value: DaemonStatus, stuck: Sequence[Stuck], waiting: Sequence[Stuck]) -> None:
-    """Workers, jobs by state, what waits, what is stuck, and why."""
+def status(
+    value: DaemonStatus,
+    stuck: Sequence[Stuck],
+    waiting: Sequence[Stuck],
+    arrays: Sequence[tuple[Job, Array]] = (),
+) -> None:
+    """Workers, jobs by state, arrays on their way, what waits, what is stuck, and why."""
     _fact("workers", f"{value.busy:,} of {value.workers:,} busy")
     _fact("jobs", ", ".join(f"{value.jobs.get(state, 0):,} {state.value}" for state in _ORDER))
+    _arrays(arrays)
     _entries("waiting", waiting)
     _entries("stuck", stuck)
     if not stuck:
@@ -34,6 +42,14 @@ def status(value: DaemonStatus, stuck: Sequence[Stuck], waiting: Sequence[Stuck]
         _fact("notify", Painted(f"{count} not delivered{why}", "red"), "  jobctl notifications")
     if value.jobs.get(State.FAILED):
         streams.hint("why they failed: jobctl ls --state failed; again: jobctl restart --failed")
+
+
+def _arrays(found: Sequence[tuple[Job, Array]]) -> None:
+    room, label = streams.width() - _LABEL, "arrays"
+    for job, array in found:
+        row = words.array_row(job, array, room)
+        _fact(label, text.cut(row, room) if streams.on_terminal() else row)
+        label = ""
 
 
 def _entries(label: str, entries: Sequence[Stuck]) -> None:
@@ -47,7 +63,7 @@ def _entries(label: str, entries: Sequence[Stuck]) -> None:
 
 
 def _fact(label: str, *fact: str | Painted) -> None:
-    streams.line(f"{label:<9}", *fact)
+    streams.line(f"{label:<{_LABEL}}", *fact)
 
 
 def _sentence(entry: Stuck) -> str:

@@ -10,10 +10,12 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from jobctl.render import streams, text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
-from jobd.contract.models import Array, Job
+from jobd.contract.models import Array, Job, Page
 from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import printable
 
@@ -23,8 +25,8 @@ _COLOURS: Final = {
     State.FAILED: "red",
     State.STOPPED: "yellow",
 }
-_NAME_BEGUN: Final = 8
-"""Columns for the gaps of an array's line, and the begin of its name."""
+_ALIGNED: Final = 72
+"""Columns from which on ids of single jobs stand below those of arrays, which are much longer."""
 NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
@@ -72,6 +74,8 @@ _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
     "state": str.capitalize,
     "progress": text.percent,
     "max_rss_kb": text.size,
+    "rss_kb": text.size,
+    "gpu_memory_kb": text.size,
     "argv": _shell_line,
     "after": text.selector,
     "after_any": text.selector,
@@ -96,7 +100,7 @@ _PRIORITY: Final = Column(
     "PRIO", lambda job: str(job.priority), numeric=True, expendable=2,
     says_nothing=lambda cells: set(cells) <= {"0"},
 )  # fmt: skip
-_NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True)
+_NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True, expendable=7)
 _TIME: Final = Column("TIME", lambda job: text.duration(job.run_s), expendable=4)
 _DETAIL: Final = Column(
     "DETAIL", lambda job: words.detail(job) or "-",
@@ -108,7 +112,7 @@ _PIPED: Final = (
 """What a script may have learned to read: the same columns, whatever is in them."""
 _SHOWN: Final = (
     _column("id"),
-    _column("state"),
+    replace(_column("state"), whole=lambda _: True),
     _PRIORITY,
     Column(
         "INDEX",
@@ -137,10 +141,17 @@ def fit(
     """
     columns = [*_SHOWN] if keys is None else [_column(key) for key in keys]
     single = [job for job in listed if job.id not in arrays]
+    arrays = {job.id: arrays[job.id] for job in listed if job.id in arrays}
     cells = [[printable(column.cell(job)) for column in columns] for job in single]
     ids = _id_width(listed, arrays)
-    margin = " " * (ids - _id_width(single, {}, least=2)) if columns[0].header == "ID" else ""
-    table = fitted(telling(columns, cells), single, streams.width() - len(margin))
+    margin = ""
+    if columns[0].header == "ID" and (single == listed or streams.width() >= _ALIGNED):
+        margin = " " * (ids - _id_width(single, {}, least=2))
+    kept = telling(columns, cells)
+    if keys is None and _NAME in kept.columns:
+        # On a small screen one of both has to do.
+        kept = replace(kept, columns=[*kept.columns[:-1], replace(kept.columns[-1], expendable=6)])
+    table = fitted(kept, single, streams.width() - len(margin))
     marked = _is_marked(table.columns)
     header, *rows = _lines(table)
     lines = dict(zip([job.id for job in single], rows, strict=True))
@@ -148,12 +159,12 @@ def fit(
         _print(_cut(margin + header))
     for job in listed:
         if job.id in arrays:
-            _print(_cut(_array(job, arrays[job.id], ids)))
+            _print(_cut(words.array_row(job, arrays[job.id], streams.width(), ids)))
         else:
             _print(_cut(margin + lines[job.id]), job.state if marked else None)
 
 
-def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
+def whole(pages: Iterable[Page], keys: Sequence[str] | None = None) -> None:
     """To a file or a program: each cell is all there.
 
     Of many jobs no more is in memory than of few. How wide the columns are is known once the last
@@ -165,7 +176,7 @@ def whole(listed: Iterable[Job], keys: Sequence[str] | None = None) -> None:
     # The state goes with the row, for its colour.
     spool, highest = Spool([*(column.header for column in columns), ""]), 0
     with closing(spool):
-        for job in listed:
+        for job in chain.from_iterable(page.jobs for page in pages):
             highest = max(highest, job.id)
             # As the table has it: no blanks at either end.
             cells = [printable(column.cell(job)).strip() for column in columns]
@@ -198,13 +209,6 @@ def _print(line: str, state: State | None = None) -> None:
     streams.line(*([line] if state is None else _painted(line, state)))
 
 
-def _array(job: Job, array: Array, width: int) -> str:
-    """`3-102  array 1-100  42 completed, 3 running  40%, 12m left  train`; `job` is one of it."""
-    ids = f"{array.first}-{array.last}"
-    told = words.array(array, streams.width() - width - _NAME_BEGUN)
-    return printable(f"{ids:>{width}}  {told}  {job.name or job.command}")
-
-
 def _lines(table: Fitted) -> list[str]:
     """The header, and a line a row."""
     headers = [column.header for column in table.columns]
@@ -232,7 +236,7 @@ def _id_width(listed: Sequence[Job], arrays: Mapping[int, Array], least: int = 3
         [
             least,
             *(len(str(job.id)) for job in listed),
-            *(len(f"{array.first}-{array.last}") for array in arrays.values()),
+            *(len(words.array_ids(array)) for array in arrays.values()),
         ]
     )
 
@@ -273,7 +277,6 @@ def _why(listed: Sequence[Job], arrays: Mapping[int, Array]) -> str:
     for job in listed:
         if job.state is State.FAILED and job.id not in arrays:
             return f". Why: jobctl show {job.id}"
-    for array in arrays.values():
-        if array.counts.get(State.FAILED):
-            return f". Which failed: jobctl ls {array.first}-{array.last} --state failed"
-    return ""
+    failed = [f"{a.first}-{a.last}" for a in arrays.values() if a.counts.get(State.FAILED)]
+    which = f"{failed[0]} " if len(failed) == 1 else ""
+    return f". Which failed: jobctl ls {which}--state failed" if failed else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -47,44 +47,11 @@ def cut_middle(text: str, width: int) -> str:
     near = text[: 8 * width]
     if width < 1 or (len(near) == len(text) and columns(text) <= width):
         return text
-    before = _begin(text, width // 2)
-    return f"{before}…{_end(text, width - 1 - columns(before))}"
+    before = begin(text, width // 2)
+    return f"{before}…{end(text, width - 1 - columns(before))}"
 
 
-def cut_apart(texts: Sequence[str], width: int) -> list[str]:
-    """Each cut in its middle; of those that would look the same, what they have in common is left
-    out instead.
-    """
-    found = [cut_middle(text, width) for text in texts]
-    alike: dict[str, set[str]] = {}
-    for short, text in zip(found, texts, strict=True):
-        alike.setdefault(short, set()).add(text)
-    return [
-        short if len(alike[short]) == 1 else _cut_common(text, alike[short], width)
-        for short, text in zip(found, texts, strict=True)
-    ]
-
-
-def _cut_common(text: str, others: Collection[str], width: int) -> str:
-    """`text` is among the others; they begin and end alike."""
-    begin = _alike([*others])
-    end = _alike([other[begin:][::-1] for other in others])
-    differs = text[begin : len(text) - end]
-    room = width - 2 - columns(differs)
-    if room < 0:
-        return "…" + cut_middle(differs, width - 1)
-    before = _begin(text[:begin], room // 2)
-    behind = _end(text[len(text) - end :], room - columns(before))
-    return f"{before}…{differs}…{behind}" if differs else f"{before}…{behind}"
-
-
-def _alike(texts: Sequence[str]) -> int:
-    """With how many characters all of them begin."""
-    pairs = enumerate(zip(min(texts), max(texts), strict=False))
-    return next((at for at, (one, other) in pairs if one != other), len(min(texts, key=len)))
-
-
-def _begin(text: str, width: int) -> str:
+def begin(text: str, width: int) -> str:
     """As much of it as fits into so many columns."""
     kept, used = "", 0
     for cluster in _clusters(text[: 8 * width]):
@@ -95,7 +62,8 @@ def _begin(text: str, width: int) -> str:
     return kept
 
 
-def _end(text: str, width: int) -> str:
+def end(text: str, width: int) -> str:
+    """The same from behind."""
     kept, used = "", 0
     for cluster in reversed(_clusters(text[max(0, len(text) - 8 * width) :])):
         used += columns(cluster)

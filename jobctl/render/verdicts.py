@@ -33,7 +33,12 @@ def verdict(waited: Waited, asked: Wait | None = None) -> None:
 def _verdict_of_one(job: Job, last_lines: dict[int, str]) -> None:
     streams.notice(sentence(job) + _last(job, last_lines))
     if job.state is State.FAILED:
-        streams.plain_hint(f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}")
+        streams.plain_hint(what_next(job))
+
+
+def what_next(job: Job) -> str:
+    """To a person whose job has failed."""
+    return f"output: jobctl logs {job.id}; retry: jobctl restart {job.id}"
 
 
 def sentence(job: Job) -> str:
@@ -60,7 +65,7 @@ def _verdict_of_many(waited: Waited, *, running: bool) -> None:
     """`running`: it was waited until they run."""
     counts, left = waited.counts, waited.total - waited.ended
     well = State.RUNNING if running else State.COMPLETED
-    parts = [f"{counts.get(well, 0):,} of {waited.total:,} {well.value}"]
+    parts = [f"{_whose(waited)}{counts.get(well, 0):,} of {waited.total:,} {well.value}"]
     if running and counts.get(State.COMPLETED):
         parts.append(f"{counts[State.COMPLETED]:,} {State.COMPLETED.value}")
     parts += [
@@ -79,13 +84,29 @@ def _verdict_of_many(waited: Waited, *, running: bool) -> None:
         streams.notice(f"     and {more:,} more")
 
 
+def _whose(waited: Waited) -> str:
+    """`array 1-100: `; a batch has no name beside its ids, which whoever waits has typed."""
+    array = waited.array
+    return f"{words.array_name(array)}: " if array and array.first_index is not None else ""
+
+
+def waiting(waited: Waited) -> None:
+    """That the wait begins, to a person: `waiting for array 1-100: 42 of 100 have finished`."""
+    whose = f" for {_whose(waited)}" if _whose(waited) else ": "
+    said = f"{whose}{waited.ended:,} of {waited.total:,} have finished"
+    if waited.total == 1:
+        said = f" for job {waited.ids[0][0]}" if waited.ids else ""
+    streams.plain_hint(f"waiting{said}; Ctrl-C only ends the waiting")
+
+
 def _listed(waited: Waited, state: State) -> str:
     found = [job.id for job in waited.jobs if job.state is state]
     return f": {text.some(found, waited.counts[state])}" if found else ""
 
 
 def _verdict_line(job: Job, last_lines: dict[int, str]) -> str:
-    said = printable(f"{job.id:>4} {words.outcome(job)}{_last(job, last_lines)}")
+    index = "" if job.array_index is None else f" [{job.array_index}]"
+    said = printable(f"{job.id:>4}{index} {words.outcome(job)}{_last(job, last_lines)}")
     if sys.stderr.isatty():
         said = text.cut(said, _COMMAND_COLUMN - 2)
     padding = " " * max(2, _COMMAND_COLUMN - text.columns(said))
@@ -96,7 +117,7 @@ def timed_out(waited: Waited, asked: Wait, left: Sequence[int], seconds: float) 
     """`left`: some of those that it has not come to."""
     count = waited.counts.get(State.PENDING, 0) if asked.running else waited.total - waited.ended
     streams.notice(
-        f"after {text.duration(seconds)} {count:,} of {waited.total:,} have not "
+        f"{_whose(waited)}after {text.duration(seconds)} {count:,} of {waited.total:,} have not "
         f"{'started' if asked.running else 'finished'}"
         f"{f': {text.some(left, count)}' if left else ''}"
     )

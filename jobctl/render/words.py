@@ -7,11 +7,13 @@ from typing import Final
 from jobctl.render import text
 from jobd.contract.models import Array, Job
 from jobd.contract.states import FINISHED, Reason, State
-from jobd.contract.wording import counted
+from jobd.contract.wording import counted, printable
 
 _OF_ARRAY: Final = (
     State.COMPLETED, State.RUNNING, State.FAILED, State.STOPPED, State.PENDING
 )  # fmt: skip
+_NAME_BEGUN: Final = 6
+"""Columns that the begin of an array's name gets, with the gap before it."""
 _SOON: Final = 60.0
 """Seconds up to which a start is told by the time left instead of by the clock."""
 
@@ -58,26 +60,56 @@ def running(job: Job) -> str:
     return ", ".join(parts)
 
 
+def array_row(job: Job, value: Array, screen: int, ids: int = 0) -> str:
+    """`3-102  array 1-100  42 completed, 3 running  40%, 12m left  train`; `job` is one of it.
+
+    `ids`: columns that these take; `screen`: those of the whole line, which may be longer still.
+    """
+    begin = f"{array_ids(value):>{ids}}  "
+    told = array(value, screen - len(begin) - _NAME_BEGUN)
+    return printable(f"{begin}{told}  {job.name or job.command}")
+
+
+def array_ids(value: Array) -> str:
+    """`3-102`."""
+    return f"{value.first}-{value.last}"
+
+
 def array(value: Array, width: int) -> str:
     """`array 1-100  42 completed, 3 running, 1 failed, 54 pending  40%, 12m left`.
 
     How far it is comes first where that has no room of so many columns.
     """
-    parts = [
-        f"{value.counts[state]:,} {state.value}" for state in _OF_ARRAY if state in value.counts
-    ]
-    total = sum(value.counts.values())
-    over = sum(count for state, count in value.counts.items() if state in FINISHED)
-    how_far = []
-    if 0 < over < total:
-        how_far = [text.percent(100 * over // total)]
-        how_far += [text.left(value.eta_s)] if value.eta_s else []
-    name = "batch"
-    if value.first_index is not None:
-        name = f"array {value.first_index}-{value.last_index}"
-    state, rest = ", ".join(parts), ", ".join(how_far)
+    name, state = array_name(value), array_counts(value)
+    rest = ", ".join(filter(None, array_progress(value)))
     whole = "  ".join(filter(None, [name, state, rest]))
     return whole if len(whole) <= width else "  ".join(filter(None, [name, rest, state]))
+
+
+def array_name(value: Array) -> str:
+    """`array 1-100`, `batch`."""
+    return "batch" if value.first_index is None else f"array {value.first_index}-{value.last_index}"
+
+
+def array_counts(value: Array) -> str:
+    """`42 completed, 3 running, 1 failed, 54 pending`."""
+    states = [state for state in _OF_ARRAY if state in value.counts]
+    return ", ".join(f"{value.counts[state]:,} {state.value}" for state in states)
+
+
+def array_progress(value: Array) -> tuple[str, str]:
+    """`40%` and `12m left`, while it is on its way and as far as that is known."""
+    done = array_percent(value)
+    if done is None:
+        return "", ""
+    return text.percent(done), text.left(value.eta_s) if value.eta_s else ""
+
+
+def array_percent(value: Array) -> int | None:
+    """How much of it has ended; None: it has not begun, or is over."""
+    total = sum(value.counts.values())
+    over = sum(count for state, count in value.counts.items() if state in FINISHED)
+    return 100 * over // total if 0 < over < total else None
 
 
 def counts(jobs: dict[State, int]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from jobctl.submission import manifest
 from jobctl.submission.environment import Missing, missing_input, missing_of, umask
@@ -14,7 +14,10 @@ from jobctl.submission.request import name_of, read_file
 from jobd.client.client import Client
 from jobd.contract.destinations import WhenAll
 from jobd.contract.errors import JobdError
-from jobd.contract.models import Graph, Submitted
+from jobd.contract.models import Graph, Node, Submitted
+
+if TYPE_CHECKING:
+    from jobctl.submission.advice import Case
 
 _OF_NODE: Final = re.compile(r"job (\d+) of the graph: (.*)", re.DOTALL)
 """How the daemon says which node is wrong, counted from 1."""
@@ -63,14 +66,18 @@ def _of_file(found: Manifest, error: JobdError) -> JobdError:
     return type(error)(found.error(int(about[1]) - 1, about[2]).message)
 
 
+def _waits(node: Node) -> bool:
+    options = node.options
+    return bool(node.parents or node.parents_any or options.after or options.after_any)
+
+
 def missing_in(found: Manifest, environment: Mapping[bytes, bytes]) -> Missing:
     """What jobs that wait for nothing would not find; an earlier job may make it for the others."""
     programs: dict[str, None] = {}
     directories: dict[str, None] = {}
     files: dict[str, str] = {}
     for node in found.nodes:
-        waits = node.parents or node.parents_any or node.options.after or node.options.after_any
-        if waits:
+        if _waits(node):
             continue
         files |= missing_input(node.options)
         if not os.path.isdir(node.cwd):
@@ -80,3 +87,20 @@ def missing_in(found: Manifest, environment: Mapping[bytes, bytes]) -> Missing:
             program = missing_of(node.command, node.options, own, node.cwd)
             programs |= {} if program is None else {program: None}
     return Missing(programs=list(programs), directories=list(directories), files=files)
+
+
+def cases_of(
+    found: Manifest, environment: Mapping[bytes, bytes], shell: Callable[[], bytes]
+) -> Iterator[Case]:
+    """What advice may be given about; `shell`: what runs lines where a job names none."""
+    from jobctl.submission.advice import Case
+
+    for node in found.nodes:
+        own = node.options.shell
+        yield Case(
+            node.command,
+            {**environment, **node.variables},
+            node.cwd,
+            (lambda own=own: own) if own else shell,  # type: ignore[misc] # each its own
+            waits=_waits(node),
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ from jobd.contract.errors import JobdError, WrongUsage
 from jobd.contract.models import MAX_ARGUMENT, TOO_LONG, Command, Options, Recipe, Submit
 
 if TYPE_CHECKING:
+    from jobctl.submission.advice import Case
     from jobd.client.client import Client
 
 REPEATABLE: Final = frozenset({"tags", "after", "after_any", "notify"})
@@ -148,6 +149,22 @@ def missing_in(request: Submit) -> Missing:
         programs=[] if program is None else [program],
         files={} if waits else missing_input(options),
     )
+
+
+def cases_of(request: Submit, shell: Callable[[], bytes]) -> Iterator[Case]:
+    """What advice may be given about; `shell`: what runs lines where the job names none."""
+    from jobctl.submission.advice import Case
+
+    options = request.options
+    own = options.shell
+    for command in request.commands:
+        yield Case(
+            command,
+            request.environment,
+            request.cwd,
+            (lambda: own) if own else shell,
+            waits=bool(options.after or options.after_any),
+        )
 
 
 # --- commands -----------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def restart() -> None:
 
     \b
     Example:
-        pip install --upgrade jobctl && jobd restart
+        pip install --upgrade jobctl-queue && jobd restart
     """
     from jobd.admin import control
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from msgspec.structs import replace
+
 from jobd.client.address import Address
 from jobd.client.connection import Connection
 from jobd.contract import models, wire
-from jobd.contract.errors import NotPermitted
+from jobd.contract.errors import NotPermitted, VersionMismatch
 from jobd.contract.models import Request, Selector, View
 
 V = TypeVar("V", bound=View)
@@ -85,10 +87,19 @@ class Client:
         """One page of jobs; `follow.pages` gives all of them."""
         return self.request(request, models.Page)
 
-    def show(self, job: int, *, environment: bool = False, recipe: bool = False) -> models.Shown:
-        """Everything about one job, also its environment or its options. Raises: NotFound."""
-        request = models.Show(id=job, environment=environment, recipe=recipe)
-        return self.request(request, models.Shown)
+    def show(
+        self, job: int, *, environment: bool = False, recipe: bool = False, usage: bool = False
+    ) -> models.Shown:
+        """Everything about one job, also its environment, its options, or what it uses while it
+        runs (as far as the daemon is one that can tell). Raises: NotFound.
+        """
+        request = models.Show(id=job, environment=environment, recipe=recipe, usage=usage)
+        try:
+            return self.request(request, models.Shown)
+        except VersionMismatch:
+            if not usage:
+                raise
+        return self.request(replace(request, usage=False), models.Shown)
 
     def recipe(self, job: int) -> models.Recipe:
         """How to submit such a job again. Raises: NotFound, NotPermitted (we are a viewer)."""

@@ -126,7 +126,8 @@ class Connection:
         connection = self._connection or self._connect()
         try:
             result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
-            self._listen(connection, result, held_back + silent)
+            if silent < about.patience:
+                self._listen(connection, result, held_back + silent)
             answer: frames.Content = result.value
         except AsyncResultTimeout as error:
             self.close()

@@ -17,7 +17,7 @@ import msgspec
 from jobd.client.client import Client
 from jobd.client.seen import Seen
 from jobd.client.stalls import Pages, Waits, check_events, check_ids, check_piece
-from jobd.contract.errors import NotFound
+from jobd.contract.errors import NotFound, VersionMismatch
 from jobd.contract.models import (
     SEEN,
     Deliveries,
@@ -46,7 +46,7 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     Jobs move while one page after the other is asked for. None is given twice, and a job that
     slipped from what was still to come into what was past comes at the end.
     """
-    page = client.list(request)
+    page, request = _first(client, request)
     check_ids(page)
     yield page
     if page.next is None:
@@ -66,6 +66,19 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     if page.moves != moves:
         # Its time has come, or what it waited for has: it stands further in front.
         yield from _unseen(client, msgspec.structs.replace(request, running=0, finished=0), seen)
+
+
+def _first(client: Client, request: List) -> tuple[Page, List]:
+    """The first page, and how the others are asked for: a daemon of an earlier version does not
+    look at what jobs use.
+    """
+    try:
+        return client.list(request), request
+    except VersionMismatch:
+        if not request.usage:
+            raise
+    request = msgspec.structs.replace(request, usage=False)
+    return client.list(request), request
 
 
 def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:

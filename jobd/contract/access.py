@@ -18,11 +18,11 @@ class AccessConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     socket: str = ""
-    """Where it lies, absolute; empty: there is none."""
+    """Absolute path of a socket for other users; empty: there is none."""
     viewers: list[str] = field(default_factory=list)
-    """They see jobs, output and history, and no environment."""
+    """Who may look: logins, and groups with an `@`."""
     admins: list[str] = field(default_factory=list)
-    """They may do all, and so run commands as the daemon's user."""
+    """Who may do all, and so run commands as you."""
 
     @property
     def socket_path(self) -> Path | None:

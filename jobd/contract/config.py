@@ -52,25 +52,36 @@ class SyncOutput(StrEnum):
 
 
 class DaemonConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table `[daemon]`; each key is named like its option."""
+    """The table `[daemon]`; each key is named like its option.
+
+    What stands below a key is what the manual says of it.
+    """
 
     workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] = 3
+    """Jobs at a time, 0 to 1000; `jobd start --workers N` wins, `jobctl workers N` changes it
+    while jobd runs.
+    """
     engine: EngineName = "local"
-    """Where jobs run whose group does not say it."""
+    """Where jobs run whose group does not say it; `jobd start --engine` wins."""
     shell: str = "/bin/sh"
+    """Runs shell lines; `submit --shell` wins."""
     grace: Duration = Duration(DEFAULT_GRACE)
-    """Seconds between the first signal and KILL."""
+    """Time from TERM to KILL; `stop --grace` wins."""
     env_exclude: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(
         default_factory=list
     )
-    """Patterns (`*_TOKEN`) of variables that are taken out of every captured environment."""
+    """Patterns (`*_TOKEN`) of variables that are not stored, and that jobs do not receive."""
     max_output: Size = Size(0)
-    """Bytes that are kept of an attempt's output where `--max-output` says nothing; 0: all."""
+    """How much of an attempt's output is kept; 0: all of it. `submit --max-output` wins."""
     max_log: Size = Size(10_000_000)
-    """Bytes of the daemon's log before a new one is begun; 0: no limit."""
+    """Length of the daemon's log before a new one is begun; 0: no limit."""
     sync_output: SyncOutput = SyncOutput.SOON
+    """When the output of a job that has ended is brought to the disk: within seconds (`"soon"`),
+    before its end is told (`"before-end"`; each job then keeps its worker for that long), or
+    whenever the system does it (`"never"`).
+    """
     state_is_private: bool = False
-    """No other host uses the state directory, although it lies on a network file system."""
+    """True: no other host uses the state directory, although it is on a network file system."""
 
 
 class GroupConfig(
@@ -79,9 +90,9 @@ class GroupConfig(
     """A table `[groups.NAME]`: a named share of the workers."""
 
     workers: Annotated[int, Meta(ge=0, le=MAX_WORKERS)] | None = None
-    """How many its jobs may occupy at a time; None: as many as it had, or as there are."""
+    """How many its jobs may occupy at a time; without it as many as it had, or as there are."""
     engine: EngineName | None = None
-    """Where its jobs run; None: where `[daemon] engine` says."""
+    """Where its jobs run; without it where `[daemon] engine` says."""
 
 
 class GpuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +103,7 @@ class GpuConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     """Indexes as CUDA numbers them, the preferred one first."""
     per_device: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
-    """Jobs on one device at a time."""
+    """Jobs on one GPU at a time."""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,20 +113,24 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     max_age: Duration | None = None
-    """Seconds since its end after which a job is deleted."""
+    """Age since its end at which a finished job is deleted; 0: never."""
     max_jobs: Annotated[int, Meta(ge=0)] | None = None
+    """Finished jobs that are kept; 0: all."""
     max_output: Size | None = None
-    """Bytes of output of all of them together."""
+    """Output that is kept, of all of them together; 0: all."""
 
 
 class Retention(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[retention]`: limits of all finished jobs whose state has none of its own."""
 
     max_events: Annotated[int, Meta(ge=0)] | None = None
+    """Events that are kept; 0: all. Without it 1,000,000, or 20 for each of `max_jobs` (10,000 at
+    least) where that is less.
+    """
     max_history: Annotated[int, Meta(ge=0)] = MAX_HISTORY
-    """Finished attempts of removed jobs that can still be counted; 0: all."""
+    """Finished attempts of removed jobs that `jobctl history` still counts; 0: all."""
     compress_after: Duration = Duration(0)
-    """Seconds since the end of a job after which its output is compressed; 0: never."""
+    """Time since the end of a job after which its output is compressed; 0: never."""
     completed: Limits = Limits()
     failed: Limits = Limits()
     stopped: Limits = Limits()
@@ -136,22 +151,29 @@ class NotifyConfig(
     """A table `[[notify]]`: who is told of what. Several values of one key are alternatives."""
 
     name: Annotated[str, Meta(max_length=64, pattern=r"\A[A-Za-z0-9_.-]*\Z")] = ""
-    """What lists call it; empty: `notify` and its number."""
+    """What lists and `notify --test` call it; without it `notify` and its number."""
     on: Annotated[list[Occasion], Meta(min_length=1)] = field(default_factory=lambda: list(ENDS))
+    """What is told: an end, `"lost"`, `"stuck"` (as `jobctl status` has it) or `"queue empty"`
+    (nothing is pending or running).
+    """
     states: list[State] = field(default_factory=list)
-    """Only of jobs that have come to one of these; empty: whichever."""
+    """Only of jobs that have come to one of these states."""
     groups: list[Group] = field(default_factory=list)
+    """Only of jobs in one of these groups."""
     tags: list[Tag] = field(default_factory=list)
+    """Only of jobs with one of these tags."""
     min_runtime: Duration = Duration(0)
-    """Only of attempts that ran so many seconds."""
+    """Only of attempts that ran for that long."""
     command: str | list[str] = ""
     """A shell line, or a list of words that are run as they are."""
     urls: list[str] = field(default_factory=list)
+    """Where Apprise sends it."""
     timeout: Duration = Duration(30)
-    """Seconds that one try may take."""
+    """Time that one try may take."""
     retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 9
+    """Further tries after one that failed."""
     retry_delay: Duration = Duration(10)
-    """Seconds before the first of them; doubles each time."""
+    """Time before the first of them; doubles each time."""
 
     def destinations(self) -> list[Destination]:
         """Each is told by itself. Raises: ValueError, which begins with the key."""
@@ -179,7 +201,9 @@ class ClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The table `[client]`, which `jobctl` reads and no daemon."""
 
     owner: str = ""
-    """Whose daemon listens at `JOBD_SOCKET`, a login; empty: that of the owner of its directory."""
+    """Whose daemon `jobctl` speaks to through `JOBD_SOCKET`, beside yours and root's: a login;
+    `jobctl --owner` wins. Empty: that of the owner of the socket's directory.
+    """
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

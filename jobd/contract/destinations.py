@@ -18,7 +18,6 @@ from msgspec import Meta, Struct
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.states import ENDS, OF_A_JOB, Occasion
 
-HOW_TO_GET_IT: Final = "pip install 'jobctl[notify]'"
 MAX_URL: Final = 4000
 """Characters of a URL, or of a word of a command."""
 MAX_WISHES: Final = 16
@@ -116,7 +115,9 @@ def address(url: str) -> Destination:
 def require_apprise(what: str) -> None:
     """Raises: JobdError: whatever `what` asks for cannot be sent here."""
     if importlib.util.find_spec("apprise") is None:
-        raise JobdError(f"{what}: Apprise, which sends it, is missing; {HOW_TO_GET_IT}")
+        from jobd.contract.distribution import how_to_get  # no request of a client needs it
+
+        raise JobdError(f"{what}: Apprise, which sends it, is missing; {how_to_get('notify')}")
 
 
 def is_url(text: str) -> bool:

@@ -20,12 +20,17 @@ from jobd.contract.models import (
     Page,
     Selector,
 )
+from jobd.contract.ranges import merge_ranges
 from jobd.contract.reports import Stuck
 from jobd.contract.states import Reason, Resource, State, how_to_end
 from jobd.contract.wording import counted
 
 LOOKED_AT: Final = 200
 """Jobs of a state that are looked at: of the pending ones those that would start first."""
+_SHOW: Final = "jobctl show"
+"""Is about one job."""
+_NAMED: Final = 10
+"""Jobs, or ranges of them, that a hint names."""
 _MOVES: Final = frozenset(
     {
         Reason.QUEUED,
@@ -152,11 +157,18 @@ def _pending(jobs: Iterable[Job], *, more: bool) -> Iterator[Stuck]:
         if job.reason and job.reason not in _MOVES and job.reason != Reason.GROUP_PAUSED:
             by_reason.setdefault(job.reason, []).append(job)
     for reason, held in by_reason.items():
-        command = "jobctl start" if reason == Reason.HELD else "jobctl show"
+        command = "jobctl start" if reason == Reason.HELD else _SHOW
         yield from _of(held, reason, command, more=more)
 
 
 def _of(jobs: list[Job], why: str, command: str, *, more: bool = False) -> Iterator[Stuck]:
     if jobs:
         ids = [job.id for job in jobs]
-        yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {ids[0]}")
+        named = ids[:1] if command == _SHOW else ids
+        yield Stuck(why=why, jobs=ids, more=more, hint=f"{command} {_first_of(named)}")
+
+
+def _first_of(ids: Sequence[int]) -> str:
+    """As a command takes them: `5,7-9`."""
+    ranges = merge_ranges((job, job) for job in ids)[:_NAMED]
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)

@@ -186,45 +186,84 @@ class Request(Record, frozen=True, kw_only=True):
 
 
 class Job(View, frozen=True, kw_only=True):
-    """A job in JSON, as the contract has it."""
+    """A job in JSON; what stands below a key is what the manual says of it."""
 
     id: int
+    """It only grows, and is never used again."""
     name: str
+    """As `--name` gave it; it may be empty."""
     command: str
+    """As a person would type it."""
     argv: Words
+    """What is executed, word by word."""
     shell: bool
+    """It is a line for a shell."""
     cwd: str
+    """The directory that it runs in."""
     state: State
+    """Where it stands."""
     reason: str | None = None
+    """Why it is not running yet, or why it ended so; null: running, or completed."""
     paused: bool = False
+    """It runs, and is halted."""
     priority: int = 0
+    """Higher ones start first; `high` is 100, `low` -100."""
     group: str = DEFAULT_GROUP
+    """The group whose workers it takes."""
     tags: Annotated[list[str], Meta(max_length=_MAX_SHOWN)] = field(default_factory=list)
+    """Words to select it by."""
     user: str = ""
+    """The login of who submitted it."""
     progress: float | None = None
+    """0 to 100; null: unknown."""
     progress_message: str | None = None
+    """What it said beside that."""
     eta_s: float | None = None
+    """Seconds that it will still take, by its progress; null: unknown."""
     attempt: int = 0
+    """The latest attempt; 0: none yet."""
     exit_code: int | None = None
+    """Of the latest attempt; null: it has none, as when a signal killed it."""
     signal: str | None = None
+    """The signal that killed it, without SIG."""
     pid: int | None = None
+    """Its first process, while it runs."""
     host: str = ""
+    """Where it runs, or ran."""
     submitted_at: Moment
+    """When it was submitted."""
     started_at: Moment | None = None
+    """When the latest attempt started."""
     finished_at: Moment | None = None
+    """When it ended, not when that was saved."""
     wait_s: float | None = None
+    """Seconds from submit to start."""
     run_s: float | None = None
+    """Seconds that the latest attempt ran, or has run so far."""
     cpu_s: float | None = None
+    """Seconds of CPU of all its processes; while it runs up to now, where that was asked for."""
     max_rss_kb: int | None = None
+    """The most memory that one of its processes has had; while it runs up to now, as `cpu_s`. null:
+    nobody knows, or the kernel cannot tell it from the daemon's own.
+    """
     after: Others = field(default_factory=list)
+    """Jobs that have to complete first."""
     after_any: Others = field(default_factory=list)
+    """Jobs that have to end first."""
     time_limit_s: float | None = None
+    """Seconds that each attempt may take."""
     retries: int = 0
+    """How often it is tried again after a failure."""
     slots: int = 1
+    """Workers that it takes."""
     gpus: int = 0
+    """GPUs that it takes."""
     array_index: int | None = None
+    """Its index, if it is an element of an array."""
     key: str | None = None
+    """As `--key` gave it."""
     output_path: str | None = None
+    """Where the output of the latest attempt is."""
     waits_for: Others = field(default_factory=list)
     """Those of `after` and `after_any` that it still waits for."""
     not_before: Moment | None = None
@@ -234,29 +273,46 @@ class Job(View, frozen=True, kw_only=True):
     argv_b64: Words | None = None
     """Only where `argv` is not UTF-8: each argument exactly, in base64."""
     engine: str | None = None
-    """Where its attempt runs, or ran; None: it pends."""
+    """Where its attempt runs, or ran; null: it is pending."""
     engine_id: str | None = None
     """By which the tools of that engine know it, as the number of a job of Slurm."""
+    rss_kb: int | None = None
+    """Memory of all its processes now, while it runs, where that was asked for."""
+    gpu_memory_kb: int | None = None
+    """The same of the memory of GPUs; null also where it has none."""
 
 
 class Attempt(View, frozen=True, kw_only=True):
     """One start of a job and what came of it; `finished_at` is None while it runs."""
 
     attempt: int
+    """Its number; 1 is the first."""
     started_at: Moment
+    """When it started."""
     finished_at: Moment | None = None
+    """When it ended; null: it runs."""
     state: State
+    """`running`, or how it ended."""
     reason: str | None = None
+    """Why it ended so."""
     exit_code: int | None = None
+    """Null: it has none."""
     signal: str | None = None
+    """The signal that killed it, without SIG."""
     pid: int | None = None
+    """Its first process."""
     cpu_s: float | None = None
+    """Seconds of CPU."""
     max_rss_kb: int | None = None
+    """Peak memory; null: it cannot be told from the daemon's own."""
     output_path: str
+    """Where its output is, or was."""
     engine: str = "local"
+    """Where it runs, or ran."""
     engine_id: str | None = None
+    """By which the tools of that engine know it."""
     output_bytes: int | None = None
-    """What is kept of what it printed; None: nobody here knows."""
+    """What is kept of what it printed; null: nobody here knows."""
     stored_bytes: int | None = None
     """What that takes on the disk: less once it is compressed."""
 
@@ -265,41 +321,64 @@ class Event(View, frozen=True, kw_only=True):
     """One line of the history; `job` is None for those of the daemon itself."""
 
     seq: int
+    """Grows by one with each event."""
     at: Moment
+    """When it happened."""
     job: int | None
+    """Null: an event of the daemon."""
     event: str
+    """What happened."""
     user: str
+    """Who did it."""
     data: Annotated[dict[str, str | int | float | bool | None], Meta(max_length=MAX_VALUES)] = (
         field(default_factory=dict)
     )
+    """What belongs to it, such as `{"attempt": 1}`."""
 
 
 class DaemonStatus(View, frozen=True, kw_only=True):
     """The answer to `status`: the daemon itself, and what is wrong with it."""
 
     running: bool = True
+    """Whether a daemon answers; without one all else is as it would be."""
     pid: int | None = None
+    """The daemon."""
     supervisor_pid: int | None = None
+    """The process that watches over it, to which signals go."""
     version: str = ""
+    """Of the daemon."""
     uptime_s: float = 0.0
+    """Seconds since its start."""
     engine: str = "local"
+    """Where jobs run whose group does not say it."""
     workers: int = 0
+    """How many jobs run at a time."""
     busy: int = 0
+    """Workers that have a job."""
     draining: bool = False
+    """It shuts down: nothing starts any more."""
     ephemeral: bool = False
+    """The queue is in memory alone."""
     jobs: Counts = field(default_factory=dict)
+    """How many there are in each state."""
     socket: str = ""
+    """Where it listens."""
     database: str = ""
+    """Where queue and history are."""
     log: str = ""
+    """Where its log is."""
     state_dir: str = ""
+    """Where all of it is."""
     database_bytes: int = 0
+    """Length of the database."""
     output_bytes: int | None = None
+    """Length of all output; null: it was not looked at."""
     gpus: int = 0
     """GPUs that jobs may have."""
     access_socket: str | None = None
     """Where others come in, if anybody may."""
     error: str | None = None
-    """What keeps the daemon from starting jobs just now (a full disk), or None."""
+    """What keeps the daemon from starting jobs just now (a full disk), or null."""
     notifications_failing: int = 0
     """Messages that were tried in vain, and will be again or were given up within a day."""
     notifications_error: str | None = None
@@ -323,6 +402,8 @@ class Selector(Record, frozen=True, kw_only=True):
     tags: Annotated[list[Tag], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     name: Name = ""
     """A pattern with `*`, `?` and `[…]`, as a shell has them."""
+    command: Name = ""
+    """The same, of the command as `Job.command` has it; of a script without its directory."""
     users: Annotated[list[User], Meta(max_length=MAX_VALUES)] = field(default_factory=list)
     """Logins of who submitted them."""
     since: Annotated[float, Meta(ge=0, le=MAX_TIME)] | None = None
@@ -340,7 +421,8 @@ class Selector(Record, frozen=True, kw_only=True):
     @property
     def filtered(self) -> bool:
         times = (self.since, self.until, self.ended_since, self.ended_before)
-        words = (self.states, self.groups, self.tags, self.name, self.users, self.held)
+        lists = (self.states, self.groups, self.tags, self.users)
+        words = (*lists, self.name, self.command, self.held)
         return any(words) or any(time is not None for time in times)
 
     @property
@@ -547,6 +629,8 @@ class List(Request, frozen=True, kw_only=True):
     only_ids: bool = False
     collapsed: bool = False
     """Of each array the one element that comes first stands for all; then there is one page."""
+    usage: bool = False
+    """Also what those that run use: they are looked at."""
     newest: Annotated[int, Meta(ge=1, le=MAX_PAGE_IDS)] | None = None
     """In the place of all else: the ids of so many jobs that were submitted last, the newest first,
     and the array that was.
@@ -584,6 +668,8 @@ class Show(Request, frozen=True, kw_only=True):
     id: JobId
     environment: bool = False
     recipe: bool = False
+    usage: bool = False
+    """Also what it uses, if it runs: it is looked at."""
 
     @property
     def confidential(self) -> str:
@@ -772,6 +858,8 @@ class Waited(View, frozen=True, kw_only=True):
     ids: Annotated[list[tuple[int, int]], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
     """The selection as ranges of ids: ask again with these, so that `--all` stays the same jobs."""
     missing: Annotated[list[int], Meta(max_length=MAX_RANGES)] = field(default_factory=list)
+    array: Array | None = None
+    """What is selected, where that is one array or batch from its first element to its last."""
 
     @property
     def ended(self) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobd.contract.models import Ended, Job
+from jobd.contract.models import Array, Ended, Job
 from jobd.contract.states import State
 
 
@@ -34,10 +34,21 @@ class Picture(Struct, frozen=True, kw_only=True):
     workers: int | None = None
     """None where a selection is watched: the counts are those of the selection then."""
     busy: int = 0
+    arrays: Mapping[int, Array] = {}
+    """Those for which one of the running jobs stands, by its id."""
+    ended: Sequence[tuple[Job, Array]] = ()
+    """Those that have ended since the picture before, each with a job that stands for it."""
 
     def later(self, seconds: float) -> Picture:
         """The same where nothing has happened since, so many seconds later."""
-        return replace(self, running=[_later(job, seconds) for job in self.running])
+        return replace(
+            self,
+            running=[_later(job, seconds) for job in self.running],
+            arrays={
+                job: replace(array, eta_s=array.eta_s and max(1.0, array.eta_s - seconds))
+                for job, array in self.arrays.items()
+            },
+        )
 
 
 def _later(job: Job, seconds: float) -> Job:

@@ -23,15 +23,16 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[log]`. Under systemd the journal gets all, with fields of its own."""
 
     format: LogForm = LogForm.TEXT
+    """`"json"`: the daemon's log is a line of JSON a record."""
 
 
 class MetricsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `[metrics]`: numbers for Prometheus. Where both keys are empty there are none."""
 
     listen: str = ""
-    """Where they are answered: `127.0.0.1:9720`, or the absolute path of a Unix socket."""
+    """Where metrics are answered: `"127.0.0.1:9720"`, or the absolute path of a Unix socket."""
     textfile: str = ""
-    """An absolute directory, in which a file with them is kept for node_exporter."""
+    """Absolute directory in which node_exporter finds them."""
 
     @property
     def on(self) -> bool:

@@ -87,11 +87,11 @@ class _Escapes(dict[int, int | str]):
 
 
 class _JsonEscapes(dict[int, int | str]):
-    """The same for JSON that is encoded already, line breaks between its values and all."""
+    """The same for a line of JSON that is encoded already."""
 
     def __missing__(self, code: int) -> int | str:
         char = chr(code)
-        if char == "\n" or char.isprintable():
+        if char.isprintable():
             return code
         units = char.encode("utf-16-be", "surrogatepass")
         pairs = (units[at : at + 2] for at in range(0, len(units), 2))
@@ -116,5 +116,13 @@ def printable(text: str) -> str:
 
 
 def printable_json(encoded: str) -> str:
-    """JSON of the same value, with the characters that `printable` shows as escapes as escapes."""
-    return encoded if encoded.isprintable() else encoded.translate(_JSON_ESCAPES)
+    """JSON of the same value, with the characters that `printable` shows as escapes as escapes;
+    line breaks between its values stay.
+    """
+    # To translate takes a call for each character: only lines that need it pay for that.
+    return "\n".join(
+        [
+            line if line.isprintable() else line.translate(_JSON_ESCAPES)
+            for line in encoded.split("\n")
+        ]
+    )

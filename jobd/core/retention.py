@@ -6,7 +6,7 @@ measured by that alone; all the others share the general one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -44,7 +44,7 @@ class _Rule(Struct, frozen=True):
     states: tuple[State, ...]
     most: int
 
-    def broken(self, amounts: dict[State, int]) -> bool:
+    def broken(self, amounts: Mapping[State, int]) -> bool:
         return sum(amounts[state] for state in self.states) > self.most
 
 
@@ -58,6 +58,19 @@ class Policy(Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.ages or self.jobs or self.output)
+
+    @property
+    def measures_output(self) -> bool:
+        return bool(self.output)
+
+    @property
+    def soonest(self) -> int | None:
+        """Microseconds in which a job can be too old that finishes now; None: none ever is."""
+        return min(self.ages.values(), default=None)
+
+    def too_many(self, jobs: Mapping[State, int]) -> bool:
+        """Whether so many jobs in each state are more than wanted."""
+        return any(rule.broken(jobs) for rule in self.jobs)
 
     def crowded(self, kept: Kept) -> set[State]:
         """Of these states there are too many jobs, or too much output."""

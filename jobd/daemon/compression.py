@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import threading
-import time
 from contextlib import suppress
 from typing import Final
 
@@ -27,7 +26,7 @@ from jobd.outputs.packing import Packing, pack
 from jobd.outputs.unpacked import Outputs, Unpacked
 from jobd.store.reader import Reader
 from jobd.system.clock import now_us
-from jobd.system.timer import Timer
+from jobd.system.rounds import Bell, Rounds
 
 _OFTEN: Final = 20
 """One round serves all whose time comes within one in so many of the age."""
@@ -46,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Packer(Listener):
-    """A thread of its own; woken by the timer, which it sets by what it has seen and is told."""
+    """A thread of its own, which sleeps until the time of the next output has come."""
 
     def __init__(
         self,
@@ -55,7 +54,6 @@ class Packer(Listener):
         ledger: Ledger,
         reader: Reader,
         notifier: Notifier,
-        timer: Timer,
     ) -> None:
         """`age`: seconds since the end of a job."""
         self._age = age
@@ -63,55 +61,39 @@ class Packer(Listener):
         self._ledger = ledger
         self._reader = reader
         self._notifier = notifier
-        self._timer = timer
         self._unpacked = Unpacked(workspace.output)
-        self._alarm: float | None = None
-        """When the timer wakes us, on the monotonic clock."""
-        self._woken = threading.Event()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="packer", daemon=True)
+        self._is_nice = False
+        self._rounds = Rounds("packer", self._make, Bell())
 
     def start(self) -> None:
         """There may be outputs whose time came while no daemon was there."""
         self._notifier.subscribe(self)
-        self._woken.set()
-        self._thread.start()
+        self._rounds.bell.ring()
+        self._rounds.start()
 
     def close(self) -> None:
         """What is half-way is done anew by the next daemon."""
-        self._closed.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(_CLOSE_S)
+        self._rounds.close(_CLOSE_S)
 
     def finished(self, job: int) -> None:  # noqa: ARG002 - whichever it is
-        if self._alarm is None:
-            self._wake_in(self._age)
-
-    def _wake_in(self, seconds: float) -> None:
-        self._alarm = time.monotonic() + seconds
-        self._timer.at(self._alarm, self._woken.set)
+        self._rounds.bell.ring_in(self._age)
 
     # --- rounds -----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        while self._woken.wait() and not self._closed.is_set():
-            self._woken.clear()
-            # Whoever ends from now on may not be seen by this round.
-            self._alarm = None
-            try:
-                next_in = self._round()
-            except (JobdError, OSError) as error:
-                said = error.strerror if isinstance(error, OSError) else error
-                log.warning("output is not compressed for now: %s", said)
-                next_in = _RETRY_S
-            except Exception:
-                log.exception("the packer broke down; it tries again when the next job has ended")
-                next_in = None
-            if next_in is not None and self._alarm is None:
-                self._wake_in(next_in)
+    def _make(self) -> float | None:
+        self._step_aside()
+        try:
+            return self._round()
+        except (JobdError, OSError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            log.warning("output is not compressed for now: %s", said)
+            return _RETRY_S
+
+    def _step_aside(self) -> None:
+        if not self._is_nice:
+            self._is_nice = True
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
     def _round(self) -> float | None:
         """All whose time has come; in how many seconds there will be more, None: in no time."""
@@ -122,7 +104,7 @@ class Packer(Listener):
                 waits += left
                 if not left:
                     self._unpacked.settle(folder, changed)
-                if self._closed.is_set():
+                if self._rounds.closed:
                     return None
         finally:
             if not self._ledger.busy:
@@ -138,7 +120,7 @@ class Packer(Listener):
         for job, attempt in outputs:
             # Of one that has not ended its end will tell.
             wait = (ends[job] - now_us()) / 1e6 + self._age if job in ends else _NEVER
-            if wait <= 0 and not self._closed.is_set():
+            if wait <= 0 and not self._rounds.closed:
                 wait = self._done(job, attempt)
             if wait > 0:
                 waits.append(wait)

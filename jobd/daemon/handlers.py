@@ -137,8 +137,9 @@ def build_commands(
     halting = Halting(bulk, groups, idempotency)
     workers = SetWorkers(ledger, settings, event_log)
     admission = Admission(
-        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers
-    )
+        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers,
+        check_engine_options=ground.engines.check_options,
+    )  # fmt: skip
     intake = _build_intake(ground, lifecycle, admission, idempotency)
     return Commands(
         idempotency=idempotency,
@@ -311,7 +312,8 @@ def build_questions(
 ) -> Questions:
     """`lost`: what a power cut took of a job's output, in words."""
     workspaces, runs = ground.engines.workspaces, execution.runs
-    shown = workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck
+    why_stuck, used_by = runs.why_stuck, execution.usages.of
+    shown = workspaces, ground.shell, runs.ran_as, runs.left_of, why_stuck, used_by
     followers = Followers(ground.notifier, ground.reader, ground.writes)
     crowd = Crowd(ground.timer)
     ground.notifier.subscribe(crowd)

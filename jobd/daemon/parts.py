@@ -19,6 +19,7 @@ from jobd.daemon.execution.recovery import Recovery
 from jobd.daemon.execution.runs import Reports, Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
+from jobd.daemon.execution.usages import Usages
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.finished import Finished
@@ -122,3 +123,4 @@ class Execution(Struct, frozen=True, kw_only=True):
     again: Again
     dispatcher: Dispatcher
     recovery: Recovery
+    usages: Usages

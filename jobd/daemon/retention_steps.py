@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from jobd.contract.states import Reason, State
+from jobd.contract.states import FINISHED, Reason, State
+from jobd.core.ledger import Ledger
 from jobd.core.retention import Finished, Kept, Policy
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.jobs.moves import Moves
@@ -49,13 +50,47 @@ class Step(Protocol):
         """When there will be more to do by the clock alone, microseconds since the epoch."""
 
 
+class Stock:
+    """How much is kept of finished jobs, and how much of them is wanted."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, retained: Retained, writer: Writer) -> None:
+        """Before the writer starts: in its connection the output is added up, if need be."""
+        self.policy = policy
+        self._ledger = ledger
+        self._retained = retained
+        self._writer = writer
+        if policy.measures_output:
+            retained.watch()
+
+    def is_crowded(self) -> bool:
+        """Whether there are more jobs than wanted. Any thread may ask."""
+        return self.policy.too_many(self._ledger.counts)
+
+    def patience(self, most: int) -> int:
+        """How many microseconds after an end, `most` at most, it can be too old."""
+        return min(most, self.policy.soonest or most)
+
+    def seen(self) -> Kept:
+        """From outside of the writer: a transaction that is under way may still be taken back.
+
+        Raises: StoreFailed.
+        """
+        return self._writer.call(self.counted) if self.policy.measures_output else self.counted()
+
+    def counted(self) -> Kept:
+        """In a transaction."""
+        jobs = {state: self._ledger.counts[state] for state in FINISHED}
+        output = self._retained.output() if self.policy.measures_output else {}
+        return Kept(jobs, dict.fromkeys(FINISHED, 0) | output)
+
+
 class OldJobs:
     """Finished jobs that nobody wants any more, with their output."""
 
     def __init__(
         self,
         *,
-        policy: Policy,
+        stock: Stock,
         jobs: Jobs,
         dependencies: Dependencies,
         moves: Moves,
@@ -67,7 +102,7 @@ class OldJobs:
         needed: Callable[[], int | None],
     ) -> None:
         """`needed`: the first event of the history that somebody has still to read."""
-        self._policy = policy
+        self.stock = stock
         self._jobs = jobs
         self._dependencies = dependencies
         self._moves = moves
@@ -83,15 +118,17 @@ class OldJobs:
 
     def slice(self) -> bool:
         # Until this slice is through, nothing is known: should it fail, the next one counts anew.
-        kept, self._kept = self._kept or self._writer.call(self._retained.kept), None
-        oldest = [job for state in self._policy.states(kept) for job in self._oldest(state)]
-        chosen = self._policy.choose(oldest, kept, now_us())[:_JOBS]
+        kept, self._kept = self._kept or self.stock.seen(), None
+        oldest = [job for state in self.stock.policy.states(kept) for job in self._oldest(state)]
+        chosen = self.stock.policy.choose(oldest, kept, now_us())[:_JOBS]
         if chosen:
             self._kept = self._writer.call(partial(self._remove, chosen))
         is_last = len(chosen) < _JOBS
         if is_last:
             # Those that finish meanwhile are the next round's.
-            self._next_at = self._policy.next_expiry(job for job in oldest if job not in chosen)
+            self._next_at = self.stock.policy.next_expiry(
+                job for job in oldest if job not in chosen
+            )
         return not is_last
 
     def settle(self) -> None:
@@ -113,10 +150,10 @@ class OldJobs:
 
     def _remove(self, chosen: list[Finished]) -> Kept:
         """In a transaction: those that are still unwanted. Gives what is kept then."""
-        kept, now = self._retained.kept(), now_us()
+        kept, now = self.stock.counted(), now_us()
         for job in chosen:
             look = self._jobs.look(job.id)
-            if look and self._policy.unwanted(job, kept, now) and self._may_go(job):
+            if look and self.stock.policy.unwanted(job, kept, now) and self._may_go(job):
                 self._moves.removed(look, "", Reason.RETENTION)
                 kept.lose(job)
         return kept

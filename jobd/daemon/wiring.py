@@ -5,7 +5,6 @@ Built from below: the writer is there first and is started last, when all that i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -32,6 +31,7 @@ from jobd.daemon.execution.recovery import Recovery, Settling
 from jobd.daemon.execution.runs import Reports, Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
+from jobd.daemon.execution.usages import Usages
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.delays import Delays
@@ -60,7 +60,7 @@ from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast
+from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Stock
 from jobd.daemon.setup import Setup
 from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
@@ -77,6 +77,7 @@ from jobd.store.retention import Retained
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
+from jobd.system.rounds import Bell
 from jobd.system.timer import Timer
 from jobd.system.write_watch import WriteWatch
 
@@ -215,7 +216,7 @@ def build_execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
         reports=reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
-        recovery=recovery,
+        recovery=recovery, usages=Usages(runs, loaded),
     )  # fmt: skip
 
 
@@ -229,13 +230,15 @@ def build_notifications(
     in_force, reader, workspaces, runs = (
         ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
     )  # fmt: skip
-    found, woken = DeliveryReader(reader), threading.Event()
-    views = Views(workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck)
+    found, bell = DeliveryReader(reader), Bell()
+    views = Views(
+        workspaces, ground.shell, runs.ran_as, runs.left_of, runs.why_stuck, execution.usages.of
+    )
     inquiry = Inquiry(ground.ledger, ground.engines.placement, reader)
     shown = JobViews(views, inquiry, reader)
     outbox = Outbox(
         deliveries=ground.tables.deliveries, found=found, writer=ground.writer,
-        reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=woken.set,
+        reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=bell.ring,
     )  # fmt: skip
     queue = OwnQueue(
         ListQuery(reader, ground.ledger, ground.notifier, selection, inquiry, shown),
@@ -255,7 +258,7 @@ def build_notifications(
     )  # fmt: skip
     return Telling(
         history=history, outbox=outbox, found=found,
-        notifications=Notifications(history, outbox, ground.timer, woken),
+        notifications=Notifications(history, outbox, bell),
     )  # fmt: skip
 
 
@@ -312,18 +315,18 @@ def build_pruner(
     retained, policy = Retained(files.connection), policy_of(setup.config.retention)
     old_jobs, old_events = None, None
     if policy:
-        retained.watch()
         old_jobs = OldJobs(
-            policy=policy, jobs=tables.jobs, dependencies=tables.dependencies,
-            moves=lifecycle.moves, retained=retained, reader=reader, writer=writer,
-            notifier=ground.notifier, deletion=deletion, needed=needed,
+            stock=Stock(policy, ground.ledger, retained, writer), jobs=tables.jobs,
+            dependencies=tables.dependencies, moves=lifecycle.moves, retained=retained,
+            reader=reader, writer=writer, notifier=ground.notifier, deletion=deletion,
+            needed=needed,
         )  # fmt: skip
     if most := setup.config.retention.events:
         old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)
     most_past = setup.config.retention.max_history
     old_past = OldPast(most_past, retained, reader, writer) if most_past else None
     pages = FreePages(ground.paths.database, retained, reader, writer)
-    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier, ground.timer)
+    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier)
 
 
 def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer | None:
@@ -331,9 +334,7 @@ def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer |
     age = setup.config.retention.compress_after
     if not age:
         return None
-    return Packer(
-        float(age), files.workspace, ground.ledger, ground.reader, ground.notifier, ground.timer
-    )
+    return Packer(float(age), files.workspace, ground.ledger, ground.reader, ground.notifier)
 
 
 def start_writer(

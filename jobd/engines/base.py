@@ -21,6 +21,7 @@ from msgspec import Struct, field
 
 from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome
+from jobd.core.usage import Usage
 from jobd.engines.supervisor import Supervisor
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.workspace import Workspace
@@ -143,7 +144,7 @@ class Launch(Struct, frozen=True):
     gpus: int = 0
     """Devices that it needs; which of this machine's they are, its environment says."""
     options: Sequence[str] = ()
-    """Of the engine's own, as `--mem=8G`: it says whether it takes them (CannotStart)."""
+    """Of the engine's own, as `--mem=8G`: `Engine.check_options` says whether it takes them."""
     time_limit: float | None = None
     """Seconds after which the daemon has it ended: for an engine that plans ahead."""
 
@@ -155,15 +156,6 @@ class Attempt(NamedTuple):
     job: int
     attempt: int
     slot: int
-
-
-class Usage(NamedTuple):
-    """What an attempt has used up to now, as far as that can be seen."""
-
-    cpu_s: float | None = None
-    """User and system time, seconds."""
-    max_rss_kb: int | None = None
-    """Peak memory, KiB."""
 
 
 Refusal = NewType("Refusal", str)
@@ -194,9 +186,6 @@ class Process(Protocol):
 
     def age(self) -> float:
         """Seconds since it began, whatever clocks did meanwhile; 0.0 before that. At once."""
-
-    def usage(self) -> Usage:
-        """While it runs."""
 
     def wait(self) -> Outcome:
         """Block until its leader has ended, also while the engine is away.
@@ -251,6 +240,13 @@ class Engine(Protocol):
     def capacity(self) -> int | None:
         """Attempts that may be with it at a time; None: as many as there are workers. At once."""
 
+    def check_options(self, options: Sequence[str]) -> None:
+        """Whether a job may ask for these (`Launch.options`); asked before it is accepted, and by
+        `start` again: meanwhile it may have been configured anew. At once, also while it is away.
+
+        Raises: CannotStart (names the option, and what is wrong with it).
+        """
+
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         """Find what earlier daemons started: all attempts that are said to run, by their token.
 
@@ -266,6 +262,13 @@ class Engine(Protocol):
         shows which of them may be signalled (`Process.refusals`), as with kill(2).
 
         Together, with one look at the machine for all. Raises: OSError, Away (tried again).
+        """
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        """What each of them has used up to now, also where it has just ended.
+
+        Together, with one look at the machine for all; asked only while somebody wants to see it.
+        Raises: OSError, Away.
         """
 
     def freeze(self) -> None:

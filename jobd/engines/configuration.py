@@ -9,6 +9,7 @@ from typing import Final
 
 from jobd.contract.config import Config
 from jobd.contract.destinations import require_apprise
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import Paths
 from jobd.engines import loading
@@ -33,7 +34,7 @@ def check(config: Config) -> None:
     if config.retention.compress_after and not _can_compress():
         raise JobdError(
             "[retention] compress_after needs a library that is not installed; "
-            "pip install 'jobctl[zstd]'"
+            f"{how_to_get('zstd')}"
         )
 
 
@@ -60,4 +61,5 @@ def _can_compress() -> bool:
 
 def without_metrics(missing: str | None) -> str:
     """What is said where they are wanted, and this package is not there."""
-    return f"[metrics] needs a package that is not there ({missing}); pip install 'jobctl[metrics]'"
+    lacks = f"[metrics] needs a package that is not there ({missing})"
+    return f"{lacks}; {how_to_get('metrics')}"

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from jobd.contract.paths import Paths
 from jobd.core.transitions import Outcome, signal_name
+from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     Away,
@@ -35,7 +36,6 @@ from jobd.engines.base import (
     Process,
     Refusal,
     Sight,
-    Usage,
 )
 from jobd.outputs.in_memory import MemoryWorkspace
 
@@ -56,6 +56,8 @@ class World:
         """Why there is no room just now; None: there is."""
         self.capacity: int | None = None
         """As `Engine.capacity`."""
+        self.options: Collection[str] | None = None
+        """Those that a job may ask for; None: any."""
         self._changed = threading.Condition()
         self._away: str | None = None
         self._attempts: dict[str, FakeAttempt] = {}
@@ -112,6 +114,12 @@ class World:
 
     # --- what an engine does -----------------------------------------------------------------
 
+    def check_options(self, options: Sequence[str]) -> None:
+        """Raises: CannotStart."""
+        for option in options:
+            if self.options is not None and option not in self.options:
+                raise CannotStart(f"{option}: there is no such option")
+
     def reach(self) -> None:
         """Raises: Away."""
         if self._away is not None:
@@ -130,6 +138,7 @@ class World:
         """Raises: as `Engine.start`."""
         with self._changed:
             self.reach()
+            self.check_options(launch.options)
             if self.no_room is not None:
                 raise NoResources(self.no_room)
             if self.cannot_start is not None:
@@ -188,9 +197,9 @@ class FakeAttempt:
         name = None if by_signal is None else signal_name(by_signal)
         with self._changed:
             if self.outcome is None:
-                cpu_s, peak = self.used
+                used = self.used
                 self.outcome = Outcome(
-                    exit_code=exit_code, signal=name, cpu_s=cpu_s, max_rss_kb=peak
+                    exit_code=exit_code, signal=name, cpu_s=used.cpu_s, max_rss_kb=used.max_rss_kb
                 )
             self._changed.notify_all()
 
@@ -233,9 +242,6 @@ class FakeProcess:
 
     def age(self) -> float:
         return self.attempt.age()
-
-    def usage(self) -> Usage:
-        return self.attempt.used
 
     def wait(self) -> Outcome:
         return self._world.waits(self.attempt, self._closed)
@@ -283,6 +289,9 @@ class FakeEngine:
         """The world has come back, and the engine has noticed."""
         self.context.back()
 
+    def check_options(self, options: Sequence[str]) -> None:
+        self.world.check_options(options)
+
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         self.world.reach()
         fates = {one.token: self.world.fate(one.token) for one in attempts}
@@ -301,6 +310,10 @@ class FakeEngine:
         for process, number in orders:
             assert isinstance(process, FakeProcess)
             process.attempt.receives(number)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        self.world.reach()
+        return [one.attempt.used for one in processes if isinstance(one, FakeProcess)]
 
     def freeze(self) -> None:
         self._is_frozen = True

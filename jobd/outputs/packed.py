@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import BinaryIO, Final
 
 from jobd.contract.directories import File
+from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import Refused, StoreFailed
 from jobd.outputs.limit import Cut, cut_of
 
@@ -62,7 +63,7 @@ def _zstd() -> ModuleType:
             from backports import zstd
     except ImportError as error:
         raise Refused(
-            "compressed output needs a library that is not installed: pip install 'jobctl[zstd]'"
+            f"compressed output needs a library that is not installed: {how_to_get('zstd')}"
         ) from error
     return zstd
 

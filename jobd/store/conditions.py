@@ -29,6 +29,13 @@ def names(states: Iterable[State]) -> str:
     return ", ".join(f"'{state.value}'" for state in states)
 
 
+_COMMAND: Final = (
+    "command_of(IIF(length(j.spec), j.spec,"
+    " (SELECT r.spec FROM arrays AS r WHERE r.first = j.array)))"
+)
+"""Every connection has this function: `command_lines.command_of`."""
+
+
 class _Rule(Protocol):
     def __call__(self, parent: State, *, any_end: bool) -> bool: ...
 
@@ -71,6 +78,8 @@ def condition(chosen: Filter, *, with_states: bool = True) -> tuple[str, list[ob
         values.append(as_json(chosen.tags))
     if chosen.name:
         where, values = f"{where} AND j.name GLOB ?", [*values, as_glob(chosen.name)]
+    if chosen.command:
+        where, values = f"{where} AND {_COMMAND} GLOB ?", [*values, as_glob(chosen.command)]
     for bound, limit in (
         ("j.submitted_at >= ?", chosen.since),
         ("j.submitted_at <= ?", chosen.until),

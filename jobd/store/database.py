@@ -12,6 +12,7 @@ from typing import Final
 
 from jobd.contract.errors import StoreFailed, StoreGone
 from jobd.contract.paths import identity
+from jobd.store.command_lines import command_of
 
 _BUSY_MS: Final = 5000
 """How long to wait for another program that holds the database, in milliseconds."""
@@ -245,6 +246,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.create_function("command_of", 1, command_of, deterministic=True)
     except BaseException:
         connection.close()
         raise

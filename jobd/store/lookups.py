@@ -109,22 +109,37 @@ def ahead_of(
     more.
     """
     turn = -entry.priority
-    # Whatever the group, the index alone says it, and no row is read; and mostly nothing is hidden.
+    (hides,) = database.execute("SELECT EXISTS (SELECT 1 FROM staged)").fetchone()
+    if group is None and not hides:
+        return _ahead_of_all(database, turn, entry.id, look)
+    # Whatever the group, the index alone says it, and no row is read.
     column = "''" if group is None else "j.group_name"
     meant = "1" if group is None else "j.group_name = ?"
-    (hides,) = database.execute("SELECT EXISTS (SELECT 1 FROM staged)").fetchone()
-    seen = VISIBLE if hides else "1"
     pending = (
         f"SELECT j.id, {column} AS group_name FROM jobs AS j WHERE j.state = '{State.PENDING}'"
     )
     # In two walks along the index: one condition for both would look at all that come after.
     looked, found = database.execute(
-        f"SELECT COUNT(*), SUM({meant} AND {seen})"
+        f"SELECT COUNT(*), SUM({meant} AND {VISIBLE})"
         f" FROM (SELECT * FROM ({pending} AND j.turn < ? LIMIT ?) UNION ALL"
         f" SELECT * FROM ({pending} AND j.turn = ? AND j.id < ? LIMIT ?) LIMIT ?) AS j",
         (*([] if group is None else [group]), turn, look, turn, entry.id, look, look),
     ).fetchone()
     return found or 0, looked >= look
+
+
+def _ahead_of_all(database: sqlite3.Connection, turn: int, job: int, look: int) -> tuple[int, bool]:
+    """The same where all that come before are meant, as mostly: none of them has to be looked at,
+    and to pass over one is a quarter of that.
+    """
+    found = 0
+    for before, values in (("j.turn < ?", (turn,)), ("j.turn = ? AND j.id < ?", (turn, job))):
+        them = f"FROM jobs AS j WHERE j.state = '{State.PENDING}' AND {before}"
+        enough = f"SELECT 1 {them} LIMIT 1 OFFSET ?"
+        if database.execute(enough, (*values, look - found - 1)).fetchone():
+            return look, True
+        found += database.execute(f"SELECT COUNT(*) {them}", values).fetchone()[0]
+    return found, False
 
 
 def read_ready(database: sqlite3.Connection) -> Iterator[tuple[Entry, int]]:

@@ -59,7 +59,7 @@ def _page_size(path: Path) -> int:
     page = int.from_bytes(header[16:18], "big")
     page = 65536 if page == 1 else page
     if header[:16] != b"SQLite format 3\0" or size(path) < page:
-        raise StoreFailed(f"the database {path} is cut off, or none at all. {SEE_CHECK}")
+        raise StoreFailed(f"the database {path} is truncated or not a database. {SEE_CHECK}")
     return page
 
 

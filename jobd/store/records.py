@@ -118,6 +118,8 @@ class Filter(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     name: str = ""
     """A pattern of the shell, such as `train*` (glob(7))."""
+    command: str = ""
+    """The same, of what `command_of` gives."""
     users: tuple[str, ...] = ()
     since: int | None = None
     """Submitted then or later, microseconds since the epoch."""

@@ -1,7 +1,7 @@
-"""What retention asks of the store: sums of what is kept, its removal, the history's old end.
+"""What retention asks of the store: how much output is kept, its removal, the history's old end.
 
-The sums live in a temporary table of the writer's connection, in memory, which triggers keep true
-in the very transaction that changes a job. Without retention there are no triggers.
+The bytes live in a temporary table of the writer's connection, in memory, which triggers keep true
+in the very transaction that changes a job. Where nobody asks for them there are no triggers.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import sqlite3
 from typing import Final
 
 from jobd.contract.states import FINISHED, State
-from jobd.core.retention import Finished, Kept
+from jobd.core.retention import Finished
 
 _WATCH: Final = """
-CREATE TEMP TABLE kept (state TEXT PRIMARY KEY, jobs INTEGER, output INTEGER) WITHOUT ROWID;
+CREATE TEMP TABLE kept (state TEXT PRIMARY KEY, output INTEGER) WITHOUT ROWID;
 CREATE TEMP TRIGGER kept_change AFTER UPDATE OF state, finished_at, output_bytes ON main.jobs
 WHEN OLD.finished_at IS NOT NULL OR NEW.finished_at IS NOT NULL BEGIN
-    UPDATE kept SET jobs = jobs - 1, output = output - OLD.output_bytes
+    UPDATE kept SET output = output - OLD.output_bytes
     WHERE state = OLD.state AND OLD.finished_at IS NOT NULL;
-    UPDATE kept SET jobs = jobs + 1, output = output + NEW.output_bytes
+    UPDATE kept SET output = output + NEW.output_bytes
     WHERE state = NEW.state AND NEW.finished_at IS NOT NULL;
 END;
 CREATE TEMP TRIGGER kept_delete AFTER DELETE ON main.jobs WHEN OLD.finished_at IS NOT NULL BEGIN
-    UPDATE kept SET jobs = jobs - 1, output = output - OLD.output_bytes WHERE state = OLD.state;
+    UPDATE kept SET output = output - OLD.output_bytes WHERE state = OLD.state;
 END;
 """
 
@@ -34,21 +34,18 @@ class Retained:
         self._db = connection
 
     def watch(self) -> None:
-        """Begin to count; before the writer starts."""
+        """Begin to add up output; before the writer starts."""
         self._db.executescript(f"PRAGMA temp_store = MEMORY; {_WATCH}")
-        self._db.executemany("INSERT INTO kept VALUES (?, 0, 0)", [(s.value,) for s in FINISHED])
+        self._db.executemany("INSERT INTO kept VALUES (?, 0)", [(s.value,) for s in FINISHED])
         self._db.execute(
-            "UPDATE kept SET jobs = n, output = bytes FROM (SELECT state AS s, COUNT(*) AS n,"
-            " SUM(output_bytes) AS bytes FROM jobs INDEXED BY jobs_kept WHERE finished_at > 0"
-            " GROUP BY state) WHERE state = s"
+            "UPDATE kept SET output = bytes FROM (SELECT state AS s, SUM(output_bytes) AS bytes"
+            " FROM jobs INDEXED BY jobs_kept WHERE finished_at > 0 GROUP BY state) WHERE state = s"
         )
 
-    def kept(self) -> Kept:
-        rows = self._db.execute("SELECT state, jobs, output FROM kept").fetchall()
-        return Kept(
-            {State(state): jobs for state, jobs, _ in rows},
-            {State(state): output for state, _, output in rows},
-        )
+    def output(self) -> dict[State, int]:
+        """Bytes of the finished jobs in each state. Only once it is watched."""
+        rows = self._db.execute("SELECT state, output FROM kept").fetchall()
+        return {State(state): output for state, output in rows}
 
     def still(self, job: Finished) -> bool:
         """Whether it is as it was found."""

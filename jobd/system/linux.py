@@ -10,20 +10,13 @@ import errno
 import fcntl
 import os
 import platform
-import re
-import signal
 import stat
 import struct
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-_brief: Final = ctypes.PyDLL(None)
-"""The same library, for what only writes into memory: other threads are not let run meanwhile. Each
-time they are, this one may have to wait for its turn.
-"""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _CLONE_FS: Final = 0x00000200
 _P_PID: Final = 1
@@ -38,10 +31,6 @@ _PIDFD_INFO_EXIT: Final = 1 << 3
 _MFD_CLOEXEC: Final = 0x01
 _MFD_NOEXEC_SEAL: Final = 0x08
 """Of <linux/memfd.h>."""
-_POSIX_SPAWN_SETSIGDEF: Final = 0x04
-_POSIX_SPAWN_SETSIGMASK: Final = 0x08
-_POSIX_SPAWN_SETSID: Final = 0x80
-"""Of <spawn.h>, the same in glibc and musl."""
 SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Errors that say nothing of what was asked, but that nothing can be asked just now."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -50,8 +39,12 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 _Info: Final = ctypes.c_char * 128
 """siginfo_t of <signal.h>."""
+_ENDED: Final = struct.Struct("8xi4xi4xi")
+"""Of it: how a child has ended, which one, and its status."""
 _Usage: Final = ctypes.c_char * 288
 """More than struct rusage of <sys/resource.h>."""
+_USED: Final = struct.Struct("5l")
+"""Of it: user time and system time, each in seconds and microseconds, and the peak of memory."""
 
 
 class Exit(NamedTuple):
@@ -104,12 +97,8 @@ def look(pid: int, *, block: bool) -> Exit | None:
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise ChildProcessError(code, os.strerror(code))
-    (found_pid,) = struct.unpack_from("i", info, 16)
-    if not found_pid:
-        return None
-    (how,) = struct.unpack_from("i", info, 8)
-    (status,) = struct.unpack_from("i", info, 24)
-    return _exit(pid, how, status, struct.unpack_from("5l", usage))
+    how, found_pid, status = _ENDED.unpack_from(info)
+    return _exit(pid, how, status, _USED.unpack_from(usage)) if found_pid else None
 
 
 def _exit(pid: int, how: int, status: int, usage: tuple[int, ...] | None) -> Exit:
@@ -178,72 +167,6 @@ def memory_file(name: bytes, content: bytes) -> int:
     return int(descriptor)
 
 
-def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:
-    """A session of its own, no signal blocked, none ignored (posix_spawnattr_init(3))."""
-    attributes, signals = _room(512), _room(128)
-    _libc.posix_spawnattr_init(attributes)
-    _libc.sigemptyset(signals)
-    _libc.posix_spawnattr_setsigmask(attributes, signals)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        _libc.sigaddset(signals, number)
-    _libc.posix_spawnattr_setsigdefault(attributes, signals)
-    flags = _POSIX_SPAWN_SETSIGDEF | _POSIX_SPAWN_SETSIGMASK | _POSIX_SPAWN_SETSID
-    _libc.posix_spawnattr_setflags(attributes, ctypes.c_short(flags))
-    return attributes
-
-
-def _room(size: int) -> ctypes.Array[ctypes.c_char]:
-    """For an opaque struct of the C library; more than any of them needs."""
-    return ctypes.create_string_buffer(size)
-
-
-_attributes: Final = _spawn_attributes()
-
-
-def spawn(
-    program: bytes,
-    argv: Sequence[bytes],
-    environment: Mapping[bytes, bytes],
-    stdin: int,
-    output: int,
-    mark: int,
-) -> int:
-    """posix_spawn(3) in a new session, with stdin and with stdout and stderr to `output`.
-
-    The new process first of all empties the file `mark`: whoever finds it empty knows that there
-    was one, though nobody may have lived to note its pid.
-
-    Unlike `os.posix_spawn` it lets other threads run until the child has left its vfork: that
-    is half of the time in which this interpreter would be held.
-
-    Raises: OSError.
-    """
-    pid, actions = ctypes.c_int(), _room(256)
-    _brief.posix_spawn_file_actions_init(actions)
-    try:
-        # By its descriptor, since its name may be gone; what this opens is replaced at once.
-        _brief.posix_spawn_file_actions_addopen(
-            actions, 0, b"/proc/self/fd/%d" % mark, os.O_WRONLY | os.O_TRUNC, 0
-        )
-        for descriptor, target in ((stdin, 0), (output, 1), (output, 2)):
-            _brief.posix_spawn_file_actions_adddup2(actions, descriptor, target)
-        code = _libc.posix_spawn(
-            ctypes.byref(pid),
-            program,
-            actions,
-            _attributes,
-            (ctypes.c_char_p * (len(argv) + 1))(*argv),
-            (ctypes.c_char_p * (len(environment) + 1))(
-                *(name + b"=" + value for name, value in environment.items())
-            ),
-        )
-    finally:
-        _brief.posix_spawn_file_actions_destroy(actions)
-    if code:
-        raise OSError(code, os.strerror(code))
-    return pid.value
-
-
 def nice_session(pid: int, nice: int) -> None:
     """Where sessions compete as wholes (sched(7), the autogroup feature), also its session's.
 
@@ -288,22 +211,6 @@ def age_of(pid: int) -> float | None:
     """Seconds since its start, whatever the wall clock did meanwhile; None: it is gone."""
     stat = stat_of(pid)
     return None if stat is None else time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start / TICKS
-
-
-def usage_of(pid: int) -> tuple[float, int | None] | None:
-    """CPU seconds and peak memory (KiB) up to now, of it and of the children it has waited for.
-
-    Memory is None once it has ended; None: it is gone.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(1024).rpartition(b") ")[2].split()
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
-            peak = re.search(rb"VmHWM:\s*(\d+)", file.read(4096))
-    except OSError:
-        return None
-    cpu = sum(int(ticks) for ticks in fields[11:15]) / TICKS
-    return cpu, None if peak is None else int(peak[1])
 
 
 def processes() -> list[Stat]:

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from rpyc.core import consts
 from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection
@@ -31,6 +33,7 @@ from jobd.contract.models import (
     Command,
     List,
     Selector,
+    Status,
     Submit,
     Submitted,
     View,
@@ -338,3 +341,16 @@ def test_an_answer_that_is_under_way_when_patience_ends_is_not_dropped(
     monkeypatch.setattr(frames.Arriving, "_some", slowly)
     assert client.workers().workers == 3
     assert (whole.is_set(), told) == (True, [])
+
+
+def test_whoever_has_little_patience_does_not_wait_longer(serve, client, told, monkeypatch):
+    """Nor is told that one goes on waiting, where one does not."""
+    monkeypatch.setattr(Status, "about", replace(Status.about, patience=0.1))
+    late = threading.Event()
+    serve(Late(WorkersReply(workers=3, busy=1), late))
+    began = time.monotonic()
+    with pytest.raises(JobdError, match="has not answered for"):
+        client.status()
+    late.set()
+    assert time.monotonic() - began < module._SILENT_S
+    assert told == []

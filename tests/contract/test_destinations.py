@@ -75,7 +75,7 @@ def test_a_url_is_asked_for():
 def test_without_apprise_it_is_said_how_to_get_it(monkeypatch):
     destinations.require_apprise("--notify")
     monkeypatch.setattr(destinations.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(destinations.JobdError, match=r"pip install 'jobctl\[notify\]'"):
+    with pytest.raises(destinations.JobdError, match=r"pip install 'jobctl-queue\[notify\]'"):
         destinations.require_apprise("--notify")
 
 

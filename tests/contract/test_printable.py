@@ -45,11 +45,13 @@ def test_of_all_characters_nothing_is_left_that_a_terminal_obeys():
 
 
 def test_json_of_all_characters_is_the_same_value():
-    value = {ENCODABLE: [ENCODABLE, 1, None]}
-    for encoded in (
-        msgspec.json.encode(value),
-        msgspec.json.format(msgspec.json.encode(value), indent=2),
-        json.dumps(value).encode(),
+    few = ENCODABLE[:0x300] + ENCODABLE[0x300::0x101]
+    every = {few: [ENCODABLE, 1, None]}
+    shorter = {few: [few, 1, None], "": "\n"}
+    for value, encoded in (
+        (every, msgspec.json.encode(every)),
+        (every, json.dumps(every).encode()),
+        (shorter, msgspec.json.format(msgspec.json.encode(shorter), indent=2)),
     ):
         shown = printable_json(encoded.decode())
         assert all(line.isprintable() for line in shown.split("\n"))

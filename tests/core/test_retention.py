@@ -88,6 +88,26 @@ def test_only_states_that_may_hold_something_unwanted_are_looked_at():
     assert aged.states(kept_of(found)) == {F}
 
 
+@pytest.mark.parametrize(
+    ("limits", "there", "are_too_many"),
+    [
+        ({"max_jobs": 3}, {C: 2, F: 1}, False),
+        ({"max_jobs": 3}, {C: 2, F: 2}, True),
+        ({"max_jobs": 3, "failed": Limits(max_jobs=2)}, {C: 3, F: 2}, False),
+        ({"max_jobs": 3, "failed": Limits(max_jobs=2)}, {C: 0, F: 3}, True),
+        ({"max_age": Duration(1), "max_output": Size(1)}, {C: 9, F: 9}, False),
+    ],
+)
+def test_whether_there_are_too_many_is_known_without_their_output(limits, there, are_too_many):
+    assert policy_of(Retention(**limits)).too_many({S: 0} | there) == are_too_many
+
+
+def test_how_soon_a_job_may_be_too_old():
+    assert policy_of(Retention(max_jobs=1)).soonest is None
+    own = {"failed": Limits(max_age=Duration(10))}
+    assert policy_of(Retention(max_age=Duration(100), **own)).soonest == 10 * SECOND
+
+
 def test_the_next_expiry_is_that_of_the_first():
     policy = policy_of(Retention(max_age=Duration(100), failed=Limits(max_age=Duration(10))))
     found = jobs(C, F, S)

@@ -17,7 +17,7 @@ from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
 from jobd.contract.state_directory import make_private
 from jobd.system import linux
-from tests.helpers import processes_with, wait_until
+from tests.helpers import connections_at, processes_with, wait_until
 
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
@@ -222,10 +222,8 @@ class Instance:
         return stop
 
     def connections(self):
-        """How many clients are connected: accepted sockets bear the listener's path."""
-        with open("/proc/net/unix") as table:
-            rows = [line.split() for line in table]
-        return sum(1 for row in rows if row[7:] == [str(self.paths.socket)] and row[5] == "03")
+        """How many clients are connected."""
+        return connections_at(self.paths.socket)
 
     # --- violence ---------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from jobd.contract import frames, wire
 from jobd.contract.frames import MAX_SEEING, SMALL
 from jobd.contract.models import Command, Options, Selector, Show, Submit, Wait
 from jobd.contract.paths import locate
-from tests.helpers import wait_until
+from tests.helpers import connections_at, wait_until
 from tests.users import PATIENCE, needs_users
 
 pytestmark = [pytest.mark.e2e, needs_users]
@@ -135,8 +135,7 @@ class Shared:
 
     def open(self):
         """How many are connected at the second socket."""
-        rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-        return sum(1 for row in rows if row[7:] == [str(self.socket)] and row[5] == "03")
+        return connections_at(self.socket)
 
 
 @pytest.fixture

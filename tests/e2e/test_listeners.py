@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import wait_until
+from tests.helpers import connections_at, wait_until
 from tests.users import BIN, PATIENCE, needs_users
 
 pytestmark = [pytest.mark.e2e, needs_users]
@@ -327,7 +327,7 @@ def test_a_viewers_first_wait_outlasts_the_daemon(users, daemon, how):
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    wait_until(lambda: is_connected(path), PATIENCE)
+    wait_until(lambda: connections_at(path), PATIENCE)
     if how == "restarted":
         users.owner.jobd("restart", code=0)
     else:
@@ -336,12 +336,6 @@ def test_a_viewers_first_wait_outlasts_the_daemon(users, daemon, how):
     users.owner.run("sh", "-c", f"echo >{gate}", code=0)
     waiting.join(PATIENCE)
     assert found["done"].returncode == 3, found
-
-
-def is_connected(path):
-    """Whether somebody is served there: the kernel's table of sockets (unix(7))."""
-    rows = [row.split() for row in Path("/proc/net/unix").read_text(errors="replace").splitlines()]
-    return any(row[5:6] == ["03"] and row[-1] == str(path) for row in rows)
 
 
 # --- what lies beside a socket ------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from jobd.contract.states import State
 from jobd.system import linux
 from tests.e2e.test_storage import cramped, fill, small, submit_until_refused  # noqa: F401
-from tests.helpers import wait_until
+from tests.helpers import wait_until, whole_table
 
 pytestmark = pytest.mark.e2e
 
@@ -37,11 +37,14 @@ def told(instance):
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    [
-        *((point, count) for point in POINTS for count in (1, 2)),
-        *(("before-commit", count) for count in COMMITS),
-        *(("after-commit", count) for count in COMMITS),
-    ],
+    whole_table(
+        [
+            *((point, count) for point in POINTS for count in (1, 2)),
+            *(("before-commit", count) for count in COMMITS),
+            *(("after-commit", count) for count in COMMITS),
+        ],
+        always=[*((point, 1) for point in POINTS), ("before-commit", 9), ("after-commit", 15)],
+    ),
 )
 def test_each_end_is_told_once_or_twice(instance, point, count):
     configure(instance, HOOK.format(instance.work), retry_delay='"0.1s"')

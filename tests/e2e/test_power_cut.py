@@ -29,13 +29,12 @@ from jobd.store.readonly import open_untouched
 from jobd.system import linux
 from tests.e2e import power_cut
 from tests.e2e.instance import Instance
-from tests.helpers import wait_until
+from tests.helpers import wait_until, whole_table
 from tests.integration.inside import Inside, ids
 
 pytestmark = pytest.mark.e2e
 
 SEED = 20261126
-STATES = 100
 COPY = "jobd.copy.db"
 LIBRARY = Path(__file__).with_name("record.c")
 
@@ -236,10 +235,13 @@ def base():
     shutil.rmtree(directory)
 
 
-def test_after_a_power_cut_nothing_confirmed_is_missing_and_every_start_succeeds(base, monkeypatch):
+@pytest.mark.parametrize("disks", whole_table([30, 100], always=[30]))
+def test_after_a_power_cut_nothing_confirmed_is_missing_and_every_start_succeeds(
+    base, monkeypatch, disks
+):
     found = recorded(base)
     assert sum(op.kind == "A" for op in found.ops) > 30
-    assert cuts(found, base, STATES, monkeypatch) == []
+    assert cuts(found, base, disks, monkeypatch) == []
 
 
 def test_a_sync_that_is_left_out_is_found(base, monkeypatch):

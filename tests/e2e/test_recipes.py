@@ -1,4 +1,4 @@
-"""The recipes of the README, as they stand there, in every shell that a script may be run by."""
+"""The recipes of docs/how-to/scripts.md as they stand there, in each shell of scripts."""
 
 import re
 import shutil
@@ -11,8 +11,7 @@ from tests.e2e.instance import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-SECTION = re.search(r"^## In scripts\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+SECTION = (Path(__file__).parents[2] / "docs/how-to/scripts.md").read_text("utf-8")
 RECIPES = re.findall(
     r"^([^\n]+)\n(?:[^\n`]+\n)?\n```sh\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL
 )

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.e2e.instance import json_of
-from tests.helpers import wait_until
+from tests.helpers import wait_until, whole_table
 
 pytestmark = pytest.mark.e2e
 JOBS = 4
@@ -127,7 +127,13 @@ def test_a_daemon_that_is_replaced_keeps_what_runs_there(both):
     assert both.lines("ran") == [""]
 
 
-@pytest.mark.parametrize(("point", "count"), PLACES)
+@pytest.mark.parametrize(
+    ("point", "count"),
+    whole_table(
+        PLACES,
+        always=[("after-submit", 1), ("after-note", 2), ("before-reap", 2), ("before-signal", 1)],
+    ),
+)
 def test_killed_at_each_point_nothing_is_lost_and_nothing_runs_twice(both, point, count):
     both.start(crash=f"{point}:{count}")
     line = "echo $JOBD_JOB_ID >>ran; exit $((JOBD_JOB_ID % 3))"

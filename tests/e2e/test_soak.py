@@ -9,7 +9,7 @@ import pytest
 from jobd.contract.paths import is_supervised
 from jobd.contract.version import VERSION
 from jobd.system import failpoints
-from tests.helpers import wait_until
+from tests.helpers import wait_until, whole_table
 from tests.soak import checks, trace
 from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
@@ -20,31 +20,41 @@ from tests.soak.watchers import NOBODY_THERE, has_met_anybody, quiet, shut_down_
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-KILLS = 7
 SEED = 20261124
+ALWAYS = {
+    # Of each scene, and of each who may be killed there; scripts/soak --crash-points has them all.
+    ("before-commit", "both"), ("after-spawn", "both"), ("before-reap", "both"),
+    ("after-signal", "both"), ("recovered", "both"), ("ready", "supervisor"),
+    ("after-announce", "supervisor"), ("daemon-died", "supervisor"), ("closed", "both"),
+    ("before-renew", "supervisor"), ("message-sent", "both"),
+}  # fmt: skip
 
 
-def test_a_short_soak():
-    command = [sys.executable, "-m", "tests.soak", "--kills", str(KILLS), "--seed", str(SEED)]
+@pytest.mark.parametrize("kills", whole_table([3, 20], always=[3]))
+def test_a_short_soak(kills):
+    command = [sys.executable, "-m", "tests.soak", "--kills", str(kills), "--seed", str(SEED)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "all invariants held"
-    kills = next(line for line in done.stdout.splitlines() if line.endswith("kills (SIGKILL)"))
-    assert int(kills.split()[0]) >= KILLS
+    told = next(line for line in done.stdout.splitlines() if line.endswith("kills (SIGKILL)"))
+    assert int(told.split()[0]) >= kills
 
 
 @pytest.mark.parametrize(
     ("point", "who"),
-    [
-        # The daemon at its own points: test_crash_points.py. The rest: scripts/soak --crash-points.
-        (point, who)
-        for point, owner in PLACES
-        if point not in OTHERS["local"]
-        for who in ("both", owner)
-        if (point, who) not in IMPOSSIBLE and (who, owner) != ("daemon", "daemon")
-    ],
+    whole_table(
+        [
+            # The daemon at its own points: test_crash_points.py.
+            (point, who)
+            for point, owner in PLACES
+            if point not in OTHERS["local"]
+            for who in ("both", owner)
+            if (point, who) not in IMPOSSIBLE and (who, owner) != ("daemon", "daemon")
+        ],
+        ALWAYS,
+    ),
 )
 def test_a_kill_at_a_point(instance, point, who):
     scene = Scene(instance, point, who)
@@ -194,6 +204,23 @@ def test_a_supervisor_that_stopped_and_nobody_asked_it_to_is_found(instance):
     account.finish()
     told = sorted(text.partition(" ended without a reason")[0] for text in account.wrong())
     assert told == [f"daemon {old.pid}", f"supervisor {old.supervisor_pid}"]
+
+
+def test_who_was_forked_and_is_nothing_yet_is_no_daemon_even_if_its_parent_has_gone(instance):
+    """As a job is that a daemon was about to start when it left."""
+    fork = (
+        "import os, sys\nif os.fork(): os._exit(0)\nprint('forked', flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", fork, "jobd.daemon"], env=instance.env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as parent:  # fmt: skip
+        assert parent.stdout.readline() == "forked\n"
+        parent.wait()
+        account = Account(instance)
+        account.look()
+        assert account.alive() == []
+        parent.stdin.close()
 
 
 def test_what_drives_a_terminal_is_not_what_was_said():

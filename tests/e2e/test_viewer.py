@@ -3,11 +3,10 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.helpers import wait_until
+from tests.helpers import connections_at, wait_until
 from tests.users import BIN, PATIENCE, needs_users
 
 pytestmark = [pytest.mark.e2e, needs_users]
@@ -58,9 +57,8 @@ class Shared:
         )  # fmt: skip
 
     def connected(self):
-        """How many look: an accepted socket bears the path of its listener."""
-        rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-        return sum(row[7:] == [self._others["JOBD_SOCKET"]] and row[5] == "03" for row in rows)
+        """How many look."""
+        return connections_at(self._others["JOBD_SOCKET"])
 
     def log(self):
         return (self.state / "jobd.log").read_text()

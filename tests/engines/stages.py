@@ -3,18 +3,19 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import ClassVar, NamedTuple
 from unittest import mock
 
 from jobd.contract.state_directory import make_private
-from jobd.engines.base import Attempt, Launch, Usage
+from jobd.core.usage import Usage
+from jobd.engines.base import Attempt, Launch
 from jobd.engines.fake import FakeEngine, World
 from jobd.engines.local.engine import LocalEngine
-from jobd.engines.slurm import SlurmEngine
+from jobd.engines.slurm import SlurmEngine, ends
 from jobd.engines.slurm.shared import ANSWER
 from jobd.engines.supervisor import Ended
-from jobd.system import linux
+from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
 from tests.helpers import processes_with, wait_until
 
@@ -135,6 +136,9 @@ class Stage:
 
     # --- what a test says, and asks ---------------------------------------------------------------
 
+    def takes_no_options(self):
+        """Whatever else may be, no job may have `--requeue`: attempts are up to jobd."""
+
     def began(self, started):
         """It has been started: whatever it does at once is done soon."""
 
@@ -228,7 +232,9 @@ class LocalStage(Stage):
 
     @contextmanager
     def no_room(self):
-        with mock.patch.object(linux, "spawn", side_effect=BlockingIOError(11, "no process left")):
+        with mock.patch.object(
+            spawning, "spawn", side_effect=BlockingIOError(11, "no process left")
+        ):
             yield
 
     def close(self):
@@ -252,6 +258,9 @@ class FakeStage(Stage):
 
     def made(self, **context):
         return FakeEngine(context_of(self.directory, name="fake", **context), self.world)
+
+    def takes_no_options(self):
+        self.world.options = []
 
     def began(self, started):
         attempt, does = self.attempt(started), started.does
@@ -281,7 +290,7 @@ class FakeStage(Stage):
 
     def time_passes(self, started):
         self.world.now += 5.0
-        self.attempt(started).used = Usage(0.5, 1234)
+        self.attempt(started).used = Usage(0.5, 1234, 1000)
 
     def unstartable(self):
         self.world.cannot_start = "/nowhere/program: not found"
@@ -365,6 +374,7 @@ class SlurmStage(Stage):
         super().__init__(directory)
         self.cluster = cluster
         self.world = Said(directory / "programs", cluster.conf)
+        self._hasty = ExitStack()
 
     def begin(self):
         """Its nodes have been asked for the shared directory, by a daemon before."""
@@ -400,6 +410,8 @@ class SlurmStage(Stage):
 
     def loses(self, started):
         self.went_on(started)
+        # All nodes are this machine: whatever they have written is seen at once.
+        self._hasty.enter_context(mock.patch.object(ends, "_PATIENCE_S", 1.0))
         self.world.forgets(started.launch.token)
         scripts = [
             pid for pid, what in self.cluster.processes().items() if started.launch.token in what
@@ -416,7 +428,7 @@ class SlurmStage(Stage):
         wait_until(lambda: started.process.age() > 0, timeout=30)
         before = started.process.age()
         wait_until(lambda: started.process.age() > before + 0.02)
-        wait_until(lambda: started.process.usage().max_rss_kb, timeout=30)
+        wait_until(lambda: self.engine.usage([started.process])[0].max_rss_kb, timeout=30)
 
     def unstartable(self):
         return self.launch(Does(), argv=[b"/nowhere/program"])
@@ -429,6 +441,7 @@ class SlurmStage(Stage):
             self.cluster.run("scancel", "--quiet", f"--name={started.process.name}")
             _kill(*self.processes(started))
         super().close()
+        self._hasty.close()
 
 
 def _kill(*pids):
@@ -450,6 +463,7 @@ class PackedStage(SlurmStage):
         wait_until(lambda: self.engine._files.end(started.launch.token), timeout=30)
 
     def loses(self, started):
+        self._hasty.enter_context(mock.patch.object(ends, "_PATIENCE_S", 1.0))
         self.went_on(started)
         self.world.forgets(started.process.name)
         scripts = [pid for pid, what in self.cluster.processes().items() if "/packs/" in what]

@@ -70,6 +70,17 @@ def test_what_cannot_be_started_is_said(stage):
     assert "not found" in said
 
 
+def test_an_option_that_no_job_may_have_is_named_before_anything_starts(stage):
+    stage.takes_no_options()
+    stage.engine.check_options([])
+    launch = stage.launch(Does(exit=3), options=["--requeue"])
+    for ask in (lambda: stage.engine.check_options(launch.options), lambda: stage.started(launch)):
+        with pytest.raises(CannotStart, match=r"^--requeue: "):
+            ask()
+    attempt = Attempt(launch.token, JOB, launch.attempt, launch.slot)
+    assert recovered(stage, attempt) == [Fate.NEVER_STARTED]
+
+
 def test_without_room_nothing_has_started(stage):
     launch = stage.launch(Does(exit=3))
     with stage.no_room(), pytest.raises(NoResources, match="no process left"):
@@ -165,15 +176,17 @@ def test_its_age_counts_from_its_begin_whoever_asks(stage):
 def test_what_it_uses_is_seen_while_it_runs(stage):
     started = stage.start(WAITS)
     stage.time_passes(started)
-    cpu_s, peak = started.process.usage()
-    assert cpu_s >= 0.0
-    assert peak > 0
+    [used] = stage.engine.usage([started.process])
+    assert used.cpu_s >= 0.0
+    assert used.max_rss_kb > 0
+    assert used.rss_kb is None or used.rss_kb > 0
     stage.go(started)
     outcome = stage.ended(started)
     assert outcome.cpu_s >= 0.0
     assert outcome.max_rss_kb is None or outcome.max_rss_kb > 0
     started.process.reap()
-    assert started.process.usage() is not None, "also when it is gone"
+    assert len(stage.engine.usage([started.process])) == 1, "also when it is gone"
+    assert list(stage.engine.usage([])) == []
 
 
 # --- what it leaves -------------------------------------------------------------------------------

@@ -12,6 +12,6 @@ def test_compression_needs_its_library(monkeypatch):
     configuration.check(compressing)
     monkeypatch.setattr(configuration, "find_spec", lambda _: None)
     monkeypatch.setattr(configuration.sys, "version_info", (3, 13))
-    with pytest.raises(JobdError, match=r"compress_after .*pip install 'jobctl\[zstd\]'"):
+    with pytest.raises(JobdError, match=r"compress_after .*pip install 'jobctl-queue\[zstd\]'"):
         configuration.check(compressing)
     configuration.check(from_builtins({"retention": {"compress_after": 0}}))

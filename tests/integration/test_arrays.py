@@ -94,6 +94,19 @@ def test_an_array_of_which_elements_run_and_end(daemon):
     assert collapsed(daemon).jobs == []
 
 
+def test_whoever_waits_for_one_is_told_which(daemon):
+    array(daemon, [(1, 3), (7, 7)])
+    daemon.submit("true", "true")
+    daemon.submit("true")
+    whole = daemon.wait(1, 2, 3, 4).array
+    assert (whole.first_index, whole.last_index, whole.counts) == (1, 7, {State.COMPLETED: 4})
+    batch = daemon.wait(5, 6).array
+    assert (batch.first, batch.last, batch.first_index) == (5, 6, None)
+    assert [daemon.wait(*some).array for some in ([1, 2, 3], [2, 3, 4], [4, 5, 6, 7], [7])] == [
+        None
+    ] * 4
+
+
 def test_a_batch_is_one_too(quiet):
     quiet.submit("true", "true", "true")
     quiet.submit("true")
@@ -186,3 +199,25 @@ def test_no_such_word(word):
 
 def test_many_are_not_one():
     assert "only one is taken here" in jobctl("show", "last-array").stderr
+
+
+def test_jobs_by_their_command(quiet):
+    """As a list shows it: of an array, of words, of bytes that are no text, of a script."""
+    array(quiet, [(1, 3)])
+    quiet.submit("make data", "make plots")
+    raw = Command(argv=[b"make", b"a b", b"\xff"])
+    script = Command(argv=[b"/home/anna/secret/job.sh", b"x"], script=b"#!/bin/sh\n")
+    for command in (raw, script):
+        quiet.client.submit(Submit(commands=[command], cwd=b"/", environment=ENVIRONMENT))
+    quiet.submit("gone")
+    quiet.sql("UPDATE jobs SET spec = x'00' WHERE id = 8")
+    found = {
+        pattern: sorted(quiet.listed(selector=Selector(command=pattern)))
+        for pattern in ("true", "make*", "make '*' ?", "*.sh x", "*secret*", "gone", "[!mt]*")
+    }
+    assert found == {
+        "true": [1, 2, 3], "make*": [4, 5, 6], "make '*' ?": [], "*.sh x": [7], "*secret*": [],
+        "gone": [], "[!mt]*": [7],
+    }  # fmt: skip
+    assert quiet.listed(selector=Selector(command="make 'a b' *")) == [6]
+    assert quiet.client.stop(Selector(command="make [dp]*")).done == [4, 5]

@@ -128,11 +128,12 @@ def test_an_age_is_waited_for_without_looking_again_and_again(make, monkeypatch)
     """A day of one that sleeps is one timer."""
     inside = make(workers=1, retention={"compress_after": "1d"})
     [job] = ended(inside, PRINTS)
-    wait_until(lambda: packer(inside)._alarm is not None)
-    assert packer(inside)._alarm - time.monotonic() > 86400 - 60
+    bell = packer(inside)._rounds.bell
+    wait_until(lambda: bell.at is not None and not bell.is_rung)
+    assert bell.at - time.monotonic() > 86400 - 60
     later = clock.now_us() + 2 * 86_400_000_000
     monkeypatch.setattr(compression, "now_us", lambda: later)
-    packer(inside)._woken.set()
+    bell.ring()
     becomes(inside, f"{job}.1.log.zst")
 
 
@@ -145,12 +146,12 @@ def test_folders_that_are_done_are_not_read_again(soon, monkeypatch):
     real = thread._unpacked._in
     monkeypatch.setattr(thread._unpacked, "_in", lambda name: read.append(name) or real(name))
     for _ in range(2):
-        thread._woken.set()
-        wait_until(lambda: not thread._woken.is_set())
+        thread._rounds.bell.ring()
+        wait_until(lambda: not thread._rounds.bell.is_rung)
     wait_until(lambda: thread._unpacked._settled)
     before = len(read)
-    thread._woken.set()
-    wait_until(lambda: not thread._woken.is_set())
+    thread._rounds.bell.ring()
+    wait_until(lambda: not thread._rounds.bell.is_rung)
     assert len(read) <= before + 1
 
 
@@ -164,7 +165,7 @@ def test_a_full_disk_is_said_and_tried_again(soon, monkeypatch, caplog):
         wait_until(lambda: "No space left" in caplog.text)
     assert outputs(soon) == ["1.1.log"]
     ended(soon, "true")
-    packer(soon)._woken.set()
+    packer(soon)._rounds.bell.ring()
     becomes(soon, "1.1.log.zst", "2.1.log")
     assert soon.output(job) == PRINTED
 

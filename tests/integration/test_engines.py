@@ -7,12 +7,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobd.contract.errors import BadRequest, NotFound
-from jobd.contract.models import List, Options, Output, Pause, Resume, Submit
+from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.models import (
+    Command,
+    Graph,
+    List,
+    Node,
+    Options,
+    Output,
+    Pause,
+    Resume,
+    Submit,
+)
+from jobd.core.usage import Usage
 from jobd.daemon.commands import deletion
 from jobd.daemon.execution import breaker, signaller
 from jobd.engines import loading
-from jobd.engines.base import Refusal, Usage
+from jobd.engines.base import Refusal
 from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
 from tests.integration.inside import Inside, ids, submit_of
@@ -118,6 +129,64 @@ def test_a_group_says_where_its_jobs_run(both, world):
     assert both.sql("SELECT job, engine, host FROM attempts WHERE engine = 'cluster'") == [
         (far, "cluster", "n9")
     ]
+
+
+def test_an_option_that_its_engine_does_not_take_is_refused_at_submit(both, world):
+    world.options = ["--mem=8G"]
+    job = submit(both, "x", group="far", engine_options=["--mem=8G"])
+    assert runs(both, world, job).launch.options == ("--mem=8G",)
+    for group, engine, option, why in (
+        ("default", "local", "--mem=8G", "this machine has no options of its own"),
+        ("far", "cluster", "--fast", "there is no such option"),
+    ):
+        with pytest.raises(Refused) as refused:
+            submit(both, "x", group=group, engine_options=[option])
+        assert refused.value.message == (
+            f"--engine-option: {option}: {why}; jobs of group {group} run on engine {engine}: "
+            "leave it out, or name a group of another engine: --group"
+        )
+    assert [each.id for each in both.client.list(List()).jobs] == [job]
+
+
+def test_an_option_is_refused_also_while_its_engine_is_away(both, world):
+    world.options = []
+    world.goes_away("no route")
+    with pytest.raises(Refused, match="--engine-option: --fast"):
+        submit(both, "x", group="far", engine_options=["--fast"])
+
+
+def test_a_node_of_a_graph_is_named_whose_option_no_engine_takes(both):
+    nodes = [
+        Node(command=Command(argv=[b"true"]), cwd=b"/", options=Options(engine_options=given))
+        for given in ([], ["--fast"])
+    ]
+    with pytest.raises(Refused, match="job 2 of the graph: --engine-option: --fast: "):
+        both.client.graph(Graph(nodes=nodes))
+    assert both.client.list(List()).jobs == []
+
+
+def test_what_a_job_uses_is_looked_at_while_somebody_looks(both, world, monkeypatch):
+    looks, usage = [], FakeEngine.usage
+    monkeypatch.setattr(FakeEngine, "usage", lambda *asked: looks.append(1) or usage(*asked))
+    far, near = submit(both, "x", group="far"), submit(both, "exec sleep 100")
+    runs(both, world, far).used = Usage(1.5, 2048, 1024, 512)
+    wait_until(lambda: both.daemon.built.execution.runs[near].process is not None)
+    assert both.job(far).cpu_s is None
+    assert {job.rss_kb for job in both.client.list(List()).jobs} == {None}
+    assert looks == []
+    there = both.client.show(far, usage=True).job
+    assert (there.cpu_s, there.max_rss_kb, there.rss_kb, there.gpu_memory_kb) == (
+        1.5, 2048, 1024, 512
+    )  # fmt: skip
+    by_id = {job.id: job for job in both.client.list(List(usage=True)).jobs}
+    assert by_id[far].rss_kb == 1024
+    assert by_id[near].rss_kb > 0
+    assert by_id[near].max_rss_kb > 0
+    assert by_id[near].cpu_s >= 0.0
+    assert looks == [1]
+    world.goes_away("maintenance")
+    assert both.client.show(near, usage=True).job.rss_kb > 0
+    world.comes_back()
 
 
 def test_an_engine_gets_no_more_than_it_takes(both, world):

@@ -84,7 +84,6 @@ SUBMITTING = {
     "jobctl.submission",
     "jobctl.submission.environment",
     "jobctl.submission.job_options",
-    "jobctl.submission.redirections",
     "jobctl.submission.request",
     "jobd.contract.ownership",
     "jobd.contract.paths",
@@ -139,6 +138,8 @@ def tops(names):
             "ls --ids",
             PARSING | SHOWING | ASKING | SELECTING
             | {
+                "jobctl.actions",
+                "jobctl.actions.listed",
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
                 "jobctl.render.fitting",

@@ -6,6 +6,7 @@ import pytest
 
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.states import State
+from jobd.engines.local.engine import LocalEngine
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
@@ -115,7 +116,8 @@ def test_excluded_variables_never_reach_the_disk(make):
         assert not path.is_file() or secret not in path.read_bytes(), path
 
 
-def test_a_recipe_is_all_but_what_was_meant_for_that_moment(quiet):
+def test_a_recipe_is_all_but_what_was_meant_for_that_moment(quiet, monkeypatch):
+    monkeypatch.setattr(LocalEngine, "check_options", lambda *_: None)
     request = Submit(
         commands=[Command(argv=[b"x", b"\xff"], script=b"echo\n")],
         options=Options(

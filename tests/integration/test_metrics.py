@@ -335,5 +335,7 @@ def test_without_their_library_the_start_says_what_to_install(make, port, monkey
     for name in list(sys.modules):
         if name.startswith(("jobd.daemon.metrics.families", "jobd.daemon.metrics.metrics")):
             monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(JobdError, match=r"\[metrics\] needs .*pip install 'jobctl\[metrics\]'"):
+    with pytest.raises(
+        JobdError, match=r"\[metrics\] needs .*pip install 'jobctl-queue\[metrics\]'"
+    ):
         make(metrics={"listen": f"127.0.0.1:{port}"})

@@ -91,6 +91,9 @@ NARROWS = {
     "--group": [chosen("--group", "a", leaves=lambda job: job.group == "a")],
     "--tag": [chosen("--tag", "t", leaves=lambda job: job.tag == "t")],
     "--name": [chosen("--name", "tr*", leaves=lambda job: job.name == "train")],
+    "--command": [
+        chosen("--command", "exec s*", leaves=lambda job: job.kind not in ("completed", "failed"))
+    ],
     "--until": [chosen("--until", BETWEEN, leaves=lambda job: job.old)],
     "--ended-since": [
         chosen(
@@ -112,7 +115,7 @@ NARROWS = {
     "SELECTOR": [chosen(IDS, leaves=lambda job: 5 <= job.id <= 44 or job.id == 47)],
 }  # fmt: skip
 """What each option leaves, whatever else is written."""
-ONCE = {"--name", "--since", "--until", "--ended-since", "--older-than"}
+ONCE = {"--name", "--command", "--since", "--until", "--ended-since", "--older-than"}
 """Their values are no alternatives: a second one is refused."""
 NAMES_NOTHING = {"--older-than"}
 """Narrows what is named, and does not name it."""

@@ -197,9 +197,9 @@ def test_a_flood_is_gathered(make, told, monkeypatch):
 
 def test_where_nobody_wants_to_be_told_nothing_happens(make):
     daemon = make()
-    woken = daemon.daemon.built.telling.notifications._woken
+    bell = daemon.daemon.built.telling.notifications._bell
     daemon.wait(daemon.submit(*["true"] * 10))
-    assert not woken.is_set()
+    assert not bell.is_rung
     assert daemon.sql("SELECT * FROM settings WHERE name = 'notified'") == []
 
 

@@ -130,9 +130,9 @@ def test_what_nobody_can_be_told_by(quiet, to, on, wrong):
 
 def test_without_apprise_a_url_is_refused(quiet, monkeypatch):
     monkeypatch.setattr("jobd.contract.destinations.importlib.util.find_spec", lambda _: None)
-    with pytest.raises(JobdError, match=r"pip install 'jobctl\[notify\]'"):
+    with pytest.raises(JobdError, match=r"pip install 'jobctl-queue\[notify\]'"):
         quiet.client.submit(asked("true", notify=[wish(SECRET)]))
-    with pytest.raises(JobdError, match=r"pip install 'jobctl\[notify\]'"):
+    with pytest.raises(JobdError, match=r"pip install 'jobctl-queue\[notify\]'"):
         quiet.client.submit(asked("true", when_all=[WhenAll(to=wish(SECRET).to)]))
 
 

@@ -120,7 +120,8 @@ class Mail:
 
     def _let_in(self, server, session, envelope, mechanism, given):
         self.logins.append((given.login.decode(), given.password.decode()))
-        return AuthResult(success=self.logins[-1] == ("me", PASSWORD))
+        # Not "handled": the answer is the server's to give, and a refusal is waited for.
+        return AuthResult(success=self.logins[-1] == ("me", PASSWORD), handled=False)
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         self.mails.append(envelope)
@@ -206,7 +207,9 @@ def test_a_job_may_have_its_own_with_its_own_environment(daemon, monkeypatch):
 
 def test_without_apprise_nothing_starts_and_it_is_said_how_to_get_it(make, monkeypatch):
     monkeypatch.setattr("jobd.contract.destinations.importlib.util.find_spec", lambda _: None)
-    with pytest.raises(JobdError, match=r"\[\[notify\]\] urls: .*pip install 'jobctl\[notify\]'"):
+    with pytest.raises(
+        JobdError, match=r"\[\[notify\]\] urls: .*pip install 'jobctl-queue\[notify\]'"
+    ):
         make(notify=[{"urls": ["json://localhost"]}])
     make(notify=[{"command": "true"}])
 

@@ -7,10 +7,17 @@ import pytest
 
 from jobd.contract.models import Events, Selector, Wait
 from jobd.contract.states import State
+from jobd.daemon.retention_steps import OldJobs
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 
 UNFINISHED = Selector(states=[State.PENDING, State.RUNNING])
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """What is looked at in a while is looked at soon."""
+    monkeypatch.setattr("jobd.daemon.retention._SOON_US", 10_000)
 
 
 def ends(daemon, *lines):
@@ -46,12 +53,26 @@ def test_the_number_of_jobs(make):
     assert daemon.counts_on_disk() == daemon.client.status().jobs
 
 
+def test_ends_within_the_limits_cost_no_look(make, monkeypatch):
+    """Four looks a second once took a fifth of the speed at which jobs start."""
+    looks = []
+    slices = OldJobs.slice
+    monkeypatch.setattr(OldJobs, "slice", lambda self: looks.append(1) or slices(self))
+    monkeypatch.setattr("jobd.daemon.retention._PAUSE_S", 0.001)
+    daemon = make(retention={"max_age": "30d", "max_jobs": 1000, "max_output": "1GiB"})
+    wait_until(lambda: looks)
+    ends(daemon, *["true"] * 30)
+    assert len(looks) < 5
+
+
+@pytest.mark.usefixtures("soon")
 def test_the_bytes_of_output(make):
     daemon = make(retention={"max_output": 2500})
     ends(daemon, *["head -c 1000 /dev/zero"] * 5)
     assert left(daemon, 4, 5) == [4, 5]
 
 
+@pytest.mark.usefixtures("soon")
 def test_the_bytes_of_all_attempts_count(make):
     daemon = make(retention={"max_output": 2500})
     ends(daemon, "head -c 1000 /dev/zero")
@@ -187,9 +208,9 @@ def test_the_history_is_shortened_from_its_old_end(make):
     assert daemon.client.events(Events(after=0, selector=Selector(all=True))).first == last - 99
 
 
-def test_a_history_that_is_a_little_too_long_is_shortened_soon(make, monkeypatch):
+@pytest.mark.usefixtures("soon")
+def test_a_history_that_is_a_little_too_long_is_shortened_soon(make):
     """`max_events = 4` once left up to 515 of them."""
-    monkeypatch.setattr("jobd.daemon.retention._SOON_US", 10_000)
     daemon = make(workers=1, retention={"max_events": 4})
     for _ in range(3):
         daemon.wait(daemon.submit("true"))

@@ -45,7 +45,7 @@ READ_A_WAITING_JOB = 15
 """Steps of SQLite's machine (sqlite.org/opcode.html), when a daemon begins: nothing starts before
 all that wait are read.
 """
-LOOK_AHEAD = 19
+LOOK_AHEAD = 5
 """The same, of each job that starts before another."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobd.contract.errors import StoreFailed, StoreGone
 from jobd.contract.states import State
-from jobd.daemon.execution import monitor
+from jobd.daemon.execution import breaker, monitor
 from jobd.engines.local import spawn
 from jobd.outputs.on_disk import DiskWorkspace
 from tests.helpers import wait_until
@@ -18,6 +18,7 @@ from tests.integration.inside import ids
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EIO])
 def test_an_output_directory_that_cannot_be_written_fails_no_job(make, monkeypatch, code):
+    monkeypatch.setattr(breaker, "_FIRST_S", 0.05)
     daemon = make(workers=2)
     tries = []
 

@@ -5,7 +5,7 @@ import click
 import pytest
 
 from jobctl.cli import COMMANDS, group
-from jobctl.topics import TOPICS
+from jobctl.render.topics import TOPICS
 from jobd.contract.errors import NotRunning, Refused
 from jobd.contract.models import Acted, Note
 from tests.jobctl.fakes import FakeClient, jobctl
@@ -108,11 +108,26 @@ def test_did_you_mean_by_an_option_of_another_queue(typed, meant):
 def test_status_of_a_job_is_show():
     result = jobctl("status", "7")
     assert result.code == 2
-    assert "status takes no job; for one: jobctl show 7" in result.stderr
+    assert "status takes no job; for one job: jobctl show 7" in result.stderr
+    assert "show takes one job; for several: jobctl ls 1,2" in jobctl("show", "1", "2").stderr
+    assert "is more than one job, and only one is taken here" in jobctl("show", "1-5").stderr
 
 
 def test_an_option_misspelt():
     assert "--state" in jobctl("ls", "--stat", "failed").stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["ls", "--failed"], "--state failed"),
+        (["logs", "--running"], "--state running"),
+        (["wait", "--finished"], "--state completed,failed,stopped"),
+    ],
+)
+def test_a_state_as_an_option(typed, meant):
+    assert f"; did you mean: {meant}\n" in jobctl(*typed).stderr
+    assert "--state" not in jobctl("show", "--failed").stderr
 
 
 def test_a_state_misspelt():
@@ -153,7 +168,8 @@ def test_no_color_and_a_dumb_terminal_on_stderr(monkeypatch):
 
 
 def test_no_idea():
-    assert "see: jobctl --help" in jobctl("zzzzz").stderr
+    assert jobctl("zzzzz").stderr == "jobctl: no command 'zzzzz'\n"
+    assert jobctl("zzzzz", terminal=True).stderr.count("see: jobctl --help") == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)

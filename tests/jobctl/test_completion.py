@@ -3,8 +3,8 @@
 import click
 import pytest
 
+from jobctl.actions.live_words import LiveWords
 from jobctl.cli import COMMANDS
-from jobctl.completion import LiveWords
 from jobctl.parsing.proposals import Live
 from jobd.contract import shells
 from jobd.contract.errors import NotRunning

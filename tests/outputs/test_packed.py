@@ -271,7 +271,7 @@ def test_without_the_library_it_says_what_to_install(path, monkeypatch):
     pack(own(path), kept)
 
     def missing():
-        raise Refused("needs a library: pip install 'jobctl[zstd]'")
+        raise Refused("needs a library: pip install 'jobctl-queue[zstd]'")
 
     monkeypatch.setattr(packed, "_zstd", missing)
     with pytest.raises(Refused, match="pip install"):

@@ -18,6 +18,9 @@ from jobd.system import linux
 _EVERY_S = 0.02
 _LINES = 12
 """Of the log, with an end that nobody can account for."""
+_PF_FORKNOEXEC = 0x40
+_PF_KTHREAD = 0x200000
+"""Of a process's flags (proc_pid_stat(5)): it has no program of its own yet; it will never have."""
 _STARTED = re.compile(r" started: pid (\d+)$", re.MULTILINE)
 _LEAVES = re.compile(r" leaves \((\w+)\): pid (\d+)$", re.MULTILINE)
 _CANNOT_START = "cannot start: "
@@ -101,6 +104,8 @@ class Account(threading.Thread):
         return there - self._strangers - self._lives.keys()
 
     def _meet(self, pid, holder):
+        if _is_a_copy(pid):
+            return  # still what forked it: what it is to be, a job or a daemon, is seen later
         words = _words(pid)
         if os.fsencode(self._instance.mark) not in _read(pid, "environ").split(b"\0"):
             self._strangers.add(pid)
@@ -108,13 +113,10 @@ class Account(threading.Thread):
         stat = linux.stat_of(pid)
         if _role(words) is None or stat is None or stat.state in "ZX":
             return
-        parent = self._lives.get(stat.ppid)
-        # A child that is what its parent is has not come to its exec yet: a job, or a daemon.
-        if parent is None or _role(words) != parent.roles[-1]:
-            life = Life(pid, stat.ppid, os.pidfd_open(pid))
-            self._lives[pid] = life
-            self._all.append(life)
-            self._note_role(life, words, holder)
+        life = Life(pid, stat.ppid, os.pidfd_open(pid))
+        self._lives[pid] = life
+        self._all.append(life)
+        self._note_role(life, words, holder)
 
     def _note_role(self, life, words, holder):
         role = _role(words)
@@ -185,6 +187,12 @@ def _role(words):
         if f"jobd.{role}".encode() in words:
             return role
     return None
+
+
+def _is_a_copy(pid):
+    """Whether its command line is still that of the process that forked it."""
+    flags = int(_read(pid, "stat").rpartition(b") ")[2].split()[6])
+    return flags & (_PF_FORKNOEXEC | _PF_KTHREAD) == _PF_FORKNOEXEC
 
 
 def _words(pid):

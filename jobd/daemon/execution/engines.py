@@ -6,10 +6,21 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import BadRequest, Refused
 from jobd.core.placement import Placement
+from jobd.core.usage import Usage
 from jobd.engines import loading
-from jobd.engines.base import Attempt, Away, Context, Engine, Fate, Heritage, Launch, Process
+from jobd.engines.base import (
+    Attempt,
+    Away,
+    CannotStart,
+    Context,
+    Engine,
+    Fate,
+    Heritage,
+    Launch,
+    Process,
+)
 from jobd.outputs.in_memory import MemoryWorkspace
 from jobd.outputs.workspace import Workspaces
 
@@ -41,6 +52,17 @@ class Engines:
     def default(self) -> Engine:
         """That of groups that name none."""
         return self._by_name[self.placement.default]
+
+    def check_options(self, group: str, options: Sequence[str]) -> None:
+        """Raises: Refused (the engine of that group does not take one of them)."""
+        name = self.placement.engine_of(group)
+        try:
+            self._by_name[name].check_options(options)
+        except CannotStart as error:
+            raise Refused(
+                f"--engine-option: {error}; jobs of group {group} run on engine {name}: leave it "
+                "out, or name a group of another engine: --group"
+            ) from error
 
     def freeze(self) -> None:
         """As `Engine.freeze`, all of them: what goes wrong in one is none of the others' business,
@@ -116,6 +138,9 @@ class _Missing:
         self.workspace = MemoryWorkspace()
         self.host = ""
 
+    def check_options(self, options: Sequence[str]) -> None:
+        del options
+
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         del attempts
         raise Away(self._why)
@@ -126,6 +151,10 @@ class _Missing:
 
     def signal(self, orders: Sequence[tuple[Process, int]]) -> None:
         del orders
+        raise Away(self._why)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        del processes
         raise Away(self._why)
 
     def freeze(self) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -16,6 +15,7 @@ from jobd.contract.errors import StoreFailed
 from jobd.contract.models import MAX_WORKERS
 from jobd.core.transitions import Outcome
 from jobd.daemon.execution.breaker import Breakers
+from jobd.daemon.execution.crew import Crew
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
@@ -33,7 +33,7 @@ _SLACK_S: Final = 0.05
 
 
 class Workers:
-    """A pool of threads; `hand_over` may be called by any other.
+    """Threads of a pool; `hand_over` may be called by any other.
 
     Promises that what has begun is seen through to its end: an outcome is never made up.
     """
@@ -58,38 +58,33 @@ class Workers:
         self._breaker = breaker
         self._monitor = monitor
         self._timer = timer
-        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="worker")
+        self._crew = Crew("worker", MAX_WORKERS, self._work)
 
     def hand_over(self, run: Run) -> None:
         """Carry out an attempt that is on disk as running, or see to one that runs already."""
-        turn = iter([run])
         try:
-            self._pool.submit(self._work, turn)
+            self._crew.give(run)
         except RuntimeError as error:
-            # The machine gives no thread. The pool has the work all the same, and does it as
-            # soon as one of its own is free: what has not begun is taken out of its hands.
-            if run.process is None and next(turn, None) is not None:
+            # The machine gives no thread.
+            if run.process is None:
                 self._put_back(run, NoResources(f"no thread for it: {error}"))
                 return
             log.warning("job %d waits for a thread: %s", run.id, error)
+            self._crew.owe(run)
             self._timer.after(_RETRY_S, self._ask_for_thread)
         self._monitor.wake(run)
 
     def close(self) -> None:
         """Nobody is waited for: their jobs may run on."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
 
     def _ask_for_thread(self) -> None:
         try:
-            self._pool.submit(int)
+            self._crew.reinforce()
         except RuntimeError:
             self._timer.after(_RETRY_S, self._ask_for_thread)
 
-    def _work(self, turn: Iterator[Run]) -> None:
-        """`turn` gives the run to whoever asks first."""
-        run = next(turn, None)
-        if run is None:
-            return
+    def _work(self, run: Run) -> None:
         try:
             outcome = self._carry_out(run)
         except (NoResources, Away, StoreFailed) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from jobd.contract.errors import NotFound, Refused, ShuttingDown
@@ -27,12 +27,22 @@ class Admission:
     """Called by the writer's thread alone, inside its transaction. It changes nothing."""
 
     def __init__(
-        self, ledger: Ledger, dependencies: Dependencies, *, workers: Callable[[], int]
+        self,
+        ledger: Ledger,
+        dependencies: Dependencies,
+        *,
+        workers: Callable[[], int],
+        check_engine_options: Callable[[str, Sequence[str]], None],
     ) -> None:
-        """`workers`: as configured; with fewer just now, a job may wait for them to come back."""
+        """`workers`: as configured; with fewer just now, a job may wait for them to come back.
+
+        `check_engine_options`: told a group and options for the engine that its jobs run on;
+        answers at once. Raises: Refused.
+        """
         self._ledger = ledger
         self._dependencies = dependencies
         self._workers = workers
+        self._check_engine_options = check_engine_options
 
     # --- may they come ----------------------------------------------------------------------
 
@@ -54,6 +64,8 @@ class Admission:
         )
         for lack in filter(fit.is_too_large, lacks):
             raise Refused(_never(lack, options.group))
+        if options.engine_options:
+            self._check_engine_options(options.group, options.engine_options)
 
     def share_of(self, group: str) -> Share:
         """Raises: NotFound (there is no such group)."""

@@ -26,6 +26,7 @@ def filter_of(selector: Selector) -> Filter:
         groups=tuple(selector.groups),
         tags=tuple(selector.tags),
         name=selector.name,
+        command=selector.command,
         users=tuple(selector.users),
         since=_microseconds(selector.since),
         until=_microseconds(selector.until),

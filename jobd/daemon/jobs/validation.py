@@ -146,7 +146,7 @@ def check_at(at: float | None, now: int) -> None:
     """`at` in seconds, `now` in microseconds since the epoch."""
     if at is not None and at < now / 1e6 - _JUST_NOW_S:
         then = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-        raise BadRequest(f"--at: {then} is over; leave it out to start at once")
+        raise BadRequest(f"--at: {then} is in the past; leave out --at to start at once")
 
 
 def check_text(option: str, text: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from jobd.daemon.jobs.notifier import Listener
+from jobd.system.rounds import Bell, Rounds
 
 log = logging.getLogger(__name__)
 _PAUSE_S: Final = 10.0
@@ -28,31 +28,20 @@ class TextFile(Listener):
     def __init__(self, directory: Path, text: Callable[[], bytes]) -> None:
         self._path = directory / _NAME
         self._text = text
-        self._woken = threading.Event()
-        self._closed = threading.Event()
         self._failed = False
-        self._thread = threading.Thread(target=self._run, name="textfile", daemon=True)
+        self._rounds = Rounds("textfile", self._write, Bell(), gather_s=_PAUSE_S)
 
     def start(self) -> None:
         self._write()
-        self._thread.start()
+        self._rounds.start()
 
     def close(self) -> None:
         """The file goes: what it says is true no more."""
-        self._closed.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if self._rounds.close():
             self._path.unlink(missing_ok=True)
 
     def published(self, last_event: int) -> None:  # noqa: ARG002 - whichever it is
-        if not self._woken.is_set():
-            self._woken.set()
-
-    def _run(self) -> None:
-        while self._woken.wait() and not self._closed.wait(_PAUSE_S):
-            self._woken.clear()
-            self._write()
+        self._rounds.bell.ring()
 
     def _write(self) -> None:
         """Tried again at the next event; that it fails is told once."""

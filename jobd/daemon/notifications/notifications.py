@@ -12,7 +12,6 @@ be told, nothing wakes it.
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Final
 
 from jobd.contract.errors import JobdError
@@ -20,7 +19,7 @@ from jobd.daemon.jobs.notifier import Listener, Notifier
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.outbox import Outbox
 from jobd.system.clock import now_us
-from jobd.system.timer import Deadline, Timer
+from jobd.system.rounds import Bell, Rounds
 
 log = logging.getLogger(__name__)
 _PAUSE_S: Final = 0.25
@@ -32,80 +31,65 @@ _CLOSE_S: Final = 10.0
 
 
 class Notifications(Listener):
-    """A thread of its own; woken by the notifier, the timer and couriers."""
+    """A thread of its own; woken by the notifier, by couriers, and when a message is due."""
 
-    def __init__(
-        self, history: History, outbox: Outbox, timer: Timer, woken: threading.Event
-    ) -> None:
-        """`woken`: set by whoever has something for it to do."""
+    def __init__(self, history: History, outbox: Outbox, bell: Bell) -> None:
+        """`bell`: rung by whoever has something for it to do."""
         self._history = history
         self._outbox = outbox
-        self._timer = timer
-        self._woken = woken
-        self._alarm: Deadline | None = None
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+        self._bell = bell
+        self._rounds = Rounds("notifications", self._make, bell, last=self._end)
 
     def start(self, notifier: Notifier) -> None:
         """Jobs are at work, and there may be something to tell by now."""
         notifier.subscribe(self)
         if self._history.resume() or self._outbox.has_any():
-            self._woken.set()
-        self._thread.start()
+            self._bell.ring()
+        self._rounds.start()
 
     def close(self) -> None:
         """While the writer still writes: what has happened by now is read, and sent if that takes
         no time.
         """
-        self._closed.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(_CLOSE_S)
+        self._rounds.close(_CLOSE_S)
 
     # --- what wakes it ------------------------------------------------------------------------
 
     def published(self, last_event: int) -> None:  # noqa: ARG002 - whichever it is
-        if self._history.concerns and not self._woken.is_set():
-            self._woken.set()
+        if self._history.concerns:
+            self._bell.ring()
 
     def wished(self) -> None:
         self._history.concerns = True
-        self._woken.set()
+        self._bell.ring()
 
     # --- rounds -------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while self._woken.wait() and not self._closed.is_set():
-            self._woken.clear()
-            self._try_round()
-            self._closed.wait(_PAUSE_S)
-        # The last job may have ended just now.
-        self._try_round()
+    def _make(self) -> None:
+        next_in = self._tried()
+        if next_in is not None:
+            self._bell.ring_in(next_in)
+        self._rounds.rest(_PAUSE_S)
+
+    def _end(self) -> None:
+        """The last job may have ended just now."""
+        self._tried()
         self._outbox.close()
 
-    def _try_round(self) -> None:
+    def _tried(self) -> float | None:
         try:
-            self._round()
+            return self._round()
         except JobdError as error:
             log.warning("nobody is told of anything for now: %s", error)
         except Exception:
             log.exception("the notifications broke down, and are tried again")
-        else:
-            return
-        self._set_alarm(_RETRY_S)
+        return _RETRY_S
 
-    def _round(self) -> None:
+    def _round(self) -> float | None:
         """Raises: StoreFailed; it is tried again, from where the store says."""
         if self._history.read():
-            self._woken.set()
+            self._bell.ring()
         self._outbox.send_due()
         due = self._outbox.next_due()
         waits = [self._history.left, None if due is None else (due - now_us()) / 1e6]
-        self._set_alarm(min((wait for wait in waits if wait is not None), default=None))
-
-    def _set_alarm(self, seconds: float | None) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = None
-        if seconds is not None:
-            self._alarm = self._timer.after(seconds, self._woken.set)
+        return min((wait for wait in waits if wait is not None), default=None)

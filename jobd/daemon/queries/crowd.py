@@ -76,4 +76,5 @@ class Crowd(Listener):
         self._newest = self._published
         pause = max(_SHORTEST_S, min(self._waiting * _EACH_S, _LONGEST_S)) if self._waiting else 0.0
         self._next_step = time.monotonic() + pause
-        self._told.notify_all()
+        if self._waiting:
+            self._told.notify_all()

@@ -64,7 +64,7 @@ class ListQuery:
         rows, ids, place = found
         is_first = request.cursor is None
         return Page(
-            jobs=self._shown.of(rows),
+            jobs=self._shown.of(rows, usage=request.usage),
             next=None if place is None else place.cursor(),
             counts=dict(self._ledger.counts),
             busy=self._ledger.busy,

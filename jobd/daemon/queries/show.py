@@ -37,7 +37,7 @@ class ShowQuery:
         events = self._reader.events_of(row.id, _HISTORY)
         attempts = self._views.attempts(row.id, self._reader.attempts(row.id))
         return Shown(
-            job=_where_it_lies(self._shown.of([row])[0], attempts),
+            job=_where_it_lies(self._shown.of([row], usage=request.usage)[0], attempts),
             attempts=attempts,
             events=[self._views.event(found) for found in events],
             why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,

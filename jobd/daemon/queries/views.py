@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +12,11 @@ import msgspec
 
 from jobd.contract.models import Attempt, Event, Job, Recipe
 from jobd.contract.states import State
+from jobd.core.usage import Usage
 from jobd.daemon.jobs.specs import recipe_of
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.outputs.workspace import Stored, Workspaces
+from jobd.store.command_lines import command_line, text
 from jobd.store.reader import Reader
 from jobd.store.records import AttemptRow, EventRow, JobRow, Parent, Ran, Spec
 from jobd.system.clock import now_us
@@ -33,11 +34,6 @@ def _seconds(us: int | None) -> float | None:
     return None if us is None else us / 1e6
 
 
-def text(raw: bytes) -> str:
-    """What is not UTF-8 becomes U+FFFD."""
-    return raw.decode("utf-8", "replace")
-
-
 def path_text(path: Path | str) -> str:
     return text(os.fsencode(path))
 
@@ -48,14 +44,10 @@ def exact_path(path: str) -> bytes | None:
     return None if text(name).encode() == name else name
 
 
-def command_line(argv: list[bytes], *, shell: bool) -> str:
-    """As a person would type it."""
-    return text(argv[0]) if shell else shlex.join(text(word) for word in argv)
-
-
 class Views:
-    """What is not on disk before a job ends: what it `ran_as`, `left_of` it, in seconds, and
-    `why_stuck` it is, if it was told to end and cannot be ended.
+    """What is not on disk before a job ends: what it `ran_as`, `left_of` it, in seconds,
+    `why_stuck` it is, if it was told to end and cannot be ended, and what is `used_by` those of
+    some jobs that run.
     """
 
     def __init__(
@@ -65,12 +57,14 @@ class Views:
         ran_as: Callable[[int], Ran],
         left_of: Callable[[int], float | None],
         why_stuck: Callable[[int], str | None],
+        used_by: Callable[[Sequence[int]], Mapping[int, Usage]],
     ) -> None:
         self._workspaces = workspaces
         self._shell = shell
         self._ran_as = ran_as
         self._left_of = left_of
         self._why_stuck = why_stuck
+        self._used_by = used_by
 
     def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
         """`reason`: as it is just now. `parents`: what it was told to wait for."""
@@ -123,6 +117,14 @@ class Views:
             key=row.key,
             output_path=self._output(row.engine, row.id, row.attempt) if row.attempt else None,
         )
+
+    def with_usage(self, jobs: Sequence[Job]) -> list[Job]:
+        """The same, with what those that run use just now: that is looked at."""
+        used = self._used_by([job.id for job in jobs if job.state is State.RUNNING])
+        return [
+            msgspec.structs.replace(job, **used[job.id]._asdict()) if job.id in used else job
+            for job in jobs
+        ]
 
     def _argv(self, spec: Spec) -> list[bytes]:
         """What is run: the command itself, or a shell that gets it."""
@@ -179,13 +181,14 @@ class JobViews:
         self._inquiry = inquiry
         self._reader = reader
 
-    def of(self, rows: Sequence[JobRow]) -> list[Job]:
-        """All of them as of one moment."""
+    def of(self, rows: Sequence[JobRow], *, usage: bool = False) -> list[Job]:
+        """All of them as of one moment; `usage`: with what those that run use."""
         now, reasons, parents = now_us(), self._inquiry.reasons(rows), self._reader.parents(rows)
-        return [
+        jobs = [
             self._views.job(row, now, reason, parents.get(row.id, ()))
             for row, reason in zip(rows, reasons, strict=True)
         ]
+        return self._views.with_usage(jobs) if usage else jobs
 
 
 def _exactly(argv: list[bytes]) -> list[str] | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from jobd.contract.call import Call
 from jobd.contract.errors import LEAVING, BadRequest, NotRunning
-from jobd.contract.models import Selector, Wait, Waited
+from jobd.contract.models import Array, Selector, Wait, Waited
 from jobd.contract.ranges import Ranges, Within, merge_ranges
 from jobd.contract.states import FINISHED, UNFINISHED, State
 from jobd.contract.wire import MAX_WAIT
@@ -20,6 +20,7 @@ from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
+from jobd.store.arrays import ArrayRow, arrays_of, ends_of
 from jobd.store.reader import Reader
 from jobd.store.records import Filter, JobRow
 
@@ -158,6 +159,26 @@ class WaitQuery:
             last_lines=lines,
             missing=self._selection.missing(request.selector),
             ids=[*ranges],
+            array=self._array(ranges, counts),
+        )
+
+    def _array(self, ranges: Ranges, counts: dict[State, int]) -> Array | None:
+        """What these are, where that is one array or batch, and all of it."""
+        if len(ranges) != 1:
+            return None
+        (whole,) = ranges
+        ends = None
+        if arrays_of(self._reader, whole[:1]).get(whole[0]) == whole:
+            ends = ends_of(self._reader, ArrayRow(*whole))
+        if ends is None:
+            return None
+        first, last = whole
+        return Array(
+            first=first,
+            last=last,
+            first_index=ends.first_index,
+            last_index=ends.last_index,
+            counts={state: count for state, count in counts.items() if count},
         )
 
     def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:

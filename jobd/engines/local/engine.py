@@ -16,6 +16,7 @@ from msgspec import Struct
 from jobd.contract.directories import File, Foreign
 from jobd.contract.states import could_not_start
 from jobd.core.transitions import without_paths
+from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     CannotStart,
@@ -25,12 +26,11 @@ from jobd.engines.base import (
     Launch,
     NoResources,
     Process,
-    Usage,
 )
 from jobd.engines.loading import settings_as
 from jobd.engines.local import spawn
 from jobd.engines.local.process_snapshot import Survey, token_of
-from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess, pidfd_of
+from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess, pidfd_of, usages
 from jobd.engines.local.run_table import Line, RunTable
 from jobd.engines.local.spawn import Program
 from jobd.system import heap, linux
@@ -54,8 +54,7 @@ class _Inherited(NamedTuple):
 
     @classmethod
     def of(cls, heritage: Heritage) -> _Inherited:
-        data = heritage.data or b"{}"
-        used = msgspec.json.decode(data, type=dict[str, Usage])
+        used = msgspec.json.decode(heritage.data or b"{}", type=dict[str, Usage])
         return cls(dict(heritage.descriptors), used)
 
 
@@ -131,14 +130,16 @@ class LocalEngine:
 
     # --- starting -------------------------------------------------------------------------
 
+    def check_options(self, options: Sequence[str]) -> None:
+        for option in options:
+            raise CannotStart(f"{option}: this machine has no options of its own")
+
     def start(self, launch: Launch) -> Process:
-        if launch.nice:
-            return spawn.in_own_thread(lambda: self._start(launch))
-        return self._start(launch)
+        start = self._start
+        return spawn.in_own_thread(lambda: start(launch)) if launch.nice else start(launch)
 
     def _start(self, launch: Launch) -> Process:
-        if launch.options:
-            raise CannotStart(f"{launch.options[0]}: this machine has no options of its own")
+        self.check_options(launch.options)
         self._refuse_foreign()
         file = self.workspace.output_file(launch.job, launch.attempt)
         try:
@@ -193,9 +194,7 @@ class LocalEngine:
             try:
                 self._table.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
-                raise NoResources(
-                    f"the run table: {(error.strerror or str(error)).lower()}"
-                ) from error
+                raise NoResources(f"the run table: {_reason(error)}") from error
             failpoint("before-spawn")
             try:
                 if program is not None:
@@ -220,6 +219,9 @@ class LocalEngine:
         for process, number in orders:
             assert isinstance(process, LocalProcess)
             process.signal_all(number, census)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        return usages(processes, self._survey)
 
     def freeze(self) -> None:
         self._turn.acquire()
@@ -341,7 +343,7 @@ class LocalEngine:
     def heritage(self) -> Heritage:
         """Handles of what is no child of this process, and what it has used so far."""
         held = [(one, fd) for one in self._adopted.values() if (fd := one.keep()) is not None]
-        used = {one.token: one.usage() for one, _ in held}
+        used = {one.token: one.leaders_usage()[:2] for one, _ in held}
         return Heritage({one.token: fd for one, fd in held}, msgspec.json.encode(used))
 
     def close(self) -> None:

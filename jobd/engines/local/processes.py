@@ -8,20 +8,23 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from jobd.core.transitions import Outcome, signal_name
-from jobd.engines.base import Refusal, Usage
+from jobd.core.usage import Usage
+from jobd.engines.base import Process, Refusal
 from jobd.engines.local.process_snapshot import Census, Survey
 from jobd.engines.local.process_tree import Family, refusals, send
 from jobd.engines.supervisor import Supervisor
 from jobd.system import linux
 from jobd.system.clock import boot_us, offset_us
 from jobd.system.linux import Exit, Stat
+from jobd.system.process_usage import usage_of
 
+N = TypeVar("N", int, float)
 log = logging.getLogger(__name__)
 _LOST: Final = Outcome(lost=True)
 _INEXACT_KB: Final = 1024
@@ -72,6 +75,18 @@ def outcome_of(ended: Exit, at: int | None = None, floor_kb: int = 0) -> Outcome
     )
 
 
+def usages(processes: Sequence[Process], survey: Survey) -> list[Usage]:
+    """Of each, with one look for all. Raises: OSError (no descriptor is left)."""
+    census, on_gpus = survey.take(), survey.gpu_memory.by_pid()
+    return [one.usage(census, on_gpus) for one in processes if isinstance(one, LocalProcess)]
+
+
+def _sum(parts: Iterable[N | None]) -> N | None:
+    """None: nothing is known of any."""
+    known = [part for part in parts if part is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
 class LocalProcess:
     """What all our processes have in common: how they are signalled and ended.
 
@@ -90,6 +105,8 @@ class LocalProcess:
         self._leader: int | None = pid
         """The pid while it cannot be anybody else's."""
         self.refusals: Sequence[Refusal] = ()
+        self._used = Usage()
+        """What was seen of it, up to the latest look."""
 
     @property
     def host(self) -> None:
@@ -99,8 +116,34 @@ class LocalProcess:
     def age(self) -> float:
         return linux.age_of(self.pid) or 0.0
 
-    def usage(self) -> Usage:
+    def leaders_usage(self) -> Usage:
+        """Of its leader, and of the children that this has waited for."""
         raise NotImplementedError
+
+    def usage(self, census: Census, on_gpus: Mapping[int, int] | None) -> Usage:
+        """Of all its processes together. `on_gpus`: as `GpuMemory.by_pid`.
+
+        Not of a child that has ended and that nobody has waited for, nor of one whose parent did
+        not wait: of those the kernel keeps nothing that could be asked for.
+        """
+        leader = self.leaders_usage()
+        with self._lock:
+            members = self._family.living(self._living_leader(), census)
+        others = [usage_of(member.pid) for member in members if member.pid != self.pid]
+        parts = [leader, *(Usage(*found) for found in others if found is not None)]
+        on_gpu = [] if on_gpus is None else [on_gpus.get(member.pid, 0) for member in members]
+        total = Usage(
+            cpu_s=_sum(part.cpu_s for part in parts),
+            max_rss_kb=max((p.max_rss_kb for p in parts if p.max_rss_kb), default=None),
+            rss_kb=_sum(part.rss_kb for part in parts),
+            gpu_memory_kb=sum(on_gpu) or None,
+        )
+        self._used = used = total.at_least(self._used)
+        return used
+
+    def _living_leader(self) -> int | None:
+        """The pid, as long as it is nobody else's. Under the lock."""
+        return self._leader
 
     def signal_all(self, number: int, census: Census) -> None:
         """Its group, and the members that the census has found outside of it."""
@@ -148,9 +191,9 @@ class Child(LocalProcess):
         assert ended is not None
         return outcome_of(ended, floor_kb=self._floor_kb)
 
-    def usage(self) -> Usage:
+    def leaders_usage(self) -> Usage:
         with self._lock:
-            found = None if self._leader is None else linux.usage_of(self._leader)
+            found = None if self._leader is None else usage_of(self._leader)
         return Usage() if found is None else Usage(*found)
 
     def _release(self) -> None:
@@ -166,16 +209,25 @@ class _Stranger(LocalProcess):
         super().__init__(pid, token, survey)
         self.pidfd = pidfd
         self._is_kept = False
-        self._used = used or Usage()
-        self.usage()
+        self._leaders = used or Usage()
+        self.leaders_usage()
 
-    def usage(self) -> Usage:
+    def leaders_usage(self) -> Usage:
         """As far as it could be seen while it lived."""
-        found = linux.usage_of(self.pid)
+        found = usage_of(self.pid)
         # Asked afterwards: if it is not reaped now, it was not when it was looked at.
-        if found is not None and not (self.pidfd is not None and _is_reaped(self.pidfd)):
-            self._used = Usage(found[0], found[1] or self._used.max_rss_kb)
-        return self._used
+        if found is not None and not self._is_gone():
+            peak = found.max_rss_kb or self._leaders.max_rss_kb
+            self._leaders = Usage(found.cpu_s, peak, found.rss_kb)
+            return self._leaders
+        return self._leaders._replace(rss_kb=None)
+
+    def _living_leader(self) -> int | None:
+        return None if self._is_gone() else self._leader
+
+    def _is_gone(self) -> bool:
+        """Whether its pid may be another's by now, as far as the handle tells."""
+        return self.pidfd is not None and _is_reaped(self.pidfd)
 
     def keep(self) -> int | None:
         """The handle, for whoever comes after this process: from now on it stays open, whatever
@@ -216,7 +268,7 @@ class Adopted(_Stranger):
 
     def signal_all(self, number: int, census: Census) -> None:
         with self._lock:
-            if self.pidfd is not None and _is_reaped(self.pidfd):
+            if self._is_gone():
                 # Not by us: the supervisor has died, and the pid may lead another's group by now.
                 self._leader = None
         super().signal_all(number, census)
@@ -244,9 +296,9 @@ class Found(_Stranger):
 
     def wait(self) -> Outcome:
         while not self._ended(_SAMPLE_MS):
-            self.usage()
+            self.leaders_usage()
         at = boot_us()
-        cpu, peak = self.usage()
+        used = self.leaders_usage()
         with self._lock:
             self._leader = None
         if (pidfd := self.pidfd) is None:
@@ -259,7 +311,7 @@ class Found(_Stranger):
         at = self._seen_first(at)
         if ended is None:
             return replace(_LOST, at=at + offset_us())
-        return outcome_of(ended._replace(cpu_s=cpu, max_rss_kb=peak), at)
+        return outcome_of(ended._replace(cpu_s=used.cpu_s, max_rss_kb=used.max_rss_kb), at)
 
     def _seen_first(self, at: int) -> int:
         """It ended then at the latest, microseconds since boot; no daemon may have lived before."""

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, TypeVar
 from jobd.contract.directories import File
 from jobd.contract.ownership import NotOurs, open_owned
 from jobd.engines.base import CannotStart, Launch, NoResources
-from jobd.system import linux
+from jobd.system import linux, spawning
 
 _DEFAULT_PATH: Final = b"/usr/local/bin:/usr/bin:/bin"
 _PRIVATE: Final = 0o077
@@ -33,9 +33,11 @@ T = TypeVar("T")
 
 def has_own_directory() -> bool:
     """Whether this thread's directory and umask are its own; made so at the first call."""
-    if not hasattr(_own, "yes"):
+    try:
+        return bool(_own.yes)
+    except AttributeError:
         _own.yes = linux.unshare_fs()
-    return bool(_own.yes)
+        return bool(_own.yes)
 
 
 def find_program(name: bytes, environment: Mapping[bytes, bytes]) -> bytes:
@@ -185,7 +187,7 @@ Spawn = Callable[[], int]
 def prepare(launch: Launch, script: bytes | None, stdin: int, output: int, mark: int) -> Spawn:
     """All that may block or fail early; the answer then does the spawn itself and gives the pid.
 
-    `script`: where its script lies, if it has one. `mark`: as for `linux.spawn`.
+    `script`: where its script lies, if it has one. `mark`: as for `spawning.spawn`.
 
     Raises: CannotStart. The answer raises OSError and CannotStart.
     """
@@ -200,7 +202,7 @@ def prepare(launch: Launch, script: bytes | None, stdin: int, output: int, mark:
 
     def spawn(program: bytes = program, argv: list[bytes] = argv) -> int:
         try:
-            return linux.spawn(program, argv, environment, stdin, output, mark)
+            return spawning.spawn(program, argv, environment, stdin, output, mark)
         except OSError as error:
             _refuse(program)
             if error.errno == errno.ENOENT:

@@ -14,7 +14,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from jobd.engines.base import Away, CannotStart, NoResources, Usage
+from jobd.core.usage import Usage
+from jobd.engines.base import Away, CannotStart, NoResources
 
 _PATIENCE_S: Final = 30.0
 """Seconds after which nobody answers; the programs themselves try for nine."""
@@ -164,17 +165,20 @@ class Commands:
         lines = said.decode("utf-8", "replace").split("\n")
         return [seen for line in lines if (seen := _seen(line)) is not None]
 
-    def usage(self, number: int) -> Usage:
-        """Of one that runs, as far as the cluster counts it."""
+    def usage(self, numbers: Sequence[int]) -> dict[int, Usage]:
+        """Of those that run, as far as the cluster counts it; memory is counted now and then, and
+        only its peak is told. Raises: Away.
+        """
+        if not numbers:
+            return {}
         try:
             said = self._run(
-                "sstat", "--allsteps", "--noheader", "--parsable2", f"--jobs={number}",
-                "--format=AveCPU,MaxRSS",
+                "sstat", "--allsteps", "--noheader", "--parsable2",
+                f"--jobs={','.join(map(str, numbers))}", "--format=JobID,AveCPU,MaxRSS",
             )  # fmt: skip
         except _SaidNo:
-            return Usage()
-        cpu, _, peak = said.decode("ascii", "replace").split("\n")[0].partition("|")
-        return Usage(_seconds(cpu), _kib(peak))
+            return {}
+        return _used(said.decode("ascii", "replace"))
 
     def _all(self, *command: str) -> None:
         """Of several jobs some may have ended: that is no failure."""
@@ -242,6 +246,19 @@ def _seen(line: str) -> Seen | None:
         int(number), name.removesuffix("|"), state, int(status) if status.isdecimal() else 0,
         reason, "" if node in _NOWHERE else node, float(started) if started.isdecimal() else None,
     )  # fmt: skip
+
+
+def _used(text: str) -> dict[int, Usage]:
+    """By job, of lines such as `12.batch|00:00:03|1024K`: all its steps together."""
+    found: dict[int, Usage] = {}
+    for line in text.splitlines():
+        step, cpu, peak, *_ = (*line.split("|"), "", "")
+        job = step.partition(".")[0]
+        if job.isdecimal():
+            before, seconds = found.get(int(job), Usage()), _seconds(cpu)
+            total = seconds if before.cpu_s is None else before.cpu_s + (seconds or 0.0)
+            found[int(job)] = Usage(total, _kib(peak)).at_least(before)
+    return found
 
 
 def _seconds(text: str) -> float | None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from jobd.contract.paths import Paths
+from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     Away,
@@ -90,18 +91,17 @@ class SlurmEngine:
             if self._stopped:
                 raise NoResources("the daemon is being closed")
             self._shared.require()
-            self._check_options(launch)
+            self.check_options(launch.options)
             note, allocation = self._submission.bring(launch)
             process = self._process(launch.token, note, launch.job, launch.attempt, allocation)
             self._watcher.add(process)
         failpoint("after-release")
         return process
 
-    def _check_options(self, launch: Launch) -> None:
-        """Raises: CannotStart."""
-        for option in launch.options:
+    def check_options(self, options: Sequence[str]) -> None:
+        for option in options:
             if why := settings.refused_of_job(option, self._allowed):
-                raise CannotStart(f"engine option {option}: it {why}")
+                raise CannotStart(f"{option}: it {why}")
 
     # --- the rest of what an engine does ----------------------------------------------------------
 
@@ -119,6 +119,11 @@ class SlurmEngine:
             self._commands.cancel_waiting(process.name)
         if not process.owed.takes(number, begun=self._begun(process.token)):
             self._commands.signal(process.name, number)
+
+    def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
+        ours = [process for process in processes if isinstance(process, SlurmProcess)]
+        found = self._commands.usage([one.number for one in ours if one.counts_alone])
+        return [found.get(one.number, Usage()) if one.counts_alone else Usage() for one in ours]
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:

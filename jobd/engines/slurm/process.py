@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, Refusal, Usage
+from jobd.engines.base import Away, Refusal
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.packs import Allocation
 from jobd.outputs.workspace import Output
@@ -83,13 +83,10 @@ class SlurmProcess:
     def age(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
 
-    def usage(self) -> Usage:
-        try:
-            # Of an allocation Slurm counts what those before have used, too.
-            known = self._where.turn == 1 and not self.is_over
-            return self._commands.usage(self.number) if known else Usage()
-        except Away:
-            return Usage()
+    @property
+    def counts_alone(self) -> bool:
+        """Whether what Slurm counts of its job is its own: others may have been there before."""
+        return self._where.turn == 1 and not self.is_over
 
     def wait(self) -> Outcome:
         self._over.wait()

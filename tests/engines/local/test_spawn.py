@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jobd.engines.base import CannotStart, Launch, NoResources, Usage
+from jobd.core.usage import Usage
+from jobd.engines.base import CannotStart, Launch, NoResources
 from jobd.engines.local import spawn
 from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Found
-from jobd.system import linux
+from jobd.system import linux, spawning
 from tests.engines.contexts import context_of
 
 
@@ -63,7 +64,7 @@ def test_what_a_reused_pid_uses_is_not_that_of_the_job():
     os.waitpid(pid, 0)
     found = Found(os.getpid(), "f" * 32, Survey(), pidfd, Usage(0.5, 1234))
     try:
-        assert found.usage() == (0.5, 1234)
+        assert found.leaders_usage() == Usage(0.5, 1234)
     finally:
         found.leave()
 
@@ -73,12 +74,13 @@ def test_what_a_living_or_ended_process_uses_is_seen():
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
     found = Found(pid, "f" * 32, Survey(), os.pidfd_open(pid), Usage(0.5, None))
     try:
-        assert found.usage()[1] > 0
+        assert found.leaders_usage().max_rss_kb > 0
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        cpu, peak = found.usage()
-        assert cpu < 0.5
-        assert peak > 0
+        used = found.leaders_usage()
+        assert used.cpu_s < 0.5
+        assert used.max_rss_kb > 0
+        assert used.rss_kb is None
     finally:
         os.waitpid(pid, 0)
         found.leave()
@@ -113,7 +115,7 @@ def test_what_could_not_be_spawned_is_taken_from_the_board(tmp_path, monkeypatch
     launch = launch_of(b"true")
     for code, kind in ((errno.EAGAIN, NoResources), (errno.EACCES, CannotStart)):
         error = OSError(code, os.strerror(code))
-        monkeypatch.setattr(linux, "spawn", lambda *_a, error=error: raises(error))
+        monkeypatch.setattr(spawning, "spawn", lambda *_a, error=error: raises(error))
         with pytest.raises(kind):
             in_thread(lambda: engine.start(launch))
         assert engine._table.find(launch.slot, launch.token) is None

@@ -1,4 +1,4 @@
-"""What docs/slurm.md says of settings and clusters is so."""
+"""What docs/how-to/slurm.md says of settings and clusters is so."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from jobd.engines.slurm.settings import SlurmSettings
 from tests import slurm_cluster
 
-PAGE = (Path(__file__).parents[3] / "docs/slurm.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs/how-to/slurm.md").read_text("utf-8")
 OF_A_MACHINE = (
     "ClusterName", "SlurmctldHost", "SlurmUser", "ProctrackType", "TaskPlugin", "StateSaveLocation",
     "SlurmdSpoolDir", "SlurmctldLogFile", "SlurmdLogFile", "SlurmctldPidFile", "SlurmdPidFile",

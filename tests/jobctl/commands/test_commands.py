@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from jobctl.render.text import clock, moment
-from jobd.contract.errors import NotFound, NotRunning
+from jobd.contract.errors import NotFound, NotRunning, VersionMismatch
 from jobd.contract.models import (
     Acted,
+    Array,
     DaemonStatus,
     Event,
     EventPage,
@@ -51,14 +52,14 @@ def test_table():
 
 
 def test_table_on_a_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "30")
     client = FakeClient(list=THREE)
     result = jobctl("ls", client=client, terminal=True)
     assert "\x1b[31mFailed\x1b[0m" in result.out
     assert result.out.endswith("1 running, 1 pending, 1 failed\n")
-    assert "…" in result.out
+    assert result.out.split()[:3] == ["ID", "STATE", "DETAIL"]
     asked = client.sent[0]
-    assert (asked.running, asked.pending, asked.finished) == (20, 20, 20)
+    assert (asked.running, asked.pending, asked.finished) == (19, 19, 19)
 
 
 def test_no_color(monkeypatch):
@@ -110,10 +111,18 @@ def test_a_command_that_would_drive_the_terminal():
 # --- show, logs, workers ------------------------------------------------------------------
 
 
+def test_show_of_a_failed_job_says_what_next():
+    client = FakeClient(show=Shown(job=FAILED, attempts=[], events=[]))
+    told = jobctl("show", "3", client=client, terminal=True)
+    assert told.stderr == "output: jobctl logs 3; retry: jobctl restart 3\n"
+    assert jobctl("show", "3", client=client).stderr == ""
+
+
 def test_show():
     client = FakeClient(show=Shown(job=PENDING, attempts=[], events=[], why="1 of 3 busy"))
     out = jobctl("show", "2", client=client).out
     assert "Pending (dependency)" in out
+    assert "retry:" not in jobctl("show", "2", client=client, terminal=True).stderr
     assert "1 of 3 busy" in out
 
 
@@ -226,11 +235,48 @@ def test_status():
         "waiting  4,8: why of 4",
         "         6: why of 6",
         "stuck    2: paused                                           jobctl resume 2",
-        "         5,7: held                                           jobctl start 5",
+        "         5,7: held                                           jobctl start 5,7",
     ]
-    assert all(request.limit for request in client.of(List))
+    assert all(request.limit or request.running for request in client.of(List))
     # It costs a look at every output, and is not shown.
     assert client.of(Status) == [Status(sizes=False)]
+
+
+def test_status_tells_arrays_as_ls_does():
+    array = Array(
+        first=3, last=102, first_index=1, last_index=100, eta_s=720.0,
+        counts={State.RUNNING: 3, State.PENDING: 54, State.COMPLETED: 42, State.FAILED: 1},
+    )  # fmt: skip
+    pending = [job(number, "pending", reason="queued") for number in range(49, 103)]
+
+    def listed(request):
+        if not request.collapsed:
+            return Page(jobs=pending if request.selector.states == [State.PENDING] else [])
+        return Page(jobs=[job(3, "running", name="sweep"), job(2, "running")], arrays={3: array})
+
+    client = FakeClient(
+        status=DaemonStatus(workers=3, jobs=BUSY), list=listed, groups=GROUPS, show=_shown
+    )
+    told = jobctl("status", client=client).out.splitlines()
+    assert [each[:90].rstrip() for each in told[2:5]] == [
+        "arrays   3-102  array 1-100  43%, 12m left  42 completed, 3 running, 1 failed, 54 pending",
+        "waiting  49-58,…: why of 49",
+        "stuck    nothing",
+    ]
+    found = json.loads(jobctl("status", "--json", client=client).stdout)["arrays"]
+    assert [(each["first"], each["last"], each["counts"]["failed"]) for each in found] == [
+        (3, 102, 1)
+    ]
+
+
+def test_status_of_a_daemon_that_knows_no_such_rows():
+    def listed(request):
+        if request.collapsed:
+            raise VersionMismatch("an unknown field")
+        return Page(jobs=[])
+
+    client = FakeClient(status=DaemonStatus(jobs=BUSY), list=listed, groups=GROUPS)
+    assert "arrays" not in jobctl("status", client=client).out
 
 
 def test_status_of_groups_that_start_nothing_and_of_jobs_that_are_too_large():
@@ -383,6 +429,64 @@ def test_verdict_of_several():
         "  12 failed (signal KILL)                                   jobctl logs 12\n"
         "  80 failed (exit code 127): pyhton: not found              jobctl logs 80\n"
     )
+
+
+ARRAY = Array(first=3, last=102, first_index=1, last_index=100)
+
+
+def test_a_verdict_names_an_array_and_the_indexes_of_what_failed():
+    elements = [msgspec.structs.replace(each, array_index=each.id - 2) for each in NIGHT.jobs]
+    waited = msgspec.structs.replace(NIGHT, jobs=elements, array=ARRAY)
+    result = jobctl("wait", "3-102", client=FakeClient(wait=waited))
+    assert result.stderr.startswith(
+        "array 1-100: 97 of 100 completed, 3 failed: 7,12,80\n"
+        "   7 [5] failed (exit code 1): KeyError: 'lr'               jobctl logs 7\n"
+    )
+    batch = msgspec.structs.replace(ARRAY, first_index=None, last_index=None)
+    waited = msgspec.structs.replace(NIGHT, array=batch)
+    result = jobctl("wait", "3-102", client=FakeClient(wait=waited))
+    assert result.stderr.startswith("97 of 100 completed, 3 failed: 7,12,80\n")
+
+
+def test_an_array_for_which_the_time_ran_out():
+    counts = {State.COMPLETED: 42, State.PENDING: 58}
+    waited = Waited(done=False, total=100, counts=counts, ids=[(3, 102)], array=ARRAY)
+    left = Page(jobs=[job(number, "pending") for number in range(45, 55)])
+    client = FakeClient(wait=waited, list=left)
+    result = jobctl("wait", "--timeout", "0", "3-102", client=client, terminal=True)
+    assert (result.code, result.stderr) == (
+        124, "array 1-100: after 0.0s 58 of 100 have not finished: 45-54 and 48 more\n"
+    )  # fmt: skip
+
+
+def test_that_an_array_is_waited_for():
+    counts = {State.COMPLETED: 42, State.PENDING: 58}
+    waited = Waited(done=False, total=100, counts=counts, ids=[(3, 102)], array=ARRAY)
+    client = FakeClient(wait=[waited, KeyboardInterrupt()])
+    result = jobctl("wait", "3-102", client=client, terminal=True)
+    assert result.stderr.splitlines()[0] == (
+        "waiting for array 1-100: 42 of 100 have finished; Ctrl-C only ends the waiting"
+    )
+    waited = msgspec.structs.replace(waited, array=None)
+    client = FakeClient(wait=[waited, KeyboardInterrupt()])
+    result = jobctl("wait", "3-102", client=client, terminal=True)
+    assert result.stderr.startswith("waiting: 42 of 100 have finished; Ctrl-C")
+
+
+@pytest.mark.parametrize(
+    ("waits", "args", "terminal", "said"),
+    [
+        ([False, True], [], True, "waiting for job 7; Ctrl-C only ends the waiting\n"),
+        ([True], [], True, ""),
+        ([False, True], [], False, ""),
+        ([False, True], ["--json"], True, ""),
+    ],
+)
+def test_that_it_is_waited_is_told_to_a_person_where_it_takes_a_moment(waits, args, terminal, said):
+    ended = {"total": 1, "counts": {State.COMPLETED: 1}, "jobs": [job(7)], "ids": [(7, 7)]}
+    client = FakeClient(wait=[Waited(done=done, **ended) for done in waits])
+    result = jobctl("wait", "7", *args, client=client, terminal=terminal)
+    assert result.stderr == f"{said}job 7 completed\n"
 
 
 def test_wait_json():

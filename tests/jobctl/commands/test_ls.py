@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from jobctl.render import text
+from jobd.contract.errors import VersionMismatch
 from jobd.contract.models import List, Page
 from jobd.contract.states import State
 from jobd.contract.wording import printable
@@ -195,7 +196,8 @@ def test_rows_fit_the_terminal(width, monkeypatch):
     rows = ls(jobs=jobs, terminal=True).out.splitlines()[:-1]
     assert len(rows) == len(NAMES) + 1
     assert all(wcswidth(row) <= width for row in rows)
-    assert all(row.endswith("…") for row in rows[1:])
+    # On the smallest one neither name nor command is left, which are what is cut.
+    assert all("…" in row for row in rows[1:]) == (width > 20)
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -235,3 +237,55 @@ def test_a_command_has_room_beside_long_names_and_details(monkeypatch):
     assert row[header.index("COMMAND") :] == "make -C /somewhere all…"
     assert wcswidth(row) <= 80
     assert row.count("…") == 3
+
+
+# --- what jobs use ------------------------------------------------------------------------
+
+USED = [
+    job(4, "running", cpu_s=90.0, rss_kb=2 * 1024**2, max_rss_kb=1024**2, gpu_memory_kb=512),
+    job(3, "failed", cpu_s=1.0),
+]
+
+
+def test_words_for_what_jobs_use():
+    out = ls("--columns", "id,cpu,mem,gpu", jobs=USED).out
+    assert [line.split() for line in out.splitlines()] == [
+        ["ID", "CPU_S", "RSS_KB", "MAX_RSS_KB", "GPU_MEMORY_KB"],
+        ["4", "1m30s", "2.0", "GB", "1.0", "GB", "512", "kB"],
+        ["3", "1.0s", "-", "-", "-"],
+    ]
+    assert json.loads(ls("--json", "--columns", "mem", jobs=USED).out)[0] == {
+        "rss_kb": 2 * 1024**2, "max_rss_kb": 1024**2
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "looked"),
+    [
+        ([], False),
+        (["--columns", "id,cpu"], True),
+        (["--columns", "id"], False),
+        (["--json"], True),
+        (["--json", "--columns", "id"], False),
+        (["--format", "csv"], True),
+        (["--format", "{id} {rss_kb}"], True),
+        (["--format", "{id}"], False),
+        (["--ids"], False),
+        (["--ids", "--sort", "cpu_s"], True),
+    ],
+)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_jobs_are_looked_at_where_it_is_shown(words, looked, terminal):
+    client = FakeClient(list=Page(jobs=USED))
+    assert jobctl("ls", *words, client=client, terminal=terminal).code == 0
+    assert {request.usage for request in client.of(List)} == {looked}
+
+
+def test_a_daemon_that_does_not_look_is_asked_for_the_rest():
+    def answer(request):
+        if request.usage:
+            raise VersionMismatch("jobctl asks for what the running jobd does not know")
+        return Page(jobs=USED)
+
+    client = FakeClient(list=answer)
+    assert len(json.loads(jobctl("ls", "--json", client=client).out)) == 2

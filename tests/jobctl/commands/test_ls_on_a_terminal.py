@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobctl.render import text
+from jobctl.render.names import cut_apart
 from jobd.contract.errors import VersionMismatch
 from jobd.contract.models import Array, GroupShare, GroupsReply, List, Page
 from jobd.contract.states import State
@@ -171,7 +172,7 @@ def test_no_time():
 LONG = [f"resnet50-imagenet-lr{lr:.4f}-seed-1-final" for lr in (0.1, 0.01, 0.001)]
 
 
-@pytest.mark.parametrize("columns", [50, 60, 80, 120])
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 120])
 def test_an_outcome_is_never_cut(monkeypatch, columns):
     size(monkeypatch, columns)
     listed = [
@@ -183,6 +184,15 @@ def test_an_outcome_is_never_cut(monkeypatch, columns):
     ]  # fmt: skip
     out = ls(jobs=listed).out
     assert all(one.reason in out for one in listed)
+    out = arrays(jobs=listed[:2]).out
+    assert all(one.reason in out for one in listed[:2])
+
+
+def test_on_a_small_screen_a_name_stands_for_the_command(monkeypatch):
+    size(monkeypatch, 40)
+    failed = {"state": "failed", "reason": "exit code 127", "command": "python train.py"}
+    assert header(ls(jobs=[job(1, name="train", **failed)])) == ["ID", "STATE", "NAME", "DETAIL"]
+    assert header(ls(jobs=[job(1, **failed)])) == ["ID", "STATE", "DETAIL", "COMMAND"]
 
 
 def test_why_it_could_not_start_may_be_cut(monkeypatch):
@@ -196,8 +206,9 @@ def test_names_are_cut_in_the_middle_and_stay_apart(monkeypatch):
     jobs = [job(number, name=name, command="x" * 50) for number, name in enumerate(LONG, 1)]
     rows = ls(jobs=jobs).out.splitlines()[1:4]
     cells = [row.split()[2] for row in rows]
-    assert all(cell.startswith("r") and cell.endswith("l") for cell in cells)
-    assert len(set(cells)) == 3
+    assert all(
+        rate in cell for rate, cell in zip(("0.1000", "0.0100", "0.0010"), cells, strict=True)
+    )
 
 
 def test_a_wide_terminal_is_used_to_its_full_width(monkeypatch):
@@ -223,10 +234,16 @@ def test_paths_are_cut_in_the_middle(monkeypatch):
         (["aaaaabbbbb", "aaaaa2bbbbb"], 7, ["aa…bbb", "aa…2…bb"]),
         (["aaaaa1bbbbb", "aaaaa22bbbbb"], 7, ["aa…1…bb", "a…22…bb"]),
         (["数据准备数据准备"], 7, ["数…准备"]),
+        (
+            ["run-lr0.1-warm0-end", "run-lr0.1-warm10-end", "run-lr0.001-warm10-end"],
+            16,
+            ["r…lr0.1-warm0…nd", "r…lr0.1-warm10…d", "…lr0.001-warm10…"],
+        ),
+        (["run-lr0.1-warm0-end", "run-lr0.1-warm10-end"], 9, ["r…warm0…d", "…warm10…d"]),
     ],
 )
 def test_cut_in_the_middle(texts, width, cut):
-    assert text.cut_apart(texts, width) == cut
+    assert cut_apart(texts, width) == cut
     assert all(text.columns(each) <= width for each in cut)
 
 
@@ -277,8 +294,9 @@ ARRAY = Array(
 )  # fmt: skip
 
 
-def arrays(*args, array=ARRAY, jobs=(), **page):
-    return ls(*args, jobs=[job(3, "running", name="sweep"), *jobs], arrays={3: array}, **page)
+def arrays(*args, array=ARRAY, jobs=(), more=None, **page):
+    found = {3: array, **(more or {})}
+    return ls(*args, jobs=[job(3, "running", name="sweep"), *jobs], arrays=found, **page)
 
 
 def test_an_array_is_one_row():
@@ -298,6 +316,8 @@ def test_all_of_it_where_there_is_room(monkeypatch):
 def test_which_of_it_have_failed(monkeypatch):
     size(monkeypatch, 100)
     assert arrays().out.endswith(". Which failed: jobctl ls 3-102 --state failed\n")
+    two = arrays(jobs=[job(103)], more={103: ARRAY})
+    assert two.out.endswith(". Which failed: jobctl ls --state failed\n")
     one = job(1, "failed")
     assert arrays(jobs=[one]).out.endswith(". Why: jobctl show 1\n")
 

@@ -132,4 +132,6 @@ def test_libraries_that_are_not_there_are_named(monkeypatch, tmp_path):
     client = a_client(ended())
     result = jobctl("report", str(tmp_path / "r.html"), client=client)
     assert (result.code, client.sent) == (1, [])
-    assert "needs pygal, which is not installed: pip install 'jobctl[report]'" in result.stderr
+    assert (
+        "needs pygal, which is not installed: pip install 'jobctl-queue[report]'" in result.stderr
+    )

@@ -118,6 +118,10 @@ def test_id_alone_on_stdout_and_no_hint_to_a_script():
             Submitted(first=1, last=1, busy=3, workers=3),
             "queued (3 of 3 workers busy); follow: jobctl logs -f 1\n",
         ),
+        (
+            Submitted(first=1, last=12, starts_now=True, busy=3, workers=3),
+            "starts now (3 of 3 workers busy); follow: jobctl watch 1-12\n",
+        ),
         (Submitted(first=1, last=1), "waits: there are no workers; jobctl workers 3 gives some\n"),
     ],
 )

@@ -17,6 +17,7 @@ from jobctl.actions.watch import _BREATH, Watching
 from jobctl.render import rows, screen
 from jobd.contract.errors import NotFound, NotRunning, VersionMismatch
 from jobd.contract.models import (
+    Array,
     DaemonStatus,
     Event,
     EventPage,
@@ -419,6 +420,92 @@ def test_workers_that_change_are_asked_again():
         status=[DaemonStatus(workers=3), DaemonStatus(workers=5)],
     )
     assert [picture.workers for picture, _ in watch(fake).shown] == [3, 5]
+
+
+# --- arrays -------------------------------------------------------------------------------
+
+ARRAY = Array(
+    first=3, last=102, first_index=1, last_index=100, eta_s=720.0,
+    counts={State.RUNNING: 2, State.PENDING: 55, State.COMPLETED: 42, State.FAILED: 1},
+)  # fmt: skip
+OVER = msgspec.structs.replace(ARRAY, counts={State.COMPLETED: 98, State.FAILED: 2}, eta_s=None)
+ELEMENT = job(46, "running", name="sweep", array_index=44, attempt=1)
+ON_ITS_WAY = Page(jobs=[ELEMENT], counts={State.RUNNING: 5}, arrays={46: ARRAY})
+
+
+def test_an_array_is_one_row_and_leaves_a_line_behind():
+    """The last of its elements ends before anybody is told of that."""
+    fake = client(
+        events=[
+            page(following=10),
+            page(event(11, "completed", 44), event(12, "failed", 45), unfinished=1),
+            page(event(13, "completed", 46), event(14, "completed", 200)),
+        ],
+        list=[
+            *[ON_ITS_WAY] * 3,
+            Page(jobs=[], counts=DONE),
+            Page(jobs=[job(102, name="sweep")], arrays={102: OVER}),
+        ],
+    )
+    result = jobctl("watch", client=fake, terminal=True)
+    assert (result.code, result.stderr) == (0, "")
+    first, _, _ = result.out.partition("\x1b[J")
+    assert Shown(first).splitlines()[0] == (
+        "3-102 array 1-100  42 completed, 2 running, 1 failed, 55 pending  43%, 12m left"
+    )
+    assert Shown(result.out).splitlines() == [
+        "job 45 failed",
+        "job 200 completed",
+        "3-102  array 1-100  98 completed, 2 failed  sweep",
+        "0 of 3 workers busy · 2 completed · 1 failed",
+    ]
+    assert not fake.of(Output), "the row has no room for what one of them prints"
+
+
+def test_an_array_of_which_nothing_runs_just_now_has_not_ended():
+    halted = msgspec.structs.replace(ARRAY, counts={State.PENDING: 57, State.COMPLETED: 43})
+    nothing = Page(jobs=[], counts=COUNTS)
+    waiting = Page(jobs=[job(47, "pending")], arrays={47: halted})
+    fake = client(
+        events=[page(unfinished=1), page(unfinished=1), page()],
+        list=[ON_ITS_WAY, nothing, waiting, ON_ITS_WAY, nothing, waiting],
+    )
+    assert not any(picture.ended for picture, _ in watch(fake).shown)
+
+
+@pytest.mark.parametrize(
+    ("args", "is_one"),
+    [([], True), (["1-2"], True), (["--expand"], False), (["2"], False), (["1-2,4"], False)],
+)
+def test_when_elements_are_watched(args, is_one):
+    fake = client(events=page(), wait=Waited(done=False, total=1), list=RUNNING)
+    jobctl("watch", *args, client=fake, terminal=True)
+    assert fake.of(List)[-1].collapsed is is_one
+
+
+def test_an_earlier_daemon_lists_elements():
+    def listed(request):
+        if request.collapsed:
+            raise VersionMismatch("an unknown field")
+        return RUNNING
+
+    fake = client(events=page(), list=listed)
+    assert [picture.running for picture, _ in watch(fake).shown] == [[LR3], [LR3]]
+    assert [request.collapsed for request in fake.of(List)] == [True, False, False]
+
+
+def test_what_takes_long_to_count_is_counted_less_often():
+    screen, looks = Quiet(), []
+
+    def slow(_request):
+        looks.append(screen.now)
+        screen.now += 0.05
+        return ON_ITS_WAY
+
+    news = {at: page(event(11, "started"), unfinished=1) for at in (5.0, 5.1, 5.2, 5.3)}
+    Daemon(screen, {**news, **ends_at(50.0)}, list=slow).watched()
+    busy = [at for at in looks if 5.0 <= at < 20.0]
+    assert all(later - at > 1.0 for at, later in itertools.pairwise(busy)), looks
 
 
 # --- the last lines -----------------------------------------------------------------------

@@ -17,7 +17,7 @@ from jobd.contract.models import (
     Waited,
 )
 from jobd.contract.states import State
-from tests.jobctl.fakes import FakeClient, jobctl
+from tests.jobctl.fakes import FakeClient, job, jobctl
 
 NOW = datetime(2026, 11, 24, 14, 2).astimezone()
 GROUPS = GroupsReply(groups=[GroupShare(name="default"), GroupShare(name="gpu")])
@@ -29,6 +29,7 @@ def sent(*args, stdin=b"", **replies):
     answer = Acted(done=[])
     client = FakeClient(
         list=Page(jobs=[]), wait=Waited(done=True, total=0),
+        groups=GROUPS,
         **dict.fromkeys(["stop", "start", "hold", "restart", "rm"], answer), **replies,
     )  # fmt: skip
     result = jobctl(*args, client=client, stdin=stdin)
@@ -78,6 +79,34 @@ def test_a_group_that_is_not_there_is_told(command):
     assert (result.code, result.stderr) == (
         0, "there is no group gpux; did you mean: gpu\nthere is no group nope\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("printing", "out"),
+    [
+        ([], " ID  STATE  PRIO  NAME  TIME  DETAIL  COMMAND\n"),
+        (["--sort", "id"], " ID  STATE  PRIO  NAME  TIME  DETAIL  COMMAND\n"),
+        (["--ids"], ""),
+        (["--json"], "[]\n"),
+        (["--format", "ndjson"], ""),
+        (["--format", "csv", "--columns", "id,name"], "id,name\n"),
+        (["--format", "{id}"], ""),
+    ],
+)
+def test_a_list_of_a_group_that_is_not_there_is_told_however_it_is_printed(printing, out):
+    client = FakeClient(groups=GROUPS, list=Page(jobs=[]))
+    result = jobctl("ls", "-g", "gpux", *printing, client=client)
+    assert (result.code, result.out) == (0, out)
+    assert result.stderr == "there is no group gpux; did you mean: gpu\n"
+    some = Page(jobs=[], ids=[(1, 1)]) if printing == ["--ids"] else Page(jobs=[job(1)])
+    for page in (some, Page(jobs=[], missing=[7])):
+        client = FakeClient(list=page)  # it would be asked for groups in vain
+        result = jobctl("ls", "-g", "gpux", *printing, client=client)
+        assert "group" not in result.stderr
+        assert result.code == len(page.missing)
+    for words in (["-g", "gpu"], ["-t", "nightl"], []):
+        client = FakeClient(groups=GROUPS, list=Page(jobs=[]))
+        assert jobctl("ls", *words, *printing, client=client).stderr == ""
 
 
 def test_a_tag_that_no_job_has_is_told_to_a_person():

@@ -3,10 +3,11 @@
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
-from jobctl.cli import COMMANDS
-from jobctl.parsing import hints, option_hints, slurm
+from jobctl.cli import COMMANDS, group
+from jobctl.parsing import command_options, hints, option_hints, slurm
 from jobd.contract.models import Submitted
 from tests.jobctl.fakes import FakeClient, jobctl
 
@@ -46,6 +47,15 @@ def test_every_hint_names_what_there_is():
         word, *rest = shlex.split(typed)[1:]
         meant = None if word in COMMANDS else hints.of([word, *rest], COMMANDS)
         assert meant is None or meant.split()[1] in (*COMMANDS, "completion", "stop")
+
+
+def test_every_option_of_other_queues_is_none_of_ours():
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in COMMANDS}
+    found["add"] = found["groups"].get_command(context, "add")
+    for name, options in command_options.OPTIONS.items():
+        own = {word for param in found[name].params for word in param.opts}
+        assert not own & set(options), name
 
 
 @pytest.mark.parametrize("word", ["abort", "prune", "sbatch", "nonsense"])

@@ -160,3 +160,24 @@ def test_an_instant_in_words_of_the_daemon_is_shown_as_the_readers_clock():
 )
 def test_what_others_wrote_stays(words):
     assert localized(words) == words
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "said"),
+    [
+        (
+            job(7, "running", cpu_s=0.5, rss_kb=2048, max_rss_kb=1024, gpu_memory_kb=4096),
+            "uses", "0.5s CPU, 2 MB memory, 4 MB GPU memory, 1 MB at most in one process",
+        ),
+        (job(7, "running", cpu_s=0.5), "uses", "0.5s CPU"),
+        (job(7, "failed", cpu_s=0.5, max_rss_kb=1024), "used", "0.5s CPU, 1 MB memory at most"),
+        (job(7, "failed", cpu_s=0.5), "used", "0.5s CPU, peak of memory unknown"),
+    ],
+)  # fmt: skip
+def test_what_a_job_uses(given, label, said):
+    assert sheet(given)[label].strip() == said
+
+
+@pytest.mark.parametrize("state", ["running", "pending", "stopped"])
+def test_where_nobody_knows_what_a_job_uses_nothing_is_said(state):
+    assert not {"uses", "used"} & set(sheet(job(7, state)))

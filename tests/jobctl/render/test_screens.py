@@ -1,20 +1,16 @@
-"""What people see, kept as files that were read by eye: `tests/jobctl/render/golden`.
-
-Where a change is meant: delete the file, run this test, and read what it has written.
-"""
-
-from pathlib import Path
+"""What people see, kept as files that were read by eye: `tests/jobctl/render/golden`."""
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from jobctl.render import rows, text
-from jobd.contract.models import Array, Page
+from jobd.contract.models import Array, EventPage, Page, Piece
 from jobd.contract.reports import Picture
 from jobd.contract.states import State
+from tests.golden import golden
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
-GOLDEN = Path(__file__).parent / "golden"
 SIZES = [(80, 24), (120, 40), (200, 50)]
 NAMES = [
     f"imagenet-resnet50-lr{rate}-warmup{steps}-seed1-final"
@@ -76,13 +72,13 @@ def test_ls(monkeypatch, columns, lines):
 def test_watch(columns, lines):
     page = queue()
     running = [found for found in page.jobs if found.state is State.RUNNING]
-    running += [
-        job(9_999, "running", command="./simulate $JOBD_ARRAY_INDEX", array_index=9_953, run_s=7.0)
-    ]
     said = {found.id: f"epoch {found.id}/90  loss 0.31  acc 0.87" for found in running}
+    simulate = job(47, "running", command="./simulate $JOBD_ARRAY_INDEX", array_index=4312)
+    alone = job(10_050, "running", command="./count", array_index=7, run_s=7.0)
     picture = Picture(
-        running=running, more=0, lines=said, counts=page.counts, workers=8, busy=len(running)
-    )
+        running=[*running, simulate, alone], more=0, lines=said, counts=page.counts, workers=8,
+        busy=7, arrays=page.arrays,
+    )  # fmt: skip
     console = Console(width=columns, height=lines, no_color=True, color_system=None)
     shown = [line.plain.rstrip() for line in rows.lines(picture, console)]
     assert all(text.columns(line) < columns for line in shown)
@@ -90,8 +86,31 @@ def test_watch(columns, lines):
     golden(f"watch-{columns}x{lines}.txt", "\n".join(shown) + "\n")
 
 
-def golden(name, shown):
-    file = GOLDEN / name
-    if not file.exists():
-        file.write_text(shown, "utf-8")
-    assert shown == file.read_text("utf-8")
+def printed(request):
+    """What each of them has printed so far; the array's first element ends its line later."""
+    said = {
+        5: b"/bin/sh: 1: pyhton: not found\n",
+        47: b"simulate: index 4312\r 10%\r 20%\nenergy -1.7",
+    }.get(request.id, b"epoch %d/90\n\x1b[1mloss\x1b[0m 0.31\n" % request.id)
+    return Piece(
+        id=request.id, attempt=1, data=said[request.offset :], offset=request.offset,
+        ended=True, state=State.COMPLETED, path="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "lines"), SIZES)
+def test_logs_of_many(monkeypatch, columns, lines):
+    """Lines are as long as they were printed, on any terminal."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", str(lines))
+    jobs = [found for found in queue().jobs if found.state is not State.PENDING]
+    jobs += [job(47, "running"), job(10_046, "running")]
+    jobs = [replace(found, attempt=1) for found in jobs]
+    client = FakeClient(
+        events=EventPage(events=[], next=7),
+        list=lambda request: Page(jobs=[] if request.only_ids else jobs),
+        output=printed,
+    )
+    result = jobctl("logs", "-f", "--unfinished", client=client, terminal=True)
+    assert (result.code, result.stderr) == (0, "")
+    golden("logs.txt", result.out)

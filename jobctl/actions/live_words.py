@@ -1,29 +1,18 @@
-"""What a shell is told when somebody presses TAB: options, and what there is just now."""
+"""What there is just now, for a shell to propose when somebody presses TAB."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
-
-import click
-from click.shell_completion import ShellComplete
 
 from jobd.contract.errors import JobdError
 from jobd.contract.models import List, Selector
-from jobd.contract.shells import Proposal
 from jobd.contract.states import FINISHED, UNFINISHED, State
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from jobd.client.client import Client
     from jobd.contract.models import Job
 
-_PATIENCE_S: Final = 3
-"""Seconds after which a shell gets nothing: nobody waits longer for a key."""
 _SECTION: Final = 100
 """Jobs of each section that are proposed at most."""
 _ABOUT: Final = 40
@@ -90,30 +79,3 @@ def _about(job: Job) -> str:
 
 def _workers(limit: int | None) -> str:
     return "" if limit is None else f"{limit} workers"
-
-
-def proposals(group: click.Group, before: list[str], word: str, live: object) -> list[Proposal]:
-    """What may stand behind these words in the place of one; nothing where they are wrong."""
-    completer = ShellComplete(group, {"obj": live}, group.name or "", "")
-    try:
-        found = completer.get_completions(before, word)
-    except (click.ClickException, JobdError):
-        return []
-    return [Proposal(item.type, item.value, item.help or "") for item in found]
-
-
-@contextmanager
-def giving_up_in_time() -> Iterator[None]:
-    """Meanwhile the process ends by itself, silently, if it takes too long. For the main thread."""
-    before = signal.signal(signal.SIGALRM, _leave)
-    signal.alarm(_PATIENCE_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    os._exit(0)

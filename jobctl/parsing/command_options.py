@@ -1,0 +1,59 @@
+"""Options of other queues that commands are given, `submit` aside, and what they are here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WHOLE: Final = "jobctl ls --format '{id} {state} {command}'"
+_ALL: Final = "-n 0 (all of them, on a terminal, too)"
+_ONE_FILE: Final = "leave it out; a job's stdout and stderr are one"
+
+OPTIONS: Final[dict[str, dict[str, str]]] = {
+    "ls": {
+        **dict.fromkeys(("-l", "--long", "-w", "--wide", "--no-trunc"), _WHOLE),
+        **dict.fromkeys(("-a", "--all"), _ALL),
+        **dict.fromkeys(("-f", "-i", "--iterate", "--follow"), "jobctl watch"),
+        **dict.fromkeys(("-o", "-O", "--output"), "--columns KEY,... or --format '{id} {name}'"),
+        **dict.fromkeys(("-q", "--quiet"), "--ids"),
+        **dict.fromkeys(("-r", "--running"), "--state running"),
+        **dict.fromkeys(("-s", "--status", "--filter", "--states"), "--state STATE"),
+        **dict.fromkeys(("-u", "--me", "--mine"), "--user LOGIN"),
+        **dict.fromkeys(("-p", "--partition"), "--group G"),
+        **dict.fromkeys(("-j", "--jobs", "--job"), "jobctl ls ID"),
+        "-S": "--since WHEN",
+        "--start": "jobctl show ID (says why it waits, and when it starts)",
+    },
+    "logs": {
+        **dict.fromkeys(("-l", "--lines", "--tail"), "-n LINES"),
+        **dict.fromkeys(("--full", "-a", "--all"), "leave it out; without -n it is all of it"),
+        **dict.fromkeys(("-e", "--stderr", "-o", "--stdout"), _ONE_FILE),
+    },
+    "stop": {
+        **dict.fromkeys(("-9", "-f", "--force", "-KILL"), "--signal KILL"),
+        **dict.fromkeys(("-15", "-TERM"), "leave it out; TERM is what stop sends first"),
+        **dict.fromkeys(("-2", "-INT"), "--signal INT"),
+        **dict.fromkeys(("-s",), "--signal NAME"),
+        "-a": "--all",
+        "-u": "--user LOGIN",
+    },
+    "rm": {"-f": "--force", "-a": "--all"},
+    "restart": {
+        **dict.fromkeys(("-i", "--in-place"), "leave it out; the job keeps its id"),
+        "--not-in-place": "jobctl submit --like ID",
+        **dict.fromkeys(("-a", "--all-failed"), "--failed"),
+        **dict.fromkeys(("-e", "--edit"), "jobctl edit ID, and then jobctl restart ID"),
+    },
+    "wait": {**dict.fromkeys(("-q", "--quiet"), "leave it out, and write 2>/dev/null")},
+    "pause": {"-a": "--all", "-w": "--group G (what runs goes on)"},
+    "resume": {"-a": "--all"},
+    "status": {
+        **dict.fromkeys(("-g", "--group", "-s", "--status"), "jobctl ls"),
+    },
+    "add": {**dict.fromkeys(("-p", "--parallel"), "--workers N")},
+}
+"""By command, and the name of the option."""
+
+
+def of(command: str | None, name: str) -> str | None:
+    """What is meant by an option of other queues; None: it is none that is known."""
+    return OPTIONS.get(command or "", {}).get(name)

@@ -1,0 +1,133 @@
+"""The output of a job as lines of a screen, read on as it grows."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from msgspec.structs import replace
+
+from jobd.client.client import Client
+from jobd.client.follow import seen_up_to
+from jobd.client.stalls import check_piece
+from jobd.contract.errors import JobdError
+from jobd.contract.models import Output
+from jobd.contract.states import State
+from jobd.contract.wording import printable
+
+_LINES: Final = 500
+"""Of the end of an output."""
+_LONGEST: Final = 2000
+"""Characters of a line."""
+_WAIT_S: Final = 5.0
+"""Seconds for which the daemon may hold an answer back; so long a thread may outlast its pane."""
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
+)
+
+
+class Lines:
+    """The last lines of what was printed, as a terminal would show them."""
+
+    def __init__(self, most: int = _LINES) -> None:
+        self._whole: deque[str] = deque(maxlen=most)
+        self._last = ""
+        """The line that is not complete yet, as it was printed."""
+        self._rest = b""
+        """The begin of a character."""
+
+    def add(self, data: bytes) -> None:
+        data = self._rest + data
+        cut = _begun(data)
+        self._rest = data[len(data) - cut :] if cut else b""
+        text = data[: len(data) - cut].decode("utf-8", "replace")
+        *whole, last = (self._last + text.replace("\r\n", "\n")).split("\n")
+        self._whole.extend(_shown(line) for line in whole)
+        # What was overwritten is not shown, and need not be kept.
+        self._last = last.rpartition("\r")[2] if not last.endswith("\r") else last[-_LONGEST:]
+
+    def all(self) -> list[str]:
+        return [*self._whole, *([_shown(self._last)] if self._last else [])]
+
+
+def _begun(data: bytes) -> int:
+    """Bytes at the end that are the begin of a character of UTF-8."""
+    for count in range(1, min(4, len(data) + 1)):
+        byte = data[-count]
+        if byte >= 0xC0:
+            needs = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return count if count < needs else 0
+        if byte < 0x80:
+            return 0
+    return 0
+
+
+def _shown(line: str) -> str:
+    """What stands last where a line was written over and over, as of a progress bar."""
+    parts = [part for part in line.split("\r") if part]
+    text = _ESCAPES.sub("", parts[-1] if parts else "")
+    return printable(text.expandtabs()[:_LONGEST])
+
+
+class Following:
+    """One output, in a thread and with a client of its own; `tell` is called by that thread."""
+
+    def __init__(
+        self, connect: Callable[[], Client], job: int, tell: Callable[[list[str], str], None]
+    ) -> None:
+        """`tell`: the lines, and what is to be said of them."""
+        self.job = job
+        self._connect = connect
+        self._tell = tell
+        self._is_closed = False
+        self._lines = Lines()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=f"top-output-{self.job}", daemon=True).start()
+
+    def close(self) -> None:
+        """Nothing is told any more; its thread ends with the next answer."""
+        self._is_closed = True
+
+    def _run(self) -> None:
+        with suppress(RuntimeError), self._connect() as client:
+            try:
+                self._follow(client)
+            except JobdError as error:
+                self._say(error.message)
+
+    def _follow(self, client: Client) -> None:
+        """As `follow.output`, but held back for short times, since nobody may want it any more."""
+        request = Output(id=self.job, tail=_LINES, follows=False)
+        while not self._is_closed:
+            piece = client.output(request)
+            if request.tail is None:
+                check_piece(request.offset, piece)
+            if piece.anew:
+                self._lines = Lines()
+            self._lines.add(piece.data)
+            ended = piece.ended
+            self._say((piece.lost or "") if piece.data or self._lines.all() else _why(piece.why))
+            if ended:
+                return
+            started = piece.state is not State.PENDING
+            request = replace(
+                request,
+                attempt=piece.attempt if started else None,
+                offset=piece.behind,
+                seen=seen_up_to(request.seen, piece),
+                tail=None,
+                wait=_WAIT_S,
+            )
+
+    def _say(self, about: str) -> None:
+        if not self._is_closed:
+            self._tell(self._lines.all(), about)
+
+
+def _why(why: str | None) -> str:
+    return f"not started yet: {why}" if why else "no output yet"

@@ -1,0 +1,128 @@
+"""What keys do to jobs: a question where something is lost, a deed, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.app import App
+
+from jobctl.tui import deeds
+from jobctl.tui.deeds import Deed, Ids, Said
+from jobctl.tui.dialogs import Prompt, Question
+from jobctl.tui.sight import Row
+from jobd.client.client import Client
+from jobd.contract.errors import JobdError
+from jobd.contract.states import State
+from jobd.contract.wording import printable
+
+Connect = Callable[[], Client]
+"""Makes a client for a thread."""
+
+
+class Steering(App[None]):
+    """The half of the view that changes something; the main thread is in it."""
+
+    def __init__(self, connect: Connect) -> None:
+        super().__init__(ansi_color=True)
+        self._connect = connect
+
+    @property
+    def defect(self) -> Exception | None:
+        """What has ended it, and nobody foresaw."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        """Whoever runs it sees to the defect, and shows no traceback."""
+        self._close_messages_no_wait()
+
+    def chosen(self) -> Sequence[Row]:
+        """What a key acts on."""
+        raise NotImplementedError
+
+    def done(self) -> None:
+        """Something may be different now."""
+        raise NotImplementedError
+
+    def _ids(self) -> Ids:
+        return [run for row in self.chosen() for run in row.ids]
+
+    def _do(self, deed: Deed) -> None:
+        def work() -> None:
+            try:
+                with self._connect() as client:
+                    said = deed(client)
+            except JobdError as error:
+                said = Said(error.message, is_wrong=True)
+            self.call_from_thread(self._tell, said)
+
+        self.run_worker(work, thread=True)
+
+    def _tell(self, said: Said) -> None:
+        told = printable(said.text)
+        self.notify(told, severity="error" if said.is_wrong else "information", markup=False)
+        self.done()
+
+    def _ask(self, question: str, yes: str, deed: Deed) -> None:
+        def answered(is_meant: bool | None) -> None:  # noqa: FBT001 # as Textual has it
+            if is_meant:
+                self._do(deed)
+
+        self.push_screen(Question(question, yes), answered)
+
+    def action_stop(self) -> None:
+        ids, chosen = self._ids(), self.chosen()
+        if not ids:
+            return
+        running = sum(row.job.state is State.RUNNING for row in chosen)
+        what = "It runs: what it has not saved is lost." if running else "It will not start."
+        self._ask(f"Stop {deeds.named(ids)}? {what}", "Stop", deeds.stop(ids))
+
+    def action_restart(self) -> None:
+        ids, chosen = self._ids(), self.chosen()
+        if any(row.job.state is State.RUNNING or row.array for row in chosen):
+            question = f"Run {deeds.named(ids)} again? What runs of it is stopped first."
+            self._ask(question, "Run again", deeds.restart(ids))
+        elif ids:
+            self._do(deeds.restart(ids))
+
+    def action_hold(self) -> None:
+        ids, chosen = self._ids(), self.chosen()
+        if ids:
+            self._do(deeds.hold(ids, chosen[0].job))
+
+    def action_halt(self) -> None:
+        ids, chosen = self._ids(), self.chosen()
+        if ids:
+            self._do(deeds.halt(ids, chosen[0].job))
+
+    def action_halt_group(self) -> None:
+        chosen = self.chosen()
+        if chosen:
+            self._do(deeds.halt_group(chosen[0].job.group))
+
+    def action_remove(self) -> None:
+        ids = self._ids()
+        if ids:
+            question = (
+                f"Remove {deeds.named(ids)}? Output and history go, and what runs is stopped."
+            )
+            self._ask(question, "Remove", deeds.remove(ids))
+
+    def action_priority(self) -> None:
+        ids = self._ids()
+
+        def typed(word: str | None) -> None:
+            number = None if word is None else deeds.priority_of(word)
+            if number is not None:
+                self._do(deeds.edit(ids, priority=number))
+            elif word is not None:
+                self._tell(Said(f"{word!r} is no priority", is_wrong=True))
+
+        if ids:
+            prompt = (
+                f"Priority of {deeds.named(ids)} (high, regular, low or a number; higher first)"
+            )
+            self.push_screen(Prompt(prompt), typed)
+
+    def action_workers(self, change: int) -> None:
+        self._do(deeds.workers(change))

@@ -1,0 +1,75 @@
+"""What running attempts use: their engines are asked, and only when somebody wants to see it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from jobd.core.usage import Usage
+from jobd.daemon.execution.engines import Engines
+from jobd.daemon.execution.runs import Run, Runs
+from jobd.engines.base import Away, Engine, Process
+
+_FRESH_S: Final = 1.0
+"""Seconds for which what was seen is told to others, too."""
+
+
+class Usages:
+    """Of jobs by their number. Any thread may ask; many who ask cost one look."""
+
+    def __init__(
+        self, runs: Runs, engines: Engines, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._runs = runs
+        self._looks = {name: _Looks(engines[name], clock) for name in engines}
+
+    def of(self, jobs: Sequence[int]) -> dict[int, Usage]:
+        """Of those that run; of others, and where an engine cannot say it now, there is nothing."""
+        wanted: dict[str, list[Run]] = defaultdict(list)
+        for run in map(self._runs.get, jobs):
+            if run is not None and run.process is not None:
+                wanted[run.engine].append(run)
+        found: dict[int, Usage] = {}
+        for engine, runs in wanted.items():
+            found |= self._looks[engine].at(runs)
+        return found
+
+
+class _Seen(NamedTuple):
+    at: float
+    usage: Usage
+
+
+class _Looks:
+    """At the attempts on one engine."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._turn = threading.Lock()
+        """Held during a look: whoever comes meanwhile finds what it has seen."""
+        self._seen: dict[str, _Seen] = {}
+        """By token."""
+
+    def at(self, runs: Sequence[Run]) -> dict[int, Usage]:
+        by_token = {run.started.token: run for run in runs}
+        with self._turn:
+            oldest = self._clock() - _FRESH_S
+            self._seen = {token: one for token, one in self._seen.items() if one.at >= oldest}
+            self._look({t: r.process for t, r in by_token.items() if r.process is not None})
+            seen = self._seen
+        return {run.id: seen[token].usage for token, run in by_token.items() if token in seen}
+
+    def _look(self, processes: Mapping[str, Process]) -> None:
+        unseen = {token: one for token, one in processes.items() if token not in self._seen}
+        if not unseen:
+            return
+        try:
+            found = self._engine.usage(list(unseen.values()))
+        except (Away, OSError):
+            return
+        now = self._clock()
+        self._seen |= {t: _Seen(now, usage) for t, usage in zip(unseen, found, strict=True)}

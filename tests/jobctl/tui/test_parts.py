@@ -1,0 +1,288 @@
+"""What `top` is made of, without a screen."""
+
+import threading
+
+import pytest
+
+from jobctl.tui import deeds, rows
+from jobctl.tui.estimate import until_idle
+from jobctl.tui.feed import Feed
+from jobctl.tui.filtering import parse
+from jobctl.tui.following import Following, Lines
+from jobctl.tui.load import Load
+from jobctl.tui.look import look
+from jobctl.tui.sight import Order, Scope, Section, Sight
+from jobd.contract.errors import NotRunning, Refused, VersionMismatch
+from jobd.contract.models import Acted, Edit, List, Note, Selector, Stop, Wait, Waited
+from jobd.contract.states import State
+from tests.helpers import wait_until
+from tests.jobctl.fakes import job
+from tests.jobctl.tui.world import World, busy_queue
+
+# --- what is typed --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "selector", "word"),
+    [
+        ("", Selector(), ""),
+        ("train", Selector(name="*train*"), "train"),
+        ("Big run", Selector(name="*Big run*"), "big run"),
+        ("train*", Selector(name="train*"), ""),
+        ("group:", Selector(), ""),
+        ("g:gpu t:a tag:b user:me", Selector(groups=["gpu"], tags=["a", "b"], users=["me"]), ""),
+        ("3-9 12,14", Selector(ids=[(3, 9), (12, 12), (14, 14)]), ""),
+        ("9-3 0", Selector(), ""),
+        ("3-", Selector(name="*3-*"), "3-"),
+        ("http://x", Selector(name="*http://x*"), "http://x"),
+    ],
+)
+def test_a_filter_is_read(typed, selector, word):
+    found = parse(typed)
+    assert (found.selector, found.word) == (selector, word)
+
+
+@pytest.mark.parametrize(
+    ("typed", "priority"),
+    [("high", 100), (" LOW ", -100), ("regular", 0), ("7", 7), ("-7", -7), ("x", None),
+     ("", None), ("10000000000", None), ("1.5", None)],
+)  # fmt: skip
+def test_a_priority_is_read(typed, priority):
+    assert deeds.priority_of(typed) == priority
+
+
+# --- how long it takes ----------------------------------------------------------------------------
+
+
+def done(*seconds):
+    return [job(n, "completed", run_s=float(s)) for n, s in enumerate(seconds, 1)]
+
+
+@pytest.mark.parametrize(
+    ("running", "finished", "pending", "workers", "left"),
+    [
+        ([], done(9, 10, 11), 6, 2, 30.0),
+        ([job(9, "running", run_s=4.0)], done(10, 10, 10), 0, 2, 6.0),
+        ([job(9, "running", run_s=4.0, eta_s=100.0)], done(10, 10, 10), 2, 2, 100.0),
+        ([job(9, "running", run_s=4.0, eta_s=100.0)], [], 0, 1, 100.0),
+        ([], done(10, 10), 6, 2, None),
+        ([], done(10, 10, 10), 6, 0, None),
+        ([], done(10, 10, 10), 0, 2, None),
+        ([job(9, "running", run_s=4.0)], [], 0, 2, None),
+    ],
+)
+def test_when_all_will_be_done(running, finished, pending, workers, left):
+    assert until_idle(running, finished, pending, workers) == left
+
+
+def test_how_busy_a_job_is():
+    load = Load()
+    one = job(1, "running", attempt=1, run_s=10.0, cpu_s=5.0)
+    load.see([one, job(2, "running", attempt=1, run_s=1.0)], 100.0)
+    assert (load.percent(1), load.percent(2), load.percent(3)) == (50.0, None, None)
+    load.see([job(1, "running", attempt=1, run_s=10.1, cpu_s=5.1)], 100.1)
+    assert load.percent(1) == 50.0, "too soon to tell"
+    load.see([job(1, "running", attempt=1, run_s=12.0, cpu_s=9.0)], 102.0)
+    assert load.percent(1) == 200.0
+    load.see([job(1, "running", attempt=2, run_s=0.0, cpu_s=0.0)], 103.0)
+    assert load.percent(1) is None
+
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b"one\ntwo"], ["one", "two"]),
+        ([b"one\r\n", b"two\n"], ["one", "two"]),
+        ([b"10%\r20%\r", b"30%"], ["30%"]),
+        ([b"10%\r20%\r"], ["20%"]),
+        ([b"10%\r", b"done\n"], ["done"]),
+        ([b"\x1b[31mred\x1b[0m\x07"], ["red\\x07"]),
+        (["schön".encode()[:4], "schön".encode()[4:]], ["schön"]),
+        ([b"\xff\xfe\n"], ["\ufffd\ufffd"]),
+        ([b"a\tb"], ["a       b"]),
+        ([b""], []),
+    ],
+)
+def test_an_output_is_read_as_a_terminal_shows_it(pieces, lines):
+    found = Lines()
+    for piece in pieces:
+        found.add(piece)
+    assert found.all() == lines
+
+
+def test_of_an_output_the_end_is_kept():
+    found = Lines(most=3)
+    found.add(b"".join(b"%d\n" % number for number in range(10)))
+    assert found.all() == ["7", "8", "9"]
+    found = Lines()
+    for _ in range(100):
+        found.add(b"50%\r" * 10_000)
+    assert found.all() == ["50%"]
+    assert len(found._last) <= 4000
+
+
+def test_an_output_is_followed_until_nobody_wants_it():
+    world = busy_queue()
+    told, is_told = [], threading.Event()
+
+    def tell(lines, about):
+        told.append((lines[-1:], about))
+        is_told.set()
+
+    following = Following(world.connect, 11, tell)
+    following.start()
+    assert is_told.wait(10)
+    assert told == [(["epoch 40/90  loss 0.31"], "")]
+    following.close()
+    world.close()
+    wait_until(lambda: not any(t.name == "top-output-11" for t in threading.enumerate()))
+    assert len(told) == 1
+
+
+def test_an_output_of_a_job_that_is_gone_says_so():
+    world = World([])
+    told = []
+    following = Following(world.connect, 7, lambda lines, about: told.append((lines, about)))
+    following._run()
+    assert told == [([], "job 7 does not exist")]
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def listed(scope=None, width=120):
+    world = busy_queue()
+    sight = look(world.connect(), scope or Scope())
+    return [line.text for line in rows.lines(sight, width, lambda _: 12.0)]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 140, 200])
+def test_rows_are_as_wide_as_the_screen_at_most(width):
+    assert all(len(text) <= width for text in listed(width=width))
+
+
+def test_what_is_in_a_name_drives_nothing():
+    world = World([job(1, "running", name="\x1b[31m[bold]\n", run_s=1.0, command="\x1b]0;x\x07")])
+    sight = look(world.connect(), Scope())
+    assert all(line.text.isprintable() for line in rows.lines(sight, 200, lambda _: None))
+
+
+def test_time_goes_on_for_those_that_run():
+    sight = look(busy_queue().connect(), Scope())
+    later = rows.later(sight, 10.0)
+    assert [job.run_s for job in later.running] == [job.run_s + 10 for job in sight.running]
+    assert [job.eta_s for job in later.running] == [job.eta_s - 10 for job in sight.running]
+    assert later.parts[1] == sight.parts[1]
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [(Order.QUEUE, 11), (Order.TIME, 14), (Order.NAME, 11), (Order.CPU, 14), (Order.MEMORY, 14)],
+)
+def test_orders(order, first):
+    sight = look(busy_queue().connect(), Scope(order=order))
+    assert sight.running[0].id == first
+
+
+def test_a_daemon_of_an_earlier_version_lists_elements():
+    world = World([job(1, "running")])
+    asked = []
+
+    def old(request):
+        asked.append(request)
+        if request.collapsed or request.usage:
+            raise VersionMismatch("unknown")
+        return world._listed(request)
+
+    world.answers[List] = old
+    assert [job.id for job in look(world.connect(), Scope()).running] == [1]
+    assert not asked[1].collapsed
+
+
+@pytest.mark.parametrize("section", list(Section))
+def test_sections_hold_their_states(section):
+    sight = look(busy_queue().connect(), Scope(section=section))
+    for part in sight.parts:
+        assert {row.job.state for row in part.rows if row.array is None} <= set(part.section.states)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def test_much_that_happens_is_one_look(monkeypatch):
+    monkeypatch.setattr("jobctl.tui.feed._BREATH", 0.2)
+    world, told = busy_queue(), []
+    feed = Feed(world.connect, told.append)
+    feed.start()
+    wait_until(lambda: told)
+    before = len(told)
+    for _ in range(1000):
+        world.happens()
+    wait_until(lambda: len(told) > before)
+    assert len(told) <= before + 3
+    feed.close()
+    world.close()
+
+
+def test_it_goes_on_when_the_daemon_is_back(monkeypatch):
+    monkeypatch.setattr("jobctl.tui.feed._AWAY", 0.02)
+    monkeypatch.setattr("jobctl.tui.feed._BREATH", 0.0)
+    world, told = busy_queue(), []
+    world.fails = NotRunning("away")
+    feed = Feed(world.connect, told.append)
+    feed.start()
+    wait_until(lambda: told)
+    assert isinstance(told[-1], NotRunning)
+    assert feed.silent_s() < 10
+    world.fails = None
+    wait_until(lambda: isinstance(told[-1], Sight))
+    feed.close()
+    world.close()
+
+
+# --- doing ----------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_done_is_said():
+    world = World([job(1, "running")])
+    world.answers[Stop] = lambda _: Acted(done=[], errors=[Note(id=1, text="cannot be stopped")])
+    assert deeds.stop([(1, 1)])(world.connect()) == deeds.Said("1 cannot be stopped", is_wrong=True)
+    assert deeds.restart([(1, 1)])(world.connect()).is_wrong
+    world.answers[Stop] = lambda _: Acted(done=[], notices=[Note(id=1, text="has already failed")])
+    assert deeds.stop([(1, 1)])(world.connect()).text == "1 has already failed"
+    world.answers[Stop] = lambda _: Acted(done=[])
+    assert deeds.stop([(1, 1)])(world.connect()).text == "nothing to do"
+
+
+def test_a_priority_is_changed_of_what_waits():
+    world = World([job(1, "running"), job(2, "pending"), job(3, "pending")])
+    world.answers[Edit] = lambda request: Acted(done=[request.id])
+    assert deeds.edit([(1, 3)], priority=7)(world.connect()).text == "priority 7: 2,3"
+
+    def refuse(_):
+        raise Refused("job 2 is not pending")
+
+    world.answers[Edit] = refuse
+    with pytest.raises(Refused):
+        deeds.edit([(1, 3)], priority=7)(world.connect())
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [([(7, 7)], "job 7"), ([(3, 9)], "jobs 3-9"), ([(1, 1), (3, 3)], "jobs 1,3")],
+)
+def test_jobs_are_named(ids, said):
+    assert deeds.named(ids) == said
+
+
+def test_what_was_removed_is_gone():
+    world = World([job(1, "completed")])
+    world.answers[Stop] = lambda _: Acted(done=[])
+    world.answers[Wait] = lambda _: Waited(done=True, total=1, counts={State.COMPLETED: 1})
+    from jobd.contract.models import Rm
+
+    world.answers[Rm] = lambda _: Acted(done=[1])
+    assert deeds.remove([(1, 1)])(world.connect()).text == "removed 1"

@@ -1,0 +1,253 @@
+"""A queue that is nothing but jobs in a list, and a full-screen view of it under a pilot."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
+
+from jobctl.tui.app import Top
+from jobctl.tui.job_list import JobList
+from jobd.client.client import Client
+from jobd.contract.errors import NotFound
+from jobd.contract.models import (
+    Acted,
+    Array,
+    DaemonStatus,
+    Event,
+    EventPage,
+    Events,
+    List,
+    Output,
+    Page,
+    Piece,
+    Show,
+    Shown,
+    Status,
+)
+from jobd.contract.states import FINISHED, EventName, State
+from tests.jobctl.fakes import NOON, job
+
+NAMES = [
+    f"imagenet-resnet50-lr{rate}-warmup{steps}-seed1-final"
+    for rate in ("0.1", "0.01", "0.001")
+    for steps in (0, 100, 500, 1000)
+]
+PATIENCE_S = 30
+
+
+class World:
+    """What clients are answered. Events come when `happens` is called, and outputs stand still."""
+
+    def __init__(self, jobs, **arrays):
+        self.jobs = list(jobs)
+        self.arrays = arrays.get("arrays", {})
+        self.counts = arrays.get("counts")
+        self.workers = 8
+        self.gpus = 0
+        self.outputs = {}
+        self.asked = []
+        self.fails = None
+        self.answers = {}
+        """By request: what it is answered."""
+        self._changed = threading.Condition()
+        self._events = 0
+        self._is_over = False
+
+    def connect(self):
+        return _Client(self)
+
+    def happens(self):
+        with self._changed:
+            self._events += 1
+            self._changed.notify_all()
+
+    def close(self):
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def of(self, kind):
+        return [request for request in self.asked if isinstance(request, kind)]
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def answer(self, request):
+        self.asked.append(request)
+        if self.fails is not None and not isinstance(request, Events | Output):
+            raise self.fails
+        for kind, answer in self.answers.items():
+            if isinstance(request, kind):
+                return answer(request)
+        return {
+            Events: self._heard, List: self._listed, Show: self._shown, Output: self._printed,
+            Status: self._status,
+        }[type(request)](request)  # fmt: skip
+
+    def _heard(self, request):
+        with self._changed:
+            if request.wait:
+                self._changed.wait_for(
+                    lambda: self._is_over or self._events > request.after, PATIENCE_S
+                )
+            after = self._events if request.after is None else request.after
+            events = [
+                Event(seq=seq, at=NOON, job=1, event=EventName.PROGRESS, user="")
+                for seq in range(after + 1, self._events + 1)
+            ]
+            return EventPage(events=events, next=self._events)
+
+    def _printed(self, request):
+        data = self.outputs.get(request.id, b"")
+        if request.offset >= len(data) and request.wait:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_over, PATIENCE_S)
+        found = self._job(request.id)
+        return Piece(
+            id=request.id, attempt=1, data=data[request.offset :], offset=request.offset,
+            ended=found.state in FINISHED, state=found.state, path="/x",
+        )  # fmt: skip
+
+    def _status(self, _):
+        busy = sum(one.state is State.RUNNING for one in self.jobs)
+        return DaemonStatus(workers=self.workers, busy=busy, gpus=self.gpus)
+
+    def _shown(self, request):
+        return Shown(job=self._job(request.id), attempts=[], events=[], why=None)
+
+    def _job(self, number):
+        for one in self.jobs:
+            if one.id == number:
+                return one
+        raise NotFound(f"job {number} does not exist")
+
+    def _listed(self, request):
+        chosen = [one for one in self.jobs if _is_meant(one, request.selector)]
+        if request.collapsed:
+            chosen = [one for one in chosen if not self._is_inside(one.id)]
+        limits = (request.running, request.pending, request.finished)
+        sections = ([State.RUNNING], [State.PENDING], FINISHED)
+        found = []
+        for states, limit in zip(sections, limits, strict=True):
+            found += [one for one in chosen if one.state in states][:limit]
+        counts = self.counts or {
+            state: sum(one.state is state for one in self.jobs) for state in State
+        }
+        arrays = {one.id: self.arrays[one.id] for one in found if one.id in self.arrays}
+        if request.only_ids:
+            return Page(jobs=[], ids=[(one.id, one.id) for one in found])
+        return Page(
+            jobs=found[: request.limit], counts=counts, arrays=arrays if request.collapsed else {}
+        )
+
+    def _is_inside(self, number):
+        return any(
+            array.first <= number <= array.last and number != stands
+            for stands, array in self.arrays.items()
+        )
+
+
+def _is_meant(one, selector):
+    return (
+        (not selector.ids or any(first <= one.id <= last for first, last in selector.ids))
+        and (not selector.states or one.state in selector.states)
+        and (not selector.groups or one.group in selector.groups)
+        and (not selector.name or fnmatchcase(one.name, selector.name))
+    )
+
+
+class _Client(Client):
+    def __init__(self, world):
+        super().__init__()
+        self._world = world
+
+    def request(self, request, kind):
+        answer = self._world.answer(request)
+        assert isinstance(answer, kind)
+        return answer
+
+
+def acted(world, change):
+    """An answer that does something to the jobs that are meant: `change` gives the new one."""
+
+    def answer(request):
+        done = [one.id for one in world.jobs if _is_meant(one, request.selector)]
+        world.jobs = [change(one) if one.id in done else one for one in world.jobs]
+        world.jobs = [one for one in world.jobs if one is not None]
+        return Acted(done=done)
+
+    return answer
+
+
+def busy_queue():
+    """Twelve long names that differ in their middle, one whose program is not there, an array of
+    10,000, and a group that is paused.
+    """
+    command = "python train.py --config configs/imagenet.yaml --output runs/{}"
+    jobs = [
+        job(number, "running", name=name, run_s=130.0 * number, started_at=NOON, pid=4000 + number,
+            progress=number * 5.0, eta_s=1800.0, cpu_s=125.0 * number, rss_kb=number * 300_000,
+            attempt=1, command=command.format(name), output_path=f"/output/0/{number}.1.log")
+        for number, name in enumerate(NAMES[:4], start=11)
+    ] + [
+        job(number, "pending", name=name, command=command.format(name), reason="queued")
+        for number, name in enumerate(NAMES[4:], start=15)
+    ]  # fmt: skip
+    jobs += [
+        job(1, "pending", group="gpu", name="held-back", reason="group paused", priority=100),
+        job(47, "pending", name="sweep", command="./simulate $JOBD_ARRAY_INDEX", array_index=4312),
+        job(2, "pending", name="later", reason="held"),
+        job(5, "failed", reason="exit code 127", command="pyhton evaluate.py --all", run_s=0.1,
+            started_at=NOON, finished_at=NOON, exit_code=127, attempt=1),
+        *(
+            job(number, "completed", name=f"fetch-{number}", run_s=41.0, started_at=NOON,
+                command="curl -O https://example.org/data.tar.gz", finished_at=NOON, attempt=1)
+            for number in (9, 8, 7)
+        ),
+        job(6, "stopped", name="too-large", reason="by user", run_s=3.0, started_at=NOON,
+            finished_at=NOON, attempt=1),
+    ]  # fmt: skip
+    counts = {
+        State.RUNNING: 7, State.PENDING: 5_698, State.COMPLETED: 4_304, State.FAILED: 9,
+        State.STOPPED: 1,
+    }  # fmt: skip
+    array = Array(
+        first=47, last=10_046, first_index=1, last_index=10_000, eta_s=2_520.0,
+        counts={State.COMPLETED: 4_301, State.RUNNING: 3, State.FAILED: 8, State.PENDING: 5_688},
+    )  # fmt: skip
+    world = World(jobs, arrays={47: array}, counts=counts)
+    world.outputs[11] = b"".join(b"epoch %d/90  loss 0.31\n" % epoch for epoch in range(1, 41))
+    return world
+
+
+@asynccontextmanager
+async def seen(connect, size=(80, 24)):
+    """A pilot, once something is seen."""
+    app = Top(connect, clock=lambda: 0.0)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        jobs = app.query_one(JobList)
+        await until(pilot, lambda: jobs.row is not None)
+        yield pilot
+
+
+async def until(pilot, condition):
+    """Raises: AssertionError (it does not come to that)."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, screen(pilot)
+        await pilot.pause(0.01)
+
+
+def screen(pilot):
+    """What is on it, as text."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+async def settled(pilot, *texts):
+    """The screen, once all of these are on it, and it changes no more."""
+    await until(pilot, lambda: all(text in screen(pilot) for text in texts))
+    before = ""
+    while before != (now := screen(pilot)):
+        before = now
+        await pilot.pause(0.05)
+    return now
