@@ -78,6 +78,7 @@ class SlurmEngine:
         self._submission = Submission(
             names=self._names, workspace=self.workspace, files=self._files, notes=self._notes,
             commands=self._commands, packs=self._packs if found.pack > 1 else None,
+            gpu_option=found.gpu_option,
             leftovers=self._watcher.expect_leftovers,
         )  # fmt: skip
         self._shared = Shared(self._commands, str(shared), instance, found.poll_s, context.back)
