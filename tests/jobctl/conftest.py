@@ -1,3 +1,5 @@
+import tempfile
+
 import pytest
 
 
@@ -8,3 +10,9 @@ def terminal(monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("NO_COLOR", "COLORTERM", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def temporary(home, monkeypatch):
+    """Reports of defects that a test provokes go with it: there is no state to put them into."""
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
