@@ -27,7 +27,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "--start": "jobctl show ID (says why it waits, and when it starts)",
     },
     "logs": {
-        **dict.fromkeys(("-l", "--lines", "--tail"), "-n LINES"),
+        **dict.fromkeys(("-l", "--tail"), "-n LINES"),
         **dict.fromkeys(("--full", "-a", "--all"), "leave it out; without -n it is all of it"),
         **dict.fromkeys(("-e", "--stderr", "-o", "--stdout"), _ONE_FILE),
     },
