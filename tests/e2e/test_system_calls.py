@@ -29,7 +29,7 @@ CEILINGS = {
     "wait4": 1.1,
     "getrandom": 0.1,
 }
-OTHERS = 18
+OTHERS = 13
 """All that has no line above."""
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
