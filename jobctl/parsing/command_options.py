@@ -52,7 +52,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "status": {
         **dict.fromkeys(("-g", "--group", "-s", "--status"), "jobctl ls"),
     },
-    "add": {**dict.fromkeys(("-p", "--parallel"), "--workers N")},
+    "add": {**dict.fromkeys(("-p", "--parallel", "-w", "-j", "--slots"), "--workers N")},
+    "workers": {**dict.fromkeys(("-n", "-j", "-w", "--workers"), "jobctl workers N")},
 }
 """By command, and the name of the option."""
 

@@ -165,6 +165,13 @@ def test_in_a_shell_line_it_is_one():
     assert said(b"cat a | wc && make > log") == ""
 
 
+def test_a_line_is_no_program():
+    assert said(b"ls -la", b"a b") == (
+        "of several words the first one is the program; for a line: jobctl submit -c 'ls -la a b'"
+    )
+    assert said(b"ls -la") == ""
+
+
 # --- programs -----------------------------------------------------------------------------
 
 
