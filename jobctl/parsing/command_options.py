@@ -46,6 +46,9 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("-a", "--all-failed"), "--failed"),
         **dict.fromkeys(("-e", "--edit"), "jobctl edit ID, and then jobctl restart ID"),
     },
+    "watch": {
+        **dict.fromkeys(("-i", "--interval"), "leave it out; it is drawn again as things happen"),
+    },
     "wait": {**dict.fromkeys(("-q", "--quiet"), "leave it out, and write 2>/dev/null")},
     "pause": {"-a": "--all", "-w": "--group G (what runs goes on)"},
     "resume": {"-a": "--all"},

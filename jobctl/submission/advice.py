@@ -217,8 +217,7 @@ def lacks_its_interpreter(case: Case) -> str | None:
         return None
     first = head.split(b"\n", 1)[0]
     if not first.startswith(b"#!"):
-        # A shell line is run by a shell in any case.
-        return None if case.command.shell else f"{case.name} has no #! line: /bin/sh runs it"
+        return f"{case.name} has no #! line: /bin/sh runs it"
     if first.endswith(b"\r"):
         return f"{case.name} has line ends of DOS (CRLF), so its interpreter is not found: dos2unix"
     missing = _missing_interpreter(first[2:].split(), case)

@@ -208,7 +208,7 @@ def test_a_script_and_its_interpreter(place, content, why):
 
 
 def test_a_shell_runs_a_script_without_a_first_line_itself(place):
-    assert said(place("a", b"make\n"), cwd=place.cwd) == ""
+    assert said(place("a", b"make\n"), cwd=place.cwd) == "./a has no #! line: /bin/sh runs it"
 
 
 def test_a_copy_of_a_script_too():
