@@ -32,7 +32,7 @@ def _faults(module: Module) -> Iterator[str]:
     lines = module.source.count("\n")
     if lines > FILE_LINES and module.name not in LARGE_FILES:
         yield f"{module.name} has {lines} lines"
-    for node in ast.walk(ast.parse(module.source)):
+    for node in ast.walk(module.tree):
         if isinstance(node, Function) and (length := _length(node)) > FUNCTION_LINES:
             yield f"{module.name}.{node.name} has {length} lines"
         if isinstance(node, ast.ClassDef) and len(found := attributes(node)) > ATTRIBUTES:

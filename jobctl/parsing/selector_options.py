@@ -89,7 +89,7 @@ FILTERS: Final = (
         ("-n", "--name"),
         Word("pattern", _parse_pattern, as_shown),
         "GLOB",
-        "Only with such a name: 'train*'.",
+        "Only jobs whose name matches, such as 'train*'.",
         several=False,
     ),
     _Filter(
@@ -97,7 +97,7 @@ FILTERS: Final = (
         ("--command",),
         Word("glob", _parse_pattern, as_shown),
         "GLOB",
-        "Only with such a command: '*train.py*'.",
+        "Only jobs whose command matches, such as '*train.py*'.",
         several=False,
     ),
     _Filter(
@@ -129,7 +129,7 @@ FILTERS: Final = (
         ("--user",),
         Word("users", _separated(_parse_user)),
         "USER,...",
-        "Only of who has this login.",
+        "Only jobs of these users.",
     ),
 )
 """In the order of `--help`. Values of one are alternatives; different ones all have to hold."""
@@ -147,9 +147,9 @@ _WORDS: Final = Word("selector", str, str)
 """They are read together, in `choose`."""
 _COUNT_OR_NAME: Final = Word("n", _parse_count_or_name, as_shown)
 _COUNTS: Final = {
-    "limit": "At most so many, 0 is all; or of such a name, as --name.",
-    "last": "Only the last so many; or of such a name, as --name.",
-    "lines": "Only the last so many lines; or of such a name, as --name.",
+    "limit": "At most N (0: all); a GLOB is a --name.",
+    "last": "Only the last N; a GLOB is a --name.",
+    "lines": "Only the last N lines; a GLOB is a --name.",
 }
 """By the parameter of a command."""
 _UNFINISHED: Final = ("--unfinished", UNFINISHED)

@@ -56,7 +56,9 @@ class Top(Steering):
     CSS_PATH = "top.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "leave", "Leave", key_display="q", priority=False),
+        Binding("q,ctrl+q", "leave", "Leave", key_display="q"),
+        # Also while something is typed or asked.
+        Binding("ctrl+c", "leave", "Leave", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("x", "stop", "Stop"),

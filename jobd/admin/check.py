@@ -27,7 +27,6 @@ from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
 from jobd.engines import configuration, loading
-from jobd.engines.local.run_table import is_of_this_boot
 from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
@@ -152,7 +151,7 @@ def _obstacles(paths: Paths, settings: Config) -> list[Finding]:
     """What keeps a daemon from starting."""
     place = Place(
         paths=paths,
-        same_boot=is_of_this_boot(paths.run_table),
+        same_boot=loading.ran_since_boot(settings.engines(), paths) is True,
         is_private=settings.daemon.state_is_private,
     )
     return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(place))]

@@ -105,6 +105,16 @@ class KeepsOutputHere(Protocol):
     keeps_output_here: bool
 
 
+@runtime_checkable
+class SeesBoots(Protocol):
+    """A factory whose engines leave something from which a boot of this machine can be told."""
+
+    def ran_since_boot(self, paths: Paths) -> bool | None:
+        """Whether the machine has run on since one was last at work in this instance; None: none
+        ever was. Only looks.
+        """
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """All that an engine is told when it is loaded."""
 

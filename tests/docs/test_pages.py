@@ -85,6 +85,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     reference = (tmp_path / "build/site/reference/jobctl/index.html").read_text("utf-8")
     assert 'id="jobctl-groups-add"' in reference
     assert "<code>--notify [WHEN:]URL|CMD</code>" in reference
+    assert "[1&lt;=x&lt;=1000]" in reference
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:

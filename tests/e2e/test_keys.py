@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.instance import BIN, PATIENCE
+from tests.e2e.instance import BIN, PATIENCE, take_terminal
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -25,11 +25,6 @@ def job(shared, tmp_path):
     gate = shared.gate(str(tmp_path / "gate"))
     yield shared.id_of("-n", "train", f"echo epoch 1; read _ <{gate.path}")
     gate.open()
-
-
-def take_terminal():
-    """In the child: the terminal is its session's, as after a login."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Seat:

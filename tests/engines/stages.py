@@ -315,6 +315,9 @@ export SLURM_CONF='{conf}'
 if [ {program} = sbatch ] && [ -e unheard ]; then
     sbatch "$@" >&2; refuse "Socket timed out on send/recv operation"
 fi
+if [ {program} = sacct ] && [ -e accounting ]; then
+    shift 2; echo "$(cat accounting)|$(squeue --noheader --states=all "$1" --format=%j)"; exit 0
+fi
 if [ {program} = scontrol ] && [ -e lame ]; then refuse "Socket timed out"; fi
 if [ {program} = squeue ]; then
     squeue "$@" | grep -v -f forgotten; exit 0
@@ -330,7 +333,7 @@ class Said:
         self.directory = directory
         directory.mkdir()
         (directory / "forgotten").touch()
-        for program in ("sbatch", "squeue", "scancel", "scontrol", "sstat"):
+        for program in ("sbatch", "squeue", "scancel", "scontrol", "sstat", "sacct"):
             shim = directory / program
             shim.write_text(_SHIM.format(directory=directory, program=program, conf=conf))
             shim.chmod(0o755)
@@ -353,6 +356,10 @@ class Said:
 
     def says_no_more(self, word):
         (self.directory / word).unlink()
+
+    def has_accounting(self, said):
+        """Which says this of any job: its state and its peak memory."""
+        (self.directory / "accounting").write_text(said)
 
     @property
     def calls(self):
@@ -463,6 +470,7 @@ class PackedStage(SlurmStage):
         wait_until(lambda: self.engine._files.end(started.launch.token), timeout=30)
 
     def loses(self, started):
+        self._hasty.enter_context(mock.patch.object(ends, "_PATIENCE_S", 1.0))
         self.went_on(started)
         self.world.forgets(started.process.name)
         scripts = [pid for pid, what in self.cluster.processes().items() if "/packs/" in what]

@@ -42,6 +42,11 @@ def test_commands_and_options():
     assert words("groups", "r") == ["rm"]
 
 
+def test_topics_of_help():
+    assert proposed("help", "man") == [("plain", "manifest", "several jobs in a file")]
+    assert {"submit", "exit-codes"} <= set(words("help", ""))
+
+
 def test_every_option_of_every_command_is_proposed():
     for name in COMMANDS:
         found = words(name, "--")

@@ -41,7 +41,8 @@ class Violence:
             (self.renew, 5), (self.renew_and_kill, 3), (self.hang, 2), (self.pause, 2),
             (self.shut_down, 1), *([(self.full_disk, 3)] if disk else []),
             # What runs on a cluster outlives a boot of this machine.
-            *([(self.controller, 4), (self.node_daemon, 4)] if cluster else [(self.reboot, 1)]),
+            *([(self.controller, 4), (self.node_daemon, 4), (self.node, 3), (self.step, 3)]
+              if cluster else [(self.reboot, 1)]),
         ]  # fmt: skip
         Status.about = replace(Status.about, patience=_HANGS_AFTER)
 
@@ -181,6 +182,25 @@ class Violence:
     def node_daemon(self):
         """slurmd: what it has started goes on."""
         self._again_there(self._dice.choice(NODES))
+
+    def node(self):
+        """All of it, with what runs there: Slurm finds that out, or hears it from its slurmd."""
+        name = self._dice.choice(NODES)
+        with self._blow():
+            began = time.monotonic()
+            self._cluster.fail(name)
+            self.kills += 1
+            time.sleep(self._dice.random() * 3)
+            self._cluster.start(name)
+            self._model.answered_after.append(("node", time.monotonic() - began))
+
+    def step(self):
+        """What sees to a job on its node, if there is any: the job goes on, and nobody says so."""
+        steps = [pid for pid, what in self._cluster.processes().items() if "slurmstepd" in what]
+        if steps:
+            with self._blow(), contextlib.suppress(ProcessLookupError):
+                os.kill(self._dice.choice(steps), signal.SIGKILL)
+                self.kills += 1
 
     # --- their tools ------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from jobd.engines.slurm.script import Place
 
 START: Final = "start"
 """The name of what its node runs."""
-END: Final = "end"
-"""The name of how it ended."""
+_ROOM: Final = b"\n" * 2000
+"""What its script writes over this is written on a full disk, too."""
 _MOST: Final = 100_000
 """Bytes that are read of an end."""
 _TIMES: Final = re.compile(rb"(\d+)m([\d.,]+)s")
@@ -55,6 +55,9 @@ class AttemptFiles:
             name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
             program = os.fsencode(write_program(folder.file(name), launch.script).path)
         place = Place(os.fsencode(folder.path), os.fsencode(output), program)
+        for name in (f"{script.END}.new", script.SAID):
+            with open(folder.file(name).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                file.write(_ROOM)
         with open(folder.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.start_script(launch, place))
         return place
@@ -70,7 +73,7 @@ class AttemptFiles:
         except FileNotFoundError:
             return None, False
         try:
-            found = [_written_at(name, where) for name in (script.BEGUN, END)]
+            found = [_written_at(name, where) for name in (script.BEGUN, script.END)]
         finally:
             os.close(where)
         return found[0], found[1] is not None
@@ -98,7 +101,7 @@ class AttemptFiles:
     def end(self, token: str) -> End | None:
         """None: it has written none, or that is not seen here yet."""
         try:
-            with open(self._file(token, END).open(os.O_RDONLY), "rb") as file:
+            with open(self._file(token, script.END).open(os.O_RDONLY), "rb") as file:
                 found = read(file.read(_MOST))
                 written = os.fstat(file.fileno()).st_mtime_ns // 1000
                 return None if found is None else found._replace(at=written)
@@ -159,7 +162,7 @@ def read(text: bytes) -> End | None:
     size = _whole(lines.get(b"size", b""))
     node = lines.get(b"node", b"").decode("ascii", "replace").strip() or None
     if found:
-        why = cannot.removesuffix(b"\n").decode("utf-8", "replace")
+        why = cannot.rstrip(b"\n").decode("utf-8", "replace")
         return End(None, cannot=why, size=size, node=node)
     code, _, signal = lines.get(script.CODE.strip(), b"").partition(b" ")
     if not code.isdigit():

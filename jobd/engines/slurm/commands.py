@@ -180,6 +180,27 @@ class Commands:
             return {}
         return _used(said.decode("ascii", "replace"))
 
+    def accounted(self, number: int, name: str) -> tuple[str, int | None] | None:
+        """What the accounting says of one that has ended: its state, and the most memory that one
+        of its processes has had, KiB. None: there is no accounting.
+
+        Raises: Away (also: it has not heard of it yet).
+        """
+        try:
+            said = self._run(
+                "sacct", "--noheader", "--parsable2", f"--jobs={number}",
+                "--format=State,MaxRSS,JobName%200",
+            )  # fmt: skip
+        except _SaidNo as error:
+            if "disabled" in str(error):
+                return None
+            raise Away(str(error)) from error
+        lines = [line.split("|") for line in said.decode("utf-8", "replace").splitlines()]
+        if not lines or lines[0][2:] != [name]:
+            raise Away("not heard of yet")
+        peaks = [peak for line in lines if (peak := _kib(line[1])) is not None]
+        return lines[0][0], max(peaks, default=None)
+
     def _all(self, *command: str) -> None:
         """Of several jobs some may have ended: that is no failure."""
         try:

@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from jobd.core.transitions import Outcome
+from jobd.engines.slurm.accounting import Accounting
 from jobd.engines.slurm.attempt_files import AttemptFiles, End
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.process import SlurmProcess
@@ -33,6 +34,7 @@ class Ends:
     def __init__(self, commands: Commands, files: AttemptFiles) -> None:
         self._commands = commands
         self._files = files
+        self._accounting = Accounting(commands)
         self._delays: dict[str, _Delay] = {}
 
     def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
@@ -45,7 +47,7 @@ class Ends:
             return None
         if said := doubt(known):
             log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
-        return outcome_of(known)
+        return self._accounting.completed(outcome_of(known), process)
 
     def written(self, process: SlurmProcess) -> Outcome | None:
         """Of one in an allocation, by what its script has written alone.

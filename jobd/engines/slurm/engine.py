@@ -78,6 +78,7 @@ class SlurmEngine:
         self._submission = Submission(
             names=self._names, workspace=self.workspace, files=self._files, notes=self._notes,
             commands=self._commands, packs=self._packs if found.pack > 1 else None,
+            gpu_option=found.gpu_option,
             leftovers=self._watcher.expect_leftovers,
         )  # fmt: skip
         self._shared = Shared(self._commands, str(shared), instance, found.poll_s, context.back)
@@ -122,8 +123,8 @@ class SlurmEngine:
 
     def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
         ours = [process for process in processes if isinstance(process, SlurmProcess)]
-        found = self._commands.usage([one.number for one in ours if one.is_measured])
-        return [found.get(one.number, Usage()) if one.is_measured else Usage() for one in ours]
+        found = self._commands.usage([one.number for one in ours if one.counts_alone])
+        return [found.get(one.number, Usage()) if one.counts_alone else Usage() for one in ours]
 
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:

@@ -84,8 +84,8 @@ class SlurmProcess:
         return 0.0 if self._began is None else time.monotonic() - self._began
 
     @property
-    def is_measured(self) -> bool:
-        """Whether Slurm says what it uses: of an allocation it counts those before it, too."""
+    def counts_alone(self) -> bool:
+        """Whether what Slurm counts of its job is its own: others may have been there before."""
         return self._where.turn == 1 and not self.is_over
 
     def wait(self) -> Outcome:

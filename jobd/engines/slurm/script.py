@@ -15,6 +15,10 @@ from jobd.engines.base import Launch
 
 BEGUN: Final = "begun"
 """The file in an attempt's folder that its node makes, once, before it starts the command."""
+END: Final = "end"
+"""How it ended; written under another name, with which it is there from the start."""
+SAID: Final = "said"
+"""What the shell says, of a signal above all."""
 WRITTEN: Final = 117
 """Exit code of an attempt in a pack: how it ended stands in its end."""
 AGAIN: Final = 118
@@ -72,6 +76,8 @@ def start_script(launch: Launch, place: Place) -> bytes:
         b"umask": b"%03o" % launch.umask,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
         b"begun": BEGUN.encode(),
+        b"end": END.encode(),
+        b"said": SAID.encode(),
         b"again": AGAIN,
         b"written": WRITTEN,
         b"nice": launch.nice,
@@ -93,16 +99,18 @@ umask 077
 set -C
 { true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || exit %(again)d
 set +C
-exec 2>"$_jobd_folder/said"
+exec 2<>"$_jobd_folder/%(said)s"
 
 finish() {
     {
+        # What cannot be written is no reason for a shell to leave with another code.
+        command times
         [ ! -s "$_jobd_output" ] || printf 'size %%s\\n' "$(wc -c <"$_jobd_output")"
         printf 'node %%s\\n' "$SLURMD_NODENAME"
         printf '%%s\\n' "$1"
-    } >>"$_jobd_folder/end.new" || return
-    sync "$_jobd_folder/end.new" "$_jobd_output" 2>/dev/null
-    mv "$_jobd_folder/end.new" "$_jobd_folder/end" && _jobd_written=1
+    } 1<>"$_jobd_folder/%(end)s.new" || return
+    sync "$_jobd_folder/%(end)s.new" "$_jobd_output" 2>/dev/null
+    mv "$_jobd_folder/%(end)s.new" "$_jobd_folder/%(end)s" && _jobd_written=1
 }
 leave() {
     [ "$_jobd_pack$_jobd_written" != pack1 ] || exit %(written)d
@@ -156,11 +164,10 @@ fi
     exec %(odd)s"$@" <"$_jobd_input" >>"$_jobd_output" 2>&1
 )
 _jobd_code=$?
-[ ! -e "$_jobd_folder/end" ] || { _jobd_written=1; leave 126; }
-# What cannot be written is no reason for a shell to leave with another code.
-command times >"$_jobd_folder/end.new"
+[ ! -e "$_jobd_folder/%(end)s" ] || { _jobd_written=1; leave 126; }
 # A shell says of which signal a command has died, and nothing of one that exits with such a code.
-[ ! -s "$_jobd_folder/said" ] || _jobd_signal=signal
+read -r _jobd_said <"$_jobd_folder/%(said)s"
+[ -z "$_jobd_said" ] || _jobd_signal=signal
 finish "%(code)s$_jobd_code $_jobd_signal"
 leave $_jobd_code
 """

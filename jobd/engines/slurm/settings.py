@@ -38,6 +38,8 @@ class SlurmSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many may be with Slurm at a time; None: as many as there are workers."""
     pack: Annotated[int, Meta(ge=1)] = 1
     """So many may run one after another in what Slurm gives for one."""
+    gpu_option: str = "--gres=gpu:%d"
+    """What sbatch is told of a job that wants so many GPUs."""
     submit_options: list[str] = []
     """More for sbatch, as `--mem=4G`."""
     job_options: list[str] | None = None
@@ -75,6 +77,10 @@ def read(settings: Mapping[str, Any]) -> SlurmSettings:
     for key, path in (("shared_dir", found.shared_dir), ("programs", found.programs)):
         if path and not os.path.isabs(path):
             raise BadSetting(key, f"an absolute path is needed, not {path!r}")
+    if found.gpu_option.count("%") != 1 or found.gpu_option.count("%d") != 1:
+        raise BadSetting("gpu_option", "the number of GPUs stands in it once, as %d")
+    if why := refused(found.gpu_option.replace("%d", "1")):
+        raise BadSetting("gpu_option", f"{found.gpu_option!r} {why}")
     for option in found.submit_options:
         if why := refused(option):
             raise BadSetting("submit_options", f"{option!r} {why}")

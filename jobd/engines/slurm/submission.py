@@ -44,9 +44,11 @@ class Submission:
         notes: Notes,
         commands: Commands,
         packs: Packs | None,
+        gpu_option: str,
         leftovers: Callable[[], object],
     ) -> None:
-        """`packs`: None: each has a job of its own. `leftovers`: called when something may be left
+        """`packs`: None: each has a job of its own. `gpu_option`: for sbatch, with the number of
+        GPUs as `%d`. `leftovers`: called when something may be left
         in Slurm that is held, and that nobody knows.
         """
         self._names = names
@@ -55,6 +57,7 @@ class Submission:
         self._notes = notes
         self._commands = commands
         self._packs = packs
+        self._gpu_option = gpu_option
         self._leftovers = leftovers
         self._turns = threading.Semaphore(_AT_ONCE)
 
@@ -157,7 +160,7 @@ class Submission:
         """Raises: as `Engine.start`."""
         options = _options(launch, FRESH_S if self._packs else 0.0)
         try:
-            return self._commands.submit(name, script.stub(place), options, _own(launch))
+            return self._commands.submit(name, script.stub(place), options, self._own(launch))
         except Away:
             self._leftovers()
             raise
@@ -165,6 +168,11 @@ class Submission:
             with suppress(OSError), open(os.fsdecode(place.output), "ab") as output:
                 output.write(f"jobd: could not start: {error}\n".encode())
             raise
+
+    def _own(self, launch: Launch) -> list[str]:
+        """What the job itself asks for, which is stronger."""
+        gpus = [self._gpu_option % launch.gpus] if launch.gpus else []
+        return gpus + list(launch.options)
 
     def _note(self, launch: Launch, note: Note) -> None:
         """It is on this disk where it is. Raises: NoResources."""
@@ -194,12 +202,6 @@ def _options(launch: Launch, more_s: float) -> list[str]:
     if launch.time_limit is not None:
         found.append(f"--time={math.ceil((launch.time_limit + _SLACK_S + more_s) / 60)}")
     return found
-
-
-def _own(launch: Launch) -> list[str]:
-    """What the job itself asks for, which is stronger."""
-    gpus = [f"--gres=gpu:{launch.gpus}"] if launch.gpus else []
-    return gpus + list(launch.options)
 
 
 def reason_of(error: OSError) -> str:

@@ -18,6 +18,8 @@ _RUNNING: Final = frozenset(
         "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT", "STOPPED", "SUSPENDED", "COMPLETING",
     }
 )  # fmt: skip
+CANCELLED: Final = "cancelled in Slurm"
+"""The reason, where nobody knows who has done it."""
 BY_ITSELF: Final = frozenset({"COMPLETED", "FAILED", "COMPLETING"})
 """States of a job that nobody has ended."""
 
@@ -104,7 +106,7 @@ def _told(known: Known, node: str) -> Outcome | None:
                 signal=signal_name(signal.SIGTERM), reason="the cluster's time limit is over"
             )
         case "CANCELLED" if known.sent is None:
-            return Outcome(signal=signal_name(signal.SIGTERM), reason="cancelled in Slurm")
+            return Outcome(signal=signal_name(signal.SIGTERM), reason=CANCELLED)
     return None
 
 

@@ -180,6 +180,36 @@ def test_somebody_else_cancels_it(slurm):
     assert why(slurm.ended(started)) == "cancelled in Slurm"
 
 
+def test_where_there_is_accounting_it_says_who_has_cancelled_it(slurm):
+    slurm.world.has_accounting("CANCELLED by 0|")
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    slurm.cluster.run("scancel", f"--name={slurm.name_of(started.launch)}")
+    assert why(slurm.ended(started)) == "cancelled by root"
+
+
+def test_where_there_is_accounting_it_says_the_peak_memory(slurm):
+    slurm.world.has_accounting("COMPLETED|12M")
+    outcome = slurm.ended(slurm.start(Does(exit=7)))
+    assert (outcome.exit_code, outcome.max_rss_kb) == (7, 12 * 1024)
+
+
+def test_where_there_is_none_it_is_asked_once(slurm):
+    for _ in range(2):
+        outcome = slurm.ended(slurm.start(Does(exit=7)))
+        assert (outcome.exit_code, outcome.max_rss_kb) == (7, None)
+    assert slurm.world.calls.count("sacct") == 1
+
+
+def test_gpus_are_asked_for_as_the_configuration_says(slurm):
+    slurm.engine._submission._gpu_option = "--no-such=%d"
+    with pytest.raises(CannotStart, match="unrecognized option '--no-such=2'"):
+        slurm.started(slurm.launch(Does(), gpus=2))
+    slurm.engine._submission._gpu_option = "--gres=gpu:%d"
+    with pytest.raises(CannotStart, match="generic resource"):
+        slurm.started(slurm.launch(Does(), gpus=2))
+
+
 def test_one_that_waits_in_slurm_is_stopped(slurm):
     slurm.world.says("lame")
     started = slurm.start(WAITS)

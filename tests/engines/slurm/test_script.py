@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -46,6 +47,8 @@ class Node:
             "environment": {b"PATH": b"/usr/bin:/bin", b"PWD": os.fsencode(self.directory)},
         }  # fmt: skip
         launch = Launch(job=7, attempt=1, slot=1, token="t", argv=list(argv), **{**fields, **more})
+        for name in ("end.new", "said"):
+            (self.folder / name).write_bytes(b"\n" * 2000)
         (self.folder / "start").write_bytes(script.start_script(launch, self.place(program)))
 
     def begin(self):
@@ -191,9 +194,40 @@ def test_quotes_are_quoted():
 
 
 def test_where_no_end_can_be_written_the_exit_code_is_still_that_of_the_command(node):
-    (node.folder / "end.new").symlink_to("/nowhere/at all")
-    assert node.run(b"sh", b"-c", b"exit 5") == 5
+    node.write(b"sh", b"-c", b"exit 5")
+    _spoil(node.folder)
+    assert node.begin().wait(30) == 5
     assert not (node.folder / "end").exists()
+
+
+def _spoil(folder):
+    (folder / "end.new").unlink()
+    (folder / "end.new").symlink_to("/nowhere/at all")
+
+
+@pytest.mark.parametrize(("line", "code"), [(b"exit 5", 5), (b"kill -9 $$", 137)])
+def test_its_end_is_written_on_a_full_disk(node, small_disk, line, code):
+    """It has had the room for that since before it began."""
+    node.folder = small_disk / "folder"
+    node.folder.mkdir()
+    node.write(b"sh", b"-c", line)
+    with open(small_disk / "filling", "wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    node.begin().wait(30)
+    assert (node.end.code, node.end.signalled) == (code, code > 128)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Whatever is mounted there goes with the test."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], check=False)
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 # --- one after another ------------------------------------------------------------------------
@@ -270,7 +304,7 @@ def test_one_that_was_begun_elsewhere_is_passed_over(node):
 def test_one_whose_end_cannot_be_written_ends_the_pack_with_its_code(node):
     pack = Pack(node)
     first = pack.hand_over(1, b"sh", b"-c", b"exit 5")
-    (first / "end.new").symlink_to("/nowhere/at all")
+    _spoil(first)
     assert pack.begin().wait(30) == 5
     assert not pack.folder.exists()
 

@@ -27,6 +27,10 @@ def test_what_is_said_goes_to_sbatch():
         ({"submit_options": ["--requeue"]}, "submit_options: '--requeue' is up to jobd"),
         ({"submit_options": ["--arr=1-3"]}, "submit_options: '--arr=1-3' is up to jobd"),
         ({"submit_options": "--mem=4G"}, "submit_options: Expected `array`"),
+        ({"pack": 0}, "pack: Expected `int` >= 1"),
+        ({"gpu_option": "--gpus"}, "gpu_option: the number of GPUs stands in it once, as %d"),
+        ({"gpu_option": "--gpus=%d%s"}, "gpu_option: the number of GPUs stands in it once"),
+        ({"gpu_option": "gpus=%d"}, "gpu_option: 'gpus=%d' is no option in one word"),
         ({"partitions": "a"}, "partitions: there is no such key"),
     ],
 )
