@@ -20,6 +20,11 @@ USED: Final = frozenset({"cpu_s", "max_rss_kb", "rss_kb", "gpu_memory_kb"})
 """Of a running job these are known to whoever has it looked at."""
 _SHORT: Final = {"cpu": ["cpu_s"], "mem": ["rss_kb", "max_rss_kb"], "gpu": ["gpu_memory_kb"]}
 """Columns that may be named by a word that is none of a job's keys."""
+_HEADERS: Final = {
+    "time": "run_s", "when": "finished_at", "prio": "priority", "detail": "reason",
+    "index": "array_index", "date": "submitted_at", "label": "name", "path": "cwd",
+}  # fmt: skip
+"""What is meant by words that stand above columns, here or in other queues."""
 _STATES: Final = list(State)
 
 
@@ -78,7 +83,7 @@ def parse_format(text: str, forms: Sequence[str]) -> str | Template:
 def _key(word: str) -> str:
     if word in KEYS:
         return word
-    meant = closest(word.lower(), KEYS)
+    meant = _HEADERS.get(word.lower()) or closest(word.lower(), KEYS)
     hint = f"did you mean: {meant}" if meant else f"they are {', '.join(KEYS)}"
     raise ValueError(f"{word!r} is no key of a job; {hint}")
 

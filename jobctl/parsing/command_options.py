@@ -46,13 +46,17 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("-a", "--all-failed"), "--failed"),
         **dict.fromkeys(("-e", "--edit"), "jobctl edit ID, and then jobctl restart ID"),
     },
+    "watch": {
+        **dict.fromkeys(("-i", "--interval"), "leave it out; it is drawn again as things happen"),
+    },
     "wait": {**dict.fromkeys(("-q", "--quiet"), "leave it out, and write 2>/dev/null")},
     "pause": {"-a": "--all", "-w": "--group G (what runs goes on)"},
     "resume": {"-a": "--all"},
     "status": {
         **dict.fromkeys(("-g", "--group", "-s", "--status"), "jobctl ls"),
     },
-    "add": {**dict.fromkeys(("-p", "--parallel"), "--workers N")},
+    "add": {**dict.fromkeys(("-p", "--parallel", "-w", "-j", "--slots"), "--workers N")},
+    "workers": {**dict.fromkeys(("-n", "-j", "-w", "--workers"), "jobctl workers N")},
 }
 """By command, and the name of the option."""
 

@@ -54,6 +54,7 @@ def _stop(rest: Sequence[str]) -> str:
     if words[:1] in (["-s"], ["-n"]) and len(words) > 1:
         words[:2] = [f"-{words[1]}"]
     found = _SIGNAL.fullmatch(words[0]) if words else None
+    words = ["--all" if word == "all" else word for word in words]
     if found is None:
         return _line("stop", *words)
     name = "KILL" if found[1] in _KILL else found[1].removeprefix("SIG")
@@ -103,11 +104,50 @@ def query(words: Sequence[str]) -> str | None:
     return _line("ls", *options)
 
 
+def selected(words: Sequence[str]) -> str:
+    """What stands behind the error where one of these is no id, but might be something else."""
+    for word in words:
+        if word == "all":
+            return "; all of them: --all (of ls, logs and watch: leave it out)"
+        if word.lower() in _SPOKEN:
+            return f"; those in that state: --state {_SPOKEN[word.lower()]}"
+        if re.fullmatch(r"[A-Za-z_][\w.-]*", word) and not _IDS.fullmatch(word):
+            return f"; by name: --name {word}, by group: --group {word}"
+    return ""
+
+
+def _list(rest: Sequence[str]) -> str:
+    """With the options of squeue: `-u LOGIN`, `-t PENDING`, `-p GROUP`, `-j 7`."""
+    words = []
+    for number, word in enumerate(rest):
+        if word in ("-j", "--jobs", "-l", "-a"):
+            continue
+        before = rest[number - 1] if number else ""
+        if before in ("-t", "--states", "--state"):
+            words.append(_SPOKEN.get(word.lower(), word))
+        else:
+            words.append(_OF_SQUEUE.get(word, word))
+    return _line("ls", *words)
+
+
+_OF_SQUEUE: Final = {"-u": "--user", "-p": "--group", "-t": "--state", "--states": "--state"}
+_SPOKEN: Final = {
+    **_STATES,
+    **{state: state for state in ("pending", "completed", "stopped")},
+    "r": "running",
+    "pd": "pending",
+    "cd": "completed",
+    "f": "failed",
+    "finished": "completed,failed,stopped",
+    "cancelled": "stopped",
+}
+"""States as others call them."""
+
 _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(_STOP, _stop),
     **dict.fromkeys(("add", "run", "sbatch", "qsub", "batch"), _same("submit")),
-    **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _same("ls")),
-    **dict.fromkeys(("log", "cat", "tail", "-c"), _tail),
+    **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _list),
+    **dict.fromkeys(("log", "cat", "tail", "-c", "output", "stdout", "stderr"), _tail),
     **dict.fromkeys(("follow", "attach", "-t"), _same("logs", "-f")),
     **dict.fromkeys(("info", "inspect", "sstat", "scontrol", "-i", "-s"), _show),
     **dict.fromkeys(("remove", "delete", "forget", "atrm", "-r"), _same("rm")),
@@ -119,6 +159,12 @@ _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(("group", "partitions", "sinfo"), _same("groups")),
     **dict.fromkeys(("suspend", "freeze"), _same("pause")),
     **dict.fromkeys(("continue", "unpause"), _same("resume")),
+    "priority": lambda rest: _line("edit", *rest[:1], "--priority", *(rest[1:] or ["high"])),
+    **dict.fromkeys(("daemon", "start-daemon", "up", "serve"), _just("start", program="jobd")),
+    **{
+        name: _just(name, program="jobd")
+        for name in ("config", "check", "backup", "restore", "reload", "metrics", "install-service")
+    },
     "sacct": lambda _: f"{_line('ls', '--state', _ENDED)}, or counted: {_line('history')}",
     "enqueue": _enqueue,
     "queue": _queue,

@@ -68,6 +68,7 @@ def _on_failure(value: str) -> str:
     return _typed(["--retries", count if count.isdecimal() else "N"])
 
 
+_DURATION: Final = re.compile(r"[0-9.]+[smhd]")
 _MEMORY: Final = _said("--slots N (memory is not counted yet)")
 _WITHOUT: Final = _said("leave it out; submit does so anyway")
 _MAIL: Final = _said("--notify [WHEN:]URL|COMMAND, such as failed:mailto://USER:PASSWORD@HOST")
@@ -87,7 +88,8 @@ OPTIONS: Final[dict[str, Meant]] = {
     "--on-calendar": _is("--at", "TIME"),
     "--on-active": _is("--delay", "DURATION"),
     "--dependency": _dependency,
-    "-d": _said("--after last"),
+    **dict.fromkeys(("--depends", "--depends-on"), _is("--after", "ID")),
+    "-d": lambda value: f"--delay {value}" if _DURATION.fullmatch(value) else "--after last",
     "-D": _directory_or_parent,
     "--gres": _slurm("gres", "--gpus N"),
     "--gpus-per-node": _slurm("gres", "--gpus N"),

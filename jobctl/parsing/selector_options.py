@@ -171,8 +171,9 @@ def choose(
     except ValueError as error:
         from jobctl.parsing import hints
 
-        meant = hints.query(named)
-        raise click.UsageError(f"did you mean: {meant}" if meant else str(error)) from error
+        if meant := hints.query(named):
+            raise click.UsageError(f"did you mean: {meant}") from error
+        raise click.UsageError(f"{error}{hints.selected(named)}") from error
     if ids and everything:
         raise click.UsageError("--all and single jobs exclude each other")
     return Selector(ids=ids, all=everything, **filters)

@@ -95,7 +95,7 @@ class LiveScreen:
         return max(1, shutil.get_terminal_size().lines - _BESIDE_ROWS)
 
     def show(self, picture: Picture, said: Sequence[Event]) -> None:
-        above = [_told(event, self._names) for event in _ends(said)]
+        above = [_told(event, self._called(event, picture)) for event in _ends(said)]
         above += _summary(said)
         above += [rows.ended(job, array) for job, array in picture.ended]
         self._picture, self._seen_at = picture, self._clock()
@@ -103,6 +103,17 @@ class LiveScreen:
         self._draw(above)
         tick = _TICK_S if any(not job.paused for job in picture.running) else 0.0
         signal.setitimer(signal.ITIMER_REAL, tick, tick)
+
+    def _called(self, event: Event, picture: Picture) -> str:
+        """The name of its job, or of the array that this is an element of."""
+        number = event.job or 0
+        arrays = [
+            (job, picture.arrays[job.id]) for job in picture.running if job.id in picture.arrays
+        ]
+        for job, array in [*arrays, *picture.ended]:
+            if array.first <= number <= array.last:
+                return job.name
+        return self._names.get(number, "")
 
     def idle(self) -> None:
         self._may_redraw = True
@@ -193,9 +204,8 @@ def _summary(said: Sequence[Event]) -> list[Text]:
     return [Text(", ".join(rest))] if rest else []
 
 
-def _told(event: Event, names: dict[int, str]) -> Text:
+def _told(event: Event, name: str) -> Text:
     """`job 3 failed (exit code 2)  prep`."""
     line = Text(printable(live.sentence(event)))
     line.highlight_words([event.event], style=_ENDS[event.event])
-    name = names.get(event.job or 0)
     return line.append(f"  {printable(name)}", style="dim") if name else line

@@ -150,8 +150,9 @@ Wherever a command takes jobs, they are named by
   -                  ids that are read from stdin, one a line
 
 and narrowed by filters, which all have to hold: --state, --unfinished, --group, --tag, --name,
---user, --since, --until, --ended-since. A single id that does not exist is an error; gaps inside a
-range are not. No command changes all jobs because none was named: write --all or a filter.
+--command, --user, --since, --until, --ended-since. --name and --command take a pattern that has to
+fit as a whole: 'train*'. A single id that does not exist is an error; gaps inside a range are not.
+No command changes all jobs because none was named: write --all or a filter.
 
 Example:
   jobctl ls 12-111 --state failed --ids | jobctl restart -

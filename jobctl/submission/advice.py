@@ -181,6 +181,20 @@ def is_no_pipe(case: Case) -> str | None:
     )
 
 
+def is_a_line(case: Case) -> str | None:
+    """Where a whole line stands for the program, no shell takes it apart."""
+    words = case.words
+    if not words or case.command.script or case.program is not None:
+        return None
+    if b"/" in words[0] or len(words[0].split()) < 2:  # a word is a program
+        return None
+    shown = os.fsdecode(b" ".join(words))
+    from shlex import quote
+
+    line = quote(shown) if len(shown) <= _LINE else "LINE"
+    return f"of several words the first one is the program; for a line: jobctl submit -c {line}"
+
+
 # --- programs -----------------------------------------------------------------------------
 
 
@@ -203,8 +217,7 @@ def lacks_its_interpreter(case: Case) -> str | None:
         return None
     first = head.split(b"\n", 1)[0]
     if not first.startswith(b"#!"):
-        # A shell line is run by a shell in any case.
-        return None if case.command.shell else f"{case.name} has no #! line: /bin/sh runs it"
+        return f"{case.name} has no #! line: /bin/sh runs it"
     if first.endswith(b"\r"):
         return f"{case.name} has line ends of DOS (CRLF), so its interpreter is not found: dos2unix"
     missing = _missing_interpreter(first[2:].split(), case)
@@ -240,6 +253,7 @@ OF_COMMANDS: Final[tuple[Callable[[Case], str | None], ...]] = (
 )
 """Need no look at the disk, as a rule."""
 OF_PROGRAMS: Final[tuple[Callable[[Case], str | None], ...]] = (
+    is_a_line,
     is_not_executable,
     lacks_its_interpreter,
 )

@@ -20,7 +20,7 @@ MEANT: Final = {
     "quit": "jobd stop",
     "exit": "jobd stop",
     "shutdown": "jobd stop",
-    "run": "jobd start",
+    "run": "jobd start (a job: jobctl submit)",
     "reload": "jobd restart",
     "logs": "jobd log",
     "tail": "jobd log -f",

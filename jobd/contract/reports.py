@@ -63,6 +63,7 @@ class Unknown(Struct, frozen=True):
 
     groups: list[str] = []
     tags: list[str] = []
+    """And patterns that are none."""
 
 
 class Tally(Struct, frozen=True, kw_only=True):

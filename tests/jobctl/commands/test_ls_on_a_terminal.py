@@ -103,6 +103,10 @@ def test_so_many_are_shown_as_are_asked_for():
 
 def test_nothing_is_selected():
     assert ls("--tag", "a").stderr == "no jobs selected\nno job has the tag a\n"
+    assert ls("--name", "a b").stderr.splitlines()[1:] == [
+        "--name has to fit as a whole; a part of it: --name '*a b*'"
+    ]
+    assert ls("--command", "*make").stderr == "no jobs selected\n"
     assert ls("--group", "gpuu").stderr.endswith("there is no group gpuu; did you mean: gpu\n")
     assert ls().stderr == "no jobs; submit one: jobctl submit COMMAND\n"
 

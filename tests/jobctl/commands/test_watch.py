@@ -454,7 +454,7 @@ def test_an_array_is_one_row_and_leaves_a_line_behind():
         "3-102 array 1-100  42 completed, 2 running, 1 failed, 55 pending  43%, 12m left"
     )
     assert Shown(result.out).splitlines() == [
-        "job 45 failed",
+        "job 45 failed  sweep",
         "job 200 completed",
         "3-102  array 1-100  98 completed, 2 failed  sweep",
         "0 of 3 workers busy · 2 completed · 1 failed",

@@ -165,6 +165,13 @@ def test_in_a_shell_line_it_is_one():
     assert said(b"cat a | wc && make > log") == ""
 
 
+def test_a_line_is_no_program():
+    assert said(b"ls -la", b"a b") == (
+        "of several words the first one is the program; for a line: jobctl submit -c 'ls -la a b'"
+    )
+    assert said(b"ls -la") == ""
+
+
 # --- programs -----------------------------------------------------------------------------
 
 
@@ -201,7 +208,7 @@ def test_a_script_and_its_interpreter(place, content, why):
 
 
 def test_a_shell_runs_a_script_without_a_first_line_itself(place):
-    assert said(place("a", b"make\n"), cwd=place.cwd) == ""
+    assert said(place("a", b"make\n"), cwd=place.cwd) == "./a has no #! line: /bin/sh runs it"
 
 
 def test_a_copy_of_a_script_too():
