@@ -99,7 +99,8 @@ def test_the_wheel_carries_the_schema_and_the_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     schema = {str(file.relative_to(ROOT)) for file in (ROOT / "jobd/store/schema").glob("*.sql")}
     assert schema
-    others = {"jobd/py.typed", "jobctl/py.typed", "jobctl/render/report.html.jinja"}
+    others = {"jobd/py.typed", "jobctl/py.typed"}
+    others |= {"jobctl/render/report.html.jinja", "jobctl/tui/top.tcss"}
     assert schema | others <= names
 
 
