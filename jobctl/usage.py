@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import click
 
 from jobctl.context import LINE
-from jobd.contract.states import FINISHED, State
 from jobd.contract.wording import no_option
 
-_STATES: Final = {
-    **{f"--{state}": f"--state {state}" for state in State},
-    "--finished": f"--state {','.join(FINISHED)}",
-}
-"""What a few commands have as an option, and all that select have as a filter."""
+_EXTRA: Final = re.compile(r"Got unexpected extra arguments? \((.*)\)")
 
 
 def said(error: click.ClickException) -> str:
     """One line."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        names = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
         if LINE in error.ctx.meta:
             from jobctl.parsing import option_hints
 
@@ -27,18 +24,16 @@ def said(error: click.ClickException) -> str:
         else:
             from jobctl.parsing import command_options
 
-            known = command_options.of(error.ctx.info_name, error.option_name)
-        names = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
-        if known is None and "--state" in names:
-            known = _STATES.get(error.option_name)
+            known = command_options.of(error.ctx.info_name, error.option_name, names)
         if known is not None:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)
-    said = error.format_message()
-    if said.startswith("Got unexpected extra argument") and _takes_one_job(error):
+    message = error.format_message()
+    extra = _EXTRA.fullmatch(message)
+    if extra is None or not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    if error.ctx.info_name == "show":
         return "show takes one job; for several: jobctl ls 1,2"
-    return said
-
-
-def _takes_one_job(error: click.ClickException) -> bool:
-    return isinstance(error, click.UsageError) and bool(error.ctx and error.ctx.info_name == "show")
+    pieces = error.ctx.command.collect_usage_pieces(error.ctx)
+    usage = " ".join([error.ctx.command_path, *pieces])
+    return f"too many words: {extra[1]} is left over; usage: {usage}"

@@ -17,6 +17,7 @@ from manual import records
 from manual.pages import PROGRAM, SETTINGS, Block, Entry, Page, pages
 
 _MARK: Final = re.compile(r"^<!-- here: (.+?) -->$", re.MULTILINE)
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 _ROOT: Final = Path(__file__).parents[1]
 
 
@@ -101,8 +102,9 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text in which nothing is an order to Markdown."""
-    return re.sub(r"([\\`*_<>\[\]|#$])", r"\\\1", text)
+    """Text in which nothing is an order to Markdown, or to HTML."""
+    text = re.sub(r"([\\`*_\[\]#])", r"\\\1", text)
+    return "".join(_ENTITIES.get(character, character) for character in text)
 
 
 _PARTS: Final[dict[str, Callable[[], str]]] = {

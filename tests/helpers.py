@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -69,6 +70,28 @@ def record_syncs(
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, wrapped(getattr(os, name)))
     return seen
+
+
+class Gate:
+    """Jobs that `read _ < path` wait here; each `open` lets so many of them go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def open(self, jobs: int = 1) -> None:
+        os.write(self._descriptor, b"\n" * jobs)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def free_port() -> int:
+    """Of 127.0.0.1, that nobody listens at just now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
 
 
 def own(path: Path | str) -> File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from jobctl.examples import example
 from jobctl.render import streams
@@ -10,8 +11,18 @@ from jobctl.render.topics import TOPICS
 from jobd.contract.wording import closest
 
 
+def _names(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem[str]]:
+    """Commands and topics, to whoever presses TAB."""
+    del param
+    root = ctx.find_root()
+    assert isinstance(root.command, click.Group)
+    topics = {name: topic.title for name, topic in TOPICS.items()}
+    known = {**dict.fromkeys(root.command.list_commands(root)), **topics}
+    return [CompletionItem(name, help=known[name]) for name in known if name.startswith(begun)]
+
+
 @click.command("help", epilog=example("jobctl help", "jobctl help submit", "jobctl help manifest"))
-@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]...")
+@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]...", shell_complete=_names)
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> int:
     """Print the help of a command, or of a topic.

@@ -32,12 +32,12 @@ _BY: Final = ("day", "name", "group", "user", "exit-code")
 )
 @history_filters
 @click.option("--by", type=click.Choice(_BY), help="Count these apart, a line each.")
-@click.option("--limit", type=Number(1), metavar="N", help="At most so many lines (--by).")
+@click.option("--limit", type=Number(1), metavar="N", help="At most N lines (with --by).")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), help="How to print.")
 @as_json
 @pass_client
 def command(client: Client, /, **given: Any) -> int:  # noqa: ANN401 # as click has it
-    """Count what was: how it ended and what it took.
+    """Count finished jobs: how they ended and what they took.
 
     Attempts, failures, waiting and run times, CPU, memory, and workers' use. Every finished
     attempt counts, also those of jobs that were removed, by rm or by retention: of each a small

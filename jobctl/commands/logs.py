@@ -57,7 +57,7 @@ def _pattern(text: str) -> re.Pattern[bytes]:
 @click.option(
     "--path",
     is_flag=True,
-    help="Only where the output lies. What --max-output cut is zeros.",
+    help="Only the path of the output. What --max-output cut is zeros there.",
 )
 @pass_client
 def command(client: Client, /, selector: Selector | None, **given: Any) -> int:  # noqa: ANN401 # as click has it

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.option(
-    "-n", "number", type=Number(1, MAX_VALUES), default=20, metavar="N",
+    "-n", "--limit", "number", type=Number(1, MAX_VALUES), default=20, metavar="N",
     help="The latest N (20).",
 )  # fmt: skip
 @as_json

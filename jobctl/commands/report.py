@@ -35,7 +35,7 @@ _MOST_WAITING: Final = 100_000
 @history_filters
 @pass_client
 def command(client: Client, /, file: str, **given: Any) -> int:  # noqa: ANN401 # as click has it
-    """Write a page about what was into FILE (- is stdout).
+    """Write a report about finished jobs to FILE (- is stdout).
 
     One HTML file that needs no network and no other file: what each worker did, the queue, how
     attempts ended, the slowest, those that failed most often, CPU and memory. The numbers are those

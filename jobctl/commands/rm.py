@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     multiple=True,
     callback=once,
     metavar="DURATION",
-    help="Only what finished so long ago.",
+    help="Only jobs that finished longer ago than this.",
 )
 @click.option("--force", is_flag=True, help="Stop what still runs or waits first.")
 @dry_run

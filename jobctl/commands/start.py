@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @dry_run
 @pass_client
 def command(client: Client, selector: Selector | None, *, dry_run: bool) -> int:
-    """Let held jobs go, put stopped ones back into the queue.
+    """Release held jobs, put stopped ones back into the queue.
 
     Prints the ids of what was started, one a line. That a job waits or runs already is a
     notice, not an error; a failed or completed one is restarted (jobctl restart).

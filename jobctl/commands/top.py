@@ -27,8 +27,8 @@ def command(client: Client) -> int:
 
     Running, waiting, failed and finished jobs, one in detail with its output, workers and GPUs and
     when all will be done; keys and the mouse stop, hold, pause and restart jobs, and ask before
-    something is lost. ? tells all keys, q leaves, and jobs go on. It needs the extra "tui" (see:
-    jobctl top, where that is missing).
+    something is lost. ? tells all keys, q leaves, and jobs go on. The library that draws it comes
+    with the extra tui.
 
     Not on a terminal: jobctl ls, or jobctl watch for a line per change.
     """

@@ -38,7 +38,7 @@ def command(client: Client, selector: Selector | None, *, expand: bool, as_json:
     named. Elsewhere: a line per change; with --json one event a line.
 
     Without SELECTOR the whole queue is watched; a filter means the jobs that it matches now.
-    Ends when all that it watches has finished; Ctrl-C only ends the watching.
+    Ends when all that it watches has finished; Ctrl-C, or q on a terminal, only ends the watching.
     """
     if selector is None:
         return notices.nothing_selected()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
+
+from jobd.contract.states import FINISHED, State
 
 _WHOLE: Final = "jobctl ls --format '{id} {state} {command}'"
 _ALL: Final = "-n 0 (all of them, on a terminal, too)"
@@ -24,7 +27,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "--start": "jobctl show ID (says why it waits, and when it starts)",
     },
     "logs": {
-        **dict.fromkeys(("-l", "--lines", "--tail"), "-n LINES"),
+        **dict.fromkeys(("-l", "--tail"), "-n LINES"),
         **dict.fromkeys(("--full", "-a", "--all"), "leave it out; without -n it is all of it"),
         **dict.fromkeys(("-e", "--stderr", "-o", "--stdout"), _ONE_FILE),
     },
@@ -54,6 +57,16 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
 """By command, and the name of the option."""
 
 
-def of(command: str | None, name: str) -> str | None:
-    """What is meant by an option of other queues; None: it is none that is known."""
-    return OPTIONS.get(command or "", {}).get(name)
+_STATES: Final = {
+    **{f"--{state}": f"--state {state}" for state in State},
+    "--finished": f"--state {','.join(FINISHED)}",
+}
+"""What a few commands have as an option, and all that select have as a filter."""
+
+
+def of(command: str | None, name: str, known: Container[str]) -> str | None:
+    """What is meant by an option that the command does not have, `known` being those that it has;
+    None: nobody knows.
+    """
+    meant = OPTIONS.get(command or "", {}).get(name)
+    return _STATES.get(name) if meant is None and "--state" in known else meant

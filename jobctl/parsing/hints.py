@@ -126,7 +126,6 @@ _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     "srun": _same("submit", "--wait"),
     "-w": _same("wait"),
     "completions": _same("completion"),
-    "top": _same("watch"),
     "reset": lambda _: f"{_line('stop', '--all')}, and then {_line('rm', '--finished')}",
     **dict.fromkeys(("shutdown", "-K"), _just("stop", program="jobd")),
 }

@@ -19,8 +19,8 @@ class Live(Protocol):
     """Whoever knows what there is; it is the context's object while a shell asks."""
 
     def proposed(self, kind: str, command: str) -> Iterable[tuple[str, str]]:
-        """Words of a kind (`ids`, `groups`, `tags`, `users`, `names`), and what each is; those that
-        are of use to a command.
+        """Words of a kind (`selectors`, `ids`, `groups`, `tags`, `users`, `names`), and what each
+        is; those that are of use to a command.
         """
 
 
@@ -38,7 +38,7 @@ _FIXED: Final[dict[str, Iterable[str]]] = {
 }
 """By the name of a parameter's type."""
 _LIVE: Final = {
-    "selector": "ids",
+    "selector": "selectors",
     "id": "ids",
     "groups": "groups",
     "group": "groups",

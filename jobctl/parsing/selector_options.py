@@ -89,15 +89,15 @@ FILTERS: Final = (
         ("-n", "--name"),
         Word("pattern", _parse_pattern, as_shown),
         "GLOB",
-        "Only with such a name: 'train*'.",
+        "Only jobs whose name matches, such as 'train*'.",
         several=False,
     ),
     _Filter(
         "command",
         ("--command",),
-        Word("pattern", _parse_pattern, as_shown),
+        Word("glob", _parse_pattern, as_shown),
         "GLOB",
-        "Only with such a command: '*train.py*'.",
+        "Only jobs whose command matches, such as '*train.py*'.",
         several=False,
     ),
     _Filter(
@@ -129,7 +129,7 @@ FILTERS: Final = (
         ("--user",),
         Word("users", _separated(_parse_user)),
         "USER,...",
-        "Only of who has this login.",
+        "Only jobs of these users.",
     ),
 )
 """In the order of `--help`. Values of one are alternatives; different ones all have to hold."""
@@ -147,9 +147,9 @@ _WORDS: Final = Word("selector", str, str)
 """They are read together, in `choose`."""
 _COUNT_OR_NAME: Final = Word("n", _parse_count_or_name, as_shown)
 _COUNTS: Final = {
-    "limit": "At most so many, 0 is all; or of such a name, as --name.",
-    "last": "Only the last so many; or of such a name, as --name.",
-    "lines": "Only the last so many lines; or of such a name, as --name.",
+    "limit": "At most N (0: all); a GLOB is a --name.",
+    "last": "Only the last N; a GLOB is a --name.",
+    "lines": "Only the last N lines; a GLOB is a --name.",
 }
 """By the parameter of a command."""
 _UNFINISHED: Final = ("--unfinished", UNFINISHED)
@@ -224,7 +224,8 @@ def selects(
 
     `all_option`: which jobs `--all` means, where there is such an option.
     `without`: the field of a filter whose option means something else to this command.
-    `count`: the parameter that gets the number of `-n N`; a word behind it is a name all the same.
+    `count`: the parameter that gets the number of `-n N`, and the long name of that option; a word
+    behind it is a name all the same.
     """
     filters = [found for found in FILTERS if found.field != without]
 
@@ -250,6 +251,7 @@ def selects(
         if count:
             result = click.option(
                 "-n",
+                f"--{count}",
                 "count_or_name",
                 type=_COUNT_OR_NAME,
                 metavar="N|GLOB",

@@ -19,7 +19,8 @@ from jobd.contract.wording import printable
 if TYPE_CHECKING:
     from jobd.contract.reports import Picture
 
-_LEAVE: Final = "Ctrl-C leaves"
+BY_KEY: Final = "q leaves"
+BY_SIGNAL: Final = "Ctrl-C leaves"
 _BAR: Final = 30
 """Columns of a bar at most; on a wide terminal a fifth of it."""
 _LINE: Final = 20
@@ -39,8 +40,9 @@ class _Layout(Struct, frozen=True):
     left: int
 
 
-def lines(picture: Picture, console: Console) -> list[Text]:
-    """From top to bottom, each at most as wide as the console but for one column.
+def lines(picture: Picture, console: Console, leave: str = BY_SIGNAL) -> list[Text]:
+    """From top to bottom, with the way to leave at the end. Each is at most as wide as the console
+    but for one column.
 
     In the last column the cursor of some terminals waits and of others goes on.
     """
@@ -59,7 +61,7 @@ def lines(picture: Picture, console: Console) -> list[Text]:
             found.append(row)
     if picture.more:
         found.append(Text(f"{'':>{layout.number}} and {picture.more:,} more running"))
-    found.append(_footer(picture, width))
+    found.append(_footer(picture, width, leave))
     for line in found:
         line.truncate(width, overflow="ellipsis")
         while text.columns(line.plain) > width:
@@ -171,11 +173,11 @@ def _bar(progress: float | None, width: int, console: Console) -> Text:
     return Text(text.padded(drawn.plain, width), spans=drawn.spans)
 
 
-def _footer(picture: Picture, width: int) -> Text:
+def _footer(picture: Picture, width: int, leave: str) -> Text:
     footer = counted(picture)
-    space = width - len(footer) - len(_LEAVE)
+    space = width - len(footer) - len(leave)
     if space > 1:
-        footer.append(f"{' ' * space}{_LEAVE}")
+        footer.append(f"{' ' * space}{leave}")
     footer.stylize("dim")
     return footer
 

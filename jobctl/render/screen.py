@@ -1,8 +1,8 @@
 """The live part of a terminal: some lines above the cursor that are drawn again and again.
 
-The terminal's own settings stay as they are (cursor, echo, screen), so that there is nothing to
-put back, whatever ends the program. The cursor rests at the start of the line below, where the
-`^C` of Ctrl-C does no harm.
+Cursor and screen of the terminal stay as they are, so that there is nothing to put back, whatever
+ends the program; what becomes of the keys `jobctl.render.keys` says. The cursor rests at the start
+of the line below, where the `^C` of Ctrl-C does no harm.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobctl.render import live, rows, streams
+from jobctl.render.keys import Keys
 from jobd.contract.models import Event
 from jobd.contract.states import EventName
 from jobd.contract.wording import printable
@@ -63,6 +64,7 @@ class LiveScreen:
         self._frame = ""
         self._names: dict[int, str] = {}
         self._may_redraw = False
+        self._keys = Keys(self._resumed)
         self._before = ExitStack()
         """What puts everything back."""
 
@@ -73,6 +75,7 @@ class LiveScreen:
         self._before.callback(
             signal.setitimer, signal.ITIMER_REAL, *signal.setitimer(signal.ITIMER_REAL, 0.0)
         )
+        self._before.enter_context(self._keys)
         return self
 
     def __exit__(
@@ -115,11 +118,18 @@ class LiveScreen:
             self._draw([])
             self._may_redraw = True
 
+    def _resumed(self) -> None:
+        """What others have written meanwhile stays above."""
+        self._drawn, self._frame = [], ""
+        if self._may_redraw:
+            self._draw([])
+
     def _draw(self, above: Sequence[Text]) -> None:
         if self._picture is None:
             return
         now = self._picture.later(max(0.0, self._clock() - self._seen_at))
-        *upper, last = rows.lines(now, _console())
+        leave = rows.BY_KEY if self._keys.are_read else rows.BY_SIGNAL
+        *upper, last = rows.lines(now, _console(), leave)
         # More lines than the terminal has would scroll with every redraw.
         self._write(above, [*upper[: max(0, shutil.get_terminal_size().lines - 2)], last])
 

@@ -106,7 +106,7 @@ def _of_command() -> list[Option]:
         Option("--after", section=COMMON, **_PARENTS, help="Start when all of these completed."),
         Option(
             "--array", section=WHAT, type=Word("indexes", parse_array), metavar="INDEXES",
-            help="Once for each index, such as 1-10: $JOBD_ARRAY_INDEX.",
+            help="Run for each index, such as 1-10: $JOBD_ARRAY_INDEX.",
         ),
         Option(
             "--stdin", section=WHAT, type=Word("file", input_file, file_name), metavar="FILE",
@@ -124,7 +124,7 @@ def _of_place() -> list[Option]:
     return [
         Option(
             "-C", "--cwd", section=WHERE, type=DIRECTORY, metavar="DIR",
-            help="In this directory, not here.",
+            help="Run in DIR, not in the current directory.",
         ),
         Option(
             "-e", "--env", section=WHERE, multiple=True, type=_VARIABLE, metavar="K=V",
@@ -136,23 +136,23 @@ def _of_place() -> list[Option]:
         ),
         Option(
             "--nice", section=WHERE, type=Number(-20, 19), metavar="N",
-            help="Its niceness, 19 the most; below 0 needs the permission.",
+            help="Niceness; below 0 needs the permission.",
         ),
         Option(
-            "-g", "--group", section=WHERE, type=GROUP, metavar="G", help="In this group."
+            "-g", "--group", section=WHERE, type=GROUP, metavar="G", help="Put it into this group."
         ),
         Option(
             "--slots", section=WHERE, type=Number(1, MAX_WORKERS), metavar="N",
-            help="It takes as much as N workers.",
+            help="Occupy N workers.",
         ),
         Option(
             "--engine-option", "engine_options", section=WHERE, multiple=True,
             type=Word("option", parse_engine_option), metavar="OPTION",
-            help="For where it runs, in one word: --engine-option=--mem=8G; repeatable.",
+            help="Option of the engine, in one word: --engine-option=--mem=8G; repeatable.",
         ),
         Option(
             "--gpus", section=WHERE, type=Number(0, MAX_WORKERS), metavar="N",
-            help="GPUs for it alone; $CUDA_VISIBLE_DEVICES names them.",
+            help="Reserve N GPUs; $CUDA_VISIBLE_DEVICES names them.",
         ),
     ]  # fmt: skip
 
@@ -161,17 +161,17 @@ def _of_course() -> list[Option]:
     """When it is run, for how long and how often."""
     return [
         Option("--after-any", section=WHEN, **_PARENTS, help="Start when all of these ended."),
-        Option("--hold", section=WHEN, is_flag=True, help="Not before jobctl start ID."),
+        Option("--hold", section=WHEN, is_flag=True, help="Do not start before jobctl start ID."),
         Option(
             "--delay", section=WHEN, type=DURATION, metavar=_SPAN, help="Start after this delay."
         ),
         Option(
             "--at", section=WHEN, type=Word("time", parse_at), metavar="TIME",
-            help="Not before 2026-12-24T18:00, or 18:00 (the next one).",
+            help="Start at 2026-12-24T18:00, or at 18:00 (the next one).",
         ),
         Option(
             "--time-limit", section=LONG, type=Word("duration", parse_time_limit), metavar=_SPAN,
-            help="Of each attempt, such as 90s, 15m or 1h30m.",
+            help="Limit of each attempt: 90s, 15m, 1h30m.",
         ),
         Option(
             "--retries", section=LONG, type=Number(0, MAX_RETRIES), metavar="N",
@@ -179,7 +179,7 @@ def _of_course() -> list[Option]:
         ),
         Option(
             "--retry-delay", section=LONG, type=DURATION, metavar=_SPAN,
-            help="Before the first retry (1s); doubles each time.",
+            help="Delay before the first retry (1s); doubles each time.",
         ),
         Option(
             "--retry-on", section=LONG, type=Word("codes", parse_codes), metavar="CODE,...",
@@ -206,23 +206,23 @@ def _of_track() -> list[Option]:
         Option(
             "--notify", section=TRACK, multiple=True, type=Word("destination", wish),
             metavar="[WHEN:]URL|CMD",
-            help="Tell of its end, by Apprise (mailto://…) or a command that gets it as JSON;"
-            " failed,lost:URL: of these alone; repeatable.",
+            help="Notify when it ends, by Apprise (mailto://…) or a command that gets it as JSON;"
+            " failed,lost:URL: only then; repeatable.",
         ),
         Option(
             "--notify-when-all", section=TRACK, multiple=True, type=Word("destination", when_all),
             metavar="[group:|tag:]URL|CMD",
-            help="Tell once when all of this submission, of its group or with its tags has ended.",
+            help="Notify once all of this submission, of its group or with its tags has ended.",
         ),
         Option(
             "--progress", section=TRACK, type=EXPRESSION, metavar="auto|none|REGEX",
-            help="Read it off the output: as tools print it (the default), not at all, or where"
-            " one group of REGEX finds a percentage, or two find n and m.",
+            help="How to read it off the output: as tools print it (the default), not at all, or"
+            " by REGEX, with one group for a percentage or two for n and m.",
         ),
         Option(
             "--max-output", section=TRACK, type=Word("size", sizes.parse), metavar="SIZE",
-            help="Keep so much of each attempt's output (50MB): its begin and its end, half each;"
-            " 0: all.",
+            help="Keep this much of each attempt's output (50MB), half of its beginning and half of"
+            " its end; 0: all.",
         ),
     ]  # fmt: skip
 
@@ -237,11 +237,11 @@ def of_submit() -> list[Option]:
         Option("-c", "--line", section=WHAT, type=BYTES, metavar="LINE",
             help="A shell line (sh -c)."),
         Option("--script", section=WHAT, type=PATH, metavar="FILE",
-            help="A copy of FILE as it is now; the words behind are its arguments."),
+            help="Run a copy of FILE as it is now; the words after it are its arguments."),
         Option("--manifest", section=WHAT, type=PATH, metavar="FILE",
             help="Jobs that wait for each other; see: jobctl help manifest."),
         Option("--like", section=WHAT, type=JOB, metavar="ID",
-            help="The command, directory and options of this job, where nothing else is said."),
+            help="Take command, directory and options from this job, unless they are given."),
         Option("--stop-on-interrupt", section=TRACK, is_flag=True,
             help="With --wait: Ctrl-C stops the job."),
     ]  # fmt: skip

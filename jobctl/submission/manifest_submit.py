@@ -101,6 +101,10 @@ def cases_of(
             node.command,
             {**environment, **node.variables},
             node.cwd,
-            (lambda own=own: own) if own else shell,  # type: ignore[misc] # each its own
+            _always(own) if own else shell,
             waits=_waits(node),
         )
+
+
+def _always(shell: bytes) -> Callable[[], bytes]:
+    return lambda: shell

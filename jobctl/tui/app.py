@@ -56,7 +56,9 @@ class Top(Steering):
     CSS_PATH = "top.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "leave", "Leave", key_display="q", priority=False),
+        Binding("q,ctrl+q", "leave", "Leave", key_display="q"),
+        # Also while something is typed or asked.
+        Binding("ctrl+c", "leave", "Leave", show=False, priority=True),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("x", "stop", "Stop"),
@@ -126,10 +128,17 @@ class Top(Steering):
         for following in self._followed.values():
             following.close()
 
+    @property
+    def _is_gone(self) -> bool:
+        """It is being left: what was asked for before comes to nothing."""
+        return not self.query(JobList)
+
     # --- what is seen ---------------------------------------------------------------------------
 
     def hear(self, told: Told) -> None:
         """What a look has come to."""
+        if self._is_gone:
+            return
         if isinstance(told, JobdError):
             self._say_trouble(printable(told.message))
             return
@@ -162,6 +171,8 @@ class Top(Steering):
 
     def _tick(self) -> None:
         """Times go on, though nobody is asked for anything."""
+        if self._is_gone:
+            return
         silent = self._feed.silent_s()
         if silent >= _SILENT_S:
             self._say_trouble(f"jobd has not answered for {silent:.0f} s; waiting for it")
@@ -178,6 +189,8 @@ class Top(Steering):
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
+        if self._is_gone:
+            return
         is_wide = self.size.width >= _WIDE
         self.query_one(Detail).display = is_wide or not self._shows_output
         for pane in self.query(OutputPane):
@@ -200,6 +213,8 @@ class Top(Steering):
 
     def _ask_about(self) -> None:
         """Everything about the job at the cursor, and the outputs of those that are meant."""
+        if self._is_gone:
+            return
         row = self.query_one(JobList).row
         self._want(job=None if row is None else row.job.id)
         self._show_outputs()

@@ -23,6 +23,8 @@ from jobd.contract.wire import MAX_WAIT
 
 _BREATH: Final = 0.5
 """Seconds between two looks at least: what is redrawn goes over a slow link, too."""
+_SHARE: Final = 5
+"""So many times as long as a look took nobody looks: arrays of many jobs are counted for it."""
 _USE: Final = 3.0
 """Seconds until what running jobs use is looked at again, if nothing else happens."""
 _AWAY: Final = 2.0
@@ -102,7 +104,9 @@ class Feed:
         with self._connect() as client:
             patience: float | None = None
             while (scope := self._next(patience)) is not None:
+                began = self._clock()
                 told = self._seen(client, scope)
+                breath = max(_BREATH, _SHARE * (self._clock() - began))
                 if self._closing.is_set():
                     return
                 with suppress(RuntimeError):  # who is told may be gone by now
@@ -112,7 +116,7 @@ class Feed:
                     patience = _AWAY
                 with self._changed:
                     # Who wants to see something else need not wait.
-                    self._changed.wait_for(lambda: self._scope is not scope, _BREATH)
+                    self._changed.wait_for(lambda: self._scope is not scope, breath)
 
     def _next(self, patience: float | None) -> Scope | None:
         """What to look for, once there is a reason to; None: nothing any more."""

@@ -32,6 +32,7 @@ def look(client: Client, scope: Scope) -> Sight:
         counts=first.counts,
         status=status,
         shown=_shown(client, scope.job),
+        paused=[group.name for group in client.groups().groups if group.paused],
         left_s=until_idle(
             [row.job for row in running if row.job.state is State.RUNNING],
             ended, first.counts.get(State.PENDING, 0), status.workers,

@@ -31,6 +31,7 @@ def summary(sight: Sight) -> str:
         used = sum(job.gpus for job in sight.running)
         parts.append(f"{min(used, status.gpus)} of {status.gpus} GPUs in use")
     parts += ["draining: nothing starts"] if status.draining else []
+    parts += [f"paused: {', '.join(sight.paused)}"] if sight.paused else []
     if sight.left_s is not None and sight.counts.get(State.PENDING):
         parts.append(f"all done in about {text.left(sight.left_s).removesuffix(' left')}")
     parts.append(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")

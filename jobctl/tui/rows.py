@@ -12,7 +12,7 @@ from jobctl.render import text, words
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.tui.sight import Part, Row, Section, Sight
 from jobd.contract.models import Job
-from jobd.contract.states import Reason, State
+from jobd.contract.states import FINISHED, Reason, State
 from jobd.contract.wording import printable
 
 _MARKS: Final = {
@@ -30,8 +30,12 @@ _MARGIN: Final = 4
 _BAR: Final = 10
 _NAMES: Final = 3
 """The part of the screen that names may take, where they are so long: a third."""
+_BROAD: Final = 100
+"""Columns from which on there is room for more than must be known."""
 _ROOMY: Final = 140
 """Columns from which on there is room for commands."""
+_OUTCOME: Final = 50
+"""Columns up to which an outcome is never cut."""
 _SAID: Final = 13
 """Columns of what is said most: `42%, 3m left`; commands stand below each other behind that."""
 
@@ -131,30 +135,36 @@ def _aligned(cell: str, width: int, column: Column) -> str:
     return space + cell if column.numeric else cell + space
 
 
+_DETAIL: Final = Column(
+    "DETAIL",
+    words.detail,
+    whole=lambda job: job.state in FINISHED and len(job.reason or "") <= _OUTCOME,
+    says_nothing=lambda _: False,
+)
+
+
 def _columns(percent: Callable[[int], float | None], width: int) -> list[Column]:
     def cpu(job: Job) -> str:
         load = percent(job.id) if job.state is State.RUNNING else None
         return "-" if load is None else f"{load:.0f}%"
 
-    return [
-        Column(
-            "NAME",
-            _name,
-            width=width // _NAMES,
-            least=width // _NAMES,
-            in_middle=True,
-            says_nothing=lambda _: False,
-        ),
+    third = width // _NAMES
+    name = Column(
+        "NAME", _name, width=third, least=third, in_middle=True, says_nothing=lambda _: False
+    )
+    also = [
         Column("PRIO", _priority, numeric=True, expendable=2),
         Column("GROUP", lambda job: job.group, expendable=3, says_nothing=_are_alike),
         Column("WHEN", lambda j: text.when(j.finished_at or j.started_at), expendable=1),
+    ]
+    return [
+        name,
+        *(also if width >= _BROAD else []),
         Column("TIME", lambda job: text.duration(job.run_s), numeric=True, least=6),
         Column("CPU", cpu, numeric=True, expendable=6, least=4),
         Column("MEM", _memory, numeric=True, expendable=5, least=6),
-        Column("DONE", _bar, expendable=4),
-        Column(
-            "DETAIL", _detail if width >= _ROOMY else words.detail, says_nothing=lambda _: False
-        ),
+        *([Column("DONE", _bar, expendable=4)] if width >= _BROAD else []),
+        _DETAIL_AND_COMMAND if width >= _ROOMY else _DETAIL,
     ]
 
 
@@ -174,6 +184,9 @@ def _detail(job: Job) -> str:
     """
     said = words.detail(job)
     return f"{said:<{_SAID}}  {job.command if job.name else ''}".rstrip()
+
+
+_DETAIL_AND_COMMAND: Final = Column("DETAIL", _detail, says_nothing=lambda _: False)
 
 
 def _priority(job: Job) -> str:

@@ -107,6 +107,8 @@ class Sight(Struct, frozen=True, kw_only=True):
     status: DaemonStatus
     shown: Shown | None = None
     """Of `Scope.job`; None: it is gone, or none was named."""
+    paused: Sequence[str] = ()
+    """Groups that start nothing."""
     left_s: float | None = None
     """Seconds until nothing is left to run, roughly; None: nobody knows."""
 

@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,7 @@ from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.paths import Paths, is_supervised
 from jobd.contract.wording import counted
-from jobd.engines import configuration
-from jobd.engines.local.run_table import is_of_this_boot
+from jobd.engines import configuration, loading
 from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
@@ -37,8 +37,6 @@ from jobd.store.readonly import open_untouched
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
 _NAME: Final = re.compile(r"(\d+)\.(\d+)\.log(\.zst)?")
-_HERE: Final = "local"
-"""The engine whose jobs leave their output in files of ours."""
 _FORGET: Final = "nothing can be done about it; have it forgotten: jobd check --forget-lost"
 _LOST: Final = "put it back from a backup if you have one; the job itself is not affected"
 
@@ -153,7 +151,7 @@ def _obstacles(paths: Paths, settings: Config) -> list[Finding]:
     """What keeps a daemon from starting."""
     place = Place(
         paths=paths,
-        same_boot=is_of_this_boot(paths.run_table),
+        same_boot=loading.ran_since_boot(settings.engines(), paths) is True,
         is_private=settings.daemon.state_is_private,
     )
     return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(place))]
@@ -239,6 +237,7 @@ class _Files:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._keeps_output = cache(loading.keeps_output_here)
         self.looked_for = 0
         self.notes: list[str] = []
 
@@ -258,7 +257,7 @@ class _Files:
     def _missing(self, inspection: Inspection, lost: Losses) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):
             every = list(outputs)
-            attempts = [output for output in every if output.engine == _HERE]
+            attempts = [output for output in every if self._keeps_output(output.engine)]
             self.looked_for += sum(output.surely for output in attempts)
             sizes = [self._size(job, output.attempt) for output in attempts]
             gone = [

@@ -146,8 +146,8 @@ def _seconds(text: str | None) -> float | None:
 def restart() -> None:
     """Replace the daemon by a fresh one; jobs go on.
 
-    It keeps what it was started with, and goes by what the last jobd reload has read. Options, and
-    what was changed in config.toml since, count at the next jobd start.
+    It keeps the options that it was started with, and the configuration that jobd start or jobd
+    reload has read last. What was changed since then takes effect at the next jobd start.
 
     \b
     Example:

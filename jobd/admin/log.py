@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import click
 from jobd.admin import streams
 from jobd.admin.here import instance
 from jobd.contract.errors import JobdError
+from jobd.contract.paths import Paths
 
 _LINES: Final = click.IntRange(min=0)
 
@@ -29,12 +31,14 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
     Example:
         jobd log -f
     """
-    path = instance().log
+    paths = instance()
+    path = paths.log
     if not path.exists():
         raise JobdError(
             f"there is no log at {path} yet; that of a service is in the journal: "
             "journalctl --user -u jobd (of the system: without --user)"
         )
+    _tell_where_it_goes(paths)
     try:
         for older, count in _older(path, lines):
             if code := _tail(["-n", str(count), "--", str(older)]):
@@ -43,6 +47,21 @@ def log(follow: bool, lines: int) -> None:  # noqa: FBT001 - click
         sys.exit(_tail(["-n", str(lines), *(["-F"] if follow else []), "--", str(path)]))
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+def _tell_where_it_goes(paths: Paths) -> None:
+    """The daemon that runs may have its log elsewhere: then this is that of an earlier one.
+
+    The kernel is asked, and not the daemon: it may be why somebody looks here that this hangs.
+    """
+    from jobd.admin import lock_holders
+
+    with lock_holders.holders(paths.lock) as found, contextlib.suppress(OSError):
+        for holder in found[:1]:
+            stderr = f"/proc/{holder.pid}/fd/2"
+            if not os.path.samefile(stderr, paths.log):
+                where = "the journal" if os.readlink(stderr).startswith("socket:") else "its stderr"
+                streams.notice(f"the log of jobd, pid {holder.pid}, goes to {where}; this is older")
 
 
 def _tail(words: list[str]) -> int:

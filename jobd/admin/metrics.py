@@ -21,8 +21,8 @@ _DASHBOARD: Final = "monitoring/dashboard.json"
 def metrics(shipped: str | None) -> None:
     """Print the metrics of the running daemon once.
 
-    They are on where [metrics] in config.toml says listen = "127.0.0.1:9720" (or the path of a Unix
-    socket), where /metrics and /healthz are answered, or textfile = "DIR" for node_exporter.
+    They are on if [metrics] in config.toml has listen = "127.0.0.1:9720" (or the path of a Unix
+    socket), to answer /metrics and /healthz there, or textfile = "DIR" for node_exporter.
 
     \b
     Example:

@@ -62,8 +62,10 @@ def _place(*, user: bool, system: bool) -> _Place:
 def _which(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--dry-run", is_flag=True, help="Tell what would be done; do nothing."),
-        click.option("--system", is_flag=True, help="Of the system; the default of root."),
-        click.option("--user", is_flag=True, help="Of your own; ends with your last session."),
+        click.option("--system", is_flag=True, help="One of the system; the default for root."),
+        click.option(
+            "--user", is_flag=True, help="One of your own; it ends with your last session."
+        ),
     ):
         command = option(command)
     return command
@@ -71,7 +73,7 @@ def _which(command: click.decorators.FC) -> click.decorators.FC:
 
 @click.command("install-service")
 @_which
-@click.option("--run-as", metavar="LOGIN", help="Whose jobs a service of the system runs.")
+@click.option("--run-as", metavar="LOGIN", help="The user whose jobs a service of the system runs.")
 def install_service(user: bool, system: bool, dry_run: bool, run_as: str | None) -> None:  # noqa: FBT001 - click
     """Let systemd start jobd when the machine starts.
 

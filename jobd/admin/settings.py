@@ -41,9 +41,9 @@ class Checked(Struct, frozen=True, kw_only=True):
 def reload(*, as_json: bool) -> None:
     """Read config.toml again, without touching jobs.
 
-    Says line by line what has changed, and whether that counts now or after jobd restart. Where
-    the file is wrong nothing changes. What was set by jobctl workers or groups stays, unless the
-    file says something new of it. SIGHUP to the supervisor does the same; the log tells then.
+    Says line by line what has changed, and whether that counts now or after jobd restart. If the
+    file is wrong, nothing changes. What was set by jobctl workers or groups stays, unless the file
+    now says something else. SIGHUP to the supervisor does the same; the log has the result.
 
     \b
     Example:
@@ -71,16 +71,16 @@ def reload(*, as_json: bool) -> None:
 @click.command()
 @click.option(
     "--check", "file", metavar="FILE", type=click.Path(path_type=Path),
-    help="Whether a daemon could go by FILE; nothing else is done.",
+    help="Check FILE, and do nothing else.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def config(*, file: Path | None, as_json: bool) -> None:
-    """Print what is configured, and whence it comes.
+    """Print what is configured, and where it comes from.
 
     That is the default, the file, an option of jobd start, or a command such as jobctl workers.
-    Of a daemon that does not run: what it would go by if it were started now. Of URLs and
-    passwords no more is shown than that they are there. With --check: exit code 1 where the file
-    is wrong; the error names line and key.
+    If the daemon is not running: what it would use if it were started now. Of URLs and passwords
+    it only says that they are there. With --check: exit code 1 if the file is wrong; the error
+    names line and key.
 
     \b
     Example:

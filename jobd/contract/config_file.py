@@ -13,6 +13,7 @@ import msgspec
 
 from jobd.contract import text_file
 from jobd.contract.config import TABLES, Config, convert
+from jobd.contract.config_words import in_words
 from jobd.contract.errors import BadRequest, JobdError, NotPermitted
 from jobd.contract.ownership import NotOurs, open_owned
 from jobd.contract.wording import closest
@@ -60,7 +61,7 @@ def read(path: Path, *, required: bool = False) -> tuple[dict[str, Any], Config]
         raise JobdError(error.message) from error
     except msgspec.ValidationError as error:
         said = str(error)
-        raise JobdError(f"{path}{_line_of(said, text)}: {said}{_meant(said)}") from error
+        raise JobdError(f"{path}{_line_of(said, text)}: {in_words(said)}{_meant(said)}") from error
 
 
 class _NoFileError(Exception):

@@ -1,4 +1,4 @@
-"""What answers each request: the verbs and the questions, built and listed."""
+"""What answers each request: the verbs are listed, and the questions built and listed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import wraps
 
 from msgspec import Struct
 
-from jobd.contract.access import AccessConfig
 from jobd.contract.call import Call
 from jobd.contract.models import (
     Configuration,
@@ -42,33 +41,10 @@ from jobd.contract.models import (
     Wait,
     Workers,
 )
-from jobd.daemon.commands.bulk import Bulk
-from jobd.daemon.commands.deletion import Deletion
-from jobd.daemon.commands.edit import Editing
-from jobd.daemon.commands.forget import ForgetLost
-from jobd.daemon.commands.graph import Graphs
-from jobd.daemon.commands.groups import ManageGroups
-from jobd.daemon.commands.halt import Halting
-from jobd.daemon.commands.hold import HoldJobs
-from jobd.daemon.commands.idempotency import Idempotency
-from jobd.daemon.commands.lost_output import LostOutput
-from jobd.daemon.commands.notify import SendTest
-from jobd.daemon.commands.pause import PauseJobs
-from jobd.daemon.commands.progress import ReportProgress
-from jobd.daemon.commands.reload import Reloading
-from jobd.daemon.commands.restart import RestartJobs
-from jobd.daemon.commands.resume import ResumeJobs
-from jobd.daemon.commands.rm import RemoveJobs
-from jobd.daemon.commands.start import StartJobs
-from jobd.daemon.commands.stop import StopJobs
-from jobd.daemon.commands.submit import Intake
-from jobd.daemon.commands.workers import SetWorkers
-from jobd.daemon.jobs.admission import Admission
-from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.metrics.timing import timed
-from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
+from jobd.daemon.parts import Execution, Ground, Telling
 from jobd.daemon.queries.configuration import ConfigurationQuery
 from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.events import EventsQuery
@@ -88,108 +64,8 @@ from jobd.daemon.queries.written import Written
 from jobd.daemon.rpc.access import login
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
-from jobd.engines.configuration import check
+from jobd.daemon.verbs import Commands
 from jobd.store.reserve import Reserve
-
-
-class Commands(Struct, frozen=True, kw_only=True):
-    """The verbs, of which each changes something, and what they share."""
-
-    idempotency: Idempotency
-    bulk: Bulk
-    intake: Intake
-    graphs: Graphs
-    start: StartJobs
-    hold: HoldJobs
-    restart: RestartJobs
-    stop: StopJobs
-    rm: RemoveJobs
-    pause: PauseJobs
-    resume: ResumeJobs
-    progress: ReportProgress
-    editing: Editing
-    workers: SetWorkers
-    groups: ManageGroups
-    notify: SendTest
-    forget: ForgetLost
-    reloading: Reloading
-
-
-def build_commands(
-    ground: Ground,
-    lifecycle: Lifecycle,
-    execution: Execution,
-    selection: Selection,
-    *,
-    deletion: Deletion,
-    telling: Telling,
-    lost: LostOutput,
-    admit: Callable[[AccessConfig], object],
-) -> Commands:
-    """`admit`: told who may come in from then on."""
-    tables, ledger, notifier = ground.tables, ground.ledger, ground.notifier
-    jobs, event_log = tables.jobs, tables.event_log
-    dependencies, settings = tables.dependencies, tables.settings
-    moves, runs, pauses = lifecycle.moves, execution.runs, execution.pauses
-    idempotency = Idempotency(settings, ground.writer)
-    bulk = Bulk(jobs, event_log, ground.reader, selection, idempotency, ground.writer)
-    groups = ManageGroups(ledger, jobs, settings, event_log, idempotency, ground.reader)
-    halting = Halting(bulk, groups, idempotency)
-    workers = SetWorkers(ledger, settings, event_log)
-    admission = Admission(
-        ledger, dependencies, workers=lambda: ground.in_force.config.daemon.workers,
-        check_engine_options=ground.engines.check_options,
-    )  # fmt: skip
-    intake = _build_intake(ground, lifecycle, admission, idempotency)
-    return Commands(
-        idempotency=idempotency,
-        bulk=bulk,
-        intake=intake,
-        graphs=Graphs(intake, tables.environments.pack),
-        start=StartJobs(bulk, moves),
-        hold=HoldJobs(bulk, moves),
-        restart=RestartJobs(bulk, moves, jobs, event_log),
-        stop=StopJobs(
-            bulk=bulk, moves=moves, dependencies=dependencies, runs=runs,
-            stop_orders=execution.stop_orders,
-        ),
-        rm=RemoveJobs(
-            bulk, moves, dependencies, deletion, notifier, telling.history.catch_up
-        ),
-        pause=PauseJobs(halting, moves, runs, pauses),
-        resume=ResumeJobs(halting, moves, runs, pauses),
-        progress=ReportProgress(jobs, runs, execution.reports),
-        editing=Editing(
-            admission=admission, ledger=ledger, jobs=jobs, dependencies=dependencies,
-            settings=settings, moves=moves, idempotency=idempotency, notifier=notifier,
-        ),
-        workers=workers,
-        reloading=Reloading(
-            usual=ground.paths.config, check=check, in_force=ground.in_force,
-            idempotency=idempotency, settings=settings, workers=workers, groups=groups,
-            notifier=notifier, admit=admit,
-        ),
-        groups=groups,
-        notify=SendTest(
-            ground.in_force, tables.deliveries, idempotency, telling.outbox.wake
-        ),
-        forget=ForgetLost(lost, idempotency),
-    )  # fmt: skip
-
-
-def _build_intake(
-    ground: Ground, lifecycle: Lifecycle, admission: Admission, idempotency: Idempotency
-) -> Intake:
-    tables = ground.tables
-    staging = Staging(
-        admission=admission, ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
-        environments=tables.environments, moves=lifecycle.moves,
-    )  # fmt: skip
-    return Intake(
-        admission=admission, staging=staging, jobs=tables.jobs, batches=tables.batches,
-        pack=tables.environments.pack, writer=ground.writer, idempotency=idempotency,
-        notifier=ground.notifier,
-    )  # fmt: skip
 
 
 def changing(commands: Commands, reserve: Reserve) -> dict[type[Request], Handler]:

@@ -17,13 +17,7 @@ from jobd.daemon import kept_settings
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.lost_output import LostOutput
 from jobd.daemon.compression import Packer
-from jobd.daemon.handlers import (
-    Commands,
-    Questions,
-    build_commands,
-    build_dispatch,
-    build_questions,
-)
+from jobd.daemon.handlers import Questions, build_dispatch, build_questions
 from jobd.daemon.instance_files import InstanceFiles
 from jobd.daemon.jobs.selection import Selection
 from jobd.daemon.metrics.off import NoMetrics
@@ -38,6 +32,7 @@ from jobd.daemon.shutdown import Ending, Inbox, News
 from jobd.daemon.supervisor_link import Link
 from jobd.daemon.sweep import Sweep
 from jobd.daemon.upkeep import Upkeep
+from jobd.daemon.verbs import Commands, build_commands
 from jobd.daemon.wiring import (
     build_execution,
     build_ground,

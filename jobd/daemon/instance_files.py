@@ -12,7 +12,7 @@ from jobd.contract.errors import JobdError, StoreGone
 from jobd.contract.ownership import NotOurs, check_way, make_directory, remove_directory
 from jobd.contract.state_directory import make_private
 from jobd.daemon.setup import Setup
-from jobd.engines.local.run_table import is_of_this_boot
+from jobd.engines import loading
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.obstacles import Place, refuse
@@ -37,8 +37,8 @@ class InstanceFiles:
         self.home: Final = Directory(self.paths.state)
         self.home.now()
         self.workspace: Final = self._make_workspace()
-        table = self.paths.run_table
-        self.same_boot: Final = not table.exists() or is_of_this_boot(table)
+        self._ran_on = loading.ran_since_boot(setup.config.engines(), self.paths)
+        self.same_boot: Final = self._ran_on is not False
         """No other boot is known of: a restored database has had none here."""
         self.anchor: Final = self._take_database()
         try:
@@ -146,7 +146,7 @@ class InstanceFiles:
         refuse(
             Place(
                 paths=self.paths,
-                same_boot=is_of_this_boot(self.paths.run_table),
+                same_boot=self._ran_on is True,
                 is_private=self._setup.config.daemon.state_is_private,
             )
         )

@@ -174,17 +174,11 @@ def build_execution(
     `unsaved`: as `Setup.unsaved`.
     """
     tables, writer, timer = ground.tables, ground.writer, ground.timer
-    paths, undo, reader, in_force = ground.paths, ground.undo, ground.reader, ground.in_force
-    config = in_force.config.daemon
-    runs = Runs(undo)
+    paths, reader, in_force = ground.paths, ground.reader, ground.in_force
+    config, runs = in_force.config.daemon, Runs(ground.undo)
     drain = Drain(ground.ledger, runs, writer, drained)
     loaded, breaker = ground.engines, ground.breaker
-    signallers = Signallers(loaded, timer)
-    pauses = Pauses(undo, signallers)
-    stop_orders = StopOrders(
-        tables.jobs, runs, undo, writer, signallers, timer=timer,
-        grace=lambda: float(in_force.config.daemon.grace),
-    )  # fmt: skip
+    signallers, pauses, stop_orders = _build_orders(ground, runs)
     reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
     monitor = Monitor(
         loaded, runs, reports.post, ground.writes, lambda: in_force.config.daemon.max_output
@@ -218,6 +212,15 @@ def build_execution(
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
         recovery=recovery, usages=Usages(runs, loaded),
     )  # fmt: skip
+
+
+def _build_orders(ground: Ground, runs: Runs) -> tuple[Signallers, Pauses, StopOrders]:
+    signallers = Signallers(ground.engines, ground.timer)
+    stop_orders = StopOrders(
+        ground.tables.jobs, runs, ground.undo, ground.writer, signallers, timer=ground.timer,
+        grace=lambda: float(ground.in_force.config.daemon.grace),
+    )  # fmt: skip
+    return signallers, Pauses(ground.undo, signallers), stop_orders
 
 
 def build_notifications(

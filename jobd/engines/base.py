@@ -96,6 +96,25 @@ class Sighted(Protocol):
         """
 
 
+@runtime_checkable
+class KeepsOutputHere(Protocol):
+    """A factory that says whether its engines leave output in `Context.workspace`: what lies there
+    `jobd check` looks for, also while no daemon runs. Of one that does not say it is not known.
+    """
+
+    keeps_output_here: bool
+
+
+@runtime_checkable
+class SeesBoots(Protocol):
+    """A factory whose engines leave something from which a boot of this machine can be told."""
+
+    def ran_since_boot(self, paths: Paths) -> bool | None:
+        """Whether the machine has run on since one was last at work in this instance; None: none
+        ever was. Only looks.
+        """
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """All that an engine is told when it is loaded."""
 

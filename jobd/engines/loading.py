@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar
@@ -12,7 +12,16 @@ from msgspec import Struct
 
 from jobd.contract.errors import BadRequest
 from jobd.contract.paths import Paths
-from jobd.engines.base import BadSetting, Context, Engine, Factory, Sight, Sighted
+from jobd.engines.base import (
+    BadSetting,
+    Context,
+    Engine,
+    Factory,
+    KeepsOutputHere,
+    SeesBoots,
+    Sight,
+    Sighted,
+)
 
 GROUP: Final = "jobd.engines"
 S = TypeVar("S", bound=Struct)
@@ -32,6 +41,34 @@ def check(chosen: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]) 
         if name in chosen or sections.get(name):
             with _in_words(name, key):
                 _factory(entry).check(sections.get(name, {}))
+
+
+def keeps_output_here(name: str) -> bool:
+    """Whether what attempts on this engine print lies in files of the instance's own."""
+    factory = _known(name)
+    return isinstance(factory, KeepsOutputHere) and factory.keeps_output_here
+
+
+def ran_since_boot(names: Iterable[str], paths: Paths) -> bool | None:
+    """Whether the machine has run on since one of these engines was last at work in an instance;
+    None: none of them can say.
+    """
+    told = {_ran_since_boot(_known(name), paths) for name in names} - {None}
+    return True in told if told else None
+
+
+def _ran_since_boot(factory: object, paths: Paths) -> bool | None:
+    return factory.ran_since_boot(paths) if isinstance(factory, SeesBoots) else None
+
+
+def _known(name: str) -> Factory | None:
+    """None: there is no such engine, or it cannot be loaded: whoever starts a daemon says so."""
+    try:
+        entry = _entry(name, "engine")
+        with _in_words(name, "engine"):
+            return _factory(entry)
+    except BadRequest:
+        return None
 
 
 def load(context: Context, key: str = "engine") -> Engine:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import logging
 import os
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 _TEMPLATE: Final = re.compile(r"\$\{(env|file):([^}]*)\}")
+_BEGIN: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_SERVICES: Final = "https://appriseit.com/services/"
 _HIDDEN: Final = "…"
 _SHORTEST: Final = 4
 """Characters of a part of a URL that could be a secret."""
@@ -38,12 +41,32 @@ def notify(url: str, title: str, body: str, kind: str) -> str:
     service = apprise.Apprise()
     try:
         if not service.add(whole):
-            return f"Apprise does not know such a URL, or lacks what it needs for it{_last(log)}"
+            return masked(_why_not(url, service.details(), log), whole)
         if service.notify(body=body, title=title, notify_type=apprise.NotifyType(kind)):
             return ""
         return masked(f"not delivered{_last(log)}", whole)
     except Exception as error:  # noqa: BLE001 - a plugin's defect is why this one failed
         return masked(f"not delivered: {type(error).__name__}: {error}", whole)
+
+
+def _why_not(url: str, details: dict[str, Any], log: io.StringIO) -> str:
+    """`url`: as it was written, so that nothing is quoted that was put into it."""
+    begin = _BEGIN.match(url)
+    if begin is None:
+        return f"Apprise takes no such URL{_last(log)}"
+    known = {
+        name
+        for service in details["schemas"]
+        for names in (service["protocols"], service["secure_protocols"])
+        for name in names or ()
+    }
+    kind = begin[1].lower()
+    if kind in known:
+        wrong = "a part of it is missing or wrong"
+        return f"Apprise takes no {kind}:// URL like this one: {wrong}{_last(log)}"
+    near = difflib.get_close_matches(kind, sorted(known), n=1)
+    meant = f"; did you mean: {near[0]}://" if near else ""
+    return f"Apprise knows no {kind}:// URLs{meant}. All that it knows: {_SERVICES}"
 
 
 def _last(log: io.StringIO) -> str:

@@ -2,8 +2,9 @@
 
 A caller hands in an action; the thread runs all that wait in the order in which they came, inside
 one transaction, and commits once. Only then are the callers told, so what they acknowledge is on
-disk, and one fsync serves them all. `finally_do` runs last in every transaction: that is where
-free slots are filled, so that the end of one job and the start of the next share one commit.
+disk, and one fsync serves them all; where that is slow and several come, it waits a moment for
+more of them. `finally_do` runs last in every transaction: that is where free slots are filled, so
+that the end of one job and the start of the next share one commit.
 
 Memory that mirrors the disk is changed by actions too. Each such change leaves its undoing with
 the `Undo` log; when a transaction fails, the log is played backwards, and memory is true again.
@@ -16,6 +17,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -28,6 +30,14 @@ from jobd.system.failpoints import failpoint
 T = TypeVar("T")
 _MAX_BATCH: Final = 256
 """Actions in one transaction at most, so that no caller waits for many others."""
+_SLOW_S: Final = 0.002
+"""A commit that takes so many seconds waits for its disk; now and then one does for the processor,
+or has nothing to write: so all but one of the last few must have been slow.
+"""
+_LOOKED_AT: Final = 4
+_GATHER: Final = 0.5
+"""For so much of the time that a slow commit takes others may come to go with the next one."""
+_LONGEST_GATHER_S: Final = 0.004
 
 NO_SPACE: Final = "no space left on the disk of the database"
 NOTHING_CHANGED: Final = "Nothing was changed"
@@ -197,6 +207,10 @@ class _Transactions:
         self._timed = timed
         self._waiting = waiting
         self._then = then
+        self._took = deque([0.0] * _LOOKED_AT, _LOOKED_AT)
+        """How many seconds each of the last commits has taken."""
+        self._had_several = False
+        """Whether more than one action went with it."""
         self.trouble: str | None = None
         """As `Writer.trouble`."""
 
@@ -213,14 +227,26 @@ class _Transactions:
 
         Nothing of it outlives the call: a plan of a million jobs would be kept until the next one.
         """
+        are_queued = not self._waiting.empty()
         item = self._waiting.get()
         if item is None:
             return False
+        if are_queued or self._had_several:
+            self._let_others_come()
         batch, last = self._gather(item)
+        self._had_several = len(batch) > 1
         if not self._commit(batch):
             for single in batch:
                 self._commit_alone(single)
         return not last
+
+    def _let_others_come(self) -> None:
+        """Several want something of a slow disk, and were told together. Who of them comes back a
+        moment after the first would wait for two of its commits.
+        """
+        usual = sorted(self._took)[1]
+        if usual >= _SLOW_S:
+            time.sleep(min(usual * _GATHER, _LONGEST_GATHER_S))
 
     def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
         """All that waits now, and whether the end came with it."""
@@ -242,12 +268,15 @@ class _Transactions:
                 item.run()
             afterwards = self._then.finally_do()
             failpoint("before-commit")
+            ready = time.perf_counter()
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, memory must be true again
             self._take_back(error)
             return False
         failpoint("after-commit")
-        self._timed(time.perf_counter() - began)
+        now = time.perf_counter()
+        self._took.append(now - ready)
+        self._timed(now - began)
         self._undo.clear()
         self.trouble = None
         for item in batch:

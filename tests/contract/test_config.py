@@ -119,24 +119,48 @@ def test_the_history_is_limited_with_the_jobs(tmp_path, table, events):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ('[retention]\nmax_age = "30 days"', 2, ["30 days", "is no duration", "retention.max_age"]),
+        (
+            '[retention]\nmax_age = "30 days"',
+            2,
+            ["30 days", "is no duration", "[retention] max_age: "],
+        ),
         (
             '[retention]\nmax_age = "30d"\n[retention.failed]\nmax_age = "x"',
             4,
-            ["is no duration", "retention.failed.max_age"],
+            ["is no duration", "[retention.failed] max_age: "],
         ),
-        ("[retention]\nmax_output = -1", 2, ["is no size", "retention.max_output"]),
-        ("[retention]\nmax_output = true", 2, ["Expected text such as 50MB"]),
-        ("[retention]\nmax_age = []", 2, ["Expected text such as 30d"]),
-        ("[retention]\n\nmax_jobs = -1", 3, ["retention.max_jobs"]),
-        ("[retention.running]\nmax_jobs = 1", 1, ["unknown field `running`"]),
-        ("[retention.failed]\nmax_jobs = 1\nmax_events = 1", 3, ["unknown field `max_events`"]),
-        ('workers = 1\n[retention]\n[daemon]\nworkers = "x"', 1, ["unknown field `workers`"]),
+        ("[retention]\nmax_output = -1", 2, ["is no size", "[retention] max_output: "]),
+        (
+            "[retention]\nmax_output = true",
+            2,
+            ["[retention] max_output: must be text such as 50MB"],
+        ),
+        ("[retention]\nmax_age = []", 2, ["[retention] max_age: must be text such as 30d"]),
+        ("[retention]\n\nmax_jobs = -1", 3, ["[retention] max_jobs: must be at least 0"]),
+        ("[retention.running]\nmax_jobs = 1", 1, ["[retention] has no key running"]),
+        (
+            "[retention.failed]\nmax_jobs = 1\nmax_events = 1",
+            3,
+            ["[retention.failed] has no key max_events"],
+        ),
+        (
+            'workers = 1\n[retention]\n[daemon]\nworkers = "x"',
+            1,
+            ["there is no workers; it belongs into [daemon]"],
+        ),
         ('[groups.a]\nworkers = 1\n[groups.b]\nworkers = "x"', 2, ["groups"]),
         ('retention = {max_age = "x"}', 1, ["is no duration"]),
-        ("[gpus]\ndevices = [0, -1]", 2, ["gpus.devices"]),
+        ("[gpus]\ndevices = [0, -1]", 2, ["[gpus] devices: must be at least 0"]),
         ('[retention]\ncompress_after = "soon"', 2, ["is no duration", "compress_after"]),
-        ("[retention]\nmax_history = -1", 2, ["retention.max_history"]),
+        ('[daemon]\nworkers = "4"', 2, ["[daemon] workers: must be a whole number, such as 4"]),
+        ("[daemon]\nworkers = 1001", 2, ["[daemon] workers: must be at most 1000"]),
+        ("[daemon]\nshell = 3", 2, ["[daemon] shell: must be text in quotes"]),
+        ("[daemon]\nstate_is_private = 1", 2, ["must be true or false"]),
+        ("[daemon]\nsync_output = 'now'", 2, ["sync_output: 'now' is none of its values"]),
+        ("[daemon]\nengine = ''", 2, ["[daemon] engine: must not be empty"]),
+        ("[[notify]]\ncommand = 3", 2, ["[[notify]] command: must be text in quotes or a list"]),
+        ("daemon = 3", 1, ["[daemon]: must be a table"]),
+        ("[retention]\nmax_history = -1", 2, ["[retention] max_history: must be at least 0"]),
     ],
 )
 def test_an_error_names_key_and_line(tmp_path, text, line, words):
@@ -152,16 +176,19 @@ def test_an_error_names_key_and_line(tmp_path, text, line, words):
     [
         (
             "[daemon]\nwokers = 1",
-            "line 2: Object contains unknown field `wokers` - at `$.daemon`; did you mean: workers",
+            "line 2: [daemon] has no key wokers; did you mean: workers",
         ),
         (
             "[retentoin]\nmax_jobs = 1",
-            "line 1: Object contains unknown field `retentoin`; did you mean: retention",
+            "line 1: there is no retentoin; did you mean: retention",
         ),
         ("[groups.a]\nworker = 1", "did you mean: workers"),
         ("[retention.failed]\nmax_age = 1\nmaxjobs = 1", "did you mean: max_jobs"),
         ("env_exclude = []", "it belongs into [daemon]"),
-        ("engine = 'local'", "at `$.engine`; the name of an engine belongs into [daemon]"),
+        (
+            "engine = 'local'",
+            "[engine]: must be a table; the name of an engine belongs into [daemon]",
+        ),
         ("[groups.a]\nengin = 'local'", "did you mean: engine"),
     ],
 )
@@ -172,7 +199,7 @@ def test_a_mistyped_key_is_told_what_was_meant(tmp_path, text, said):
 
 
 def test_of_a_key_like_none_nothing_is_guessed(tmp_path):
-    with pytest.raises(JobdError, match=r"unknown field `xyzzy`$"):
+    with pytest.raises(JobdError, match=r"there is no xyzzy$"):
         read(tmp_path, "xyzzy = 1")
 
 

@@ -67,7 +67,7 @@ def test_the_file_that_was_named_is_read_instead_of_the_usual_one(file, tmp_path
 
 def test_what_is_wrong_has_its_line_and_its_key(file):
     file.write_text(FILE.replace('grace = "1m"', "grace = true"))
-    with pytest.raises(JobdError, match=r"line 4: .*daemon\.grace"):
+    with pytest.raises(JobdError, match=r"line 4: \[daemon\] grace: must be text such as 30d"):
         read(file, Origin())
 
 

@@ -62,10 +62,16 @@ def test_a_configuration_is_read_as_it_was_saved(load, change, mark):
         (b"[daemon]\nworkers = " + b"9" * 5000, "line 2: a number is too long"),
         (b"x = " + b"[" * 5000, "nested too deeply"),
         (b"\r\n[daemon]\r\nworkers = \xe9", "line 3: no UTF-8"),
-        (b'[daemon]\nshell = "a\\u0000"', "line 2: there is a NUL in"),
-        (b'[access]\nsocket = "/a"\nviewers = ["a", "b\\u0000"]', "line 3: there is a NUL in"),
-        (b'[access]\nsocket = "/a"\nadmins = ["@b\\u0000"]', "line 3: there is a NUL in"),
-        (b'[daemon]\nenv_exclude = ["\\u0000"]', "line 2: there is a NUL in"),
+        (b'[daemon]\nshell = "a\\u0000"', "line 2: [daemon] shell: there is a NUL in"),
+        (
+            b'[access]\nsocket = "/a"\nviewers = ["a", "b\\u0000"]',
+            "line 3: [access] viewers: there is a NUL in",
+        ),
+        (
+            b'[access]\nsocket = "/a"\nadmins = ["@b\\u0000"]',
+            "line 3: [access] admins: there is a NUL in",
+        ),
+        (b'[daemon]\nenv_exclude = ["\\u0000"]', "line 2: [daemon] env_exclude: there is a NUL in"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_told_by_its_line(load, content, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -59,6 +60,13 @@ def test_the_session_of_the_readme_still_goes_so() -> None:
     assert first_minutes.shape(first_minutes.play()) == first_minutes.shape(found[0])
 
 
+def test_every_extra_is_on_the_page_about_installing() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGES["docs/install.md"], re.MULTILINE))
+    assert told == set(setup["options.extras_require"]) - {"test", "dev", "docs"}
+
+
 def test_every_page_is_in_the_navigation() -> None:
     told = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]["nav"]
     named = set(re.findall(r"[\w/-]+\.md", str(told)))
@@ -77,6 +85,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     reference = (tmp_path / "build/site/reference/jobctl/index.html").read_text("utf-8")
     assert 'id="jobctl-groups-add"' in reference
     assert "<code>--notify [WHEN:]URL|CMD</code>" in reference
+    assert "[1&lt;=x&lt;=1000]" in reference
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:

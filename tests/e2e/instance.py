@@ -1,12 +1,14 @@
 """A daemon of its own for a test: the real commands, in a scratch `JOBD_HOME`."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import uuid
 from pathlib import Path
@@ -17,26 +19,11 @@ from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.paths import locate
 from jobd.contract.state_directory import make_private
 from jobd.system import linux
-from tests.helpers import connections_at, processes_with, wait_until
+from tests.helpers import Gate, connections_at, processes_with, wait_until
 
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
 """Seconds that a command may take on a machine that is busy with other things."""
-
-
-class Gate:
-    """Jobs that `read _ < path` wait here; each `open` lets so many of them go on."""
-
-    def __init__(self, path):
-        self.path = path
-        os.mkfifo(path)
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def open(self, jobs=1):
-        os.write(self._fd, b"\n" * jobs)
-
-    def close(self):
-        os.close(self._fd)
 
 
 class Instance:
@@ -279,6 +266,11 @@ class Instance:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert not left, f"left behind: {left}"
+
+
+def take_terminal():
+    """In a child, before its program: the terminal is its session's, as after a login."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:

@@ -205,7 +205,7 @@ def test_every_request_is_somebodys(instance):
         ('socket = "/tmp/x"\nadmins = ["@no-such-group"]', "there is no group 'no-such-group'"),
         ('viewers = ["root"]', "others need a socket"),
         ('socket = "relative"', "an absolute path is needed"),
-        ("sockets = 1", "unknown field `sockets`"),
+        ("sockets = 1", "[access] has no key sockets"),
     ],
 )
 def test_a_table_that_cannot_be_meant_stops_the_start(instance, table, complaint):

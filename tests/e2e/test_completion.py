@@ -1,19 +1,17 @@
 """TAB in the real shells: what they propose, and what they make of a line."""
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
 import shutil
 import subprocess
-import termios
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.instance import PATIENCE, Terminal
+from tests.e2e.instance import PATIENCE, Terminal, take_terminal
 from tests.helpers import wait_until
 
 SHELLS = {
@@ -57,11 +55,6 @@ def shell(request, shells, running):
     running.jobctl("stop", "--all")
 
 
-def _take_terminal():
-    """In the child: the terminal is its session's, as after a login."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 class Shell:
     """A shell on a terminal, and somebody who types."""
 
@@ -70,7 +63,7 @@ class Shell:
         env = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24", "PS1": "$ ", "PROMPT": "$ "}
         self._process = instance.begin(
             path, *options, env=env, stdin=follower, stdout=follower, stderr=follower,
-            start_new_session=True, preexec_fn=_take_terminal,  # no threads there
+            start_new_session=True, preexec_fn=take_terminal,  # no threads there
         )  # fmt: skip
         os.close(follower)
         self.shown = b""

@@ -318,8 +318,12 @@ def test_term_drains_and_a_second_one_is_now(running):
 
 
 def test_foreground_stays_and_leaves_with_ctrl_c(instance):
+    instance.start()
+    assert instance.jobd("log").stderr == ""
+    instance.jobd("stop")
     daemon = instance.begin("jobd", "start", "--foreground", start_new_session=True)
     instance.answers()
+    assert "goes to its stderr; this is older" in instance.jobd("log").stderr
     gate = instance.gate()
     instance.submit(f"echo >>ran; read _ <{gate.path}")
     instance.await_lines("ran", 1)

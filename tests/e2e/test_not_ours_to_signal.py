@@ -48,7 +48,10 @@ class Owned:
         self.owner, self.program = owner, program
         self.said = owner.home / "said"
         self.owner.run("mkdir", self.said, code=0)
-        self.env = {"JOBD_HOME": str(owner.home / "jobd")}
+        home = owner.home / "jobd"
+        self.owner.run("mkdir", "-m", "700", home, code=0)
+        (home / "config.toml").write_text(f"[daemon]\ngrace = {GRACE_S}\n")
+        self.env = {"JOBD_HOME": str(home)}
         self.jobd("start")
 
     def jobd(self, *words, code=0):
@@ -171,9 +174,6 @@ def test_what_cannot_stand_still_is_not_said_to(owned):
 
 
 def test_a_daemon_that_is_ended_says_what_it_leaves(owned):
-    (owned.owner.home / "jobd" / "config.toml").write_text(f"[daemon]\ngrace = {GRACE_S}\n")
-    owned.jobd("stop")
-    owned.jobd("start")
     job, pid = owned.begins()
     child, child_pid = owned.begins("{program} {pid}; exit 3")
     began = time.monotonic()

@@ -10,8 +10,8 @@ import pytest
 
 from jobd.contract.models import Events
 from tests.e2e.test_following import switches
-from tests.helpers import wait_until
-from tests.integration.test_metrics import free_port, get
+from tests.helpers import free_port, wait_until
+from tests.integration.test_metrics import get
 from tests.prometheus import program
 
 pytestmark = pytest.mark.e2e

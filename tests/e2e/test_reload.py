@@ -55,7 +55,7 @@ def test_a_wrong_file_is_named_with_line_and_key_and_changes_nothing(instance, c
     for command in (["reload"], ["config", "--check", file]):
         done = instance.jobd(*command, code=1)
         assert f"{file}, line 2: " in done.stderr
-        assert "`wokers`" in done.stderr
+        assert "[daemon] has no key wokers" in done.stderr
     told = json.loads(instance.jobd("config", "--check", file, "--json", code=1).stdout)
     assert "line 2" in told["error"]
     assert sources(instance) == before

@@ -47,4 +47,4 @@ def test_a_refusal_too(zone, daemon):
     refused = daemon.jobctl(
         "submit", "--at", past.isoformat(), "true", env={"TZ": zone}, code=2
     ).stderr
-    assert refused.startswith(f"jobctl: --at: {here:%Y-%m-%d %H:%M} is over")
+    assert refused.startswith(f"jobctl: --at: {here:%Y-%m-%d %H:%M} is in the past")

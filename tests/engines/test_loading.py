@@ -6,9 +6,12 @@ import pytest
 from msgspec import Meta, Struct
 
 from jobd.contract.errors import BadRequest
+from jobd.contract.paths import locate
+from jobd.contract.state_directory import make_private
 from jobd.engines import loading
 from jobd.engines.base import BadSetting
 from jobd.engines.local import LocalEngine
+from jobd.system import linux
 from tests.engines.contexts import context_of
 
 
@@ -79,3 +82,22 @@ def test_one_that_breaks_down_when_it_is_looked_at_says_so(monkeypatch, tmp_path
     (seen,) = loading.look("blind", "engine", {"what": "this"}, context_of(tmp_path).paths)
     assert seen.text == "it cannot be looked at: RuntimeError: no eyes for this"
     assert seen.next_step
+
+
+def test_only_of_an_engine_that_says_so_output_is_looked_for_here():
+    assert loading.keeps_output_here("local")
+    assert not loading.keeps_output_here("slurm")
+    assert not loading.keeps_output_here("nowhere")
+
+
+def test_whether_the_machine_was_booted_is_asked_of_engines_that_can_tell(tmp_path, monkeypatch):
+    make_private(tmp_path / "instance")
+    engine = LocalEngine(context_of(tmp_path / "instance"))
+    paths = context_of(tmp_path / "instance").paths
+    assert loading.ran_since_boot(["slurm", "nowhere"], paths) is None
+    assert loading.ran_since_boot(["local"], locate({"JOBD_HOME": str(tmp_path / "new")})) is None
+    engine.recover([])
+    engine.close()
+    assert loading.ran_since_boot(["slurm", "local"], paths) is True
+    monkeypatch.setattr(linux, "boot_id", lambda: "another")
+    assert loading.ran_since_boot(["slurm", "local"], paths) is False

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers import Gate
 from tests.integration.inside import Inside
 
 
@@ -24,6 +25,14 @@ def make(jobd_home):
 @pytest.fixture
 def daemon(make):
     return make()
+
+
+@pytest.fixture
+def gate(home):
+    """Where jobs wait until they are let go on."""
+    made = Gate(home / "gate")
+    yield made
+    made.close()
 
 
 @pytest.fixture

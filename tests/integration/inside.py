@@ -34,6 +34,17 @@ def submit_of(*lines, name="", priority=0, environment=None):
     )
 
 
+def submit_with(inside, line="true", **options):
+    """Submit a shell line with these options; its id."""
+    request = submit_of(line)
+    return inside.client.submit(
+        Submit(
+            commands=request.commands, options=Options(**options), cwd=b"/",
+            environment=request.environment,
+        )
+    ).first  # fmt: skip
+
+
 def ids(*jobs):
     """These jobs as a selector."""
     return Selector(ids=[(job, job) for job in jobs])

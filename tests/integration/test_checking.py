@@ -200,7 +200,7 @@ def test_what_others_may_read_is_told(stopped):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("[daemon]\nwokers = 1", "line 2: Object contains unknown field `wokers`"),
+        ("[daemon]\nwokers = 1", "line 2: [daemon] has no key wokers"),
         ("[daemon]\nengine = 'nomad'", "engine: there is no 'nomad'; known are: local"),
         ("[groups.a]\nengine = 'nomad'", "[groups.a] engine: there is no 'nomad'"),
         ("[engine.nomad]\nspeed = 3", "[engine.nomad]: there is no 'nomad'"),

@@ -17,7 +17,6 @@ from jobd.contract.models import (
     Output,
     Pause,
     Resume,
-    Submit,
 )
 from jobd.core.usage import Usage
 from jobd.daemon.commands import deletion
@@ -26,7 +25,7 @@ from jobd.engines import loading
 from jobd.engines.base import Refusal
 from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
-from tests.integration.inside import Inside, ids, submit_of
+from tests.integration.inside import Inside, ids, submit_with
 from tests.integration.test_following import Following
 
 FAR = {"far": {"engine": "cluster"}}
@@ -65,16 +64,6 @@ def brief(monkeypatch):
     monkeypatch.setattr(breaker, "_FIRST_S", 0.05)
 
 
-def submit(inside, line="true", **options):
-    request = submit_of(line)
-    return inside.client.submit(
-        Submit(
-            commands=request.commands, options=Options(**options), cwd=b"/",
-            environment=request.environment,
-        )
-    ).first  # fmt: skip
-
-
 def runs(inside, world, job):
     """Its attempt on the cluster, once it runs there."""
     wait_until(lambda: any(one.launch.job == job for one in world.started))
@@ -106,7 +95,7 @@ def heirs():
 
 
 def test_a_group_says_where_its_jobs_run(both, world):
-    far, near = submit(both, "x", group="far"), submit(both, "echo here")
+    far, near = submit_with(both, "x", group="far"), submit_with(both, "echo here")
     attempt = runs(both, world, far)
     both.wait(near)
     running, here = both.job(far), both.job(near)
@@ -133,14 +122,14 @@ def test_a_group_says_where_its_jobs_run(both, world):
 
 def test_an_option_that_its_engine_does_not_take_is_refused_at_submit(both, world):
     world.options = ["--mem=8G"]
-    job = submit(both, "x", group="far", engine_options=["--mem=8G"])
+    job = submit_with(both, "x", group="far", engine_options=["--mem=8G"])
     assert runs(both, world, job).launch.options == ("--mem=8G",)
     for group, engine, option, why in (
         ("default", "local", "--mem=8G", "this machine has no options of its own"),
         ("far", "cluster", "--fast", "there is no such option"),
     ):
         with pytest.raises(Refused) as refused:
-            submit(both, "x", group=group, engine_options=[option])
+            submit_with(both, "x", group=group, engine_options=[option])
         assert refused.value.message == (
             f"--engine-option: {option}: {why}; jobs of group {group} run on engine {engine}: "
             "leave it out, or name a group of another engine: --group"
@@ -152,7 +141,7 @@ def test_an_option_is_refused_also_while_its_engine_is_away(both, world):
     world.options = []
     world.goes_away("no route")
     with pytest.raises(Refused, match="--engine-option: --fast"):
-        submit(both, "x", group="far", engine_options=["--fast"])
+        submit_with(both, "x", group="far", engine_options=["--fast"])
 
 
 def test_a_node_of_a_graph_is_named_whose_option_no_engine_takes(both):
@@ -168,7 +157,7 @@ def test_a_node_of_a_graph_is_named_whose_option_no_engine_takes(both):
 def test_what_a_job_uses_is_looked_at_while_somebody_looks(both, world, monkeypatch):
     looks, usage = [], FakeEngine.usage
     monkeypatch.setattr(FakeEngine, "usage", lambda *asked: looks.append(1) or usage(*asked))
-    far, near = submit(both, "x", group="far"), submit(both, "exec sleep 100")
+    far, near = submit_with(both, "x", group="far"), submit_with(both, "exec sleep 100")
     runs(both, world, far).used = Usage(1.5, 2048, 1024, 512)
     wait_until(lambda: both.daemon.built.execution.runs[near].process is not None)
     assert both.job(far).cpu_s is None
@@ -192,12 +181,12 @@ def test_what_a_job_uses_is_looked_at_while_somebody_looks(both, world, monkeypa
 def test_an_engine_gets_no_more_than_it_takes(both, world):
     """The queue stays here: the next one that comes is the best of those that wait."""
     world.capacity = 2
-    first = [submit(both, "x", group="far") for _ in range(2)]
+    first = [submit_with(both, "x", group="far") for _ in range(2)]
     for job in first:
         runs(both, world, job)
-    later = submit(both, "x", group="far")
-    urgent = submit(both, "x", group="far", priority=9)
-    near = submit(both, "exit 4")
+    later = submit_with(both, "x", group="far")
+    urgent = submit_with(both, "x", group="far", priority=9)
+    near = submit_with(both, "exit 4")
     both.wait(near)
     assert len(world.started) == 2
     assert {state(both, job) for job in (later, urgent)} == {("pending", "queued")}
@@ -212,7 +201,7 @@ def test_an_engine_gets_no_more_than_it_takes(both, world):
 
 
 def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):
-    job = submit(both, "echo $X", group="far", nice=5, slots=2, time_limit=60.0)
+    job = submit_with(both, "echo $X", group="far", nice=5, slots=2, time_limit=60.0)
     launch = runs(both, world, job).launch
     assert launch.argv == [b"/bin/sh", b"-c", b"echo $X"]
     assert (launch.job, launch.attempt, launch.nice, launch.cwd) == (job, 1, 5, b"/")
@@ -224,7 +213,7 @@ def test_what_a_job_is_started_with_is_the_same_everywhere(both, world):
 
 
 def test_its_output_is_read_and_followed_where_it_is(both, world):
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     attempt = runs(both, world, job)
     follower = Following(both, job)
     attempt.prints(b"one\n")
@@ -244,14 +233,14 @@ def test_its_output_is_read_and_followed_where_it_is(both, world):
 
 
 def test_whoever_follows_a_silent_job_elsewhere_does_not_look(both, world, monkeypatch):
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     attempt = runs(both, world, job)
     output, reads = world.workspace.output_of(job, 1), []
     piece = output.piece
     monkeypatch.setattr(output, "piece", lambda *a, **k: (reads.append(a), piece(*a, **k))[1])
     follower = Following(both, job)
     wait_until(lambda: len(reads) >= 3)
-    both.wait(submit(both, "echo other"))
+    both.wait(submit_with(both, "echo other"))
     assert len(reads) == 3, "twice to say at once what there is, and once since when it is woken"
     attempt.prints(b"x")
     wait_until(lambda: follower.said == b"x")
@@ -260,7 +249,7 @@ def test_whoever_follows_a_silent_job_elsewhere_does_not_look(both, world, monke
 
 
 def test_output_of_an_earlier_attempt_is_read_where_that_ran(both, world):
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     runs(both, world, job).prints(b"first")
     world.of_job(job).ends(exit_code=0)
     both.wait(job)
@@ -272,7 +261,7 @@ def test_output_of_an_earlier_attempt_is_read_where_that_ran(both, world):
 
 
 def test_its_progress_is_seen(both, world):
-    printing, reporting = submit(both, group="far"), submit(both, group="far")
+    printing, reporting = submit_with(both, group="far"), submit_with(both, group="far")
     runs(both, world, printing).prints(b"40%\n")
     runs(both, world, reporting).reports(b"60 half way\n")
     wait_until(lambda: both.job(printing).progress == 40)
@@ -283,7 +272,7 @@ def test_its_progress_is_seen(both, world):
 
 
 def test_orders_reach_it(both, world):
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     attempt = runs(both, world, job)
     both.client.pause(Pause(selector=ids(job)))
     wait_until(lambda: attempt.stands_still)
@@ -297,7 +286,7 @@ def test_orders_reach_it(both, world):
 
 def test_a_slow_engine_holds_up_no_signal_of_another(both, world, monkeypatch):
     entered, free = threading.Event(), threading.Event()
-    far, near = submit(both, group="far"), submit(both, "sleep 100")
+    far, near = submit_with(both, group="far"), submit_with(both, "sleep 100")
     attempt = runs(both, world, far)
     wait_until(lambda: both.job(near).pid)
     slow = attempt.receives
@@ -319,13 +308,13 @@ def test_one_that_is_slow_to_let_go_holds_up_no_record(both, world, monkeypatch)
     monkeypatch.setattr(
         world.workspace, "tidy", lambda *args: (entered.set(), free.wait(30), tidy(*args))
     )
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     attempt.reports(b"50\n")
     attempt.ends(exit_code=0)
     both.wait(far)
     assert entered.wait(30)
-    both.wait(submit(both, "true"))
+    both.wait(submit_with(both, "true"))
     assert attempt.is_reaped
     free.set()
     wait_until(lambda: world.workspace.report_of(far, 1, 9).news() is None)
@@ -339,7 +328,7 @@ def test_one_whose_output_is_slow_holds_up_no_progress_of_another(both, world, m
         "report_of",
         lambda *args: (entered.set(), free.wait(30), report_of(*args))[2],
     )
-    far, near = submit(both, group="far"), submit(both, "echo 40%; sleep 100")
+    far, near = submit_with(both, group="far"), submit_with(both, "echo 40%; sleep 100")
     attempt = runs(both, world, far)
     assert entered.wait(30)
     wait_until(lambda: both.job(near).progress == 40)
@@ -350,7 +339,7 @@ def test_one_whose_output_is_slow_holds_up_no_progress_of_another(both, world, m
 
 
 def test_a_time_limit_counts_from_when_it_began_to_run(both, world):
-    job = submit(both, group="far", time_limit=1.0)
+    job = submit_with(both, group="far", time_limit=1.0)
     attempt = runs(both, world, job)
     attempt.began = None  # it waits in the queue of the cluster
     limit = threading.Event()
@@ -373,12 +362,12 @@ def test_a_default_engine_is_that_of_all_other_groups(make, world):
 
 def test_what_one_engine_refuses_keeps_no_job_of_another_waiting(both, world, brief):
     world.no_room = "the partition is drained"
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     wait_until(lambda: both.client.status().error)
     assert both.client.status().error == (
         "no job can be started by engine cluster: the partition is drained"
     )
-    both.wait(submit(both, "true"))
+    both.wait(submit_with(both, "true"))
     assert state(both, far) == ("pending", "queued")
     world.no_room = None
     runs(both, world, far).ends(exit_code=0)
@@ -389,13 +378,13 @@ def test_what_one_engine_refuses_keeps_no_job_of_another_waiting(both, world, br
 
 def test_while_it_is_away_its_jobs_wait_with_that_reason(both, world, caplog):
     world.goes_away("no answer from n1")
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     wait_until(lambda: state(both, far) == ("pending", "engine away"))
     shown = both.client.show(far)
     assert shown.why == "engine cluster is away: no answer from n1; it is tried again by itself"
     assert both.client.status().error == "engine cluster is away: no answer from n1"
     assert [job.reason for job in both.client.list(List()).jobs] == ["engine away"]
-    both.wait(submit(both, "true"))
+    both.wait(submit_with(both, "true"))
     world.comes_back()
     attempt = runs(both, world, far)
     wait_until(lambda: both.client.status().error is None)
@@ -411,7 +400,7 @@ def test_while_it_is_away_its_jobs_wait_with_that_reason(both, world, caplog):
 
 def test_one_that_does_not_say_that_it_is_back_is_tried_again(both, world, brief):
     world.goes_away("no answer")
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     wait_until(lambda: state(both, far) == ("pending", "engine away"))
     world.comes_back(unseen=True)
     runs(both, world, far).ends(exit_code=0)
@@ -420,7 +409,7 @@ def test_one_that_does_not_say_that_it_is_back_is_tried_again(both, world, brief
 
 def test_a_stop_is_carried_out_when_it_is_back(both, world, monkeypatch):
     monkeypatch.setattr(signaller, "_AWAY_S", 0.05)
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     world.goes_away("no answer")
     both.client.stop(ids(far))
@@ -435,7 +424,7 @@ def test_a_stop_is_carried_out_when_it_is_back(both, world, monkeypatch):
 
 
 def test_the_next_daemon_finds_what_runs_there(both, world, jobd_home, heirs):
-    jobs = [submit(both, group="far") for _ in range(3)]
+    jobs = [submit_with(both, group="far") for _ in range(3)]
     running, over, lost = (runs(both, world, job) for job in jobs)
     running.prints(b"one\n")
     both.daemon.close(clean=False)
@@ -456,11 +445,11 @@ def test_the_next_daemon_finds_what_runs_there(both, world, jobd_home, heirs):
 
 def test_an_attempt_is_recovered_by_the_engine_that_started_it(both, world, jobd_home, heirs):
     """Whatever the configuration says by now; what starts from here on starts elsewhere."""
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     heirs.append(heir := replaced(both, jobd_home))
     assert state(heir, far)[0] == "running"
-    second = submit(heir, "echo here", group="far")
+    second = submit_with(heir, "echo here", group="far")
     heir.wait(second)
     assert heir.job(second).pid is not None
     attempt.prints(b"there")
@@ -476,7 +465,7 @@ def test_an_attempt_is_recovered_by_the_engine_that_started_it(both, world, jobd
 def test_one_that_is_away_when_the_daemon_begins_is_asked_later(
     both, world, jobd_home, heirs, brief
 ):
-    jobs = [submit(both, group="far") for _ in range(3)]
+    jobs = [submit_with(both, group="far") for _ in range(3)]
     _, over, lost = (runs(both, world, job) for job in jobs)
     both.daemon.close(clean=False)
     both.abandon()
@@ -485,8 +474,8 @@ def test_one_that_is_away_when_the_daemon_begins_is_asked_later(
     world.goes_away("no answer")
     heirs.append(heir := Inside(jobd_home, workers=6, groups=FAR))
     assert {state(heir, job) for job in jobs} == {("running", None)}
-    fourth = submit(heir, group="far")
-    heir.wait(submit(heir, "true"))
+    fourth = submit_with(heir, group="far")
+    heir.wait(submit_with(heir, "true"))
     heir.client.stop(ids(jobs[0]))
     assert state(heir, fourth) == ("pending", "engine away")
     world.comes_back(unseen=True)
@@ -501,7 +490,7 @@ def test_one_that_is_away_when_the_daemon_begins_is_asked_later(
 
 def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs):
     """The daemon was killed between its commit and the start."""
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     both.daemon.close(clean=False)
     both.abandon()
@@ -519,7 +508,7 @@ def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs
 
 def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypatch):
     """Its library was removed: nothing of what runs there is lost before it can be asked."""
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     both.daemon.close(clean=False)
     both.abandon()
@@ -527,7 +516,7 @@ def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypat
     heir = Inside(jobd_home)
     assert state(heir, far) == ("running", None)
     assert "cluster is away: engine: there is no 'cluster'" in heir.client.status().error
-    heir.wait(submit(heir, "true"))
+    heir.wait(submit_with(heir, "true"))
     heir.daemon.close(clean=False)
     heir.abandon()
     registered(monkeypatch, cluster=world)
@@ -540,7 +529,7 @@ def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypat
 def test_output_of_an_engine_that_is_not_used_any_more_is_said_to_be_there(
     both, world, jobd_home, heirs
 ):
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     runs(both, world, far).ends(exit_code=0)
     both.wait(far)
     heirs.append(heir := replaced(both, jobd_home))
@@ -553,7 +542,7 @@ def test_one_that_answers_while_the_daemon_still_begins_finds_all_in_place(
     both, world, jobd_home, heirs, monkeypatch
 ):
     """Another engine takes its time, and this one is back before anything is entered."""
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     attempt = runs(both, world, far)
     both.daemon.close(clean=False)
     both.abandon()
@@ -576,7 +565,7 @@ def test_one_that_answers_while_the_daemon_still_begins_finds_all_in_place(
 
 
 def test_a_record_without_its_attempt_keeps_no_daemon_from_starting(both, world, jobd_home, heirs):
-    far = submit(both, group="far")
+    far = submit_with(both, group="far")
     runs(both, world, far)
     both.daemon.close(clean=False)
     both.abandon()
@@ -601,8 +590,8 @@ def test_one_that_breaks_down_stops_nobody_else(make, world, monkeypatch, brief)
 
     monkeypatch.setattr(FakeEngine, "recover", breaks_down)
     daemon = make(groups=FAR)
-    far = submit(daemon, group="far")
-    daemon.wait(submit(daemon, "true"))
+    far = submit_with(daemon, group="far")
+    daemon.wait(submit_with(daemon, "true"))
     runs(daemon, world, far).ends(exit_code=0)
     daemon.wait(far)
     assert daemon.client.status().error is None
@@ -613,7 +602,7 @@ def test_what_one_cannot_delete_keeps_no_other_from_it(both, world, monkeypatch,
         raise RuntimeError("a fault of its own")
 
     monkeypatch.setattr(world.workspace, "delete", fails)
-    far, near = submit(both, group="far"), submit(both, "echo x")
+    far, near = submit_with(both, group="far"), submit_with(both, "echo x")
     runs(both, world, far).ends(exit_code=0)
     both.wait(far, near)
     path = both.paths.output_of(near, 1)
@@ -672,7 +661,7 @@ WHY = "cannot be ended: pid 12 (sleep) belongs to root"
 
 def refusing(both, world):
     """A running job that no signal reaches."""
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     wait_until(lambda: world.started)
     world.of_job(job).refusals = [REFUSAL]
     return job
@@ -689,7 +678,7 @@ def test_what_may_not_be_signalled_is_no_trouble_before_it_is_to_end(both, world
 
 
 def test_a_pause_of_it_is_refused_and_others_stand_still(both, world):
-    job, other = refusing(both, world), submit(both, group="far")
+    job, other = refusing(both, world), submit_with(both, group="far")
     wait_until(lambda: len(world.started) == 2)
     acted = both.client.pause(Pause(selector=ids(job, other)))
     assert acted.done == [other]
@@ -722,10 +711,14 @@ def test_an_engine_that_cannot_delete_keeps_the_output_of_its_own_removed_jobs_a
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(deletion, "_SLICE", 2)
-    jobs = [submit(both, "echo here"), submit(both, group="far"), submit(both, group="far")]
+    jobs = [
+        submit_with(both, "echo here"),
+        submit_with(both, group="far"),
+        submit_with(both, group="far"),
+    ]
     for job in jobs[1:]:
         runs(both, world, job).ends(exit_code=0)
-    jobs += [submit(both, "echo here"), submit(both, "echo here")]
+    jobs += [submit_with(both, "echo here"), submit_with(both, "echo here")]
     both.wait(*jobs)
     files = [both.paths.output_of(job, 1) for job in jobs if job not in jobs[1:3]]
     assert all(file.exists() for file in files)
@@ -734,7 +727,7 @@ def test_an_engine_that_cannot_delete_keeps_the_output_of_its_own_removed_jobs_a
         both.client.rm(ids(*jobs))
         assert not any(file.exists() for file in files)
         assert both.sql("SELECT job FROM deletions") == [(jobs[1],), (jobs[2],)]
-    last = submit(both)
+    last = submit_with(both)
     both.wait(last)
     both.client.rm(ids(last))
     assert both.sql("SELECT job FROM deletions") == []

@@ -6,12 +6,11 @@ import threading
 import pytest
 
 from jobd.contract.errors import StoreFailed
-from jobd.contract.models import Options, Submit
 from jobd.contract.states import State
 from jobd.daemon.jobs.notifier import Listener
 from jobd.outputs.on_disk import DiskWorkspace
 from tests.helpers import wait_until
-from tests.integration.inside import Inside, ids, submit_of
+from tests.integration.inside import Inside, ids, submit_with
 from tests.integration.test_engines import FAR, heirs, runs, world
 
 __all__ = ["heirs", "world"]
@@ -29,16 +28,6 @@ class Heard(Listener):
         self.jobs.append(job)
 
 
-def submit(inside, line="true", **options):
-    request = submit_of(line)
-    return inside.client.submit(
-        Submit(
-            commands=request.commands, options=Options(**options), cwd=b"/",
-            environment=request.environment,
-        )
-    ).first  # fmt: skip
-
-
 def is_told(inside, job):
     """Whoever waits for it alone, too."""
     waiter = inside.daemon.built.ground.notifier.register(job)
@@ -50,14 +39,14 @@ def in_writer(inside, action):
 
 
 def test_of_all_that_are_stopped_or_fail_without_having_run(quiet):
-    heard, parent = Heard(quiet), submit(quiet)
-    child = submit(quiet, after=[(parent, parent)])
+    heard, parent = Heard(quiet), submit_with(quiet)
+    child = submit_with(quiet, after=[(parent, parent)])
     quiet.client.stop(ids(parent))
     wait_until(lambda: heard.jobs == [parent, child])
 
 
 def test_of_one_that_fails_since_its_record_is_damaged(quiet):
-    job = submit(quiet)
+    job = submit_with(quiet)
     quiet.sql("UPDATE jobs SET spec = ? WHERE id = ?", b"\xff not a spec", job)
     told = is_told(quiet, job)
     in_writer(quiet, lambda: quiet.daemon.built.ground.ledger.set_workers(1))
@@ -69,7 +58,7 @@ def test_of_one_that_is_stopped_before_its_engine_can_say_that_it_never_began(
     make, world, jobd_home, heirs
 ):
     both = make(workers=6, groups=FAR)
-    job = submit(both, group="far")
+    job = submit_with(both, group="far")
     attempt = runs(both, world, job)
     both.daemon.close(clean=False)
     both.abandon()
@@ -88,7 +77,7 @@ def test_of_one_that_cannot_be_let_go(daemon, monkeypatch, caplog):
         raise RuntimeError("it cannot be tidied")
 
     monkeypatch.setattr(DiskWorkspace, "tidy", refuse)
-    job = submit(daemon, "exec sleep 1000")
+    job = submit_with(daemon, "exec sleep 1000")
     told = is_told(daemon, job)
     daemon.client.stop(ids(job))
     assert told()
@@ -97,7 +86,7 @@ def test_of_one_that_cannot_be_let_go(daemon, monkeypatch, caplog):
 
 def test_of_an_end_that_is_committed_alone_since_its_neighbour_failed(quiet, monkeypatch):
     ground, held = quiet.daemon.built.ground, threading.Event()
-    job, moves = submit(quiet), quiet.daemon.built.lifecycle.moves
+    job, moves = submit_with(quiet), quiet.daemon.built.lifecycle.moves
 
     def fail():
         raise sqlite3.OperationalError("disk I/O error")
@@ -115,7 +104,7 @@ def test_of_an_end_that_is_committed_alone_since_its_neighbour_failed(quiet, mon
 
 
 def test_of_none_that_was_taken_back(quiet):
-    heard, job = Heard(quiet), submit(quiet)
+    heard, job = Heard(quiet), submit_with(quiet)
     moves, jobs = quiet.daemon.built.lifecycle.moves, quiet.daemon.built.ground.tables.jobs
     quiet.client.stop(ids(job), dry_run=True)
 
@@ -125,7 +114,7 @@ def test_of_none_that_was_taken_back(quiet):
 
     with pytest.raises(StoreFailed, match="could not be saved"):
         in_writer(quiet, fail)
-    other = submit(quiet)
+    other = submit_with(quiet)
     quiet.client.stop(ids(other))
     assert heard.jobs == [other]
     assert quiet.job(job).state is State.PENDING

@@ -21,28 +21,6 @@ from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 
 
-class Gate:
-    """A job that reads from it goes on with each line that is written to it."""
-
-    def __init__(self, path):
-        self.path = path
-        os.mkfifo(path)
-        self._number = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def open(self):
-        os.write(self._number, b"\n")
-
-    def close(self):
-        os.close(self._number)
-
-
-@pytest.fixture
-def gate(home):
-    made = Gate(home / "gate")
-    yield made
-    made.close()
-
-
 class Following:
     """A follower in a thread of its own, and what it has got so far."""
 

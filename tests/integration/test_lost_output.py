@@ -13,7 +13,8 @@ from jobd.contract.models import Output
 from jobd.engines.fake import World
 from jobd.store.losses import LossRecord
 from jobd.system import linux
-from tests.integration.test_engines import FAR, registered, runs, submit
+from tests.integration.inside import submit_with
+from tests.integration.test_engines import FAR, registered, runs
 
 SIXTY = f"printf '%s' {'x' * 60}"
 
@@ -216,7 +217,7 @@ def far(make, boots, monkeypatch):
     def ran(world):
         registered(monkeypatch, cluster=world)
         daemon = make(groups=FAR)
-        job = submit(daemon, group="far")
+        job = submit_with(daemon, group="far")
         attempt = runs(daemon, world, job)
         printed = daemon.paths.output_of(job, 1)
         if isinstance(world, Ours):

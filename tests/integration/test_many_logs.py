@@ -8,7 +8,6 @@ import pytest
 from jobctl.actions.many_logs import Following
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.states import State
-from tests.e2e.instance import Gate
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT
 from tests.jobctl.fakes import jobctl
@@ -20,13 +19,6 @@ def submit(inside, line, **options):
         options=Options(**options),
     )  # fmt: skip
     return inside.client.submit(request).first
-
-
-@pytest.fixture
-def gate(home):
-    made = Gate(home / "gate")
-    yield made
-    made.close()
 
 
 def logs(inside, *words, **given):

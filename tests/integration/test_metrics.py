@@ -17,15 +17,9 @@ from jobd.contract.errors import JobdError, Refused
 from jobd.contract.models import Edit, Groups, Shutdown
 from jobd.contract.states import State
 from jobd.daemon.metrics import textfile
-from tests.helpers import wait_until
+from tests.helpers import free_port, wait_until
 from tests.integration.inside import ids
 from tests.integration.test_scheduling import after, request, submit
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from jobd.contract.models import Output
 from jobd.system import birth
 from tests.helpers import wait_until
 from tests.integration.inside import ids
-from tests.integration.test_following import Gate
 
 LATER = "after the job had ended it was shortened, emptied or replaced"
 
@@ -64,13 +63,6 @@ def test_of_several_attempts_all_count(daemon, ended):
     os.truncate(path, 0)
     assert lost(daemon, job) == f"17 of the 34 bytes of its output are gone: {LATER}"
     assert lost(daemon, job, attempt=1) is None, "it is told of the latest"
-
-
-@pytest.fixture
-def gate(home):
-    made = Gate(home / "gate")
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("before", ["echo one; ", ""])

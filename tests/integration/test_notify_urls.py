@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +20,7 @@ from jobd.contract.destinations import wish
 from jobd.contract.errors import JobdError
 from jobd.contract.paths import locate
 from jobd.system import linux
-from tests.helpers import wait_until
+from tests.helpers import free_port, wait_until
 from tests.integration.test_notifications import latest
 from tests.integration.test_notify_option import asked
 
@@ -101,11 +100,6 @@ def test_one_that_never_answers_is_given_up_at_its_limit(make):
         wait_until(lambda: latest(daemon) and latest(daemon)[0].state == "given up")
         assert latest(daemon)[0].error == "not done within 1.5 s"
         gate.set()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class Mail:

@@ -60,7 +60,7 @@ def test_a_wrong_file_changes_nothing(daemon, monkeypatch):
         monkeypatch.setattr(where, "find_spec", lambda _: None)
     before = holding(daemon)
     for text, said in (
-        ("[daemon]\nworkers = true\n", r"config\.toml, line 2: .*daemon\.workers"),
+        ("[daemon]\nworkers = true\n", r"config\.toml, line 2: \[daemon\] workers: must be"),
         ("[daemon]\nworkers = 7\nno\n", "line 3"),
         ("[daemon]\nworkers = 7\nengine = 'none'\n", "engine: there is no 'none'"),
         ("[daemon]\nworkers = 7\n[metrics]\nlisten = '127.0.0.1:1'\n", "needs a package"),

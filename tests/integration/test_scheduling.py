@@ -1099,15 +1099,15 @@ def test_a_starting_daemon_reads_each_waiting_job_once_whatever_it_is_like(
 
 
 def test_a_time_that_is_over_is_refused_and_one_of_this_minute_is_not(daemon):
-    with pytest.raises(BadRequest, match=r"^--at: 1970-01-02T00:00:00\+00:00 is over"):
+    with pytest.raises(BadRequest, match=r"^--at: 1970-01-02T00:00:00\+00:00 is in the past"):
         submit(daemon, "true", at=86_400.0)
     over = Node(
         command=Command(argv=[b"true"]), cwd=b"/", options=Options(at=now_us() / 1e6 - 3600)
     )
-    with pytest.raises(BadRequest, match=r"^job 1 of the graph: --at: .* is over"):
+    with pytest.raises(BadRequest, match=r"^job 1 of the graph: --at: .* is in the past"):
         daemon.client.graph(Graph(nodes=[over], environment=ENVIRONMENT))
     held = submit(daemon, "true", hold=True)
-    with pytest.raises(BadRequest, match=r"^--at: .* is over"):
+    with pytest.raises(BadRequest, match=r"^--at: .* is in the past"):
         daemon.client.edit(Edit(id=held, at=86_400.0))
     assert daemon.job(held).not_before is None
     daemon.wait(submit(daemon, "true", at=now_us() / 1e6 - 30))
@@ -1120,7 +1120,7 @@ def test_what_is_asked_for_again_is_answered_as_before_however_late(daemon, monk
     later = now_us() + 600_000_000
     monkeypatch.setattr("jobd.daemon.jobs.admission.now_us", lambda: later)
     assert daemon.ask(request("true", at=due), b"once", Submitted) == first
-    with pytest.raises(BadRequest, match=r"^--at: .* is over"):
+    with pytest.raises(BadRequest, match=r"^--at: .* is in the past"):
         daemon.ask(request("true", at=due), b"another", Submitted)
 
 

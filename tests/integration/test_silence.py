@@ -9,7 +9,6 @@ from jobd.contract.models import Events, Selector
 from jobd.daemon.execution import monitor as module
 from jobd.system import inotify
 from tests.helpers import wait_until
-from tests.integration.test_following import Gate
 
 PROMPT_S = 0.01
 
@@ -37,13 +36,6 @@ class Silent:
 
     def progress(self):
         return self._daemon.job(self.job).progress
-
-
-@pytest.fixture
-def gate(home):
-    made = Gate(home / "gate")
-    yield made
-    made.close()
 
 
 @pytest.fixture

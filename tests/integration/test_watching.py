@@ -18,16 +18,8 @@ from jobd.outputs.files import PIECE
 from jobd.system import inotify
 from tests.helpers import wait_until
 from tests.integration.inside import ids
-from tests.integration.test_following import Gate
 
 CALL = Call(Caller("user", Role.ADMIN))
-
-
-@pytest.fixture
-def gate(home):
-    made = Gate(home / "gate")
-    yield made
-    made.close()
 
 
 class Asking(Client):

@@ -7,8 +7,8 @@ from jobctl.actions.live_words import LiveWords
 from jobctl.cli import COMMANDS
 from jobctl.parsing.proposals import Live
 from jobd.contract import shells
-from jobd.contract.errors import NotRunning
-from jobd.contract.models import GroupShare, GroupsReply, List, Page
+from jobd.contract.errors import NotRunning, VersionMismatch
+from jobd.contract.models import Array, GroupShare, GroupsReply, List, Page
 from jobd.contract.states import State
 from tests.jobctl.fakes import FakeClient, job, jobctl
 
@@ -42,6 +42,11 @@ def test_commands_and_options():
     assert words("groups", "r") == ["rm"]
 
 
+def test_topics_of_help():
+    assert proposed("help", "man") == [("plain", "manifest", "several jobs in a file")]
+    assert {"submit", "exit-codes"} <= set(words("help", ""))
+
+
 def test_every_option_of_every_command_is_proposed():
     for name in COMMANDS:
         found = words(name, "--")
@@ -68,6 +73,33 @@ def test_ids_with_name_and_state():
     ]
     assert words("show", "3") == ["3"]
     assert words("stop", "1,") == ["1,1", "1,12", "1,3", "1,last"]
+
+
+def test_an_array_is_one_selector_and_leaves_room_for_others():
+    array = Array(first=12, last=111, first_index=1, last_index=100, counts={State.PENDING: 100})
+    batch = Array(first=3, last=4, counts={State.FAILED: 2})
+    client = FakeClient(list=Page(jobs=JOBS, arrays={12: array, 3: batch}))
+    assert proposed("logs", "", client=client)[1:3] == [
+        ("plain", "12-111", f"array of 100, {'x' * 39}…"),
+        ("plain", "3-4", "batch of 2, a\\x1b[31m\\tb"),
+    ]
+    assert words("show", "1", client=client) == ["1", "12"]
+    assert all(request.collapsed for request in client.of(List))
+
+
+def test_an_earlier_daemon_proposes_elements():
+    def listed(request):
+        if request.collapsed:
+            raise VersionMismatch("an unknown field")
+        return Page(jobs=JOBS)
+
+    assert words("logs", "1", client=FakeClient(list=listed)) == ["1", "12"]
+
+
+def test_topics_and_commands_of_which_there_is_help():
+    assert words("help", "ma") == ["manifest"]
+    assert all(about for _, _, about in proposed("help", "exit"))
+    assert words("help", "resu") == ["resume"]
 
 
 @pytest.mark.parametrize(

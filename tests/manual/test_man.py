@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,29 @@ def test_mandoc_finds_nothing(manual: Path) -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_whoever_builds_it_needs_click_and_msgspec_alone(tmp_path: Path) -> None:
+    """Those are there where a wheel is built; all other libraries are for those who run it."""
+    code = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] not in known:
+            raise ModuleNotFoundError(f'no module named {name}', name=name)
+known = {*sys.stdlib_module_names, 'click', 'msgspec', 'typing_extensions',
+         'jobctl', 'jobd', 'manual'}
+sys.meta_path.insert(0, Missing())
+from manual.roff import files
+print(len(list(files('2026-11-26'))))
+"""
+    made = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert int(made.stdout) > 50
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,26 @@ def test_no_part_of_a_url_is_told(secret):
 
 
 @BY_APPRISE
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("bogus://h", "Apprise knows no bogus:// URLs. All that it knows: https://appriseit.com/"),
+        ("mailt://h/x", "Apprise knows no mailt:// URLs; did you mean: mailto://. All that"),
+        ("slack://hidden", "Apprise takes no slack:// URL like this one: a part of it is missing"),
+        ("${env:URL}", "Apprise takes no such URL"),
+    ],
+)
+def test_why_a_url_cannot_be_sent_to_is_said(url, words, monkeypatch):
+    monkeypatch.setenv("URL", "hidden://hidden")
+    said = urls.notify(url, "t", "b", "info")
+    assert said.startswith(words)
+    assert "hidden" not in said
+
+
+@BY_APPRISE
 def test_a_url_that_apprise_does_not_know_is_not_quoted():
     said = urls.notify("nosuch://user:hidden-word@h", "t", "b", "info")
-    assert said.startswith("Apprise does not know such a URL")
+    assert said.endswith("https://appriseit.com/services/")
     assert "hidden-word" not in said
 
 

@@ -181,3 +181,75 @@ def test_a_transaction_that_cannot_be_rolled_back_ends_the_writer():
     writer.nudge()
     assert broken.wait(10)
     writer.close()
+
+
+class Clock:
+    """In the place of the module `time`: each look at it is `step` seconds later."""
+
+    def __init__(self, step):
+        self.step = step
+        self.now = 0.0
+        self.rests = []
+        self.meanwhile = lambda: None
+
+    def perf_counter(self):
+        self.now += self.step
+        return self.now
+
+    def sleep(self, seconds):
+        self.rests.append(seconds)
+        self.meanwhile()
+
+
+@pytest.fixture
+def on_a_disk(database, monkeypatch):
+    """Makes a writer whose commits take so many seconds, with its clock and its commits."""
+    made = []
+
+    def make(seconds):
+        clock, commits = Clock(seconds), []
+        monkeypatch.setattr("jobd.store.writer.time", clock)
+        made.append(Writer(database, Undo(), timed=commits.append))
+        made[0].start(lambda: lambda: None)
+        for _ in range(6):
+            made[0].call(lambda: None)
+        return made[0], clock, commits
+
+    yield make
+    made[0].close()
+
+
+def post_two(writer):
+    """To go with one transaction, which begins when what is returned is set."""
+    held, begun = threading.Event(), threading.Event()
+    writer.post(lambda: begun.set() or held.wait())
+    assert begun.wait(10)
+    writer.post(lambda: None)
+    writer.post(lambda: None)
+    return held
+
+
+def test_on_a_slow_disk_those_who_come_a_moment_later_go_with_the_next_commit(on_a_disk):
+    writer, clock, commits = on_a_disk(0.006)
+    late, before = threading.Event(), len(commits)
+    held = post_two(writer)
+    clock.meanwhile = lambda: writer.post(lambda: None, lambda _: late.set())
+    held.set()
+    assert late.wait(10)
+    assert clock.rests == [pytest.approx(0.003)]
+    clock.meanwhile = lambda: None
+    writer.call(lambda: None)
+    # Those that were held, the three, and this one, before which others might have come again.
+    assert (len(commits) - before, len(clock.rests)) == (3, 2)
+
+
+def test_who_comes_alone_is_not_kept_waiting_by_a_slow_disk(on_a_disk):
+    _, clock, commits = on_a_disk(0.006)
+    assert (clock.rests, len(commits)) == ([], 6)
+
+
+def test_on_a_fast_disk_nobody_is_waited_for(on_a_disk):
+    writer, clock, _ = on_a_disk(0.0001)
+    post_two(writer).set()
+    writer.call(lambda: None)
+    assert clock.rests == []

@@ -103,7 +103,7 @@ def _draining(facts: Facts) -> str:
 
 
 def _group_paused(facts: Facts) -> str:
-    return f"group {facts.group} is paused; let it go on: jobctl resume --group {facts.group}"
+    return f"group {facts.group} is paused; resume it with: jobctl resume --group {facts.group}"
 
 
 def _engine_away(facts: Facts) -> str:

@@ -26,6 +26,11 @@ def moment(us: int) -> datetime:
     return datetime.fromtimestamp(us / 1e6, UTC)
 
 
+def _unmet(row: JobRow, parents: Sequence[Parent]) -> list[Parent]:
+    """Those that it waits for now."""
+    return [parent for parent in parents if row.state is State.PENDING and not parent.met]
+
+
 def _moment(us: int | None) -> datetime | None:
     return None if us is None else moment(us)
 
@@ -68,8 +73,7 @@ class Views:
 
     def job(self, row: JobRow, now: int, reason: str | None, parents: Sequence[Parent]) -> Job:
         """`reason`: as it is just now. `parents`: what it was told to wait for."""
-        spec, argv = row.spec, self._argv(row.spec)
-        pending, running = row.state is State.PENDING, row.state is State.RUNNING
+        spec, argv, running = row.spec, self._argv(row.spec), row.state is State.RUNNING
         started, end = row.started_at, row.finished_at or now
         ran = self._ran_as(row.id) if running else Ran(row.pid, row.host, engine_id=row.engine_id)
         return Job(
@@ -106,8 +110,8 @@ class Views:
             max_rss_kb=row.max_rss_kb,
             after=[parent.id for parent in parents if not parent.any_end],
             after_any=[parent.id for parent in parents if parent.any_end],
-            waits_for=[parent.id for parent in parents if pending and not parent.met],
-            not_before=_moment(row.due) if pending else None,
+            waits_for=[parent.id for parent in _unmet(row, parents)],
+            not_before=_moment(row.due) if row.state is State.PENDING else None,
             failures=row.failures,
             time_limit_s=row.policy.time_limit,
             retries=row.policy.retries,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from jobd.contract.directories import File, Foreign
-from jobd.contract.states import could_not_start
-from jobd.core.transitions import without_paths
+from jobd.contract.paths import Paths
 from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
@@ -28,21 +26,14 @@ from jobd.engines.base import (
     Process,
 )
 from jobd.engines.loading import settings_as
-from jobd.engines.local import spawn
+from jobd.engines.local import failures, spawn
 from jobd.engines.local.process_snapshot import Survey, token_of
 from jobd.engines.local.processes import Adopted, Child, Found, LocalProcess, pidfd_of, usages
-from jobd.engines.local.run_table import Line, RunTable
+from jobd.engines.local.run_table import Line, RunTable, is_of_this_boot
 from jobd.engines.local.spawn import Program
 from jobd.system import heap, linux
 from jobd.system.failpoints import failpoint
 from jobd.system.linux import Stat
-
-_NO_ROOM: Final = frozenset(
-    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
-)
-"""Errors that say nothing about the command; it is tried again."""
-_IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ETXTBSY})
-"""Something else than a file is where an output should be."""
 
 
 class _Inherited(NamedTuple):
@@ -56,37 +47,6 @@ class _Inherited(NamedTuple):
     def of(cls, heritage: Heritage) -> _Inherited:
         used = msgspec.json.decode(heritage.data or b"{}", type=dict[str, Usage])
         return cls(dict(heritage.descriptors), used)
-
-
-def _failure(about: str, error: OSError) -> CannotStart | NoResources:
-    kind = NoResources if error.errno in _NO_ROOM else CannotStart
-    return kind(f"{about}: {_reason(error)}")
-
-
-def _reason(error: OSError) -> str:
-    """What it names stays as it is: paths and logins may have capitals."""
-    said = error.strerror or str(error)
-    return said if isinstance(error, Foreign) else said.lower()
-
-
-def _not_spawned(
-    launch: Launch, error: OSError | ValueError | CannotStart
-) -> CannotStart | NoResources:
-    if isinstance(error, OSError):
-        return _failure(launch.argv[0].decode("utf-8", "replace"), error)
-    return CannotStart(str(error))
-
-
-def _told_there(launch: Launch, why: str) -> str:
-    """Viewers read the output, too, and are not to know what is a job's script or input."""
-    reason = could_not_start(why)
-    return without_paths(reason) if launch.stdin or launch.script else reason
-
-
-def _output_failure(path: str, error: OSError) -> CannotStart | NoResources:
-    """Errors of the directory concern all jobs; only what stands in the file's place does not."""
-    kind = CannotStart if error.errno in _IN_THE_WAY else NoResources
-    return kind(f"output: {path}: {_reason(error)}")
 
 
 def _close(descriptor: int) -> None:
@@ -106,13 +66,18 @@ class LocalEngine:
     intent is in the run table, and behind it the pid.
     """
 
-    lets_go_at_once = True
+    lets_go_at_once = keeps_output_here = True
     capacity = None
 
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
         """There is nothing to set."""
         settings_as(LocalSettings, settings)
+
+    @staticmethod
+    def ran_since_boot(paths: Paths) -> bool | None:
+        """Its run table says so."""
+        return is_of_this_boot(paths.run_table) if paths.run_table.exists() else None
 
     def __init__(self, context: Context) -> None:
         self.check(context.settings)
@@ -145,13 +110,13 @@ class LocalEngine:
         try:
             output = spawn.open_output(file)
         except OSError as error:
-            raise _output_failure(file.path, error) from error
+            raise failures.output_failure(file.path, error) from error
         try:
             pid = self._spawn(launch, output)
             return Child(pid, launch.token, self._survey, heap.own_peak_kb())
         except CannotStart as error:
             with contextlib.suppress(OSError):
-                os.write(output, f"jobd: {_told_there(launch, str(error))}\n".encode())
+                os.write(output, f"jobd: {failures.told_there(launch, str(error))}\n".encode())
             raise
         finally:
             _close(output)
@@ -183,7 +148,7 @@ class LocalEngine:
         try:
             return spawn.write_program(self._script_file(launch), script)
         except OSError as error:
-            raise _failure("script", error) from error
+            raise failures.failure("script", error) from error
 
     def _spawn_with(self, launch: Launch, program: Program | None, stdin: int, output: int) -> int:
         script = None if program is None else os.fsencode(program.path)
@@ -194,7 +159,7 @@ class LocalEngine:
             try:
                 self._table.intend(launch.slot, launch.token, self._supervisor)
             except OSError as error:
-                raise NoResources(f"the run table: {_reason(error)}") from error
+                raise NoResources(f"the run table: {failures.reason_of(error)}") from error
             failpoint("before-spawn")
             try:
                 if program is not None:
@@ -203,7 +168,7 @@ class LocalEngine:
             except (OSError, ValueError, CannotStart) as error:
                 # Or it would be looked for among the children that others leave.
                 self._table.withdraw(launch.slot)
-                raise _not_spawned(launch, error) from error
+                raise failures.not_spawned(launch, error) from error
             failpoint("after-spawn")
             self._table.spawned(launch.slot, pid)
         failpoint("after-run-table")

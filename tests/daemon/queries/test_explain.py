@@ -61,7 +61,7 @@ def test_its_turn(given, words):
         (
             "group paused",
             {"group": "a"},
-            "group a is paused; let it go on: jobctl resume --group a",
+            "group a is paused; resume it with: jobctl resume --group a",
         ),
         (
             "group full",

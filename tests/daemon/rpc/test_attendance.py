@@ -5,6 +5,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from jobd.contract.models import (
     EventPage,
@@ -102,7 +103,8 @@ def test_whoever_was_told_not_yet_is_waited_for_between_two_requests(attendance,
 
 
 @pytest.mark.parametrize(("request_", "view"), THE_END)
-def test_whoever_has_heard_the_end_may_ask_on_for_a_moment(attendance, request_, view):
+def test_whoever_has_heard_the_end_may_ask_on_for_a_moment(attendance, request_, view, monkeypatch):
+    monkeypatch.setattr(type(request_), "about", replace(request_.about, asks_on=0.5))
     with attendance.attendee() as client:
         client.asks(request_)
         leaving = Leaving(attendance)

@@ -286,3 +286,12 @@ def test_what_was_removed_is_gone():
 
     world.answers[Rm] = lambda _: Acted(done=[1])
     assert deeds.remove([(1, 1)])(world.connect()).text == "removed 1"
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_an_outcome_is_not_cut(width):
+    world = busy_queue()
+    reason = "could not start: pyhton: not found"
+    world.jobs.append(job(3, "failed", name="prep", reason=reason, run_s=0.0, attempt=1))
+    sight = look(world.connect(), Scope())
+    assert any(reason in line.text for line in rows.lines(sight, width, lambda _: None))

@@ -423,6 +423,16 @@ def test_it_is_left(key):
     under_pilot(check)
 
 
+def test_ctrl_c_leaves_while_something_is_asked():
+    async def check(pilot, _):
+        await pilot.press("x")
+        await settled(pilot, "Stop job 1?")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+    under_pilot(check)
+
+
 def test_all_keys_are_told():
     async def check(pilot, _):
         await pilot.press("question_mark")
@@ -432,15 +442,3 @@ def test_all_keys_are_told():
         await until(pilot, lambda: "fewer, more" not in screen(pilot))
 
     under_pilot(check)
-
-
-def test_a_defect_shows_no_traceback():
-    world = queue()
-
-    async def run():
-        async with seen(world.connect) as pilot:
-            pilot.app.query_one(JobList).row.job.id.nothing  # noqa: B018
-
-    with pytest.raises(AttributeError):
-        asyncio.run(run())
-    world.close()

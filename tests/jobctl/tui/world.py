@@ -16,6 +16,9 @@ from jobd.contract.models import (
     Event,
     EventPage,
     Events,
+    Groups,
+    GroupShare,
+    GroupsReply,
     List,
     Output,
     Page,
@@ -44,6 +47,8 @@ class World:
         self.counts = arrays.get("counts")
         self.workers = 8
         self.gpus = 0
+        self.paused = False
+        """Whether the group `gpu` is."""
         self.outputs = {}
         self.asked = []
         self.fails = None
@@ -80,7 +85,7 @@ class World:
                 return answer(request)
         return {
             Events: self._heard, List: self._listed, Show: self._shown, Output: self._printed,
-            Status: self._status,
+            Status: self._status, Groups: self._grouped,
         }[type(request)](request)  # fmt: skip
 
     def _heard(self, request):
@@ -110,6 +115,9 @@ class World:
     def _status(self, _):
         busy = sum(one.state is State.RUNNING for one in self.jobs)
         return DaemonStatus(workers=self.workers, busy=busy, gpus=self.gpus)
+
+    def _grouped(self, _):
+        return GroupsReply(groups=[GroupShare(name="gpu", paused=self.paused)])
 
     def _shown(self, request):
         return Shown(job=self._job(request.id), attempts=[], events=[], why=None)
@@ -215,6 +223,7 @@ def busy_queue():
         counts={State.COMPLETED: 4_301, State.RUNNING: 3, State.FAILED: 8, State.PENDING: 5_688},
     )  # fmt: skip
     world = World(jobs, arrays={47: array}, counts=counts)
+    world.gpus, world.paused = 2, True
     world.outputs[11] = b"".join(b"epoch %d/90  loss 0.31\n" % epoch for epoch in range(1, 41))
     return world
 
