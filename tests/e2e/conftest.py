@@ -18,6 +18,14 @@ def engine(request):
         os.environ["SLURM_CONF"] = str(request.getfixturevalue("cluster").conf)
 
 
+@pytest.fixture(autouse=True)
+def on_this_engine(request):
+    """What only a process of this machine does is asked of no other engine."""
+    mark = request.node.get_closest_marker("local")
+    if mark is not None and Instance.engine != "local":
+        pytest.skip(f"not on {Instance.engine}: {mark.args[0]}")
+
+
 @pytest.fixture
 def instance(home, jobd_home):
     """Not started yet."""

@@ -114,7 +114,11 @@ class Instance:
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
         if self.engine != "local":
             self._choose_engine()
-        return self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+        done = self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+        if self.engine != "local" and code == 0 and crash is None:
+            # A node is asked first.
+            wait_until(lambda: "is away" not in self.jobctl("status", code=None).stdout, PATIENCE)
+        return done
 
     def _choose_engine(self):
         """For all daemons that are started here, whoever does that."""

@@ -26,6 +26,7 @@ def given_to_a_job(instance, *settings):
     }
 
 
+@pytest.mark.local("variables of Slurm are added")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -60,6 +60,7 @@ class Screen(Terminal):
         wait_until(lambda: b"begin" in self.shown, PATIENCE, lambda: repr(self.shown))
 
 
+@pytest.mark.local("a file server tells of no change: somebody looks once a second")
 @pytest.mark.parametrize(
     ("kind", "is_whole"),
     [
@@ -103,6 +104,7 @@ def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running, kind, is_whole)
     wait_until(lambda: watches(pid, output) == 0, PATIENCE)
 
 
+@pytest.mark.local("a file server tells of no change: somebody looks once a second")
 def test_times_on_a_terminal_go_on_while_nothing_is_asked(running):
     gate = running.gate()
     job = running.submit(f"echo begin; read _ <{gate.path}")

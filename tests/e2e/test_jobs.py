@@ -116,6 +116,7 @@ def test_binary_output_survives(shared):
     assert shared.jobctl("submit", "-w", "--", "cat", "blob", text=False).stdout == content
 
 
+@pytest.mark.local("a job there has no session of its own")
 def test_a_job_finds_what_the_contract_promises(shared):
     script = (
         'cut -d" " -f5,6 /proc/$$/stat; echo $$; umask; pwd; readlink /proc/self/fd/0;'
@@ -145,6 +146,7 @@ def test_a_job_submitted_inside_a_job_inherits_nothing_of_it(shared):
     assert int(inner["JOBD_SLOT"]) > 1
 
 
+@pytest.mark.local("the reason names the node")
 def test_what_cannot_start_says_so_in_its_log(shared):
     done = shared.jobctl("submit", "-w", "-n", "typo", "--", "pyhton", "x.py", code=127)
     (job,) = (j for j in json_of(shared.jobctl("ls", "--json")) if j["name"] == "typo")
@@ -153,6 +155,7 @@ def test_what_cannot_start_says_so_in_its_log(shared):
     assert "pyhton: not found in PATH" in done.stderr
 
 
+@pytest.mark.local("peak memory is known only where Slurm keeps accounts")
 def test_usage_is_recorded(shared):
     hungry = "x = bytearray(50_000_000); n = sum(range(3_000_000))"
     job = shared.id_of("--", "python3", "-c", hungry)

@@ -17,6 +17,9 @@ while :; do sleep 100; done
 """
 
 
+@pytest.mark.local(
+    "what leaves its group is found by cgroups, which the cluster of the tests has not"
+)
 def test_a_tree_that_ignores_term_leaves_nothing(shared):
     job = shared.submit(STUBBORN)
     shared.await_lines("up", 4)

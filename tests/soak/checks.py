@@ -196,7 +196,9 @@ def _attempt(job, known, ran, model, traces):
 
 def _is_lost(ran):
     """Or killed by a cluster whose controller had forgotten it, which says only by which signal."""
-    return ran.reason is not None and ran.reason.startswith(("lost", "signal TERM"))
+    # Of what ran on a node that died, or had nothing that saw to it, Slurm may say that it cancels.
+    words = ("lost", "signal TERM", "cancelled in Slurm")
+    return ran.reason is not None and ran.reason.startswith(words)
 
 
 def _in_a_blow(ran, model):

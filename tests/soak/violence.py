@@ -196,7 +196,11 @@ class Violence:
 
     def step(self):
         """What sees to a job on its node, if there is any: the job goes on, and nobody says so."""
-        steps = [pid for pid, what in self._cluster.processes().items() if "slurmstepd" in what]
+        # What is never to end by itself nobody could end any more.
+        steps = [
+            pid for pid, what in self._cluster.processes().items()
+            if "slurmstepd" in what and not any("canary" in one for one in _below(pid))
+        ]  # fmt: skip
         if steps:
             with self._blow(), contextlib.suppress(ProcessLookupError):
                 os.kill(self._dice.choice(steps), signal.SIGKILL)
@@ -264,6 +268,19 @@ class Violence:
         found = self._status()
         if linux.stat_of(found.supervisor_pid) is None:
             self._model.report(f"after {what}: no supervisor")
+
+
+def _below(pid):
+    """What its descendants run."""
+    for child in linux.children_of(pid):
+        yield _command(child.pid)
+        yield from _below(child.pid)
+
+
+def _command(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+        return file.read()
+    return ""
 
 
 def _runs(pid, word):

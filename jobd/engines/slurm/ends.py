@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from typing import Final
 
@@ -22,6 +23,8 @@ _UNNOTICED_S: Final = 30.0
 """Seconds until it is looked whether what Slurm says runs has ended: the part of Slurm that sees to
 it on its node may have died. Believed with the second look, when Slurm has had its time.
 """
+_DEAF_S: Final = 10.0
+"""Seconds after which KILL has not reached it."""
 
 
 class Ends:
@@ -93,6 +96,10 @@ class Ends:
 
     def _ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """Slurm says that it runs; None: so it is."""
+        if process.sent == signal.SIGKILL and time.monotonic() - process.sent_at > _DEAF_S:
+            # What should have passed that on has died: Slurm is to give it up.
+            self._commands.cancel(process.name)
+            return None
         delay = self._delay_of(process.token)
         if not process.age() or not delay.is_due():
             return None

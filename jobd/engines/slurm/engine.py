@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -116,7 +117,7 @@ class SlurmEngine:
         if process.allocation is not None and not process.allocation.may_signal(process.token):
             return  # it is over, and somebody else may be there
         if number in _ENDING:
-            process.sent = number
+            process.sent, process.sent_at = number, time.monotonic()
             self._commands.cancel_waiting(process.name)
         if not process.owed.takes(number, begun=self._begun(process.token)):
             self._commands.signal(process.name, number)

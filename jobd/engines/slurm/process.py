@@ -48,6 +48,8 @@ class SlurmProcess:
         self.allocation = allocation
         self.sent: int | None = None
         """The signal that was sent last, and may have ended it."""
+        self.sent_at = 0.0
+        """When that was, a time of `time.monotonic()`."""
         self.owed = Owed()
         self._commands = commands
         self._reap = reap

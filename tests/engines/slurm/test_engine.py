@@ -173,6 +173,16 @@ def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
     wait_until(lambda: "RUN" not in listed(slurm.cluster, started.process.number), timeout=60)
 
 
+def test_what_sees_to_it_has_died_and_it_is_to_be_killed(slurm, monkeypatch):
+    """No signal reaches it any more; Slurm gives it up, and says so."""
+    monkeypatch.setattr(ends, "_DEAF_S", 0.2)
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    slurm.cluster.kill_step(slurm.processes(started))
+    slurm.engine.signal([(started.process, signal.SIGKILL)])
+    assert slurm.ended(started).signal == "KILL"
+
+
 def test_somebody_else_cancels_it(slurm):
     started = slurm.start(WAITS)
     slurm.went_on(started)
