@@ -134,7 +134,8 @@ def test_whom_the_configuration_names_is_nobody(shared, listening, stranger, hom
     listening(shared)
     (home / "jobd").mkdir()
     (home / "jobd/config.toml").write_text('[client]\nowner = "no-such-user"\n')
-    with pytest.raises(JobdError, match=rr"line 2: \[client\] owner: there is no user 'no-such-user'"):
+    told = r"line 2: \[client\] owner: there is no user 'no-such-user'"
+    with pytest.raises(JobdError, match=told):
         Address().connect()
 
 
