@@ -46,8 +46,11 @@ def pytest_configure() -> None:
     settings.register_profile("jobctl", deadline=None)
     settings.load_profile("jobctl")
     (_base / "session").mkdir()
-    # A run in the background ignores SIGINT, and so would all that the tests start.
+    # A run in the background ignores these (nohup(1)), and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_unconfigure() -> None:
