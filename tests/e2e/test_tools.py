@@ -8,7 +8,7 @@ tests/core/progress/test_tools.py.
 import re
 import shutil
 import sys
-from importlib.util import find_spec
+from importlib.metadata import distributions
 
 import pytest
 
@@ -52,7 +52,8 @@ BUILT_IN = {"counter", "rule", "load", "none"}
 
 def is_here(name):
     if name in MODULES:
-        return find_spec(name) is not None
+        # Not find_spec(): of pip, setuptools warns there once something has imported distutils.
+        return any(distributions(name=name))
     return name in BUILT_IN or shutil.which(name.partition("-")[0]) is not None
 
 

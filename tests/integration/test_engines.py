@@ -439,8 +439,7 @@ def test_the_next_daemon_finds_what_runs_there(both, world, jobd_home, heirs):
     running.ends(exit_code=0)
     heir.wait(jobs[0])
     assert heir.output(jobs[0]) == b"one\n"
-    assert running.is_reaped
-    assert over.is_reaped
+    wait_until(lambda: running.is_reaped and over.is_reaped)
 
 
 def test_an_attempt_is_recovered_by_the_engine_that_started_it(both, world, jobd_home, heirs):
