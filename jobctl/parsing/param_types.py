@@ -261,6 +261,10 @@ class Number(click.IntRange):
             bounds = f"from {self.min} {most}"
             self.fail(f"{value!r} is no number {bounds}", param, ctx)
 
+    def _describe_range(self) -> str:
+        """For the help: what merely fits into what is sent is no bound to whoever reads it."""
+        return f"x>={self.min}" if self.max == MAX_BYTES else super()._describe_range()
+
 
 def parse_key(text: str) -> str:
     """What makes a job the same as another. Raises: ValueError."""

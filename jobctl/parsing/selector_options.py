@@ -11,7 +11,15 @@ from typing import Any, Final, ParamSpec, TypeVar
 import click
 import msgspec
 
-from jobctl.parsing.param_types import Word, once, parse_group, parse_ids, parse_states, parse_tag
+from jobctl.parsing.param_types import (
+    Number,
+    Word,
+    once,
+    parse_group,
+    parse_ids,
+    parse_states,
+    parse_tag,
+)
 from jobctl.parsing.texts import as_shown, shown
 from jobctl.parsing.times import parse_since
 from jobd.contract.errors import JobdError
@@ -136,6 +144,8 @@ FILTERS: Final = (
 
 
 def _parse_count_or_name(text: str) -> int | str:
+    if text.startswith("-") and text[1:].isdecimal():
+        raise ValueError(f"{shown(text)} is no number from 0 on; for a name: --name={shown(text)}")
     if not text.isdecimal():
         return _parse_pattern(text)
     if not text.isascii() or int(text[:20]) > MAX_BYTES:
@@ -147,9 +157,9 @@ _WORDS: Final = Word("selector", str, str)
 """They are read together, in `choose`."""
 _COUNT_OR_NAME: Final = Word("n", _parse_count_or_name, as_shown)
 _COUNTS: Final = {
-    "limit": "At most N (0: all); a GLOB is a --name.",
-    "last": "Only the last N; a GLOB is a --name.",
-    "lines": "Only the last N lines; a GLOB is a --name.",
+    "limit": "At most N (0: all).",
+    "last": "Only the last N.",
+    "lines": "Only the last N lines.",
 }
 """By the parameter of a command."""
 _UNFINISHED: Final = ("--unfinished", UNFINISHED)
@@ -225,8 +235,8 @@ def selects(
 
     `all_option`: which jobs `--all` means, where there is such an option.
     `without`: the field of a filter whose option means something else to this command.
-    `count`: the parameter that gets the number of `-n N`, and the long name of that option; a word
-    behind it is a name all the same.
+    `count`: the parameter that gets a number, and the option of that name; `-n N` is short for it,
+    and `-n` with a word is a name all the same.
     """
     filters = [found for found in FILTERS if found.field != without]
 
@@ -238,7 +248,8 @@ def selects(
             chosen = _taken(filters, given)
             if count:
                 number: Any = given.pop("count_or_name")
-                given[count] = _counted(number, chosen)
+                long: Any = given[count]
+                given[count] = _counted(number, long, count, chosen)
             unfinished = bool(given.pop("unfinished"))
             selector = choose(words, chosen, everything=everything)
             given["selector"] = only(selector, *_UNFINISHED) if unfinished else selector
@@ -251,13 +262,12 @@ def selects(
             result = found.option(without=("-n",) if count else ())(result)
         if count:
             result = click.option(
-                "-n",
-                f"--{count}",
-                "count_or_name",
-                type=_COUNT_OR_NAME,
-                metavar="N|GLOB",
-                help=_COUNTS[count],
+                f"--{count}", count, type=Number(0), metavar="N", help=_COUNTS[count]
             )(result)
+            result = click.option(
+                "-n", "count_or_name", type=_COUNT_OR_NAME, metavar="N|GLOB",
+                help=f"With a number --{count}, else --name.",
+            )(result)  # fmt: skip
         if all_option:
             result = click.option("--all", "everything", is_flag=True, help=all_option)(result)
         return click.argument("words", nargs=-1, type=_WORDS, metavar="[SELECTOR]...")(result)  # type: ignore[no-any-return]
@@ -265,14 +275,21 @@ def selects(
     return decorate
 
 
-def _counted(value: int | str | None, chosen: dict[str, Any]) -> int | None:
-    """The number; a pattern goes where `--name` does. Raises: click.UsageError (it is there)."""
-    if not isinstance(value, str):
-        return value
-    if "name" in chosen:
-        raise click.UsageError("-n GLOB and --name exclude each other")
-    chosen["name"] = value
-    return None
+def _counted(
+    short: int | str | None, long: int | None, name: str, chosen: dict[str, Any]
+) -> int | None:
+    """The number, of `-n` or the long option; a pattern behind `-n` goes where `--name` does.
+
+    Raises: click.UsageError (both say the same).
+    """
+    if isinstance(short, str):
+        if "name" in chosen:
+            raise click.UsageError("-n GLOB and --name exclude each other")
+        chosen["name"] = short
+        return long
+    if short is not None and long is not None:
+        raise click.UsageError(f"-n N and --{name} exclude each other")
+    return long if short is None else short
 
 
 def _taken(filters: Iterable[_Filter], given: dict[str, Any]) -> dict[str, Any]:

@@ -122,10 +122,10 @@ NAMES_NOTHING = {"--older-than"}
 SELECTS_NOT = {
     "--color", "--columns", "--dry-run", "--expand", "--follow", "--force", "--format", "--from",
     "--grace", "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout",
-    "--any", "--last", "--lines", "--fail-fast", "--idle",
+    "-n", "--any", "--last", "--lines", "--fail-fast", "--idle",
     "--attempt", "--grep", "--merge-attempts", "--no-prefix", "--path",
 }  # fmt: skip
-"""They say how, or how much of it is shown."""
+"""They say how, or how much of it is shown; `-n` is short for one of these, or for `--name`."""
 OF_THE_PAST = {"history", "report"}
 """Their filters are about attempts that have ended, also of jobs that are there no more."""
 OF_A_GROUP = {"--group", "--running"}

@@ -106,6 +106,13 @@ def test_a_number_that_nothing_can_have_is_no_defect(words):
     assert (result.code, f"'{huge}' is too large" in result.stderr) == (2, True)
 
 
+def test_help_names_no_bound_that_nobody_reaches():
+    for command, bounds in (("ls", "x>=0"), ("history", "x>=1"), ("logs", "x>=0")):
+        said = jobctl(command, "--help").out
+        assert f"[{bounds}]" in said
+        assert "x<=4" not in said
+
+
 def test_a_number_below_the_least_is_not_too_large():
     result = jobctl("logs", "--attempt", "0", "1")
     assert (result.code, "'0' is no number from 1 on" in result.stderr) == (2, True)

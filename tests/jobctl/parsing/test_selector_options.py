@@ -72,6 +72,31 @@ def test_a_number_behind_n_is_how_many(command):
     assert jobctl(command, "-n", "x*", "--name", "y*").code == 2
 
 
+COUNTING = [("ls", "--limit"), ("events", "--last"), ("logs", "--lines")]
+
+
+@pytest.mark.parametrize(("command", "option"), COUNTING)
+def test_the_long_name_of_a_count_takes_a_number_and_nothing_else(command, option):
+    for words in ([option, "x"], [option, "-1"], ["-n", "-1"]):
+        client = FakeClient()
+        result = jobctl(command, *words, client=client)
+        assert (result.code, client.sent) == (2, [])
+        assert f"'{words[1]}' is no number from 0 on" in result.stderr
+    both = jobctl(command, option, "5", "-n", "5")
+    assert (both.code, "exclude each other" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("command", "option"), COUNTING[:2])
+def test_a_count_and_a_name_are_given_together(command, option):
+    client = FakeClient(
+        list=Page(jobs=[]), events=EventPage(events=[], next=0), wait=Waited(done=True, total=0)
+    )
+    assert jobctl(command, option, "5", "-n", "x*", client=client).code == 0
+    assert client.sent[0].selector.name == "x*"
+    assert jobctl(command, option, "5", client=client).code == 0
+    assert not client.sent[-1].selector.name
+
+
 @pytest.mark.parametrize("command", ["stop", "hold", "restart", "rm", "start"])
 def test_a_group_that_is_not_there_is_told(command):
     client = FakeClient(groups=GROUPS, **{command: Acted(done=[])})
