@@ -77,6 +77,9 @@ def _beaten(options, cluster):
         if disk is not None:
             _keep(instance, base)
             disk.close()
+        if cluster is not None:
+            for log in cluster.directory.glob("*.log"):
+                shutil.copy(log, base)
     if wrong:
         print(f"{len(wrong)} did not hold (kept: {base}); again: --seed {options.seed}")
         print("\n".join(f"  {text}" for text in wrong[:50]))
