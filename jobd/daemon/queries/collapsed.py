@@ -76,10 +76,11 @@ class Collapsed:
 
     def view(self, array: ArrayRow) -> Array | None:
         """None: no element is left."""
-        ends = ends_of(self._reader, array)
+        with self._reader.moment() as reader:
+            ends = ends_of(reader, array)
+            counts = counts_of(reader, array)
         if ends is None:
             return None
-        counts = counts_of(self._reader, array)
         over = sum(counts.get(state, 0) for state in FINISHED)
         left = sum(counts.values()) - over
         eta = None
