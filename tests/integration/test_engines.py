@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.errors import JobdError, NotFound, Refused
 from jobd.contract.models import (
     Command,
     Graph,
@@ -633,16 +633,16 @@ def test_a_fault_at_the_end_of_one_is_told_and_no_more(both, world, monkeypatch,
     [
         ({"groups": {"far": {"engine": "nomad"}}}, r"\[groups.far\] engine: there is no 'nomad'"),
         ({"engine": {"nomad": {}}}, r"\[engine.nomad\]: there is no 'nomad'; known"),
-        ({"engine": {"local": {"speed": 3}}}, r"\[engine.local\] speed: there is no such key"),
-        ({"engine": {"cluster": {"speed": 3}}}, r"\[engine.cluster\] speed: there is no such key"),
+        ({"engine": {"local": {"speed": 3}}}, r"\[engine.local\] has no key speed"),
+        ({"engine": {"cluster": {"speed": 3}}}, r"\[engine.cluster\] has no key speed"),
         (
             {"engine": {"cluster": {"speed": 3}}, "groups": FAR},
-            r"\[engine.cluster\] speed: there is no such key",
+            r"\[engine.cluster\] has no key speed",
         ),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_its_name(jobd_home, world, config, words):
-    with pytest.raises(BadRequest, match=words):
+    with pytest.raises(JobdError, match=words):
         Inside(jobd_home, **config)
 
 
