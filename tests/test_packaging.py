@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -110,6 +111,21 @@ def test_the_wheel_carries_the_packages_alone(wheel: Path) -> None:
     assert tops == {"jobd", "jobctl", f"{whole}.data", f"{whole}.dist-info"}
     data = [name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name]
     assert all("/data/share/man/man" in name for name in data)
+
+
+def test_what_an_index_shows_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    archive = wheel.with_name(wheel.name.partition("-py3")[0] + ".tar.gz")
+    with tarfile.open(archive) as packed:
+        info = packed.extractfile(f"{archive.name.removesuffix('.tar.gz')}/PKG-INFO")
+        assert info is not None
+        described = [info.read().decode()]
+    with zipfile.ZipFile(wheel) as packed_wheel:
+        (name,) = [name for name in packed_wheel.namelist() if name.endswith("/METADATA")]
+        described.append(packed_wheel.read(name).decode())
+    for text in described:
+        assert "\nDescription-Content-Type: text/markdown\n" in text
+        assert "first job" in text or "jobctl submit" in text
+        assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if "://" not in link] == []
 
 
 @pytest.mark.parametrize("program", ["jobd", "jobctl"])
