@@ -18,7 +18,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -161,9 +160,22 @@ class Cluster:
         return processes_with(f"SLURM_CONF={self.conf}")
 
     def saves(self) -> None:
-        """slurmctld has on its disk what it knows now: it writes that down every few seconds."""
-        saved, now = self.directory / "state/job_state", time.time()
-        wait_until(lambda: saved.exists() and saved.stat().st_mtime > now, timeout=PATIENCE)
+        """slurmctld has on its disk what it knows now: it writes down what changed, within seconds.
+
+        Twice, since what is on the disk first may have been gathered before this call.
+        """
+        for _ in range(2):
+            before = self._saved_at()
+            changed = self.run("sbatch", "--parsable", "--hold", "--wrap", "true").strip()
+            self.run("scancel", changed)
+            wait_until(lambda before=before: self._saved_at() not in (before, 0), timeout=PATIENCE)
+
+    def _saved_at(self) -> int:
+        """When the jobs were written down, in ns; 0: not yet, or the old file just gives way."""
+        try:
+            return (self.directory / "state/job_state").stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def stop(self) -> None:
         for name in reversed(list(self._daemons)):

@@ -13,6 +13,31 @@ from tests.helpers import wait_until
 PROMPT_S = 0.01
 
 
+class Waits:
+    """The monitor's waits for something to do, counted as they begin and as they end.
+
+    That nothing is to be done says little alone: each of its rounds begins by saying so.
+    """
+
+    def __init__(self, awake):
+        self._awake = awake
+        self._begun = self._ended = 0
+        self._wait = awake.wait
+        awake.wait = self
+
+    def __call__(self, timeout=None):
+        self._begun += 1
+        woken = self._wait(timeout)
+        self._ended += 1
+        return woken
+
+    def sleeps(self):
+        """The same wait before and after the look at it, and nothing that ends it."""
+        ended = self._ended
+        asleep = self._begun == ended + 1 and not self._awake.is_set()
+        return asleep and self._ended == ended
+
+
 class Silent:
     """A job that has printed something, and then says what it is told to by a gate."""
 
@@ -28,11 +53,12 @@ class Silent:
             return original(runs)
 
         self.monitor._look_at_all = look
+        self._waits = Waits(self.monitor._awake["local"])
         self.job = daemon.submit(f"echo 10%; {line.format(gate=gate.path)}; exec sleep 100")
 
     def sleeps(self):
         """It has looked a few times, and then not any more."""
-        return self.progress() and not self.monitor._awake["local"].is_set()
+        return self.progress() and self._waits.sleeps()
 
     def progress(self):
         return self._daemon.job(self.job).progress
