@@ -14,9 +14,12 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def job(shared, tmp_path):
-    """It says that it is ready, and no more."""
+    """It has said that it is ready, and says no more."""
     gate = shared.gate(str(tmp_path / "gate"))
-    yield shared.id_of(f"echo ready; read _ <{gate.path}")
+    found = shared.id_of(f"echo ready; read _ <{gate.path}")
+    output = shared.output_of(found, 1)
+    wait_until(lambda: output.exists() and output.read_bytes(), PATIENCE)
+    yield found
     gate.open()
 
 
