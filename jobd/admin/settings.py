@@ -63,7 +63,7 @@ def reload(*, as_json: bool) -> None:
         streams.json_line(found)
         return
     for change in found.changes:
-        streams.line(change_text(change))
+        streams.done(change_text(change))
     if not found.changes:
         streams.notice(f"{found.file}: nothing has changed")
 
