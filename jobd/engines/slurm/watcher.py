@@ -102,6 +102,12 @@ class Watcher:
         elif process.allocation is not None:
             self._glances.add(process)
 
+    def hurry(self) -> None:
+        """Some of them were signalled: what comes of that is seen soon, however quiet it was."""
+        with self._changed:
+            self._pause.something_happened()
+            self._changed.notify_all()
+
     def expect_leftovers(self) -> None:
         """A submission may come to be that nobody waits for: it is held, and is cancelled."""
         with self._changed:
