@@ -12,7 +12,7 @@ from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.progress.user_pattern import TooSlowError
 from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.runs import Reports, Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.system.write_watch import WriteWatch
@@ -101,6 +101,16 @@ def test_a_file_that_has_just_changed_is_read_again(watching, monkeypatch):
     watching.prints(1, "20%\n", stamp)
     watching.look()
     assert watching.reported == [(1, 10), (1, 20)]
+
+
+def test_what_could_not_be_saved_is_said_again_at_its_end(watching):
+    full = SimpleNamespace(in_use=True)
+    watching.monitor._report = Reports(None, None, None, full).post
+    run = watching.run(1)
+    watching.prints(1, "90%\n")
+    watching.look()
+    full.in_use = False
+    assert watching.monitor.last_look(run).percent == 90
 
 
 def test_a_job_that_says_nothing_is_not_read(watching):
