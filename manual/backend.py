@@ -12,6 +12,8 @@ from setuptools import build_meta
 
 _PAGES: Final = Path("build/man")
 """Where setup.cfg looks for them."""
+_MODULES: Final = Path("build/lib")
+"""Where setuptools gathers what goes into the wheel, beside what it has gathered there before."""
 
 get_requires_for_build_sdist = build_meta.get_requires_for_build_sdist
 build_sdist = build_meta.build_sdist
@@ -25,6 +27,8 @@ build_editable = build_meta.build_editable
 def build_wheel(wheel_directory: str, *settings: Any) -> str:  # noqa: ANN401 # as PEP 517 has it
     """Gives the name of the file that was made in the directory."""
     write_pages(_PAGES)
+    # pip builds in the checkout: modules that are gone since would be installed once more.
+    shutil.rmtree(_MODULES, ignore_errors=True)
     name: str = build_meta.build_wheel(wheel_directory, *settings)
     return name
 

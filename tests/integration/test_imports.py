@@ -142,6 +142,7 @@ def tops(names):
                 "jobctl.actions.listed",
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
+                "jobctl.render.aligned",
                 "jobctl.render.fitting",
                 "jobctl.render.table",
             },
@@ -162,8 +163,8 @@ def test_a_command_imports_what_it_needs(daemon, jobd_home, command, ours):
         assert found - project - imported(LEAST) <= SMALL
 
 
-def test_a_table_takes_a_library_for_tables_alone(daemon, jobd_home):
+def test_a_table_takes_no_library(daemon, jobd_home):
     daemon.wait(daemon.submit("true"))
     found = imported(COUNTED.format(argv=["jobctl", "ls"]), jobd_home)
     others = tops(found - imported(LEAST)) - sys.stdlib_module_names - {"jobd", "jobctl"}
-    assert others == {"tabulate", "wcwidth"}
+    assert others == set()

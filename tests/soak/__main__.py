@@ -43,6 +43,8 @@ _CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sl
 def main():
     options = _options()
     Instance.engine = options.engine
+    if options.pack > 1:
+        Instance.section += f"pack = {options.pack}\n"
     with _cluster(options.engine) as cluster:
         return _beaten(options, cluster)
 
@@ -105,6 +107,9 @@ def _options():
         "--engine", choices=("local", "slurm"), default="local",
         help="slurm: on a cluster of three nodes that is started for it",
     )  # fmt: skip
+    parser.add_argument(
+        "--pack", type=int, default=1, help="of slurm: so many jobs in what it gives for one"
+    )
     options = parser.parse_args()
     if options.kills is None and options.minutes is None:
         options.kills = 20

@@ -131,7 +131,7 @@ class SlurmEngine:
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:
             noted = self._notes.all()
-            kept = self._files.tokens()
+            kept = self._files.names()
         except OSError as error:
             raise Away(f"the shared directory: {reason_of(error)}") from error
         if not attempts:

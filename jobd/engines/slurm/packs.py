@@ -13,10 +13,10 @@ import threading
 import time
 from typing import Final, NamedTuple
 
-from jobd.contract.directories import Directory
 from jobd.engines.base import Launch
 from jobd.engines.slurm import script
-from jobd.engines.slurm.attempt_files import START, AttemptFiles, delete_folder
+from jobd.engines.slurm.attempt_files import START, AttemptFiles
+from jobd.engines.slurm.folders import Folders
 from jobd.engines.slurm.notes import Note
 
 FRESH_S: Final = 60.0
@@ -118,7 +118,7 @@ class Packs:
 
     def forget_others(self) -> None:
         """Those in which nobody was found end."""
-        for folder in {*self.files.folders()} - self._found:
+        for folder in {*self.files.names()} - self._found:
             self.files.delete(folder)
 
     def opens(self) -> Allocation | None:
@@ -167,20 +167,20 @@ class Packs:
             return holds
 
 
-class PackFiles:
-    """The folders of allocations in the shared directory. Any thread may call; all raise OSError.
+class PackFiles(Folders):
+    """Those of allocations; a folder is named by the token of its first attempt. All raise OSError.
 
     An attempt is handed over by one more name for its script, its turn: whoever runs it, or gives
     up waiting by a directory of that name, comes first or second, and never both.
     """
 
     def __init__(self, shared: str, attempts: AttemptFiles) -> None:
-        self._all = Directory(f"{shared}/packs")
+        super().__init__(f"{shared}/packs")
         self._attempts = attempts
 
     def make(self, folder: str, token: str, size: int) -> bytes:
         """For so many, with the first one; its path."""
-        directory = Directory(f"{self._all.path}/{folder}")
+        directory = self.folder(folder)
         path = os.fsencode(directory.path)
         with open(directory.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.pack_script(path, size))
@@ -191,21 +191,8 @@ class PackFiles:
         """Whether it was still there."""
         mine = self._attempts.folder(token).now()
         try:
-            its = Directory(f"{self._all.path}/{folder}").now()
+            its = self.folder(folder).now()
             os.link(START, str(turn), src_dir_fd=mine.descriptor, dst_dir_fd=its.descriptor)
         except (FileExistsError, FileNotFoundError):
             return False
         return True
-
-    def delete(self, folder: str) -> None:
-        """Whatever waits there for more ends. What cannot be deleted stays."""
-        delete_folder(self._all, folder)
-
-    def folders(self) -> list[str]:
-        try:
-            return self._all.names()
-        except FileNotFoundError:
-            return []
-
-    def release(self) -> None:
-        self._all.release()

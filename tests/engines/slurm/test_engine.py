@@ -61,7 +61,7 @@ def test_killed_before_its_number_was_noted_it_never_started(slurm):
     wait_until(lambda: listed(slurm.cluster, number) == "CANCELLED", timeout=30)
     output = Path(slurm.engine.workspace.output_of(JOB, launch.attempt).path)
     assert output.read_bytes() == b""
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
 
 
 def test_killed_before_it_was_released_it_runs_once(slurm):
@@ -325,9 +325,9 @@ def test_nobody_else_reads_what_lies_in_the_shared_directory(slurm):
 def test_when_it_is_let_go_nothing_of_it_is_left_but_its_output(slurm):
     started = slurm.start(Does(prints="x"))
     slurm.ended(started)
-    assert slurm.engine._files.tokens() == [started.launch.token]
+    assert slurm.engine._files.names() == [started.launch.token]
     started.process.reap()
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
     assert slurm.engine._notes.all() == {}
 
 
@@ -335,5 +335,5 @@ def test_what_a_daemon_left_that_died_before_it_let_go_is_cleared(slurm):
     started = slurm.start(Does())
     slurm.ended(started)
     slurm.next_engine().recover([])
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
     assert slurm.engine._notes.all() == {}

@@ -96,6 +96,25 @@ def test_it_asks_for_no_more_than_is_on_the_screen():
     under_pilot(check, world)
 
 
+@pytest.mark.parametrize(
+    "name", ["[/red]", "[b]", "[@click=app.leave]a", r"\[b", "[", "$x", ":+1:"]
+)
+def test_markup_in_a_name_is_a_name(name):
+    """Such a title would be an error of Textual's, or a place to click on."""
+
+    async def check(pilot, world):
+        await settled(pilot, f"output of 7 {name}")
+        world.answers[Stop] = fails
+        await pilot.press("x", "y")
+        await settled(pilot, f"no job {name}")
+
+    def fails(_):
+        raise BadRequest(f"no job {name}")
+
+    one = job(7, "failed", name=name, command=name, reason=name, group=name, tags=[name], attempt=1)
+    under_pilot(check, World([one]), size=(140, 40))
+
+
 def test_nobody_looks_while_nothing_happens():
     async def check(pilot, world):
         await settled(pilot, "exit code 2", "state       Pending")
