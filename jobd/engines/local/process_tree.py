@@ -89,7 +89,7 @@ def _refuses(target: Stat) -> bool:
 
 
 def _lives(pid: int, start: int) -> bool:
-    """Whether that process is there, and not another with its pid. Raises: OSError, as `stat_of`."""
+    """Whether it is there, and no other with its pid. Raises: OSError, as `linux.stat_of`."""
     now = linux.stat_of(pid)
     return now is not None and now.start == start and now.state not in "ZX"
 

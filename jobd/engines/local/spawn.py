@@ -98,8 +98,8 @@ def enter(directory: bytes) -> None:
 
 
 def leave() -> None:
-    """This thread is done with the directory and the umask of a job: idle, it must not keep a file
-    system from being unmounted, and what it writes next is ours.
+    """Be done with the directory and the umask of a job: an idle worker must not keep a file system
+    from being unmounted, and what it writes next is ours.
     """
     os.chdir("/")
     os.umask(_PRIVATE)
