@@ -137,7 +137,7 @@ def _check(file: Path, *, as_json: bool) -> None:
     try:
         if not file.exists():
             raise BadRequest(f"--check: {file} does not exist")
-        configuration.check(config_file.load(file, required=True))
+        configuration.check(config_file.load(file, required=True), file)
     except JobdError as error:
         if not as_json:
             raise

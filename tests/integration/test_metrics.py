@@ -253,6 +253,12 @@ def test_an_address_that_is_taken_is_named(make):
             make(metrics={"listen": address})
 
 
+def test_a_path_that_is_too_long_is_named_with_the_reason(make, tmp_path):
+    path = tmp_path / ("x" * 120)
+    with pytest.raises(JobdError, match=r"x: AF_UNIX path too long; name another"):
+        make(metrics={"listen": str(path)})
+
+
 def test_who_asks_without_end_takes_no_place_for_ever(measured, port):
     """Of those who connect and say nothing some are heard, and the others are hung up on."""
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]

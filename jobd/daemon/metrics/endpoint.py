@@ -53,17 +53,27 @@ class Endpoint:
         self._address = address
         self._pages = pages
         self._server: _Server | None = None
-        self._closed = False
+        self._is_served = self._closed = False
+
+    def take(self) -> None:
+        """Whoever comes is answered once it is open. Raises: JobdError (it cannot be had)."""
+        try:
+            self._server = _Server(_listen(self._address), self._pages)
+        except OSError as error:
+            # What Python itself refuses, such as too long a path, has no number.
+            why = error.strerror or error
+            raise JobdError(
+                f"[metrics] listen: {_text(self._address)}: {why}; name another one"
+            ) from error
 
     def open(self) -> None:
-        """Raises: JobdError (the address is taken, or cannot be had)."""
-        try:
-            self._server = server = _Server(_listen(self._address), self._pages)
-        except OSError as error:
-            raise JobdError(
-                f"[metrics] listen: {_text(self._address)}: {error.strerror}; name another one"
-            ) from error
-        threading.Thread(target=self._serve, args=[server], name="metrics", daemon=True).start()
+        """Raises: JobdError (the address was not taken before, and cannot be had)."""
+        if self._server is None:
+            self.take()
+        self._is_served = True
+        threading.Thread(
+            target=self._serve, args=[self._server], name="metrics", daemon=True
+        ).start()
 
     def close(self) -> None:
         """Nobody is answered any more."""
@@ -76,6 +86,8 @@ class Endpoint:
             server.socket.shutdown(socket.SHUT_RDWR)
         if isinstance(server.socket, Listener):
             server.socket.remove()
+        if not self._is_served:
+            server.server_close()
 
     def _serve(self, server: _Server) -> None:
         while not self._closed:

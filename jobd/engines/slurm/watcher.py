@@ -114,6 +114,12 @@ class Watcher:
             self._pause.doubt()
             self._changed.notify_all()
 
+    def expect_end(self) -> None:
+        """Somebody has told one to end, and waits for that: Slurm is asked often again."""
+        with self._changed:
+            self._pause.something_happened()
+            self._changed.notify_all()
+
     # --- the thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:

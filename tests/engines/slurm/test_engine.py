@@ -162,15 +162,50 @@ def test_a_node_dies_with_all_that_runs_on_it(slurm):
     assert why(outcome) == f"lost: {node} failed"
 
 
-def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
-    """Slurm says for a long time that it runs."""
-    monkeypatch.setattr(ends, "_UNNOTICED_S", 0.2)
+@pytest.fixture
+def unnoticed(slurm, monkeypatch):
+    """One that is over, and Slurm says for a long time that it runs: what saw to it has died."""
+    monkeypatch.setattr(ends, "UNNOTICED_S", 0.2)
+    monkeypatch.setattr(ends, "SLURMS_S", 0.2)
     started = slurm.start(WAITS)
     slurm.went_on(started)
     slurm.cluster.kill_step(slurm.processes(started))
     slurm.go(started)
+    assert started.process.wait().exit_code == 7
+    return started
+
+
+def test_what_sees_to_it_on_its_node_dies(slurm, unnoticed):
+    number = unnoticed.process.number
+    assert listed(slurm.cluster, number) == "RUNNING"  # it is not cancelled before that is recorded
+    unnoticed.process.reap()
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, number), timeout=60)
+
+
+def test_slurm_gives_it_up_also_where_a_daemon_has_died_in_between(slurm, unnoticed):
+    slurm.next_engine().recover([])
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, unnoticed.process.number), timeout=60)
+
+
+def test_slurm_gives_it_up_when_it_is_there_again(slurm, unnoticed):
+    slurm.world.goes_away("slurm_load_jobs error: Unable to contact slurm controller")
+    unnoticed.process.reap()
+    slurm.world.comes_back()
+    slurm.next_engine().recover([])
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, unnoticed.process.number), timeout=60)
+
+
+def test_what_sees_to_it_has_died_and_it_is_told_to_end_when_it_has(slurm):
+    """Whoever has told it is not kept waiting for what nobody will say."""
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    slurm.cluster.kill_step(slurm.processes(started))
+    slurm.go(started)
+    wait_until(lambda: slurm.engine._files.end(started.launch.token), timeout=30)
+    began = time.monotonic()
+    slurm.engine.signal([(started.process, signal.SIGTERM)])
     assert slurm.ended(started).exit_code == 7
-    wait_until(lambda: "RUN" not in listed(slurm.cluster, started.process.number), timeout=60)
+    assert time.monotonic() - began < ends.UNNOTICED_S
 
 
 def test_what_sees_to_it_has_died_and_it_is_to_be_killed(slurm, monkeypatch):

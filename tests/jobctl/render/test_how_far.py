@@ -30,7 +30,10 @@ def of(number="running", **fields):
             HowFar(counts=COUNTS),
             "100 jobs  42 completed, 3 running, 1 failed, 54 pending  43%",
         ),
-        (HowFar(counts={State.RUNNING: 2, State.FAILED: 1}, to_end=False), "3 jobs  2 running, 1 failed"),
+        (
+            HowFar(counts={State.RUNNING: 2, State.FAILED: 1}, to_end=False),
+            "3 jobs  2 running, 1 failed",
+        ),
         (
             of(run_s=130.0, progress=40.0, eta_s=180.0, progress_message="epoch 4 of 10"),
             "job 7  running  40%, 3m left  epoch 4 of 10",
@@ -40,7 +43,8 @@ def of(number="running", **fields):
         (of(run_s=130.0, paused=True), "job 7  running for 2m10s  paused"),
         (of("pending", reason="dependency", after=[3]), "job 7  pending  waits for 3"),
         (of("pending", reason="group paused"), "job 7  pending  group paused"),
-        (of(run_s=1.0, progress_message="\x1b[2Jgone\n"), r"job 7  running for 1.0s  \x1b[2Jgone\n"),
+        (of(run_s=1.0, progress_message="\x1b[2Jgone\n"),
+            r"job 7  running for 1.0s  \x1b[2Jgone\n"),
     ],
 )  # fmt: skip
 def test_how_far_it_is(now, said):
