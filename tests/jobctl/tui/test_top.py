@@ -30,7 +30,7 @@ from jobd.contract.models import (
 )
 from jobd.contract.states import State
 from tests.jobctl.fakes import job
-from tests.jobctl.tui.world import World, acted, busy_queue, screen, seen, settled, until
+from tests.jobctl.tui.world import World, acted, busy_world, screen, seen, settled, until
 
 
 def queue():
@@ -243,7 +243,7 @@ def test_an_array_is_one_row_until_it_is_opened():
         await settled(pilot, "sweep[4312]")
         assert world.of(List)[-1].selector.ids == [(47, 10_046)]
 
-    under_pilot(check, busy_queue(), (120, 40))
+    under_pilot(check, busy_world(), (120, 40))
 
 
 # --- the mouse ------------------------------------------------------------------------------------
