@@ -148,6 +148,15 @@ class Cluster:
         # What would tell of the end of the others is first.
         _end([*(pid for pid in parents if "slurmstepd" in found.get(pid, "")), *there])
 
+    def resume(self) -> None:
+        """As its operator would: Slurm drains a node that still has a job of a number which a
+        killed slurmctld has given anew.
+        """
+        drained = self.run("sinfo", "--noheader", "--Node", "--states=drain", "--format=%N").split()
+        if drained:
+            names = ",".join(sorted(set(drained)))
+            self.run("scontrol", "update", f"nodename={names}", "state=resume")
+
     def kill_step(self, pids: Iterable[int]) -> None:
         """What sees to the job of these processes dies; they go on."""
         (step,) = {

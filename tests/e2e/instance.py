@@ -16,7 +16,7 @@ from pathlib import Path
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.contract.paths import locate
+from jobd.contract.paths import Paths, locate
 from jobd.contract.state_directory import make_private
 from jobd.system import linux
 from tests.helpers import Gate, connections_at, processes_with, wait_until
@@ -24,6 +24,14 @@ from tests.helpers import Gate, connections_at, processes_with, wait_until
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
 """Seconds that a command may take on a machine that is busy with other things."""
+
+
+def where_outputs_are(paths):
+    """Those of a cluster's jobs lie in a directory that it shares."""
+    instance = paths.data / "slurm-instance"
+    if not instance.exists():
+        return paths
+    return Paths(paths.data / f"slurm-{instance.read_text()}", paths.config)
 
 
 class Instance:
@@ -51,6 +59,10 @@ class Instance:
         self._clients = []
         self._halted = []
         self._started = []
+
+    def output_of(self, job, attempt):
+        """Where an output lies."""
+        return where_outputs_are(self.paths).output_of(job, attempt)
 
     # --- commands ---------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ def all_six(instance, gate):
         "echo last words; touch ended; exit 7"
     )
     found = {"submit -w": Waiting(instance, "submit", "-w", line)}
-    output = instance.paths.output_of(1, 1)
+    output = instance.output_of(1, 1)
     wait_until(lambda: output.exists() and output.read_bytes(), PATIENCE)
     found |= {how: Waiting(instance, *how.split(), "1") for how in SIX[1:]}
     wait_until(lambda: instance.connections() == len(SIX), PATIENCE)
@@ -293,7 +293,7 @@ def test_output_is_whole_though_its_reader_is_slow_and_the_daemon_is_stopped(run
     stop = running.begin("jobd", "stop")
     wait_until(lambda: running.status().draining)
     gate.open()
-    wait_until(lambda: running.paths.output_of(1, 1).stat().st_size == size, PATIENCE)
+    wait_until(lambda: running.output_of(1, 1).stat().st_size == size, PATIENCE)
     wait_until(lambda: "is told first" in running.paths.log.read_text(), PATIENCE)
     assert stop.poll() is None
     for client, code in zip(clients, (3, 0), strict=True):
@@ -309,7 +309,7 @@ def test_whoever_reads_slowly_from_the_first_byte_on_is_told_the_end(running, co
     line = f"echo >ran; head -c {size} /dev/zero; head -n 1 {gate.path} >go; exit 3"
     client = running.begin("jobctl", "submit", "-w", line)
     running.await_lines("ran", 1)
-    wait_until(lambda: running.paths.output_of(1, 1).stat().st_size == size, PATIENCE)
+    wait_until(lambda: running.output_of(1, 1).stat().st_size == size, PATIENCE)
     if command == "logs -f":
         client.kill()
         wait_until(lambda: not running.connections(), PATIENCE)

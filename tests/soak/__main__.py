@@ -249,6 +249,8 @@ class Soak:
         unfinished = Wait(selector=Selector(states=[State.PENDING, State.RUNNING]))
         with Client(self._instance.paths.socket) as client:
             while left := client.wait(unfinished).total:
+                if self._cluster is not None:
+                    self._cluster.resume()
                 wait_until(lambda left=left: client.wait(unfinished).total < left, _PATIENCE)
         for followed in self._followed:
             wait_until(lambda followed=followed: followed.over, _PATIENCE)

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from contextlib import closing
 from typing import NamedTuple
 
-from jobd.contract.paths import Paths
 from jobd.system import linux
+from tests.e2e.instance import where_outputs_are
 from tests.soak import trace
 from tests.soak.witness import FORGOTTEN, GIVEN_UP, MISSING
 
@@ -301,15 +301,6 @@ def output_is_whole(found, model, paths, traces):
             whole = trace.output(*key)
             if content != whole if traces.ended.get(key) else not whole.startswith(content):
                 yield f"job {job.id} attempt {ran.attempt}: {len(content)} bytes, not whole"
-
-
-def where_outputs_are(paths):
-    """Those of a cluster's jobs lie in a directory that it shares."""
-    instance = paths.data / "slurm-instance"
-    if not instance.exists():
-        return paths
-    shared = paths.data / f"slurm-{instance.read_text()}"
-    return Paths(shared, paths.config)
 
 
 def removed_output_is_gone(found, model, paths):

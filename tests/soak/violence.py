@@ -51,6 +51,8 @@ class Violence:
         blows, weights = zip(*self._blows, strict=True)
         (blow,) = self._dice.choices(blows, weights)
         self._model.count(f"blow: {blow.__name__.replace('_', ' ')}")
+        if self._cluster is not None:
+            self._cluster.resume()
         with self._model.span(self._model.strikes):
             blow()
             self.check_alive(blow.__name__)

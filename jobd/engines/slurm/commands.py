@@ -25,7 +25,8 @@ _FIELDS: Final = ("JobID", "State", "exit_code", "Reason", "BatchHost", "StartTi
 _REFUSED: Final = re.compile(r"(?:submission failed|allocation failure): (.*)")
 _UNREACHABLE: Final = re.compile(
     r"unable to contact|connect failure|timed out|connection (refused|reset)|authentication"
-    r"|munge|communication|standby|configuration file|zero bytes|no route",
+    r"|munge|communication|standby|configuration file|zero bytes|no route|unspecified error"
+    r"|(unexpected|insane) message|message (send|receive)|header length|(incompatible|protocol) ver",
     re.IGNORECASE,
 )
 _FULL: Final = re.compile(

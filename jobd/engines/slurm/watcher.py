@@ -156,6 +156,8 @@ class Watcher:
         ours = [seen for seen in self._listing.now() if self._names.token_in(seen.name)]
         found = {seen.name: seen for seen in ours}
         for process in watched:
+            if process.is_over:
+                continue  # it was seen meanwhile by the other thread, and its files may be gone
             seen = found.get(process.name)
             if seen is not None:
                 process.seen(seen)

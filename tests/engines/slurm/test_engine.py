@@ -218,6 +218,18 @@ def test_what_sees_to_it_has_died_and_it_is_to_be_killed(slurm, monkeypatch):
     assert slurm.ended(started).signal == "KILL"
 
 
+def test_who_is_told_to_end_after_a_long_quiet_is_asked_for_often_again(slurm):
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    pause = slurm.engine._watcher._pause
+    pause._happened -= 3600  # for an hour nothing has begun or ended
+    pause.begin()
+    assert pause.left() > pause._poll_s
+    slurm.engine.signal([(started.process, signal.SIGTERM)])
+    assert pause.left() <= pause._poll_s
+    slurm.ended(started)
+
+
 def test_somebody_else_cancels_it(slurm):
     started = slurm.start(WAITS)
     slurm.went_on(started)
