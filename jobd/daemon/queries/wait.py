@@ -143,24 +143,37 @@ class WaitQuery:
     # --- what is told -----------------------------------------------------------------------------
 
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
-        counts = self._reader.count_within(ranges)
+        one = self._one(request.selector, ranges)
+        counts = self._reader.count_within(ranges) if one is None else {one.state: 1}
         total = sum(counts.values())
         done = done and request.is_met(counts)
         states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
-        rows = self._told(ranges, states) if done else []
+        rows: Sequence[JobRow] = []
+        if done:
+            rows = self._told(ranges, states) if one is None else [one]
         lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}
         if not self._ledger.busy:
             self._workspaces.release()
         return Waited(
             done=done,
             total=total,
-            counts=counts,
+            counts=dict.fromkeys(State, 0) | counts,
             jobs=[*self._shown.of(rows)],
             last_lines=lines,
-            missing=self._selection.missing(request.selector),
+            missing=self._selection.missing(request.selector) if one is None else [],
             ids=[*ranges],
             array=self._array(ranges, counts),
         )
+
+    def _one(self, selector: Selector, ranges: Ranges) -> JobRow | None:
+        """The job, where one is named by its number, and is there.
+
+        Most waits are for one job, and whoever waits for it waits for each look at the database.
+        """
+        if len(ranges) != 1 or selector.ids != [*ranges]:
+            return None
+        ((first, last),) = ranges
+        return self._reader.job(first) if first == last else None
 
     def _array(self, ranges: Ranges, counts: dict[State, int]) -> Array | None:
         """What these are, where that is one array or batch, and all of it."""
