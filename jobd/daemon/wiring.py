@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from jobd.contract.configured import file_of
 from jobd.contract.errors import JobdError
 from jobd.contract.watching import MetricsConfig
 from jobd.core.gpus import Devices
@@ -102,7 +103,7 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     work = WorkFigures() if setup.config.metrics.on else None
     timed = () if work is None else (work.committed,)
     writer = Writer(files.connection, undo, files.look, *timed)
-    check(setup.config)
+    check(setup.config, file_of(paths.config, setup.configured.origin))
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
     notifier, traffic = Notifier(), Traffic()

@@ -11,7 +11,7 @@ from jobd.contract.models import Wait
 from jobd.contract.states import State
 from jobd.core.ready_queue import Entry
 from jobd.engines.base import NoResources
-from jobd.store import reader as reading
+from jobd.store import connections as reading
 from jobd.store.database import open_reader
 from jobd.store.lookups import ahead_of, read_ready
 from tests.helpers import wait_until
@@ -253,11 +253,12 @@ def test_a_wait_for_one_job(quiet, monkeypatch):
         return connection
 
     monkeypatch.setattr(reading, "open_reader", traced)
-    idle = quiet.daemon.built.ground.reader._idle
+    idle = quiet.daemon.built.ground.reader._connections._idle
     while not idle.empty():
         idle.get_nowait().close()
     waited = quiet.client.wait(Wait(selector=ids(job)))
-    assert len(found) <= WAIT, listed(found)
+    looks = [text for text in found if text not in {"BEGIN", "ROLLBACK"}]
+    assert 0 < len(looks) <= WAIT, listed(looks)
     assert waited.done
     assert [one.id for one in waited.jobs] == [job]
     assert (waited.counts[State.STOPPED], sum(waited.counts.values())) == (1, 1)

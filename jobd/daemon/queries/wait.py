@@ -18,6 +18,7 @@ from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import WINDOW, last_line
 from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.daemon.queries.collapsed import array_view
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
 from jobd.store.arrays import ArrayRow, arrays_of, ends_of
@@ -143,14 +144,18 @@ class WaitQuery:
     # --- what is told -----------------------------------------------------------------------------
 
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
-        one = self._one(request.selector, ranges)
-        counts = self._reader.count_within(ranges) if one is None else {one.state: 1}
-        total = sum(counts.values())
-        done = done and request.is_met(counts)
-        states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
-        rows: Sequence[JobRow] = []
-        if done:
-            rows = self._told(ranges, states) if one is None else [one]
+        # What is told of them is how they were when it had come to that: a restart comes later.
+        with self._reader.moment() as reader:
+            one = _one(reader, request.selector, ranges)
+            counts = reader.count_within(ranges) if one is None else {one.state: 1}
+            total = sum(counts.values())
+            done = done and request.is_met(counts)
+            states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
+            rows: Sequence[JobRow] = []
+            if done:
+                rows = _told(reader, ranges, states) if one is None else [one]
+            missing = Selection(reader).missing(request.selector) if one is None else []
+            array = _array(reader, ranges, counts)
         lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}
         if not self._ledger.busy:
             self._workspaces.release()
@@ -160,44 +165,40 @@ class WaitQuery:
             counts=dict.fromkeys(State, 0) | counts,
             jobs=[*self._shown.of(rows)],
             last_lines=lines,
-            missing=self._selection.missing(request.selector) if one is None else [],
+            missing=missing,
             ids=[*ranges],
-            array=self._array(ranges, counts),
+            array=array,
         )
-
-    def _one(self, selector: Selector, ranges: Ranges) -> JobRow | None:
-        """The job, where one is named by its number, and is there.
-
-        Most waits are for one job, and whoever waits for it waits for each look at the database.
-        """
-        if len(ranges) != 1 or selector.ids != [*ranges]:
-            return None
-        ((first, last),) = ranges
-        return self._reader.job(first) if first == last else None
-
-    def _array(self, ranges: Ranges, counts: dict[State, int]) -> Array | None:
-        """What these are, where that is one array or batch, and all of it."""
-        if len(ranges) != 1:
-            return None
-        (whole,) = ranges
-        ends = None
-        if arrays_of(self._reader, whole[:1]).get(whole[0]) == whole:
-            ends = ends_of(self._reader, ArrayRow(*whole))
-        if ends is None:
-            return None
-        first, last = whole
-        return Array(
-            first=first,
-            last=last,
-            first_index=ends.first_index,
-            last_index=ends.last_index,
-            counts={state: count for state, count in counts.items() if count},
-        )
-
-    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:
-        found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
-        ids = self._reader.fitting([job for job, _ in islice(found, _TOLD)])
-        return self._reader.jobs(ids)
 
     def _last_line(self, row: JobRow) -> str:
         return last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW))
+
+
+def _one(reader: Reader, selector: Selector, ranges: Ranges) -> JobRow | None:
+    """The job, where one is named by its number, and is there.
+
+    Most waits are for one job, and whoever waits for it waits for each look at the database.
+    """
+    if len(ranges) != 1 or selector.ids != [*ranges]:
+        return None
+    ((first, last),) = ranges
+    return reader.job(first) if first == last else None
+
+
+def _told(reader: Reader, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:
+    """Those of them whose ends are told one by one."""
+    found = Selection(reader).jobs(ranges, Filter(states=states)) if ranges else iter(())
+    return reader.jobs(reader.fitting([job for job, _ in islice(found, _TOLD)]))
+
+
+def _array(reader: Reader, ranges: Ranges, counts: dict[State, int]) -> Array | None:
+    """What these are, where that is one array or batch, and all of it."""
+    if len(ranges) != 1:
+        return None
+    (whole,) = ranges
+    ends = None
+    if arrays_of(reader, whole[:1]).get(whole[0]) == whole:
+        ends = ends_of(reader, ArrayRow(*whole))
+    if ends is None:
+        return None
+    return array_view(ArrayRow(*whole), ends, counts)
