@@ -56,7 +56,10 @@ def _be_quiet(ctx: click.Context, _param: click.Parameter, quiet: bool) -> None:
 def current_client() -> Client:
     root = click.get_current_context().find_root()
     if root.obj is None:
+        from jobctl import lean
         from jobctl.render import notices
+
+        lean.rpyc()
         from jobd.client.client import Client
 
         owner = root.meta.get(_OWNER)

@@ -20,6 +20,8 @@ R = TypeVar("R")
 _PAGES: Final = Path("build/man")
 _README: Final = Path("build/README.md")
 """Where setup.cfg looks for them."""
+_MODULES: Final = Path("build/lib")
+"""Where setuptools gathers what goes into the wheel, beside what it has gathered there before."""
 
 
 def _with_readme(hook: Callable[P, R]) -> Callable[P, R]:
@@ -46,6 +48,8 @@ build_editable = _with_readme(build_meta.build_editable)
 def build_wheel(wheel_directory: str, *settings: Any) -> str:  # noqa: ANN401 # as PEP 517 has it
     """Gives the name of the file that was made in the directory."""
     write_pages(_PAGES)
+    # pip builds in the checkout: modules that are gone since would be installed once more.
+    shutil.rmtree(_MODULES, ignore_errors=True)
     name: str = build_meta.build_wheel(wheel_directory, *settings)
     return name
 

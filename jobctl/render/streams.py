@@ -237,6 +237,11 @@ def in_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
 
 
+def paints() -> bool:
+    """Whether what is painted on stdout is seen."""
+    return in_colour(sys.stdout)
+
+
 def painted(text: str, colour: str) -> str:
     """For stdout, where it goes out as it is (`raw`)."""
     return _fit(Painted(text, colour), sys.stdout)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich.segment import Segment
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -79,7 +80,7 @@ class Detail(VerticalScroll, can_focus=True):
 
     def show(self, shown: Shown | None) -> None:
         title, *rest = sheet_of(shown) if shown is not None else ["no job"]
-        self.border_title = title
+        self.border_title = Content(title)
         self._said.say("\n".join(line.removeprefix("  ") for line in rest))
 
 
@@ -94,8 +95,9 @@ class OutputPane(ScrollView, can_focus=True):
 
     def entitle(self, job: Job) -> None:
         name = f" {text.cut_middle(printable(job.name), _NAME)}" if job.name else ""
-        self.border_title = f"output of {job.id}{name}"
-        self.border_subtitle = printable(words.outcome(job))
+        # As it is: of a text Textual would take brackets for markup.
+        self.border_title = Content(f"output of {job.id}{name}")
+        self.border_subtitle = Content(printable(words.outcome(job)))
 
     def show(self, lines: Sequence[str], about: str) -> None:
         """`about`: what is to be said of it."""

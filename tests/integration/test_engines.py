@@ -519,6 +519,7 @@ def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs
     """The daemon was killed between its commit and the start."""
     far = submit_with(both, group="far")
     attempt = runs(both, world, far)
+    attempt.prints(b"nobody has printed this")
     both.daemon.close(clean=False)
     both.abandon()
     del world._attempts[attempt.launch.token]
@@ -528,9 +529,11 @@ def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs
     world.comes_back()
     again = runs(heir, world, far)
     assert again.launch.token != attempt.launch.token
+    again.prints(b"said")
     again.ends(exit_code=0)
     heir.wait(far)
     assert heir.job(far).attempt == 1
+    assert heir.client.output(Output(id=far)).data == b"said"
 
 
 def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypatch):

@@ -84,10 +84,12 @@ class Collapsed:
 
     def view(self, array: ArrayRow) -> Array | None:
         """None: no element is left."""
-        ends = ends_of(self._reader, array)
+        with self._reader.moment() as reader:
+            ends = ends_of(reader, array)
+            counts = counts_of(reader, array)
         if ends is None:
             return None
-        return array_view(array, ends, counts_of(self._reader, array))
+        return array_view(array, ends, counts)
 
 
 def array_view(array: ArrayRow, ends: Ends, counts: dict[State, int]) -> Array:

@@ -34,6 +34,7 @@ from tests.jobctl.tui.world import World, busy_world
         ("3-9 12,14", Selector(ids=[(3, 9), (12, 12), (14, 14)]), ""),
         ("9-3 0", Selector(), ""),
         ("3-", Selector(name="*3-*"), "3-"),
+        ("9" * 5000, Selector(name="*" + "9" * 5000 + "*"), "9" * 5000),
         ("http://x", Selector(name="*http://x*"), "http://x"),
     ],
 )
@@ -114,6 +115,11 @@ def test_an_output_is_read_as_a_terminal_shows_it(pieces, lines):
 
 
 def test_of_an_output_the_end_is_kept():
+    found = Lines()
+    for _ in range(1000):
+        found.add(b"x" * 1000)
+    assert found.all() == ["x" * 2000]
+    assert len(found._last) < 10_000, "of a line without end no more is kept than is shown"
     found = Lines(most=3)
     found.add(b"".join(b"%d\n" % number for number in range(10)))
     assert found.all() == ["7", "8", "9"]
@@ -262,12 +268,15 @@ def test_a_priority_is_changed_of_what_waits():
     world.answers[Edit] = lambda request: Acted(done=[request.id])
     assert deeds.edit([(1, 3)], priority=7)(world.connect()).text == "priority 7: 2,3"
 
-    def refuse(_):
-        raise Refused("job 2 is not pending")
+    def refuse(request):
+        if request.id == 2:
+            raise Refused("job 2 is running; only pending jobs can be edited")
+        return Acted(done=[request.id])
 
     world.answers[Edit] = refuse
-    with pytest.raises(Refused):
-        deeds.edit([(1, 3)], priority=7)(world.connect())
+    said = deeds.edit([(1, 3)], priority=7)(world.connect())
+    assert said == deeds.Said("2 is running; only pending jobs can be edited", is_wrong=True)
+    assert world.of(Edit)[-1].id == 3, "that one has started meanwhile keeps no other from it"
 
 
 @pytest.mark.parametrize(
