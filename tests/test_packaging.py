@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -27,6 +28,8 @@ BEFORE = "jobctl"
 """What the distribution was called once; the name is another project's on PyPI."""
 HISTORY = {"CHANGELOG.md", "docs/how-to/upgrade.md", "tests/test_packaging.py"}
 """Files that may still speak of it."""
+GONE = "jobd/gone.py"
+"""A module that an earlier build has left, and that is no longer there."""
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -44,6 +47,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_bytes((ROOT / name).read_bytes())
+    gone = directory / "build/lib" / GONE
+    gone.parent.mkdir(parents=True)
+    gone.write_text("")
     return directory
 
 
@@ -61,7 +67,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel_before(wheel: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As it was before the distribution was renamed."""
+    """As it was before the distribution was renamed; from the source itself, as pip builds it."""
     setup = source / "setup.cfg"
     setup.write_text(setup.read_text().replace(f"name = {DISTRIBUTION}\n", f"name = {BEFORE}\n"))
     return build(source, tmp_path_factory.mktemp("before"), "--wheel")
@@ -110,6 +116,38 @@ def test_the_wheel_carries_the_packages_alone(wheel: Path) -> None:
     assert tops == {"jobd", "jobctl", f"{whole}.data", f"{whole}.dist-info"}
     data = [name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name]
     assert all("/data/share/man/man" in name for name in data)
+
+
+def test_what_an_earlier_build_has_left_is_in_no_wheel(wheel_before: Path) -> None:
+    assert GONE not in zipfile.ZipFile(wheel_before).namelist()
+
+
+def test_the_archive_of_the_source_has_what_the_wheel_is_made_from(wheel: Path) -> None:
+    (archive,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        tops = {Path(name).parts[1] for name in opened.getnames() if len(Path(name).parts) > 2}
+    assert tops == {"jobd", "jobctl", "jobctl_queue.egg-info", "manual"}
+
+
+def test_it_runs_with_the_oldest_click_that_is_allowed(tmp_path: Path) -> None:
+    """There a type of a parameter is not generic (it is from 8.4 on)."""
+    code = "import click; click.ParamType.__class_getitem__ = None; from jobctl.cli import main; "
+    run(sys.executable, "-c", f"{code} main()", "submit", "--help", cwd=tmp_path)
+
+
+def test_what_an_index_shows_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    archive = wheel.with_name(wheel.name.partition("-py3")[0] + ".tar.gz")
+    with tarfile.open(archive) as packed:
+        info = packed.extractfile(f"{archive.name.removesuffix('.tar.gz')}/PKG-INFO")
+        assert info is not None
+        described = [info.read().decode()]
+    with zipfile.ZipFile(wheel) as packed_wheel:
+        (name,) = [name for name in packed_wheel.namelist() if name.endswith("/METADATA")]
+        described.append(packed_wheel.read(name).decode())
+    for text in described:
+        assert "\nDescription-Content-Type: text/markdown\n" in text
+        assert "first job" in text or "jobctl submit" in text
+        assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if "://" not in link] == []
 
 
 @pytest.mark.parametrize("program", ["jobd", "jobctl"])

@@ -29,6 +29,10 @@ from jobd.contract.wording import closest
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # click before 8.4 knows no parameter of it
+
 R = TypeVar("R")
 
 ALL: Final = "all"
@@ -201,7 +205,7 @@ def _range_of(piece: str, word: str) -> tuple[int, int]:
     return first, last
 
 
-class Word(click.ParamType[Any]):
+class Word(_ParamType):
     """A parameter type made of a parser that raises ValueError.
 
     `text`: how what was written becomes the text that is parsed.

@@ -138,7 +138,7 @@ def _check(file: Path, *, as_json: bool) -> None:
         if file.is_dir() or not file.exists():
             why = "is a directory" if file.is_dir() else "does not exist"
             raise BadRequest(f"--check: {file} {why}")
-        configuration.check(config_file.load(file, required=True))
+        configuration.check(config_file.load(file, required=True), file)
     except JobdError as error:
         if not as_json:
             raise

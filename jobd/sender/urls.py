@@ -42,7 +42,7 @@ def notify(url: str, title: str, body: str, kind: str) -> str:
     try:
         if not service.add(whole):
             return masked(_why_not(url, service.details(), log), whole)
-        if service.notify(body=body, title=title, notify_type=apprise.NotifyType(kind)):
+        if service.notify(body=body, title=title, notify_type=kind):
             return ""
         return masked(_last(log).removeprefix(": ") or "Apprise does not say why", whole)
     except Exception as error:  # noqa: BLE001 - a plugin's defect is why this one failed

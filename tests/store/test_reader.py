@@ -21,7 +21,9 @@ def store(tmp_path):
 
 def listed(reader):
     with reader.id_pages() as page:
-        return [job for section in ("running", "pending") for job in page(section, LEFT, None, 9)[0]]
+        return [
+            job for section in ("running", "pending") for job in page(section, LEFT, None, 9)[0]
+        ]
 
 
 def counted(reader):

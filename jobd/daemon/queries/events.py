@@ -20,6 +20,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.followers import Follower, Followers
+from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import Views
 from jobd.daemon.queries.written import Written
 from jobd.store.reader import Reader
@@ -44,11 +45,13 @@ class EventsQuery:
         followers: Followers,
         written: Written,
         crowd: Crowd,
+        traffic: Traffic,
         owner: str,
     ) -> None:
         """`owner`: the login of whoever runs the daemon."""
         self._owner = owner
         self._crowd = crowd
+        self._traffic = traffic
         self._reading = threading.Lock()
         self._latest: tuple[tuple[int, int, int], EventPage] | None = None
         """The page that was made last for one who waits for everything, and what it begins behind,
@@ -70,6 +73,8 @@ class EventsQuery:
             left = self._rest(ranges, newest, 1) is None
             return EventPage(events=[], next=newest, unfinished=int(left))
         with ExitStack() as leaving:
+            if not request.wait:
+                leaving.enter_context(self._traffic.way_given())
             return self._held_back(request, ranges, after, leaving)
 
     def _held_back(

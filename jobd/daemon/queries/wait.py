@@ -18,6 +18,7 @@ from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import WINDOW, last_line
 from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.daemon.queries.collapsed import array_view
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
 from jobd.store.arrays import ArrayRow, arrays_of, ends_of
@@ -186,11 +187,4 @@ def _array(reader: Reader, ranges: Ranges, counts: dict[State, int]) -> Array | 
         ends = ends_of(reader, ArrayRow(*whole))
     if ends is None:
         return None
-    first, last = whole
-    return Array(
-        first=first,
-        last=last,
-        first_index=ends.first_index,
-        last_index=ends.last_index,
-        counts={state: count for state, count in counts.items() if count},
-    )
+    return array_view(ArrayRow(*whole), ends, counts)

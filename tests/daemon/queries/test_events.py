@@ -10,6 +10,7 @@ from jobd.contract.states import State
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.events import EventsQuery
+from jobd.daemon.queries.traffic import Traffic
 from jobd.system.timer import Timer
 from tests.jobctl.fakes import NOON
 from tests.store.meddled import Meddled
@@ -47,7 +48,7 @@ def query(reader):
     return EventsQuery(
         reader=reader, notifier=notifier, followers=None, owner="me",
         ledger=SimpleNamespace(counts={State.PENDING: 0, State.RUNNING: 0}),
-        written=SimpleNamespace(beyond=lambda _: []), crowd=crowd,
+        written=SimpleNamespace(beyond=lambda _: []), crowd=crowd, traffic=Traffic(),
         views=SimpleNamespace(
             event=lambda row: Event(
                 seq=row.seq, at=NOON, job=1, event=getattr(row, "event", ""), user="", data={}
