@@ -62,5 +62,6 @@ def test_a_url_that_apprise_does_not_know_is_not_quoted():
 @BY_APPRISE
 def test_where_nobody_answers_it_says_so_without_the_url():
     said = urls.notify("json://user:hidden-word@127.0.0.1:1/path-token", "t", "b", "info")
-    assert said.startswith("not delivered")
+    assert "onnection" in said
+    assert "not delivered" not in said  # whoever tells it says so
     assert not {"hidden-word", "path-token"} & set(said.split())
