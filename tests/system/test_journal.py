@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import struct
+from contextlib import suppress
 
 import pytest
 
@@ -49,9 +50,9 @@ def test_a_journal_that_hangs_holds_nobody_up(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(path)
         handler = journal.Journal(lambda _: {}, path)
-        with pytest.raises(TimeoutError):
-            while True:
-                handler._socket.sendto(b"x", path)
+        with suppress(TimeoutError):
+            while handler._socket.sendto(b"x", path):
+                pass
         handler.handle(record("words"))
         handler._socket.close()
         assert sock.recv(1000) == b"x"
