@@ -39,7 +39,7 @@ class Ran(NamedTuple):
     signal: str | None
     started: int
     finished: int | None
-    engine_id: str | None
+    engine_id: str | None = None
     """The number that a cluster has for it."""
 
 
