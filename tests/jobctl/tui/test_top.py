@@ -35,7 +35,7 @@ from tests.jobctl.tui.world import (
     PATIENCE_S,
     World,
     acted,
-    busy_queue,
+    busy_world,
     screen,
     seen,
     settled,
@@ -272,7 +272,7 @@ def test_an_array_is_one_row_until_it_is_opened():
         await settled(pilot, "sweep[4312]")
         assert world.of(List)[-1].selector.ids == [(47, 10_046)]
 
-    under_pilot(check, busy_queue(), (120, 40))
+    under_pilot(check, busy_world(), (120, 40))
 
 
 # --- the mouse ------------------------------------------------------------------------------------
