@@ -120,8 +120,8 @@ class OldJobs:
         # Until this slice is through, nothing is known: should it fail, the next one counts anew.
         kept, self._kept = self._kept or self.stock.seen(), None
         oldest = [job for state in self.stock.policy.states(kept) for job in self._oldest(state)]
-        chosen = self.stock.policy.choose(oldest, kept, now_us())[:_JOBS]
-        removed = 0
+        unwanted = self.stock.policy.choose(oldest, kept, now_us())
+        chosen, removed = unwanted[:_JOBS], 0
         if chosen:
             self._kept, removed = self._writer.call(partial(self._remove, chosen))
         # Where none may go yet, whoever they are kept for says when they may.
@@ -129,7 +129,7 @@ class OldJobs:
         if is_last:
             # Those that finish meanwhile are the next round's.
             self._next_at = self.stock.policy.next_expiry(
-                job for job in oldest if job not in chosen
+                job for job in oldest if job not in unwanted
             )
         return not is_last
 
