@@ -90,7 +90,6 @@ def test_engines_and_their_sections_are_read_and_travel_as_json(tmp_path):
     )
     assert found.engines() == {"local": "engine", "slurm": "[groups.far] engine"}
     assert found.engine["slurm"] == {"partition": "long", "nodes": [1, 2]}
-    assert found.idle_engines() == {"nomad": {}}
     assert (found.groups["far"].workers, found.groups["wide"].engine) == (None, None)
     assert config.from_builtins(json.loads(json.dumps(config.to_builtins(found)))) == found
 
