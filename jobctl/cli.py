@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from jobctl import lean
 from jobctl.context import name_owner
 from jobctl.examples import example
 from jobctl.render import streams
@@ -89,6 +90,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
+        lean.msgspec()
         command: click.Command = importlib.import_module(f"jobctl.commands.{cmd_name}").command
         if not any(param.name == "color" for param in command.params):
             command.params.append(colour_option(hidden=True))

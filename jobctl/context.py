@@ -39,10 +39,27 @@ def name_owner(ctx: click.Context, _param: click.Parameter, user: str | None) ->
     ctx.meta[_OWNER] = number
 
 
+def may_be_quiet(said: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The option `--quiet`; `said`: its help."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_be_quiet, help=said
+    )
+
+
+def _be_quiet(ctx: click.Context, _param: click.Parameter, quiet: bool) -> None:  # noqa: FBT001 # as click has it
+    if quiet and not ctx.resilient_parsing:
+        from jobctl.render import streams
+
+        ctx.with_resource(streams.quiet())
+
+
 def current_client() -> Client:
     root = click.get_current_context().find_root()
     if root.obj is None:
+        from jobctl import lean
         from jobctl.render import notices
+
+        lean.rpyc()
         from jobd.client.client import Client
 
         owner = root.meta.get(_OWNER)

@@ -1,29 +1,50 @@
-"""How the wheel is built (PEP 517): by setuptools, once the pages for `man` are written."""
+"""How the wheel is built (PEP 517): by setuptools, once the pages for `man` are written, and the
+README as it is shown away from here.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from setuptools import build_meta
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _PAGES: Final = Path("build/man")
+_README: Final = Path("build/README.md")
 """Where setup.cfg looks for them."""
 _MODULES: Final = Path("build/lib")
 """Where setuptools gathers what goes into the wheel, beside what it has gathered there before."""
 
-get_requires_for_build_sdist = build_meta.get_requires_for_build_sdist
-build_sdist = build_meta.build_sdist
-get_requires_for_build_wheel = build_meta.get_requires_for_build_wheel
-prepare_metadata_for_build_wheel = build_meta.prepare_metadata_for_build_wheel
-get_requires_for_build_editable = build_meta.get_requires_for_build_editable
-prepare_metadata_for_build_editable = build_meta.prepare_metadata_for_build_editable
-build_editable = build_meta.build_editable
+
+def _with_readme(hook: Callable[P, R]) -> Callable[P, R]:
+    """Each hook of setuptools may read the description."""
+
+    @wraps(hook)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        write_readme(_README)
+        return hook(*args, **kwargs)
+
+    return wrapped
 
 
+get_requires_for_build_sdist = _with_readme(build_meta.get_requires_for_build_sdist)
+build_sdist = _with_readme(build_meta.build_sdist)
+get_requires_for_build_wheel = _with_readme(build_meta.get_requires_for_build_wheel)
+prepare_metadata_for_build_wheel = _with_readme(build_meta.prepare_metadata_for_build_wheel)
+get_requires_for_build_editable = _with_readme(build_meta.get_requires_for_build_editable)
+prepare_metadata_for_build_editable = _with_readme(build_meta.prepare_metadata_for_build_editable)
+build_editable = _with_readme(build_meta.build_editable)
+
+
+@_with_readme
 def build_wheel(wheel_directory: str, *settings: Any) -> str:  # noqa: ANN401 # as PEP 517 has it
     """Gives the name of the file that was made in the directory."""
     write_pages(_PAGES)
@@ -46,3 +67,13 @@ def write_pages(directory: Path) -> None:
         file = directory / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
+
+
+def write_readme(file: Path) -> None:
+    """With links that lead somewhere from wherever it is read."""
+    from jobd.contract.version import VERSION
+    from manual.readme import address_of, standing_alone
+
+    address = address_of(Path("setup.cfg").read_text("utf-8"), VERSION)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(standing_alone(Path("README.md").read_text("utf-8"), address), "utf-8")

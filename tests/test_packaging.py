@@ -135,6 +135,21 @@ def test_it_runs_with_the_oldest_click_that_is_allowed(tmp_path: Path) -> None:
     run(sys.executable, "-c", f"{code} main()", "submit", "--help", cwd=tmp_path)
 
 
+def test_what_an_index_shows_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    archive = wheel.with_name(wheel.name.partition("-py3")[0] + ".tar.gz")
+    with tarfile.open(archive) as packed:
+        info = packed.extractfile(f"{archive.name.removesuffix('.tar.gz')}/PKG-INFO")
+        assert info is not None
+        described = [info.read().decode()]
+    with zipfile.ZipFile(wheel) as packed_wheel:
+        (name,) = [name for name in packed_wheel.namelist() if name.endswith("/METADATA")]
+        described.append(packed_wheel.read(name).decode())
+    for text in described:
+        assert "\nDescription-Content-Type: text/markdown\n" in text
+        assert "first job" in text or "jobctl submit" in text
+        assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if "://" not in link] == []
+
+
 @pytest.mark.parametrize("program", ["jobd", "jobctl"])
 def test_it_runs_outside_the_checkout(program: str, installed: Path, tmp_path: Path) -> None:
     assert "Usage:" in run(installed / program, "--help", cwd=tmp_path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobctl.context import LINE, pass_client
+from jobctl.context import LINE, connecting, may_be_quiet, pass_client
 from jobctl.examples import example
 from jobctl.parsing.param_types import COMMAND, as_json
 from jobctl.parsing.texts import as_bytes
@@ -37,6 +37,7 @@ _WITH_MANIFEST: Final = frozenset(
         "notify_when_all",
         "wait",
         "stop_on_interrupt",
+        "quiet",
         "as_json",
         "color",
     }
@@ -142,6 +143,7 @@ def _print_whole_help(ctx: click.Context, _param: click.Parameter, asked: bool) 
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("words", nargs=-1, type=COMMAND, metavar="[--] COMMAND [ARG]...")
+@may_be_quiet("Say nothing but errors beside the id, or with --wait the output.")
 @as_json
 @click.option(
     "--help-all",
@@ -181,12 +183,9 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
         if request.options.at is not None:
             notices.not_before(request.options.at)
     if given["wait"]:
-        from jobctl.actions.wait import wait_for
-        from jobctl.render.waiting import Printed
-
         if not many and request.options.hold:
             notices.held(submitted)
-        return wait_for(client, submitted, Printed(), stop=given["stop_on_interrupt"])
+        return _wait(client, submitted, stop=given["stop_on_interrupt"])
     if given["as_json"]:
         return _print_jobs(client, submitted, many=many)
     notices.submitted(submitted)
@@ -194,6 +193,24 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
         notices.prospect(submitted, _look(client, submitted))
     notices.names(names, submitted)
     return 0
+
+
+def _wait(client: Client, submitted: Submitted, *, stop: bool) -> int:
+    """Stay with it, and say on a terminal how far it is, as long as it prints nothing there."""
+    from jobctl.actions.wait import wait_for
+    from jobctl.render.waiting import Printed
+
+    if not streams.can_draw_over():
+        return wait_for(client, submitted, Printed(), stop=stop)
+    from jobctl.actions.how_far import Looking
+    from jobctl.render.how_far import Line
+
+    chosen = Selector(ids=[(submitted.first, submitted.last)])
+    with (
+        Line("Ctrl-C stops it" if stop else "Ctrl-C only ends the waiting") as line,
+        Looking(connecting(), chosen, line),
+    ):
+        return wait_for(client, submitted, Printed(line.close), stop=stop)
 
 
 def _doubt(options: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ import click
 from msgspec.structs import replace
 
 from jobctl.actions import exit_codes
-from jobctl.context import pass_client, why_none
+from jobctl.context import connecting, may_be_quiet, pass_client, why_none
 from jobctl.examples import example
 from jobctl.parsing.param_types import DURATION, as_json
 from jobctl.parsing.selector_options import must_name, only, selects
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOMENT_S: Final = 0.5
 """Seconds for which nobody wonders whether anything is waited for."""
+
+_HINT: Final = "Ctrl-C only ends the waiting"
 
 
 @click.command(
@@ -42,6 +45,7 @@ _MOMENT_S: Final = 0.5
 @click.option("--running", is_flag=True, help="Until none of them is pending any more.")
 @click.option("--idle", is_flag=True, help="Until nothing is left to run, also what is added.")
 @click.option("--timeout", type=DURATION, metavar="DURATION", help="Give up then (exit 124).")
+@may_be_quiet("Say nothing but errors: no progress, no verdict.")
 @as_json
 @pass_client
 def command(
@@ -56,6 +60,7 @@ def command(
     """Wait until jobs have finished.
 
     The verdict goes to stderr, with the last line of output of what failed; it names ten at most.
+    Until then a line there says on a terminal how far it is.
 
     One job: exits with that job's exit code (128+N when signal N killed it, 143 when it was
     stopped, 127 or 126 when it could not start). Several: 0 if all completed, else 1. With
@@ -83,17 +88,33 @@ def command(
         fail_fast=goals["fail_fast"],
         running=goals["running"],
     )
-    if streams.tells_person() and not as_json and timeout != 0:
+    if streams.tells_person() and not streams.can_draw_over() and not as_json and timeout != 0:
         _announce(client, replace(asked, wait=min(_MOMENT_S, timeout or _MOMENT_S)))
-    waited = follow.until_met(client, asked, timeout=timeout)
+    with _how_far(chosen, show=not as_json, to_end=not (asked.any or asked.running)):
+        waited = follow.until_met(client, asked, timeout=timeout)
     return _tell(client, waited, asked, timeout, as_json=as_json)
 
 
 def _announce(client: Client, asked: Wait) -> None:
-    """To a person, where it takes longer than a moment."""
+    """To a person whose terminal has no line that is drawn again, where it takes longer than a
+    moment.
+    """
     now = client.wait(asked)
     if not now.done and now.total:
         verdicts.waiting(now)
+
+
+@contextmanager
+def _how_far(selector: Selector, *, show: bool, to_end: bool) -> Iterator[None]:
+    """Within it a line on a terminal says how far these are."""
+    if not (show and streams.can_draw_over()):
+        yield
+        return
+    from jobctl.actions.how_far import Looking
+    from jobctl.render.how_far import Line
+
+    with Line(_HINT) as line, Looking(connecting(), selector, line, to_end=to_end):
+        yield
 
 
 def _until_idle(
@@ -106,7 +127,8 @@ def _until_idle(
         raise click.UsageError("--idle and single jobs exclude each other: new ones count, too")
     left = only(selector, "--idle", UNFINISHED)
     assert left is not None
-    waited = follow.until_idle(client, left, timeout=timeout)
+    with _how_far(left, show=not as_json, to_end=False):
+        waited = follow.until_idle(client, left, timeout=timeout)
     if waited.done and not waited.total:
         return _nothing(verdicts.idle, as_json=as_json)
     return _tell(client, waited, Wait(selector=left), timeout, as_json=as_json)

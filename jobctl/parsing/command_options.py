@@ -49,7 +49,6 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "watch": {
         **dict.fromkeys(("-i", "--interval"), "leave it out; it is drawn again as things happen"),
     },
-    "wait": {**dict.fromkeys(("-q", "--quiet"), "leave it out, and write 2>/dev/null")},
     "pause": {"-a": "--all", "-w": "--group G (what runs goes on)"},
     "resume": {"-a": "--all"},
     "status": {

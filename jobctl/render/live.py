@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 
 import msgspec
 
@@ -23,9 +24,10 @@ def dated(values: Iterable[Event], owner: str) -> None:
 
     `owner`: who need not be named.
     """
+    moment = cache(text.moment)  # much happens within the same second
     for value in values:
-        said = f"{sentence(value)}{by(value, owner)}"
-        streams.line(f"{value.seq:>6}  {text.moment(value.at)}  {said}")
+        at = moment(value.at.replace(microsecond=0))
+        streams.line(f"{value.seq:>6}  {at}  {sentence(value)}{by(value, owner)}")
     streams.flush()
 
 

@@ -23,19 +23,20 @@ class Spool:
     def __init__(self, headers: Sequence[str]) -> None:
         self._new: list[Sequence[str]] = []
         self._file: IO[bytes] | None = None
-        self.widest = list(headers)
-        """Of each column the first cell that takes the most room."""
         self._widths = [text.columns(cell) for cell in headers]
 
     def add(self, row: Sequence[str]) -> None:
         """Raises: JobdError (there is no room for more)."""
         self._new.append(row)
-        for number, cell in enumerate(row):
-            width = text.columns(cell)
-            if width > self._widths[number]:
-                self._widths[number], self.widest[number] = width, cell
         if len(self._new) >= CHUNK:
             self._put_away()
+
+    def widths(self) -> list[int]:
+        """What each column of the rows so far takes on a terminal."""
+        if self._new:
+            found = [_width(cells) for cells in zip(*self._new, strict=True)]
+            self._widths = [*map(max, self._widths, found)]
+        return self._widths
 
     def chunks(self) -> Iterator[list[Sequence[str]]]:
         """All rows, so many at a time."""
@@ -54,6 +55,7 @@ class Spool:
     def _put_away(self) -> None:
         import tempfile
 
+        self.widths()
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="jobctl-")  # noqa: SIM115 # see close
@@ -65,3 +67,8 @@ class Spool:
                 "--format csv needs none, and TMPDIR names another place"
             ) from error
         self._new = []
+
+
+def _width(cells: Sequence[str]) -> int:
+    measure = len if "".join(cells).isascii() else text.columns
+    return max(map(measure, cells))

@@ -12,7 +12,8 @@ import os
 import select
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from enum import StrEnum
 from typing import Final, NamedTuple, TextIO
 
@@ -43,6 +44,9 @@ class Colour(StrEnum):
 
 
 _wanted = [Colour.AUTO]
+_is_quiet = [False]
+beside: Final[list[Callable[[], AbstractContextManager[None]]]] = []
+"""What is drawn on stderr makes room within these for a line."""
 
 
 def use_colour(when: Colour) -> None:
@@ -101,7 +105,8 @@ def error(text: str) -> None:
 
 def notice(text: str = "") -> None:
     """What a user should know, wherever stderr goes."""
-    _stderr(text)
+    if not _is_quiet[0]:
+        _stderr(text)
 
 
 def hint(text: str) -> None:
@@ -118,14 +123,38 @@ def plain_hint(text: str) -> None:
 
 def tells_person() -> bool:
     """Whether a person reads what is said beside the data."""
-    return sys.stderr.isatty()
+    return sys.stderr.isatty() and not _is_quiet[0]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it nothing is said beside the data but errors."""
+    _is_quiet[0] = True
+    try:
+        yield
+    finally:
+        _is_quiet[0] = False
+
+
+def can_draw_over() -> bool:
+    """Whether a person sees a line on stderr that another one takes the place of."""
+    return tells_person() and not is_dumb()
+
+
+def draw(orders: str, text: str = "") -> None:
+    """On stderr: orders to a terminal whose cursor can be moved, then a piece of a line."""
+    with suppress(OSError):
+        sys.stderr.write(orders + (_fit(Painted(text, "dim"), sys.stderr) if text else ""))
+        sys.stderr.flush()
 
 
 def _stderr(*parts: str | Painted) -> None:
     """A line. That nobody can be told changes nothing of what was done, nor how it ended."""
     with suppress(OSError):
         flush()  # what could not be written stays in the buffer, and fails again at the end
-    with suppress(OSError):
+    with ExitStack() as stack, suppress(OSError):
+        for aside in beside:
+            stack.enter_context(aside())
         sys.stderr.write("".join([_fit(part, sys.stderr) for part in parts]) + "\n")
         sys.stderr.flush()
 
@@ -206,6 +235,11 @@ def in_colour(stream: TextIO) -> bool:
     if _wanted[0] is not Colour.AUTO:
         return _wanted[0] is Colour.ALWAYS
     return stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def paints() -> bool:
+    """Whether what is painted on stdout is seen."""
+    return in_colour(sys.stdout)
 
 
 def painted(text: str, colour: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from jobctl.render import streams, text, words
+from jobctl.render.aligned import alignment
 from jobctl.render.fitting import Column, Fitted, fitted, telling
 from jobctl.render.streams import Painted
 from jobd.contract.models import Array, Job, Page
@@ -51,12 +52,14 @@ def _are_alike(cells: Sequence[str]) -> bool:
 def _cell(key: str, job: Job) -> str:
     """A value of the JSON for people; what is none is a dash."""
     value = getattr(job, key)
-    if value is None or value in ("", []):
+    if value is None or (not value and value in ("", [])):
         return "-"
     return _WRITTEN.get(key, _written)(value)
 
 
 def _written(value: Any) -> str:  # noqa: ANN401 # whatever stands in a job
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -142,7 +145,7 @@ def fit(
     columns = [*_SHOWN] if keys is None else [_column(key) for key in keys]
     single = [job for job in listed if job.id not in arrays]
     arrays = {job.id: arrays[job.id] for job in listed if job.id in arrays}
-    cells = [[printable(column.cell(job)) for column in columns] for job in single]
+    cells = [_tidied([column.cell(job) for column in columns]) for job in single]
     ids = _id_width(listed, arrays)
     margin = ""
     if columns[0].header == "ID" and (single == listed or streams.width() >= _ALIGNED):
@@ -178,21 +181,14 @@ def whole(pages: Iterable[Page], keys: Sequence[str] | None = None) -> None:
     with closing(spool):
         for job in chain.from_iterable(page.jobs for page in pages):
             highest = max(highest, job.id)
-            # As the table has it: no blanks at either end.
-            cells = [printable(column.cell(job)).strip() for column in columns]
-            spool.add([*cells, job.state.value])
-        margin, begun = _margin(columns, highest), False
-        marked = _is_marked(columns)
-        for chunk in spool.chunks():
-            # With the widest cells of the whole table all of its parts are laid out alike.
-            shown = [list(row[:-1]) for row in (spool.widest, *chunk)]
-            header, _, *lines = _lines(Fitted(columns, shown))
-            rows = zip(lines, (State(row[-1]) for row in chunk), strict=True)
-            for row, state in rows if begun else chain([(header, None)], rows):
-                _print(margin + row.rstrip(), state if marked else None)
-            begun = True
-        if not begun:
-            _print(margin + _lines(Fitted(columns, []))[0])
+            spool.add([*_tidied([column.cell(job) for column in columns]), job.state.value])
+        margin = _margin(columns, highest)
+        aligned = alignment(spool.widths()[:-1], [column.numeric for column in columns])
+        marked = _is_marked(columns) and streams.paints()
+        _print(margin + aligned([column.header for column in columns]).rstrip())
+        for row in chain.from_iterable(spool.chunks()):
+            line = margin + aligned(row[:-1]).rstrip()
+            _print(line, State(row[-1]) if marked else None)
 
 
 def _is_marked(columns: Sequence[Column]) -> bool:
@@ -209,20 +205,18 @@ def _print(line: str, state: State | None = None) -> None:
     streams.line(*([line] if state is None else _painted(line, state)))
 
 
-def _lines(table: Fitted) -> list[str]:
-    """The header, and a line a row."""
-    headers = [column.header for column in table.columns]
-    if not table.cells:
-        return ["  ".join(headers)]
-    from tabulate import tabulate
+def _tidied(cells: list[str]) -> list[str]:
+    """Fit for a terminal, and without blanks at either end."""
+    if not "".join(cells).isprintable():
+        cells = [printable(cell) for cell in cells]
+    return [cell.strip() for cell in cells]
 
-    # Not by splitlines: the last row may be empty.
-    return tabulate(
-        [headers, *table.cells],
-        tablefmt="plain",
-        colalign=["right" if column.numeric else "left" for column in table.columns],
-        disable_numparse=True,
-    ).split("\n")
+
+def _lines(table: Fitted) -> list[str]:
+    """The header, and a line a row; they are tidied."""
+    rows = [[column.header for column in table.columns], *table.cells]
+    widths = [max(map(text.columns, cells)) for cells in zip(*rows, strict=True)]
+    return [*map(alignment(widths, [column.numeric for column in table.columns]), rows)]
 
 
 def _margin(columns: Sequence[Column], highest: int) -> str:

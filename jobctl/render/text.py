@@ -93,6 +93,11 @@ def padded(text: str, width: int) -> str:
     return text + " " * max(0, width - columns(text))
 
 
+def padded_left(text: str, width: int) -> str:
+    """The same, with the spaces before it."""
+    return " " * max(0, width - columns(text)) + text
+
+
 def duration(seconds: float | None) -> str:
     """`0.4s`, `41s`, `2m10s`, `1h02m`, `3d4h`; `-` where there is none."""
     if seconds is None:

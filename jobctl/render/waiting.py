@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from jobctl.render import notices, output_notices, streams, verdicts
@@ -12,7 +12,9 @@ from jobd.contract.models import Piece, Submitted, Waited
 class Printed:
     """Told by `jobctl.actions.wait` what becomes of the jobs, and prints it."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_room: Callable[[], None] = lambda: None) -> None:
+        """`make_room`: called before anything comes onto the terminal beside what is said."""
+        self._make_room = make_room
         self._last = b"\n"
         """The last byte of output."""
 
@@ -20,6 +22,8 @@ class Printed:
         notices.waiting_for(submitted)
 
     def output(self, data: bytes) -> bool:
+        if streams.on_terminal():
+            self._make_room()
         try:
             streams.raw(data)
         except OSError as error:
@@ -49,6 +53,7 @@ class Printed:
         return notices.ending(jobs)
 
     def ended(self, waited: Waited, submitted: Submitted) -> None:
+        self._make_room()
         if waited.total == 1 and waited.jobs:
             verdicts.ended(waited.jobs[0])
         else:

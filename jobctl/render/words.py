@@ -80,8 +80,12 @@ def array(value: Array, width: int) -> str:
 
     How far it is comes first where that has no room of so many columns.
     """
-    name, state = array_name(value), array_counts(value)
-    rest = ", ".join(filter(None, array_progress(value)))
+    return counted_as(array_name(value), value.counts, array_progress(value), width)
+
+
+def counted_as(name: str, counts: dict[State, int], progress: tuple[str, str], width: int) -> str:
+    """The same of any jobs, under a name."""
+    state, rest = _counts(counts), ", ".join(filter(None, progress))
     whole = "  ".join(filter(None, [name, state, rest]))
     return whole if len(whole) <= width else "  ".join(filter(None, [name, rest, state]))
 
@@ -93,22 +97,34 @@ def array_name(value: Array) -> str:
 
 def array_counts(value: Array) -> str:
     """`42 completed, 3 running, 1 failed, 54 pending`."""
-    states = [state for state in _OF_ARRAY if state in value.counts]
-    return ", ".join(f"{value.counts[state]:,} {state.value}" for state in states)
+    return _counts(value.counts)
+
+
+def _counts(counts: dict[State, int]) -> str:
+    return ", ".join(f"{counts[state]:,} {state.value}" for state in _OF_ARRAY if counts.get(state))
 
 
 def array_progress(value: Array) -> tuple[str, str]:
     """`40%` and `12m left`, while it is on its way and as far as that is known."""
-    done = array_percent(value)
+    return progress_of(value.counts, value.eta_s)
+
+
+def progress_of(counts: dict[State, int], eta_s: float | None) -> tuple[str, str]:
+    """The same of any jobs."""
+    done = _percent(counts)
     if done is None:
         return "", ""
-    return text.percent(done), text.left(value.eta_s) if value.eta_s else ""
+    return text.percent(done), text.left(eta_s) if eta_s else ""
 
 
 def array_percent(value: Array) -> int | None:
     """How much of it has ended; None: it has not begun, or is over."""
-    total = sum(value.counts.values())
-    over = sum(count for state, count in value.counts.items() if state in FINISHED)
+    return _percent(value.counts)
+
+
+def _percent(counts: dict[State, int]) -> int | None:
+    total = sum(counts.values())
+    over = sum(count for state, count in counts.items() if state in FINISHED)
     return 100 * over // total if 0 < over < total else None
 
 

@@ -141,7 +141,7 @@ def _config(paths: Paths) -> tuple[Config, list[Finding]]:
     found = Config()
     try:
         found = config_file.load(paths.config)
-        configuration.check(found)
+        configuration.check(found, paths.config)
     except JobdError as error:
         return found, [Finding("configuration", error.message, f"mend it in {paths.config}")]
     return found, []

@@ -31,7 +31,7 @@ from jobd.contract.state_directory import make_private
 from jobd.contract.wording import printable
 from jobd.supervisor import HERITAGE, LOCKED, become_supervisor
 from jobd.system import handover, log_file
-from jobd.system.starter import SERVICE_VARIABLES, is_of_our_service, is_service, notify
+from jobd.system.starter import SERVICE_VARIABLES, hand_over, is_of_our_service, is_service
 
 _START_WITHIN: Final = 30.0
 """Seconds for a daemon to answer; a large queue is read in far less."""
@@ -142,7 +142,7 @@ def _adopt(found: DaemonStatus) -> None:
             f"jobd, pid {found.pid}, runs already and is none of this service; end it first with: "
             "jobd stop"
         )
-    notify("READY=1", f"MAINPID={found.supervisor_pid}")
+    hand_over(found.supervisor_pid)
 
 
 def _clean_environment() -> None:

@@ -206,13 +206,18 @@ def service_stop(system: bool) -> None:  # noqa: FBT001 - click
 
 
 def _is_restarted(place: _Place) -> bool:
-    """Whether systemd is to start the service again at once: it says what it is about to do."""
+    """Whether systemd is to start the service again at once: it says what it is about to do.
+
+    Users other than root ask it by way of D-Bus, which a small system may lack.
+    """
     try:
         done = subprocess.run(
             [*place.systemctl, "list-jobs", "--no-legend", "--plain"],
-            capture_output=True, text=True, timeout=_WITHIN_S, check=False,
+            capture_output=True, text=True, timeout=_WITHIN_S, check=True,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError) as error:
+        why = (getattr(error, "stderr", None) or str(error)).strip()
+        streams.notice(f"whether this is a restart cannot be told, so jobs are to end: {why}")
         return False
     rows = [line.split() for line in done.stdout.splitlines()]
     return any(row[1:3] == [unit.NAME, "restart"] for row in rows)

@@ -135,9 +135,10 @@ def _check(file: Path, *, as_json: bool) -> None:
 
     wrong = None
     try:
-        if not file.exists():
-            raise BadRequest(f"--check: {file} does not exist")
-        configuration.check(config_file.load(file, required=True))
+        if file.is_dir() or not file.exists():
+            why = "is a directory" if file.is_dir() else "does not exist"
+            raise BadRequest(f"--check: {file} {why}")
+        configuration.check(config_file.load(file, required=True), file)
     except JobdError as error:
         if not as_json:
             raise

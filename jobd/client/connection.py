@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 from rpyc.core import consts
-from rpyc.core.async_ import AsyncResult, AsyncResultTimeout
+from rpyc.core.async_ import AsyncResult
 from rpyc.core.channel import Channel
 from rpyc.core.protocol import Connection as RpycConnection
 from rpyc.core.service import VoidService
@@ -71,7 +71,7 @@ class Connection:
     def request(self, request: Request, kind: type[V]) -> V:
         """Send a request and give its answer. Raises: JobdError."""
         about, payload = replace(request.about, patience=request.patience), _encode(request)
-        held_back: float = getattr(request, "wait", 0.0)
+        held_back: float = min(getattr(request, "wait", 0.0), wire.MAX_WAIT)
         before: models.Acted | None = None
         while True:
             answer = self._answer(payload, about, kind, held_back)
@@ -121,20 +121,9 @@ class Connection:
             raise self._address.gone() from error
 
     def _exchange(self, payload: bytes, about: About, held_back: float) -> frames.Content:
-        within = held_back + about.patience
-        silent = _SILENT_WHILE_CHANGING_S if about.changes else _SILENT_S
         connection = self._connection or self._connect()
         try:
-            result = connection.async_request(consts.HANDLE_CALL, payload, timeout=within)
-            if silent < about.patience:
-                self._listen(connection, result, held_back + silent)
-            answer: frames.Content = result.value
-        except AsyncResultTimeout as error:
-            self.close()
-            raise JobdError(
-                f"jobd has not answered for {within:.0f} s; its log: jobd log. "
-                "If it hangs: jobd restart"
-            ) from error
+            answer = self._asked(connection, payload, about, held_back)
         except frames.FrameError as error:
             self.close()
             raise JobdError(
@@ -148,15 +137,23 @@ class Connection:
         self._answered_once = True
         return answer
 
-    def _listen(self, connection: RpycConnection, result: AsyncResult, patience: float) -> None:
-        """Until the answer is there, or tell that it is not after so many seconds."""
-        end = time.monotonic() + patience
-        while not result.ready:
-            left = end - time.monotonic()
-            if left <= 0:
-                self._tell_silence(patience)
-                break
-            connection.serve(left)
+    def _asked(
+        self, connection: RpycConnection, payload: bytes, about: About, held_back: float
+    ) -> frames.Content:
+        """Raises: JobdError (it has not been answered), FrameError, EOFError."""
+        began, within = time.monotonic(), held_back + about.patience
+        silent = held_back + (_SILENT_WHILE_CHANGING_S if about.changes else _SILENT_S)
+        # Without rpyc's time limit: behind that it would drop an answer which has come.
+        result = connection.async_request(consts.HANDLE_CALL, payload)
+        if silent < within and not _has_come(connection, result, began + silent):
+            self._tell_silence(silent)
+        if not _has_come(connection, result, began + within):
+            raise JobdError(
+                f"jobd has not answered for {within:.0f} s; its log: jobd log. "
+                "If it hangs: jobd restart"
+            )
+        answer: frames.Content = result.value
+        return answer
 
     def _tell_silence(self, seconds: float) -> None:
         if not self._is_silence_told:
@@ -234,6 +231,17 @@ class _Protocol(RpycConnection):  # type: ignore[misc] # rpyc has no types
         """Without a farewell."""
         if not self.closed:
             self._cleanup(_anyway=True)
+
+
+def _has_come(connection: RpycConnection, result: AsyncResult, until: float) -> bool:
+    """Whether the answer is there by that time (monotonic). Whoever was halted past it takes what
+    has come meanwhile.
+    """
+    while not result.ready:
+        left = until - time.monotonic()
+        if not connection.serve(max(0.0, left)) and left <= 0:
+            break
+    return bool(result.ready)
 
 
 def _encode(request: Request) -> bytes:

@@ -15,6 +15,8 @@ from jobd.contract.models import MAX_PAGE_IDS, Acted, EventPage, HistoryPage, Pa
 
 _MOST_WAITS: Final = 100
 """Answers in a row that came too early and told nothing. A daemon that ends gives one of them."""
+_HELD_S: Final = 20.0
+"""Seconds for which daemons of earlier versions hold a request back at most."""
 _MOST_PAGES: Final = 100_000
 """Pages in a row without a job that was not given before. One that looks for few jobs among
 millions, or for what has moved, gives some."""
@@ -62,7 +64,7 @@ class Waits:
         Raises: JobdError.
         """
         now = self._clock()
-        is_early = not news and now - self._last < wait / 2
+        is_early = not news and now - self._last < min(wait, _HELD_S) / 2
         self._last = now
         self._early = self._early + 1 if is_early else 0
         if self._early > self._most:

@@ -104,10 +104,23 @@ def _meant(message: str) -> str:
     return f"; it belongs into [{home}]" if home else ""
 
 
+def placed(path: Path, key: str, message: str) -> str:
+    """`PATH, line 3: MESSAGE` of a key such as `engine.slurm.pack`, as far as the file can tell."""
+    try:
+        text = text_file.text(_content(path), str(path))
+    except (JobdError, NotOurs, _NoFileError, OSError):
+        return message
+    return f"{path}{_line(key.split('.'), text)}: {message}"
+
+
 def _line_of(message: str, text: str) -> str:
-    """`, line N` of the key that the message speaks of, or of the table that it should be in."""
+    """`, line N` of the key that the message speaks of."""
     found = [match[1] for match in (_PATH_IN.search(message), _KEY_IN.search(message)) if match]
-    keys = [key for key in ".".join(found).replace("[...]", ".*").split(".") if key]
+    return _line([key for key in ".".join(found).replace("[...]", ".*").split(".") if key], text)
+
+
+def _line(keys: list[str], text: str) -> str:
+    """`, line N` of this key, or of the table that it should be in."""
     while keys:
         wanted = re.compile(r"\.".join("[^.]+" if key == "*" else _pattern(key) for key in keys))
         for number, key in _keys_of(text):

@@ -34,6 +34,11 @@ def in_words(message: str) -> str:
     return f"{_key(path)}: {_what(what)}" if path else _what(what)
 
 
+def what_is_wrong(message: str) -> str:
+    """`must be a whole number, such as 4`, of what msgspec says of a single value."""
+    return _what(_PLACE.sub("", message))
+
+
 def _table(path: str) -> str:
     return f"[{re.sub(r'^notify.*', '[notify]', path)}]"
 

@@ -58,6 +58,34 @@ def _later(job: Job, seconds: float) -> Job:
     return replace(job, run_s=job.run_s + seconds, eta_s=left)
 
 
+class HowFar(Struct, frozen=True, kw_only=True):
+    """How far some jobs are that somebody waits for."""
+
+    counts: dict[State, int]
+    job: Job | None = None
+    """Where it is one."""
+    array: Array | None = None
+    """Where they are one array or batch."""
+    eta_s: float | None = None
+    """Seconds until all have finished."""
+    to_end: bool = True
+    """It is waited for that."""
+
+    @property
+    def ticks(self) -> bool:
+        """Whether it is another one a second later, though nothing has happened."""
+        job = self.job
+        moves = job is not None and (job.state is State.RUNNING or job.not_before is not None)
+        return moves or bool(self.eta_s)
+
+    def later(self, seconds: float) -> HowFar:
+        """The same where nothing has happened since, so many seconds later."""
+        job = self.job
+        if job is not None and job.state is State.RUNNING and not job.paused:
+            job = _later(job, seconds)
+        return replace(self, job=job, eta_s=self.eta_s and max(1.0, self.eta_s - seconds))
+
+
 class Unknown(Struct, frozen=True):
     """What filters name and nothing has, a sentence each."""
 

@@ -25,8 +25,10 @@ MAX_MESSAGE: Final = 1000
 """Characters of an error."""
 MAX_REQUEST_ID: Final = 64
 """Bytes; those of our client have 16."""
-MAX_WAIT: Final = 20.0
-"""Seconds that a waiting request is held at most; the client then asks again."""
+MAX_WAIT: Final = 3600.0
+"""Seconds that a waiting request is held at most; the client then asks again. That a client is gone
+the daemon hears from the kernel, so this is as good as for ever; a daemon that hangs is found so.
+"""
 _FEW: Final = 10 * BUNDLE
 """Commands that are read within a few milliseconds; more of them travel in bundles, which a daemon
 of an earlier version does not know.

@@ -127,7 +127,9 @@ def _of_kind(
 
 
 class ReadyQueue:
-    """The jobs that only wait for their turn, best first. The writer's thread alone uses it."""
+    """The jobs that only wait for their turn, best first. The writer's thread alone uses it; how
+    many there are any thread may ask.
+    """
 
     __slots__ = ("_lanes",)
 
@@ -135,7 +137,8 @@ class ReadyQueue:
         self._lanes: dict[tuple[str, bool], _Lane] = {}
 
     def __len__(self) -> int:
-        return sum(lane.length for lane in self._lanes.values())
+        # Of a copy: lanes come and go while others count.
+        return sum(lane.length for lane in list(self._lanes.values()))
 
     def __contains__(self, entry: Entry) -> bool:
         lane = self._lanes.get(_lane_of(entry))
@@ -144,7 +147,8 @@ class ReadyQueue:
 
     def waiting_in(self, group: str) -> int:
         """How many jobs of a group wait for their turn."""
-        return sum(lane.length for (name, _), lane in self._lanes.items() if name == group)
+        lanes = list(self._lanes.values())
+        return sum(lane.length for lane in lanes if lane.group == group)
 
     def add(self, entry: Entry, last: int | None = None) -> None:
         """A job, or all of the same kind from its id up to `last`.

@@ -136,11 +136,13 @@ def build_queries(
     inquiry = Inquiry(ledger, ground.engines.placement, reader)
     shown = JobViews(views, inquiry, reader)
     return Queries(
-        list=ListQuery(reader, ledger, notifier, selection, inquiry, shown),
+        list=ListQuery(
+            reader, ledger, notifier, selection, inquiry, shown, traffic=ground.traffic
+        ),
         show=ShowQuery(reader, inquiry, views, shown),
         events=EventsQuery(
             reader=reader, ledger=ledger, notifier=notifier, views=views, followers=followers,
-            written=written, crowd=crowd, owner=login(os.getuid()),
+            written=written, crowd=crowd, traffic=ground.traffic, owner=login(os.getuid()),
         ),
         wait=WaitQuery(
             workspaces=ground.engines.workspaces, ledger=ledger, reader=reader, selection=selection,

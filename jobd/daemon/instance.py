@@ -126,6 +126,7 @@ class Daemon:
         return [
             Part(close=lambda: self.files.close(clean=self._is_clean)),
             Part(ground.timer.start, ground.timer.close),
+            Part(self._take_address, built.metrics.close),
             Part(execution.signallers.start, execution.signallers.close),
             Part(execution.aftercare.start, execution.aftercare.close),
             Part(close=execution.workers.close),
@@ -148,11 +149,16 @@ class Daemon:
             Part(execution.breaker.resume, execution.breaker.halt),
             Part(built.sweep.start),
             Part(built.pruner.start, built.pruner.close),
-            Part(self._open_metrics, built.metrics.close),
+            Part(built.metrics.open, built.metrics.close),
             *([] if built.packer is None else [Part(built.packer.start, built.packer.close)]),
         ]
 
     # --- steps of the start, and their opposites ------------------------------------------------
+
+    def _take_address(self) -> None:
+        # As with the socket for others: after a crash a queue that has run goes on without.
+        if self._setup.fresh:
+            self.built.metrics.take_address()
 
     def _start_writer(self) -> None:
         built = self.built
@@ -211,10 +217,6 @@ class Daemon:
     def _listen(self) -> None:
         # A person who starts it is told; after a crash nobody would be there to start it again.
         self.built.server.listen(without_others=not self._setup.fresh)
-
-    def _open_metrics(self) -> None:
-        # As with the socket for others: after a crash a queue that has run goes on without.
-        self.built.metrics.open(patient=not self._setup.fresh)
 
     def _go_on_draining(self) -> None:
         if self._setup.draining:

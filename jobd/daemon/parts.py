@@ -33,6 +33,7 @@ from jobd.daemon.metrics.figures import WorkFigures
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.notifications import Notifications
 from jobd.daemon.notifications.outbox import Outbox
+from jobd.daemon.queries.traffic import Traffic
 from jobd.store.batches import Batches
 from jobd.store.deliveries import Deliveries
 from jobd.store.delivery_reader import DeliveryReader
@@ -73,6 +74,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     reserve: Reserve
     timer: Timer
     notifier: Notifier
+    traffic: Traffic
     writes: WriteWatch
     breaker: Breakers
     engines: Engines

@@ -138,7 +138,7 @@ def _build_admission(ground: Ground) -> Admission:
         ground.ledger,
         ground.tables.dependencies,
         workers=lambda: ground.in_force.config.daemon.workers,
-        check_engine_options=ground.engines.check_options,
+        engine_refusal=ground.engines.refusal,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from jobd.contract.configured import file_of
 from jobd.contract.errors import JobdError
 from jobd.contract.watching import MetricsConfig
 from jobd.core.gpus import Devices
@@ -58,6 +59,7 @@ from jobd.daemon.notifications.stuck import StuckWatch
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Tables, Telling
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.list import ListQuery
+from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.daemon.retention import Pruner
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Stock
@@ -101,14 +103,16 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     work = WorkFigures() if setup.config.metrics.on else None
     timed = () if work is None else (work.committed,)
     writer = Writer(files.connection, undo, files.look, *timed)
-    check(setup.config)
+    check(setup.config, file_of(paths.config, setup.configured.origin))
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
+    notifier, traffic = Notifier(), Traffic()
+    notifier.subscribe(traffic)
     return Ground(
         paths=paths, in_force=in_force, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, lambda: in_force.config.daemon.env_exclude),
-        reader=reader, writer=writer, reserve=files.reserve, timer=timer, notifier=Notifier(),
-        writes=WriteWatch(), breaker=breaker,
+        reader=reader, writer=writer, reserve=files.reserve, timer=timer, notifier=notifier,
+        traffic=traffic, writes=WriteWatch(), breaker=breaker,
         engines=engines.load(
             placement, setup.config.engines(), running,
             partial(_context, setup, files, link, breaker),
@@ -244,7 +248,10 @@ def build_notifications(
         reserve=ground.reserve, orders=Orders(ground.paths, reader), wake=bell.ring,
     )  # fmt: skip
     queue = OwnQueue(
-        ListQuery(reader, ground.ledger, ground.notifier, selection, inquiry, shown),
+        ListQuery(
+            reader, ground.ledger, ground.notifier, selection, inquiry, shown,
+            traffic=ground.traffic,
+        ),
         ground.ledger, reader,
         lambda: damage() or ground.reserve.trouble or ground.writer.trouble
         or ground.breaker.trouble,

@@ -13,13 +13,14 @@ asked again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from jobd.contract.paths import Paths
+from jobd.contract.wording import closest
 from jobd.core.transitions import Outcome
 from jobd.core.usage import Usage
 from jobd.engines.supervisor import Supervisor
@@ -43,9 +44,22 @@ class BadSetting(Exception):  # noqa: N818 - named like the reason
     """A key of `[engine.NAME]` that is unknown or has no sense."""
 
     def __init__(self, key: str, what: str) -> None:
-        super().__init__(f"{key}: {what}")
+        super().__init__(f"{key}: {what}" if key else what)
         self.key = key
         self.what = what
+
+
+class NoSuchKey(BadSetting):
+    """A key of `[engine.NAME]` that is unknown."""
+
+    def __init__(self, key: str, keys: Collection[str]) -> None:
+        """`keys`: those that there are."""
+        meant = closest(key, keys)
+        known = f"known are: {', '.join(sorted(keys))}" if keys else "it takes none"
+        super().__init__(key, f"did you mean: {meant}" if meant else known)
+
+    def __str__(self) -> str:
+        return f"has no key {self.key}; {self.what}"
 
 
 class Heritage(Struct, frozen=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
+from jobd.contract import config_file
 from jobd.contract.config import Config
 from jobd.contract.destinations import require_apprise
 from jobd.contract.distribution import how_to_get
@@ -19,14 +21,20 @@ METRICS_BY: Final = "prometheus_client"
 """The package that makes them."""
 
 
-def check(config: Config) -> None:
+def check(config: Config, file: Path) -> None:
     """Engines and their sections, and what sends messages, makes metrics and compresses outputs;
-    nothing is started or written.
+    nothing is started or written. `file`: what was read.
 
-    Raises: BadRequest, as `loading.check`; JobdError (one of the latter is wanted, and what it
-    takes is not installed).
+    Raises: BadRequest (the engine that is to be the daemon's is none, or cannot be imported);
+    JobdError (the file is wrong, with its line; one of the latter is wanted, and what it takes is
+    not installed).
     """
-    loading.check(config.engines(), config.engine)
+    try:
+        loading.check(config.engines(), config.engine)
+    except loading.WrongSection as error:
+        if error.place == "engine":
+            raise  # it may be the option of `jobd start`
+        raise JobdError(config_file.placed(file, error.place, error.message)) from error
     if any(rule.urls for rule in config.notify):
         require_apprise("[[notify]] urls")
     if config.metrics.on and find_spec(METRICS_BY) is None:

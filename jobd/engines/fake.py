@@ -26,13 +26,13 @@ from jobd.core.usage import Usage
 from jobd.engines.base import (
     Attempt,
     Away,
-    BadSetting,
     CannotStart,
     Context,
     Fate,
     Heritage,
     Launch,
     NoResources,
+    NoSuchKey,
     Process,
     Refusal,
     Sight,
@@ -71,7 +71,7 @@ class World:
     def check(self, settings: Mapping[str, Any]) -> None:
         """As `Factory.check`: there is nothing to set."""
         for key in settings:
-            raise BadSetting(key, "there is no such key; known are: none")
+            raise NoSuchKey(key, ())
 
     __call__ = engine
 

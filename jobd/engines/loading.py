@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -10,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from jobd.contract.config_words import what_is_wrong
 from jobd.contract.errors import BadRequest
 from jobd.contract.paths import Paths
 from jobd.engines.base import (
@@ -18,6 +20,7 @@ from jobd.engines.base import (
     Engine,
     Factory,
     KeepsOutputHere,
+    NoSuchKey,
     SeesBoots,
     Sight,
     Sighted,
@@ -25,6 +28,15 @@ from jobd.engines.base import (
 
 GROUP: Final = "jobd.engines"
 S = TypeVar("S", bound=Struct)
+
+
+class WrongSection(BadRequest):
+    """What the configuration says of an engine has no sense."""
+
+    def __init__(self, message: str, place: str) -> None:
+        """`place`: the key, as `engine.slurm.pack`."""
+        super().__init__(message)
+        self.place = place
 
 
 def check(chosen: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]) -> None:
@@ -110,7 +122,8 @@ def _in_words(name: str, key: str) -> Iterator[None]:
     try:
         yield
     except BadSetting as error:
-        raise BadRequest(f"[engine.{name}] {error}") from error
+        place = ".".join(filter(None, ["engine", name, error.key]))
+        raise WrongSection(f"[engine.{name}] {error}", place) from error
     except ImportError as error:
         raise BadRequest(f"{key}: {name!r} cannot be loaded: {error}") from error
 
@@ -120,7 +133,8 @@ def _entry(name: str, key: str) -> EntryPoint:
     found = entry_points(group=GROUP, name=name)
     if not found:
         known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP)))
-        raise BadRequest(f"{key}: there is no {name!r}; known are: {known}")
+        place = re.sub(r"^\[(.+)\] ?", r"\1.", key).rstrip(".")
+        raise WrongSection(f"{key}: there is no {name!r}; known are: {known}", place)
     return next(iter(found))
 
 
@@ -132,15 +146,16 @@ def settings_as(kind: type[S], settings: Mapping[str, Any]) -> S:
     fields = {one.encode_name: one for one in msgspec.structs.fields(kind)}
     for key in settings:
         if key not in fields:
-            known = ", ".join(sorted(fields)) or "none"
-            raise BadSetting(key, f"there is no such key; known are: {known}")
+            raise NoSuchKey(key, fields)
     for key, value in settings.items():
         try:
             msgspec.convert(value, fields[key].type)
         except msgspec.ValidationError as error:
-            raise BadSetting(key, str(error)) from error
+            raise BadSetting(key, what_is_wrong(str(error))) from error
     try:
         return msgspec.convert(dict(settings), kind)
     except msgspec.ValidationError as error:
         missing = [key for key, one in fields.items() if one.required and key not in settings]
-        raise BadSetting(missing[0] if missing else "", str(error)) from error
+        if missing:
+            raise BadSetting(missing[0], "has to be given") from error
+        raise BadSetting("", what_is_wrong(str(error))) from error

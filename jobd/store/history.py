@@ -34,12 +34,15 @@ def read_events(
 def _of_few(
     database: sqlite3.Connection, after: int, ranges: Ranges, limit: int
 ) -> list[tuple[Any, ...]]:
+    # Whatever comes while one job after the other is asked is for the next page, of all of them.
+    (newest,) = database.execute("SELECT MAX(seq) FROM events").fetchone()
     found = [
         row
         for first, last in ranges
         for job in range(first, last + 1)
         for row in database.execute(
-            f"{_COLUMNS} WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?", (job, after, limit)
+            f"{_COLUMNS} WHERE job = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (job, after, newest or 0, limit),
         )
     ]
     return sorted(found)[:limit]

@@ -107,6 +107,15 @@ class Jobs:
         (blob,) = self._db.execute("SELECT policy FROM jobs WHERE id = ?", (job,)).fetchone()
         return policy_decoder.decode(blob) if blob else Policy()
 
+    def engine_options_of(self, job: int) -> Sequence[str]:
+        """None of a damaged record: it fails once it is to start."""
+        row = self._db.execute("SELECT spec, array FROM jobs WHERE id = ?", (job,)).fetchone()
+        try:
+            blob = row[0] if row[1] is None else self._array_spec(row[1])
+            return spec_decoder.decode(blob).engine_options
+        except msgspec.DecodeError:
+            return ()
+
     def unfinished_in(self, group: str, limit: int) -> list[int]:
         """Jobs of the group that run or wait."""
         rows = self._db.execute(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from jobd.contract.models import MAX_ID
-from jobd.contract.ranges import Ranges, merge_ranges, ranges_of
+from jobd.contract.ranges import Ranges, ranges_of
 from jobd.contract.states import Reason, State
 from jobd.core.ready_queue import Entry
 from jobd.store.conditions import BY_STATE, IN_RANGE, VISIBLE, as_json, condition
@@ -44,36 +44,42 @@ def read_ids(database: sqlite3.Connection, chosen: Filter, limit: int) -> list[t
 
 def read_ranges(
     database: sqlite3.Connection, chosen: Filter, first: int, last: int
-) -> list[tuple[int, int]]:
-    """The same of all in a range, as ranges of ids; those of `chosen` do not count."""
+) -> tuple[list[tuple[int, int]], int]:
+    """The same as ranges of ids, of a piece from `first` on, and where the next one begins (behind
+    `last`: nowhere); the ranges of `chosen` do not count.
+
+    A piece is of all states: what goes from the one into the other is in one of them.
+    """
     where, values = condition(chosen, with_states=False)
+    meant = [
+        f"FROM jobs AS j WHERE {only} AND j.id BETWEEN ? AND ?"
+        for only in (f"j.state = '{state.value}' AND {BY_STATE}" for state in chosen.states)
+    ] or ["FROM jobs AS j WHERE j.id BETWEEN ? AND ?"]
+    begins = [
+        row[0] for one in meant
+        for row in database.execute(f"SELECT j.id {one} ORDER BY j.id LIMIT 1", (first, last))
+    ]  # fmt: skip
+    if not begins:
+        return [], last + 1
+    low = min(begins)
+    high = min(last, low + _PIECE - 1)
     found: list[tuple[int, int]] = []
-    for state in chosen.states or (None,):
-        only = "1" if state is None else f"j.state = '{state.value}' AND {BY_STATE}"
-        meant = f"FROM jobs AS j WHERE {only} AND j.id BETWEEN ? AND ? AND {where} AND {VISIBLE}"
-        found += _rows_of_ids(database, meant, values, first, last)
-    return merge_ranges(found)
+    for one in meant:
+        found += _in_piece(database, f"{one} AND {where} AND {VISIBLE}", values, low, high)
+    return found, high + 1
 
 
-def _rows_of_ids(
-    database: sqlite3.Connection, meant: str, values: Sequence[object], first: int, last: int
+def _in_piece(
+    database: sqlite3.Connection, meant: str, values: Sequence[object], low: int, high: int
 ) -> Iterator[tuple[int, int]]:
     """A whole piece in a row is counted by the database; only others are read one by one."""
-    while first <= last:
-        begin = database.execute(
-            f"SELECT j.id {meant} ORDER BY j.id LIMIT 1", (first, last, *values)
-        ).fetchone()
-        if begin is None:
-            return
-        low, high = begin[0], min(last, begin[0] + _PIECE - 1)
-        given = (low, high, *values)
-        (count,) = database.execute(f"SELECT COUNT(*) {meant}", given).fetchone()
-        if count == high - low + 1:
-            yield low, high
-        else:
-            rows = database.execute(f"SELECT j.id {meant} ORDER BY j.id", given).fetchall()
-            yield from ranges_of(job for (job,) in rows)
-        first = high + 1
+    given = (low, high, *values)
+    (count,) = database.execute(f"SELECT COUNT(*) {meant}", given).fetchone()
+    if count == high - low + 1:
+        yield low, high
+    elif count:
+        rows = database.execute(f"SELECT j.id {meant} ORDER BY j.id", given)
+        yield from ranges_of(job for (job,) in rows)
 
 
 def one_of(database: sqlite3.Connection, states: Sequence[State], ranges: Ranges) -> int | None:

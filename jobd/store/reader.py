@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from jobd.contract.models import Ended
-from jobd.contract.ranges import Ranges
+from jobd.contract.ranges import Ranges, merge_ranges
 from jobd.contract.states import EventName, State
 from jobd.core.ready_queue import Entry
 from jobd.core.retention import Finished
 from jobd.store import lookups
 from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
-from jobd.store.database import open_reader, unreadable
+from jobd.store.connections import Connections, Pinned, Pool
 from jobd.store.history import read_events
 from jobd.store.pages import PAGE_BYTES, Key, fitting, read_page, read_page_ids
 from jobd.store.past import BOUNDS, Chosen, Place, read_past
@@ -30,56 +28,33 @@ from jobd.store.records import (
     Removed,
     unpack_environment,
 )
-from jobd.store.rows import JOB, SIZED, job_of
+from jobd.store.rows import JOB, SIZED, job_of, readable
 
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
 GetIds = Callable[[str, Filter, Key | None, int], tuple[list[int], Key | None]]
 """The same."""
-_IDLE_CONNECTIONS: Final = 4
 
 
 class Reader:
-    """Any thread may call; each call sees the last commit."""
+    """Any thread may call; each call sees the last commit, and its answer is that of one moment,
+    where it does not say otherwise: what moves meanwhile is neither missed nor counted twice.
+    """
 
     def __init__(self, path: Path, check: Callable[[], object] = lambda: None) -> None:
         """`check` raises JobdError where somebody else's file is at the path by now."""
-        self._path = path
-        self._check = check
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._closed = False
+        self._connections: Connections = Pool(path, check)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = self._opened()
-        try:
-            yield connection
-        except sqlite3.Error as error:
-            raise unreadable(self._path, error) from error
-        finally:
-            if self._idle.qsize() < _IDLE_CONNECTIONS and not self._closed:
-                self._idle.put(connection)
-            else:
-                connection.close()
-
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            connection = open_reader(self._path)
-        except sqlite3.Error as error:
-            raise unreadable(self._path, error) from error
-        try:
-            # Afterwards: if it is ours now, it was when it was opened.
-            self._check()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def moment(self) -> Iterator[Reader]:
+        """A reader all of whose calls see one and the same commit. For one thread, and for a few
+        answers: no read stays open for long.
+        """
+        with self._connections.view() as connection:
+            yield _Moment(connection)
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             return connection.execute(sql, values).fetchall()
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
@@ -88,9 +63,7 @@ class Reader:
 
     def close(self) -> None:
         """What is being read is read to its end."""
-        self._closed = True
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+        self._connections.close()
 
     # --- jobs -----------------------------------------------------------------------------
 
@@ -107,28 +80,32 @@ class Reader:
 
     def fitting(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of them: so many as one answer has room for, and one at least."""
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             count = fitting(connection, ids, PAGE_BYTES, least=1)
         return ids[:count]
 
     def select(self, chosen: Filter, limit: int) -> list[tuple[int, State]]:
         """The first ids, in order, that are meant. Of several ranges none should be wide."""
-        with self._connection() as connection:
+        with self._connections.view() as connection:
             return lookups.read_ids(connection, chosen, limit)
 
     def ranges(self, chosen: Filter, first: int, last: int) -> list[tuple[int, int]]:
         """All ids from `first` to `last` that are meant, each piece as of its own moment."""
-        with self._connection() as connection:
-            return lookups.read_ranges(connection, chosen, first, last)
+        found: list[tuple[int, int]] = []
+        while first <= last:
+            with self._connections.view() as connection:
+                more, first = lookups.read_ranges(connection, chosen, first, last)
+            found += more
+        return merge_ranges(found)
 
     def one_of(self, states: Sequence[State], ranges: Ranges) -> int | None:
         """Some job in one of these states."""
-        with self._connection() as connection:
+        with self._connections.view() as connection:
             return lookups.one_of(connection, states, ranges)
 
     def count_within(self, ranges: Ranges) -> dict[State, int]:
         """How many jobs there are in each state."""
-        with self._connection() as connection:
+        with self._connections.view() as connection:
             return lookups.count_within(connection, ranges)
 
     def page(
@@ -146,7 +123,7 @@ class Reader:
         more). A page that is not full need not be the last: a filter passes over so many jobs at a
         time.
         """
-        with self._connection() as connection, _one_view(connection):
+        with self._connections.view() as connection:
 
             def page(
                 section: str, chosen: Filter, behind: Key | None, limit: int
@@ -159,7 +136,7 @@ class Reader:
     @contextmanager
     def id_pages(self) -> Iterator[GetIds]:
         """The same as `pages`, of ids alone."""
-        with self._connection() as connection, _one_view(connection):
+        with self._connections.view() as connection:
             yield partial(read_page_ids, connection)
 
     def running(self) -> list[JobRow]:
@@ -172,7 +149,7 @@ class Reader:
 
         At most `look` of them are looked at; the second says whether there are more.
         """
-        with self._connection() as connection:
+        with self._connections.view() as connection:
             return lookups.ahead_of(connection, entry, group, look)
 
     def latest_started(self) -> int | None:
@@ -219,13 +196,13 @@ class Reader:
 
         What is not wanted is left out, with all that only it waits for.
         """
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             return lookups.above(connection, child, wanted)
 
-    def environment(self, environment: int) -> dict[bytes, bytes]:
+    def environment(self, environment: int) -> dict[bytes, bytes] | None:
+        """None: it is damaged, or is not there any more."""
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))
-        content = rows[0][0] if rows else None
-        return unpack_environment(content) if isinstance(content, bytes) else {}
+        return readable(unpack_environment, rows[0][0]) if rows else None
 
     # --- history --------------------------------------------------------------------------
 
@@ -234,7 +211,7 @@ class Reader:
 
         The ranges are sorted and do not overlap.
         """
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             return read_events(connection, after, ranges, limit)
 
     def events_of(self, job: int, limit: int) -> list[EventRow]:
@@ -253,7 +230,7 @@ class Reader:
 
     def past(self, chosen: Chosen, behind: Place) -> tuple[list[Ended], Place | None]:
         """A page of finished attempts, also of removed jobs, and behind which the next begins."""
-        with self._connection() as connection, _one_view(connection):
+        with self._connections.view() as connection:
             return read_past(connection, chosen, behind)
 
     def delayed(self) -> dict[str, int]:
@@ -303,7 +280,7 @@ class Reader:
 
     def ready(self) -> Iterator[tuple[Entry, int]]:
         """As `lookups.read_ready`, once batches that are not whole have been dropped."""
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             yield from lookups.read_ready(connection)
 
     def counts(self) -> dict[State, int]:
@@ -325,7 +302,7 @@ class Reader:
 
     def deletions(self, behind: int, limit: int) -> list[Removed]:
         """Output that may still be there, of the first jobs after `behind`."""
-        with self._connection() as connection:
+        with self._connections.one() as connection:
             return lookups.read_deletions(connection, behind, limit)
 
     def output_bytes(self, job: int) -> int:
@@ -343,11 +320,8 @@ class Reader:
         return str(rows[0][0]) if rows else None
 
 
-@contextmanager
-def _one_view(connection: sqlite3.Connection) -> Iterator[None]:
-    """Several statements that see the same commit."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+class _Moment(Reader):
+    """Within a view that somebody has begun."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connections = Pinned(connection)

@@ -45,8 +45,9 @@ class Bell:
     def ring_in(self, seconds: float) -> None:
         """So late at the latest: an earlier time stands."""
         at = time.monotonic() + seconds
-        if self._at is None or at < self._at:
-            with self._changed:
+        # Under the lock: of two who come at the same time the earlier one counts.
+        with self._changed:
+            if self._at is None or at < self._at:
                 self._at = at
                 self._changed.notify()
 
@@ -115,7 +116,6 @@ class Rounds:
 
     def _run(self) -> None:
         while self._is_due():
-            self.bell.hush()
             try:
                 next_in = self._make()
             except Exception:
@@ -128,4 +128,8 @@ class Rounds:
     def _is_due(self) -> bool:
         """Sleeps; False: it is to end."""
         self.bell.wait()
-        return not self.rest(self._gather_s) if self._gather_s else not self.closed
+        if self._gather_s:
+            self.rest(self._gather_s)
+        self.bell.hush()
+        # Last: whoever closes rings, too, and that may just have been forgotten.
+        return not self.closed

@@ -29,6 +29,19 @@ def notify(*lines: str, environ: Mapping[str, str] = os.environ) -> None:
         sock.sendto("\n".join(lines).encode(), address)
 
 
+def hand_over(pid: int) -> None:
+    """Tell systemd that the service goes on as the supervisor with this pid.
+
+    That goes by the watchdog that it was started with, whatever the unit says by now: told of
+    another one, systemd would soon miss its signs of life and kill it.
+    """
+    lines = ["READY=1", f"MAINPID={pid}"]
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
+        begun = dict(entry.partition(b"=")[::2] for entry in environ.read().split(b"\0"))
+        lines.append(f"WATCHDOG_USEC={begun.get(b'WATCHDOG_USEC', b'0').decode()}")
+    notify(*lines)
+
+
 def is_service(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether systemd has started us, and waits to hear of it."""
     return "NOTIFY_SOCKET" in environ

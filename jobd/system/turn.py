@@ -36,7 +36,9 @@ _held: Final = _Held()
 class Turn:
     """Any number of threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: float = _REST) -> None:
+        """`rest`: how many times as long as the work."""
+        self._rest = rest
         self._condition = threading.Condition()
         self._holder: int | None = None
         """The thread (`threading.get_ident`)."""
@@ -64,13 +66,18 @@ class Turn:
     def give(self) -> None:
         """Let the next one have it, after a rest."""
         _held.turn = None
-        rest = _REST * (time.thread_time() - _held.began)
+        rest = self._rest * (time.thread_time() - _held.began)
         rest = min(max(_SHORTEST_REST_S, rest), _LONGEST_REST_S)
         with self._condition:
             if self._holder == threading.get_ident():
                 self._holder = None
                 self._free_at = time.monotonic() + rest
                 self._condition.notify()
+
+
+def has_turn() -> bool:
+    """Whether it is this thread's turn, in whichever that takes turns."""
+    return _held.turn is not None
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 The kernel tells of each write (inotify(7)): one watch a file, however many wait, and one thread
 for all files. Whoever writes on this machine is seen, whatever the file system. What is written
-elsewhere to a file server, or into a mapping of the file (mmap(2)), is not: those who wait look
-again from time to time.
+elsewhere to a file server, or into a mapping of the file (mmap(2)), is not: those who wait see
+that when they look again, for whatever reason.
 """
 
 from __future__ import annotations

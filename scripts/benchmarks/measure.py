@@ -45,6 +45,15 @@ def wakeups(*pids: int) -> int:
     )
 
 
+def are_running(*pids: int) -> bool:
+    """Whether any thread of these processes runs, or would if it had a processor."""
+    return any(
+        stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()[0] == "R"
+        for pid in pids
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+    )
+
+
 def _status(file: Path, key: str) -> int:
     rows = (line.partition(":") for line in file.read_text("utf-8").splitlines())
     return next(int(value.split()[0]) for name, _, value in rows if name == key)

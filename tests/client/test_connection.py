@@ -31,6 +31,7 @@ from jobd.contract.errors import (
 )
 from jobd.contract.models import (
     Command,
+    DaemonStatus,
     List,
     Selector,
     Status,
@@ -354,3 +355,31 @@ def test_whoever_has_little_patience_does_not_wait_longer(serve, client, told, m
     late.set()
     assert time.monotonic() - began < module._SILENT_S
     assert told == []
+
+
+def test_whoever_was_halted_for_long_takes_what_has_come_meanwhile(
+    serve, client, told, monkeypatch
+):
+    """By ctrl-Z, longer than a daemon would be waited for."""
+    monkeypatch.setattr(Status, "about", replace(Status.about, patience=0.1))
+    answer, late, began = DaemonStatus(), threading.Event(), time.monotonic()
+    hear = module._Protocol.serve
+
+    def halted(connection, *args, **options):
+        if not late.is_set():
+            late.set()
+            wait_until(lambda: connection._channel.poll(0))
+            wait_until(lambda: time.monotonic() > began + 0.2)
+        return hear(connection, *args, **options)
+
+    monkeypatch.setattr(module._Protocol, "serve", halted)
+    serve(Late(answer, late))
+    assert client.status() == answer
+    assert told == []
+
+
+def test_nobody_waits_longer_than_a_daemon_holds_a_request_back(serve, client):
+    """poll(2) could not even be told so."""
+    answer = Waited(done=True, total=0)
+    serve(answer)
+    assert client.wait(Wait(selector=Selector(ids=[(1, 1)]), wait=10 * 365 * 86400.0)) == answer

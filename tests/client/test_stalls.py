@@ -24,6 +24,7 @@ from jobd.contract.models import (
     Waited,
 )
 from jobd.contract.states import State
+from jobd.contract.wire import MAX_WAIT
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ALL = Selector(all=True)
@@ -276,3 +277,18 @@ def test_a_change_goes_on_while_it_gets_further(before, after, leads_on):
     else:
         with pytest.raises(JobdError, match=LEADS_NOWHERE):
             stalls.check_acted(before, after)
+
+
+def test_a_daemon_of_an_earlier_version_holds_nobody_back_for_long():
+    """It answers after twenty seconds that there is nothing new, whatever it is asked for."""
+    now = [0.0]
+    waits = stalls.Waits(lambda: now[0])
+    for _ in range(10 * stalls._MOST_WAITS):
+        now[0] += stalls._HELD_S
+        waits.check(MAX_WAIT, news=False)
+    for _ in range(stalls._MOST_WAITS):
+        now[0] += 1.0
+        waits.check(MAX_WAIT, news=False)
+    now[0] += 1.0
+    with pytest.raises(JobdError, match=LEADS_NOWHERE):
+        waits.check(MAX_WAIT, news=False)

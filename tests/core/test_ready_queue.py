@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from jobd.core.intervals import Intervals
-from jobd.core.ready_queue import Entry, ReadyQueue
+from jobd.core.ready_queue import Entry, ReadyQueue, _Lane
 
 ids = st.integers(1, 60)
 entries = st.builds(
@@ -276,3 +276,25 @@ def test_a_big_queue_costs_no_more_than_a_small_one():
         queue.remove(Entry(50_000 + n, (50_000 + n) % 5))
         queue.order(10)
     assert time.process_time() - started < 1.0
+
+
+def test_whoever_counts_sees_lanes_come_and_go():
+    """Clients' threads count while the writer's adds and takes out."""
+
+    class Watched(_Lane):
+        """While its jobs are counted, another lane comes."""
+
+        @property
+        def length(self):
+            queue.add(Entry(id=len(queue._lanes) + 1, group=f"other-{len(queue._lanes)}"))
+            return 7
+
+        @length.setter
+        def length(self, _):
+            pass
+
+    queue = ReadyQueue()
+    for group in ("a", "b"):
+        queue._lanes[group, False] = Watched(group)
+    assert len(queue) == 14
+    assert queue.waiting_in("a") == 7

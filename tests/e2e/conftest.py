@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.instance import Instance
+from tests.e2e.seat import Seat
 from tests.slurm_cluster import cluster  # noqa: F401 - a fixture
 
 
@@ -58,3 +59,17 @@ def roots():
     with tempfile.TemporaryDirectory(prefix="jr-", dir="/tmp") as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
+
+
+@pytest.fixture
+def sit(shared):
+    """A function that puts somebody before a terminal."""
+    seats = []
+
+    def make(*argv, **options):
+        seats.append(Seat(shared, *argv, **options))
+        return seats[-1]
+
+    yield make
+    for seat in seats:
+        seat.close()

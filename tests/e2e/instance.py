@@ -31,6 +31,8 @@ class Instance:
 
     engine = os.environ.get("TEST_ENGINE", "local")
     """On which jobs of all instances run."""
+    section = "poll = '0.1s'\n"
+    """What its section of the configuration says, where it is not local."""
 
     def __init__(self, home, work):
         self.home = Path(home)
@@ -125,7 +127,7 @@ class Instance:
         if not self.paths.config.exists():
             make_private(self.home)
             chosen = f"[daemon]\nengine = '{self.engine}'\n[engine.{self.engine}]\n"
-            self.paths.config.write_text(chosen + "poll = '0.1s'\n")
+            self.paths.config.write_text(chosen + self.section)
 
     def fuse(self, crash):
         """The variable that arms a point."""

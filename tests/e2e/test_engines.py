@@ -82,10 +82,10 @@ def test_what_it_leaves_comes_to_the_one_after_it(outside, home):
     ("text", "said"),
     [
         ("[groups.far]\nengine = 'nowhere'\n", "[groups.far] engine: there is no 'nowhere'"),
-        ("[engine.elsewhere]\nspeed = 3\n", "[engine.elsewhere] speed: there is no such key"),
+        ("[engine.elsewhere]\nspeed = 3\n", "[engine.elsewhere] has no key speed"),
         (
             "[daemon]\nengine = 'elsewhere'\n[engine.elsewhere]\nspeed = 3\n",
-            "[engine.elsewhere] speed: there is no such key",
+            "[engine.elsewhere] has no key speed",
         ),
         ("[engine.nowhere]\n", "[engine.nowhere]: there is no 'nowhere'; known are: elsewhere, "),
     ],

@@ -95,13 +95,62 @@ def test_ten_followers_of_a_silent_job_cost_no_wake_ups(running, kind, is_whole)
         awake = after.keys() & before.keys() - asking
         return {task: after[task] - before[task] for task in awake if after[task] > before[task]}
 
-    # Each follower asks again every twenty seconds: a span without that is soon found.
+    # Who has begun to follow comes to rest.
     wait_until(lambda: not woken(), PATIENCE, message=lambda: f"woken: {woken()}")
     assert watches(pid, output) == 1
     gate.open()
     assert {follower.end() for follower in followers} == {0}
     assert all(is_whole(follower.shown) for follower in followers)
     wait_until(lambda: watches(pid, output) == 0, PATIENCE)
+
+
+def going_on(job, others):
+    """Commands that go on for as long as a job does, or for good."""
+    return [
+        ["logs", "-f", str(job)], ["logs", "-f", str(job), str(others)],
+        ["logs", "-f", "--unfinished"],
+        ["watch", str(job)], ["watch", "--json", str(job)], ["watch"], ["events", "-f"],
+        ["wait", str(job)], ["wait", str(job), str(others)], ["wait", "--any", str(job)],
+        ["wait", "--running", str(others)], ["wait", "--idle", "--all"],
+    ]  # fmt: skip
+
+
+@pytest.mark.local("a file server tells of no change: somebody looks once a second")
+def test_neither_the_daemon_nor_a_command_that_goes_on_wakes_while_nothing_happens(running):
+    """And those that are killed are gone at once."""
+    gate = running.gate()
+    job = running.submit(f"echo begin; read _ <{gate.path}; echo end")
+    held = running.id_of("--hold", "true")
+    wait_until(lambda: running.client().show(job).job.state == "running", PATIENCE)
+    daemon = running.status()
+    threads = set(switches(daemon.pid))
+    client = running.client()
+    newest = client.events(Events(after=None)).next
+    asking = set(switches(daemon.pid)) - threads
+    before = running.connections()
+    begun = [running.begin("jobctl", *words) for words in going_on(job, held)]
+    wait_until(
+        lambda: running.connections() == before + len(begun),
+        PATIENCE,
+        lambda: str([(p.args, p.stderr.read()) for p in begun if p.poll() is not None]),
+    )
+    pids = [daemon.pid, daemon.supervisor_pid, *(process.pid for process in begun)]
+
+    def woken():
+        seen = [switches(pid) for pid in pids]
+        # The daemon itself measures the time: nothing happens, so it answers at the end of it.
+        assert client.events(Events(after=newest, wait=SPAN_S)).events == []
+        found = [
+            set(switches(pid).items() - known.items())
+            for pid, known in zip(pids, seen, strict=True)
+        ]
+        return {task for tasks in found for task, _ in tasks} - asking
+
+    wait_until(lambda: not woken(), PATIENCE, lambda: f"woken: {woken()}")
+    for process in begun:
+        process.kill()
+    wait_until(lambda: running.connections() == before, 5)
+    gate.open()
 
 
 @pytest.mark.local("a file server tells of no change: somebody looks once a second")

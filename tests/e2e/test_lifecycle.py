@@ -130,6 +130,22 @@ def test_a_bad_config_stops_the_start(instance, text, words):
     assert instance.processes() == {}
 
 
+def test_a_start_that_is_refused_has_begun_nothing_and_leaves_no_daemon(instance, tmp_path):
+    instance.start()
+    # A message that is tried again by each daemon that starts.
+    instance.jobctl("submit", "--notify", "echo >>told; exec sleep 1000", "true")
+    instance.await_lines("told", 1)
+    instance.jobd("stop", "--now")
+    (tmp_path / "taken").touch()
+    instance.paths.config.write_text(f'[metrics]\nlisten = "{tmp_path}/taken"\n')
+    assert "something else lies there" in instance.start(code=1).stderr
+    instance.jobd("status", code=3)
+    assert len(instance.lines("told")) == 1
+    (tmp_path / "taken").unlink()
+    instance.start()
+    instance.await_lines("told", 2)
+
+
 def test_the_config_and_above_it_the_options_count(instance):
     instance.home.mkdir(mode=0o700)
     instance.paths.config.write_text("[daemon]\nworkers = 5\n")

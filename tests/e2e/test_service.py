@@ -14,6 +14,7 @@ import pytest
 from jobd.contract.states import Reason, State
 from jobd.system import linux
 from tests.e2e.instance import BIN, PATIENCE
+from tests.e2e.namespaces import Namespaces
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -33,39 +34,21 @@ read -r _
 """Looks as if the machine had been booted by systemd, and runs a manager until its stdin ends."""
 
 
-class Manager:
+class Manager(Namespaces):
     """systemd --user, as process 2 or so of its own namespace; `run` is in there, too."""
 
     def __init__(self, home, env):
-        self.env = {
+        env = {
             **env, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"),
             "XDG_RUNTIME_DIR": "/run/jobd-test",
         }  # fmt: skip
-        self.env.pop("DBUS_SESSION_BUS_ADDRESS", None)
-        self._log = (home / "manager.log").open("wb")
-        self._first = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-             "/bin/sh", "-c", BEGIN, SYSTEMD, JOURNALD],
-            env=self.env, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log,
-        )  # fmt: skip
-        self._inside = None
+        env.pop("DBUS_SESSION_BUS_ADDRESS", None)
+        super().__init__(BEGIN, SYSTEMD, JOURNALD, env=env, log=home / "manager.log")
 
     def begin(self):
         """Whether it answers."""
         with contextlib.suppress(OSError, AssertionError, IndexError):
-            children = f"/proc/{self._first.pid}/task/{self._first.pid}/children"
-            with open(children) as found:
-                self._inside = found.read().split()[0]
             return self.run("systemctl", "--user", "is-active", "basic.target").stdout == "active\n"
-
-    def run(self, *words, code=0):
-        """A command in there, to its end."""
-        done = subprocess.run(
-            ["nsenter", "--target", self._inside, "--pid", "--mount", "--", *words],
-            env=self.env, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        )  # fmt: skip
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done
 
     def jobd(self, *words, **options):
         return self.run(BIN / "jobd", *words, **options)
@@ -79,11 +62,6 @@ class Manager:
 
     def state(self):
         return self.systemctl("show", "jobd", "-P", "ActiveState").strip()
-
-    def end(self):
-        self._first.stdin.close()
-        self._first.wait(PATIENCE)
-        self._log.close()
 
 
 @pytest.fixture
@@ -173,6 +151,15 @@ def test_a_jobd_that_was_started_by_hand_is_not_ended_by_the_service(manager, in
     manager.systemctl("reset-failed", "jobd")
     manager.systemctl("start", "jobd")
     manager.jobd("uninstall-service", "--user")
+
+
+def test_it_stops_where_nobody_says_whether_it_is_to_start_again(running):
+    (running.work / "systemctl").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    (running.work / "systemctl").chmod(0o755)
+    env = {"PATH": f"{running.work}:{os.environ['PATH']}", "MAINPID": "1"}
+    said = running.jobd("service-stop", env=env).stderr
+    assert "whether this is a restart cannot be told, so jobs are to end: no bus\n" in said
+    running.jobd("status", code=3)
 
 
 def test_the_journal_has_job_and_attempt_as_fields(service, instance):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from tests.helpers import wait_until, whole_table
 from tests.soak import checks, trace
 from tests.soak.account import Account
 from tests.soak.checks import Found, Job, Ran
-from tests.soak.model import Known, Model, Span
+from tests.soak.model import Blow, Known, Model, Span
 from tests.soak.points import IMPOSSIBLE, OTHERS, PLACES, Scene
 from tests.soak.watchers import NOBODY_THERE, has_met_anybody, quiet, shut_down_before, spoken
+from tests.soak.witness import Witness
 
 pytestmark = pytest.mark.e2e
 
@@ -80,9 +82,11 @@ def test_every_point_is_in_the_table():
 # --- the invariants themselves: each of them can fail ---------------------------------------------
 
 
-def findings(check, jobs=(), *, attempts=None, events=(), known=(), lines=(), **spans):
+def findings(
+    check, jobs=(), *, attempts=None, events=(), known=(), lines=(), witness=None, **spans
+):
     model = Model()
-    model.jobs = list(known)
+    model.jobs, model.witness = list(known), witness
     for name, found in spans.items():
         getattr(model, name).extend(found)
     found = Found(
@@ -134,6 +138,52 @@ def test_a_wrong_outcome_is_found():
     assert of(**lost)
     assert of(blows=[Span(30, 40)], **lost)
     assert of(blows=[Span(15, 16)], **lost) == []
+
+
+DIED, STEP = [Blow(12, 14, "slurmctld")], [Blow(12, 14, "step", frozenset({(2, 1)}))]
+NODE, OTHER_NODE = [Blow(12, 14, "n2")], [Blow(12, 14, "n1")]
+MISSING = "Batch JobId=7 missing from batch node n2 (not found BatchStartTime after startup)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "there", "log", "is_so"),
+    [
+        ("cancelled in Slurm", DIED, "", False),
+        ("cancelled in Slurm", DIED, "_slurm_rpc_kill_job: REQUEST_KILL_JOB JobId=7 uid 0", False),
+        ("cancelled in Slurm", [], "_job_complete: JobId=7 cancelled by interactive user", True),
+        (
+            "cancelled in Slurm", [],
+            "Could not launch job 7 and not able to requeue it, cancelling job", True,
+        ),
+        (
+            "cancelled in Slurm", [],
+            "Could not launch job 8 and not able to requeue it, cancelling job", False,
+        ),
+        ("lost: n2 failed", NODE, MISSING, True),
+        ("lost: n2 failed", NODE, "", False),
+        ("lost: n2 failed", OTHER_NODE, MISSING, False),
+        ("lost: n2 failed", STEP, MISSING, True),
+        ("lost: n2 failed", DIED, MISSING, True),
+        ("lost: Slurm has forgotten job 7", DIED, "", True),
+        ("lost: Slurm has forgotten job 7", NODE, "", False),
+        ("lost: Slurm has forgotten job 8", DIED, "", False),
+        ("signal TERM", DIED, "", True),
+        ("signal TERM", NODE, "", False),
+        ("signal TERM", [], "Purged files for defunct batch JobId=7", True),
+        ("lost", DIED, "", False),
+    ],
+)  # fmt: skip
+def test_what_a_cluster_has_not_done_itself_is_found(tmp_path, reason, there, log, is_so):
+    """Its log speaks of the 15th microsecond, in which the attempt runs."""
+    written = tmp_path / "slurmctld.log"
+    stamp = datetime.fromtimestamp(15e-6).isoformat()  # noqa: DTZ006 - as Slurm writes it
+    written.write_text(f"[{stamp}] {log}\nnothing\n")
+    told = ran(reason=reason, exit_code=None, engine_id="7")
+    found = findings(
+        checks.outcomes_are_exact, [JOB], attempts={2: [told]}, known=[QUICK],
+        witness=Witness([written]), there=there, blows=[Span(12, 14)],
+    )  # fmt: skip
+    assert (found == []) is is_so
 
 
 def test_a_history_that_contradicts_the_store_is_found():

@@ -28,10 +28,10 @@ def test_a_section_becomes_what_its_engine_says():
 @pytest.mark.parametrize(
     ("section", "words"),
     [
-        ({"partition": "a", "max_job": 3}, "max_job: there is no such key; known are: max_jobs"),
-        ({"partition": 3}, "partition: Expected `str`, got `int`"),
-        ({"partition": "a", "max_jobs": 0}, "max_jobs: Expected `int` >= 1"),
-        ({}, "partition: Object missing required field"),
+        ({"partition": "a", "max_job": 3}, "has no key max_job; did you mean: max_jobs"),
+        ({"partition": 3}, "partition: must be text in quotes"),
+        ({"partition": "a", "max_jobs": 0}, "max_jobs: must be at least 1"),
+        ({}, "partition: has to be given"),
     ],
 )
 def test_a_key_without_sense_is_named(section, words):

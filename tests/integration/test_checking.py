@@ -204,7 +204,7 @@ def test_what_others_may_read_is_told(stopped):
         ("[daemon]\nengine = 'nomad'", "engine: there is no 'nomad'; known are: local"),
         ("[groups.a]\nengine = 'nomad'", "[groups.a] engine: there is no 'nomad'"),
         ("[engine.nomad]\nspeed = 3", "[engine.nomad]: there is no 'nomad'"),
-        ("[engine.local]\nspeed = 3", "[engine.local] speed: there is no such key"),
+        ("[engine.local]\nspeed = 3", "[engine.local] has no key speed; it takes none"),
     ],
 )
 def test_what_would_keep_it_from_starting_is_told(stopped, config, words):

@@ -49,7 +49,7 @@ def test_what_many_are_told_is_read_and_encoded_once(quiet, monkeypatch):
     monkeypatch.setattr(wire, "encode_reply", encoding)
     crowd = quiet.daemon.built.questions.queries.events._crowd
     eyes = [Eye(quiet, after) for _ in range(EYES)]
-    wait_until(lambda: crowd._waiting == EYES)
+    wait_until(lambda: len(crowd._waiting) == EYES)
     jobs = [quiet.submit("true") for _ in range(JOBS)]
     assert [eye.join() for eye in eyes] == [jobs] * EYES
     # However slow the machine is: once an event at most, and some more before all are in step. Two

@@ -6,10 +6,12 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
-from jobd.contract.errors import BadRequest, NotFound, Refused
+from jobd.contract.errors import JobdError, NotFound, Refused
 from jobd.contract.models import (
     Command,
+    Edit,
     Graph,
     List,
     Node,
@@ -25,7 +27,7 @@ from jobd.engines import loading
 from jobd.engines.base import Refusal
 from jobd.engines.fake import FakeEngine, World
 from tests.helpers import wait_until
-from tests.integration.inside import Inside, ids, submit_with
+from tests.integration.inside import Inside, ids, submit_of, submit_with
 from tests.integration.test_following import Following
 
 FAR = {"far": {"engine": "cluster"}}
@@ -135,6 +137,32 @@ def test_an_option_that_its_engine_does_not_take_is_refused_at_submit(both, worl
             "leave it out, or name a group of another engine: --group"
         )
     assert [each.id for each in both.client.list(List()).jobs] == [job]
+
+
+def test_a_job_with_an_option_of_one_engine_goes_to_no_group_of_another(make, world):
+    both = make(groups={**FAR, "near": {"workers": 1}, "farther": {"workers": 1, **FAR["far"]}})
+    world.options = ["--mem=8G"]
+    element = both.client.submit(
+        replace(
+            submit_of("x"), array=[(1, 2)],
+            options=Options(group="far", hold=True, engine_options=["--mem=8G"]),
+        )
+    ).last  # fmt: skip
+    alone = submit_with(both, "x", group="far", hold=True, engine_options=["--mem=8G"])
+    for job in (element, alone):
+        with pytest.raises(Refused) as refused:
+            both.client.edit(Edit(id=job, group="near"))
+        assert refused.value.message == (
+            f"--group: job {job} has an --engine-option, --mem=8G: this machine has no options of "
+            "its own; jobs of group near run on engine local: name a group of the engine that "
+            "takes it, or submit it anew without"
+        )
+        assert both.job(job).group == "far"
+        both.client.edit(Edit(id=job, group="farther"))
+        assert both.job(job).group == "farther"
+    free = submit_with(both, "x", group="far", hold=True)
+    both.client.edit(Edit(id=free, group="near"))
+    assert both.job(free).group == "near"
 
 
 def test_an_option_is_refused_also_while_its_engine_is_away(both, world):
@@ -491,6 +519,7 @@ def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs
     """The daemon was killed between its commit and the start."""
     far = submit_with(both, group="far")
     attempt = runs(both, world, far)
+    attempt.prints(b"nobody has printed this")
     both.daemon.close(clean=False)
     both.abandon()
     del world._attempts[attempt.launch.token]
@@ -500,9 +529,11 @@ def test_what_never_started_starts_when_it_is_back(both, world, jobd_home, heirs
     world.comes_back()
     again = runs(heir, world, far)
     assert again.launch.token != attempt.launch.token
+    again.prints(b"said")
     again.ends(exit_code=0)
     heir.wait(far)
     assert heir.job(far).attempt == 1
+    assert heir.client.output(Output(id=far)).data == b"said"
 
 
 def test_an_engine_that_is_gone_is_away(both, world, jobd_home, heirs, monkeypatch):
@@ -633,16 +664,16 @@ def test_a_fault_at_the_end_of_one_is_told_and_no_more(both, world, monkeypatch,
     [
         ({"groups": {"far": {"engine": "nomad"}}}, r"\[groups.far\] engine: there is no 'nomad'"),
         ({"engine": {"nomad": {}}}, r"\[engine.nomad\]: there is no 'nomad'; known"),
-        ({"engine": {"local": {"speed": 3}}}, r"\[engine.local\] speed: there is no such key"),
-        ({"engine": {"cluster": {"speed": 3}}}, r"\[engine.cluster\] speed: there is no such key"),
+        ({"engine": {"local": {"speed": 3}}}, r"\[engine.local\] has no key speed"),
+        ({"engine": {"cluster": {"speed": 3}}}, r"\[engine.cluster\] has no key speed"),
         (
             {"engine": {"cluster": {"speed": 3}}, "groups": FAR},
-            r"\[engine.cluster\] speed: there is no such key",
+            r"\[engine.cluster\] has no key speed",
         ),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_its_name(jobd_home, world, config, words):
-    with pytest.raises(BadRequest, match=words):
+    with pytest.raises(JobdError, match=words):
         Inside(jobd_home, **config)
 
 

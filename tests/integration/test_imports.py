@@ -29,11 +29,14 @@ SMALL = {
     "struct",
 }
 """Of the standard library, beside what comes with click, msgspec and rpyc."""
+SPARED = {"rpyc", "ssl", "typing_extensions"}
+"""What these libraries do without: see `jobctl.lean`."""
 ALWAYS = {
     "jobctl",
     "jobctl.cli",
     "jobctl.context",
     "jobctl.examples",
+    "jobctl.lean",
     "jobctl.render",
     "jobctl.render.streams",
     "jobd",
@@ -142,6 +145,7 @@ def tops(names):
                 "jobctl.actions.listed",
                 "jobctl.commands.ls",
                 "jobctl.parsing.columns",
+                "jobctl.render.aligned",
                 "jobctl.render.fitting",
                 "jobctl.render.table",
             },
@@ -157,13 +161,14 @@ def test_a_command_imports_what_it_needs(daemon, jobd_home, command, ours):
     found = imported(COUNTED.format(argv=["jobctl", *command.split()]), jobd_home)
     project = {name for name in found if name.startswith(("jobd", "jobctl"))}
     assert project ^ (ALWAYS | ours) == set()
-    assert ("rpyc" in found) == ("jobd.client" in project)
+    assert ("rpyc.core" in found) == ("jobd.client" in project)
+    assert not found & SPARED
     if "nonsense" not in command:  # which may take whatever looks for a word that is like it
         assert found - project - imported(LEAST) <= SMALL
 
 
-def test_a_table_takes_a_library_for_tables_alone(daemon, jobd_home):
+def test_a_table_takes_no_library(daemon, jobd_home):
     daemon.wait(daemon.submit("true"))
     found = imported(COUNTED.format(argv=["jobctl", "ls"]), jobd_home)
     others = tops(found - imported(LEAST)) - sys.stdlib_module_names - {"jobd", "jobctl"}
-    assert others == {"tabulate", "wcwidth"}
+    assert others == set()

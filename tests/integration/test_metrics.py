@@ -253,6 +253,12 @@ def test_an_address_that_is_taken_is_named(make):
             make(metrics={"listen": address})
 
 
+def test_a_path_that_is_too_long_is_named_with_the_reason(make, tmp_path):
+    path = tmp_path / ("x" * 120)
+    with pytest.raises(JobdError, match=r"x: AF_UNIX path too long; name another"):
+        make(metrics={"listen": str(path)})
+
+
 def test_who_asks_without_end_takes_no_place_for_ever(measured, port):
     """Of those who connect and say nothing some are heard, and the others are hung up on."""
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
@@ -333,3 +339,17 @@ def test_without_their_library_the_start_says_what_to_install(make, port, monkey
         JobdError, match=r"\[metrics\] needs .*pip install 'jobctl-queue\[metrics\]'"
     ):
         make(metrics={"listen": f"127.0.0.1:{port}"})
+
+
+def test_gpus_are_counted_by_the_jobs_that_have_a_place_on_them(make, port, gate):
+    metrics = {"listen": f"127.0.0.1:{port}"}
+    daemon = make(metrics=metrics, gpus={"devices": [0, 3], "per_device": 2})
+    seen = of(daemon)
+    assert (seen["jobd_gpus",], seen["jobd_gpus_busy",]) == (4, 0)
+    job = submit(daemon, f"read _ < {gate.path}", gpus=1)
+    wait_until(lambda: daemon.job(job).state is State.RUNNING)
+    seen = of(daemon)
+    assert (seen["jobd_gpus",], seen["jobd_gpus_busy",]) == (4, 1)
+    gate.open()
+    daemon.wait(job)
+    assert of(daemon)["jobd_gpus_busy",] == 0

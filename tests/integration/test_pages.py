@@ -41,10 +41,8 @@ class Counted:
 
     def __init__(self, path):
         self.reader = Reader(path)
-        self.reader.last_id()
-        connection = self.reader._idle.get()
-        connection.set_progress_handler(self._step, STEP)
-        self.reader._idle.put(connection)
+        with self.reader._connections.one() as connection:
+            connection.set_progress_handler(self._step, STEP)
         self.steps = 0
 
     def _step(self):

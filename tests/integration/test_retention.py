@@ -247,3 +247,19 @@ def test_empty_folders_go_with_their_last_job(make):
     assert not (daemon.paths.output / "0").exists()
     ends(daemon, "echo again")
     assert daemon.output(2) == b"again\n"
+
+
+def test_jobs_that_nobody_may_remove_yet_are_not_tried_without_a_pause(make):
+    daemon = make(retention={"max_jobs": 1})
+    pruner = daemon.daemon.built.pruner
+    pruner.close()
+    first = daemon.submit(*["true"] * 40)
+    daemon.wait(*range(first, first + 40))
+    old_jobs = pruner._jobs
+    old_jobs._needed = lambda: 1
+    assert not old_jobs.slice(), "the history is still to be read for somebody"
+    assert len(daemon.listed()) == 40
+    old_jobs._needed = lambda: None
+    assert old_jobs.slice()
+    assert not old_jobs.slice()
+    assert len(daemon.listed()) == 1

@@ -41,6 +41,22 @@ def test_an_output_directory_that_cannot_be_written_fails_no_job(make, monkeypat
     wait_until(lambda: daemon.client.status().error is None)
 
 
+def test_nothing_is_left_of_an_attempt_that_never_started(make, monkeypatch):
+    """Its number comes again, or never, where the job is stopped while it waits."""
+    daemon, tries = make(), []
+
+    def refuse(*_):
+        tries.append(None)
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(spawn, "prepare", lambda *_: refuse)
+    job = daemon.submit("exit 3")
+    wait_until(lambda: tries and daemon.job(job).state is State.PENDING)
+    daemon.client.stop(ids(job))
+    wait_until(lambda: daemon.job(job).state is State.STOPPED)
+    assert not daemon.paths.output_of(job, 1).exists()
+
+
 def test_without_a_thread_a_job_is_put_back_and_tried_again(make, monkeypatch):
     """pthread_create(3) fails before the first worker thread is there."""
     daemon = make(workers=2)

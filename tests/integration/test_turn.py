@@ -11,12 +11,9 @@ from jobd.client.client import Client
 from jobd.contract import frames, wire
 from jobd.contract.call import Caller, Role
 from jobd.contract.models import Events, Notifications, Output, Request, Show, Wait
-from jobd.daemon.jobs import notifier
-from jobd.daemon.notifications import outbox
-from jobd.daemon.queries import crowd, followers
 from jobd.daemon.rpc import access, clients
 from jobd.daemon.rpc.access import Guest
-from jobd.system import turn
+from jobd.system import presence, turn
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 from tests.integration.test_hostile import Raw
@@ -130,8 +127,7 @@ def aside(monkeypatch):
         if has_turn:
             found.pop()
 
-    for module in (notifier, followers, crowd, outbox):
-        monkeypatch.setattr(module, "stepping_aside", stepping_aside)
+    monkeypatch.setattr(presence, "stepping_aside", stepping_aside)
     return found
 
 

@@ -33,7 +33,8 @@ from tests.soak.account import Account
 from tests.soak.disk import Disk
 from tests.soak.load import Hand
 from tests.soak.model import Model
-from tests.soak.violence import Violence
+from tests.soak.violence import Violence, environment
+from tests.soak.witness import Witness
 
 _HANDS = 3
 _PATIENCE = 120.0
@@ -43,6 +44,8 @@ _CANARY = "trap 'echo signalled >>canary' HUP INT TERM USR1 USR2; while :; do sl
 def main():
     options = _options()
     Instance.engine = options.engine
+    if options.pack > 1:
+        Instance.section += f"pack = {options.pack}\n"
     with _cluster(options.engine) as cluster:
         return _beaten(options, cluster)
 
@@ -75,6 +78,9 @@ def _beaten(options, cluster):
         if disk is not None:
             _keep(instance, base)
             disk.close()
+        if cluster is not None:
+            for log in cluster.directory.glob("*.log"):
+                shutil.copy(log, base)
     if wrong:
         print(f"{len(wrong)} did not hold (kept: {base}); again: --seed {options.seed}")
         print("\n".join(f"  {text}" for text in wrong[:50]))
@@ -105,6 +111,9 @@ def _options():
         "--engine", choices=("local", "slurm"), default="local",
         help="slurm: on a cluster of three nodes that is started for it",
     )  # fmt: skip
+    parser.add_argument(
+        "--pack", type=int, default=1, help="of slurm: so many jobs in what it gives for one"
+    )
     options = parser.parse_args()
     if options.kills is None and options.minutes is None:
         options.kills = 20
@@ -139,6 +148,7 @@ class Soak:
     def __init__(self, options, instance, disk, cluster):
         self._options = options
         self._instance = instance
+        self._cluster = cluster
         self._model = Model()
         self._dice = random.Random(options.seed)
         self._account = Account(instance)
@@ -209,7 +219,7 @@ class Soak:
         """Never two of one job at a time."""
         runs = {}
         for pid in self._instance.processes():
-            variables = _environment(pid)
+            variables = environment(pid)
             job, run = variables.get("JOBD_JOB_ID"), variables.get("JOBD_RUN")
             if job and runs.setdefault(job, run) != run:
                 self._model.report(f"two attempts of job {job} live at the same time")
@@ -246,6 +256,8 @@ class Soak:
     def _check(self):
         yield from checks.settled(lambda: list(checks.nobody_is_left(self._instance)))
         self._traces = traces = trace.read(self._instance.lines(trace.FILE))
+        if self._cluster is not None:
+            self._model.witness = Witness(self._cluster.directory.glob("*.log"))
         self._final = found = checks.read(self._instance.paths.database)
         yield from checks.all_of(found, self._model, traces, self._instance.paths)
         for followed in self._followed:
@@ -285,16 +297,6 @@ def _latencies(measured):
         times = [seconds for name, seconds in measured if name == what]
         label = f"{what} ({len(times)})"
         yield f"  {label:38} {statistics.median(times):7.2f}  {max(times):7.2f}"
-
-
-def _environment(pid):
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            entries = file.read().split(b"\0")
-    except OSError:
-        return {}
-    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
-    return {name: value for name, _, value in pairs}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The invariants, one function each: what it gives is wrong. All is read from the files."""
 
 import json
+import re
 import sqlite3
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from jobd.contract.paths import Paths
 from jobd.system import linux
 from tests.soak import trace
+from tests.soak.witness import FORGOTTEN, GIVEN_UP, MISSING
 
 _CLOCKS_US = 100_000
 """By so much two clocks of one machine may differ."""
@@ -37,6 +39,8 @@ class Ran(NamedTuple):
     signal: str | None
     started: int
     finished: int | None
+    engine_id: str | None = None
+    """The number that a cluster has for it."""
 
 
 class Found(NamedTuple):
@@ -58,8 +62,8 @@ def read(database):
         }
         attempts = defaultdict(list)
         for job, *row in db.execute(
-            "SELECT job, attempt, token, state, reason, exit_code, signal, started_at, finished_at"
-            " FROM attempts ORDER BY job, attempt"
+            "SELECT job, attempt, token, state, reason, exit_code, signal, started_at, finished_at,"
+            " engine_id FROM attempts ORDER BY job, attempt"
         ):
             attempts[job].append(Ran(*row))
         return Found(
@@ -150,7 +154,7 @@ def none_ran_twice(found, model, traces):
     for job in found.jobs.values():
         known, rans = by_id.get(job.id), found.attempts[job.id]
         again = (
-            sum(known.requeue and (_is_lost(ran) or ran.reason == "shutdown") for ran in rans)
+            sum(known.requeue and (_has_lost(ran) or ran.reason == "shutdown") for ran in rans)
             if known
             else 0
         )
@@ -160,7 +164,9 @@ def none_ran_twice(found, model, traces):
 
 
 def outcomes_are_exact(found, model, traces):
-    """The exit code that was planned, or honestly lost where both parents had died."""
+    """The exit code that was planned, or honestly lost where both parents had died, or a cluster
+    had lost it.
+    """
     by_id = {known.id: known for known in model.jobs if known.id is not None}
     by_name = {known.name: known for known in model.jobs}
     for job in found.jobs.values():
@@ -180,7 +186,10 @@ def _attempt(job, known, ran, model, traces):
         return
     ended = traces.ended.get((job, ran.attempt), [])
     if _is_lost(ran):
-        if not _in_a_blow(ran, model):
+        if model.witness is not None:
+            if not _is_there_for_it(job, ran, model):
+                yield f"{about}, and the cluster does not say that it has done that"
+        elif not any(blow.meets(ran.started, ran.finished or 0) for blow in model.blows):
             yield f"{about}, and its parents did not both die"
     elif ran.state == "stopped" or ran.reason in ("by user", "shutdown"):
         if not (known is None or known.stopped or model.shutdowns):
@@ -195,14 +204,35 @@ def _attempt(job, known, ran, model, traces):
 
 
 def _is_lost(ran):
-    """Or killed by a cluster whose controller had forgotten it, which says only by which signal."""
-    # Of what ran on a node that died, or had nothing that saw to it, Slurm may say that it cancels.
-    words = ("lost", "signal TERM", "cancelled in Slurm")
-    return ran.reason is not None and ran.reason.startswith(words)
+    """Or ended by a cluster, which says only by which signal, or that it has cancelled it."""
+    return _has_lost(ran) or ran.reason in ("signal TERM", "cancelled in Slurm")
 
 
-def _in_a_blow(ran, model):
-    return any(blow.meets(ran.started, ran.finished or 0) for blow in model.blows)
+def _has_lost(ran):
+    return ran.reason is not None and ran.reason.startswith("lost")
+
+
+def _is_there_for_it(job, ran, model):
+    """Whether what is told of an attempt is what the cluster did, for a blow that has struck it."""
+    span = ran.started, ran.finished
+    blows = [blow for blow in model.there if blow.meets(*span)]
+    is_forgetful = any(blow.what == "slurmctld" for blow in blows)
+
+    def says(what, since=ran.started):
+        return model.witness.says(what, ran.engine_id, since, ran.finished)
+
+    if ran.reason == "cancelled in Slurm":
+        return says(GIVEN_UP)
+    if ran.reason == "signal TERM":
+        return is_forgetful or says(FORGOTTEN, since=0)
+    if node := re.fullmatch(r"lost: (\w+) failed", ran.reason):
+        is_struck = any((job, ran.attempt) in blow.struck for blow in model.there)
+        is_struck = is_struck or any(blow.what == node[1] for blow in blows)
+        return says(MISSING) and (is_struck or is_forgetful)
+    return is_forgetful and ran.reason in (
+        f"lost: Slurm has forgotten job {ran.engine_id}",
+        "lost: Slurm has started it a second time",
+    )
 
 
 def ends_are_when_they_were(found, model, traces):

@@ -157,7 +157,7 @@ class Hand(threading.Thread):
             # One that ends between this look and the removal is not seen to its end by anybody.
             job.attempts = [
                 (a.attempt, None, a.state, a.reason, a.exit_code, a.signal, a.started_at.timestamp()
-                 * 1e6, a.finished_at and a.finished_at.timestamp() * 1e6)
+                 * 1e6, a.finished_at and a.finished_at.timestamp() * 1e6, a.engine_id)
                 for a in shown.attempts if a.finished_at
             ]  # fmt: skip
             acted = self._client.rm(chosen)

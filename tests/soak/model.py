@@ -45,6 +45,16 @@ class Span:
         return begun <= self.over and over >= self.begun
 
 
+@dataclass
+class Blow(Span):
+    """What was done to a cluster, and to whom."""
+
+    what: str
+    """`slurmctld`, `step` or the name of a node."""
+    struck: frozenset[tuple[int, int]] = frozenset()
+    """Job and attempt of what ran there."""
+
+
 class Model:
     def __init__(self):
         self._lock = threading.Lock()
@@ -52,6 +62,10 @@ class Model:
         self.counts = Counter()
         self.blows = []
         """In these spans both parents died."""
+        self.there = []
+        """What a cluster was struck by."""
+        self.witness = None
+        """The cluster, where there is one: what it says in the end."""
         self.strikes = []
         """From a strike to the next answer."""
         self.halts = []
@@ -66,9 +80,9 @@ class Model:
         """From the order to leave to the next daemon: in between there is none, for good."""
 
     @contextlib.contextmanager
-    def span(self, spans):
+    def span(self, spans, kind=Span, **more):
         """While this goes on, so does a span; one that is not over has no end yet."""
-        span = Span(now_us(), sys.maxsize)
+        span = kind(now_us(), sys.maxsize, **more)
         spans.append(span)
         try:
             yield

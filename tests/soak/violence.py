@@ -15,6 +15,7 @@ from jobd.contract.paths import is_supervised
 from jobd.system import linux
 from tests.helpers import wait_until
 from tests.slurm_cluster import NODES
+from tests.soak.model import Blow
 
 _PATIENCE = 60.0
 _HANGS_AFTER = 1.0
@@ -176,7 +177,7 @@ class Violence:
 
     def controller(self):
         """slurmctld: what it had not saved yet it forgets."""
-        with self._blow():
+        with self._blow_there("slurmctld"):
             self._again_there("slurmctld")
 
     def node_daemon(self):
@@ -186,7 +187,7 @@ class Violence:
     def node(self):
         """All of it, with what runs there: Slurm finds that out, or hears it from its slurmd."""
         name = self._dice.choice(NODES)
-        with self._blow():
+        with self._blow_there(name):
             began = time.monotonic()
             self._cluster.fail(name)
             self.kills += 1
@@ -199,11 +200,13 @@ class Violence:
         # What is never to end by itself nobody could end any more.
         steps = [
             pid for pid, what in self._cluster.processes().items()
-            if "slurmstepd" in what and not any("canary" in one for one in _below(pid))
+            if "slurmstepd" in what and not any("canary" in _command(one) for one in _below(pid))
         ]  # fmt: skip
         if steps:
-            with self._blow(), contextlib.suppress(ProcessLookupError):
-                os.kill(self._dice.choice(steps), signal.SIGKILL)
+            step = self._dice.choice(steps)
+            struck = frozenset(filter(None, map(_attempt_of, _below(step))))
+            with self._blow_there("step", struck), contextlib.suppress(ProcessLookupError):
+                os.kill(step, signal.SIGKILL)
                 self.kills += 1
 
     # --- their tools ------------------------------------------------------------------------
@@ -212,6 +215,12 @@ class Violence:
     def _blow(self):
         """In between an outcome may be lost."""
         with self._model.span(self._model.blows):
+            yield
+
+    @contextlib.contextmanager
+    def _blow_there(self, what, struck=frozenset()):
+        """In between and behind it a cluster may lose what this has struck."""
+        with self._model.span(self._model.there, Blow, what=what, struck=struck):
             yield
 
     @contextlib.contextmanager
@@ -271,16 +280,34 @@ class Violence:
 
 
 def _below(pid):
-    """What its descendants run."""
+    """Its descendants."""
     for child in linux.children_of(pid):
-        yield _command(child.pid)
+        yield child.pid
         yield from _below(child.pid)
+
+
+def _attempt_of(pid):
+    """Job and number of the attempt to which it belongs; None: to none."""
+    variables = environment(pid)
+    job, attempt = variables.get("JOBD_JOB_ID"), variables.get("JOBD_ATTEMPT")
+    return (int(job), int(attempt)) if job and attempt else None
 
 
 def _command(pid):
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
         return file.read()
     return ""
+
+
+def environment(pid):
+    """Of a process; empty where it has gone."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}
 
 
 def _runs(pid, word):

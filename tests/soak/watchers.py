@@ -2,9 +2,11 @@
 
 import json
 import re
+import signal
 import sys
 import threading
 
+from jobd.engines.slurm import ends
 from jobd.store.writer import NO_SPACE
 from tests.e2e.instance import Terminal
 from tests.soak import trace
@@ -74,10 +76,10 @@ class Followed:
         else:
             model.count(f"told the end by {self.verb}")
             about = f"jobctl {self.verb} of job {job.id} ({job.reason or job.state})"
-            if not self._is_true(out, err, job):
+            if not self._is_true(out, err, job, found.attempts[job.id][-1]):
                 yield f"{about}: exit {self._code}, said {out[-300:]!r} {err[-300:]!r}"
             late = quiet(found.attempts[job.id][-1].finished, self._over_at, model.strikes)
-            if late > _WITHIN_US:
+            if late > _WITHIN_US + _unnoticed(job, model):
                 yield f"{about}: told {late / 1e6:.1f} s after its end, daemons dead not counted"
 
     def _has_no_end(self, job, found, model):
@@ -90,12 +92,19 @@ class Followed:
         ended = found.attempts[job.id][-1].finished if job else sys.maxsize
         return shut_down_before(ended, self._over_at, model.shutdowns)
 
-    def _is_true(self, out, err, job):
+    def _is_true(self, out, err, job, ran):
         if self.verb in ("wait", "wait --json", "submit -w"):
-            own = self._code == _code(job)
+            own = self._code == _code(job, ran)
         else:
             own = self._code == 0
-        return own and _CHECKS[self.verb](out, err, job, self._paths)
+        return own and _CHECKS[self.verb](out, err, job, ran, self._paths)
+
+
+def _unnoticed(job, model):
+    """Microseconds that the engine itself takes where what would have told the end was killed."""
+    if any((job.id, job.attempt) in blow.struck for blow in model.there):
+        return (ends.UNNOTICED_S + ends.SLURMS_S) * 1e6
+    return 0
 
 
 def has_met_anybody(out, err):
@@ -113,28 +122,28 @@ def _verdict(job):
     return f"{job.state} ({job.reason})" if job.reason else job.state
 
 
-def _waited(_out, err, job, _paths):
+def _waited(_out, err, job, _ran, _paths):
     return f"job {job.id} {_verdict(job)}".encode() in err or job.state == "completed"
 
 
-def _waited_json(out, _err, job, _paths):
+def _waited_json(out, _err, job, ran, _paths):
     told = json.loads(out)
     ends = [(one["id"], one["state"], one["reason"]) for one in told["jobs"]]
-    return (told["exit_code"], ends) == (_code(job), [(job.id, job.state, job.reason)])
+    return (told["exit_code"], ends) == (_code(job, ran), [(job.id, job.state, job.reason)])
 
 
-def _whole(out, _err, job, paths):
+def _whole(out, _err, job, _ran, paths):
     """All that there is in the file; what ought to be in it is looked at elsewhere."""
     return out == where_outputs_are(paths).output_of(job.id, 1).read_bytes()
 
 
-def _watched(out, _err, job, _paths):
+def _watched(out, _err, job, _ran, _paths):
     """It says what changes from its start on: nothing, if the job was faster than it."""
     text = spoken(out).decode()
     return not text or job.state in text
 
 
-def _watched_json(out, _err, job, _paths):
+def _watched_json(out, _err, job, _ran, _paths):
     return not out or json.loads(out.splitlines()[-1])["event"] == job.state
 
 
@@ -144,14 +153,15 @@ _CHECKS = {
 }  # fmt: skip
 
 
-def _code(job):
-    """The exit code of `jobctl wait`, by the contract."""
+def _code(job, ran):
+    """The exit code of `jobctl wait`, by the contract. `ran`: its last attempt."""
     if job.reason is None:
         return 0
-    if job.reason.startswith("lost"):
-        return 1  # a cluster says why
-    how = job.reason.split()[-1]
-    return {"KILL": 137, "TERM": 143, "shutdown": 143}.get(how) or int(how)
+    if job.state == "stopped":
+        return 143
+    if ran.signal is not None:
+        return 128 + signal.Signals[f"SIG{ran.signal}"]
+    return ran.exit_code or 1  # lost
 
 
 def shut_down_before(ended, over, shutdowns):

@@ -76,6 +76,29 @@ def test_it_is_woken_by_its_time_and_an_earlier_one_stands(make):
     assert made.bell.at is None
 
 
+def test_of_two_times_that_are_said_at_once_the_earlier_one_stands():
+    bell = Bell()
+    changed = bell._changed
+
+    class OthersFirst:
+        """Whoever wants the lock finds that somebody else was quicker."""
+
+        def __enter__(self):
+            bell._changed = changed
+            bell.ring_in(5)
+            return changed.__enter__()
+
+        def __exit__(self, *about):
+            return changed.__exit__(*about)
+
+        def notify(self):
+            changed.notify()
+
+    bell._changed = OthersFirst()
+    bell.ring_in(3600)
+    assert bell.at < time.monotonic() + 60
+
+
 def test_a_round_says_when_the_next_one_is(make):
     made = make()
     made.next_in = 0.01
@@ -118,6 +141,23 @@ def test_nobody_waits_for_long_for_a_round_that_is_under_way(make):
     assert made.under_way.wait(10)
     assert made.rounds.close(0.01)
     assert (made.rounds.closed, made.rounds.rest(60), made.count) == (True, True, 0)
+
+
+@pytest.mark.parametrize("gather_s", [0.0, 0.01])
+def test_one_that_is_closed_the_moment_it_wakes_up_does_not_sleep_on(gather_s):
+    class Closing(Bell):
+        """It is closed by another thread just before what was rung is forgotten."""
+
+        def hush(self):
+            closer = threading.Thread(target=rounds.close, args=[0])
+            closer.start()
+            closer.join()
+            super().hush()
+
+    rounds = Rounds("walker", lambda: None, Closing(), gather_s=gather_s)
+    rounds.bell.ring()
+    rounds.start()
+    wait_until(lambda: not rounds._thread.is_alive())
 
 
 def test_one_that_never_began_is_closed_at_once():

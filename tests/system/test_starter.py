@@ -2,11 +2,12 @@
 
 import os
 import socket
+import subprocess
 
 import pytest
 
 from jobd.system import starter
-from jobd.system.starter import Starter, Watchdog, notify
+from jobd.system.starter import Starter, Watchdog, hand_over, notify
 
 
 @pytest.fixture
@@ -32,6 +33,23 @@ def test_it_hears_that_we_are_ready_and_who_is_the_main_process(manager):
         f"MAINPID={os.getpid()}",
         "STATUS=Takes jobs; daemon: pid 77",
     ]
+
+
+@pytest.mark.parametrize(("environ", "told"), [({}, "0"), ({"WATCHDOG_USEC": "6000"}, "6000")])
+def test_it_hears_which_watchdog_the_one_knows_that_goes_on(manager, environ, told):
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["/bin/sh", "-c", "echo; read _"], env=environ, **streams) as other:
+        other.stdout.readline()
+        hand_over(other.pid)
+        other.stdin.close()
+    assert heard(manager) == ["READY=1", f"MAINPID={other.pid}", f"WATCHDOG_USEC={told}"]
+
+
+def test_of_one_that_cannot_be_read_it_hears_no_watchdog(manager):
+    with subprocess.Popen(["/bin/true"]) as other:
+        other.wait()
+    hand_over(other.pid)
+    assert heard(manager) == ["READY=1", f"MAINPID={other.pid}"]
 
 
 def test_it_hears_why_there_is_no_start(manager):

@@ -124,6 +124,13 @@ class Editing:
                     f"--group: {group} has {counted(lack.have, 'worker')}, "
                     f"and job {entry.id} needs {lack.needs} slots"
                 )
+        options = self._jobs.engine_options_of(entry.id)
+        why = self._admission.engine_refusal(group, options)
+        if why is not None:
+            raise Refused(
+                f"--group: job {entry.id} has an --engine-option, {why}: name a group of the "
+                "engine that takes it, or submit it anew without"
+            )
 
     def _times(self, request: Edit) -> dict[str, object]:
         at, delay = _given(request.at), _given(request.delay)

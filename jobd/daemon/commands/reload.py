@@ -37,7 +37,7 @@ class Reloading:
         self,
         *,
         usual: Path,
-        check: Callable[[Config], object],
+        check: Callable[[Config, Path], object],
         in_force: InForce,
         idempotency: Idempotency,
         settings: Settings,
@@ -67,7 +67,7 @@ class Reloading:
         """
         with self._one_at_a_time:
             loaded = configured.read(self._usual, self._in_force.held.loaded.origin)
-            self._check(loaded.config)
+            self._check(loaded.config, configured.file_of(self._usual, loaded.origin))
             action = partial(self._take_over, loaded, call)
             found = self._idempotency.once(call.id, Reloaded, action)
             self._admit(self._in_force.config.access)

@@ -60,6 +60,17 @@ class Aftercare:
         if self._sync is SyncOutput.BEFORE_END:
             self._bring_to_disk(run.engine, [(run.id, run.attempt)])
 
+    def unmake(self, run: Run) -> None:
+        """Its process never came to be, and nobody else has its number yet: whatever was made for
+        it goes, since nothing would be known of it where the job is stopped now. Any thread that
+        may wait for files.
+        """
+        try:
+            self._tidy(run)
+            self._engines[run.engine].workspace.delete(run.id, run.attempt)
+        except Exception:
+            log.exception("job %d: what was made for attempt %d stays", run.id, run.attempt)
+
     def let_go(self, run: Run) -> None:
         """Its end is on disk, or there is nowhere to record it."""
         slow = self._slow.get(run.engine)
@@ -82,6 +93,9 @@ class Aftercare:
         if run.process is not None:
             run.process.reap()
         failpoint("after-reap")
+        self._tidy(run)
+
+    def _tidy(self, run: Run) -> None:
         program = run.spec.argv[0] if run.spec.packed_script else None
         self._engines[run.engine].workspace.tidy(run.id, run.attempt, program)
 

@@ -71,6 +71,10 @@ class Endings:
             lambda error: self._unrecorded(run, outcome, reading, error),
         )
 
+    def unmake(self, run: Run) -> None:
+        """As `Aftercare.unmake`, before it is put back."""
+        self._aftercare.unmake(run)
+
     def put_back(self, run: Run) -> None:
         """Its process never came to be: the job waits again, or is stopped if it was to be."""
         self._writer.post(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from jobd.contract.errors import BadRequest, Refused
+from jobd.contract.errors import BadRequest
 from jobd.core.placement import Placement
 from jobd.core.usage import Usage
 from jobd.engines import loading
@@ -53,16 +53,14 @@ class Engines:
         """That of groups that name none."""
         return self._by_name[self.placement.default]
 
-    def check_options(self, group: str, options: Sequence[str]) -> None:
-        """Raises: Refused (the engine of that group does not take one of them)."""
+    def refusal(self, group: str, options: Sequence[str]) -> str | None:
+        """Why the engine of that group does not take one of them; None: it takes all."""
         name = self.placement.engine_of(group)
         try:
             self._by_name[name].check_options(options)
         except CannotStart as error:
-            raise Refused(
-                f"--engine-option: {error}; jobs of group {group} run on engine {name}: leave it "
-                "out, or name a group of another engine: --group"
-            ) from error
+            return f"{error}; jobs of group {group} run on engine {name}"
+        return None
 
     def freeze(self) -> None:
         """As `Engine.freeze`, all of them: what goes wrong in one is none of the others' business,

@@ -143,6 +143,8 @@ class Settling:
 
         Raises: JobdError.
         """
+        for run in unstarted:
+            self._endings.unmake(run)
         self._writer.call(lambda: self._unstart(unstarted))
 
     def see_to(self, runs: Sequence[Run]) -> None:

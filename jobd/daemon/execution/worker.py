@@ -88,6 +88,7 @@ class Workers:
         try:
             outcome = self._carry_out(run)
         except (NoResources, Away, StoreFailed) as error:
+            self._endings.unmake(run)
             self._put_back(run, error)
             return
         except Exception:

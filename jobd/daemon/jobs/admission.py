@@ -32,17 +32,17 @@ class Admission:
         dependencies: Dependencies,
         *,
         workers: Callable[[], int],
-        check_engine_options: Callable[[str, Sequence[str]], None],
+        engine_refusal: Callable[[str, Sequence[str]], str | None],
     ) -> None:
         """`workers`: as configured; with fewer just now, a job may wait for them to come back.
 
-        `check_engine_options`: told a group and options for the engine that its jobs run on;
-        answers at once. Raises: Refused.
+        `engine_refusal`: told a group and options for the engine that its jobs run on; says at
+        once why that does not take them.
         """
         self._ledger = ledger
         self._dependencies = dependencies
         self._workers = workers
-        self._check_engine_options = check_engine_options
+        self._engine_refusal = engine_refusal
 
     # --- may they come ----------------------------------------------------------------------
 
@@ -64,8 +64,15 @@ class Admission:
         )
         for lack in filter(fit.is_too_large, lacks):
             raise Refused(_never(lack, options.group))
-        if options.engine_options:
-            self._check_engine_options(options.group, options.engine_options)
+        why = self.engine_refusal(options.group, options.engine_options)
+        if why is not None:
+            raise Refused(
+                f"--engine-option: {why}: leave it out, or name a group of another engine: --group"
+            )
+
+    def engine_refusal(self, group: str, options: Sequence[str]) -> str | None:
+        """Why jobs of this group cannot have these options of its engine; None: they can."""
+        return self._engine_refusal(group, options) if options else None
 
     def share_of(self, group: str) -> Share:
         """Raises: NotFound (there is no such group)."""

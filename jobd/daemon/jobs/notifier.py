@@ -7,31 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
-from jobd.system.turn import stepping_aside
+from jobd.system.presence import Sleeper, Sleepers
 
 
-class Waiter:
+class Waiter(Sleeper):
     """Waits until one of some jobs has finished."""
 
     def __init__(self, concerns: Callable[[int], bool], job: int | None = None) -> None:
+        super().__init__()
         self.concerns = concerns
         self.job = job
         """The only one, if it is one."""
-        self._woken = threading.Event()
         self._is_dismissed = False
-
-    def wake(self) -> None:
-        self._woken.set()
 
     def dismiss(self) -> None:
         """Nothing will happen any more."""
         self._is_dismissed = True
-        self._woken.set()
+        self.wake()
 
     def wait(self, seconds: float) -> bool:
-        """Whether one of its jobs has finished."""
-        with stepping_aside():
-            return self._woken.wait(seconds) and not self._is_dismissed
+        """Whether one of its jobs has finished. Raises: as `sleep` does."""
+        return self.sleep(seconds) and not self._is_dismissed
 
 
 class Listener:
@@ -64,13 +60,14 @@ class Notifier:
     """Any thread may call. Who registers before looking misses nothing that happens then."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._single: dict[int, set[Waiter]] = {}
         """By their only job, so that the end of another costs nothing."""
         self._several: set[Waiter] = set()
         self._awaited: list[Callable[[int], bool]] = []
         self._listeners: tuple[Listener, ...] = ()
         self._last_event = 0
+        self._for_events = Sleepers()
         self._closed = False
 
     # --- parts of the daemon --------------------------------------------------------------------
@@ -165,15 +162,17 @@ class Notifier:
         """Events up to this one are on disk."""
         with self._lock:
             self._last_event = max(self._last_event, last_event)
-            self._lock.notify_all()
+        self._for_events.wake()
         for listener in self._listeners:
             listener.published(last_event)
 
     def wait_event(self, after: int, seconds: float) -> bool:
-        """Wait until there is an event behind `after`; False: there is none yet."""
-        with stepping_aside(), self._lock:
-            self._lock.wait_for(lambda: self._last_event > after or self._closed, seconds)
-            return self._last_event > after
+        """Wait until there is an event behind `after`; False: there is none yet.
+
+        Raises: as `Sleepers.sleep_until` does.
+        """
+        self._for_events.sleep_until(lambda: self._last_event > after or self._closed, seconds)
+        return self._last_event > after
 
     @property
     def closed(self) -> bool:
@@ -184,8 +183,8 @@ class Notifier:
         """Let everybody go who waits, or would from here on."""
         with self._lock:
             self._closed = True
-            self._lock.notify_all()
             for waiter in (*self._several, *chain.from_iterable(self._single.values())):
                 waiter.dismiss()
+        self._for_events.wake()
         for listener in self._listeners:
             listener.closed()

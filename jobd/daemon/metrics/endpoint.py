@@ -9,6 +9,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -19,6 +20,7 @@ from jobd.contract.errors import JobdError
 from jobd.contract.listening import Address
 from jobd.contract.version import VERSION
 from jobd.daemon.rpc.listener import Listener, make_room
+from jobd.system import linux
 
 log = logging.getLogger(__name__)
 _PRIVATE: Final = 0o600
@@ -26,6 +28,8 @@ _MOST: Final = 8
 """Who comes while so many are answered is hung up on."""
 _PATIENCE_S: Final = 10.0
 """Seconds of silence after which somebody is hung up on."""
+_SCARCE_S: Final = 0.1
+"""Seconds until somebody is heard again for whom no descriptor was left."""
 
 
 class Answer(NamedTuple):
@@ -49,17 +53,27 @@ class Endpoint:
         self._address = address
         self._pages = pages
         self._server: _Server | None = None
-        self._closed = False
+        self._is_served = self._closed = False
+
+    def take(self) -> None:
+        """Whoever comes is answered once it is open. Raises: JobdError (it cannot be had)."""
+        try:
+            self._server = _Server(_listen(self._address), self._pages)
+        except OSError as error:
+            # What Python itself refuses, such as too long a path, has no number.
+            why = error.strerror or error
+            raise JobdError(
+                f"[metrics] listen: {_text(self._address)}: {why}; name another one"
+            ) from error
 
     def open(self) -> None:
-        """Raises: JobdError (the address is taken, or cannot be had)."""
-        try:
-            self._server = server = _Server(_listen(self._address), self._pages)
-        except OSError as error:
-            raise JobdError(
-                f"[metrics] listen: {_text(self._address)}: {error.strerror}; name another one"
-            ) from error
-        threading.Thread(target=self._serve, args=[server], name="metrics", daemon=True).start()
+        """Raises: JobdError (the address was not taken before, and cannot be had)."""
+        if self._server is None:
+            self.take()
+        self._is_served = True
+        threading.Thread(
+            target=self._serve, args=[self._server], name="metrics", daemon=True
+        ).start()
 
     def close(self) -> None:
         """Nobody is answered any more."""
@@ -72,6 +86,8 @@ class Endpoint:
             server.socket.shutdown(socket.SHUT_RDWR)
         if isinstance(server.socket, Listener):
             server.socket.remove()
+        if not self._is_served:
+            server.server_close()
 
     def _serve(self, server: _Server) -> None:
         while not self._closed:
@@ -92,6 +108,15 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.socket = listener
         self.pages = pages
         self._places = threading.BoundedSemaphore(_MOST)
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in linux.SHORTAGES:
+                # Whoever has knocked goes on knocking, and would be heard without end.
+                time.sleep(_SCARCE_S)
+            raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002 - as socketserver has it
         return self._places.acquire(blocking=False)

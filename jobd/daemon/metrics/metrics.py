@@ -62,14 +62,15 @@ class Metrics(NoMetrics):
     def count(self) -> None:
         self._writer.call(partial(self._figures.load, self._read))
 
-    def open(self, *, patient: bool) -> None:
+    def take_address(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.take()
+
+    def open(self) -> None:
         if self._textfile is not None:
             self._textfile.start()
             self._notifier.subscribe(self._textfile)
-        if patient:
-            self._try_to_listen()
-        elif self._endpoint is not None:
-            self._endpoint.open()
+        self._try_to_listen()
 
     def _try_to_listen(self) -> None:
         if self._endpoint is None or self._closed:
@@ -81,6 +82,8 @@ class Metrics(NoMetrics):
             self._timer.after(_RETRY_S, self._try_to_listen)
 
     def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         if self._endpoint is not None:
             self._endpoint.close()

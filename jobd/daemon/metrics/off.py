@@ -9,11 +9,14 @@ class NoMetrics:
     def count(self) -> None:
         """Called once the queue is loaded, and before anybody may change it."""
 
-    def open(self, *, patient: bool) -> None:
-        """Answer from now on. `patient`: what cannot be had just now is tried again and again.
+    def take_address(self) -> None:
+        """Called before anything is begun that could not be left. Who comes by then waits.
 
         Raises: JobdError (it cannot be had).
         """
+
+    def open(self) -> None:
+        """Answer from now on. An address that was not taken before is tried again and again."""
 
     def close(self) -> None:
         """Nobody is answered any more."""

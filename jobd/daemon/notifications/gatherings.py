@@ -48,26 +48,34 @@ class Gatherings:
     def ended(self) -> Iterator[tuple[int, Planned]]:
         """Those of which all jobs have ended, by number. Raises: StoreFailed."""
         for number, gathering in self._found.gatherings():
-            left = self._witnesses.get(number) or self._left(gathering)
+            if number in self._witnesses:
+                continue
+            ends = self._ends_of(number, gathering)
+            if ends is not None:
+                yield number, Planned(gathering.target, self._message(gathering, *ends))
+
+    def _ends_of(
+        self, number: int, gathering: Gathering
+    ) -> tuple[dict[State, int], Sequence[JobRow]] | None:
+        """How many of its jobs are in which state when all have ended, and the first that did not
+        complete; None: one has not ended.
+        """
+        # A restart that comes behind that moment is none of what is told.
+        with self._reader.moment() as reader:
+            left = _left(reader, gathering)
             if left is not None:
                 self._witnesses[number] = left
-            else:
-                yield number, Planned(gathering.target, self._message(gathering))
-
-    def _left(self, gathering: Gathering) -> int | None:
-        """One of its jobs that has not ended."""
-        if not gathering.by_name:
-            return self._reader.one_of(UNFINISHED, [(gathering.first, gathering.last)])
-        chosen = Filter(states=UNFINISHED, groups=gathering.groups, tags=gathering.tags)
-        return next((job for job, _ in self._reader.select(chosen, 1)), None)
+                return None
+            found = DeliveryReader(reader)
+            return found.counts_of(gathering), reader.jobs(found.uncompleted(gathering, _NAMED))
 
     # --- the verdict ------------------------------------------------------------------------------
 
-    def _message(self, gathering: Gathering) -> Message:
-        counts = self._found.counts_of(gathering)
+    def _message(
+        self, gathering: Gathering, counts: dict[State, int], rows: Sequence[JobRow]
+    ) -> Message:
         total = sum(counts.get(state, 0) for state in FINISHED)
-        failed = self._found.uncompleted(gathering, _NAMED)
-        rows = self._reader.jobs(failed)
+        failed = [row.id for row in rows]
         jobs = self._shown.of(rows)
         told = [f"{state}: {counts[state]:,}" for state in FINISHED if counts.get(state)]
         lines = [line for row, job in zip(rows, jobs, strict=True) for line in self._of(row, job)]
@@ -89,6 +97,14 @@ class Gatherings:
         yield f"  {text.told(job, job.id, job.state, job.reason)}"
         if line := last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW)):
             yield f"    {line}"
+
+
+def _left(reader: Reader, gathering: Gathering) -> int | None:
+    """One of its jobs that has not ended."""
+    if not gathering.by_name:
+        return reader.one_of(UNFINISHED, [(gathering.first, gathering.last)])
+    chosen = Filter(states=UNFINISHED, groups=gathering.groups, tags=gathering.tags)
+    return next((job for job, _ in reader.select(chosen, 1)), None)
 
 
 def _exit_code(failed: Sequence[Job], total: int, completed: int) -> int:

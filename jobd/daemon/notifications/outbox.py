@@ -20,7 +20,7 @@ from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 from jobd.system.failpoints import failpoint
-from jobd.system.turn import stepping_aside
+from jobd.system.presence import Sleepers
 
 log = logging.getLogger(__name__)
 _SOON_US: Final = 20_000
@@ -49,7 +49,9 @@ class Outbox:
         self._orders = orders
         self.wake = wake
         self._couriers = Couriers(self._told)
-        self._news = threading.Condition()
+        self._news = Sleepers()
+        self._lock = threading.Lock()
+        """Held where `_count` or `_unsaved` changes."""
         self._count = 0
         self._dismissed = False
         self._unsaved: list[Callable[[], object]] = []
@@ -84,11 +86,11 @@ class Outbox:
         until = time.monotonic() + _CLOSE_S
         try:
             while (left := until - time.monotonic()) > 0:
+                seen = self._count
                 self.send_due()
                 if not self._couriers.busy:
                     break
-                with self._news:
-                    self._news.wait(min(left, _SOON_US / 1e6) if left > 0 else 0)
+                self._news.sleep_until(partial(self._differs, seen), min(left, _SOON_US / 1e6))
         except JobdError as error:
             log.warning("messages wait for the next daemon: %s", error)
         self._couriers.close(max(0.0, until - time.monotonic()))
@@ -106,14 +108,18 @@ class Outbox:
         return self._dismissed
 
     def wait(self, seen: int, seconds: float) -> None:
-        """Until there are others than the news seen, or everybody is dismissed."""
-        with stepping_aside(), self._news:
-            self._news.wait_for(lambda: self._count != seen or self._dismissed, seconds)
+        """Until there are others than the news seen, or everybody is dismissed.
+
+        Raises: as `Sleepers.sleep_until` does.
+        """
+        self._news.sleep_until(lambda: self._differs(seen) or self._dismissed, seconds)
+
+    def _differs(self, seen: int) -> bool:
+        return self._count != seen
 
     def dismiss(self) -> None:
-        with self._news:
-            self._dismissed = True
-            self._news.notify_all()
+        self._dismissed = True
+        self._news.wake()
 
     # --- couriers' threads ------------------------------------------------------------------------
 
@@ -130,7 +136,7 @@ class Outbox:
             log.warning("message %s to %s: %s", taken.token, taken.target.to.label, wrong)
         else:
             save = partial(deliveries.delivered, taken.id, now)
-        with self._news:
+        with self._lock:
             self._unsaved.append(save)
         try:
             self._reserve.refuse()
@@ -138,19 +144,19 @@ class Outbox:
         except JobdError as error:
             log.warning("that a message was sent is saved later: %s", error)
         failpoint("message-recorded")
-        with self._news:
+        with self._lock:
             self._count += 1
-            self._news.notify_all()
+        self._news.wake()
         self.wake()
 
     def _save(self) -> None:
         """Raises: StoreFailed: it is kept."""
-        with self._news:
+        with self._lock:
             saves, self._unsaved = self._unsaved, []
         try:
             if saves:
                 self._writer.call(lambda: [save() for save in saves])
         except JobdError:
-            with self._news:
+            with self._lock:
                 self._unsaved = [*saves, *self._unsaved]
             raise

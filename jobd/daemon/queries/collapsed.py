@@ -11,7 +11,15 @@ from jobd.contract.models import MAX_ID, Array, List
 from jobd.contract.states import FINISHED, State
 from jobd.daemon.jobs.selection import filter_of
 from jobd.daemon.queries.cursor import Place
-from jobd.store.arrays import ArrayRow, arrays_of, counts_of, ends_of, newest_array, newest_ids
+from jobd.store.arrays import (
+    ArrayRow,
+    Ends,
+    arrays_of,
+    counts_of,
+    ends_of,
+    newest_array,
+    newest_ids,
+)
 from jobd.store.pages import SECTIONS
 from jobd.store.reader import GetIds, Reader
 from jobd.store.records import Filter
@@ -76,23 +84,29 @@ class Collapsed:
 
     def view(self, array: ArrayRow) -> Array | None:
         """None: no element is left."""
-        ends = ends_of(self._reader, array)
+        with self._reader.moment() as reader:
+            ends = ends_of(reader, array)
+            counts = counts_of(reader, array)
         if ends is None:
             return None
-        counts = counts_of(self._reader, array)
-        over = sum(counts.get(state, 0) for state in FINISHED)
-        left = sum(counts.values()) - over
-        eta = None
-        if over and left and ends.started_at is not None:
-            eta = max(0, now_us() - ends.started_at) / 1e6 / over * left
-        return Array(
-            first=array.first,
-            last=array.last,
-            first_index=ends.first_index,
-            last_index=ends.last_index,
-            counts=counts,
-            eta_s=eta,
-        )
+        return array_view(array, ends, counts)
+
+
+def array_view(array: ArrayRow, ends: Ends, counts: dict[State, int]) -> Array:
+    """It goes on as until now, as far as anybody knows."""
+    over = sum(counts.get(state, 0) for state in FINISHED)
+    left = sum(counts.values()) - over
+    eta = None
+    if over and left and ends.started_at is not None:
+        eta = max(0, now_us() - ends.started_at) / 1e6 / over * left
+    return Array(
+        first=array.first,
+        last=array.last,
+        first_index=ends.first_index,
+        last_index=ends.last_index,
+        counts={state: count for state, count in counts.items() if count},
+        eta_s=eta,
+    )
 
 
 def _without(chosen: Filter, seen: Iterable[ArrayRow]) -> Filter:

@@ -14,8 +14,8 @@ import time
 from typing import Final
 
 from jobd.daemon.jobs.notifier import Listener
+from jobd.system.presence import Sleepers
 from jobd.system.timer import Timer
-from jobd.system.turn import stepping_aside
 
 _SHORTEST_S: Final = 0.02
 """Seconds between two steps."""
@@ -29,9 +29,9 @@ class Crowd(Listener):
 
     def __init__(self, timer: Timer) -> None:
         self._timer = timer
-        self._told = threading.Condition()
+        self._lock = threading.Lock()
         self._newest = self._published = 0
-        self._waiting = 0
+        self._waiting = Sleepers()
         self._next_step = 0.0
         """On the monotonic clock; nobody is told before."""
         self._is_due = self._is_closed = False
@@ -42,18 +42,16 @@ class Crowd(Listener):
         return self._newest
 
     def wait(self, after: int, seconds: float) -> None:
-        """Until `newest` is behind `after`, `seconds` at most."""
-        with stepping_aside(), self._told:
-            self._waiting += 1
-            try:
-                self._told.wait_for(lambda: self._newest > after or self._is_closed, seconds)
-            finally:
-                self._waiting -= 1
+        """Until `newest` is behind `after`, `seconds` at most.
+
+        Raises: as `Sleepers.sleep_until` does.
+        """
+        self._waiting.sleep_until(lambda: self._newest > after or self._is_closed, seconds)
 
     # --- as a listener ------------------------------------------------------------------------
 
     def published(self, last_event: int) -> None:
-        with self._told:
+        with self._lock:
             self._published = max(self._published, last_event)
             rest = self._next_step - time.monotonic()
             if rest <= 0:
@@ -63,18 +61,17 @@ class Crowd(Listener):
                 self._timer.after(rest, self._step)
 
     def closed(self) -> None:
-        with self._told:
+        with self._lock:
             self._is_closed = True
             self._tell()
 
     def _step(self) -> None:
-        with self._told:
+        with self._lock:
             self._is_due = False
             self._tell()
 
     def _tell(self) -> None:
-        self._newest = self._published
-        pause = max(_SHORTEST_S, min(self._waiting * _EACH_S, _LONGEST_S)) if self._waiting else 0.0
+        self._newest, count = self._published, len(self._waiting)
+        pause = max(_SHORTEST_S, min(count * _EACH_S, _LONGEST_S)) if count else 0.0
         self._next_step = time.monotonic() + pause
-        if self._waiting:
-            self._told.notify_all()
+        self._waiting.wake()

@@ -20,6 +20,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.queries.crowd import Crowd
 from jobd.daemon.queries.followers import Follower, Followers
+from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import Views
 from jobd.daemon.queries.written import Written
 from jobd.store.reader import Reader
@@ -44,11 +45,13 @@ class EventsQuery:
         followers: Followers,
         written: Written,
         crowd: Crowd,
+        traffic: Traffic,
         owner: str,
     ) -> None:
         """`owner`: the login of whoever runs the daemon."""
         self._owner = owner
         self._crowd = crowd
+        self._traffic = traffic
         self._reading = threading.Lock()
         self._latest: tuple[tuple[int, int, int], EventPage] | None = None
         """The page that was made last for one who waits for everything, and what it begins behind,
@@ -66,10 +69,12 @@ class EventsQuery:
         ranges = merge_ranges(request.selector.ids)
         after = request.after
         if after is None:
-            return EventPage(
-                events=[], next=self._notifier.last_event, unfinished=self._left(ranges)
-            )
+            newest = self._notifier.last_event
+            left = self._rest(ranges, newest, 1) is None
+            return EventPage(events=[], next=newest, unfinished=int(left))
         with ExitStack() as leaving:
+            if not request.wait:
+                leaving.enter_context(self._traffic.way_given())
             return self._held_back(request, ranges, after, leaving)
 
     def _held_back(
@@ -129,12 +134,10 @@ class EventsQuery:
     ) -> EventPage:
         """Once nothing is left to finish, the page holds all that led there."""
         full = len(rows) >= request.limit
-        unfinished = 1 if full else self._left(ranges)
-        if not unfinished:
-            seen = rows[-1].seq if rows else newest
-            rest = self._reader.events(seen, ranges, request.limit)
-            unfinished = int(len(rest) >= request.limit)
-            rows = [*rows, *rest]
+        seen = max([newest, *(row.seq for row in rows[-1:])])
+        rest = None if full else self._rest(ranges, seen, request.limit)
+        unfinished = int(rest is None or len(rest) >= request.limit)
+        rows = [*rows, *(rest or ())]
         return EventPage(
             events=[self._views.event(row) for row in rows],
             next=rows[-1].seq if rows else newest,
@@ -144,13 +147,17 @@ class EventsQuery:
             owner=self._owner,
         )
 
-    def _left(self, ranges: Ranges) -> int:
-        """1 while one of these jobs has not finished. Memory is ahead of the disk: if it says
-        that one is left, so it is; that none is left only the disk can say.
+    def _rest(self, ranges: Ranges, after: int, limit: int) -> list[EventRow] | None:
+        """What has happened behind `after` up to a moment in which all of these jobs have finished;
+        None: one has not.
+
+        Memory is ahead of the disk: if it says that one is left, so it is; that none is left only
+        the disk can say. And what comes behind that moment, as a restart, is for the next page.
         """
-        ledger = self._ledger
-        if not ranges and ledger.counts[State.PENDING] + ledger.counts[State.RUNNING]:
-            return 1
-        if not ranges:
-            ranges = [(1, MAX_ID)]
-        return int(self._reader.one_of(UNFINISHED, ranges) is not None)
+        counts = self._ledger.counts
+        if not ranges and counts[State.PENDING] + counts[State.RUNNING]:
+            return None
+        with self._reader.moment() as reader:
+            if reader.one_of(UNFINISHED, ranges or [(1, MAX_ID)]) is not None:
+                return None
+            return reader.events(after, ranges, limit)

@@ -15,7 +15,7 @@ from jobd.daemon.jobs.notifier import Notifier
 from jobd.outputs.watches import Watches
 from jobd.outputs.workspace import Output
 from jobd.store.reader import Reader
-from jobd.system.turn import stepping_aside
+from jobd.system.presence import Sleepers
 from jobd.system.write_watch import Watched, WriteWatch
 
 log = logging.getLogger(__name__)
@@ -37,26 +37,23 @@ class Follower:
         """`is_told`: there is a thread that tells what happens to jobs."""
         self._watches = Watches(writes, self.written)
         self._is_told = is_told
-        self._condition = threading.Condition()
+        self._asleep = Sleepers()
         self._is_written = self._has_happened = False
         self._pause = _FIRST_LOOK_S
 
     def happened(self) -> None:
         """Something has happened to its job, or for who watches to any."""
-        with self._condition:
-            self._has_happened = True
-            self._condition.notify_all()
+        self._has_happened = True
+        self._asleep.wake()
 
     def written(self) -> None:
         """Something has happened to one of its files."""
-        with self._condition:
-            self._is_written = True
-            self._condition.notify_all()
+        self._is_written = True
+        self._asleep.wake()
 
     def forget(self) -> None:
         """Before a look, which sees all that was told until now."""
-        with self._condition:
-            self._is_written = self._has_happened = False
+        self._is_written = self._has_happened = False
 
     def wait(self, outputs: Sequence[Output], seconds: float) -> None:
         """Until there may be something new since `forget`, `seconds` at most.
@@ -72,13 +69,11 @@ class Follower:
             # is looked at again and again, as long as that lasts.
             seconds = min(self._pause, seconds)
             self._pause = min(2 * self._pause, _LOOK_EVERY_S)
-        with stepping_aside(), self._condition:
-            self._condition.wait_for(lambda: self._is_written or self._has_happened, seconds)
+        self._asleep.sleep_until(lambda: self._is_written or self._has_happened, seconds)
 
     def gather(self, seconds: float) -> None:
         """Let more be written before it is read; not once something has happened to the job."""
-        with stepping_aside(), self._condition:
-            self._condition.wait_for(lambda: self._has_happened, seconds)
+        self._asleep.sleep_until(lambda: self._has_happened, seconds)
 
     def leave(self) -> None:
         self._watches.only([])
@@ -169,7 +164,9 @@ class Followers:
             return set(), seen
         newest = self._notifier.last_event
         found = self._reader.events(seen, [], _EVENTS)
-        return (None if len(found) >= _EVENTS else {event.job for event in found}), newest
+        # Of some that are more than are read, or kept no more, nobody knows whose they were.
+        is_whole = newest - seen <= len(found) < _EVENTS
+        return ({event.job for event in found} if is_whole else None), newest
 
     def _tell(self, jobs: set[int | None] | None, newest: int) -> None:
         with self._lock:

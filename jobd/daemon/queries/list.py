@@ -16,6 +16,7 @@ from jobd.daemon.jobs.selection import Selection, filter_of
 from jobd.daemon.queries.collapsed import Collapsed
 from jobd.daemon.queries.cursor import Place
 from jobd.daemon.queries.explain_facts import Inquiry
+from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import JobViews
 from jobd.store.pages import Key
 from jobd.store.reader import Reader
@@ -24,6 +25,8 @@ from jobd.store.records import Filter, JobRow
 T = TypeVar("T")
 _PAGE: Final = 500
 """Jobs in one reply."""
+_SHORT_PAGE: Final = 50
+"""The same while the queue is busy: nobody waits for long until one is made."""
 _LARGE: Final = 1024 * 1024
 """Bytes of commands after which a page has no other section."""
 
@@ -39,6 +42,8 @@ class ListQuery:
         selection: Selection,
         inquiry: Inquiry,
         shown: JobViews,
+        *,
+        traffic: Traffic,
     ) -> None:
         self._reader = reader
         self._ledger = ledger
@@ -46,10 +51,15 @@ class ListQuery:
         self._selection = selection
         self._inquiry = inquiry
         self._shown = shown
+        self._traffic = traffic
         self._collapsed = Collapsed(reader)
 
     def list(self, request: List, _: Call) -> Page:
         """Raises: BadRequest (the cursor is none of ours)."""
+        with self._traffic.way_given():
+            return self._listed(request)
+
+    def _listed(self, request: List) -> Page:
         seq, moves = self._notifier.last_event, self._ledger.moves
         if request.newest is not None:
             newest, latest = self._collapsed.newest(request.newest)
@@ -89,8 +99,9 @@ class ListQuery:
             with self._reader.id_pages() as ids_of:
                 ids, place = _filled(ids_of, request, MAX_PAGE_IDS, lambda _: False)
             return [], ids, place
+        most = _SHORT_PAGE if self._traffic.is_heavy else _PAGE
         with self._reader.pages() as rows_of:
-            rows, place = _filled(rows_of, request, _PAGE, _are_large)
+            rows, place = _filled(rows_of, request, most, _are_large)
         return rows, [], place
 
 

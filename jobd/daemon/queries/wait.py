@@ -18,6 +18,7 @@ from jobd.core.ledger import Ledger
 from jobd.core.progress.recognition import WINDOW, last_line
 from jobd.daemon.jobs.notifier import Notifier, Waiter
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
+from jobd.daemon.queries.collapsed import array_view
 from jobd.daemon.queries.views import JobViews
 from jobd.outputs.workspace import Workspaces
 from jobd.store.arrays import ArrayRow, arrays_of, ends_of
@@ -143,11 +144,15 @@ class WaitQuery:
     # --- what is told -----------------------------------------------------------------------------
 
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
-        counts = self._reader.count_within(ranges)
-        total = sum(counts.values())
-        done = done and request.is_met(counts)
-        states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
-        rows = self._told(ranges, states) if done else []
+        # What is told of them is how they were when it had come to that: a restart comes later.
+        with self._reader.moment() as reader:
+            counts = reader.count_within(ranges)
+            total = sum(counts.values())
+            done = done and request.is_met(counts)
+            states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
+            rows = _told(reader, ranges, states) if done else []
+            missing = Selection(reader).missing(request.selector)
+            array = _array(reader, ranges, counts)
         lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}
         if not self._ledger.busy:
             self._workspaces.release()
@@ -157,34 +162,29 @@ class WaitQuery:
             counts=counts,
             jobs=[*self._shown.of(rows)],
             last_lines=lines,
-            missing=self._selection.missing(request.selector),
+            missing=missing,
             ids=[*ranges],
-            array=self._array(ranges, counts),
+            array=array,
         )
-
-    def _array(self, ranges: Ranges, counts: dict[State, int]) -> Array | None:
-        """What these are, where that is one array or batch, and all of it."""
-        if len(ranges) != 1:
-            return None
-        (whole,) = ranges
-        ends = None
-        if arrays_of(self._reader, whole[:1]).get(whole[0]) == whole:
-            ends = ends_of(self._reader, ArrayRow(*whole))
-        if ends is None:
-            return None
-        first, last = whole
-        return Array(
-            first=first,
-            last=last,
-            first_index=ends.first_index,
-            last_index=ends.last_index,
-            counts={state: count for state, count in counts.items() if count},
-        )
-
-    def _told(self, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:
-        found = self._selection.jobs(ranges, Filter(states=states)) if ranges else iter(())
-        ids = self._reader.fitting([job for job, _ in islice(found, _TOLD)])
-        return self._reader.jobs(ids)
 
     def _last_line(self, row: JobRow) -> str:
         return last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW))
+
+
+def _told(reader: Reader, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:
+    """Those of them whose ends are told one by one."""
+    found = Selection(reader).jobs(ranges, Filter(states=states)) if ranges else iter(())
+    return reader.jobs(reader.fitting([job for job, _ in islice(found, _TOLD)]))
+
+
+def _array(reader: Reader, ranges: Ranges, counts: dict[State, int]) -> Array | None:
+    """What these are, where that is one array or batch, and all of it."""
+    if len(ranges) != 1:
+        return None
+    (whole,) = ranges
+    ends = None
+    if arrays_of(reader, whole[:1]).get(whole[0]) == whole:
+        ends = ends_of(reader, ArrayRow(*whole))
+    if ends is None:
+        return None
+    return array_view(ArrayRow(*whole), ends, counts)

@@ -1,8 +1,9 @@
 """Which clients are still to hear something before a daemon leaves that nobody follows.
 
-Whoever waits asks again and again, in short requests. So a connection is waited for from the first
-of them on until it has been told the end, also between two requests and while its answer is on the
-way; and for a moment more, since one asks on (what the job printed, then its exit code).
+Whoever waits may ask several times, one request behind the other. So a connection is waited for
+from the first of them on until it has been told the end, also between two requests and while its
+answer is on the way; and for a moment more, since one asks on (what the job printed, then its exit
+code).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.protocol import Session, hang_up, say_busy, serve
 from jobd.daemon.rpc.quota import Account, Memory, Quota, place_shares
 from jobd.daemon.rpc.said_later import SaidLater
+from jobd.system.presence import HangUps, Presence
 from jobd.system.rate_limit import RateLimit
 from jobd.system.timer import Timer
 from jobd.system.turn import Turn
@@ -65,6 +66,7 @@ class Clients:
         self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         """Clients at a time."""
         self.places, self.memory = Quota(), Quota()
+        self.hang_ups = HangUps()
         self._turns: dict[str, Turn] = {}
         """Of each viewer: who asks without end, and on many connections, is answered as slowly as
         on one, and leaves the others their time.
@@ -189,7 +191,8 @@ class Clients:
         try:
             with self._dispatch.attendance.attendee() as attendee:
                 turn = self._turn_of(caller)
-                serve(sock, Session(self._dispatch, sock, caller, memory, attendee, turn))
+                presence = Presence(sock, self.hang_ups)
+                serve(sock, Session(self._dispatch, presence, caller, memory, attendee, turn))
         finally:
             memory.settle()
 

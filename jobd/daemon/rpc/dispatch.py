@@ -26,6 +26,7 @@ from jobd.daemon.rpc.access import check, check_kind
 from jobd.daemon.rpc.attendance import Attendance, Attendee
 from jobd.daemon.rpc.redaction import error_for_viewers
 from jobd.system.failpoints import failpoint
+from jobd.system.presence import HungUp
 from jobd.system.rate_limit import RateLimit
 from jobd.system.timer import Timer
 
@@ -71,7 +72,8 @@ class Dispatch:
     ) -> bytes:
         """An encoded reply. It does not come back at all once the daemon is about to end.
 
-        `attendee`: the connection that is answered, where it may be waited for.
+        `attendee`: the connection that is answered, where it may be waited for. Raises: HungUp
+        (the client has gone while the thread waited on its behalf).
         """
         try:
             answer = self._encoded(self._handle(payload, caller, attendee))
@@ -84,6 +86,8 @@ class Dispatch:
             if attendee is not None and isinstance(error, NotRunning):
                 attendee.dismiss()
             answer = wire.encode_error(self._told(error, caller))
+        except HungUp:
+            raise
         except Exception as error:
             self._fall_silent_if_closed(error)
             log.exception("a request of %s failed", caller.user)

@@ -6,7 +6,6 @@ attributes, no references to objects, no pickles, no compressed frames.
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +23,7 @@ from jobd.daemon.rpc.attendance import Attendee
 from jobd.daemon.rpc.dispatch import Dispatch
 from jobd.daemon.rpc.quota import UNWEIGHED, Memory
 from jobd.system.failpoints import failpoint
+from jobd.system.presence import Presence
 from jobd.system.turn import Turn
 
 _BUSY: Final = "jobd has too many large requests and answers at hand just now; try again"
@@ -35,7 +35,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
     def __init__(
         self,
         dispatch: Dispatch,
-        sock: socket.socket,
+        presence: Presence,
         caller: Caller,
         memory: Memory,
         attendee: Attendee,
@@ -43,7 +43,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
     ) -> None:
         """`turn`: the one in which all connections of a user are answered; None: at any time."""
         self._dispatch = dispatch
-        self._sock = sock
+        self.presence = presence
         self._turn = turn
         self._caller = caller
         self._memory = memory
@@ -63,7 +63,7 @@ class Session(rpyc.Service):  # type: ignore[misc] # rpyc has no types
             answer = self._dispatch.answer(payload, self._caller, self._attendee)
         else:
             with self._turn.taken():
-                if _has_hung_up(self._sock):
+                if self.presence.has_hung_up():
                     raise EOFError("it has not waited for its turn")
                 answer = self._dispatch.answer(payload, self._caller, self._attendee)
         if not self._memory.take(len(answer)):
@@ -119,23 +119,20 @@ class Protocol(Connection):  # type: ignore[misc] # rpyc has no types
     def close(self) -> None:
         """Without the farewell that would wait for a client that is gone or does not read."""
         if not self.closed:
+            self._local_root.presence.leave()
             self._cleanup(_anyway=True)
 
 
 def serve(sock: socket.socket, session: Session) -> None:
-    """Until the client hangs up. Raises: whatever comes of what it sends."""
+    """Until the client hangs up, also while it waits for an answer. Raises: whatever comes of what
+    it sends.
+    """
     sock.setblocking(True)  # noqa: FBT003
     frames.limit_pauses(sock)
     # Nothing of it is left to the environment, as rpyc's defaults are.
     config = {"bind_threads": False}
-    Protocol(session, Channel(sock, session), config).serve_all()
-
-
-def _has_hung_up(sock: socket.socket) -> bool:
-    """Nobody is there to read an answer any more (POLLHUP of poll(2))."""
-    poll = select.poll()
-    poll.register(sock, 0)
-    return any(found & select.POLLHUP for _, found in poll.poll(0))
+    with session.presence.served():
+        Protocol(session, Channel(sock, session), config).serve_all()
 
 
 def hang_up(sock: socket.socket) -> None:

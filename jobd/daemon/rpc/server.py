@@ -1,4 +1,6 @@
-"""Where clients come in: the sockets, made and mended, and the thread that hears whoever knocks."""
+"""Where clients come in: the sockets, made and mended, and the thread that hears who knocks, and
+who of those that wait hangs up.
+"""
 
 from __future__ import annotations
 
@@ -140,6 +142,7 @@ class Server:
         for number in held:
             if number >= 0:
                 os.close(number)
+        self.clients.hang_ups.close()
 
     def _accept_all(self) -> None:
         while not self._closed:
@@ -151,14 +154,16 @@ class Server:
 
     def _accept_from(self, listeners: dict[int, Listener]) -> None:
         """Until they are others."""
-        poll = select.poll()
-        for number in (*listeners, self._wake_r):
+        poll, hang_ups = select.poll(), self.clients.hang_ups
+        for number in (*listeners, self._wake_r, hang_ups.fileno()):
             poll.register(number, select.POLLIN)
         while not self._closed:
             ready = {number for number, _ in poll.poll()}
             if self._wake_r in ready and not self._closed:
                 os.read(self._wake_r, 16)
                 break
+            if hang_ups.fileno() in ready:
+                hang_ups.tell()
             for number in ready & listeners.keys():
                 self._accept(listeners[number])
             if self._spare < 0:

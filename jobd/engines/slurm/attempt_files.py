@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from typing import Final, NamedTuple
 
-from jobd.contract.directories import Directory, File
+from jobd.contract.directories import File
 from jobd.engines.base import Launch
 from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script
+from jobd.engines.slurm.folders import Folders
 from jobd.engines.slurm.script import Place
 
 START: Final = "start"
@@ -39,11 +39,11 @@ class End(NamedTuple):
     node: str | None = None
 
 
-class AttemptFiles:
-    """Any thread may call; one on a dead file server holds whoever does. All raise OSError."""
+class AttemptFiles(Folders):
+    """Those of all attempts; a folder is named by the token. All raise OSError."""
 
     def __init__(self, shared: str) -> None:
-        self._all = Directory(f"{shared}/attempts")
+        super().__init__(f"{shared}/attempts")
 
     def write(self, launch: Launch, output: str) -> Place:
         """All that a node needs is there: its script, and what starts it."""
@@ -108,24 +108,6 @@ class AttemptFiles:
         except FileNotFoundError:
             return None
 
-    def delete(self, token: str) -> None:
-        """It is not needed any more. What cannot be deleted stays."""
-        delete_folder(self._all, token)
-
-    def tokens(self) -> list[str]:
-        """All that have a folder."""
-        try:
-            return self._all.names()
-        except FileNotFoundError:
-            return []
-
-    def release(self) -> None:
-        self._all.release()
-
-    def folder(self, token: str) -> Directory:
-        """Looked for anew each time: what a node made is to be seen, not what was there before."""
-        return Directory(f"{self._all.path}/{token}")
-
     def _file(self, token: str, name: str) -> File:
         return self.folder(token).file(name)
 
@@ -135,21 +117,6 @@ def _written_at(name: str, where: int) -> float | None:
         return os.stat(name, dir_fd=where, follow_symlinks=False).st_mtime
     except FileNotFoundError:
         return None
-
-
-def delete_folder(parent: Directory, name: str) -> None:
-    """One of ours, with files and empty directories in it. What cannot be deleted stays."""
-    folder = Directory(f"{parent.path}/{name}")
-    with suppress(OSError):
-        where = folder.now()
-        for entry in folder.names():
-            try:
-                os.unlink(entry, dir_fd=where.descriptor)
-            except FileNotFoundError:
-                continue
-            except IsADirectoryError:
-                os.rmdir(entry, dir_fd=where.descriptor)
-        os.rmdir(name, dir_fd=parent.now().descriptor)
 
 
 def read(text: bytes) -> End | None:

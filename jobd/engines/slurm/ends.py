@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from jobd.core.transitions import Outcome
 from jobd.engines.slurm.accounting import Accounting
@@ -19,16 +20,22 @@ from jobd.outputs.workspace import Output
 log = logging.getLogger(__name__)
 _PATIENCE_S: Final = 20.0
 """Seconds that a file server has to show what a node has written before its end."""
-_UNNOTICED_S: Final = 30.0
-"""Seconds until it is looked whether what Slurm says runs has ended: the part of Slurm that sees to
-it on its node may have died. Believed with the second look, when Slurm has had its time.
+UNNOTICED_S: Final = 10.0
+"""Seconds between two looks whether what Slurm says runs has ended: slurmstepd, the part of Slurm
+that sees to it on its node and would say so, may have died.
 """
+SLURMS_S: Final = 20.0
+"""Seconds that Slurm has from then on to say so itself, and is believed: slurmstepd tries again
+after 15 where slurmctld has not answered.
+"""
+_AWAITED_S: Final = 1.0
+"""The same where it was told to end, and somebody waits for that."""
 _DEAF_S: Final = 10.0
 """Seconds after which KILL has not reached it."""
 
 
 class Ends:
-    """Of the watcher's thread.
+    """Of the watcher's thread; `written` is called by that of the glances.
 
     Promises that an end is told only when its output can be read to the end, as far as that comes
     within a time.
@@ -38,7 +45,7 @@ class Ends:
         self._commands = commands
         self._files = files
         self._accounting = Accounting(commands)
-        self._delays: dict[str, _Delay] = {}
+        self._delays: WeakKeyDictionary[SlurmProcess, _Delay] = WeakKeyDictionary()
 
     def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
         """None: it goes on, or not all that it has written is seen yet.
@@ -73,16 +80,12 @@ class Ends:
             process.is_on(end.node)
         return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
 
-    def forget(self, token: str) -> None:
-        """Its end was told."""
-        self._delays.pop(token, None)
-
     def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """None: it goes on."""
         completing = seen is not None and seen.state == "COMPLETING"
         if process.allocation is not None and (end := self._files.end(process.token)) is not None:
             # What Slurm has done to it is heard with the first question after its end.
-            asked = not completing and self._delay_of(process.token).is_sure()
+            asked = not completing and self._delay_of(process).is_sure(0.0)
             if asked or is_over(seen) or process.sent is not None or not was_ended(end):
                 return self._packed(process, seen, end)
             return None
@@ -96,30 +99,28 @@ class Ends:
 
     def _ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """Slurm says that it runs; None: so it is."""
+        delay, awaited = self._delay_of(process), process.sent is not None
+        if process.age() and (awaited or delay.is_due()):
+            end = self._files.end(process.token)
+            if end is not None and delay.is_sure(_AWAITED_S if awaited else SLURMS_S):
+                process.is_unnoticed = True
+                return Known(process.number, seen, end, begun=True, sent=process.sent)
         if process.sent == signal.SIGKILL and time.monotonic() - process.sent_at > _DEAF_S:
             # What should have passed that on has died: Slurm is to give it up.
             self._commands.cancel(process.name)
-            return None
-        delay = self._delay_of(process.token)
-        if not process.age() or not delay.is_due():
-            return None
-        end = self._files.end(process.token)
-        if end is None or not delay.is_sure():
-            return None
-        self._commands.cancel(process.name)
-        return Known(process.number, seen, end, begun=True, sent=process.sent)
+        return None
 
     def _is_whole(self, process: SlurmProcess, known: Known) -> bool:
         """Whether all that it has written before its end is seen here, or was waited for."""
         if not _is_missing(known, process.output()):
             return True
-        if not self._delay_of(process.token).is_too_long():
+        if not self._delay_of(process).is_too_long():
             return False
         log.warning("Slurm job %d: what it has written is not seen here", known.number)
         return True
 
-    def _delay_of(self, token: str) -> _Delay:
-        return self._delays.setdefault(token, _Delay())
+    def _delay_of(self, process: SlurmProcess) -> _Delay:
+        return self._delays.setdefault(process, _Delay())
 
 
 def _is_missing(known: Known, output: Output) -> bool:
@@ -141,7 +142,7 @@ class _Delay:
 
     def __init__(self) -> None:
         self._looked = time.monotonic()
-        self._found = False
+        self._found_at: float | None = None
         self._over_since: float | None = None
 
     def is_too_long(self) -> bool:
@@ -153,12 +154,14 @@ class _Delay:
     def is_due(self) -> bool:
         """Whether it is to be looked whether it has ended all the same."""
         now = time.monotonic()
-        if now - self._looked < _UNNOTICED_S:
+        if now - self._looked < UNNOTICED_S:
             return False
         self._looked = now
         return True
 
-    def is_sure(self) -> bool:
-        """It has ended; whether that was so before."""
-        before, self._found = self._found, True
-        return before
+    def is_sure(self, patience: float) -> bool:
+        """It has ended; whether that was seen before, and for so many seconds."""
+        if self._found_at is None:
+            self._found_at = time.monotonic()
+            return False
+        return time.monotonic() - self._found_at >= patience

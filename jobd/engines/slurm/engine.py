@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from jobd.engines.slurm.process import SlurmProcess, Where
 from jobd.engines.slurm.shared import Shared
 from jobd.engines.slurm.sights import sights
 from jobd.engines.slurm.submission import Submission, reason_of
+from jobd.engines.slurm.verdict import is_open
 from jobd.engines.slurm.watcher import Watcher
 from jobd.engines.slurm.workspace import SharedWorkspace
 from jobd.system.failpoints import failpoint
@@ -112,12 +113,14 @@ class SlurmEngine:
             assert isinstance(process, SlurmProcess)
             if number and not process.is_over:
                 self._signal(process, number)
+                self._watcher.hurry()
 
     def _signal(self, process: SlurmProcess, number: int) -> None:
         if process.allocation is not None and not process.allocation.may_signal(process.token):
             return  # it is over, and somebody else may be there
         if number in _ENDING:
             process.sent, process.sent_at = number, time.monotonic()
+            self._watcher.expect_end()
             self._commands.cancel_waiting(process.name)
         if not process.owed.takes(number, begun=self._begun(process.token)):
             self._commands.signal(process.name, number)
@@ -130,7 +133,7 @@ class SlurmEngine:
     def recover(self, attempts: Sequence[Attempt]) -> dict[str, Process | Fate]:
         try:
             noted = self._notes.all()
-            kept = self._files.tokens()
+            kept = self._files.names()
         except OSError as error:
             raise Away(f"the shared directory: {reason_of(error)}") from error
         if not attempts:
@@ -142,12 +145,21 @@ class SlurmEngine:
         # Until all of them are watched nobody is to take one for a leftover.
         with self._watcher.starting(*(one.token for one in attempts)):
             found = {one.token: self._found(one, noted, listed) for one in attempts}
-        for token in {*noted, *kept} - found.keys():
-            # Its end was recorded, and the daemon died before it let go.
+        # Their ends were recorded, and the daemon died before it let go.
+        over = {*noted, *kept} - found.keys()
+        self._give_up(over, listed)
+        for token in over:
             self._forget(token)
         self._packs.forget_others()
         self._watcher.expect_leftovers()
         return found
+
+    def _give_up(self, over: Container[str], listed: Mapping[str, Seen]) -> None:
+        """Slurm may not know that these have ended. Raises: Away."""
+        for name, seen in listed.items():
+            is_its_own = not self._names.is_of_pack(name)
+            if is_its_own and is_open(seen) and self._names.token_in(name) in over:
+                self._commands.cancel(name)
 
     def _found(
         self, attempt: Attempt, noted: Mapping[str, Note], listed: Mapping[str, Seen]

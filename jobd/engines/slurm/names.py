@@ -17,6 +17,9 @@ class Names:
         """An allocation's that several share; `token`: of the first of them."""
         return f"jobd-pack-{self._instance}-{token}"
 
+    def is_of_pack(self, name: str) -> bool:
+        return name.startswith("jobd-pack-")
+
     def token_in(self, name: str) -> str | None:
         """None: it is no job of this instance."""
         head, _, token = name.rpartition("-")

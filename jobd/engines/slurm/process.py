@@ -50,6 +50,8 @@ class SlurmProcess:
         """The signal that was sent last, and may have ended it."""
         self.sent_at = 0.0
         """When that was, a time of `time.monotonic()`."""
+        self.is_unnoticed = False
+        """It has ended, and Slurm does not know that."""
         self.owed = Owed()
         self._commands = commands
         self._reap = reap
@@ -104,6 +106,12 @@ class SlurmProcess:
                 self._commands.signal(self.name, signal.SIGKILL)
 
     def reap(self) -> None:
+        if self.is_unnoticed:
+            # Only now: while its end was not recorded, a cancelled job would have told another one.
+            try:
+                self._commands.cancel(self.name)
+            except Away:
+                return  # what is kept of it leads the next daemon there
         self._reap()
 
     # --- said by the watcher ----------------------------------------------------------------------

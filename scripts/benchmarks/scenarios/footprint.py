@@ -16,16 +16,18 @@ from scripts.benchmarks.bench import Bench, Measured, Scenario, all_of
 from scripts.benchmarks.contest import our_round
 from scripts.benchmarks.figures import Failed, Figure, at_most
 from scripts.benchmarks.instance import BIN, Instance
-from scripts.benchmarks.measure import cpu_of, resident_kb, wakeups
+from scripts.benchmarks.measure import are_running, cpu_of, resident_kb, wakeups
 from scripts.benchmarks.sizes import SLOTS
 
 _SILENT: Final = Command(argv=[b"sleep", b"3600"])
 _IDLE_FOLLOWERS: Final = 10
 _PIECE: Final = 5_000
 """Jobs that are run at once to see whether memory grows."""
-_SETTLED_S: Final = 0.2
-"""A process whose threads sleep for so long has come to rest."""
-_REST_S: Final = 3.0
+_SETTLED_S: Final = 1.0
+"""A process whose threads sleep for so long has come to rest: the output of a job that has just
+begun is looked at every half second, a few times.
+"""
+_REST_S: Final = 10.0
 """Within which it comes to rest, if it ever does."""
 _PATIENCE_S: Final = 30.0
 """Within which everybody has to have come."""
@@ -124,9 +126,13 @@ def _idle(bench: Bench) -> Measured:
             request = instance.request([_SILENT] * _IDLE_FOLLOWERS, Options(priority=1))
             first = client.submit(request).first
             client.workers(_IDLE_FOLLOWERS)
-        for job in range(first, first + _IDLE_FOLLOWERS):
+        begun = [
             instance.begin(BIN / "jobctl", "logs", "-f", str(job))
+            for job in range(first, first + _IDLE_FOLLOWERS)
+        ]
         _await_connections(instance, _IDLE_FOLLOWERS)
+        # Who is connected has not asked yet.
+        _settle((*instance.pids, *(follower.pid for follower in begun)))
         bench.say(f"nothing for {seconds} s, with {_IDLE_FOLLOWERS} followers")
         yield from _rest(instance, seconds, f"{_IDLE_FOLLOWERS} followers of silent jobs")
 
@@ -148,7 +154,8 @@ def _settle(pids: tuple[int, ...]) -> None:
     while time.monotonic() < deadline:
         before = wakeups(*pids)
         time.sleep(_SETTLED_S)
-        if wakeups(*pids) == before:
+        # Whoever wants the processor, and has not got it for so long, does not sleep.
+        if wakeups(*pids) == before and not are_running(*pids):
             return
 
 

@@ -51,7 +51,7 @@ def waiting(crowd, count, after=0):
     threads = [threading.Thread(target=crowd.wait, args=[after, 60.0]) for _ in range(count)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: crowd._waiting == count)
+    wait_until(lambda: len(crowd._waiting) == count)
     return threads
 
 

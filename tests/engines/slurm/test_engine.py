@@ -10,7 +10,7 @@ import pytest
 
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
-from jobd.engines.slurm import ends, script
+from jobd.engines.slurm import ends, script, watcher
 from jobd.engines.slurm.notes import Note
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
@@ -61,7 +61,7 @@ def test_killed_before_its_number_was_noted_it_never_started(slurm):
     wait_until(lambda: listed(slurm.cluster, number) == "CANCELLED", timeout=30)
     output = Path(slurm.engine.workspace.output_of(JOB, launch.attempt).path)
     assert output.read_bytes() == b""
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
 
 
 def test_killed_before_it_was_released_it_runs_once(slurm):
@@ -162,15 +162,50 @@ def test_a_node_dies_with_all_that_runs_on_it(slurm):
     assert why(outcome) == f"lost: {node} failed"
 
 
-def test_what_sees_to_it_on_its_node_dies(slurm, monkeypatch):
-    """Slurm says for a long time that it runs."""
-    monkeypatch.setattr(ends, "_UNNOTICED_S", 0.2)
+@pytest.fixture
+def unnoticed(slurm, monkeypatch):
+    """One that is over, and Slurm says for a long time that it runs: what saw to it has died."""
+    monkeypatch.setattr(ends, "UNNOTICED_S", 0.2)
+    monkeypatch.setattr(ends, "SLURMS_S", 0.2)
     started = slurm.start(WAITS)
     slurm.went_on(started)
     slurm.cluster.kill_step(slurm.processes(started))
     slurm.go(started)
+    assert started.process.wait().exit_code == 7
+    return started
+
+
+def test_what_sees_to_it_on_its_node_dies(slurm, unnoticed):
+    number = unnoticed.process.number
+    assert listed(slurm.cluster, number) == "RUNNING"  # it is not cancelled before that is recorded
+    unnoticed.process.reap()
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, number), timeout=60)
+
+
+def test_slurm_gives_it_up_also_where_a_daemon_has_died_in_between(slurm, unnoticed):
+    slurm.next_engine().recover([])
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, unnoticed.process.number), timeout=60)
+
+
+def test_slurm_gives_it_up_when_it_is_there_again(slurm, unnoticed):
+    slurm.world.goes_away("slurm_load_jobs error: Unable to contact slurm controller")
+    unnoticed.process.reap()
+    slurm.world.comes_back()
+    slurm.next_engine().recover([])
+    wait_until(lambda: "RUN" not in listed(slurm.cluster, unnoticed.process.number), timeout=60)
+
+
+def test_what_sees_to_it_has_died_and_it_is_told_to_end_when_it_has(slurm):
+    """Whoever has told it is not kept waiting for what nobody will say."""
+    started = slurm.start(WAITS)
+    slurm.went_on(started)
+    slurm.cluster.kill_step(slurm.processes(started))
+    slurm.go(started)
+    wait_until(lambda: slurm.engine._files.end(started.launch.token), timeout=30)
+    began = time.monotonic()
+    slurm.engine.signal([(started.process, signal.SIGTERM)])
     assert slurm.ended(started).exit_code == 7
-    wait_until(lambda: "RUN" not in listed(slurm.cluster, started.process.number), timeout=60)
+    assert time.monotonic() - began < ends.UNNOTICED_S
 
 
 def test_what_sees_to_it_has_died_and_it_is_to_be_killed(slurm, monkeypatch):
@@ -227,6 +262,17 @@ def test_one_that_waits_in_slurm_is_stopped(slurm):
     slurm.world.says_no_more("lame")
     assert slurm.ended(started).signal == "TERM"
     assert slurm.processes(started) == {}
+
+
+def test_who_is_signalled_is_looked_at_soon_however_long_nothing_has_happened(slurm, monkeypatch):
+    monkeypatch.setattr(watcher, "_QUIET", 1e9)
+    monkeypatch.setattr(watcher, "_RAREST", 1e6)
+    slurm.world.says("lame")
+    started = slurm.start(WAITS)
+    wait_until(lambda: slurm.engine._watcher._pause.left() > 100)
+    slurm.engine.signal([(started.process, signal.SIGTERM)])
+    slurm.world.says_no_more("lame")
+    assert slurm.ended(started).signal == "TERM"
 
 
 def test_what_slurm_has_forgotten_is_told_by_what_its_script_wrote(slurm):
@@ -314,9 +360,9 @@ def test_nobody_else_reads_what_lies_in_the_shared_directory(slurm):
 def test_when_it_is_let_go_nothing_of_it_is_left_but_its_output(slurm):
     started = slurm.start(Does(prints="x"))
     slurm.ended(started)
-    assert slurm.engine._files.tokens() == [started.launch.token]
+    assert slurm.engine._files.names() == [started.launch.token]
     started.process.reap()
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
     assert slurm.engine._notes.all() == {}
 
 
@@ -324,5 +370,5 @@ def test_what_a_daemon_left_that_died_before_it_let_go_is_cleared(slurm):
     started = slurm.start(Does())
     slurm.ended(started)
     slurm.next_engine().recover([])
-    assert slurm.engine._files.tokens() == []
+    assert slurm.engine._files.names() == []
     assert slurm.engine._notes.all() == {}

@@ -43,7 +43,7 @@ def ran(stage, **more):
 
 
 def folders(stage):
-    return stage.engine._packs.files.folders()
+    return stage.engine._packs.files.names()
 
 
 def until_folders_are_gone(stage):
@@ -182,7 +182,7 @@ def test_killed_before_it_was_handed_over_it_never_begins(stage):
     stage.engine._notes.write(launch.token, Note(first.process.number, first.process.name, 2))
     attempt = first.attempt._replace(token=launch.token, attempt=launch.attempt)
     assert stage.next_engine().recover([attempt]) == {launch.token: Fate.NEVER_STARTED}
-    assert stage.engine._files.tokens() == []
+    assert stage.engine._files.names() == []
     assert stage.engine._notes.all() == {}
     wait_until(lambda: listed(stage.cluster, first.process.number) == "COMPLETED", timeout=30)
 
@@ -211,7 +211,7 @@ def test_a_file_server_that_says_no_and_has_done_nothing(stage, monkeypatch):
     launch = stage.launch(Does())
     with pytest.raises(NoResources, match="Input/output error"):
         stage.started(launch)
-    assert stage.engine._files.tokens() == [stage._all[0].launch.token]
+    assert stage.engine._files.names() == [stage._all[0].launch.token]
 
 
 def test_a_file_server_that_says_no_and_has_done_it(stage, monkeypatch):

@@ -71,7 +71,7 @@ def test_nothing_starts_before(tmp_path, cluster):  # noqa: F811
     stage.next_engine()
     with pytest.raises(Away, match="is not known yet"):
         stage.started(stage.launch(Does()))
-    assert stage.engine._files.tokens() == []
+    assert stage.engine._files.names() == []
     stage.close()
 
 

@@ -459,6 +459,13 @@ def test_an_array_for_which_the_time_ran_out():
     )  # fmt: skip
 
 
+@pytest.fixture
+def plain(monkeypatch):
+    """A terminal on which nothing is drawn in the place of anything."""
+    monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.mark.usefixtures("plain")
 def test_that_an_array_is_waited_for():
     counts = {State.COMPLETED: 42, State.PENDING: 58}
     waited = Waited(done=False, total=100, counts=counts, ids=[(3, 102)], array=ARRAY)
@@ -482,6 +489,7 @@ def test_that_an_array_is_waited_for():
         ([False, True], ["--json"], True, ""),
     ],
 )
+@pytest.mark.usefixtures("plain")
 def test_that_it_is_waited_is_told_to_a_person_where_it_takes_a_moment(waits, args, terminal, said):
     ended = {"total": 1, "counts": {State.COMPLETED: 1}, "jobs": [job(7)], "ids": [(7, 7)]}
     client = FakeClient(wait=[Waited(done=done, **ended) for done in waits])

@@ -1,11 +1,13 @@
 """A table of very many jobs: as wide as the widest of all, and no more in memory than of few."""
 
 import os
+import sys
 import tempfile
 
 import pytest
 
 from jobctl.render import spool as module
+from jobctl.render import table as module_of_tables
 from jobctl.render.spool import Spool
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Page
@@ -61,3 +63,27 @@ def test_where_there_is_no_room_that_is_said(monkeypatch):
         spool.add(["1"])
     spool.close()
     assert spool._file.closed
+
+
+def calls_of(jobs):
+    """How many functions are called, in Python and in C, to show them."""
+    counted = [0]
+
+    def count(_frame, event, _arg):
+        counted[0] += event in ("call", "c_call")
+
+    pages = [Page(jobs=jobs)]
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        module_of_tables.whole(pages)
+    finally:
+        sys.setprofile(before)
+    return counted[0]
+
+
+def test_a_row_takes_few_calls(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 1000)
+    jobs = [job(number, name="", command=f"echo {number}") for number in range(1001, 2301)]
+    calls_of(jobs[:1])  # what is imported
+    assert (calls_of(jobs) - calls_of(jobs[:300])) / 1000 < 65

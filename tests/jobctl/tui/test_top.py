@@ -35,7 +35,7 @@ from tests.jobctl.tui.world import (
     PATIENCE_S,
     World,
     acted,
-    busy_queue,
+    busy_world,
     screen,
     seen,
     settled,
@@ -104,6 +104,25 @@ def test_it_asks_for_no_more_than_is_on_the_screen():
     jobs = [job(number, "pending", reason="queued") for number in range(3, 1000)]
     world = World(jobs, counts={State.PENDING: 99_998, State.RUNNING: 2})
     under_pilot(check, world)
+
+
+@pytest.mark.parametrize(
+    "name", ["[/red]", "[b]", "[@click=app.leave]a", r"\[b", "[", "$x", ":+1:"]
+)
+def test_markup_in_a_name_is_a_name(name):
+    """Such a title would be an error of Textual's, or a place to click on."""
+
+    async def check(pilot, world):
+        await settled(pilot, f"output of 7 {name}")
+        world.answers[Stop] = fails
+        await pilot.press("x", "y")
+        await settled(pilot, f"no job {name}")
+
+    def fails(_):
+        raise BadRequest(f"no job {name}")
+
+    one = job(7, "failed", name=name, command=name, reason=name, group=name, tags=[name], attempt=1)
+    under_pilot(check, World([one]), size=(140, 40))
 
 
 def test_nobody_looks_while_nothing_happens():
@@ -253,7 +272,7 @@ def test_an_array_is_one_row_until_it_is_opened():
         await settled(pilot, "sweep[4312]")
         assert world.of(List)[-1].selector.ids == [(47, 10_046)]
 
-    under_pilot(check, busy_queue(), (120, 40))
+    under_pilot(check, busy_world(), (120, 40))
 
 
 # --- the mouse ------------------------------------------------------------------------------------
