@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from jobctl.actions.tails import SEQUENCE
 from jobd.client.client import Client
 from jobd.client.follow import seen_up_to
 from jobd.client.stalls import check_piece
@@ -28,9 +29,7 @@ _WAIT_S: Final = 5.0
 """Seconds for which the daemon may hold an answer back; so long a thread may outlast its pane."""
 _AWAY_S: Final = 2.0
 """Seconds until a daemon that is away is asked for again."""
-_ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
-)
+_ESCAPES: Final = re.compile(SEQUENCE)
 
 
 class Lines:
