@@ -26,7 +26,8 @@ _REFUSED: Final = re.compile(r"(?:submission failed|allocation failure): (.*)")
 _UNREACHABLE: Final = re.compile(
     r"unable to contact|connect failure|timed out|connection (refused|reset)|authentication"
     r"|munge|communication|standby|configuration file|zero bytes|no route|unspecified error"
-    r"|(unexpected|insane) message|message (send|receive)|header length|(incompatible|protocol) ver",
+    r"|(unexpected|insane) message|message (send|receive)|header length|protocol version"
+    r"|incompatible versions",
     re.IGNORECASE,
 )
 _FULL: Final = re.compile(

@@ -1,5 +1,5 @@
-"""What Slurm's programs say where slurmctld dies just then, as slurm_strerror(3) has it: it is away,
-which says nothing about a job.
+"""What Slurm's programs say where slurmctld dies just then, as slurm_strerror(3) has it: Slurm is
+away, which says nothing about a job.
 """
 
 import pytest
