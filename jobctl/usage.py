@@ -29,6 +29,8 @@ def said(error: click.ClickException) -> str:
             return f"no option {error.option_name}; did you mean: {known}"
         return no_option(error.option_name, names)
     message = error.format_message()
+    if isinstance(error, click.MissingParameter):  # what may stand there is a list of lines
+        message = " ".join(message.split())
     extra = _EXTRA.fullmatch(message)
     if extra is None or not isinstance(error, click.UsageError) or error.ctx is None:
         return message

@@ -1,7 +1,7 @@
 """The work of scripts/demo: archive Python's own library, hashing and compressing file by file.
 
-demo_work.py pack FORMAT DIGEST EVERY DIR   every EVERY-th file into DIR/FORMAT-DIGEST.tar
-demo_work.py verify DIR                     read all archives back and compare
+archive.py FORMAT DIGEST EVERY   every EVERY-th file into FORMAT-DIGEST.tar
+archive.py verify COUNT          read all COUNT archives back and compare
 """
 
 from __future__ import annotations

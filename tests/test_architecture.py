@@ -215,6 +215,7 @@ def violations(modules: list[Module]) -> list[str]:
         _moving,
         _asking,
         _reading,
+        _holding,
     )
     return sorted({wrong for module in modules for rule in rules for wrong in rule(module)})
 
@@ -407,6 +408,15 @@ def _reading(module: Module) -> Iterator[str]:
             yield f"{module.name} must not call {called} in a function: {CODEC} does"
 
 
+def _holding(module: Module) -> Iterator[str]:
+    """A directory is open for as long as somebody has it: another thread may release it."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr == "descriptor":
+            got = node.value
+            if isinstance(got, ast.Call) and ast.unparse(got.func).endswith((".now", ".last")):
+                yield f"{module.name} must keep what {ast.unparse(got)} gives while it uses it"
+
+
 def _holds(receiver: ast.expr) -> str:
     """What an object is by its name: parts of the store are called like their modules."""
     return ast.unparse(receiver).rpartition(".")[2].lstrip("_")
@@ -549,6 +559,7 @@ def test_every_permission_is_used() -> None:
         ("jobd.store.jobs", "def f(raw):\n    return msgspec.msgpack.decode(raw, type=Spec)"),
         ("jobd.store.jobs", "def f():\n    return msgpack.Decoder(Spec)"),
         ("jobd.client.connection", "read = lambda raw, kind: Decoder(kind).decode(raw)"),
+        ("jobd.outputs.on_disk", "os.rmdir(name, dir_fd=self.output.now(make=True).descriptor)"),
     ],
 )
 def test_a_violation_is_found(name: str, source: str) -> None:
@@ -582,6 +593,7 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.daemon.commands.groups", "self._event_log.add(None, EventName.WORKERS, user, now)"),
         ("jobd.store.records", "spec_decoder = msgspec.msgpack.Decoder(Spec)"),
         ("jobd.daemon.execution.endings", "moves.again(run.started, None, outcome, what)"),
+        ("jobd.outputs.on_disk", "held = output.last()\nos.rmdir(name, dir_fd=held.descriptor)"),
     ],
 )
 def test_what_is_allowed_is_not_reported(name: str, source: str) -> None:

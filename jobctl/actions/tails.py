@@ -25,10 +25,9 @@ _KEPT: Final = 4096
 """Bytes of an output's end that are kept."""
 _FLOOD: Final = 65536
 """Bytes in one go beyond which only the end is asked for the next time."""
-_ESCAPES: Final = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
-)
-"""Control sequences and strings of a terminal (ECMA-48)."""
+SEQUENCE: Final = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
+"""A control sequence or string of a terminal (ECMA-48)."""
+_ESCAPES: Final = re.compile(SEQUENCE.encode())
 _BREAKS: Final = re.compile(rb"[\r\n]+")
 
 

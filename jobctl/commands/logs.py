@@ -101,37 +101,56 @@ def _only_one(selector: Selector) -> int | None:
     return first if first == last else None
 
 
+class _Printed:
+    """The output of one job on its way to stdout, and what is said beside it."""
+
+    def __init__(self, pattern: re.Pattern[bytes] | None) -> None:
+        self._lines = None if pattern is None else Lines(prefix=False, pattern=pattern)
+        self._job = self._attempt = 0
+        self._last = b"\n"
+        """The last byte that was printed."""
+        self.is_told = False
+        """Something was printed, or why it was not."""
+
+    def add(self, piece: Piece) -> None:
+        if piece.attempt != self._attempt:
+            self.end()
+            self._job, self._attempt = piece.id, piece.attempt
+        if piece.clipped:
+            output_notices.clipped(piece)
+        if piece.lost:
+            output_notices.lost(piece)
+        if piece.anew:
+            output_notices.anew(piece, self._last)
+            self._last = b"\n"
+        if piece.data:
+            self._show(piece)
+        self.is_told = self.is_told or bool(piece.data or piece.lost or piece.anew)
+
+    def _show(self, piece: Piece) -> None:
+        self._last = piece.data[-1:]
+        if self._lines is None:
+            streams.raw(piece.data)
+        else:
+            self._lines.add(piece.id, piece.data)
+
+    def end(self) -> None:
+        """Nothing more comes of this attempt."""
+        if self._lines is not None:
+            self._lines.end(self._job)
+
+
 def _print_one(
     client: Client, request: Output, pattern: re.Pattern[bytes] | None, *, follow: bool
 ) -> int:
     from jobd.client import follow as following
 
-    lines = None if pattern is None else Lines(prefix=False, pattern=pattern)
-    told, last = False, b"\n"
+    printed = _Printed(pattern)
     for piece in following.output(client, request, follow=follow):
-        if piece.clipped:
-            output_notices.clipped(piece)
-        if piece.lost:
-            output_notices.lost(piece)
-            told = True
-        if piece.anew:
-            output_notices.anew(piece, last)
-            told, last = True, b"\n"
-        if piece.data:
-            _show(piece, lines)
-            last = piece.data[-1:]
-        elif not told:
-            told = output_notices.nothing(piece, follow=follow)
-    if lines is not None:
-        lines.end(piece.id)
+        printed.add(piece)
+        printed.is_told = printed.is_told or output_notices.nothing(piece, follow=follow)
+    printed.end()
     return 0
-
-
-def _show(piece: Piece, lines: Lines | None) -> None:
-    if lines is None:
-        streams.raw(piece.data)
-    else:
-        lines.add(piece.id, piece.data)
 
 
 def _print_attempts(client: Client, request: Output, given: dict[str, Any]) -> int:
@@ -139,17 +158,19 @@ def _print_attempts(client: Client, request: Output, given: dict[str, Any]) -> i
     from jobctl.actions import many_logs
     from jobd.client import follow as following
 
-    lines = Lines(prefix=False, pattern=given["pattern"]) if given["pattern"] else None
-    job = request.id or client.output(Output(tail=0)).id
+    printed, last = _Printed(given["pattern"]), client.output(Output(id=request.id, tail=0))
     if given["follow"]:
-        pieces = following.all_output(client, job)
+        printed.is_told = not last.attempt and output_notices.nothing(last, follow=True)
+        pieces = following.all_output(client, last.id)
     else:
-        found = many_logs.standing(client, [job], given["lines"], merged=True)
+        found = many_logs.standing(client, [last.id], given["lines"], merged=True)
         pieces = (chunk.piece for chunk in found)
     for piece in pieces:
-        _show(piece, lines)
-        if lines is not None and (piece.ended or not piece.data):
-            lines.end(job)
+        printed.add(piece)
+        last = piece
+    printed.end()
+    if not printed.is_told:
+        output_notices.nothing(last, follow=False)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,6 +16,7 @@ from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 
 if TYPE_CHECKING:
+    from jobctl.tui.app import Top
     from jobd.client.client import Client
 
 _NEEDED: Final = "textual"
@@ -47,7 +49,18 @@ def command(client: Client) -> int:
     app.run()
     if app.defect is not None:
         raise app.defect
+    with suppress(KeyboardInterrupt):
+        _finish(app)
     return 0
+
+
+def _finish(app: Top) -> None:
+    """What is half done when somebody leaves: jobs that were to run again would only have ended."""
+    for doing in app.unfinished:
+        streams.notice(f"{doing.rest}; Ctrl-C leaves it so")
+        doing.wait()
+        if doing.said is not None:
+            streams.notice(doing.said.text)
 
 
 def _check_library() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -106,7 +105,3 @@ def ordered(pages: Iterable[Page], order: Order, limit: int | None) -> Page:
 def _value(key: str, job: Job) -> Any:  # noqa: ANN401 # whatever can be compared
     value = getattr(job, key)
     return _STATES.index(value) if isinstance(value, State) else value
-
-
-def counts(jobs: Iterable[Job]) -> dict[State, int]:
-    return dict(Counter(job.state for job in jobs))

@@ -88,7 +88,7 @@ def _by_column(table: Fitted) -> list[list[str]]:
 
 def _floor(column: Column, cells: Sequence[str], jobs: Sequence[Job], screen: int) -> int:
     whole = [text.columns(c) for c, job in zip(cells, jobs, strict=True) if column.whole(job)]
-    return min(max([min(column.least, screen // _TINY), *whole]), screen)
+    return min(max([min(column.least, -(-screen // _TINY)), *whole]), screen)
 
 
 def _kept(

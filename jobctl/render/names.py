@@ -32,11 +32,15 @@ def cut_apart(texts: Sequence[str], width: int) -> list[str]:
 
 
 def _family(same: Sequence[str], others: Iterable[str], width: int) -> list[str]:
-    """With those that begin and end like them, and have as many parts."""
+    """With those that begin and end like them, and have as many parts.
+
+    Where there is hardly any room, they look the same although they begin or end differently.
+    """
     some = max(1, width // _FAMILY)
     edges, parts = (same[0][:some], same[0][-some:]), len(_TOKEN.findall(same[0]))
     like = [text for text in others if (text[:some], text[-some:]) == edges]
-    return [text for text in like if text in same or len(_TOKEN.findall(text)) == parts]
+    further = [t for t in like if t not in same and len(_TOKEN.findall(t)) == parts]
+    return [*same, *further]
 
 
 # --- by parts -----------------------------------------------------------------------------
@@ -111,7 +115,7 @@ def _cut_common(text: str, others: Sequence[str], width: int) -> str:
     differs = text[first : len(text) - last]
     room = width - 2 - columns(differs)
     if room < 0:
-        return "…" + cut_middle(differs, width - 1)
+        return "…" + (cut_middle(differs, width - 1) if width > 1 else "")
     before = begin(text[:first], room // 2)
     behind = end(text[len(text) - last :], room - columns(before))
     return f"{before}…{differs}…{behind}" if differs else f"{before}…{behind}"

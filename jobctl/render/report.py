@@ -74,20 +74,22 @@ def page(review: Review, request: History) -> str:
 
 def write(path: str, content: str) -> None:
     """The file is whole or as it was before. Raises: JobdError."""
-    folder, name = os.path.split(os.path.abspath(path))
+    folder = os.path.dirname(os.path.abspath(path))
     made = ""
     try:
-        descriptor, made = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=folder)
+        descriptor, made = tempfile.mkstemp(prefix=".jobctl-report-", dir=folder)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
         umask = os.umask(0o077)
         os.umask(umask)
         os.chmod(made, 0o666 & ~umask)
         os.replace(made, path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(made)
-        raise JobdError(f"cannot write {path}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise JobdError(f"cannot write {path}: {error.strerror}") from error
+        raise
 
 
 def _chosen(request: History) -> str:

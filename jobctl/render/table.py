@@ -31,6 +31,7 @@ _ALIGNED: Final = 72
 NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
 """Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
+_UNSTARTED: Final = len("could not start…")
 _PATHS: Final = ("cwd", "output_path")
 
 
@@ -106,7 +107,7 @@ _PRIORITY: Final = Column(
 _NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True, expendable=7)
 _TIME: Final = Column("TIME", lambda job: text.duration(job.run_s), expendable=4)
 _DETAIL: Final = Column(
-    "DETAIL", lambda job: words.detail(job) or "-",
+    "DETAIL", lambda job: words.detail(job) or "-", least=_UNSTARTED,
     whole=lambda job: job.state in FINISHED and len(job.reason or "") <= _OUTCOME,
 )  # fmt: skip
 _PIPED: Final = (

@@ -219,7 +219,10 @@ def lacks_its_interpreter(case: Case) -> str | None:
     if not first.startswith(b"#!"):
         return f"{case.name} has no #! line: /bin/sh runs it"
     if first.endswith(b"\r"):
-        return f"{case.name} has line ends of DOS (CRLF), so its interpreter is not found: dos2unix"
+        from shlex import quote
+
+        unix = f"sed -i 's/\\r$//' {quote(case.name)}"
+        return f"{case.name} has line ends of DOS, so its interpreter is not found: {unix}"
     missing = _missing_interpreter(first[2:].split(), case)
     return None if missing is None else f"{case.name}: its interpreter {missing} is not there"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from msgspec.structs import replace
@@ -87,7 +87,7 @@ class Top(Steering):
         super().__init__(connect)
         self.theme = "ansi-dark"
         self._clock = clock
-        self._feed = Feed(connect, lambda told: self.call_from_thread(self.hear, told), clock)
+        self._feed = Feed(connect, lambda told: self.tell(self.hear, told), clock)
         self._scope = Scope()
         self._sight: tuple[Sight, float] | None = None
         """What was seen last, and when."""
@@ -119,6 +119,7 @@ class Top(Steering):
         self.query_one(JobList).focus()
         self._lay_out()
         self._scope = Scope(room=self._room(), some=max(10, self.size.height // 3))
+        self.watch_threads()
         self._feed.show(self._scope)
         self._feed.start()
         self.set_interval(_TICK_S, self._tick)
@@ -127,6 +128,7 @@ class Top(Steering):
         self._feed.close()
         for following in self._followed.values():
             following.close()
+        self.leave_threads()
 
     @property
     def _is_gone(self) -> bool:
@@ -149,13 +151,22 @@ class Top(Steering):
         detail = self.query_one(Detail)
         if told.shown is not None or not self.query_one(JobList).row:
             detail.show(told.shown)
-        for pane in self.query(OutputPane):
-            jobs = (row.job for part in told.parts for row in part.rows if row.array is None)
-            for job in jobs:
-                if job.id == pane.job:
-                    pane.entitle(job)
+        self._see_outputs(told)
         if told.shown is None and self._scope.job is None:
             self._ask_about()
+
+    def _see_outputs(self, sight: Sight) -> None:
+        """Their titles; and a job that was started again prints anew."""
+        jobs = {row.job.id: row.job for part in sight.parts for row in part.rows if not row.array}
+        if sight.shown is not None:
+            jobs[sight.shown.job.id] = sight.shown.job
+        for pane in self.query(OutputPane):
+            job, following = jobs.get(pane.job), self._followed.get(pane.job)
+            if job is None or following is None:
+                continue
+            pane.entitle(job)
+            if following.is_behind(job.attempt):
+                self._read(pane)
 
     def _draw(self, sight: Sight) -> None:
         jobs = self.query_one(JobList)
@@ -233,13 +244,17 @@ class Top(Steering):
 
     def _follow(self, job: int) -> None:
         pane = OutputPane(job)
-
-        def tell(lines: list[str], about: str) -> None:
-            self.call_from_thread(pane.show, lines, about)
-
         pane.display = self.size.width >= _WIDE or self._shows_output
         self.query_one("#below").mount(pane)
-        self._followed[job] = following = Following(self._connect, job, tell)
+        self._read(pane)
+
+    def _read(self, pane: OutputPane) -> None:
+        """The end of its job's latest attempt, and what follows."""
+
+        def tell(lines: list[str], about: str) -> None:
+            self.tell(pane.show, lines, about)
+
+        self._followed[pane.job] = following = Following(self._connect, pane.job, tell)
         following.start()
 
     def on_job_list_headed(self, message: JobList.Headed) -> None:
@@ -308,7 +323,10 @@ class Top(Steering):
     def chosen(self) -> list[Row]:
         return self.query_one(JobList).chosen
 
-    def done(self) -> None:
+    def done(self, gone: Sequence[int]) -> None:
+        if self._is_gone:
+            return
+        self.query_one(JobList).forget(gone)
         self._feed.again()
 
     def action_help(self) -> None:

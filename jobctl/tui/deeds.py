@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from jobctl.actions import bulk, pause
 from jobctl.render import text
 from jobd.client import follow
 from jobd.client.client import Client
-from jobd.contract.models import MAX_PRIORITY, Acted, Edit, Job, Selector
+from jobd.contract.errors import NotFound, Refused
+from jobd.contract.models import MAX_PRIORITY, PRIORITIES, Acted, Edit, Job, Note, Selector
 from jobd.contract.states import FINISHED, Reason, State
 from jobd.contract.wording import counted
 
 Ids = Sequence[tuple[int, int]]
 """Jobs, as ranges."""
 Deed = Callable[[Client], "Said"]
-_PRIORITIES: Final = {"high": 100, "regular": 0, "normal": 0, "low": -100}
 
 
 class Said(Struct, frozen=True):
@@ -26,6 +26,8 @@ class Said(Struct, frozen=True):
 
     text: str
     is_wrong: bool = False
+    gone: Sequence[int] = ()
+    """Jobs that there are no more."""
 
 
 def named(ids: Ids) -> str:
@@ -92,7 +94,9 @@ def remove(ids: Ids) -> Deed:
 
     def deed(client: Client) -> Said:
         acted = bulk.stop_and_remove(client, Selector(ids=list(ids)))
-        return Said("nothing to remove") if acted is None else _said("removed", acted)
+        if acted is None:
+            return Said("nothing to remove")
+        return replace(_said("removed", acted), gone=acted.done)
 
     return deed
 
@@ -100,8 +104,8 @@ def remove(ids: Ids) -> Deed:
 def priority_of(typed: str) -> int | None:
     """None: it is none."""
     word = typed.strip().lower()
-    if word in _PRIORITIES:
-        return _PRIORITIES[word]
+    if word in PRIORITIES:
+        return PRIORITIES[word]
     try:
         number = int(word)
     except ValueError:
@@ -110,14 +114,18 @@ def priority_of(typed: str) -> int | None:
 
 
 def edit(ids: Ids, priority: int | UnsetType = UNSET) -> Deed:
-    """One by one, as `jobctl edit` does."""
+    """One by one, as `jobctl edit` does; one that has started meanwhile is told of."""
 
     def deed(client: Client) -> Said:
         chosen = Selector(ids=list(ids), states=[State.PENDING])
         found, _ = follow.ids_of(client, chosen)
-        acted = [client.edit(Edit(id=job, priority=priority)) for job in found]
-        done = [job for one in acted for job in one.done]
-        return _said(f"priority {priority}:", Acted(done=done))
+        done, errors = list[int](), list[Note]()
+        for job in found:
+            try:
+                done += client.edit(Edit(id=job, priority=priority)).done
+            except (NotFound, Refused) as error:
+                errors.append(Note(id=job, text=error.message.removeprefix(f"job {job} ")))
+        return _said(f"priority {priority}:", Acted(done=done, errors=errors))
 
     return deed
 

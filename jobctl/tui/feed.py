@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from jobctl.tui.look import look
@@ -109,8 +108,7 @@ class Feed:
                 breath = max(_BREATH, _SHARE * (self._clock() - began))
                 if self._closing.is_set():
                     return
-                with suppress(RuntimeError):  # who is told may be gone by now
-                    self._tell(told)
+                self._tell(told)
                 patience = _USE if isinstance(told, Sight) and told.running else None
                 if isinstance(told, JobdError):
                     patience = _AWAY

@@ -12,7 +12,7 @@ from jobd.contract.models import MAX_ID, Selector
 _FIELDS: Final = {
     "group": "groups", "g": "groups", "tag": "tags", "t": "tags", "user": "users", "u": "users"
 }  # fmt: skip
-_IDS: Final = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_IDS: Final = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?(,[0-9]{1,19}(-[0-9]{1,19})?)*")
 _PATTERN: Final = re.compile(r"[*?\[]")
 
 

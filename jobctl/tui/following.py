@@ -6,15 +6,15 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
 
+from jobctl.actions.tails import SEQUENCE
 from jobd.client.client import Client
 from jobd.client.follow import seen_up_to
 from jobd.client.stalls import check_piece
-from jobd.contract.errors import JobdError
+from jobd.contract.errors import JobdError, NotFound
 from jobd.contract.models import Output
 from jobd.contract.states import State
 from jobd.contract.wording import printable
@@ -23,11 +23,13 @@ _LINES: Final = 500
 """Of the end of an output."""
 _LONGEST: Final = 2000
 """Characters of a line."""
+_KEPT: Final = 4 * _LONGEST
+"""Characters of one that has not ended, with what a terminal does not show of it."""
 _WAIT_S: Final = 5.0
 """Seconds for which the daemon may hold an answer back; so long a thread may outlast its pane."""
-_ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
-)
+_AWAY_S: Final = 2.0
+"""Seconds until a daemon that is away is asked for again."""
+_ESCAPES: Final = re.compile(SEQUENCE)
 
 
 class Lines:
@@ -47,8 +49,8 @@ class Lines:
         text = data[: len(data) - cut].decode("utf-8", "replace")
         *whole, last = (self._last + text.replace("\r\n", "\n")).split("\n")
         self._whole.extend(_shown(line) for line in whole)
-        # What was overwritten is not shown, and need not be kept.
-        self._last = last.rpartition("\r")[2] if not last.endswith("\r") else last[-_LONGEST:]
+        # What was overwritten is not shown, and need not be kept; nor what is beyond the screen.
+        self._last = last[-_LONGEST:] if last.endswith("\r") else last.rpartition("\r")[2][:_KEPT]
 
     def all(self) -> list[str]:
         return [*self._whole, *([_shown(self._last)] if self._last else [])]
@@ -83,36 +85,52 @@ class Following:
         self.job = job
         self._connect = connect
         self._tell = tell
-        self._is_closed = False
+        self._closed = threading.Event()
         self._lines = Lines()
+        self._ended: int | None = None
+        """The attempt of which all has been read."""
 
     def start(self) -> None:
         threading.Thread(target=self._run, name=f"top-output-{self.job}", daemon=True).start()
 
     def close(self) -> None:
         """Nothing is told any more; its thread ends with the next answer."""
-        self._is_closed = True
+        self._closed.set()
+
+    def is_behind(self, attempt: int) -> bool:
+        """Whether this is an attempt that is not read, since an earlier one has come to its end."""
+        return self._ended is not None and attempt > self._ended
+
+    # --- its thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        with suppress(RuntimeError), self._connect() as client:
-            try:
-                self._follow(client)
-            except JobdError as error:
-                self._say(error.message)
+        with self._connect() as client:
+            while not self._closed.is_set() and not self._is_read(client):
+                self._closed.wait(_AWAY_S)
+
+    def _is_read(self, client: Client) -> bool:
+        """Whether nothing more comes; else the daemon is away, and asked again later."""
+        try:
+            self._follow(client)
+        except JobdError as error:
+            self._say(error.message)
+            return isinstance(error, NotFound)
+        return True
 
     def _follow(self, client: Client) -> None:
         """As `follow.output`, but held back for short times, since nobody may want it any more."""
+        self._lines = Lines()
         request = Output(id=self.job, tail=_LINES, follows=False)
-        while not self._is_closed:
+        while not self._closed.is_set():
             piece = client.output(request)
             if request.tail is None:
                 check_piece(request.offset, piece)
             if piece.anew:
                 self._lines = Lines()
             self._lines.add(piece.data)
-            ended = piece.ended
             self._say((piece.lost or "") if piece.data or self._lines.all() else _why(piece.why))
-            if ended:
+            if piece.ended:
+                self._ended = piece.attempt
                 return
             started = piece.state is not State.PENDING
             request = replace(
@@ -125,7 +143,7 @@ class Following:
             )
 
     def _say(self, about: str) -> None:
-        if not self._is_closed:
+        if not self._closed.is_set():
             self._tell(self._lines.all(), about)
 
 

@@ -93,6 +93,7 @@ class JobList(ScrollView, can_focus=True):
         if at != self._at:
             self._draw(at)
             self._draw(self._at)
+            self.call_after_refresh(self._reveal)
         if (old and old.job.id) != (self.row and self.row.job.id):
             self.post_message(self.Moved())
 
@@ -108,12 +109,10 @@ class JobList(ScrollView, can_focus=True):
         self.marked.clear()
         self.refresh()
 
-    def go_to(self, section: Section) -> None:
-        """The first job of a section."""
-        for y, line in enumerate(self._lines):
-            if line.section is section and line.row is None:
-                self._go(self._nearest(y + 1, 1))
-                return
+    def forget(self, jobs: Sequence[int]) -> None:
+        """Those that there are no more are not marked, either."""
+        for job in jobs:
+            self.marked.pop(job, None)
 
     def _found(self, old: Row | None, at: int) -> int:
         """Where the job is now, or else the one that stands in its place."""

@@ -95,7 +95,7 @@ class OutputPane(ScrollView, can_focus=True):
 
     def entitle(self, job: Job) -> None:
         name = f" {text.cut_middle(printable(job.name), _NAME)}" if job.name else ""
-        # As it stands: a str would be read as markup, and a name may have brackets.
+        # As it is: of a text Textual would take brackets for markup.
         self.border_title = Content(f"output of {job.id}{name}")
         self.border_subtitle = Content(printable(words.outcome(job)))
 

@@ -80,7 +80,7 @@ def start(
     if found is not None:
         word = "is already running" if already else "started"
         workers_now = counted(found.workers, "worker")
-        streams.line(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
+        streams.done(f"jobd {found.version} {word}: pid {found.pid}, {workers_now}")
     if found is not None and found.draining:
         streams.notice("it is shutting down and takes no new jobs; start it again once it is down")
     elif already and options != StartOptions():
@@ -102,7 +102,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
     paths = instance()
     waiting = control.stop(paths, streams.notice, now=now, timeout=_seconds(timeout))
     if waiting is None:
-        streams.line("jobd is not running")
+        streams.done("jobd is not running")
         return
     if waiting and not now:
         names = ", ".join(map(str, waiting[:20])) + (", …" if len(waiting) > 20 else "")
@@ -115,7 +115,7 @@ def stop(now: bool, timeout: str | None) -> None:  # noqa: FBT001 - click
         streams.notice("")  # behind the ^C
         streams.notice("jobd goes on draining; jobd stop --now ends the running jobs")
         sys.exit(130)
-    streams.line("jobd stopped")
+    streams.done("jobd stopped")
     if left := [job.id for job in unending if leaving.lives_on(job)]:
         streams.error(f"left running: {listed(left)}; the next jobd looks after what it finds")
         sys.exit(1)
@@ -157,7 +157,7 @@ def restart() -> None:
 
     found = control.restart(instance(), streams.notice)
     went_on = f"{counted(found.busy, 'job')} running on"
-    streams.line(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
+    streams.done(f"jobd {found.version} restarted: pid {found.pid}, {went_on}")
     if found.draining:
         streams.notice("it goes on shutting down, as it was asked to")
 
@@ -251,7 +251,7 @@ def backup(file: Path, force: bool) -> None:  # noqa: FBT001 - click
 
     target, (paths, _) = absolute(file, "write an absolute path"), _in_use()
     jobs = backup(paths.database, target, running=is_supervised(paths.socket), force=force)
-    streams.line(f"{file}: {counted(jobs, 'job')}, {render.size(target.stat().st_size)}")
+    streams.done(f"{file}: {counted(jobs, 'job')}, {render.size(target.stat().st_size)}")
 
 
 @main.command()
@@ -273,7 +273,7 @@ def restore(file: Path) -> None:
     found = restore(instance(), absolute(file, "write an absolute path"))
     if found.kept is not None:
         streams.notice(f"what was there is kept: {render.path_text(found.kept)}")
-    streams.line(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
+    streams.done(f"{file}: {counted(found.jobs, 'job')} restored. Go on with: jobd start")
 
 
 for _command in (

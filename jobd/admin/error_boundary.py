@@ -117,4 +117,6 @@ def _wrong(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         params = error.ctx.command.get_params(error.ctx)
         said = no_option(error.option_name, [name for param in params for name in param.opts])
+    if isinstance(error, click.MissingParameter):  # what may stand there is a list of lines
+        said = " ".join(said.split())
     streams.error(said)

@@ -94,7 +94,7 @@ def install_service(user: bool, system: bool, dry_run: bool, run_as: str | None)
         streams.lines(text)
         return
     _write(place.file, text)
-    streams.line(f"{place.file} written")
+    streams.done(f"{place.file} written")
     if place.manage("daemon-reload") and place.manage("enable", unit.NAME):
         streams.notice(f"it starts with the machine; start it now with: {place.said('start jobd')}")
     else:
@@ -179,7 +179,7 @@ def uninstall_service(user: bool, system: bool, dry_run: bool) -> None:  # noqa:
     except OSError as error:
         raise JobdError(f"cannot delete {place.file}: {error.strerror}") from error
     place.manage("daemon-reload")
-    streams.line(f"{place.file} deleted")
+    streams.done(f"{place.file} deleted")
     if not stopped:
         streams.notice("systemd does not answer here; a jobd that still runs ends with: jobd stop")
 

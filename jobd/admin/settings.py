@@ -63,7 +63,7 @@ def reload(*, as_json: bool) -> None:
         streams.json_line(found)
         return
     for change in found.changes:
-        streams.line(change_text(change))
+        streams.done(change_text(change))
     if not found.changes:
         streams.notice(f"{found.file}: nothing has changed")
 
@@ -135,8 +135,9 @@ def _check(file: Path, *, as_json: bool) -> None:
 
     wrong = None
     try:
-        if not file.exists():
-            raise BadRequest(f"--check: {file} does not exist")
+        if file.is_dir() or not file.exists():
+            why = "is a directory" if file.is_dir() else "does not exist"
+            raise BadRequest(f"--check: {file} {why}")
         configuration.check(config_file.load(file, required=True), file)
     except JobdError as error:
         if not as_json:

@@ -25,12 +25,21 @@ def prepare() -> None:
 
 
 def line(text: str) -> None:
-    """On stdout: an answer. It may quote paths, or whoever answered.
+    """On stdout: what was asked for. It may quote paths, or whoever answered.
 
-    Where stdout is closed nobody wants to hear it: the exit code says it, too.
+    Raises: OSError (it cannot be written, also since stdout is closed).
+    """
+    _write(printable(text), sys.stdout)
+
+
+def done(text: str) -> None:
+    """On stdout: what was done. Where that is closed nobody wants to hear it: the exit code says
+    it, too, and that it failed would not be true.
+
+    Raises: OSError (it cannot be written).
     """
     try:
-        _write(printable(text), sys.stdout)
+        line(text)
     except OSError as error:
         if error.errno != errno.EBADF:
             raise

@@ -38,6 +38,6 @@ def _absolute(
         return arrays[0]
     if len(ids) < -first:
         name = "last" if first == -1 else f"last~{-first - 1}"
-        raise NotFound(f"{name}: there are no so many jobs" if ids else f"{name}: there is no job")
+        raise NotFound(f"{name}: there are not so many jobs" if ids else f"{name}: there is no job")
     job = ids[-first - 1]
     return job, job

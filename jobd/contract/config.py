@@ -233,11 +233,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
                 named.setdefault(group.engine, f"[groups.{name}] engine")
         return named
 
-    def idle_engines(self) -> dict[str, dict[str, Any]]:
-        """The sections of those that no job runs on just now."""
-        named = self.engines()
-        return {name: section for name, section in self.engine.items() if name not in named}
-
 
 TABLES: Final[dict[str, type[Struct]]] = {
     "": Config,

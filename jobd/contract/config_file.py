@@ -6,8 +6,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from enum import EnumType
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
@@ -93,6 +94,8 @@ def _meant(message: str) -> str:
     if message.endswith("at `$.engine`"):
         return "; the name of an engine belongs into [daemon]"
     key, place = _KEY_IN.search(message), _PATH_IN.search(message)
+    if message.startswith("Invalid enum value") and place is not None:
+        return _instead_of_it(place[1])
     if key is None:
         return ""
     table = TABLES.get(_NUMBER.sub("[...]", place[1]) if place else "", Config)
@@ -102,6 +105,16 @@ def _meant(message: str) -> str:
     home = next((name for name, kind in TABLES.items() if key[1] in kind.__struct_fields__), "")
     home = f"[{home.removesuffix('[...]')}]" if home.startswith("notify") else home
     return f"; it belongs into [{home}]" if home else ""
+
+
+def _instead_of_it(place: str) -> str:
+    """The values that there are for a key, or for one of a list."""
+    table, _, key = re.sub(r"\[(\d+|\.\.\.)\]$", "", place).rpartition(".")
+    kind = get_type_hints(TABLES[_NUMBER.sub("[...]", table)])[key]
+    for of in (kind, *get_args(kind)):
+        if isinstance(of, EnumType):
+            return f"; there are {', '.join(map(str, of))}"
+    return ""
 
 
 def placed(path: Path, key: str, message: str) -> str:

@@ -130,16 +130,17 @@ def destination(text: str) -> Destination:
     return address(text) if is_url(text) else shell_line(text)
 
 
-_WHEN: Final = re.compile(r"([a-z]+(?:,[a-z]+)*):(?!//)")
+_HEAD: Final = re.compile(r"([A-Za-z]+(?:,[A-Za-z]+)*):(?!//)")
+"""No command begins so: who mistypes a word hears of it now, and not by a message that is missing.
+"""
 
 
 def wish(text: str) -> Wish:
     """`[WHEN:]URL|CMD`. Raises: ValueError."""
-    when = _WHEN.match(text)
-    words = when[1].split(",") if when else []
-    known = [word.value for word in OF_A_JOB]
-    if when is None or not set(words) & set(known):
+    when = _HEAD.match(text)
+    if when is None:
         return Wish(on=list(ENDS), to=destination(text))
+    words, known = when[1].split(","), [word.value for word in OF_A_JOB]
     for word in words:
         if word not in known:
             raise ValueError(f"{word!r} is no occasion; there are {', '.join(known)}")
@@ -148,10 +149,12 @@ def wish(text: str) -> Wish:
 
 def when_all(text: str) -> WhenAll:
     """`[group:|tag:]URL|CMD`. Raises: ValueError."""
-    head, colon, rest = text.partition(":")
-    if colon and head in (Scope.GROUP, Scope.TAG):
-        return WhenAll(of=Scope(head), to=destination(rest.strip()))
-    return WhenAll(to=destination(text))
+    of = _HEAD.match(text)
+    if of is None:
+        return WhenAll(to=destination(text))
+    if of[1] not in (Scope.GROUP, Scope.TAG):
+        raise ValueError(f"{of[1]!r} is neither {Scope.GROUP} nor {Scope.TAG}")
+    return WhenAll(of=Scope(of[1]), to=destination(text[of.end() :].strip()))
 
 
 def _check(to: Destination) -> None:

@@ -30,7 +30,7 @@ def _parse(text: str) -> float | None:
         return float(text)
     if clock := re.fullmatch(_CLOCK, text):
         hours, minutes, seconds = clock.groups(default="0")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return float(hours) * 3600 + float(minutes) * 60 + float(seconds)
     parts = re.fullmatch(_PARTS, text)
     if not text or parts is None:
         return None

@@ -28,6 +28,16 @@ class Devices:
         """Devices that would take another job."""
         return sum(self._jobs[index] < self._each for index in self.indexes)
 
+    @property
+    def places(self) -> int:
+        """Jobs that can run at a time, if each has one device."""
+        return len(self.indexes) * self._each
+
+    @property
+    def taken(self) -> int:
+        """How many of the places jobs have."""
+        return sum(self._jobs[index] for index in self.indexes)
+
     def choose(self, wanted: int) -> tuple[int, ...]:
         """So many of the free ones: those with the fewest jobs, of these the preferred ones."""
         free = [index for index in self.indexes if self._jobs[index] < self._each]

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +26,7 @@ from jobd.daemon.log_format import format_of, handler_of
 from jobd.daemon.rpc.access import login
 from jobd.daemon.setup import Setup
 from jobd.daemon.shutdown import News
+from jobd.daemon.signals import Signals
 from jobd.daemon.supervisor_link import Link
 from jobd.system import handover, linux
 from jobd.system.failpoints import failpoint
@@ -79,6 +79,7 @@ def main() -> NoReturn:
     form = setup.config.log.format
     logging.basicConfig(level=logging.INFO, handlers=[handler_of(form, logging.StreamHandler())])
     daemon: Daemon | None = None
+    signals = Signals()
 
     def orphaned() -> None:
         if daemon is not None:
@@ -95,21 +96,21 @@ def main() -> NoReturn:
     link.synced.wait()
     try:
         # When the writer breaks down, the next daemon reads from the disk what is true.
-        daemon = Daemon(setup, link, file.look, lambda: _make_way(daemon, plan, link, 1))
+        daemon = Daemon(setup, link, file.look, lambda: _make_way(daemon, plan, link, signals, 1))
         in_force = daemon.built.ground.in_force
         file.limit_by(lambda: in_force.config.daemon.max_log)
         file.setFormatter(format_of(in_force.config.log.format))
         daemon.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         _refuse(link, error)
-    threading.Thread(target=_await_signals, args=[daemon], name="signals", daemon=True).start()
+    signals.start(partial(_hear, daemon))
     link.ready()
     log.info("jobd %s started: pid %d", VERSION, os.getpid())
     try:
-        _leave(daemon, daemon.run(), plan, link)
+        _leave(daemon, daemon.run(), plan, link, signals)
     except Exception:
         log.exception("the daemon broke down; its jobs go on under the next one")
-        _make_way(daemon, plan, link, 1)
+        _make_way(daemon, plan, link, signals, 1)
 
 
 def _begin_log(setup: Setup, link: Link) -> LogFile:
@@ -163,37 +164,35 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _await_signals(daemon: Daemon) -> None:
-    """The supervisor started us with these blocked, and all threads keep them so: none is lost.
-
-    A handler would not do. What comes just before the main thread goes to sleep is handled only
-    when something else wakes it up.
-    """
-    while True:
-        number = signal.sigwait([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-        if number == signal.SIGHUP:
-            daemon.built.commands.reloading.by_signal(login(os.getuid()))
-        else:
-            daemon.built.ending.inbox.put(News.DRAIN)
+def _hear(daemon: Daemon, number: int) -> None:
+    if number == signal.SIGHUP:
+        daemon.built.commands.reloading.by_signal(login(os.getuid()))
+    else:
+        daemon.built.ending.inbox.put(News.DRAIN)
 
 
-def _leave(daemon: Daemon, news: News, plan: dict[str, Any], link: Link) -> NoReturn:
+def _leave(
+    daemon: Daemon, news: News, plan: dict[str, Any], link: Link, signals: Signals
+) -> NoReturn:
     if news is News.ORPHANED:
         failpoint("orphaned")
-        _take_its_place(daemon, plan)
+        _take_its_place(daemon, plan, signals)
     daemon.wind_up(clean=news is News.IDLE)
     failpoint("closed")
     if news is News.IDLE:
         log.info("jobd %s leaves (stopped): pid %d", VERSION, os.getpid())
         _exit(supervisor.EXIT_CLEAN)
-    _make_way(daemon, plan, link, supervisor.EXIT_RENEW)
+    _make_way(daemon, plan, link, signals, supervisor.EXIT_RENEW)
 
 
-def _make_way(daemon: Daemon | None, plan: dict[str, Any], link: Link, code: int) -> NoReturn:
+def _make_way(
+    daemon: Daemon | None, plan: dict[str, Any], link: Link, signals: Signals, code: int
+) -> NoReturn:
     """For the next daemon: the supervisor starts it, or we do where that has died meanwhile."""
     if daemon is not None:
         if link.is_cut():
-            _take_its_place(daemon, plan)
+            _take_its_place(daemon, plan, signals)
+        daemon.built.ending.hear_out()
         if unsaved := daemon.built.execution.runs.unsaved():
             link.unsaved(unsaved)
     if code == supervisor.EXIT_RENEW:
@@ -201,11 +200,14 @@ def _make_way(daemon: Daemon | None, plan: dict[str, Any], link: Link, code: int
     _exit(code)
 
 
-def _take_its_place(daemon: Daemon, plan: dict[str, Any]) -> NoReturn:
+def _take_its_place(daemon: Daemon, plan: dict[str, Any], signals: Signals) -> NoReturn:
     """Of the supervisor. From here on nothing may be started or recorded: the next daemon finds it
     as it is.
     """
     log.warning("the supervisor has died; becoming one")
+    # Whoever gives an order meanwhile is obeyed by the next daemon.
+    signals.hand_on()
+    daemon.built.ending.hear_out()
     daemon.built.ground.engines.freeze()
     failpoint("before-exec")
     _become_supervisor(lambda: _left_behind(daemon, plan))

@@ -25,6 +25,7 @@ from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.packing import Packing, pack
 from jobd.outputs.unpacked import Outputs, Unpacked
 from jobd.store.reader import Reader
+from jobd.system import linux
 from jobd.system.clock import now_us
 from jobd.system.rounds import Bell, Rounds
 
@@ -37,7 +38,8 @@ _RETRY_S: Final = 600.0
 _CLOSE_S: Final = 2.0
 _NEVER: Final = math.inf
 """By the clock alone."""
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_PASSES: Final = (errno.ENOSPC, errno.EDQUOT, *linux.SHORTAGES)
+"""What says nothing of an output, and later may be otherwise."""
 _NICE: Final = 10
 """It uses the processors that nobody else wants."""
 
@@ -127,14 +129,14 @@ class Packer(Listener):
         return waits
 
     def _done(self, job: int, attempt: int) -> float:
-        """0: nothing is left to be done. Raises: JobdError, OSError (no space)."""
+        """0: nothing is left to be done. Raises: JobdError, OSError (no space or descriptor)."""
         if not self._is_kept(job, attempt):
             return _NEVER
         output = self._workspace.output_file(job, attempt)
         try:
             packing = pack(output, lambda: self._is_kept(job, attempt))
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if error.errno in _PASSES:
                 raise
             log.warning("%s stays as it is: %s", output.path, error)
             return 0.0

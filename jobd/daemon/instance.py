@@ -43,6 +43,7 @@ from jobd.daemon.wiring import (
     build_pruner,
     start_writer,
 )
+from jobd.engines.last_boot import note_boot
 from jobd.store.host_check import this_host
 from jobd.store.losses import LossRecord
 from jobd.system.clock import now_us
@@ -136,6 +137,8 @@ class Daemon:
             Part(lambda: ground.writer.call(self._note_start), self._note_end),
             Part(partial(telling.start, ground.notifier), telling.close),
             Part(lambda: built.lost.look(fresh=self._setup.fresh)),
+            # What the boot before has lost is told by now.
+            Part(lambda: note_boot(self._setup.paths)),
             Part(lifecycle.delays.start, lifecycle.delays.close),
             Part(self._catch_up, ground.notifier.close),
             Part(close=ground.writes.close),

@@ -120,14 +120,16 @@ class OldJobs:
         # Until this slice is through, nothing is known: should it fail, the next one counts anew.
         kept, self._kept = self._kept or self.stock.seen(), None
         oldest = [job for state in self.stock.policy.states(kept) for job in self._oldest(state)]
-        chosen = self.stock.policy.choose(oldest, kept, now_us())[:_JOBS]
+        unwanted = self.stock.policy.choose(oldest, kept, now_us())
+        chosen, removed = unwanted[:_JOBS], 0
         if chosen:
-            self._kept = self._writer.call(partial(self._remove, chosen))
-        is_last = len(chosen) < _JOBS
+            self._kept, removed = self._writer.call(partial(self._remove, chosen))
+        # Where none may go yet, whoever they are kept for says when they may.
+        is_last = len(chosen) < _JOBS or not removed
         if is_last:
             # Those that finish meanwhile are the next round's.
             self._next_at = self.stock.policy.next_expiry(
-                job for job in oldest if job not in chosen
+                job for job in oldest if job not in unwanted
             )
         return not is_last
 
@@ -148,15 +150,18 @@ class OldJobs:
                 return free[:_JOBS]
             limit *= 4
 
-    def _remove(self, chosen: list[Finished]) -> Kept:
-        """In a transaction: those that are still unwanted. Gives what is kept then."""
-        kept, now = self.stock.counted(), now_us()
+    def _remove(self, chosen: list[Finished]) -> tuple[Kept, int]:
+        """In a transaction: those that are still unwanted. Gives what is kept then, and how many
+        are gone.
+        """
+        kept, now, removed = self.stock.counted(), now_us(), 0
         for job in chosen:
             look = self._jobs.look(job.id)
             if look and self.stock.policy.unwanted(job, kept, now) and self._may_go(job):
                 self._moves.removed(look, "", Reason.RETENTION)
                 kept.lose(job)
-        return kept
+                removed += 1
+        return kept, removed
 
     def _may_go(self, job: Finished) -> bool:
         """It is as it was found, no pending job has come to wait for it, and whoever is told of

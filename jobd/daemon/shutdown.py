@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+from contextlib import suppress
 from enum import Enum
 from typing import Final
 
@@ -82,9 +83,21 @@ class Ending:
             except JobdError as error:
                 log.warning("%s: %s", news.value, error)
 
+    def hear_out(self) -> None:
+        """What was told behind the news that this daemon leaves with is for the next one to do."""
+        with suppress(queue.Empty):
+            while news := self.inbox.get_nowait():
+                if self._is_for_now(news):
+                    self._begin(boot_us())
+                elif news in (News.DRAIN, News.GONE):
+                    self._begin()
+
+    def _is_for_now(self, news: News) -> bool:
+        """A second order to drain is `--now`."""
+        return news is News.NOW or (news is News.DRAIN and self._drain.begun)
+
     def _follow(self, news: News) -> None:
-        # A second order to drain is `--now`.
-        if news is News.NOW or (news is News.DRAIN and self._drain.begun):
+        if self._is_for_now(news):
             self._begin(boot_us())
             self._stop_orders.end_all()
             self._next_look = self._next_look or self._timer.after(_LOOK_S, self._leave_behind)

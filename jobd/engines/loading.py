@@ -14,6 +14,7 @@ from msgspec import Struct
 from jobd.contract.config_words import what_is_wrong
 from jobd.contract.errors import BadRequest
 from jobd.contract.paths import Paths
+from jobd.engines import last_boot
 from jobd.engines.base import (
     BadSetting,
     Context,
@@ -62,9 +63,13 @@ def keeps_output_here(name: str) -> bool:
 
 
 def ran_since_boot(names: Iterable[str], paths: Paths) -> bool | None:
-    """Whether the machine has run on since one of these engines was last at work in an instance;
-    None: none of them can say.
+    """Whether the machine has run on since a daemon last used an instance. Where none has noted
+    that (it was of an earlier version), these engines say when they were at work there; None: none
+    of them can.
     """
+    noted = last_boot.ran_since_boot(paths)
+    if noted is not None:
+        return noted
     told = {_ran_since_boot(_known(name), paths) for name in names} - {None}
     return True in told if told else None
 

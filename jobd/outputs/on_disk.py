@@ -163,7 +163,8 @@ class DiskWorkspace:
         """
         if len(attempts) > _FEW:
             # Not the O_PATH descriptor that is held open: syncfs(2) takes none.
-            where = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.output.now().descriptor)
+            held = self.output.now()
+            where = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=held.descriptor)
             try:
                 linux.sync_file_system(where)
             finally:

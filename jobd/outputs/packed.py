@@ -15,6 +15,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import accumulate
 from types import ModuleType
 from typing import BinaryIO, Final
@@ -91,8 +92,9 @@ def write_packed(file: File, descriptor: int) -> bool:
             os.utime(to.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
             os.fsync(to.fileno())
     except (OSError, Refused):
-        # It may be for want of space.
-        fresh.unlink()
+        # It may be for want of space, and then it may not even have been made.
+        with suppress(FileNotFoundError):
+            fresh.unlink()
         raise
     fresh.replace(packed.name)
     file.directory.sync()

@@ -42,11 +42,11 @@ def notify(url: str, title: str, body: str, kind: str) -> str:
     try:
         if not service.add(whole):
             return masked(_why_not(url, service.details(), log), whole)
-        if service.notify(body=body, title=title, notify_type=apprise.NotifyType(kind)):
+        if service.notify(body=body, title=title, notify_type=kind):
             return ""
-        return masked(f"not delivered{_last(log)}", whole)
+        return masked(_last(log).removeprefix(": ") or "Apprise does not say why", whole)
     except Exception as error:  # noqa: BLE001 - a plugin's defect is why this one failed
-        return masked(f"not delivered: {type(error).__name__}: {error}", whole)
+        return masked(f"{type(error).__name__}: {error}", whole)
 
 
 def _why_not(url: str, details: dict[str, Any], log: io.StringIO) -> str:

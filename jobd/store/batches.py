@@ -91,7 +91,9 @@ class Batches:
 
     def add_batch(self, first: int, last: int) -> None:
         """That these came together. Of earlier ones those of which no job is left are forgotten."""
-        self._db.execute("DELETE FROM batches WHERE last < IFNULL((SELECT MIN(id) FROM jobs), 0)")
+        # Bounded by the key, too: those of which jobs are left are not looked through.
+        oldest = "IFNULL((SELECT MIN(id) FROM jobs), 0)"
+        self._db.execute(f"DELETE FROM batches WHERE first < {oldest} AND last < {oldest}")
         self._db.execute("INSERT INTO batches VALUES (?, ?)", (first, last))
 
     def insert_elements(

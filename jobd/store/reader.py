@@ -28,7 +28,7 @@ from jobd.store.records import (
     Removed,
     unpack_environment,
 )
-from jobd.store.rows import JOB, SIZED, job_of
+from jobd.store.rows import JOB, SIZED, job_of, readable
 
 GetPage = Callable[[str, Filter, Key | None, int], tuple[list[JobRow], Key | None]]
 """Section, filter, behind, limit."""
@@ -199,10 +199,10 @@ class Reader:
         with self._connections.one() as connection:
             return lookups.above(connection, child, wanted)
 
-    def environment(self, environment: int) -> dict[bytes, bytes]:
+    def environment(self, environment: int) -> dict[bytes, bytes] | None:
+        """None: it is damaged, or is not there any more."""
         rows = self._all("SELECT content FROM environments WHERE id = ?", (environment,))
-        content = rows[0][0] if rows else None
-        return unpack_environment(content) if isinstance(content, bytes) else {}
+        return readable(unpack_environment, rows[0][0]) if rows else None
 
     # --- history --------------------------------------------------------------------------
 

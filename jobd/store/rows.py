@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -47,7 +48,7 @@ def readable(decode: Callable[[bytes], T], blob: object) -> T | None:
     """None: it is damaged."""
     try:
         return decode(blob) if isinstance(blob, bytes) else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, zlib.error):
         return None
 
 

@@ -102,7 +102,9 @@ class Writer:
         self._timed = timed
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._closing = threading.Lock()
+        """Held by who asks, so that nobody waits for an answer behind the end."""
         self._work: _Transactions | None = None
 
     @property
@@ -133,8 +135,9 @@ class Writer:
 
     def close(self) -> None:
         """Commit what waits and end; later calls fail."""
-        self._closed.set()
-        self._queue.put(None)
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
 
@@ -152,10 +155,11 @@ class Writer:
 
         Raises: JobdError (refused by the action, or StoreFailed).
         """
-        if self._closed.is_set() or self._thread is None or not self._thread.is_alive():
-            raise StoreFailed("the daemon has closed its database; ask again")
         future: Future[T] = Future()
-        self.post(action, future.set_result, future.set_exception)
+        with self._closing:
+            if self._closed or self._thread is None or not self._thread.is_alive():
+                raise StoreFailed("the daemon has closed its database; ask again")
+            self.post(action, future.set_result, future.set_exception)
         return future.result()
 
     def rehearse(self, action: Callable[[], T]) -> T:

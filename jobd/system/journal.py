@@ -17,6 +17,8 @@ from typing import Final
 SOCKET: Final = "/run/systemd/journal/socket"
 _LONGEST: Final = 60_000
 """Bytes of one value; a datagram holds no more than some 200,000."""
+_PATIENCE_S: Final = 1.0
+"""Seconds that a line waits for room: where the journal hangs, the daemon goes on without."""
 _PRIORITIES: Final = {
     logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7,
 }  # fmt: skip
@@ -46,7 +48,9 @@ def encoded(fields: Mapping[str, str]) -> bytes:
 
 
 class Journal(logging.Handler):
-    """Any thread that logs calls it; a line that cannot be sent goes to stderr, without fields."""
+    """Any thread that logs calls it; a line that cannot be sent goes to stderr, without fields. One
+    that a journal which hangs does not take is lost.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Journal(logging.Handler):
         self._about = about
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(_PATIENCE_S)
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
@@ -70,6 +75,8 @@ class Journal(logging.Handler):
         }
         try:
             self._socket.sendto(encoded(fields), self._path)
+        except TimeoutError:
+            return  # stderr leads to the same journal
         except OSError:
             with suppress(OSError):
                 os.write(2, text.encode("utf-8", "replace") + b"\n")

@@ -32,6 +32,10 @@ def jobd(*args):
         (["xyzzy"], "jobd: no command 'xyzzy'; see: jobd --help\n"),
         (["stop", "--noww"], "jobd: no option --noww; did you mean: --now\n"),
         (["--nope"], "jobd: no option --nope\n"),
+        (
+            ["completion"],
+            "jobd: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish\n",
+        ),
         (["stop", "--timeout", "soon"], "jobd: --timeout: 'soon' is no duration"),
     ],
 )

@@ -90,7 +90,7 @@ def test_engines_and_their_sections_are_read_and_travel_as_json(tmp_path):
     )
     assert found.engines() == {"local": "engine", "slurm": "[groups.far] engine"}
     assert found.engine["slurm"] == {"partition": "long", "nodes": [1, 2]}
-    assert found.idle_engines() == {"nomad": {}}
+    assert found.engine["nomad"] == {}
     assert (found.groups["far"].workers, found.groups["wide"].engine) == (None, None)
     assert config.from_builtins(json.loads(json.dumps(config.to_builtins(found)))) == found
 
@@ -156,8 +156,14 @@ def test_the_history_is_limited_with_the_jobs(tmp_path, table, events):
         ("[daemon]\nworkers = 1001", 2, ["[daemon] workers: must be at most 1000"]),
         ("[daemon]\nshell = 3", 2, ["[daemon] shell: must be text in quotes"]),
         ("[daemon]\nstate_is_private = 1", 2, ["must be true or false"]),
-        ("[daemon]\nsync_output = 'now'", 2, ["sync_output: 'now' is none of its values"]),
+        (
+            "[daemon]\nsync_output = 'now'",
+            2,
+            ["'now' is none of its values; there are before-end, soon"],
+        ),
         ("[daemon]\nengine = ''", 2, ["[daemon] engine: must not be empty"]),
+        ("[[notify]]\non = ['lost', 'bad']", 2, ["'bad' is none of its values; there are compl"]),
+        ("[log]\nformat = 'xml'", 2, ["there are text, json"]),
         ("[[notify]]\ncommand = 3", 2, ["[[notify]] command: must be text in quotes or a list"]),
         ("daemon = 3", 1, ["[daemon]: must be a table"]),
         ("[retention]\nmax_history = -1", 2, ["[retention] max_history: must be at least 0"]),

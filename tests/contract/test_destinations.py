@@ -3,7 +3,15 @@
 import pytest
 
 from jobd.contract import destinations
-from jobd.contract.destinations import Destination, Wish, address, destination, shell_line, wish
+from jobd.contract.destinations import (
+    Destination,
+    Wish,
+    address,
+    destination,
+    shell_line,
+    when_all,
+    wish,
+)
 from jobd.contract.states import ENDS, Occasion
 
 
@@ -36,7 +44,7 @@ def test_a_command_is_run_by_a_shell():
         ("failed,lost:json://localhost/x", ["failed", "lost"], "json://…"),
         ("json://localhost/x", ENDS, "json://…"),
         ("echo failed: oh", ENDS, "echo failed: oh"),
-        ("http:x", ENDS, "http:x"),
+        ("./odd:name", ENDS, "./odd:name"),
     ],
 )
 def test_a_wish_says_when(text, on, to):
@@ -51,6 +59,8 @@ def test_a_wish_says_when(text, on, to):
         ("", "the command is empty"),
         ("failed:", "the command is empty"),
         ("failed,ended:x", "'ended' is no occasion; there are completed, failed, stopped, lost"),
+        ("faild:mail me", "'faild' is no occasion; there are completed, failed, stopped, lost"),
+        ("mailto:me@example.org", "'mailto' is no occasion"),
         ("a\0b", "cannot contain NUL"),
         ("x" * 4001, "more than 4,000 characters"),
         ("json://" + "x" * 4001, "at most 4,000 characters"),
@@ -65,6 +75,26 @@ def test_what_is_no_wish(text, wrong):
         wish(text)
     assert wrong in str(refused.value)
     assert "u:" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "of", "to"),
+    [
+        ("mail me", "submission", "mail me"),
+        ("group: mail me", "group", "mail me"),
+        ("tag:json://localhost/x", "tag", "json://…"),
+        ("json://localhost/x", "submission", "json://…"),
+        ("echo group:a", "submission", "echo group:a"),
+    ],
+)
+def test_a_wish_for_all_says_of_what(text, of, to):
+    assert (when_all(text).of, when_all(text).to.label) == (of, to)
+
+
+@pytest.mark.parametrize("word", ["groups", "failed", "submission", "Tag"])
+def test_of_what_else_there_is_no_wish(word):
+    with pytest.raises(ValueError, match=f"'{word}' is neither group nor tag"):
+        when_all(f"{word}:mail me")
 
 
 def test_a_url_is_asked_for():

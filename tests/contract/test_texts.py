@@ -23,7 +23,24 @@ def test_durations_of_the_contract(written, seconds):
 
 
 @pytest.mark.parametrize(
-    "written", ["", "s", "-5", "1x", "5 s", "1m1h", "1:75", "nan", "inf", "1e3", "99999d", "٣"]
+    "written",
+    [
+        "",
+        "s",
+        "-5",
+        "1x",
+        "5 s",
+        "1m1h",
+        "1:75",
+        "nan",
+        "inf",
+        "1e3",
+        "99999d",
+        "٣",
+        "9" * 400 + ":00",
+        "9" * 5000 + ":00:00",
+        "9" * 5000 + "d",
+    ],
 )
 def test_what_is_no_duration(written):
     if written == "٣":  # another script's digit: a number, and no trap

@@ -39,7 +39,7 @@ class Leaving:
         self.built = SimpleNamespace(
             ground=SimpleNamespace(engines=engines, ledger=SimpleNamespace(draining=True)),
             execution=SimpleNamespace(runs=SimpleNamespace(unsaved=lambda: self.unsaved)),
-            ending=SimpleNamespace(drain_until=77),
+            ending=SimpleNamespace(drain_until=77, hear_out=lambda: self.did.append("hear out")),
         )
 
     def wind_up(self, *, clean):
@@ -53,8 +53,9 @@ class Leaving:
 
     def leaves(self, news):
         link = SimpleNamespace(is_cut=self.is_cut, unsaved=self.told)
+        signals = SimpleNamespace(hand_on=lambda: self.did.append("hand on"))
         with pytest.raises(LeftError) as left:
-            daemon._leave(self, news, PLAN, link)
+            daemon._leave(self, news, PLAN, link, signals)
         return left.value.how
 
 
@@ -71,20 +72,20 @@ def leaving(monkeypatch):
 
 def test_the_supervisor_starts_the_next_one(leaving):
     assert leaving.leaves(News.RENEW) == supervisor.EXIT_RENEW
-    assert leaving.did == ["wind up False"]
+    assert leaving.did == ["wind up False", "hear out"]
 
 
 def test_the_supervisor_is_told_of_ends_that_could_not_be_saved(leaving):
     leaving.unsaved = {TOKEN: 5}
     assert leaving.leaves(News.RENEW) == supervisor.EXIT_RENEW
-    assert leaving.did == ["wind up False", ("unsaved", {TOKEN: 5})]
+    assert leaving.did == ["wind up False", "hear out", ("unsaved", {TOKEN: 5})]
 
 
 def test_where_the_supervisor_has_died_meanwhile_it_becomes_one(leaving):
     """Jobs are its children, and nobody would start the next daemon."""
     leaving.supervised, leaving.unsaved = False, {TOKEN: 5}
     plan = leaving.leaves(News.RENEW)
-    assert leaving.did == ["wind up False", "freeze"]
+    assert leaving.did == ["wind up False", "hand on", "hear out", "freeze"]
     assert (plan["gate"], plan["lock"], plan["established"]) == (5, 3, True)
     assert (plan["draining"], plan["drain_until"]) == (True, 77)
     assert (plan["pidfds"], plan["unsaved"]) == ({TOKEN: 9}, {TOKEN: 5})
@@ -93,7 +94,7 @@ def test_where_the_supervisor_has_died_meanwhile_it_becomes_one(leaving):
 def test_an_orphan_becomes_one_as_it_is(leaving):
     leaving.supervised = False
     assert leaving.leaves(News.ORPHANED)["pidfds"] == {TOKEN: 9}
-    assert leaving.did == ["freeze"]
+    assert leaving.did == ["hand on", "hear out", "freeze"]
 
 
 def test_who_is_done_needs_nobody_to_follow(leaving):

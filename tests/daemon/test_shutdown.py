@@ -123,3 +123,28 @@ def test_a_drain_goes_on_under_the_next_daemon_with_its_time_limit(made):
 def test_one_without_a_limit_goes_on_without_one(made):
     made.ending.go_on(None)
     assert (made.drain.begun, made.timer.due, made.link.told) == (True, [], [None])
+
+
+@pytest.mark.parametrize(
+    ("begun", "news", "told"),
+    [
+        ([], [], []),
+        ([], [News.DRAIN], [None]),
+        ([], [News.GONE], [None]),
+        ([], [News.NOW], [NOW]),
+        ([], [News.DRAIN, News.DRAIN], [None, NOW]),
+        ([News.DRAIN], [News.DRAIN], [None, NOW]),
+        ([], [News.IDLE, News.RENEW, News.ORPHANED, News.DRAIN], [None]),
+    ],
+)
+def test_what_is_told_behind_the_news_it_leaves_with_is_left_to_the_next_one(
+    made, begun, news, told
+):
+    """It has no time left to end anything itself."""
+    hear(made, *begun)
+    for one in news:
+        made.ending.inbox.put(one)
+    made.ending.hear_out()
+    assert made.link.told == told
+    assert made.drain.begun == bool(told)
+    assert (made.ending.drain_until, made.ended) == (NOW if NOW in told else None, [])

@@ -78,13 +78,13 @@ class Namespaces:
         task = f"/proc/{self._first.pid}/task/{self._first.pid}/children"
         return Path("/proc", Path(task).read_text().split()[0])
 
-    def run(self, *words, code=0, at="/", env=None):
+    def run(self, *words, code=0, at="/", env=None, patience=PATIENCE):
         """A command in there, to its end; `code`: its exit code, None: any."""
         inside = self.inside()
         done = subprocess.run(
             ["nsenter", f"--target={inside.name}", "--all", f"--root={inside}/root",
              f"--wd={inside}/root{at}", "--", *map(str, words)],
-            env=env or self.env, capture_output=True, text=True, check=False, timeout=PATIENCE,
+            env=env or self.env, capture_output=True, text=True, check=False, timeout=patience,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"

@@ -61,7 +61,9 @@ def test_a_wrong_file_is_named_with_line_and_key_and_changes_nothing(instance, c
     assert sources(instance) == before
     configure("[daemon]\nworkers = 9\n")
     assert "a daemon can go by it" in instance.jobd("config", "--check", file).stdout
-    assert "does not exist" in instance.jobd("config", "--check", file / "no", code=2).stderr
+    for wrong, why in ((file / "no", "does not exist"), (file.parent, "is a directory")):
+        said = instance.jobd("config", "--check", wrong, code=2).stderr
+        assert said == f"jobd: --check: {wrong} {why}\n"
 
 
 def test_what_was_reloaded_outlives_the_daemon_and_not_the_next_start(instance, configure):

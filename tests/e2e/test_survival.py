@@ -1,6 +1,7 @@
 """Daemon and supervisor are killed; jobs go on, run once, and nothing of them is lost."""
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ from jobd.admin.plan import StartOptions
 from jobd.contract.errors import StoreGone
 from jobd.contract.models import Status
 from jobd.system import linux
+from tests.e2e.instance import PATIENCE
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -145,6 +147,28 @@ def test_a_job_ends_while_the_supervisor_is_followed(running):
     running.answers_anew(old.pid)
     three.end(4, 5)
     three.check()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_order_to_end_that_comes_as_the_supervisor_dies_is_obeyed(running, times):
+    """By the daemon, or by the one that takes its place; the second one is `--now`."""
+    gate = running.gate()
+    job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    running.halt(old.pid)
+    running.kill(old.supervisor_pid)
+    for number in (signal.SIGTERM, signal.SIGINT)[:times]:
+        os.kill(old.pid, number)
+    running.go_on(old.pid)
+    if times == 1:
+        wait_until(lambda: (found := running.answers()) and found.draining, PATIENCE)
+        gate.open()
+    wait_until(lambda: linux.stat_of(old.pid) is None, PATIENCE)
+    running.jobd("status", code=3)
+    running.start()
+    ended = running.job(job)
+    assert (ended.exit_code, ended.state) == ((3, "failed") if times == 1 else (None, "stopped"))
 
 
 def test_the_supervisor_is_killed_and_then_its_successor(running):

@@ -154,7 +154,7 @@ def test_the_latest(quiet):
     quiet.client.stop(ids(5))
     quiet.client.request(Rm(selector=ids(5)), Rm.about.reply)
     assert relative.absolute(quiet.client, [(-1, -1)]) == [(4, 4)]
-    with pytest.raises(NotFound, match="last~9: there are no so many jobs"):
+    with pytest.raises(NotFound, match="last~9: there are not so many jobs"):
         relative.absolute(quiet.client, [(-10, -10)])
 
 

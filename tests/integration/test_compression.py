@@ -1,5 +1,7 @@
 """Output of jobs that ended long enough ago is compressed, and reads as it did."""
 
+import errno
+import os
 import time
 
 import pytest
@@ -168,6 +170,22 @@ def test_a_full_disk_is_said_and_tried_again(soon, monkeypatch, caplog):
     packer(soon)._rounds.bell.ring()
     becomes(soon, "1.1.log.zst", "2.1.log")
     assert soon.output(job) == PRINTED
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE])
+def test_what_will_pass_is_tried_again_by_itself(soon, monkeypatch, number):
+    tries = []
+
+    def scarce(*given):
+        tries.append(given)
+        if len(tries) == 1:
+            raise OSError(number, os.strerror(number))
+        return packing.pack(*given)
+
+    monkeypatch.setattr(compression, "_RETRY_S", 0.05)
+    monkeypatch.setattr(compression, "pack", scarce)
+    ended(soon, PRINTS)
+    becomes(soon, "1.1.log.zst")
 
 
 def test_check_knows_it(soon):

@@ -121,6 +121,7 @@ def test_what_a_kill_leaves_is_whole(place):
 def test_what_a_kill_and_a_crash_of_the_machine_leave_is_whole(place):
     (place.state / "jobd.db-shm").unlink()
     place.run_table.unlink()
+    (place.state / "jobd.boot").unlink()
     assert started(place) == 60
 
 

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Command, Options, Selector, Submit
 from jobd.contract.states import State
 from jobd.engines.local.engine import LocalEngine
@@ -157,3 +158,22 @@ def test_filters_of_a_selection(quiet):
         (Selector(since=quiet.job(2).submitted_at.timestamp()), [2, 3, 4]),
     ):
         assert sorted(quiet.listed(selector=chosen)) == found, chosen
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE environments SET content = x'00' WHERE id = ?",
+               "UPDATE environments SET content = x'78da030000000001' WHERE id = ?",
+               "DELETE FROM environments WHERE id = ?"],
+)  # fmt: skip
+def test_a_job_whose_environment_is_damaged_does_not_run_without_one(daemon, damage):
+    job = submit(daemon, "touch", "/nowhere", environment={b"A": b"1"}, hold=True)
+    ((number,),) = daemon.sql("SELECT environment FROM jobs WHERE id = ?", job)
+    other = submit(daemon, "true", environment={b"B": b"2"}, hold=True)
+    daemon.sql(damage, number)
+    with pytest.raises(StoreFailed, match=f"jobctl restart {job} --refresh-env"):
+        daemon.client.show(job, environment=True)
+    daemon.client.start(ids(job, other))
+    daemon.wait(job, other)
+    assert daemon.job(job).reason == "could not start: its environment is damaged"
+    assert daemon.job(other).state is State.COMPLETED
+    assert daemon.client.show(other, environment=True).environment == {b"B": b"2"}

@@ -10,7 +10,10 @@ from jobd.admin.check import check
 from jobd.admin.cli import main
 from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Output
+from jobd.contract.paths import locate
+from jobd.daemon.commands.lost_output import LostOutput
 from jobd.engines.fake import World
+from jobd.engines.last_boot import ran_since_boot
 from jobd.store.losses import LossRecord
 from jobd.system import linux
 from tests.integration.inside import submit_with
@@ -122,6 +125,7 @@ def test_a_database_that_came_from_elsewhere_has_lost_nothing_here(make, boots, 
     paths = daemon.paths
     daemon.close()
     paths.run_table.unlink()
+    (paths.state / "jobd.boot").unlink()
     boots("second")
     daemon = make()
     assert by_power(daemon, cut) is None
@@ -251,3 +255,23 @@ def test_of_an_engine_that_is_not_used_nobody_knows(make, far):
     job, printed = far(Ours())
     printed.write_bytes(b"x" * 20)
     assert by_power(make(), job) is None
+
+
+def test_a_start_notes_the_boot_once_it_has_told_what_the_last_one_has_lost(
+    make, boots, jobd_home, monkeypatch
+):
+    """Also where no engine of this machine could tell."""
+    paths, look, told = locate({"JOBD_HOME": str(jobd_home)}), LostOutput.look, []
+
+    def looking(lost, *, fresh):
+        told.append(ran_since_boot(paths))
+        look(lost, fresh=fresh)
+
+    monkeypatch.setattr(LostOutput, "look", looking)
+    make()
+    assert (told, ran_since_boot(paths)) == ([None], True)
+    boots("second")
+    make()
+    assert (told, ran_since_boot(paths)) == ([None, False], True)
+    make()
+    assert told == [None, False, True]

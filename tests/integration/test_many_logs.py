@@ -1,5 +1,6 @@
 """`logs` of several jobs: one after the other, or of all at once as they run."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -99,6 +100,35 @@ def test_all_attempts_in_their_order(daemon):
     assert logs(daemon, "--merge-attempts", "1-2").out == " 1 | 1\n 1 | 2\n 1 | 3\n 2 | other\n"
     assert logs(daemon, "1-2").out == " 1 | 3\n 2 | other\n"
     assert logs(daemon, "-f", "--merge-attempts", "1-2").out.count("|") == 4
+
+
+def test_of_all_attempts_it_is_said_what_is_said_of_one(daemon):
+    for line in ("echo x", "true", "sleep 100"):
+        submit(daemon, line, hold=line.startswith("sleep"))
+    daemon.wait(1, 2)
+    daemon.paths.output_of(1, 1).write_bytes(b"")
+    for job, words in (("1", "are gone"), ("2", "left no output"), ("3", "has not started yet")):
+        said = logs(daemon, "--merge-attempts", job).stderr
+        assert words in said
+        assert said == logs(daemon, job).stderr
+
+
+def test_of_all_attempts_no_line_is_parted_where_its_rest_takes_a_while(daemon, monkeypatch):
+    monkeypatch.setattr("jobd.client.follow.MAX_WAIT", 0.1)
+    gate = daemon.paths.state / "gate"
+    os.mkfifo(gate)
+    submit(daemon, f"printf 'one '; read _ < {gate}; echo line")
+    asked, reply = [], daemon.client.output
+
+    def answer(request):
+        asked.append(request)
+        if len(asked) == 6:  # more than once there was nothing new
+            gate.write_text("\n")
+        return reply(request)
+
+    monkeypatch.setattr(daemon.client, "output", answer)
+    found = logs(daemon, "--merge-attempts", "-f", "--grep", "one", "1")
+    assert found.out == "one line\n"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ WRITES = "seq -f %09.0f 1 2000000"
 """Twenty megabytes, ten bytes a line."""
 
 
-def capped(daemon, line, limit=LIMIT):
-    request = submit_of(line)
+def capped(daemon, line, limit=LIMIT, **more):
+    request = msgspec.structs.replace(submit_of(line), **more)
     options = msgspec.structs.replace(request.options, max_output=limit)
     return daemon.client.submit(msgspec.structs.replace(request, options=options)).first
 
@@ -50,6 +50,15 @@ def test_a_long_output_is_cut_and_read(make):
     # What was cut out takes no room; nor does it cost anything where nobody asks for it.
     assert daemon.client.status().output_bytes is None
     assert LIMIT / 2 < daemon.client.status(sizes=True).output_bytes <= 1.5 * LIMIT
+
+
+def test_what_is_noted_of_a_cut_can_be_read_whatever_the_umask_of_the_job(make, monkeypatch):
+    daemon = make()
+    monkeypatch.setattr(daemon.daemon.built.execution.monitor, "_look_at_all", lambda _: False)
+    job = capped(daemon, WRITES, umask=0o777)
+    daemon.wait(job)
+    note = Path(note_of(own(daemon.paths.output_of(job, 1))).path)
+    assert note.stat().st_mode & 0o777 == 0o600
 
 
 def test_it_is_cut_while_it_runs_and_its_note_goes_with_it(make):

@@ -339,3 +339,17 @@ def test_without_their_library_the_start_says_what_to_install(make, port, monkey
         JobdError, match=r"\[metrics\] needs .*pip install 'jobctl-queue\[metrics\]'"
     ):
         make(metrics={"listen": f"127.0.0.1:{port}"})
+
+
+def test_gpus_are_counted_by_the_jobs_that_have_a_place_on_them(make, port, gate):
+    metrics = {"listen": f"127.0.0.1:{port}"}
+    daemon = make(metrics=metrics, gpus={"devices": [0, 3], "per_device": 2})
+    seen = of(daemon)
+    assert (seen["jobd_gpus",], seen["jobd_gpus_busy",]) == (4, 0)
+    job = submit(daemon, f"read _ < {gate.path}", gpus=1)
+    wait_until(lambda: daemon.job(job).state is State.RUNNING)
+    seen = of(daemon)
+    assert (seen["jobd_gpus",], seen["jobd_gpus_busy",]) == (4, 1)
+    gate.open()
+    daemon.wait(job)
+    assert of(daemon)["jobd_gpus_busy",] == 0

@@ -8,6 +8,7 @@ import pytest
 from jobd.contract.models import Events, Selector, Wait
 from jobd.contract.states import State
 from jobd.daemon.retention_steps import OldJobs
+from jobd.system.clock import now_us
 from tests.helpers import wait_until
 from tests.integration.inside import ids
 
@@ -247,3 +248,33 @@ def test_empty_folders_go_with_their_last_job(make):
     assert not (daemon.paths.output / "0").exists()
     ends(daemon, "echo again")
     assert daemon.output(2) == b"again\n"
+
+
+def test_jobs_that_nobody_may_remove_yet_are_not_tried_without_a_pause(make):
+    daemon = make(retention={"max_jobs": 1})
+    pruner = daemon.daemon.built.pruner
+    pruner.close()
+    first = daemon.submit(*["true"] * 40)
+    daemon.wait(*range(first, first + 40))
+    old_jobs = pruner._jobs
+    old_jobs._needed = lambda: 1
+    assert not old_jobs.slice(), "the history is still to be read for somebody"
+    assert len(daemon.listed()) == 40
+    old_jobs._needed = lambda: None
+    assert old_jobs.slice()
+    assert not old_jobs.slice()
+    assert len(daemon.listed()) == 1
+
+
+def test_nor_are_they_when_they_are_too_old(make):
+    daemon = make(retention={"max_age": "0.01s"})
+    pruner = daemon.daemon.built.pruner
+    pruner.close()
+    first = daemon.submit(*["true", "false"] * 40)
+    daemon.wait(*range(first, first + 80))
+    ((last,),) = daemon.sql("SELECT MAX(finished_at) FROM jobs")
+    wait_until(lambda: now_us() - last > 10_000)
+    old_jobs = pruner._jobs
+    old_jobs._needed = lambda: 1
+    assert not old_jobs.slice()
+    assert old_jobs.next_at() is None, "it is not by the clock that they may go"

@@ -7,8 +7,11 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from jobd.contract.models import Wait
+from jobd.contract.states import State
 from jobd.core.ready_queue import Entry
 from jobd.engines.base import NoResources
+from jobd.store import connections as reading
 from jobd.store.database import open_reader
 from jobd.store.lookups import ahead_of, read_ready
 from tests.helpers import wait_until
@@ -45,6 +48,8 @@ READ_A_WAITING_JOB = 15
 """Steps of SQLite's machine (sqlite.org/opcode.html), when a daemon begins: nothing starts before
 all that wait are read.
 """
+WAIT = 5
+"""For one job that has ended: looks at the store until the answer is there."""
 LOOK_AHEAD = 5
 """The same, of each job that starts before another."""
 
@@ -236,3 +241,24 @@ def test_what_a_starting_daemon_reads_of_each_waiting_job(quiet):
             (first + 10_000, first + 19_999),
         ]
     assert sum(steps) / 20_000 <= READ_A_WAITING_JOB
+
+
+def test_a_wait_for_one_job(quiet, monkeypatch):
+    job, found = submit(quiet, "true"), []
+    quiet.client.stop(ids(job))
+
+    def traced(path):
+        connection = open_reader(path)
+        connection.set_trace_callback(found.append)
+        return connection
+
+    monkeypatch.setattr(reading, "open_reader", traced)
+    idle = quiet.daemon.built.ground.reader._connections._idle
+    while not idle.empty():
+        idle.get_nowait().close()
+    waited = quiet.client.wait(Wait(selector=ids(job)))
+    looks = [text for text in found if text not in {"BEGIN", "ROLLBACK"}]
+    assert 0 < len(looks) <= WAIT, listed(looks)
+    assert waited.done
+    assert [one.id for one in waited.jobs] == [job]
+    assert (waited.counts[State.STOPPED], sum(waited.counts.values())) == (1, 1)

@@ -1,5 +1,6 @@
 """When the output of finished jobs is brought to the disk."""
 
+import errno
 import os
 import threading
 
@@ -139,3 +140,37 @@ def test_a_file_system_is_synchronised_through_the_kernel(tmp_path):
 def test_another_word_for_it_is_refused():
     with pytest.raises(Exception, match="sync_output"):
         from_builtins({"daemon": {"sync_output": "later"}})
+
+
+def test_outputs_are_brought_there_also_where_a_client_lets_go_of_them(make, disk, monkeypatch):
+    """Whoever asked for something while nothing ran releases what is held open."""
+    daemon = make(workers=4)
+    workspace = daemon.daemon.files.workspace
+    opened = workspace.output.now
+
+    def and_released(**more):
+        try:
+            return opened(**more)
+        finally:
+            workspace.release()
+
+    monkeypatch.setattr(workspace.output, "now", and_released)
+    workspace.sync([(number, 1) for number in range(1, on_disk._FEW + 2)])
+    assert disk.systems == 1
+
+
+def test_without_a_descriptor_it_is_tried_again(make, disk, monkeypatch):
+    daemon = make()
+    workspace = daemon.daemon.files.workspace
+    sync, tries = workspace.sync, []
+
+    def scarce(attempts):
+        tries.append(attempts)
+        if len(tries) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        sync(attempts)
+
+    monkeypatch.setattr(workspace, "sync", scarce)
+    job = daemon.submit("echo words")
+    wait_until(lambda: disk.files == [f"{job}.1.log"])
+    assert tries == [[(job, 1)], [(job, 1)]]

@@ -13,6 +13,8 @@ def terminal(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def temporary(home, monkeypatch):
+def temporary(home, monkeypatch, tmp_path_factory):
     """Reports of defects that a test provokes go with it: there is no state to put them into."""
+    # Those of other tests, which pytest makes when the first of them asks for one, do not.
+    tmp_path_factory.getbasetemp()
     monkeypatch.setattr(tempfile, "tempdir", str(home))

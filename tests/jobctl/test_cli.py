@@ -117,6 +117,12 @@ def test_an_option_misspelt():
     assert "--state" in jobctl("ls", "--stat", "failed").stderr
 
 
+def test_a_word_too_few():
+    assert jobctl("completion").stderr == (
+        "jobctl: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish\n"
+    )
+
+
 def test_a_word_too_many():
     assert jobctl("progress", "40", "50").stderr == (
         "jobctl: too many words: 50 is left over; usage: jobctl progress [OPTIONS] PERCENT\n"

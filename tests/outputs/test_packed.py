@@ -1,5 +1,6 @@
 """A compressed output is the same to whoever reads it, and nothing that happens loses any of it."""
 
+import errno
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 
 import pytest
 
+from jobd.contract import directories
 from jobd.contract.errors import Refused, StoreFailed
 from jobd.outputs import packed, packing
 from jobd.outputs.content import opened
@@ -196,8 +198,6 @@ STEPS = ["make", "fsync", "replace", "sync_directory", "unlink"]
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_at_any_step_loses_nothing(path, monkeypatch, step, when):
-    from jobd.contract import directories
-
     def dying(real):
         def act(*given, **more):
             if when == "after":
@@ -219,8 +219,6 @@ def test_a_crash_at_any_step_loses_nothing(path, monkeypatch, step, when):
 
 
 def test_it_is_on_the_disk_before_the_output_goes(path, monkeypatch):
-    from jobd.contract import directories
-
     done = []
     for owner, name in [(packed.os, "fsync"), (directories, "sync_directory")]:
         monkeypatch.setattr(owner, name, lambda *_, name=name: done.append(name))
@@ -242,6 +240,16 @@ def test_a_full_disk_leaves_it_as_it_was(path, monkeypatch):
 
     monkeypatch.setattr(packed.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
+        pack(own(path), kept)
+    assert names(path) == ["7.1.log"]
+
+
+def test_where_no_file_can_be_made_that_is_what_is_told(path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(directories.File, "make", full)
+    with pytest.raises(OSError, match="Disk quota exceeded"):
         pack(own(path), kept)
     assert names(path) == ["7.1.log"]
 

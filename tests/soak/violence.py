@@ -148,12 +148,13 @@ class Violence:
             time.sleep(self._dice.random())
 
     def reboot(self):
-        """As far as the run table can tell: another boot id, and nothing on it is true."""
+        """As far as the instance can tell: another boot id, and no run table is true."""
         with self._blow():
             self._kill_all()
             with open(self._instance.paths.run_table, "r+b") as table:
                 table.seek(8)
                 table.write(b"another boot".ljust(56, b"\0"))
+            (self._instance.paths.state / "jobd.boot").write_bytes(b"another boot")
             self._again()
 
     def shut_down(self):

@@ -5,13 +5,17 @@ import sqlite3
 from contextlib import closing
 from fnmatch import fnmatchcase
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobd.contract.states import State
 from jobd.core.transitions import is_failing, is_met, waiting_reason
+from jobd.store import conditions
+from jobd.store.command_lines import command_of
 from jobd.store.conditions import FAILING, MET, WAITS_FOR, as_glob
+from jobd.store.records import Filter, Spec
 
 
 def fits(name, pattern):
@@ -71,3 +75,43 @@ def test_a_pending_job_waits_on_disk_for_what_it_waits_for_in_memory(held, unmet
     with closing(sqlite3.connect(":memory:")) as db:
         (found,) = db.execute(f"SELECT {WAITS_FOR} FROM (SELECT {columns})", row).fetchone()
     assert found == waiting_reason(**row)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("python train.py*", "train.py"),
+        ("x*", "x"),
+        ("*", ""),
+        ("*'a b'*", "a"),
+        ("[!abcdef]gh", "gh"),
+        ("[]abcdef]gh*", "gh"),
+        ("[abc", "abc"),
+        ("é*ab", "ab"),
+    ],
+)
+def test_what_stands_in_the_record_of_a_command_that_fits(pattern, part):
+    assert conditions.plain_part(pattern) == part
+
+
+WORDS = st.text("ab'\" /-[]*?é\0", max_size=6).map(str.encode)
+
+
+@given(
+    st.lists(WORDS, min_size=1, max_size=3),
+    st.booleans(),
+    st.text("ab'\" /-[]!*?é", min_size=1, max_size=6),
+)
+def test_no_command_that_fits_is_left_out(argv, shell, pattern):
+    spec = Spec(argv[:1] if shell else argv, shell, b"/", 0o077)
+    where, values = conditions.condition(Filter(command=pattern))
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.create_function("command_of", 1, command_of)
+        db.execute("CREATE TABLE arrays (first, spec)")
+        db.execute("CREATE TABLE jobs (spec, array)")
+        db.execute("INSERT INTO jobs VALUES (?, NULL)", [msgspec.msgpack.encode(spec)])
+        (found,) = db.execute(f"SELECT COUNT(*) FROM jobs AS j WHERE {where}", values).fetchone()
+        (fits,) = db.execute(
+            "SELECT command_of(spec) GLOB ? FROM jobs", [conditions.as_glob(pattern)]
+        ).fetchone()
+    assert found == fits

@@ -141,6 +141,25 @@ def test_what_waits_at_the_end_is_committed_and_nothing_comes_after_it(database)
         writer.call(lambda: None)
 
 
+def test_who_asks_while_it_is_closed_is_answered(database, monkeypatch):
+    writer, closer, post = Writer(database, Undo()), [], Writer.post
+
+    def closed_meanwhile(self, *given):
+        closer.append(threading.Thread(target=self.close))
+        closer[0].start()
+        closer[0].join(0.2)  # as far as it gets before the question is handed in
+        post(self, *given)
+
+    writer.start(lambda: lambda: None)
+    monkeypatch.setattr(Writer, "post", closed_meanwhile)
+    answers = []
+    asker = threading.Thread(target=lambda: answers.append(writer.call(lambda: 7)), daemon=True)
+    asker.start()
+    asker.join(10)
+    closer[0].join(10)
+    assert answers == [7]
+
+
 def test_many_callers_are_served_in_order(writer):
     order, count = [], 2000
     for number in range(count):

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import struct
+from contextlib import suppress
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_without_a_journal_the_line_goes_to_stderr(tmp_path, capfd):
     handler.handle(record("words"))
     handler._socket.close()
     assert capfd.readouterr().err == "words\n"
+
+
+def test_a_journal_that_hangs_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "_PATIENCE_S", 0.01)
+    path = str(tmp_path / "journal")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(path)
+        handler = journal.Journal(lambda _: {}, path)
+        with suppress(TimeoutError):
+            while handler._socket.sendto(b"x", path):
+                pass
+        handler.handle(record("words"))
+        handler._socket.close()
+        assert sock.recv(1000) == b"x"
 
 
 def test_what_is_far_too_long_is_cut():

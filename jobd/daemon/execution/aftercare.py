@@ -16,6 +16,7 @@ from typing import Final
 from jobd.contract.config import SyncOutput
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run
+from jobd.system import linux
 from jobd.system.failpoints import failpoint
 
 log = logging.getLogger(__name__)
@@ -115,14 +116,19 @@ class Aftercare:
                 ended = self._unsynced.get()
                 last = ended is None
             for engine, outputs in found.items():
-                self._bring_to_disk(engine, outputs)
+                if not self._bring_to_disk(engine, outputs):
+                    for job, attempt in outputs:
+                        self._unsynced.put((engine, job, attempt))
             if last:
                 return
 
-    def _bring_to_disk(self, engine: str, outputs: list[tuple[int, int]]) -> None:
+    def _bring_to_disk(self, engine: str, outputs: list[tuple[int, int]]) -> bool:
+        """False: there was no descriptor left to do it with, and a little later there may be."""
         try:
             self._engines[engine].workspace.sync(outputs)
         except OSError as error:
             log.warning("output of finished jobs is not on the disk yet: %s", error)
+            return error.errno not in linux.SHORTAGES
         except Exception:
             log.exception("engine %s: output is not on the disk yet", engine)
+        return True

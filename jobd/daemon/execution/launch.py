@@ -9,7 +9,7 @@ from jobd.contract.paths import Paths
 from jobd.core.gpus import Devices
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run
-from jobd.engines.base import Launch
+from jobd.engines.base import CannotStart, Launch
 from jobd.store.reader import Reader
 
 _ENVIRONMENTS: Final = 16
@@ -37,7 +37,7 @@ class Launcher:
         self._environments: dict[int, dict[bytes, bytes]] = {}
 
     def launch_of(self, run: Run) -> Launch:
-        """Raises: JobdError (the environment cannot be read just now)."""
+        """Raises: CannotStart (its environment is damaged), StoreFailed (it cannot be read now)."""
         spec = run.spec
         shell = spec.interpreter or self._shell
         argv = [shell, b"-c", spec.argv[0]] if spec.shell else spec.argv
@@ -83,6 +83,8 @@ class Launcher:
         found = self._environments.get(number)
         if found is None:
             found = self._reader.environment(number)
+            if found is None:
+                raise CannotStart("its environment is damaged")
             if len(self._environments) >= _ENVIRONMENTS:
                 self._environments.clear()
             self._environments[number] = found

@@ -127,19 +127,29 @@ class Monitor:
             if runs and silent < _SILENT:
                 watches.only([])
                 awake.set()
-            elif self._closed.is_set() or not self._is_told(engine, runs, watches):
+            elif self._closed.is_set() or not self._may_sleep(engine, runs, watches):
                 awake.set()
-            elif not runs:
-                self._engines[engine].workspace.release()
+
+    def _may_sleep(self, engine: str, runs: Sequence[Run], watches: Watches) -> bool:
+        """As `_is_told`. Where an engine breaks down it is looked again and again: this thread
+        goes on for all of its jobs.
+        """
+        try:
+            return self._is_told(engine, runs, watches)
+        except Exception:
+            log.exception("engine %s: what its jobs write cannot be watched", engine)
+            return False
 
     def _is_told(self, engine: str, runs: Sequence[Run], watches: Watches) -> bool:
         """Whether whatever these say from the last look on wakes this thread, and so does their
         end.
         """
+        workspace = self._engines[engine].workspace
         if not runs:
             watches.only([])
+            workspace.release()
             return True
-        reports = self._engines[engine].workspace.reports
+        reports = workspace.reports
         if reports is None or not all(map(_is_under_way, runs)):
             return False
         outputs = [self._output_of(run) for run in runs if self._reads_output(run)]

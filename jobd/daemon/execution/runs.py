@@ -323,11 +323,15 @@ class Reports:
     def post(self, run: Run, reading: Reading) -> None:
         """From any thread: it is noted soon, if the job still runs then.
 
-        Not out of the reserve of a full disk: the next report, or that of its end, says it again.
+        Not out of the reserve of a full disk: the next report, or that of its end, says it again;
+        so it is where this one cannot be saved.
         """
         if self._reserve.in_use:
+            _untold(run, reading)
             return
-        self._writer.post(lambda: self._note_if_running(run, reading))
+        self._writer.post(
+            lambda: self._note_if_running(run, reading), failed=lambda _: _untold(run, reading)
+        )
 
     def _note_if_running(self, run: Run, reading: Reading) -> None:
         if self._runs.get(run.id) is run:
@@ -348,3 +352,9 @@ class Reports:
         left = seconds_left(run.pace, now / 1e6)
         progress = Progress(reading.percent, reading.message, left)
         self._moves.progressed(run.id, progress, user, now)
+
+
+def _untold(run: Run, reading: Reading) -> None:
+    """Whoever looks next is not to take it for what everybody knows."""
+    if run.reading is reading:
+        run.reading = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -13,6 +14,7 @@ from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
 from jobd.engines.base import Away, Engine, Process
 
+log = logging.getLogger(__name__)
 _FRESH_S: Final = 1.0
 """Seconds for which what was seen is told to others, too."""
 
@@ -24,7 +26,7 @@ class Usages:
         self, runs: Runs, engines: Engines, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._runs = runs
-        self._looks = {name: _Looks(engines[name], clock) for name in engines}
+        self._looks = {name: _Looks(name, engines[name], clock) for name in engines}
 
     def of(self, jobs: Sequence[int]) -> dict[int, Usage]:
         """Of those that run; of others, and where an engine cannot say it now, there is nothing."""
@@ -46,7 +48,8 @@ class _Seen(NamedTuple):
 class _Looks:
     """At the attempts on one engine."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, engine: Engine, clock: Callable[[], float]) -> None:
+        self._name = name
         self._engine = engine
         self._clock = clock
         self._turn = threading.Lock()
@@ -68,8 +71,12 @@ class _Looks:
         if not unseen:
             return
         try:
-            found = self._engine.usage(list(unseen.values()))
+            found = dict(zip(unseen, self._engine.usage(list(unseen.values())), strict=True))
         except (Away, OSError):
             return
+        except Exception:
+            # Whoever looks is shown the jobs, and those of other engines with what they use.
+            log.exception("engine %s: what its jobs use cannot be seen", self._name)
+            return
         now = self._clock()
-        self._seen |= {t: _Seen(now, usage) for t, usage in zip(unseen, found, strict=True)}
+        self._seen |= {token: _Seen(now, usage) for token, usage in found.items()}

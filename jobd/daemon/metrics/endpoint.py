@@ -9,6 +9,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -19,6 +20,7 @@ from jobd.contract.errors import JobdError
 from jobd.contract.listening import Address
 from jobd.contract.version import VERSION
 from jobd.daemon.rpc.listener import Listener, make_room
+from jobd.system import linux
 
 log = logging.getLogger(__name__)
 _PRIVATE: Final = 0o600
@@ -26,6 +28,8 @@ _MOST: Final = 8
 """Who comes while so many are answered is hung up on."""
 _PATIENCE_S: Final = 10.0
 """Seconds of silence after which somebody is hung up on."""
+_SCARCE_S: Final = 0.1
+"""Seconds until somebody is heard again for whom no descriptor was left."""
 
 
 class Answer(NamedTuple):
@@ -104,6 +108,15 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.socket = listener
         self.pages = pages
         self._places = threading.BoundedSemaphore(_MOST)
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in linux.SHORTAGES:
+                # Whoever has knocked goes on knocking, and would be heard without end.
+                time.sleep(_SCARCE_S)
+            raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002 - as socketserver has it
         return self._places.acquire(blocking=False)

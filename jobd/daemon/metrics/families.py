@@ -140,9 +140,9 @@ class Exposition(Collector):
         groups = list(ledger.groups)
         yield _gauge("workers", "Workers that there are.", {(): ledger.workers})
         yield _gauge("workers_busy", "Workers that jobs occupy.", {(): ledger.busy})
-        yield _gauge("gpus", "Places on GPUs that there are.", {(): ledger.gpus})
-        yield _gauge("gpus_busy", "Places on GPUs that jobs occupy.",
-                     {(): ledger.gpus - ledger.free_gpus})  # fmt: skip
+        devices = ledger.devices
+        yield _gauge("gpus", "Places on GPUs that there are.", {(): devices.places})
+        yield _gauge("gpus_busy", "Places on GPUs that jobs occupy.", {(): devices.taken})
         yield _gauge("group_workers", "Workers that a group may occupy.",
                      self._summed({g: ledger.limit(g) for g in groups}), "group")  # fmt: skip
         yield _gauge("group_workers_busy", "Workers that the jobs of a group occupy.",

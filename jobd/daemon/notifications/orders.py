@@ -50,8 +50,10 @@ class Orders:
 
     def _environment(self, number: int | None) -> dict[str, str] | None:
         """None: as the daemon's, also where the job's has been removed."""
-        found = {} if number is None else self._reader.environment(number)
-        return {os.fsdecode(name): os.fsdecode(value) for name, value in found.items()} or None
+        found = None if number is None else self._reader.environment(number)
+        if not found:
+            return None
+        return {os.fsdecode(name): os.fsdecode(value) for name, value in found.items()}
 
     def _content(self, taken: Taken) -> dict[str, Any]:
         """The job's own keys, and the message beside them."""

@@ -8,12 +8,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobd.contract.call import Call
-from jobd.contract.errors import NotFound
+from jobd.contract.errors import NotFound, StoreFailed
 from jobd.contract.models import Attempt, Job, Show, Shown
 from jobd.contract.states import State
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.views import JobViews, Views
 from jobd.store.reader import Reader
+from jobd.store.records import JobRow
 from jobd.system.clock import now_us
 
 _HISTORY: Final = 1000
@@ -30,7 +31,7 @@ class ShowQuery:
         self._shown = shown
 
     def show(self, request: Show, _: Call) -> Shown:
-        """Raises: NotFound."""
+        """Raises: NotFound, StoreFailed (its environment is damaged)."""
         row = self._reader.job(request.id)
         if row is None:
             raise NotFound(f"job {request.id} does not exist")
@@ -41,9 +42,18 @@ class ShowQuery:
             attempts=attempts,
             events=[self._views.event(found) for found in events],
             why=self._inquiry.why(row, now_us() / 1e6) if row.state is State.PENDING else None,
-            environment=self._reader.environment(row.environment) if request.environment else None,
+            environment=self._environment(row) if request.environment else None,
             recipe=self._views.recipe(row) if request.recipe else None,
         )
+
+    def _environment(self, row: JobRow) -> dict[bytes, bytes]:
+        found = self._reader.environment(row.environment)
+        if found is None:
+            raise StoreFailed(
+                f"the environment of job {row.id} is damaged; give it this shell's: "
+                f"jobctl restart {row.id} --refresh-env"
+            )
+        return found
 
 
 def _where_it_lies(job: Job, attempts: Sequence[Attempt]) -> Job:

@@ -146,12 +146,15 @@ class WaitQuery:
     def _waited(self, request: Wait, ranges: Ranges, *, done: bool) -> Waited:
         # What is told of them is how they were when it had come to that: a restart comes later.
         with self._reader.moment() as reader:
-            counts = reader.count_within(ranges)
+            one = _one(reader, request.selector, ranges)
+            counts = reader.count_within(ranges) if one is None else {one.state: 1}
             total = sum(counts.values())
             done = done and request.is_met(counts)
             states = FINISHED if request.any else () if total == 1 else _UNCOMPLETED
-            rows = _told(reader, ranges, states) if done else []
-            missing = Selection(reader).missing(request.selector)
+            rows: Sequence[JobRow] = []
+            if done:
+                rows = _told(reader, ranges, states) if one is None else [one]
+            missing = Selection(reader).missing(request.selector) if one is None else []
             array = _array(reader, ranges, counts)
         lines = {row.id: self._last_line(row) for row in rows if row.state is State.FAILED}
         if not self._ledger.busy:
@@ -159,7 +162,7 @@ class WaitQuery:
         return Waited(
             done=done,
             total=total,
-            counts=counts,
+            counts=dict.fromkeys(State, 0) | counts,
             jobs=[*self._shown.of(rows)],
             last_lines=lines,
             missing=missing,
@@ -169,6 +172,17 @@ class WaitQuery:
 
     def _last_line(self, row: JobRow) -> str:
         return last_line(self._workspaces.end_of(row.engine, row.id, row.attempt, WINDOW))
+
+
+def _one(reader: Reader, selector: Selector, ranges: Ranges) -> JobRow | None:
+    """The job, where one is named by its number, and is there.
+
+    Most waits are for one job, and whoever waits for it waits for each look at the database.
+    """
+    if len(ranges) != 1 or selector.ids != [*ranges]:
+        return None
+    ((first, last),) = ranges
+    return reader.job(first) if first == last else None
 
 
 def _told(reader: Reader, ranges: Ranges, states: tuple[State, ...]) -> Sequence[JobRow]:

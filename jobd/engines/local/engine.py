@@ -121,7 +121,7 @@ class LocalEngine:
         finally:
             _close(output)
             if spawn.has_own_directory():
-                os.chdir("/")  # an idle worker must not keep a file system from being unmounted
+                spawn.leave()
 
     def _refuse_foreign(self) -> None:
         """A job opens its `JOBD_PROGRESS` by the path: it would write through a stranger's link."""

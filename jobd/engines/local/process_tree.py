@@ -32,6 +32,8 @@ _UNNAMED: Final = re.compile(r"[^\w.+:@/-]")
 """What no program's name needs, and what a job could use to write into our sentences."""
 _LOOK_AGAIN_S: Final = 0.5
 """After a KILL, the longest time until the next look for what has come since."""
+_SLACK: Final = 64
+"""Processes that have ended and may always be left in memory."""
 
 
 class Family:
@@ -44,8 +46,12 @@ class Family:
 
     def living(self, leader: int | None, census: Census | None = None) -> list[Stat]:
         """`leader`: see `Census.members`; without a census one is taken now."""
-        found = (census or self._survey.take()).members(self.token, leader, tuple(self._known))
+        known = tuple(self._known)
+        found = (census or self._survey.take()).members(self.token, leader, known)
         self._known.update((stat.pid, stat.start) for stat in found)
+        if len(known) > 2 * len(found) + _SLACK:
+            # A job may have had any number of them, and be looked at for weeks.
+            self._known.difference_update([one for one in known if not _lives(*one)])
         return found
 
     def end(self, leader: int | None, deadline: float) -> list[Stat]:
@@ -76,11 +82,16 @@ def _refuses(target: Stat) -> bool:
     try:
         os.kill(target.pid, 0)
     except PermissionError:
-        now = linux.stat_of(target.pid)
-        return now is not None and now.start == target.start and now.state not in "ZX"
+        return _lives(target.pid, target.start)
     except OSError:
         return False
     return False
+
+
+def _lives(pid: int, start: int) -> bool:
+    """Whether it is there, and no other with its pid. Raises: OSError, as `linux.stat_of`."""
+    now = linux.stat_of(pid)
+    return now is not None and now.start == start and now.state not in "ZX"
 
 
 def _refusal(target: Stat) -> Refusal:

@@ -97,6 +97,14 @@ def enter(directory: bytes) -> None:
         raise CannotStart(_about(directory, f"directory: {_reason(error)}")) from None
 
 
+def leave() -> None:
+    """Be done with the directory and the umask of a job: an idle worker must not keep a file system
+    from being unmounted, and what it writes next is ours.
+    """
+    os.chdir("/")
+    os.umask(_PRIVATE)
+
+
 def open_output(file: File) -> int:
     """A descriptor that appends; private whatever the umask of the last job was here.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from jobd.core.transitions import Outcome
 from jobd.engines.slurm.accounting import Accounting
@@ -34,7 +35,7 @@ _DEAF_S: Final = 10.0
 
 
 class Ends:
-    """Of the watcher's thread.
+    """Of the watcher's thread; `written` is called by that of the glances.
 
     Promises that an end is told only when its output can be read to the end, as far as that comes
     within a time.
@@ -44,7 +45,7 @@ class Ends:
         self._commands = commands
         self._files = files
         self._accounting = Accounting(commands)
-        self._delays: dict[str, _Delay] = {}
+        self._delays: WeakKeyDictionary[SlurmProcess, _Delay] = WeakKeyDictionary()
 
     def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
         """None: it goes on, or not all that it has written is seen yet.
@@ -79,16 +80,12 @@ class Ends:
             process.is_on(end.node)
         return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
 
-    def forget(self, token: str) -> None:
-        """Its end was told."""
-        self._delays.pop(token, None)
-
     def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """None: it goes on."""
         completing = seen is not None and seen.state == "COMPLETING"
         if process.allocation is not None and (end := self._files.end(process.token)) is not None:
             # What Slurm has done to it is heard with the first question after its end.
-            asked = not completing and self._delay_of(process.token).is_sure(0.0)
+            asked = not completing and self._delay_of(process).is_sure(0.0)
             if asked or is_over(seen) or process.sent is not None or not was_ended(end):
                 return self._packed(process, seen, end)
             return None
@@ -102,7 +99,7 @@ class Ends:
 
     def _ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
         """Slurm says that it runs; None: so it is."""
-        delay, awaited = self._delay_of(process.token), process.sent is not None
+        delay, awaited = self._delay_of(process), process.sent is not None
         if process.age() and (awaited or delay.is_due()):
             end = self._files.end(process.token)
             if end is not None and delay.is_sure(_AWAITED_S if awaited else SLURMS_S):
@@ -117,13 +114,13 @@ class Ends:
         """Whether all that it has written before its end is seen here, or was waited for."""
         if not _is_missing(known, process.output()):
             return True
-        if not self._delay_of(process.token).is_too_long():
+        if not self._delay_of(process).is_too_long():
             return False
         log.warning("Slurm job %d: what it has written is not seen here", known.number)
         return True
 
-    def _delay_of(self, token: str) -> _Delay:
-        return self._delays.setdefault(token, _Delay())
+    def _delay_of(self, process: SlurmProcess) -> _Delay:
+        return self._delays.setdefault(process, _Delay())
 
 
 def _is_missing(known: Known, output: Output) -> bool:

@@ -113,6 +113,7 @@ class SlurmEngine:
             assert isinstance(process, SlurmProcess)
             if number and not process.is_over:
                 self._signal(process, number)
+                self._watcher.hurry()
 
     def _signal(self, process: SlurmProcess, number: int) -> None:
         if process.allocation is not None and not process.allocation.may_signal(process.token):

@@ -41,7 +41,8 @@ class Folders:
                     continue
                 except IsADirectoryError:
                     os.rmdir(entry, dir_fd=where.descriptor)
-            os.rmdir(name, dir_fd=self._all.now().descriptor)
+            parent = self._all.now()
+            os.rmdir(name, dir_fd=parent.descriptor)
 
     def release(self) -> None:
         self._all.release()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import defaultdict
 from typing import Final, NamedTuple
 
 from jobd.engines.base import Launch
@@ -73,6 +72,10 @@ class Allocation:
         """As `Packs.may_signal`."""
         return self._packs.may_signal(self, token)
 
+    def shut(self) -> None:
+        """As `Packs.shut`."""
+        self._packs.shut(self)
+
 
 class Packs:
     """Those that this daemon has begun, and who is in them. Any thread may call."""
@@ -83,17 +86,19 @@ class Packs:
         self.files = files
         self._most = most
         self._lock = threading.Lock()
-        self._idle: defaultdict[Kind | None, list[Allocation]] = defaultdict(list)
+        self._idle: list[Allocation] = []
+        """Those that wait for an attempt, the latest last; some have ended by themselves by now."""
         self._found: set[str] = set()
         self._busy = 0
 
     def taken(self, kind: Kind, token: str) -> Allocation | None:
         """One that waits for such an attempt, and is its own from here on; None: there is none."""
         with self._lock:
-            waiting = self._idle[kind]
-            while waiting:
-                found = waiting.pop()
-                if time.monotonic() - found.idle_since < _IDLE_S:
+            now = time.monotonic()
+            self._idle = [one for one in self._idle if now - one.idle_since < FRESH_S]
+            for found in reversed(self._idle):
+                if found.kind == kind and now - found.idle_since < _IDLE_S:
+                    self._idle.remove(found)
                     found.holder = token
                     found.turn += 1
                     self._busy += 1
@@ -106,7 +111,8 @@ class Packs:
         allocation.number, allocation.turn = note.number, note.turn
         allocation.is_closed = True
         with self._lock:
-            self._busy += 1
+            # It may be asked for it again.
+            self._busy += folder not in self._found
             self._found.add(folder)
         return allocation
 
@@ -119,11 +125,10 @@ class Packs:
         """There is one more; what is given is to make room for it, and will not get anybody."""
         with self._lock:
             self._busy += 1
-            waiting = [one for several in self._idle.values() for one in several]
-            if self._most is None or not waiting or self._busy + len(waiting) <= self._most:
+            waiting = len(self._idle)
+            if self._most is None or not waiting or self._busy + waiting <= self._most:
                 return None
-            spare = min(waiting, key=lambda one: one.idle_since)
-            self._idle[spare.kind].remove(spare)
+            spare = self._idle.pop(0)
         self.files.delete(spare.folder)
         return spare
 
@@ -142,10 +147,15 @@ class Packs:
             full = allocation.turn >= self.size or now - began >= FRESH_S
             if not (full or allocation.is_closed):
                 allocation.idle_since = now
-                self._idle[allocation.kind].append(allocation)
+                self._idle.append(allocation)
                 self._busy -= 1
                 return
         self.closes(allocation)
+
+    def shut(self, allocation: Allocation) -> None:
+        """Nobody comes behind the attempt that is in it: it ends, or is there no more."""
+        with self._lock:
+            allocation.is_closed = True
 
     def may_signal(self, allocation: Allocation, token: str) -> bool:
         """Whether this attempt is still in it: then nobody comes behind it any more."""

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -55,8 +56,7 @@ class SlurmProcess:
         self.owed = Owed()
         self._commands = commands
         self._reap = reap
-        self._over = threading.Event()
-        self._outcome: Outcome | None = None
+        self._end: Future[Outcome] = Future()
         self._node: str | None = None
         self._began: float | None = None
 
@@ -82,7 +82,7 @@ class SlurmProcess:
 
     @property
     def is_over(self) -> bool:
-        return self._over.is_set()
+        return self._end.done()
 
     def age(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
@@ -93,8 +93,7 @@ class SlurmProcess:
         return self._where.turn == 1 and not self.is_over
 
     def wait(self) -> Outcome:
-        self._over.wait()
-        return self._outcome or Outcome(lost=True)
+        return self._end.result()
 
     def end(self, deadline: float) -> None:
         """Slurm leaves nothing of a job whose script has ended: so that of an allocation is ended,
@@ -130,14 +129,18 @@ class SlurmProcess:
         self._node = node
 
     def ended(self, outcome: Outcome) -> None:
-        self._outcome = outcome
         if self.allocation is not None:
             self.allocation.leave(self.age())
-        self._over.set()
+        self._finish(outcome)
 
     def left(self) -> None:
         """The engine is closed: nobody will hear how it ended from this object."""
-        self._over.set()
+        self._finish(Outcome(lost=True))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """What was said first counts: somebody may have acted on it."""
+        with suppress(InvalidStateError):
+            self._end.set_result(outcome)
 
 
 class Owed:

@@ -71,6 +71,7 @@ class Submission:
                 return self._submitted(launch, place)
         except BaseException:
             self._files.delete(launch.token)
+            self._notes.forget(launch.token)
             raise
 
     def written(self, launch: Launch) -> Place:
@@ -191,7 +192,6 @@ class Submission:
         except CannotStart:
             with suppress(Away):
                 self._commands.cancel_waiting(name)
-            self._notes.forget(launch.token)
             self._leftovers()
             raise
 

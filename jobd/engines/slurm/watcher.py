@@ -88,12 +88,25 @@ class Watcher:
                 self._starting.difference_update(tokens)
 
     def add(self, process: SlurmProcess) -> None:
+        """In the place of the one before: an engine that is asked again finds its attempts anew."""
         with self._changed:
+            before = self._watched.get(process.token)
             self._watched[process.token] = process
+            closed = self._closed
             self._pause.something_happened()
             self._changed.notify_all()
-        if process.allocation is not None:
+        if before is not None:
+            before.left()
+        if closed:
+            process.left()
+        elif process.allocation is not None:
             self._glances.add(process)
+
+    def hurry(self) -> None:
+        """Some of them were signalled: what comes of that is seen soon, however quiet it was."""
+        with self._changed:
+            self._pause.something_happened()
+            self._changed.notify_all()
 
     def expect_leftovers(self) -> None:
         """A submission may come to be that nobody waits for: it is held, and is cancelled."""
@@ -149,14 +162,16 @@ class Watcher:
             if seen is not None:
                 process.seen(seen)
             if process.allocation is not None and (seen is None or not is_open(seen)):
-                process.allocation.is_closed = True
-            self._settle(process, seen)
+                process.allocation.shut()
+            with _faults_told(process):
+                self._settle(process, seen)
         going_on = [(one, found[one.name]) for one in watched if one.name in found]
         going_on = [(one, seen) for one, seen in going_on if not one.is_over]
         for process in (one for one, seen in going_on if _is_held(seen)):
             self._release(process)
         for process in (one for one, seen in going_on if seen.state != "PENDING"):
-            self._pay(process)
+            with _faults_told(process):
+                self._pay(process)
         self._cancel_leftovers(found)
 
     def _release(self, process: SlurmProcess) -> None:
@@ -192,22 +207,26 @@ class Watcher:
             self._end(process, outcome)
 
     def _settle(self, process: SlurmProcess, seen: Seen | None) -> None:
-        """Raises: Away."""
-        try:
-            outcome = self._ends.outcome(process, seen)
-        except OSError as error:
-            log.warning("Slurm job %d: %s", process.number, error)
-            return
-        if outcome is not None:
+        """Raises: Away, OSError."""
+        if (outcome := self._ends.outcome(process, seen)) is not None:
             self._end(process, outcome)
 
     def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
         with self._changed:
-            if self._watched.pop(process.token, None) is None:
-                return  # the other thread was first
+            if self._watched.get(process.token) is not process:
+                return  # the other thread was first, or another has its place
+            del self._watched[process.token]
             self._pause.something_happened()
-        self._ends.forget(process.token)
         process.ended(outcome)
+
+
+@contextmanager
+def _faults_told(process: SlurmProcess) -> Iterator[None]:
+    """The file server does not show now what this one has written: that concerns no other."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("Slurm job %d: %s", process.number, error)
 
 
 def _is_held(seen: Seen) -> bool:

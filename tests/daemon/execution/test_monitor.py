@@ -12,11 +12,12 @@ from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.progress.user_pattern import TooSlowError
 from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.runs import Reports, Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.system.write_watch import WriteWatch
 from tests.core.progress.test_user_pattern import BAD_LINE, BLOWS_UP
+from tests.helpers import wait_until
 
 PAST = 1_000_000_000_000_000_000
 """Nanoseconds: a time at which no file of this test was written."""
@@ -101,6 +102,46 @@ def test_a_file_that_has_just_changed_is_read_again(watching, monkeypatch):
     watching.prints(1, "20%\n", stamp)
     watching.look()
     assert watching.reported == [(1, 10), (1, 20)]
+
+
+def test_what_could_not_be_saved_is_said_again_at_its_end(watching):
+    full = SimpleNamespace(in_use=True)
+    watching.monitor._report = Reports(None, None, None, full).post
+    run = watching.run(1)
+    watching.prints(1, "90%\n")
+    watching.look()
+    full.in_use = False
+    assert watching.monitor.last_look(run).percent == 90
+
+
+class Broken:
+    """A workspace of an engine that has a defect."""
+
+    def __init__(self, workspace):
+        self._workspace = workspace
+        self.asked = 0
+
+    def __getattr__(self, name):
+        return getattr(self._workspace, name)
+
+    @property
+    def reports(self):
+        self.asked += 1
+        raise RuntimeError("a defect")
+
+
+def test_an_engine_that_breaks_down_is_looked_at_all_the_same(watching, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_EVERY", 0.01)
+    broken = Broken(watching.workspace)
+    watching.monitor._engines["local"].workspace = broken
+    run = watching.run(1)
+    watching.monitor.start()
+    watching.monitor.wake(run)
+    wait_until(lambda: broken.asked)
+    watching.prints(1, "90%\n")
+    wait_until(lambda: watching.reported == [(1, 90)])
+    watching.monitor.close()
+    assert "engine local: what its jobs write cannot be watched" in caplog.text
 
 
 def test_a_job_that_says_nothing_is_not_read(watching):

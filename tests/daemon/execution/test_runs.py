@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
+from jobd.contract.errors import StoreFailed
 from jobd.contract.states import Reason
 from jobd.core.eta import begun
 from jobd.core.progress.recognition import Reading
@@ -142,6 +143,28 @@ def test_a_report_that_is_not_saved_does_not_count_in_the_time_left(run, undo):
     undo.clear()
     undo.play()
     assert run.pace != before
+
+
+class Disk:
+    """As a writer and its reserve have it, while nothing can be saved."""
+
+    def __init__(self, *, in_use):
+        self.in_use = in_use
+
+    def post(self, _action, *, failed):
+        failed(StoreFailed("no space"))
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_report_that_is_not_saved_is_news_the_next_time(run, undo, in_use):
+    disk = Disk(in_use=in_use)
+    reports = Reports(None, Runs(undo), disk, disk)
+    run.reading = said = Reading(20.0)
+    reports.post(run, said)
+    assert run.reading is None
+    run.reading = later = Reading(30.0)
+    reports.post(run, said)
+    assert run.reading is later
 
 
 def test_it_ended_when_its_end_was_heard_of_first(run):

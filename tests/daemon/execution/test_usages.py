@@ -62,7 +62,9 @@ def test_nobody_is_asked_for_nothing(engine, usages):
     assert engine.asked == []
 
 
-@pytest.mark.parametrize("fault", [Away("gone"), OSError(24, "no descriptor")])
+@pytest.mark.parametrize(
+    "fault", [Away("gone"), OSError(24, "no descriptor"), RuntimeError("a defect")]
+)
 def test_an_engine_that_cannot_say_says_nothing(engine, usages, fault):
     engine.fails = fault
     assert usages.of([1]) == {}

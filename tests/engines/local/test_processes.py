@@ -179,6 +179,25 @@ def test_who_was_seen_once_is_a_member_for_good(family):
     assert not lives(last)
 
 
+def test_who_has_ended_is_forgotten_some_time():
+    """A job may start processes without end, and somebody watch what it uses all the while."""
+    me = linux.stat_of(os.getpid())
+    asked = []
+
+    class Looked:
+        """A look at the machine that finds one more process of the job each time."""
+
+        def members(self, _token, _leader, known):
+            asked.append(known)
+            return [me, *([me._replace(pid=(1 << 22) + len(asked))] if len(asked) < 1000 else [])]
+
+    seen = Family(TOKEN, None)
+    for _ in range(1000):
+        seen.living(None, Looked())
+    assert max(map(len, asked)) < 100
+    assert all((me.pid, me.start) in known for known in asked[1:])
+
+
 def test_a_process_whose_first_thread_has_ended_lives():
     code = (
         "import ctypes, threading, time; threading.Thread(target=time.sleep, args=[100]).start();"

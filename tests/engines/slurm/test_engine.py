@@ -10,7 +10,7 @@ import pytest
 
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
-from jobd.engines.slurm import ends, script
+from jobd.engines.slurm import ends, script, watcher
 from jobd.engines.slurm.notes import Note
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
@@ -274,6 +274,17 @@ def test_one_that_waits_in_slurm_is_stopped(slurm):
     slurm.world.says_no_more("lame")
     assert slurm.ended(started).signal == "TERM"
     assert slurm.processes(started) == {}
+
+
+def test_who_is_signalled_is_looked_at_soon_however_long_nothing_has_happened(slurm, monkeypatch):
+    monkeypatch.setattr(watcher, "_QUIET", 1e9)
+    monkeypatch.setattr(watcher, "_RAREST", 1e6)
+    slurm.world.says("lame")
+    started = slurm.start(WAITS)
+    wait_until(lambda: slurm.engine._watcher._pause.left() > 100)
+    slurm.engine.signal([(started.process, signal.SIGTERM)])
+    slurm.world.says_no_more("lame")
+    assert slurm.ended(started).signal == "TERM"
 
 
 def test_what_slurm_has_forgotten_is_told_by_what_its_script_wrote(slurm):

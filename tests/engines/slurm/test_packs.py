@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_a_signal_for_one_that_has_ended_reaches_nobody(stage):
     first = ran(stage)
     second = stage.start(WAITS)
     stage.went_on(second)
-    first.process._over.clear()  # as whoever has looked a moment before its end
+    first.process._end = Future()  # as whoever has looked a moment before its end
     stage.engine.signal([(first.process, signal.SIGKILL)])
     first.process.end(0.0)
     stage.go(second)

@@ -200,6 +200,11 @@ def test_on_a_small_screen_a_name_stands_for_the_command(monkeypatch):
 
 
 def test_why_it_could_not_start_may_be_cut(monkeypatch):
+    size(monkeypatch, 80)
+    reason = "could not start: pyhton: not found"
+    named = {"name": "imagenet-resnet50-final", "command": "python " * 9, "run_s": 0.0}
+    shown = ls(jobs=[job(100, "failed", reason=reason, finished_at=NOON, **named)]).out
+    assert "could not start…" in shown
     size(monkeypatch, 60)
     reason = "could not start: /a/very/long/path/to/a/program/that/is/not/there: no such file"
     assert "could not st" in ls(jobs=[job(1, "failed", reason=reason)]).out

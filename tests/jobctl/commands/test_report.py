@@ -120,6 +120,21 @@ def test_the_file_is_whole_or_as_it_was(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["r.html"]
 
 
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path):
+    path = tmp_path / f"{'報' * 80}.html"
+    assert jobctl("report", str(path), client=a_client(ended())).code == 0
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    assert jobctl("report", str(tmp_path / "r.html"), client=a_client(ended())).code == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("place", ["no/such/r.html", "", "."])
 def test_where_nothing_can_be_written(tmp_path, place):
     result = jobctl("report", str(tmp_path / place), client=a_client(ended()))

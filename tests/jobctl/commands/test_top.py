@@ -6,6 +6,8 @@ import pytest
 
 from jobctl.commands import top
 from jobctl.render import streams
+from jobctl.tui.deeds import Said
+from jobctl.tui.steering import Doing
 from jobd.contract.errors import NotRunning
 from jobd.contract.models import DaemonStatus, Status
 from tests.jobctl.fakes import FakeClient, jobctl
@@ -18,6 +20,7 @@ def drawn(monkeypatch):
 
     class Top:
         defect = None
+        unfinished = ()
 
         def __init__(self, connect):
             made.append(connect)
@@ -39,6 +42,24 @@ def test_it_is_drawn(drawn):
     assert run().code == 0
     [connect] = drawn.made
     assert connect() is not connect()
+
+
+def test_what_is_half_done_is_brought_to_its_end(drawn):
+    doing = Doing("job 3: to run again once all of it has stopped")
+    doing.end(Said("to run again: 3"))
+    drawn.unfinished = (doing,)
+    said = run().stderr.splitlines()
+    assert said == [f"{doing.rest}; Ctrl-C leaves it so", "to run again: 3"]
+
+
+def test_ctrl_c_leaves_it_half_done(drawn):
+    class Ending(Doing):
+        def wait(self):
+            raise KeyboardInterrupt
+
+    drawn.unfinished = (Ending("job 3: to be removed"), Ending("job 4: to be removed"))
+    result = run()
+    assert (result.code, result.stderr) == (0, "job 3: to be removed; Ctrl-C leaves it so\n")
 
 
 def test_without_a_terminal_it_points_elsewhere():

@@ -195,7 +195,7 @@ def test_a_program_that_is_not_executable(place):
         (b"PK\0\0", ""),
         (b"", ""),
         (b"import sys\n", "./a has no #! line: /bin/sh runs it"),
-        (b"#!/bin/sh\r\ntrue\r\n", "./a has line ends of DOS (CRLF), so its interpreter is not"),
+        (b"#!/bin/sh\r\ntrue\r\n", "./a has line ends of DOS, so its interpreter is not"),
         (b"#!/opt/no/python\n", "./a: its interpreter /opt/no/python is not there"),
         (b"#!/usr/bin/env pyhton\n", "./a: its interpreter pyhton is not there"),
     ],

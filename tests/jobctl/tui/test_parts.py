@@ -17,7 +17,7 @@ from jobd.contract.models import Acted, Edit, List, Note, Selector, Stop, Wait, 
 from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.jobctl.fakes import job
-from tests.jobctl.tui.world import World, busy_queue
+from tests.jobctl.tui.world import World, busy_world
 
 # --- what is typed --------------------------------------------------------------------------------
 
@@ -34,6 +34,7 @@ from tests.jobctl.tui.world import World, busy_queue
         ("3-9 12,14", Selector(ids=[(3, 9), (12, 12), (14, 14)]), ""),
         ("9-3 0", Selector(), ""),
         ("3-", Selector(name="*3-*"), "3-"),
+        ("9" * 5000, Selector(name="*" + "9" * 5000 + "*"), "9" * 5000),
         ("http://x", Selector(name="*http://x*"), "http://x"),
     ],
 )
@@ -114,6 +115,11 @@ def test_an_output_is_read_as_a_terminal_shows_it(pieces, lines):
 
 
 def test_of_an_output_the_end_is_kept():
+    found = Lines()
+    for _ in range(1000):
+        found.add(b"x" * 1000)
+    assert found.all() == ["x" * 2000]
+    assert len(found._last) < 10_000, "of a line without end no more is kept than is shown"
     found = Lines(most=3)
     found.add(b"".join(b"%d\n" % number for number in range(10)))
     assert found.all() == ["7", "8", "9"]
@@ -125,7 +131,7 @@ def test_of_an_output_the_end_is_kept():
 
 
 def test_an_output_is_followed_until_nobody_wants_it():
-    world = busy_queue()
+    world = busy_world()
     told, is_told = [], threading.Event()
 
     def tell(lines, about):
@@ -154,7 +160,7 @@ def test_an_output_of_a_job_that_is_gone_says_so():
 
 
 def listed(scope=None, width=120):
-    world = busy_queue()
+    world = busy_world()
     sight = look(world.connect(), scope or Scope())
     return [line.text for line in rows.lines(sight, width, lambda _: 12.0)]
 
@@ -171,7 +177,7 @@ def test_what_is_in_a_name_drives_nothing():
 
 
 def test_time_goes_on_for_those_that_run():
-    sight = look(busy_queue().connect(), Scope())
+    sight = look(busy_world().connect(), Scope())
     later = rows.later(sight, 10.0)
     assert [job.run_s for job in later.running] == [job.run_s + 10 for job in sight.running]
     assert [job.eta_s for job in later.running] == [job.eta_s - 10 for job in sight.running]
@@ -183,7 +189,7 @@ def test_time_goes_on_for_those_that_run():
     [(Order.QUEUE, 11), (Order.TIME, 14), (Order.NAME, 11), (Order.CPU, 14), (Order.MEMORY, 14)],
 )
 def test_orders(order, first):
-    sight = look(busy_queue().connect(), Scope(order=order))
+    sight = look(busy_world().connect(), Scope(order=order))
     assert sight.running[0].id == first
 
 
@@ -204,7 +210,7 @@ def test_a_daemon_of_an_earlier_version_lists_elements():
 
 @pytest.mark.parametrize("section", list(Section))
 def test_sections_hold_their_states(section):
-    sight = look(busy_queue().connect(), Scope(section=section))
+    sight = look(busy_world().connect(), Scope(section=section))
     for part in sight.parts:
         assert {row.job.state for row in part.rows if row.array is None} <= set(part.section.states)
 
@@ -214,7 +220,7 @@ def test_sections_hold_their_states(section):
 
 def test_much_that_happens_is_one_look(monkeypatch):
     monkeypatch.setattr("jobctl.tui.feed._BREATH", 0.2)
-    world, told = busy_queue(), []
+    world, told = busy_world(), []
     feed = Feed(world.connect, told.append)
     feed.start()
     wait_until(lambda: told)
@@ -230,7 +236,7 @@ def test_much_that_happens_is_one_look(monkeypatch):
 def test_it_goes_on_when_the_daemon_is_back(monkeypatch):
     monkeypatch.setattr("jobctl.tui.feed._AWAY", 0.02)
     monkeypatch.setattr("jobctl.tui.feed._BREATH", 0.0)
-    world, told = busy_queue(), []
+    world, told = busy_world(), []
     world.fails = NotRunning("away")
     feed = Feed(world.connect, told.append)
     feed.start()
@@ -262,12 +268,15 @@ def test_a_priority_is_changed_of_what_waits():
     world.answers[Edit] = lambda request: Acted(done=[request.id])
     assert deeds.edit([(1, 3)], priority=7)(world.connect()).text == "priority 7: 2,3"
 
-    def refuse(_):
-        raise Refused("job 2 is not pending")
+    def refuse(request):
+        if request.id == 2:
+            raise Refused("job 2 is running; only pending jobs can be edited")
+        return Acted(done=[request.id])
 
     world.answers[Edit] = refuse
-    with pytest.raises(Refused):
-        deeds.edit([(1, 3)], priority=7)(world.connect())
+    said = deeds.edit([(1, 3)], priority=7)(world.connect())
+    assert said == deeds.Said("2 is running; only pending jobs can be edited", is_wrong=True)
+    assert world.of(Edit)[-1].id == 3, "that one has started meanwhile keeps no other from it"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +299,7 @@ def test_what_was_removed_is_gone():
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_an_outcome_is_not_cut(width):
-    world = busy_queue()
+    world = busy_world()
     reason = "could not start: pyhton: not found"
     world.jobs.append(job(3, "failed", name="prep", reason=reason, run_s=0.0, attempt=1))
     sight = look(world.connect(), Scope())

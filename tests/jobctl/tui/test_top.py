@@ -1,6 +1,7 @@
 """`top` under a pilot: what keys and the mouse do, and what is asked of the daemon for it."""
 
 import asyncio
+import threading
 
 import pytest
 from textual.widgets import Input
@@ -30,7 +31,16 @@ from jobd.contract.models import (
 )
 from jobd.contract.states import State
 from tests.jobctl.fakes import job
-from tests.jobctl.tui.world import World, acted, busy_queue, screen, seen, settled, until
+from tests.jobctl.tui.world import (
+    PATIENCE_S,
+    World,
+    acted,
+    busy_world,
+    screen,
+    seen,
+    settled,
+    until,
+)
 
 
 def queue():
@@ -262,7 +272,7 @@ def test_an_array_is_one_row_until_it_is_opened():
         await settled(pilot, "sweep[4312]")
         assert world.of(List)[-1].selector.ids == [(47, 10_046)]
 
-    under_pilot(check, busy_queue(), (120, 40))
+    under_pilot(check, busy_world(), (120, 40))
 
 
 # --- the mouse ------------------------------------------------------------------------------------
@@ -400,6 +410,129 @@ def test_a_daemon_that_is_away_is_told_of_and_waited_for(monkeypatch):
         await until(pilot, lambda: "jobd is not running" not in screen(pilot))
 
     under_pilot(check)
+
+
+def test_an_output_is_read_on_when_the_daemon_is_back(monkeypatch):
+    monkeypatch.setattr("jobctl.tui.feed._AWAY", 0.05)
+    monkeypatch.setattr("jobctl.tui.following._AWAY_S", 0.05)
+
+    async def check(pilot, world):
+        await pilot.press("down", "down")
+        await settled(pilot, "of the third")
+        world.fails = NotRunning("jobd is not running. Start it with: jobd start")
+        await pilot.press("up", "up")
+        await until(pilot, lambda: screen(pilot).count("jobd is not running") == 2)
+        world.outputs[1], world.fails = b"here again", None
+        await settled(pilot, "here again")
+        await until(pilot, lambda: "jobd is not running" not in screen(pilot))
+
+    world = World([job(n, "running", name=f"n{n}", run_s=5.0, attempt=1) for n in (1, 2, 3)])
+    world.outputs[3] = b"of the third"
+    under_pilot(check, world, (120, 40))
+
+
+def test_a_job_that_runs_again_prints_anew():
+    async def check(pilot, world):
+        await pilot.press("end")
+        await settled(pilot, "of the first attempt")
+        world.outputs[5] = b"of the second one"
+        world.jobs[-1] = job(5, "running", name="five", run_s=1.0, attempt=2)
+        world.happens()
+        await settled(pilot, "of the second one")
+        assert "of the first attempt" not in screen(pilot)
+
+    world = queue()
+    world.outputs[5] = b"of the first attempt"
+    under_pilot(check, world, (120, 40))
+
+
+NAME = "[/] [red]x[/red] [@click=app.leave]y[/]"
+
+
+def test_a_name_is_no_order_to_the_screen():
+    async def check(pilot, _):
+        shown = await settled(pilot, f"job 1  {NAME}", f"output of 1 {NAME[:10]}")
+        assert "exit code [b]2" in shown
+
+    world = World(
+        [job(1, "failed", name=NAME, run_s=5.0, attempt=1, reason="exit code [b]2", cwd="[/]")]
+    )
+    under_pilot(check, world, (160, 40))
+
+
+@pytest.mark.parametrize(
+    "where", ["jobctl.tui.panes.Detail.show", "jobctl.tui.following.Lines.add"]
+)
+def test_a_defect_in_what_a_thread_has_begun_ends_the_view(monkeypatch, where):
+    defects = [ZeroDivisionError("nobody foresaw this")]
+
+    def show(*_):
+        raise defects.pop() if defects else NotRunning("jobd is not running")
+
+    async def check(pilot, _):
+        monkeypatch.setattr(where, show)
+        await pilot.press("down")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+    with pytest.raises(ZeroDivisionError, match="nobody foresaw this"):
+        under_pilot(check)
+
+
+def test_what_is_removed_is_not_marked_any_more():
+    async def check(pilot, world):
+        await pilot.press("end", "space", "D", "y")
+        await settled(pilot, "removed 5")
+        await pilot.press("home", "x", "y")
+        await until(pilot, lambda: world.of(Stop))
+        assert world.of(Stop)[-1].selector.ids == [(1, 1)]
+
+    world = queue()
+    world.answers[Rm] = acted(world, lambda _: None)
+    world.answers[Stop] = lambda _: Acted(done=[])
+    under_pilot(check, world, (120, 40))
+
+
+def test_the_cursor_stays_in_sight_where_rows_change_places():
+    async def check(pilot, world):
+        await until(pilot, lambda: at(pilot) == 1)
+        world.jobs = [*world.jobs[1:], world.jobs[0]]
+        world.happens()
+        jobs = pilot.app.query_one(JobList)
+        await until(pilot, lambda: jobs._at > 30)
+        await until(pilot, lambda: jobs.scroll_offset.y > 0)
+        assert at(pilot) == 1
+
+    under_pilot(check, World([job(n, "running", name=f"n{n}") for n in range(1, 41)]))
+
+
+def test_whoever_leaves_does_not_wait_for_jobs_that_end():
+    """What is half done is known to whoever has run the view."""
+    stopping = threading.Event()
+
+    def stop(request):
+        stopping.wait(PATIENCE_S)
+        return Acted(done=[first for first, _ in request.selector.ids], grace=1.0)
+
+    async def check(pilot, world):
+        await pilot.press("x", "y")
+        await until(pilot, lambda: world.of(Stop))
+        assert pilot.app.unfinished == []
+        await pilot.press("r", "y")
+        await until(pilot, lambda: len(world.of(Stop)) == 2)
+        (doing,) = pilot.app.unfinished
+        assert doing.rest == "job 1: to run again once all of it has stopped"
+        left.append(doing)
+        await pilot.press("q")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+    world, left = queue(), []
+    world.answers[Stop] = stop
+    under_pilot(check, world)
+    assert not left[0].said, "it was left before that"
+    stopping.set()
+    left[0].wait()
+    assert left[0].said.text == "to run again: 1"
+    assert world.of(Restart)
 
 
 def test_a_daemon_that_is_silent_is_told_of(monkeypatch):
