@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from jobd.contract.wording import printable
 from jobd.engines.base import Launch
 
 BEGUN: Final = "begun"
@@ -71,6 +72,8 @@ def start_script(launch: Launch, place: Place) -> bytes:
         b"input": quoted(launch.stdin or b"/dev/null"),
         b"cwd": quoted(launch.cwd),
         b"argv": b" ".join(map(quoted, argv)),
+        b"shown": _shown(argv[0]),
+        b"shown_cwd": _shown(launch.cwd),
         b"exports": b"\n    ".join(_exports(launch)),
         b"odd": b"".join(_odd(launch.environment)),
         b"umask": b"%03o" % launch.umask,
@@ -94,6 +97,7 @@ def start_script(launch: Launch, place: Place) -> bytes:
 
 _SCRIPT: Final = b"""\
 _jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s _jobd_pack=$1
+_jobd_shown=%(shown)s
 trap : %(trapped)s
 umask 077
 set -C
@@ -116,16 +120,17 @@ leave() {
     [ "$_jobd_pack$_jobd_written" != pack1 ] || exit %(written)d
     exit "$1"
 }
+# What, as it is; the same as a terminal may show it; and why.
 cannot() {
     PATH=/usr/bin:/bin; export PATH
-    %(told)s "$1" >>"$_jobd_output"
-    finish "%(cannot)s$1"
+    %(told)s "$2: $3" >>"$_jobd_output"
+    finish "%(cannot)s$1: $3"
     leave 126
 }
 look() {
-    [ -e "$1" ] || cannot "$2: not found"
-    [ ! -d "$1" ] || cannot "$2: is a directory"
-    [ -x "$1" ] || cannot "$2: permission denied"
+    [ -e "$1" ] || cannot "$1" "$_jobd_shown" "not found"
+    [ ! -d "$1" ] || cannot "$1" "$_jobd_shown" "is a directory"
+    [ -x "$1" ] || cannot "$1" "$_jobd_shown" "permission denied"
 }
 look_for() {
     _jobd_denied=
@@ -136,31 +141,32 @@ look_for() {
             _jobd_denied=1
         fi
     done
-    [ -z "$_jobd_denied" ] || cannot "$1: permission denied"
-    cannot "$1: not found"
+    [ -z "$_jobd_denied" ] || cannot "$1" "$_jobd_shown" "permission denied"
+    cannot "$1" "$_jobd_shown" "not found"
 }
 
-[ -w "$_jobd_output" ] || cannot "output: $_jobd_output: cannot be written"
+[ -w "$_jobd_output" ] || cannot "output: $_jobd_output" output "cannot be written"
 if [ %(nice)d != 0 ]; then
     # In an allocation this is a part of a shell that is called $$, and runs others, too.
     renice -n %(nice)d -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1 ||
-        cannot "nice %(nice)d: permission denied"
+        cannot "nice %(nice)d" "nice %(nice)d" "permission denied"
 fi
 (
     exec 2>/dev/null
-    cd %(cwd)s || cannot %(cwd)s": directory: cannot be entered"
-    [ -r "$_jobd_input" ] || cannot "stdin: $_jobd_input: cannot be read"
-    [ -f "$_jobd_input" ] || [ -c "$_jobd_input" ] || cannot "stdin: $_jobd_input: is no file"
+    cd %(cwd)s || cannot %(cwd)s %(shown_cwd)s "directory: cannot be entered"
+    [ -r "$_jobd_input" ] || cannot "stdin: $_jobd_input" stdin "cannot be read"
+    [ -f "$_jobd_input" ] || [ -c "$_jobd_input" ] ||
+        cannot "stdin: $_jobd_input" stdin "is no file"
     umask %(umask)s
     unset %(theirs)s
     %(exports)s
     set -- %(argv)s
     case $1 in
-    */*) look "$1" "$1" ;;
+    */*) look "$1" ;;
     *) look_for "$1" ;;
     esac
     unset IFS; set +f
-    trap 'cannot "$1: cannot be executed, or its interpreter was not found"' EXIT
+    trap 'cannot "$1" "$_jobd_shown" "cannot be executed, or its interpreter was not found"' EXIT
     exec %(odd)s"$@" <"$_jobd_input" >>"$_jobd_output" 2>&1
 )
 _jobd_code=$?
@@ -225,6 +231,11 @@ while :; do
     esac
 done
 """
+
+
+def _shown(text: bytes) -> bytes:
+    """As it may stand in an output, which goes to a terminal."""
+    return quoted(printable(text.decode("utf-8", "replace")).encode())
 
 
 def quoted(text: bytes) -> bytes:

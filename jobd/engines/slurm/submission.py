@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from jobd.contract.wording import printable
 from jobd.engines.base import Away, CannotStart, Launch, NoResources
 from jobd.engines.slurm import script
 from jobd.engines.slurm.attempt_files import AttemptFiles
@@ -167,7 +168,7 @@ class Submission:
             raise
         except CannotStart as error:
             with suppress(OSError), open(os.fsdecode(place.output), "ab") as output:
-                output.write(f"jobd: could not start: {error}\n".encode())
+                output.write(f"jobd: could not start: {printable(str(error))}\n".encode())
             raise
 
     def _own(self, launch: Launch) -> list[str]:

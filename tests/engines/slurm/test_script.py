@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from jobd.contract.wording import printable
 from jobd.engines.base import Launch
 from jobd.engines.slurm import attempt_files, script
 from jobd.engines.slurm.script import Place, quoted
@@ -152,6 +153,18 @@ def test_what_cannot_be_started_is_said(node, argv, why):
 def test_a_directory_that_is_not_there(node):
     node.run(b"true", cwd=b"/no'where\n%s")
     assert node.end.cannot == "/no'where\n%s: directory: cannot be entered"
+    assert (
+        node.printed
+        == rb"jobd: could not start: /no'where\n%s: directory: cannot be entered" + b"\n"
+    )
+
+
+@pytest.mark.parametrize("name", [b"\x1b[2Jgone", b"/no/\x1b]0;title\x07", b"./it's\n\xff"])
+def test_what_is_said_of_it_drives_no_terminal(node, name):
+    node.run(name)
+    assert node.end.cannot == f"{name.decode('utf-8', 'replace')}: not found"
+    shown = printable(name.decode("utf-8", "replace"))
+    assert node.printed == f"jobd: could not start: {shown}: not found\n".encode()
 
 
 def test_an_input_that_is_not_there_is_not_told_in_the_output(node):
