@@ -137,7 +137,7 @@ def _entry(name: str, key: str) -> EntryPoint:
     """Raises: BadRequest."""
     found = entry_points(group=GROUP, name=name)
     if not found:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP)))
+        known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
         place = re.sub(r"^\[(.+)\] ?", r"\1.", key).rstrip(".")
         raise WrongSection(f"{key}: there is no {name!r}; known are: {known}", place)
     return next(iter(found))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobd.contract.errors import BadRequest
+from jobd.contract.errors import JobdError
 from tests.helpers import descriptors, wait_until
 from tests.integration.inside import Inside
 
@@ -30,7 +30,7 @@ def test_a_closed_daemon_has_nothing_open(home, clean):
 def test_one_that_cannot_be_built_has_nothing_open(home):
     Inside(home / "first").close()
     before = descriptors()
-    with pytest.raises(BadRequest) as refusal:
+    with pytest.raises(JobdError, match="there is no 'nomad'") as refusal:
         Inside(home / "second", groups={"far": {"engine": "nomad"}})
     # What its frames still hold is not given back by its being forgotten.
     assert refusal.traceback

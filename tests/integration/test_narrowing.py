@@ -122,7 +122,7 @@ NAMES_NOTHING = {"--older-than"}
 SELECTS_NOT = {
     "--color", "--columns", "--dry-run", "--expand", "--follow", "--force", "--format", "--from",
     "--grace", "--ids", "--json", "--limit", "--refresh-env", "--signal", "--sort", "--timeout",
-    "-n", "--any", "--last", "--lines", "--fail-fast", "--idle",
+    "-n", "--any", "--last", "--lines", "--fail-fast", "--idle", "--quiet",
     "--attempt", "--grep", "--merge-attempts", "--no-prefix", "--path",
 }  # fmt: skip
 """They say how, or how much of it is shown; `-n` is short for one of these, or for `--name`."""

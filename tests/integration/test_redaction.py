@@ -211,7 +211,7 @@ def test_a_fault_of_the_store_is_the_owners_to_know(quiet, monkeypatch, caplog, 
     reader = quiet.daemon.built.ground.reader
     error = sqlite3.DatabaseError(f"malformed: {object()}")
     with monkeypatch.context() as patch:
-        patch.setattr(reader, "_opened", lambda: _Broken(error))
+        patch.setattr(reader._connections, "_opened", lambda: _Broken(error))
         reader.close()
         found, own = said(quiet, request_), said(quiet, request_, ME)
     assert isinstance(found, StoreFailed)

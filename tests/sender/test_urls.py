@@ -27,10 +27,12 @@ def test_what_is_not_there_is_named(tmp_path, monkeypatch):
     assert said == f"{tmp_path}/noise: is no text"
 
 
+# That of a module which plugins of Apprise import at the first message.
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
 def test_an_older_apprise_has_no_class_of_kinds(monkeypatch):
     monkeypatch.setattr("apprise.NotifyType", None)
     said = urls.notify("json://127.0.0.1:1", "t", "b", "failure")
-    assert said.startswith("not delivered")
+    assert "127.0.0.1" in said
     assert "TypeError" not in said
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from wcwidth import wcswidth
 
+from jobctl.actions import watch as module
 from jobctl.actions.tails import AT_ONCE, EVERY, Tails, last_line
 from jobctl.actions.watch import _BREATH, Watching
 from jobctl.render import rows, screen
@@ -32,6 +33,7 @@ from jobd.contract.models import (
 )
 from jobd.contract.reports import Picture
 from jobd.contract.states import State
+from jobd.contract.wire import MAX_WAIT
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl
 
 LR3 = job(1, "running", name="lr3", progress=40.0, eta_s=180.0, run_s=130.0, attempt=1)
@@ -283,7 +285,7 @@ def test_it_is_woken(jobs):
         list=Page(jobs=jobs, counts=COUNTS),
     )
     watch(fake)
-    assert [request.wait for request in fake.of(Events)] == [0, 20.0, 20.0]
+    assert [request.wait for request in fake.of(Events)] == [0, MAX_WAIT, MAX_WAIT]
 
 
 class Daemon:
@@ -329,7 +331,7 @@ def of(requests, *fields):
 def test_nothing_is_asked_while_nothing_is_printed():
     fake = Daemon(Quiet(), ends_at(19.0)).watched()
     known = len(fake.output(Output(id=1)).data)
-    assert of(fake.of(Events), "wait", "written") == [(0, {}), (20.0, {1: known})]
+    assert of(fake.of(Events), "wait", "written") == [(0, {}), (MAX_WAIT, {1: known})]
     assert len(fake.of(Output)) == 2  # one of them is ours
     assert len(fake.of(List)) == 3
 
@@ -357,7 +359,7 @@ def test_what_is_printed_too_soon_is_read_a_little_later():
         screen, {0.2: both, **ends_at(9.0)}, output=[piece(b"a\n"), piece(b"b\n", 2)]
     ).watched()
     waits = [request.wait for request in fake.of(Events)]
-    assert waits == [0, 20.0, pytest.approx(EVERY - 2 * _BREATH), 20.0]
+    assert waits == [0, MAX_WAIT, pytest.approx(EVERY - 2 * _BREATH), MAX_WAIT]
     assert screen.shown[-1][0].lines == {1: "b"}
 
 
@@ -370,7 +372,7 @@ def test_more_outputs_than_are_read_in_one_go_are_read_in_several():
         output=lambda request: piece(b"x", number=request.id),
     ).watched()
     assert [request.id for request in fake.of(Output)] == list(range(1, 51))
-    assert [request.wait for request in fake.of(Events)][-2:] == [0.5, 20.0]
+    assert [request.wait for request in fake.of(Events)][-2:] == [0.5, MAX_WAIT]
 
 
 def test_an_earlier_daemon_is_asked_once_a_second():
@@ -389,8 +391,10 @@ def test_an_earlier_daemon_is_asked_once_a_second():
     assert len(fake.of(Output)) > 1
 
 
-def test_counts_that_were_put_off_are_not_forgotten():
+def test_counts_that_were_put_off_are_not_forgotten(monkeypatch):
     """To count a large selection takes its time, so it is done again after a while alone."""
+    # Whoever watches for so long would not be seen to ask again.
+    monkeypatch.setattr(module, "MAX_WAIT", 20.0)
     screen = Quiet()
 
     def counted(_request):
