@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -60,7 +61,8 @@ class Looking:
         """When it was first looked, and how many had finished then."""
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._run, daemon=True).start()
+        with suppress(RuntimeError):  # the machine gives no thread: then it is not known how far
+            threading.Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(

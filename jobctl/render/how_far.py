@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -64,7 +64,8 @@ class Line:
 
     def __enter__(self) -> Self:
         streams.beside.append(self._aside)
-        threading.Thread(target=self._run, daemon=True).start()
+        with suppress(RuntimeError):  # the machine gives no thread: then nothing is drawn
+            threading.Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(

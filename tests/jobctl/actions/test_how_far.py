@@ -6,6 +6,7 @@ import pytest
 
 from jobctl.actions import how_far
 from jobctl.actions.how_far import Looking
+from jobctl.render.how_far import Line
 from jobd.contract.errors import NotRunning
 from jobd.contract.models import Array, Event, EventPage, Events, List, Page, Selector, Wait, Waited
 from jobd.contract.states import State
@@ -109,4 +110,16 @@ def test_where_nothing_is_known_nothing_is_said(reply):
 def test_who_waits_for_a_moment_only_costs_no_look(monkeypatch):
     monkeypatch.setattr(how_far, "_MOMENT_S", 30.0)
     with Looking(lambda: pytest.fail("it connects"), CHOSEN, Shown()):
+        pass
+
+
+@pytest.mark.parametrize(
+    "context", [lambda: Looking(None, CHOSEN, Shown()), lambda: Line("Ctrl-C ends it")]
+)
+def test_where_no_thread_can_begin_the_wait_goes_on_all_the_same(context, monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with context():
         pass
