@@ -61,7 +61,11 @@ class Inside:
         self.daemon = Daemon(setup, link=None)
         self._clients = []
         self._open = True
-        self.daemon.start()
+        try:
+            self.daemon.start()
+        except BaseException:
+            self.daemon.close(clean=False)
+            raise
         self.client = self.connect()
 
     def connect(self):
