@@ -197,13 +197,18 @@ def pack_script(folder: bytes, size: int) -> bytes:
         b"size": size,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
         b"looks": _LOOKS,
+        b"seldom": _SELDOM,
         b"written": WRITTEN,
         b"again": AGAIN,
     }
 
 
-_LOOKS: Final = 20
-"""How often it is looked for the next attempt, ten times a second."""
+_LOOKS: Final = 28
+"""How often it is looked for the next attempt, in two seconds: on a shared directory nothing wakes
+who waits. First often, since it mostly comes as soon as the end of the one before is known.
+"""
+_SELDOM: Final = 18
+"""So many of them are the last ones, ten times a second."""
 _PACK: Final = b"""\
 pack=%(folder)s
 trap : %(trapped)s
@@ -226,7 +231,8 @@ while :; do
         [ "$looks" -gt 0 ] || leave 0
         # A file server is asked anew by whoever lists a directory.
         for entry in "$pack"/*; do :; done
-        sleep 0.1 || { sleep 1; looks=$((looks - 9)); }
+        [ "$looks" -gt %(seldom)d ] && pause=0.02 || pause=0.1
+        sleep $pause || { sleep 1; looks=$((looks - 9)); }
         looks=$((looks - 1))
     done
     (set -- pack; . "$pack/$turn")
