@@ -175,6 +175,10 @@ class Instance:
         with Client(self.paths.socket) as client:
             return client.show(job).job
 
+    def pid_of(self, job):
+        """Its process, which the daemon may be told of behind the job's first steps."""
+        return wait_until(lambda: self.job(job).pid, PATIENCE)
+
     def attempts(self, job):
         with Client(self.paths.socket) as client:
             return client.show(job).attempts
