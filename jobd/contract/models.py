@@ -99,7 +99,7 @@ Counts = Annotated[dict[State, int], Meta(max_length=len(State))]
 Words = Annotated[list[str], Meta(max_length=MAX_WORDS)]
 Wishes = Annotated[list[Wish], Meta(max_length=MAX_WISHES)]
 WhenAllOf = Annotated[list[WhenAll], Meta(max_length=MAX_WISHES)]
-Place = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
+NodeIndex = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
@@ -556,9 +556,11 @@ class Node(Record, frozen=True, kw_only=True):
     cwd: bytes
     variables: Environment = field(default_factory=dict)
     """Set in addition to the environment of the graph."""
-    parents: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
+    parents: Annotated[list[NodeIndex], Meta(max_length=MAX_NODES)] = field(default_factory=list)
     """Must have completed."""
-    parents_any: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
+    parents_any: Annotated[list[NodeIndex], Meta(max_length=MAX_NODES)] = field(
+        default_factory=list
+    )
     """Must have finished, however."""
     array_index: ArrayIndex | None = None
     """Its `$JOBD_ARRAY_INDEX`, where it is one of several that are alike but for that."""

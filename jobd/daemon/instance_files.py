@@ -15,7 +15,7 @@ from jobd.daemon.setup import Setup
 from jobd.engines import loading
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.store.database import Anchor, open_writer, save_log
-from jobd.store.obstacles import Place, refuse
+from jobd.store.obstacles import StartConditions, refuse
 from jobd.store.reader import Reader
 from jobd.store.reserve import Reserve
 
@@ -144,7 +144,7 @@ class InstanceFiles:
 
     def _refuse(self) -> None:
         refuse(
-            Place(
+            StartConditions(
                 paths=self.paths,
                 same_boot=self._ran_on is True,
                 is_private=self._setup.config.daemon.state_is_private,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobd.core.transitions import Move
-from jobd.daemon.commands.bulk import Tally, Verb
+from jobd.daemon.commands.bulk import BulkResult, Verb
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves, Obstacle
 from jobd.store.jobs import Jobs
@@ -21,28 +21,28 @@ class Requeue(Verb):
         self._jobs = jobs
         self._admission = admission
 
-    def requeue(self, job: Look, move: Move, tally: Tally) -> bool:
+    def requeue(self, job: Look, move: Move, result: BulkResult) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""
         anew = f"jobctl submit --like {job.id} --group NAME"
         step = f"submit it anew in a group of the engine that does: {anew}"
-        if self.is_refused(job, tally, step):
+        if self.is_refused(job, result, step):
             return False
         obstacle = self._moves.requeued(job, move, self._user)
         if obstacle is not None:
-            tally.error(job.id, _in_words(obstacle))
+            result.error(job.id, _in_words(obstacle))
             return False
-        tally.done.append(job.id)
-        tally.attempts[job.id] = job.attempt + 1
+        result.done.append(job.id)
+        result.attempts[job.id] = job.attempt + 1
         return True
 
-    def is_refused(self, job: Look, tally: Tally, step: str) -> bool:
+    def is_refused(self, job: Look, result: BulkResult, step: str) -> bool:
         """Whether the engine that its group is on by now does not take its options: it could only
         fail. `step`: what to do then.
         """
         options = self._jobs.engine_options_of(job.id)
         why = self._admission.engine_refusal(job.entry.group, options)
         if why is not None:
-            tally.error(job.id, f"has an --engine-option, {why}: {step}")
+            result.error(job.id, f"has an --engine-option, {why}: {step}")
         return why is not None
 
 

@@ -6,7 +6,7 @@ from jobd.contract.call import Call
 from jobd.contract.models import Acted, Start
 from jobd.contract.states import State
 from jobd.core.transitions import Move
-from jobd.daemon.commands.bulk import Bulk, Tally
+from jobd.daemon.commands.bulk import Bulk, BulkResult
 from jobd.daemon.commands.requeue import Requeue
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves
@@ -29,15 +29,15 @@ class StartJobs:
 
 
 class _Start(Requeue):
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         if job.state is State.PENDING and job.held:
             step = f"name a group of the engine that does: jobctl edit {job.id} --group NAME"
-            if not self.is_refused(job, tally, step):
+            if not self.is_refused(job, result, step):
                 self._moves.released(job, self._user)
-                tally.done.append(job.id)
+                result.done.append(job.id)
         elif job.state in (State.PENDING, State.RUNNING):
-            tally.notice(job.id, f"is already {job.state}")
+            result.notice(job.id, f"is already {job.state}")
         elif job.state is not State.STOPPED:
-            tally.error(job.id, f"has {job.state}; to run it again: jobctl restart {job.id}")
+            result.error(job.id, f"has {job.state}; to run it again: jobctl restart {job.id}")
         else:
-            self.requeue(job, Move.RELEASE, tally)
+            self.requeue(job, Move.RELEASE, result)

@@ -50,7 +50,7 @@ _SLURMS: Final = (b"SLURM", b"CUDA_VISIBLE_DEVICES")
 """What begins so tells an attempt of its own allocation; this machine's devices are not there."""
 
 
-class Place(NamedTuple):
+class AttemptPaths(NamedTuple):
     """Where the files of an attempt are, as its node reaches them."""
 
     folder: bytes
@@ -60,20 +60,20 @@ class Place(NamedTuple):
     """Its script."""
 
 
-def stub(place: Place) -> bytes:
+def stub(paths: AttemptPaths) -> bytes:
     """What Slurm itself gets and keeps: nothing in it is anybody's secret."""
     return b"#!/bin/sh\n[ -r %(start)s ] || exit %(code)d\nexec /bin/sh %(start)s\n" % {
-        b"start": quoted(place.folder + b"/start"),
+        b"start": quoted(paths.folder + b"/start"),
         b"code": NOT_SHARED,
     }
 
 
-def start_script(launch: Launch, place: Place) -> bytes:
+def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
     """It is `start` in the attempt's folder."""
-    argv = launch.argv if place.program is None else [place.program, *launch.argv[1:]]
+    argv = launch.argv if paths.program is None else [paths.program, *launch.argv[1:]]
     values = {
-        b"folder": quoted(place.folder),
-        b"output": quoted(place.output),
+        b"folder": quoted(paths.folder),
+        b"output": quoted(paths.output),
         b"input": quoted(launch.stdin or b"/dev/null"),
         b"cwd": quoted(launch.cwd),
         b"argv": b" ".join(map(quoted, argv)),

@@ -13,7 +13,7 @@ from jobd.contract.directories import Directory
 from jobd.contract.wording import printable
 from jobd.engines.base import Launch
 from jobd.engines.slurm import attempt_files, script
-from jobd.engines.slurm.script import Place, quoted
+from jobd.engines.slurm.script import AttemptPaths, quoted
 from tests.helpers import wait_until
 
 SHELLS = [
@@ -45,7 +45,7 @@ class Node:
         self.folder.mkdir()
 
     def place(self, program=None):
-        return Place(os.fsencode(self.folder), os.fsencode(self.output), program)
+        return AttemptPaths(os.fsencode(self.folder), os.fsencode(self.output), program)
 
     def write(self, *argv, program=None, **more):
         fields = {
@@ -203,7 +203,7 @@ def test_a_command_that_catches_a_signal_ends_as_it_wants(node):
 
 
 def test_without_the_shared_directory_nothing_starts(tmp_path):
-    stub = script.stub(Place(b"/nowhere/it's", b"/nowhere/output"))
+    stub = script.stub(AttemptPaths(b"/nowhere/it's", b"/nowhere/output"))
     assert subprocess.run(["sh"], input=stub, check=False).returncode == script.NOT_SHARED
 
 
