@@ -51,7 +51,7 @@ _SUMMARY: Final = """
   Put a command into the queue and print its id. Several words are run exactly
   as given; one word is a shell line. Options end at the first word.
 """
-_FURTHER: Final = "\n  All options: --help-all. More: jobctl help script, jobctl help manifest\n"
+_FURTHER: Final = "  All options: --help-all. More: jobctl help script, jobctl help manifest\n"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -59,6 +60,27 @@ def _stop(rest: Sequence[str]) -> str:
         return _line("stop", *words)
     name = "KILL" if found[1] in _KILL else found[1].removeprefix("SIG")
     return _line("stop", "--signal", name, *words[1:])
+
+
+def _sbatch(rest: Sequence[str]) -> str:
+    """What it is given is a script, if it is a file; options before that in our words, as far as
+    they have any.
+    """
+    from jobctl.parsing import slurm
+
+    script = next((n for n, word in enumerate(rest) if _is_script(word, rest[:n])), None)
+    if script is None:
+        return _line("submit", *rest)
+    ours = slurm.read(rest[:script]).ours
+    return _line("submit", *ours, "--script", *rest[script:])
+
+
+def _is_script(word: str, before: Sequence[str]) -> bool:
+    """Whether it is that, and not the value of an option before it."""
+    from jobctl.parsing import slurm
+
+    is_first = slurm.read([*before, word]).ends_with_word
+    return is_first and not word.startswith("-") and os.path.isfile(word)
 
 
 def _enqueue(rest: Sequence[str]) -> str:
@@ -145,7 +167,8 @@ _SPOKEN: Final = {
 
 _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(_STOP, _stop),
-    **dict.fromkeys(("add", "run", "sbatch", "qsub", "batch"), _same("submit")),
+    **dict.fromkeys(("add", "run", "batch"), _same("submit")),
+    **dict.fromkeys(("sbatch", "qsub"), _sbatch),
     **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _list),
     **dict.fromkeys(("log", "cat", "tail", "-c", "output", "stdout", "stderr"), _tail),
     **dict.fromkeys(("follow", "attach", "-t"), _same("logs", "-f")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,9 @@ def status(
 
 
 def _arrays(found: Sequence[tuple[Job, Array]]) -> None:
-    room, label = streams.width() - _LABEL, "arrays"
+    # To a file or a program all of it is told.
+    room = streams.width() - _LABEL if streams.on_terminal() else sys.maxsize
+    label = "arrays"
     for job, array in found:
         row = words.array_row(job, array, room)
         _fact(label, text.cut(row, room) if streams.on_terminal() else row)

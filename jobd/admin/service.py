@@ -62,9 +62,11 @@ def _place(*, user: bool, system: bool) -> _Place:
 def _which(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--dry-run", is_flag=True, help="Tell what would be done; do nothing."),
-        click.option("--system", is_flag=True, help="One of the system; the default for root."),
         click.option(
-            "--user", is_flag=True, help="One of your own; it ends with your last session."
+            "--system", is_flag=True, help="A service of the system; the default for root."
+        ),
+        click.option(
+            "--user", is_flag=True, help="A service of your own; it ends with your last session."
         ),
     ):
         command = option(command)

@@ -336,6 +336,19 @@ class Event(View, frozen=True, kw_only=True):
     """What belongs to it, such as `{"attempt": 1}`."""
 
 
+class Gpu(View, frozen=True, kw_only=True):
+    """A GPU of the daemon's machine, as the driver sees it just now, whoever uses it."""
+
+    index: int
+    """As nvidia-smi numbers them: CUDA may have another order."""
+    load: int | None = None
+    """Percent of the time in which it was at work; null: the driver does not say."""
+    memory_kb: int | None = None
+    """Its memory that is in use; null: as above."""
+    total_kb: int | None = None
+    """All of its memory."""
+
+
 class DaemonStatus(View, frozen=True, kw_only=True):
     """The answer to `status`: the daemon itself, and what is wrong with it."""
 
@@ -375,6 +388,12 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     """Length of all output; null: it was not looked at."""
     gpus: int = 0
     """GPUs that jobs may have."""
+    gpus_busy: int = 0
+    """Those of them that running jobs have."""
+    gpu_load: Annotated[list[Gpu], Meta(max_length=MAX_VALUES)] | None = None
+    """What each GPU of the machine is doing; null: it has none, nobody can tell, or it was not
+    looked at.
+    """
     access_socket: str | None = None
     """Where others come in, if anybody may."""
     error: str | None = None
@@ -1101,6 +1120,8 @@ class Status(Request, frozen=True, kw_only=True):
 
     sizes: bool = False
     """Also what all outputs take: it costs a look at each of up to 20,000 files."""
+    gpus: bool = False
+    """Also what the GPUs are doing: their driver is asked."""
 
 
 class Notified(View, frozen=True, kw_only=True):

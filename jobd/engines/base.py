@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
+from jobd.contract.models import Gpu
 from jobd.contract.paths import Paths
 from jobd.contract.wording import closest
 from jobd.core.transitions import Outcome
@@ -130,6 +131,16 @@ class SeesBoots(Protocol):
     def ran_since_boot(self, paths: Paths) -> bool | None:
         """Whether the machine has run on since one was last at work in this instance; None: none
         ever was. Only looks.
+        """
+
+
+@runtime_checkable
+class SeesGpus(Protocol):
+    """An engine that can tell what the GPUs of this machine are doing."""
+
+    def gpus(self) -> Sequence[Gpu] | None:
+        """As for `Engine.usage`: only while somebody wants to see it. None: there are none, or
+        nobody can tell.
         """
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobd.contract.call import Call
 from jobd.contract.config import Config
-from jobd.contract.models import DaemonStatus, Status
+from jobd.contract.models import DaemonStatus, Gpu, Status
 from jobd.contract.paths import Paths
 from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
@@ -38,8 +38,10 @@ class StatusQuery:
         damage: Callable[[], str | None],
         start_trouble: Callable[[], str | None],
         found: DeliveryReader,
+        gpus: Callable[[], list[Gpu] | None],
     ) -> None:
-        """`supervised`: by our parent.
+        """`supervised`: by our parent. `gpus`: what those of the machine do, as far as anybody
+        knows; that may take seconds.
 
         `damage`: what is wrong with the database; `start_trouble`: what keeps jobs from being
         started, in words. Both give None while all is well, and are asked by any thread.
@@ -54,6 +56,7 @@ class StatusQuery:
         self._damage = damage
         self._start_trouble = start_trouble
         self._found = found
+        self._gpus = gpus
         self._usage = Usage(paths.output)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
@@ -69,6 +72,8 @@ class StatusQuery:
             workers=ledger.workers,
             busy=ledger.busy,
             gpus=ledger.gpus,
+            gpus_busy=ledger.devices.used,
+            gpu_load=self._gpus() if request.gpus else None,
             draining=ledger.draining,
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),
