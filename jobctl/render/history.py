@@ -108,7 +108,8 @@ def summary(tally: Tally, workers: int) -> None:
     _fact("ran", f"{ran}; {text.duration(tally.run_s)} in all")
     _fact("CPU", f"{text.duration(tally.cpu_s)} in all")
     memory = tally.rss_p50_kb, tally.rss_p90_kb, tally.rss_p99_kb, tally.rss_max_kb
-    _fact("memory", _spread([_memory(value) for value in memory]))
+    is_known = tally.rss_max_kb is not None
+    _fact("memory", _spread([_memory(value) for value in memory]) if is_known else "unknown")
     taken = text.duration(tally.worker_s)
     _fact("workers", f"{taken} taken, {use(tally)} of the time of {workers:,}")
 
