@@ -8,6 +8,7 @@ from jobd.contract.states import State
 from jobd.core.transitions import Move
 from jobd.daemon.commands.bulk import Bulk, Tally
 from jobd.daemon.commands.requeue import Requeue
+from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
@@ -17,16 +18,20 @@ from jobd.store.records import Look
 class RestartJobs:
     """Called by clients' threads; what it answers is on disk."""
 
-    def __init__(self, bulk: Bulk, moves: Moves, jobs: Jobs, event_log: EventLog) -> None:
+    def __init__(
+        self, bulk: Bulk, moves: Moves, jobs: Jobs, event_log: EventLog, admission: Admission
+    ) -> None:
         self._bulk = bulk
         self._moves = moves
         self._jobs = jobs
+        self._admission = admission
         self._event_log = event_log
 
     def restart(self, request: Restart, call: Call) -> Acted:
         verb = _Restart(
-            self._moves, call.user, jobs=self._jobs, event_log=self._event_log, request=request
-        )
+            self._moves, call.user, jobs=self._jobs, admission=self._admission,
+            event_log=self._event_log, request=request,
+        )  # fmt: skip
         return self._bulk.act(request.selector, call, verb, dry_run=request.dry_run)
 
 
@@ -35,10 +40,10 @@ class _Restart(Requeue):
     spares_moved = False
 
     def __init__(
-        self, moves: Moves, user: str, *, jobs: Jobs, event_log: EventLog, request: Restart
-    ) -> None:
-        super().__init__(moves, user)
-        self._jobs = jobs
+        self, moves: Moves, user: str, *, jobs: Jobs, admission: Admission, event_log: EventLog,
+        request: Restart,
+    ) -> None:  # fmt: skip
+        super().__init__(moves, user, jobs=jobs, admission=admission)
         self._event_log = event_log
         self._environment = request.environment
         self._states = request.selector.states

@@ -173,13 +173,15 @@ class _TimeLimit:
         self._cancelled = True
         self._deadline.cancel()
 
-    def _armed(self) -> Deadline:
-        return self._timer.after(max(0.0, self._seconds - self._age()), self._due)
+    def _armed(self, least: float = 0.0) -> Deadline:
+        return self._timer.after(max(least, self._seconds - self._age()), self._due)
 
     def _due(self) -> None:
-        if self._age() + _SLACK_S >= self._seconds:
+        age = self._age()
+        # One that waits elsewhere has not begun, however short its limit is.
+        if age and age + _SLACK_S >= self._seconds:
             self._up()
         elif not self._cancelled:
-            self._deadline = self._armed()
+            self._deadline = self._armed(_SLACK_S)
             if self._cancelled:
                 self._deadline.cancel()

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Final, NamedTuple
 
-from jobd.contract.directories import File
+from jobd.contract.directories import Directory, File
 from jobd.engines.base import Launch
 from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script
@@ -55,7 +55,7 @@ class AttemptFiles(Folders):
             name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
             program = os.fsencode(write_program(folder.file(name), launch.script).path)
         place = Place(os.fsencode(folder.path), os.fsencode(output), program)
-        for name in (f"{script.END}.new", script.SAID):
+        for name in (script.ASIDE, script.SAID):
             with open(folder.file(name).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.write(_ROOM)
         with open(folder.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
@@ -100,16 +100,23 @@ class AttemptFiles(Folders):
 
     def end(self, token: str) -> End | None:
         """None: it has written none, or that is not seen here yet."""
-        try:
-            with open(self._file(token, script.END).open(os.O_RDONLY), "rb") as file:
-                found = read(file.read(_MOST))
-                written = os.fstat(file.fileno()).st_mtime_ns // 1000
-                return None if found is None else found._replace(at=written)
-        except FileNotFoundError:
-            return None
+        return end_in(self.folder(token))
 
     def _file(self, token: str, name: str) -> File:
         return self.folder(token).file(name)
+
+
+def end_in(folder: Directory) -> End | None:
+    """As `AttemptFiles.end`."""
+    try:
+        is_mark = not folder.file(script.END).look().st_size
+        name = script.ASIDE if is_mark else script.END
+        with open(folder.file(name).open(os.O_RDONLY), "rb") as file:
+            found = read(file.read(_MOST))
+            written = os.fstat(file.fileno()).st_mtime_ns // 1000
+            return None if found is None else found._replace(at=written)
+    except FileNotFoundError:
+        return None
 
 
 def _written_at(name: str, where: int) -> float | None:

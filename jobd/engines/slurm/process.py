@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from jobd.core.transitions import Outcome
 from jobd.engines.base import Away, Refusal
+from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.packs import Allocation
 from jobd.outputs.workspace import Output
@@ -41,6 +41,7 @@ class SlurmProcess:
         output: Callable[[], Output],
         commands: Commands,
         reap: Callable[[], object],
+        age: Age,
         allocation: Allocation | None = None,
     ) -> None:
         """`reap`: forgets all that is kept of it. `allocation`: it shares one with others."""
@@ -58,7 +59,7 @@ class SlurmProcess:
         self._reap = reap
         self._end: Future[Outcome] = Future()
         self._node: str | None = None
-        self._began: float | None = None
+        self._age = age
 
     @property
     def token(self) -> str:
@@ -85,7 +86,7 @@ class SlurmProcess:
         return self._end.done()
 
     def age(self) -> float:
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        return self._age.seconds
 
     @property
     def counts_alone(self) -> bool:
@@ -115,15 +116,17 @@ class SlurmProcess:
 
     # --- said by the watcher ----------------------------------------------------------------------
 
-    def seen(self, seen: Seen) -> None:
+    def seen(self, seen: Seen, asked: float) -> None:
+        """`asked`: when Slurm was, a time of `time.monotonic()`."""
         self._node = seen.node or self._node
-        if self.allocation is None and seen.started is not None and seen.state != "PENDING":
+        if seen.state == "PENDING":
+            self._age.waited(asked)
+        elif self.allocation is None and seen.started is not None:
             self.began(seen.started)
 
     def began(self, at: float) -> None:
-        """`at`: seconds since the epoch. From here on no clock that is set changes its age."""
-        if self._began is None:
-            self._began = time.monotonic() - max(0.0, time.time() - at)
+        """`at`: as `Age.began`."""
+        self._age.began(at)
 
     def is_on(self, node: str) -> None:
         self._node = node
