@@ -272,6 +272,7 @@ def _build(
         reserve=ground.reserve,
         supervised=link is not None, damage=sweep.damage,
         start_trouble=lambda: execution.breaker.trouble, found=telling.found,
+        outputs=ground.outputs,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
     metrics = build_metrics(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct
 
 from jobd.contract.paths import Paths
@@ -80,6 +82,11 @@ class Ground(Struct, frozen=True, kw_only=True):
     engines: Engines
     work: WorkFigures | None
     """How long it takes; None: nobody is to see it."""
+
+    @property
+    def outputs(self) -> set[Path]:
+        """The directories in which outputs lie: the daemon's own, and those of its engines."""
+        return {self.paths.output, *self.engines.workspaces.roots()}
 
     @property
     def shell(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from jobd.contract.call import Call
@@ -38,8 +38,9 @@ class StatusQuery:
         damage: Callable[[], str | None],
         start_trouble: Callable[[], str | None],
         found: DeliveryReader,
+        outputs: Collection[Path],
     ) -> None:
-        """`supervised`: by our parent.
+        """`supervised`: by our parent. `outputs`: the directories in which they lie.
 
         `damage`: what is wrong with the database; `start_trouble`: what keeps jobs from being
         started, in words. Both give None while all is well, and are asked by any thread.
@@ -54,7 +55,7 @@ class StatusQuery:
         self._damage = damage
         self._start_trouble = start_trouble
         self._found = found
-        self._usage = Usage(paths.output)
+        self._usage = Usage(outputs)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path

@@ -24,7 +24,7 @@ def ask(tmp_path):
             writer=SimpleNamespace(trouble=writing), reserve=SimpleNamespace(trouble=full),
             supervised=False, damage=lambda: damage,
             start_trouble=lambda: start_trouble,
-            found=SimpleNamespace(failing=lambda _since: (0, None)),
+            found=SimpleNamespace(failing=lambda _since: (0, None)), outputs=[paths.output],
         )  # fmt: skip
         return query.status(Status(), Call(Caller("me", Role.ADMIN)))
 
