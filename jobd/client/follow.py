@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from jobd.client.client import Client
-from jobd.client.seen import Seen
+from jobd.client.id_set import IdSet
 from jobd.client.stalls import Pages, Waits, check_events, check_ids, check_piece
 from jobd.contract.errors import NotFound, VersionMismatch
 from jobd.contract.models import (
@@ -51,7 +51,7 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     yield page
     if page.next is None:
         return
-    began, moves, seen = page.seq, page.moves, Seen()
+    began, moves, seen = page.seq, page.moves, IdSet()
     _fresh(page, seen)
     rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
     for page in rest:  # the last one says up to which event it is true
@@ -81,7 +81,7 @@ def _first(client: Client, request: List) -> tuple[Page, List]:
     return client.list(request), request
 
 
-def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:
+def _unseen(client: Client, request: List, seen: IdSet) -> Iterator[Page]:
     """Its pages, with those of the jobs alone that were not seen before."""
     cursor, way = request.cursor, Pages()
     while True:
@@ -95,7 +95,7 @@ def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:
             return
 
 
-def _fresh(page: Page, seen: Seen) -> Page:
+def _fresh(page: Page, seen: IdSet) -> Page:
     """What of it was not seen before; from now on it is."""
     jobs = [job for job in page.jobs if job.id not in seen]
     for job in jobs:

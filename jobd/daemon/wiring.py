@@ -67,7 +67,7 @@ from jobd.daemon.setup import Setup
 from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
 from jobd.engines.configuration import check, without_metrics
-from jobd.outputs.usage import highest_job
+from jobd.outputs.disk_usage import highest_job
 from jobd.store.batches import Batches
 from jobd.store.deliveries import Deliveries
 from jobd.store.delivery_reader import DeliveryReader

@@ -270,7 +270,7 @@ def test_the_same_submit_at_the_same_moment_is_one(quiet):
 def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
-    writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.commands.intake
+    writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.verbs.intake
     plan = plan_submit(submit_of(*["true"] * 1200), "me", intake._pack)
     batch = writer.call(lambda: intake._staging.stage(plan))
     drafts = plan.drafts(next(plan.pieces(batch.links)))

@@ -72,7 +72,7 @@ class _SeenGpus(NamedTuple):
     found: list[Gpu] | None
 
 
-class _Seen(NamedTuple):
+class _Sample(NamedTuple):
     at: float
     usage: Usage
 
@@ -86,7 +86,7 @@ class _Looks:
         self._clock = clock
         self._turn = threading.Lock()
         """Held during a look: whoever comes meanwhile finds what it has seen."""
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Sample] = {}
         """By token."""
 
     def at(self, runs: Sequence[Run]) -> dict[int, Usage]:
@@ -111,4 +111,4 @@ class _Looks:
             log.exception("engine %s: what its jobs use cannot be seen", self._name)
             return
         now = self._clock()
-        self._seen |= {token: _Seen(now, usage) for token, usage in found.items()}
+        self._seen |= {token: _Sample(now, usage) for token, usage in found.items()}

@@ -16,7 +16,7 @@ from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
-from jobd.outputs.usage import Usage
+from jobd.outputs.disk_usage import DiskUsage
 from jobd.store.delivery_reader import FAILING_US, DeliveryReader
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
@@ -57,7 +57,7 @@ class StatusQuery:
         self._start_trouble = start_trouble
         self._found = found
         self._gpus = gpus
-        self._usage = Usage(paths.output)
+        self._usage = DiskUsage(paths.output)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path

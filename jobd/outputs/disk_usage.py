@@ -34,7 +34,7 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-class Usage:
+class DiskUsage:
     """How much a directory holds, measured beside whoever asks: a file server may be dead.
 
     Any thread may ask. Promises an answer within half a second, and one measurement at a time.
