@@ -51,6 +51,15 @@ def parse_priority(text: str) -> int:
     raise ValueError(f"{text!r} is none of high, regular, low or an integer")
 
 
+def _parse_priority_option(text: str) -> int:
+    """To other queues -p is a partition. Raises: ValueError."""
+    try:
+        return parse_priority(text)
+    except ValueError as error:
+        group = f"; for a group: --group {text}" if re.fullmatch(r"[A-Za-z][\w.-]*", text) else ""
+        raise ValueError(f"{error}{group}") from None
+
+
 def parse_states(text: str) -> list[State]:
     """States separated by commas. Raises: ValueError."""
     return [_state(word.strip().lower()) for word in text.split(",")]
@@ -298,7 +307,7 @@ COMMAND = Word("command", str, str)
 BYTES = Word("text", as_bytes, str)
 """For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
-PRIORITY = Word("priority", parse_priority)
+PRIORITY = Word("priority", _parse_priority_option)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", parse_id)

@@ -108,7 +108,8 @@ def summary(stats: Statistics, workers: int) -> None:
     _fact("ran", f"{ran}; {text.duration(stats.run_s)} in all")
     _fact("CPU", f"{text.duration(stats.cpu_s)} in all")
     memory = stats.rss_p50_kb, stats.rss_p90_kb, stats.rss_p99_kb, stats.rss_max_kb
-    _fact("memory", _spread([_memory(value) for value in memory]))
+    is_known = stats.rss_max_kb is not None
+    _fact("memory", _spread([_memory(value) for value in memory]) if is_known else "unknown")
     taken = text.duration(stats.worker_s)
     _fact("workers", f"{taken} taken, {use(stats)} of the time of {workers:,}")
 

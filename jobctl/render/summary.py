@@ -31,6 +31,8 @@ def status(
 ) -> None:
     """Workers, jobs by state, arrays on their way, what waits, what is stuck, and why."""
     _fact("workers", f"{value.busy:,} of {value.workers:,} busy")
+    if value.gpus:
+        _fact("gpus", f"{value.gpus_busy:,} of {value.gpus:,} in use")
     _fact("jobs", ", ".join(f"{value.jobs.get(state, 0):,} {state.value}" for state in _ORDER))
     _arrays(arrays)
     _entries("waiting", waiting)

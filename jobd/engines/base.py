@@ -37,6 +37,10 @@ class NoResources(Exception):  # noqa: N818 - named like the reason
     """There is no room for another process just now; nothing has started."""
 
 
+class NeverBegan(NoResources):
+    """What was taken for started has not begun, and surely never will; the text says why."""
+
+
 class Away(Exception):  # noqa: N818 - named like the reason
     """The engine cannot be reached just now, and nothing has happened; the text says why."""
 
@@ -236,6 +240,8 @@ class Process(Protocol):
 
         Whatever daemon asks is told the same, until `reap`. An engine that knows when it ended
         says that, too (`Outcome.at`): it may have been while no daemon lived.
+
+        Raises: NeverBegan (nothing is left of it, and `reap` is not called).
         """
 
     def reap(self) -> None:

@@ -122,6 +122,31 @@ def test_a_group_says_where_its_jobs_run(both, world):
     ]
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_its_engine_has_taken_and_never_begun_waits_again(both, world, brief, is_stopped):
+    """As where a cluster ends what it was to run in: that is known, and costs no attempt."""
+    job = submit_with(both, "x", group="far")
+    attempt = runs(both, world, job)
+    attempt.ignores = (signal.SIGTERM,)
+    if is_stopped:
+        both.client.stop(ids(job), grace=60.0)
+        wait_until(lambda: attempt.signals == [signal.SIGTERM])
+    attempt.never_begins("it had ended before")
+    if is_stopped:
+        both.wait(job)
+        assert state(both, job) == ("stopped", "by user")
+        assert len(world.started) == 1
+        return
+    wait_until(lambda: len(world.started) == 2)
+    runs(both, world, job).ends(exit_code=0)
+    both.wait(job)
+    found = both.job(job)
+    assert (found.state, found.attempt, found.failures) == ("completed", 1, 0)
+    assert [one.event for one in both.client.show(job).events] == [
+        "submitted", "started", "retrying", "started", "completed",
+    ]  # fmt: skip
+
+
 def test_an_option_that_its_engine_does_not_take_is_refused_at_submit(both, world):
     world.options = ["--mem=8G"]
     job = submit_with(both, "x", group="far", engine_options=["--mem=8G"])

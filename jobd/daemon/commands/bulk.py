@@ -17,6 +17,7 @@ from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
+from jobd.core.id_set import IdSet
 from jobd.core.pace import Pace
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
@@ -28,7 +29,7 @@ from jobd.store.writer import NOTHING_CHANGED, Writer
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change, at most; fewer where they take longer."""
-_LEAST: Final = 100
+_LEAST: Final = 50
 """The same, at least. A million jobs are then fewer slices than answers that are remembered: by
 these a change that is asked for again knows what it has done.
 """
@@ -204,9 +205,9 @@ class Bulk:
                 result.add(acted)
         return result.acted(more=more)
 
-    def _resume(self, request_id: RequestId, result: BulkResult) -> tuple[int, set[int]]:
+    def _resume(self, request_id: RequestId, result: BulkResult) -> tuple[int, IdSet]:
         """What an earlier sending of this request has done: slices and their jobs."""
-        seen: set[int] = set()
+        seen = IdSet()
         for number in itertools.count() if request_id else ():
             part = request_id.slice(number)
             answer = self._reader.answer_to(part.key)
@@ -214,11 +215,12 @@ class Bulk:
                 return number, seen
             known = self._idempotency.read(answer, part, Acted)
             result.add(known)
-            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
+            seen.add(known.done)
+            seen.add(note.id for note in (*known.notices, *known.errors))
         return 0, seen
 
     def _choose(
-        self, selector: Selector, verb: Verb, seen: set[int], result: BulkResult
+        self, selector: Selector, verb: Verb, seen: IdSet, result: BulkResult
     ) -> tuple[_Change, Sequence[int]]:
         """The jobs that are meant, in the order in which they have their turn."""
         ids, missing = self._selection.resolve(selector)

@@ -22,7 +22,7 @@ from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders, deadline
-from jobd.engines.base import Away, CannotStart, NoResources
+from jobd.engines.base import Away, CannotStart, NeverBegan, NoResources
 from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ class Workers:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
                 return self._see_through(run)
+            except NeverBegan:
+                raise
             except Exception:
                 log.exception("job %d: cannot look after attempt %d just now", run.id, run.attempt)
                 time.sleep(_RETRY_S)

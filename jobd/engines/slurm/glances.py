@@ -14,7 +14,7 @@ from typing import Final
 from jobd.engines.slurm.process import SlurmProcess
 
 log = logging.getLogger(__name__)
-_SHORTEST_S: Final = 0.01
+_SHORTEST_S: Final = 0.02
 _EACH_S: Final = 0.0005
 """The pause is as long for each that is watched: so often at most is the file server asked."""
 _LONGEST_S: Final = 1.0

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, Refusal
+from jobd.engines.base import Away, Fate, NeverBegan, Refusal
 from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.packs import Allocation
@@ -57,7 +57,7 @@ class SlurmProcess:
         self.owed = Owed()
         self._commands = commands
         self._reap = reap
-        self._end: Future[Outcome] = Future()
+        self._end: Future[Outcome | Fate] = Future()
         self._node: str | None = None
         self._age = age
 
@@ -93,8 +93,19 @@ class SlurmProcess:
         """Whether what Slurm counts of its job is its own: others may have been there before."""
         return self._where.turn == 1 and not self.is_over
 
+    @property
+    def was_handed_over(self) -> bool:
+        """Whether its allocation was there before, and may have ended just then."""
+        return self._where.turn > 1
+
     def wait(self) -> Outcome:
-        return self._end.result()
+        """As `Process.wait`. Raises: NeverBegan."""
+        outcome = self._end.result()
+        if outcome is Fate.NEVER_STARTED:
+            self._reap()
+            raise NeverBegan(f"Slurm job {self.number} had ended before it could begin there")
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     def end(self, deadline: float) -> None:
         """Slurm leaves nothing of a job whose script has ended: so that of an allocation is ended,
@@ -131,7 +142,7 @@ class SlurmProcess:
     def is_on(self, node: str) -> None:
         self._node = node
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome | Fate) -> None:
         if self.allocation is not None:
             self.allocation.leave(self.age())
         self._finish(outcome)
@@ -140,7 +151,7 @@ class SlurmProcess:
         """The engine is closed: nobody will hear how it ended from this object."""
         self._finish(Outcome(lost=True))
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome | Fate) -> None:
         """What was said first counts: somebody may have acted on it."""
         with suppress(InvalidStateError):
             self._end.set_result(outcome)

@@ -203,7 +203,7 @@ def pack_script(folder: bytes, size: int) -> bytes:
     }
 
 
-_LOOKS: Final = 28
+_LOOKS: Final = 22
 """How often it is looked for the next attempt, in two seconds: on a shared directory nothing wakes
 who waits. First often, since it mostly comes as soon as the end of the one before is known.
 """
@@ -231,7 +231,7 @@ while :; do
         [ "$looks" -gt 0 ] || leave 0
         # A file server is asked anew by whoever lists a directory.
         for entry in "$pack"/*; do :; done
-        [ "$looks" -gt %(seldom)d ] && pause=0.02 || pause=0.1
+        [ "$looks" -gt %(seldom)d ] && pause=0.05 || pause=0.1
         sleep $pause || { sleep 1; looks=$((looks - 9)); }
         looks=$((looks - 1))
     done

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, CannotStart
+from jobd.engines.base import Away, CannotStart, Fate
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.ends import Ends
@@ -212,7 +212,7 @@ class Watcher:
         if (outcome := self._ends.outcome(process, seen)) is not None:
             self._end(process, outcome)
 
-    def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
+    def _end(self, process: SlurmProcess, outcome: Outcome | Fate) -> None:
         with self._changed:
             if self._watched.get(process.token) is not process:
                 return  # the other thread was first, or another has its place

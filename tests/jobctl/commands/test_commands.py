@@ -284,6 +284,12 @@ def test_status_tells_arrays_as_ls_does():
     ]
 
 
+def test_status_tells_gpus_where_there_are_some():
+    status = DaemonStatus(workers=3, busy=1, gpus=2, gpus_busy=1)
+    client = FakeClient(status=status, list=Page(jobs=[]), groups=GROUPS)
+    assert "\ngpus     1 of 2 in use\n" in jobctl("status", client=client).out
+
+
 def test_status_of_a_daemon_that_knows_no_such_rows():
     def listed(request):
         if request.collapsed:
