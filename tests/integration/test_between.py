@@ -12,7 +12,7 @@ from jobd.client import follow
 from jobd.contract.errors import JobdError, NotFound, Refused, StoreFailed
 from jobd.contract.models import Edit, Events, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.store import environments
 from jobd.store.records import Location, StopOrder
 from tests.helpers import wait_until

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.engines.base import Away, Engine, Process, SeesGpus
 
 log = logging.getLogger(__name__)
