@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from msgspec import Struct
 
 from jobd.contract.paths import Paths
@@ -83,9 +86,21 @@ class Ground(Struct, frozen=True, kw_only=True):
     """How long it takes; None: nobody is to see it."""
 
     @property
+    def outputs(self) -> set[Path]:
+        """The directories in which outputs lie: the daemon's own, and those of its engines."""
+        return {self.paths.output, *self.engines.workspaces.roots()}
+
+    @property
     def shell(self) -> str:
         """What runs shell lines: the same as long as the daemon lives."""
         return self.in_force.config.daemon.shell
+
+    def trouble(self, damage: Callable[[], str | None]) -> str | None:
+        """The worst of what is wrong, in words, and None while all is well; any thread asks.
+
+        `damage`: what is wrong with the database.
+        """
+        return damage() or self.reserve.trouble or self.writer.trouble or self.breaker.trouble
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):

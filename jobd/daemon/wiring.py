@@ -92,33 +92,31 @@ def build_ground(setup: Setup, files: InstanceFiles, link: Link | None) -> Groun
     reader = files.reader
     gpus, groups = setup.config.gpus, setup.config.groups
     placement = Placement(config.engine, {n: one.engine for n, one in groups.items() if one.engine})
-    ledger = Ledger(
-        undo,
-        workers=kept_settings.workers(setup, reader),
-        # A database that was restored from an older copy does not know all jobs that there were;
-        # their output is not to be taken for that of others.
-        next_id=max(reader.last_id(), highest_job(paths.output)) + 1,
-        devices=Devices(gpus.devices, gpus.per_device),
-        moves=boot_us(),
-    )
     work = WorkFigures() if setup.config.metrics.on else None
     timed = () if work is None else (work.committed,)
     writer = Writer(files.connection, undo, files.look, *timed)
     check(setup.config, file_of(paths.config, setup.configured.origin))
     running = {row.engine for row in reader.running() if row.engine}
     breaker = Breakers({*setup.config.engines(), *running}, placement, timer, writer.nudge)
+    loaded = engines.load(
+        placement, setup.config.engines(), running, partial(_context, setup, files, link, breaker)
+    )
+    ledger = Ledger(
+        undo,
+        workers=kept_settings.workers(setup, reader),
+        # A database that was restored from an older copy does not know all jobs that there were;
+        # their output is not to be taken for that of others.
+        next_id=max(reader.last_id(), highest_job({paths.output, *loaded.workspaces.roots()})) + 1,
+        devices=Devices(gpus.devices, gpus.per_device),
+        moves=boot_us(),
+    )
     notifier, traffic = Notifier(), Traffic()
     notifier.subscribe(traffic)
     return Ground(
         paths=paths, in_force=in_force, undo=undo, ledger=ledger,
         tables=build_tables(files.connection, lambda: in_force.config.daemon.env_exclude),
         reader=reader, writer=writer, reserve=files.reserve, timer=timer, notifier=notifier,
-        traffic=traffic, writes=WriteWatch(), breaker=breaker,
-        engines=engines.load(
-            placement, setup.config.engines(), running,
-            partial(_context, setup, files, link, breaker),
-        ),
-        work=work,
+        traffic=traffic, writes=WriteWatch(), breaker=breaker, engines=loaded, work=work,
     )  # fmt: skip
 
 
@@ -232,9 +230,9 @@ def build_notifications(
     ground: Ground,
     execution: Execution,
     selection: Selection,
-    damage: Callable[[], str | None],
+    trouble: Callable[[], str | None],
 ) -> Telling:
-    """`damage`: what is wrong with the database."""
+    """`trouble`: the worst of what is wrong, in words."""
     in_force, reader, workspaces, runs = (
         ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
     )  # fmt: skip
@@ -254,8 +252,7 @@ def build_notifications(
             traffic=ground.traffic,
         ),
         ground.ledger, reader,
-        lambda: damage() or ground.reserve.trouble or ground.writer.trouble
-        or ground.breaker.trouble,
+        trouble,
     )  # fmt: skip
     history = History(
         in_force=in_force,

@@ -133,6 +133,10 @@ class MemoryWorkspace:
         self._outputs: dict[tuple[int, int], MemoryOutput] = {}
         self._reports: dict[tuple[int, int], MemoryOutput] = {}
 
+    @property
+    def root(self) -> None:
+        return None
+
     def output_of(self, job: int, attempt: int) -> MemoryOutput:
         with self._lock:
             return self._outputs.setdefault((job, attempt), MemoryOutput(job, attempt))

@@ -92,6 +92,10 @@ class DiskWorkspace:
         self._paths = paths
         self._folders: dict[str, Directory] = {}
 
+    @property
+    def root(self) -> Path:
+        return self._paths.output
+
     def output_of(self, job: int, attempt: int) -> DiskOutput:
         return DiskOutput(self.output_file(job, attempt))
 

@@ -137,6 +137,10 @@ class Workspace(Protocol):
     def at_risk(self) -> bool:
         """A power cut of this machine may take what is not brought to the disk (`sync`) by then."""
 
+    @property
+    def root(self) -> Path | None:
+        """A directory, of this machine or mounted here, that all its outputs lie in; None: none."""
+
     def output_of(self, job: int, attempt: int) -> Output: ...
 
     def report_path(self, job: int, attempt: int) -> str:
@@ -193,6 +197,10 @@ class Workspaces:
     def __getitem__(self, engine: str) -> Workspace:
         """Raises: KeyError (this daemon does not use it)."""
         return self._by_engine[engine]
+
+    def roots(self) -> set[Path]:
+        """Of all that have one."""
+        return {root for each in self._by_engine.values() if (root := each.root) is not None}
 
     def are_at_risk(self, engines: Iterable[str]) -> bool:
         """As `Workspace.at_risk`; of one that this daemon does not use nobody knows."""

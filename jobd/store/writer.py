@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from jobd.contract.errors import JobdError, StoreFailed, StoreGone, shortage
+from jobd.contract.wording import printable
 from jobd.core.undo import Undo
 from jobd.system.failpoints import failpoint
 
@@ -336,4 +337,5 @@ def _words(error: Exception) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL"):
         return NO_SPACE
-    return shortage(error) or str(error) or type(error).__name__
+    # It may name the database, whose path may be of any bytes.
+    return printable(shortage(error) or str(error) or type(error).__name__)

@@ -19,12 +19,12 @@ def engine(request):
         os.environ["SLURM_CONF"] = str(request.getfixturevalue("cluster").conf)
 
 
-@pytest.fixture(autouse=True)
-def on_this_engine(request):
+def pytest_collection_modifyitems(items):
     """What only a process of this machine does is asked of no other engine."""
-    mark = request.node.get_closest_marker("local")
-    if mark is not None and Instance.engine != "local":
-        pytest.skip(f"not on {Instance.engine}: {mark.args[0]}")
+    for item in items if Instance.engine != "local" else ():
+        if (mark := item.get_closest_marker("local")) is not None:
+            why = f"not on {Instance.engine}: {mark.args[0]}"
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture

@@ -17,22 +17,15 @@ from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.contract.paths import Paths, is_supervised, locate
+from jobd.contract.paths import is_supervised, locate
 from jobd.contract.state_directory import make_private
 from jobd.system import linux
+from tests.e2e.engine_of_run import configured, where_outputs_are
 from tests.helpers import Gate, connections_at, processes_with, wait_until
 
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
 """Seconds that a command may take on a machine that is busy with other things."""
-
-
-def where_outputs_are(paths):
-    """Those of a cluster's jobs lie in a directory that it shares."""
-    instance = paths.data / "slurm-instance"
-    if not instance.exists():
-        return paths
-    return Paths(paths.data / f"slurm-{instance.read_text()}", paths.config)
 
 
 class Instance:
@@ -125,22 +118,29 @@ class Instance:
         self._started.append(process)
         return process
 
-    def start(self, *args, crash=None, code=0):
+    def start(self, *args, crash=None, code=0, env=None, **options):
         """`crash`: at which of the points of `jobd.system.failpoints` somebody is killed, once."""
-        if self.engine != "local":
-            self._choose_engine()
-        done = self.jobd("start", *args, env=self.fuse(crash) if crash else {}, code=code)
+        if not self.paths.config.exists():
+            self.configure()
+        by_hand = "it was not written by `configure`, and jobs would run here"
+        assert self.engine == "local" or self.engine in self.paths.config.read_text(), by_hand
+        env = {**(env or {}), **(self.fuse(crash) if crash else {})}
+        done = self.jobd("start", *args, env=env, code=code, **options)
         if self.engine != "local" and code == 0 and crash is None:
             # A node is asked first.
             wait_until(lambda: "is away" not in self.jobctl("status", code=None).stdout, PATIENCE)
         return done
 
-    def _choose_engine(self):
+    def configure(self, text=""):
         """For all daemons that are started here, whoever does that."""
-        if not self.paths.config.exists():
+        if text or self.engine != "local":
             make_private(self.home)
-            chosen = f"[daemon]\nengine = '{self.engine}'\n[engine.{self.engine}]\n"
-            self.paths.config.write_text(chosen + self.section)
+            self.paths.config.write_text(self.configured(text))
+            self.paths.config.chmod(0o600)
+
+    def configured(self, text):
+        """The same for a file elsewhere."""
+        return configured(text, self.engine, self.section)
 
     def fuse(self, crash):
         """The variable that arms a point."""
@@ -330,6 +330,11 @@ class Terminal:
         """Its exit code."""
         self._thread.join(patience)
         return self._process.wait(patience)
+
+
+def says_well(said, what):
+    """Whether `jobd check` does; first of all it may tell of engines."""
+    return said.splitlines()[-1].startswith(f"all is well: {what}")
 
 
 def json_of(done):

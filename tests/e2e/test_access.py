@@ -104,10 +104,9 @@ class Other:
 
 def start(instance, public, **access):
     """With one job, that has ended."""
-    instance.paths.state.mkdir(mode=0o700)
     lines = ["[access]", f"socket = {json.dumps(str(public / 'sock'))}"]
     lines += [f"{key} = {json.dumps(names)}" for key, names in access.items()]
-    instance.paths.config.write_text("\n".join(lines))
+    instance.configure("\n".join(lines))
     instance.start()
     instance.submit("echo seen")
     instance.wait(1)
@@ -223,15 +222,14 @@ def test_a_state_directory_of_another_host_is_left_alone(instance):
     with closing(sqlite3.connect(instance.paths.database)) as database, database:
         database.execute("UPDATE settings SET value = '0123 elsewhere' WHERE name = 'host'")
     assert "was last used by another host, elsewhere" in instance.jobd("start", code=1).stderr
-    instance.paths.config.write_text("[daemon]\nstate_is_private = true\n")
+    instance.configure("[daemon]\nstate_is_private = true\n")
     instance.start()
     assert instance.job(1).id == 1
 
 
 def test_what_lies_in_the_way_of_the_socket_stays(instance, public):
-    instance.paths.state.mkdir(mode=0o700)
     wanted = public / "sock"
-    instance.paths.config.write_text(f"[access]\nsocket = {json.dumps(str(wanted))}\n")
+    instance.configure(f"[access]\nsocket = {json.dumps(str(wanted))}\n")
     wanted.write_text("precious")
     assert "something else lies there" in instance.jobd("start", code=1).stderr
     assert wanted.read_text() == "precious"
@@ -246,6 +244,7 @@ def test_what_lies_in_the_way_of_the_socket_stays(instance, public):
 
 def test_nothing_of_ours_is_open_to_others(instance):
     """Whatever the umask of the shell, the daemon or a job."""
+    instance.configure()
     before = os.umask(0)
     try:
         instance.start()

@@ -10,6 +10,7 @@ import json
 import pytest
 
 from jobd.admin.cli import main
+from tests.e2e.engine_of_run import at_the_door
 from tests.e2e.strangers import (
     ABOUT_NONE,
     COMMANDS,
@@ -24,7 +25,7 @@ from tests.e2e.strangers import (
 from tests.helpers import processes_with
 from tests.users import needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [pytest.mark.e2e, needs_users, at_the_door]
 
 
 def test_every_command_is_among_those_that_are_tried():

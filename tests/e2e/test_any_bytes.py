@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 
 import click
 import pytest
 
 from jobd.admin.cli import main
+from tests.e2e.instance import PATIENCE
+from tests.helpers import wait_until
 from tests.integration.test_any_text import takes_text
 
 pytestmark = pytest.mark.e2e
@@ -50,6 +53,10 @@ def test_a_home_a_directory_and_files_whose_names_are_no_utf8(instance):
         with open(odd + b"/" + name, "wb") as file:
             file.write(content)
     env = {"JOBD_HOME": odd + b"/home"}
+    if text := instance.configured(""):
+        os.mkdir(odd + b"/home", 0o700)
+        with open(odd + b"/home/config.toml", "w") as file:
+            file.write(text)
     instance.jobd("start", env=env)
     try:
         for words in (
@@ -71,6 +78,28 @@ def test_a_home_a_directory_and_files_whose_names_are_no_utf8(instance):
         for words in (["check"], ["log"], ["status"], ["restart"]):
             instance.jobd(*words, env=env, text=False)
         assert json.loads(instance.jobd("status", "--json", env=env).stdout)["running"]
+    finally:
+        instance.jobd("stop", "--now", env=env)
+
+
+def test_what_is_wrong_with_a_home_whose_name_is_no_utf8_is_told(instance):
+    home = os.fsencode(instance.work) + b"/caf\xe9"
+    env = {"JOBD_HOME": home}
+    instance.jobd("start", env=env)
+    try:
+        shutil.rmtree(home + b"/output")
+        with open(home + b"/output", "w"):
+            pass
+        instance.jobctl("submit", "true", env=env)
+        said = "no job can be started: "
+        wait_until(lambda: said in instance.jobctl("status", env=env).stdout, PATIENCE)
+        assert said in json.loads(instance.jobd("status", "--json", env=env).stdout)["error"]
+        os.unlink(home + b"/output")
+        instance.jobctl("wait", "1", env=env)
+        os.rename(home + b"/jobd.db", home + b"/elsewhere.db")
+        refused = instance.jobctl("submit", "true", env=env, code=1)
+        assert "was deleted or moved" in refused.stderr
+        assert "was deleted or moved" in instance.jobctl("status", env=env).stdout
     finally:
         instance.jobd("stop", "--now", env=env)
 

@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.instance import PATIENCE, Terminal, take_terminal
 from tests.helpers import wait_until
 
+pytestmark = pytest.mark.local("TAB asks the queue alone")
+
 SHELLS = {
     "bash": ["--norc", "--noprofile", "-i"],
     "zsh": ["-f", "-i"],

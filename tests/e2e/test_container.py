@@ -16,7 +16,7 @@ from tests.e2e.instance import PATIENCE
 from tests.e2e.namespaces import Namespaces
 from tests.helpers import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.local("a container has no cluster")]
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("podman", "crun", "debootstrap", "unshare", "nsenter")

@@ -30,6 +30,21 @@ PLACES = {
     "after-reply": (1, 2, 4),
     "recovering": (1,),
 }
+SPAWNING = ("before-spawn", "after-spawn", "after-run-table")
+"""Points of an engine that starts its jobs itself. Those of Slurm: test_slurm.py."""
+
+ITS_OWN = "it is a point of the local engine"
+
+
+def whole(cases, always):
+    """As `whole_table`; the first word of a case is its point."""
+    mark = pytest.mark.local(ITS_OWN)
+    return [
+        pytest.param(*case.values, marks=[*case.marks, mark])
+        if str(case.values[0]).startswith(SPAWNING)
+        else case
+        for case in whole_table(cases, always)
+    ]
 
 
 def was_killed(instance):
@@ -43,7 +58,7 @@ def test_every_point_has_its_test():
 
 @pytest.mark.parametrize(
     ("point", "count"),
-    whole_table(
+    whole(
         [(point, count) for point in PLACES for count in PLACES[point]],
         always=[(point, counts[-1]) for point, counts in PLACES.items()],
     ),
@@ -170,7 +185,7 @@ SHORT = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exit $((JOBD_JOB_ID % 200))"
 
 @pytest.mark.parametrize(
     "point",
-    whole_table(
+    whole(
         [
             f"after-commit:{STARTING + 12}",
             "before-spawn:40",
@@ -204,6 +219,7 @@ def test_an_end_is_never_taken_for_that_of_another(instance, point):
     assert instance.processes().keys() == {found.pid, found.supervisor_pid}
 
 
+@pytest.mark.local(ITS_OWN)
 def test_a_job_that_drops_its_environment_at_once_is_not_started_twice(instance):
     """Its pid is not in the run table yet, and it bears no token any more."""
     gate = instance.gate()
@@ -218,6 +234,7 @@ def test_a_job_that_drops_its_environment_at_once_is_not_started_twice(instance)
     assert (found.exit_code, found.attempt, len(instance.lines("ran"))) == (3, 1, 1)
 
 
+@pytest.mark.local(ITS_OWN)
 def test_orphans_of_another_job_are_not_taken_for_one_that_never_started(instance):
     """They lead sessions, end all the time, and nobody reaps them while no daemon lives."""
     instance.start(crash="before-spawn:2")

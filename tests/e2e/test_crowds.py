@@ -14,10 +14,11 @@ from jobd.contract import frames, wire
 from jobd.contract.frames import MAX_SEEING, SMALL
 from jobd.contract.models import Command, Options, Selector, Show, Submit, Wait
 from jobd.contract.paths import locate
+from tests.e2e.engine_of_run import at_the_door
 from tests.helpers import connections_at, wait_until
 from tests.users import PATIENCE, needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [pytest.mark.e2e, needs_users, at_the_door]
 SEND = """
 import os, resource, socket, sys
 path, count, header, rest = sys.argv[1], *map(int, sys.argv[2:5])

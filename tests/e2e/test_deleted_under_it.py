@@ -19,7 +19,11 @@ import pytest
 from tests.helpers import wait_until
 from tests.users import BIN, needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [
+    pytest.mark.e2e,
+    needs_users,
+    pytest.mark.local("outputs and scripts of a cluster's jobs lie elsewhere"),
+]
 PRIVATE = "private key"
 FINE = "#!/bin/sh\necho fine\n"
 SWAP = """

@@ -51,7 +51,7 @@ def configure(instance, text):
 
 
 def test_a_group_runs_on_an_engine_from_outside(outside, home):
-    configure(outside, "[groups.far]\nengine = 'elsewhere'\n")
+    outside.configure("[groups.far]\nengine = 'elsewhere'\n")
     outside.start()
     outside.jobctl("submit", "-g", "far", "-w", "true", code=4)
     assert outside.jobctl("logs", "1").stdout == "nowhere\n"

@@ -43,6 +43,7 @@ def prepared(instance):
     (work / "jobs.txt").write_text(JOBS)
     (work / "nightly.sh").write_text(NIGHTLY)
     instance.gate()
+    instance.configure()
     return instance
 
 
@@ -84,7 +85,7 @@ def test_on_a_terminal(prepared):
     prepared._gates[0].open()
     prepared.wait(1, 4)
     status = show("jobd", "status").splitlines()
-    assert re.fullmatch(r"jobd \S+ running, pid \d+, up \S+, engine local", status[0])
+    assert re.fullmatch(rf"jobd \S+ running, pid \d+, up \S+, engine {prepared.engine}", status[0])
     assert status[1] == "workers  0 of 3 busy"
     assert status[2] == "jobs     0 running, 0 pending, 2 completed, 2 failed, 0 stopped"
     assert re.fullmatch(r"state    \S+ \(\d+ \wB, output \d+ k?B\)", status[3])

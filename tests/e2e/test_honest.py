@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 LASTS = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran; exec sleep 1000"
 ENDS = "echo $JOBD_JOB_ID $JOBD_ATTEMPT >>ran"
+NO_PID = "a job there has no process of this machine, which others could be taken for"
 
 
 @pytest.fixture
@@ -65,6 +66,7 @@ def rewrite(instance, slot, boot=None, **changes):
         file.write(packed)
 
 
+@pytest.mark.local(NO_PID)
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_pid_that_is_used_again_is_nobodys_job(instance, foreigner, ordered):
     """The job is lost, said openly; who has its pid now never hears of it."""
@@ -95,6 +97,7 @@ def _order_of(instance, job):
         return db.execute("SELECT stop FROM jobs WHERE id = ?", (job,)).fetchone()[0] is not None
 
 
+@pytest.mark.local(NO_PID)
 def test_after_another_boot_nothing_of_the_board_counts(instance, foreigner):
     """Pid and start time fit by chance; only the boot tells that it is somebody else."""
     instance.start("--workers", "2")
@@ -195,6 +198,7 @@ def test_restarts_in_a_row_lose_and_double_no_request(instance):
     assert sorted(instance.lines("ran")) == sorted(f"{job} 1" for job in expected)
 
 
+@pytest.mark.local("when that schema was made, no job could be anywhere else")
 def test_a_store_of_the_oldest_schema_is_taken_over(instance):
     """Jobs, attempts and history whole; what waits goes on, ids go on growing."""
     instance.start("--workers", "1")

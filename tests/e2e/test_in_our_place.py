@@ -20,10 +20,11 @@ import pytest
 
 from jobd.contract.paths import locate
 from jobd.store import backup
+from tests.e2e.engine_of_run import at_the_door
 from tests.helpers import wait_until
 from tests.users import needs_users
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, at_the_door]
 
 
 @pytest.fixture

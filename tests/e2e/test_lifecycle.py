@@ -45,6 +45,7 @@ def test_start_says_what_runs_and_status_agrees(instance):
 
 
 def test_two_starts_at_once_make_one_daemon(instance):
+    instance.configure()
     starts = [instance.begin("jobd", "start") for _ in range(3)]
     said = [start.communicate(timeout=60) for start in starts]
     assert [start.returncode for start in starts] == [0, 0, 0], said
@@ -66,6 +67,7 @@ def test_start_holds_nothing_of_who_started_it(instance):
     """`ssh host jobd start` returns: no terminal, no inherited descriptor, no directory."""
     read, write = os.pipe()
     controller, terminal = pty.openpty()
+    instance.configure()
     try:
         done = subprocess.run(
             "jobd start | cat",
@@ -137,7 +139,7 @@ def test_a_start_that_is_refused_has_begun_nothing_and_leaves_no_daemon(instance
     instance.await_lines("told", 1)
     instance.jobd("stop", "--now")
     (tmp_path / "taken").touch()
-    instance.paths.config.write_text(f'[metrics]\nlisten = "{tmp_path}/taken"\n')
+    instance.configure(f'[metrics]\nlisten = "{tmp_path}/taken"\n')
     assert "something else lies there" in instance.start(code=1).stderr
     instance.jobd("status", code=3)
     assert len(instance.lines("told")) == 1
@@ -147,8 +149,7 @@ def test_a_start_that_is_refused_has_begun_nothing_and_leaves_no_daemon(instance
 
 
 def test_the_config_and_above_it_the_options_count(instance):
-    instance.home.mkdir(mode=0o700)
-    instance.paths.config.write_text("[daemon]\nworkers = 5\n")
+    instance.configure("[daemon]\nworkers = 5\n")
     instance.start()
     assert instance.status().workers == 5
     instance.jobd("stop")
@@ -157,8 +158,7 @@ def test_the_config_and_above_it_the_options_count(instance):
 
 
 def test_a_long_log_begins_anew_for_supervisor_and_daemon(instance):
-    instance.home.mkdir()
-    instance.paths.config.write_text("[daemon]\nmax_log = 1\n")
+    instance.configure("[daemon]\nmax_log = 1\n")
     instance.start()
     try:
         first = instance.status()
@@ -370,6 +370,7 @@ def test_ephemeral_survives_a_kill_and_is_gone_after_a_stop(instance):
     assert instance.jobctl("ls", "--ids").stdout == ""
 
 
+@pytest.mark.local("with a job Slurm ends all that it has started")
 def test_a_daemon_started_inside_a_job_is_none_of_the_jobs(running):
     inner = Instance(running.home.parent / "inner", running.home.parent / "innerwork")
     try:
@@ -413,6 +414,7 @@ def test_nothing_named_is_exit_2(running):
 # --- at rest ------------------------------------------------------------------------------------
 
 
+@pytest.mark.local("with a job Slurm ends all that it has started")
 def test_orphans_of_jobs_are_reaped(running):
     running.submit("setsid -f sh -c 'echo >>ran'; (sh -c 'echo >>ran' &)")
     running.wait(1)

@@ -105,7 +105,7 @@ def test_who_waits_takes_no_worker(running):
 
 def test_few_descriptors_are_enough(instance):
     """64 of them: jobs run, and a crowd cannot use them all up."""
-    instance.jobd("start", **limited(resource.RLIMIT_NOFILE, 64))
+    instance.start(**limited(resource.RLIMIT_NOFILE, 64))
     with contextlib.ExitStack() as stack, Client(instance.paths.socket) as early:
         assert early.status().running
         crowd = [stack.enter_context(Raw(instance.paths.socket)) for _ in range(100)]
@@ -124,6 +124,7 @@ def test_few_descriptors_are_enough(instance):
 
 
 @needs_users
+@pytest.mark.local("a job there is no process of this user here")
 def test_without_processes_jobs_are_put_back_and_the_daemon_answers(home, public):  # noqa: F811
     """As another user, since the kernel does not count root's processes (RLIMIT_NPROC)."""
     state, entry = public / "state", pwd.getpwnam(STRANGER)
@@ -187,7 +188,7 @@ def test_hand_overs_leave_nothing_behind(running):
 
     def variables(found):
         """Of the daemon, and of a job."""
-        job = running.submit("env | grep -v '^JOBD_[JPR]'")
+        job = running.submit("env | grep -v -e '^JOBD_[JPR]' -e '^SLURM'")
         running.wait(job)
         return set(read_of(found.pid, "environ").split("\0")), running.output(job)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.engine_of_run import at_the_door
 from tests.helpers import connections_at, wait_until
 from tests.users import BIN, PATIENCE, needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [pytest.mark.e2e, needs_users, at_the_door]
 
 FAKE = """
 import os, socket, sys

@@ -17,7 +17,11 @@ from jobd.system import linux
 from tests.helpers import wait_until
 from tests.users import BIN, needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [
+    pytest.mark.e2e,
+    needs_users,
+    pytest.mark.local("users of nodes are not ours to make"),
+]
 GRACE_S = 1.0
 SLOWLY_S = 5.0
 """Seconds that a command may take to begin and to end on a busy machine."""

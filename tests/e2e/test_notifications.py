@@ -24,10 +24,9 @@ COMMITS = range(6, 22, 3)
 
 
 def configure(instance, command, **settings):
-    instance.home.mkdir(mode=0o700, exist_ok=True)
     lines = [f"{key} = {value}" for key, value in settings.items()]
     text = "\n".join(["[[notify]]", f"command = '''{command}'''", *lines, ""])
-    (instance.home / "config.toml").write_text(text)
+    instance.configure(text)
 
 
 def told(instance):

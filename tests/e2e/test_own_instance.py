@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from jobd.admin.cli import main
 from jobd.admin.lock_holders import holders
 from jobd.client import connection
+from tests.e2e.engine_of_run import at_the_door
 from tests.e2e.instance import Instance
 from tests.e2e.strangers import (
     COMMANDS,
@@ -24,7 +25,7 @@ from tests.e2e.strangers import (
 from tests.helpers import processes_with, wait_until
 from tests.users import needs_users
 
-pytestmark = [pytest.mark.e2e, needs_users]
+pytestmark = [pytest.mark.e2e, needs_users, at_the_door]
 
 PLANTED = {
     "lock": "rm -f jobd.lock; mkfifo jobd.lock",

@@ -32,7 +32,7 @@ from tests.e2e.instance import Instance
 from tests.helpers import wait_until, whole_table
 from tests.integration.inside import Inside, ids
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("what nodes write is not recorded")]
 
 SEED = 20261126
 COPY = "jobd.copy.db"

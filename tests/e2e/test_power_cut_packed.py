@@ -17,7 +17,7 @@ from tests.e2e import power_cut
 from tests.e2e.test_power_cut import LIBRARY, SEED
 from tests.helpers import own
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("what nodes write is not recorded")]
 
 CUTS = 100
 OUTPUTS = 5

@@ -22,8 +22,7 @@ _QUIET_S = 2.0
 @pytest.fixture
 def port(instance):
     found = free_port()
-    instance.home.mkdir(mode=0o700, exist_ok=True)
-    (instance.home / "config.toml").write_text(f'[metrics]\nlisten = "127.0.0.1:{found}"\n')
+    instance.configure(f'[metrics]\nlisten = "127.0.0.1:{found}"\n')
     instance.start()
     return found
 

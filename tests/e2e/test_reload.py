@@ -14,13 +14,14 @@ pytestmark = pytest.mark.e2e
 
 RELOADS = 20
 """Under load; `JOBD_RELOADS` says how many else."""
+BEHIND = 50
+"""Jobs that may wait then: on a cluster they come more quickly than they run."""
 
 
 @pytest.fixture
 def configure(instance):
     """Write the configuration."""
-    instance.home.mkdir(mode=0o700, exist_ok=True)
-    return instance.paths.config.write_text
+    return instance.configure
 
 
 def sources(instance):
@@ -93,9 +94,9 @@ def test_what_was_reloaded_outlives_the_daemon_and_not_the_next_start(instance, 
 def test_the_file_that_was_named_is_the_one_that_is_read_again(instance, configure):
     configure("[daemon]\nworkers = 2\n")
     other = instance.home / "other.toml"
-    other.write_text("[daemon]\nworkers = 4\n")
+    other.write_text(instance.configured("[daemon]\nworkers = 4\n"))
     instance.start("--config", "other.toml" if instance.work == instance.home else str(other))
-    other.write_text("[daemon]\nworkers = 5\n")
+    other.write_text(instance.configured("[daemon]\nworkers = 5\n"))
     assert instance.jobd("reload").stdout == "daemon.workers: 4 → 5; counts now\n"
     found = json.loads(instance.jobd("config", "--json").stdout)
     assert (found["file"], found["file_source"]) == (str(other), "option")
@@ -132,7 +133,8 @@ def test_under_load_no_request_is_lost_and_no_job_touched(instance, configure):
         client = instance.client()
         try:
             while not over.is_set():
-                jobs.append(instance.submit(f"echo {len(jobs)} >>ran", client=client))
+                if client.status().jobs["pending"] < BEHIND:
+                    jobs.append(instance.submit(f"echo {len(jobs)} >>ran", client=client))
         except JobdError as error:
             failures.append(error)
 

@@ -169,6 +169,7 @@ def test_a_heavy_job_at_the_head_is_not_overtaken_for_ever(running):
 # --- GPUs ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.local("GPUs of nodes are given out by Slurm")
 def test_no_gpu_is_given_out_twice(instance):
     instance.home.mkdir(parents=True)
     (instance.home / "config.toml").write_text("[gpus]\ndevices = [1, 0]\n")

@@ -17,7 +17,7 @@ from tests.e2e.instance import BIN, PATIENCE
 from tests.e2e.namespaces import Namespaces
 from tests.helpers import wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("services are of this machine")]
 
 SYSTEMD = "/lib/systemd/systemd"
 JOURNALD = "/lib/systemd/systemd-journald"

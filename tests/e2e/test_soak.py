@@ -23,6 +23,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 SEED = 20261124
+BY_HAND = "scripts/soak --engine slurm does that"
 ALWAYS = {
     # Of each scene, and of each who may be killed there; scripts/soak --crash-points has them all.
     ("before-commit", "both"), ("after-spawn", "both"), ("before-reap", "both"),
@@ -32,6 +33,7 @@ ALWAYS = {
 }  # fmt: skip
 
 
+@pytest.mark.local(BY_HAND)
 @pytest.mark.parametrize("kills", whole_table([3, 20], always=[3]))
 def test_a_short_soak(kills):
     command = [sys.executable, "-m", "tests.soak", "--kills", str(kills), "--seed", str(SEED)]
@@ -44,6 +46,7 @@ def test_a_short_soak(kills):
     assert int(told.split()[0]) >= kills
 
 
+@pytest.mark.local(BY_HAND)
 @pytest.mark.parametrize(
     ("point", "who"),
     whole_table(
@@ -64,6 +67,7 @@ def test_a_kill_at_a_point(instance, point, who):
     assert scene.hit
 
 
+@pytest.mark.local(BY_HAND)
 def test_the_daemon_dies_while_it_becomes_a_supervisor(instance):
     for point in ("orphaned", "before-exec"):
         assert (point, "both") in IMPOSSIBLE

@@ -17,7 +17,8 @@ from jobd.contract.errors import StoreFailed
 from jobd.contract.models import Command, Options, Submit
 from jobd.contract.states import State
 from jobd.system import linux
-from tests.e2e.instance import Instance
+from tests.e2e.engine_of_run import where_outputs_are
+from tests.e2e.instance import Instance, says_well
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -29,8 +30,8 @@ def test_check_and_backup_beside_a_daemon_and_without_one(instance):
     instance.start()
     instance.jobctl("submit", "-w", "echo hello")
     for _ in range(2):
-        found = instance.jobd("check")
-        assert found.stdout.startswith("all is well: 1 job, 1 output file, schema ")
+        counted = "1 job, 1 output file, schema " if instance.engine == "local" else "1 job, "
+        assert says_well(instance.jobd("check").stdout, counted)
         assert json.loads(instance.jobd("check", "--json").stdout)["findings"] == []
         said = instance.jobd("backup", "--force", "copy.db")
         assert said.stdout.startswith("copy.db: 1 job, ")
@@ -41,10 +42,18 @@ def test_check_and_backup_beside_a_daemon_and_without_one(instance):
         f"jobd: {instance.work}/copy.db exists; name another file, or overwrite it: --force\n"
     )
     assert sorted(os.listdir(instance.work)) == ["copy.db"]
-    instance.paths.output_of(1, 1).unlink()
+
+
+@pytest.mark.local("check looks for output in the instance's own directory alone")
+def test_check_finds_that_an_output_is_missing(instance):
+    instance.start()
+    instance.jobctl("submit", "-w", "echo hello")
+    instance.jobd("stop")
+    output = instance.output_of(1, 1)
+    output.unlink()
     found = instance.jobd("check", code=1)
     assert found.stdout.splitlines() == [
-        f"the output of job 1 is missing: {instance.paths.output_of(1, 1)}",
+        f"the output of job 1 is missing: {output}",
         "    next: put it back from a backup if you have one; the job itself is not affected",
     ]
     (finding,) = json.loads(instance.jobd("check", "--json", code=1).stdout)["findings"]
@@ -68,7 +77,7 @@ def test_a_daemon_that_is_killed_before_its_first_frame_starts_again(instance):
     assert not log.exists()
     log.write_bytes(header)
     log.chmod(0o600)
-    assert instance.jobd("check").stdout.startswith("all is well: 1 job, ")
+    assert says_well(instance.jobd("check").stdout, "1 job, ")
     instance.start()
     assert instance.id_of("true") == 2
 
@@ -193,7 +202,7 @@ def test_whoever_fills_the_disk_can_be_stopped_and_removed(cramped):
     cramped.jobctl("stop", str(filler))
     assert cramped.job(filler).state is State.STOPPED
     cramped.jobctl("rm", str(filler))
-    assert not cramped.paths.output_of(filler, 1).exists()
+    assert not cramped.output_of(filler, 1).exists()
     # Now there is space, and what was waiting starts by itself.
     cramped.jobctl("wait", str(waiting))
     assert cramped.status().error is None
@@ -239,7 +248,7 @@ def test_stop_now_on_a_full_disk_ends_and_loses_nothing(cramped):
 
 
 def test_retention_goes_on_when_the_disk_is_full(cramped):
-    cramped.paths.config.write_text("[retention]\nmax_jobs = 1\n")
+    cramped.configure("[retention]\nmax_jobs = 1\n")
     cramped.start("--workers", "2")
     gate = cramped.gate()
     jobs = [cramped.id_of(f"read _ < {gate.path}") for _ in (1, 2)]
@@ -325,7 +334,7 @@ def faulty(instance, home, monkeypatch):
             whole.rename(plan)
 
     environment = {"LD_PRELOAD": str(library), "FAULTS_FILE": str(plan)}
-    instance.jobd("start", "--workers", "0", env=environment)
+    instance.start("--workers", "0", env=environment)
     return fail
 
 
@@ -360,6 +369,7 @@ def test_what_was_acknowledged_before_and_after_a_failing_write_is_there(
     instance.jobd("check")
 
 
+@pytest.mark.local("its process is looked at")
 def test_stop_now_where_nothing_at_all_can_be_saved_says_why_it_waits(instance, faulty):
     instance.jobctl("workers", "1")
     job = instance.id_of("exec sleep 1000")
@@ -457,7 +467,7 @@ def test_output_on_a_dead_file_server_keeps_nobody_from_looking_and_submitting(
     instance.start("--workers", "2")
     ready = instance.submit("echo before")
     assert instance.wait(ready)[ready].state is State.COMPLETED
-    over(place, instance.paths.output)
+    over(place, where_outputs_are(instance.paths).output)
     stuck = instance.submit("echo behind")
     wait_until(lambda: instance.job(stuck).state is State.RUNNING)
     found = instance.status(sizes=True)
@@ -491,6 +501,6 @@ def test_ids_go_on_behind_all_output_when_an_older_copy_is_restored(instance):
     assert fresh == lost[-1] + 1
     instance.wait(fresh)
     assert instance.output(fresh) == b"fresh\n"
-    assert [instance.paths.output_of(job, 1).read_bytes() for job in lost] == [
+    assert [instance.output_of(job, 1).read_bytes() for job in lost] == [
         b"lost %d\n" % number for number in range(3)
     ]

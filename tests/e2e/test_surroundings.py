@@ -32,6 +32,7 @@ def told_without(instance, closed, *words):
 
 @pytest.mark.parametrize("closed", CLOSED)
 def test_a_daemon_is_started_restarted_and_stopped_without_streams(closed, instance):
+    instance.configure()
     assert told_without(instance, closed, "jobd", "start")[0] == 0
     unheard = int("1>&-" in closed)
     try:
@@ -120,6 +121,7 @@ def test_a_directory_that_was_deleted(running):
 
 
 @needs_users
+@pytest.mark.local("Slurm takes jobs of users with a login alone")
 def test_nobody_without_a_home(roots):
     home = roots / "home"
     home.mkdir(mode=0o700)

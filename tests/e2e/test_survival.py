@@ -69,8 +69,9 @@ class Three:
             assert self.instance.output(job.id) == b"begin\nend\n"
             assert job.cpu_s is not None
             assert job.cpu_s > 0.005
-            assert job.max_rss_kb is not None
-            assert job.max_rss_kb > 1000
+            if self.instance.engine == "local":  # Slurm tells that only where it keeps accounts
+                assert job.max_rss_kb is not None
+                assert job.max_rss_kb > 1000
 
 
 def next_daemon(supervisor, others):

@@ -15,7 +15,7 @@ from tests.e2e.instance import Instance
 from tests.e2e.test_survival import REPLACE_A_DEAF_ONE
 from tests.helpers import wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("the version before had no other engine")]
 
 OLDER = """
 import json, os, signal, sys

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("the version before had no other engine")]
 ROOT = Path(__file__).parents[2]
 BEFORE = "9e856e1"
 """The last version whose modules lay elsewhere."""

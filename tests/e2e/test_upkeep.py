@@ -160,8 +160,7 @@ def test_the_log_of_the_database_is_deleted_and_nothing_is_lost(running, suffix)
 
 def test_the_socket_for_others_is_made_anew_in_a_directory_of_its_own(instance, tmp_path):
     shared = tmp_path / "sock"
-    instance.paths.state.mkdir(mode=0o700)
-    instance.paths.config.write_text(f'[access]\nsocket = "{shared}"\n')
+    instance.configure(f'[access]\nsocket = "{shared}"\n')
     instance.start()
     shared.unlink()
     wait_until(shared.exists)

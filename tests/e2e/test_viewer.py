@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from tests.e2e.engine_of_run import configured, of_cluster
+from tests.e2e.instance import Instance
 from tests.helpers import connections_at, wait_until
 from tests.users import BIN, PATIENCE, needs_users
 
@@ -27,13 +29,15 @@ class Shared:
     def __init__(self, users, table=""):
         self.owner, self.viewer = users.owner, users.viewer
         self.state = users.owner.home / "jobd"
-        self._own = {"JOBD_HOME": str(self.state)}
+        self._own = {"JOBD_HOME": str(self.state), **of_cluster()}
         public = users.owner.home / "public"
         self._others = {"JOBD_SOCKET": str(public / "sock")}
         self.owner.run("mkdir", "-m", "700", self.state, code=0)
         self.owner.run("mkdir", "-m", "755", public, code=0)
         config = f'[access]\nsocket = "{public}/sock"\nviewers = ["{self.viewer.name}"]\n{table}'
-        self.write(self.state / "config.toml", config)
+        self.write(
+            self.state / "config.toml", configured(config, Instance.engine, Instance.section)
+        )
         self.own("start", program="jobd")
 
     def write(self, path, content, mode=0o600):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local("no job runs in it")]
 
 ZONES = {"Asia/Tokyo": 9, "America/Bogota": -5, "UTC": 0, "UTC-13": 13}
 

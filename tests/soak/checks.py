@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from jobd.system import linux
-from tests.e2e.instance import where_outputs_are
+from tests.e2e.engine_of_run import where_outputs_are
 from tests.soak import trace
 from tests.soak.witness import FORGOTTEN, GIVEN_UP, MISSING
 

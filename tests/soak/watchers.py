@@ -8,7 +8,8 @@ import threading
 
 from jobd.engines.slurm import ends
 from jobd.store.writer import NO_SPACE
-from tests.e2e.instance import Terminal, where_outputs_are
+from tests.e2e.engine_of_run import where_outputs_are
+from tests.e2e.instance import Terminal
 from tests.soak import trace
 from tests.soak.model import Known, now_us
 

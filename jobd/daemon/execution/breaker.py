@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Final
 
+from jobd.contract.wording import printable
 from jobd.core.placement import Placement
 from jobd.system.timer import Timer
 
@@ -63,19 +64,20 @@ class Breaker:
         self._released()
 
     def refused(self, why: str) -> None:
-        """There was no room to start a job."""
+        """There was no room to start a job. `why` may name a path: it is made `printable`."""
         self._note_away(None)
-        self._pause(why)
+        self._pause(printable(why))
 
     def away(self, why: str, before: Callable[[], object] | None = None) -> None:
-        """The engine cannot be reached.
+        """The engine cannot be reached; `why` as for `refused`.
 
         `before`: called (briefly, and perhaps more than once) whenever it may be back; nothing
         starts until that has led to `started`.
         """
         self._before = before or self._before
-        self._note_away(why)
-        self._pause(why)
+        said = printable(why)
+        self._note_away(said)
+        self._pause(said)
 
     def back(self) -> None:
         """The engine says that it is there again: it is tried at once."""

@@ -1,5 +1,7 @@
 """When jobs may be started, and how often it is tried where the machine refuses."""
 
+import os
+
 import pytest
 
 from jobd.core.placement import Placement
@@ -41,6 +43,16 @@ def test_all_may_start_while_all_is_well(breaker):
     assert breaker.allows(100)
     breaker.started()
     assert (breaker.trouble, breaker.calls) == (None, [])
+
+
+@pytest.mark.parametrize("happens", [Breaker.refused, Breaker.away])
+def test_a_path_in_what_is_wrong_may_be_of_any_bytes(timer, happens):
+    """It stands in answers, which are UTF-8, and on terminals."""
+    told = []
+    built = Breaker(timer, lambda: None, told.append)
+    happens(built, os.fsdecode(b"/caf\xe9\n is full"))
+    assert built.trouble == "/caf\ufffd\\n is full"
+    assert told in ([], [built.trouble])
 
 
 def test_nothing_starts_before_it_is_resumed(timer):
