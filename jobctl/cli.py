@@ -79,7 +79,7 @@ def colour_option(*, hidden: bool = False) -> click.Option:
     )
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
     """Imports a command's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -128,7 +128,7 @@ EXAMPLE: Final = example(
 )
 
 
-@click.group(cls=Commands, epilog=EXAMPLE, context_settings=HELP, invoke_without_command=True)
+@click.group(cls=LazyGroup, epilog=EXAMPLE, context_settings=HELP, invoke_without_command=True)
 @click.version_option(
     VERSION, "-V", "--version", prog_name="jobctl", message="%(prog)s %(version)s"
 )

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobd.client import follow
+from jobd.client import follow, outputs
 from jobd.client.client import Client
 from jobd.client.stalls import Waits, check_events, check_piece
 from jobd.contract.errors import NotFound
@@ -63,7 +63,7 @@ def standing(
 
 def _whole(client: Client, request: Output) -> Iterator[Chunk]:
     try:
-        for piece in follow.output(client, request, follow=False):
+        for piece in outputs.output(client, request, follow=False):
             yield Chunk(piece.id, piece, over=not piece.data or piece.ended)
     except NotFound:
         return  # of an attempt that never started, or that is kept no more
@@ -219,7 +219,7 @@ class Following:
                 return
             if track.tail is None:
                 check_piece(track.offset, piece)
-            track.seen = follow.seen_up_to(track.seen, piece)
+            track.seen = outputs.seen_up_to(track.seen, piece)
             track.offset, track.tail, track.over = piece.behind, None, piece.ended
             yield Chunk(job, piece, over=piece.ended)
             if not piece.data:

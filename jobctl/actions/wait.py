@@ -9,7 +9,7 @@ from typing import Protocol
 
 from jobctl.actions import exit_codes
 from jobctl.actions.bulk import stop_and_wait
-from jobd.client import follow
+from jobd.client import follow, outputs
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Piece, Selector, Submitted, Waited
@@ -82,7 +82,7 @@ def _stream(client: Client, job: int, audience: Audience) -> Waited | None:
     """
     waited = None
     try:
-        for piece in follow.all_output(client, job):
+        for piece in outputs.all_output(client, job):
             if piece.ended:
                 # Before it is handed on: whoever reads it may be slow, and the daemon about to go.
                 waited = follow.ended(client, job, piece.attempt)

@@ -161,10 +161,10 @@ class _Printed:
 def _print_one(
     client: Client, request: Output, pattern: re.Pattern[bytes] | None, *, follow: bool
 ) -> int:
-    from jobd.client import follow as following
+    from jobd.client import outputs
 
     printed = _Printed(pattern)
-    for piece in following.output(client, request, follow=follow):
+    for piece in outputs.output(client, request, follow=follow):
         printed.add(piece)
         printed.is_told = printed.is_told or output_notices.nothing(piece, follow=follow)
     printed.end()
@@ -174,12 +174,12 @@ def _print_one(
 def _print_attempts(client: Client, request: Output, given: dict[str, Any]) -> int:
     """Of a single job."""
     from jobctl.actions import many_logs
-    from jobd.client import follow as following
+    from jobd.client import outputs
 
     printed, last = _Printed(given["pattern"]), client.output(Output(id=request.id, tail=0))
     if given["follow"]:
         printed.is_told = not last.attempt and output_notices.nothing(last, follow=True)
-        pieces = following.all_output(client, last.id)
+        pieces = outputs.all_output(client, last.id)
     else:
         found = many_logs.standing(client, [last.id], given["lines"], merged=True)
         pieces = (chunk.piece for chunk in found)

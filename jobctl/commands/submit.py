@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -177,7 +176,7 @@ def command(client: Client, ctx: click.Context, /, **given: Any) -> int:  # noqa
     else:
         request = _request(client, ctx, given)
         _warn(requests.missing_in(request))
-        _advise(given, partial(requests.cases_of, request, partial(_shell, client)))
+        _advise(client, given, partial(requests.cases_of, request))
         with notices.unsure_when_interrupted():
             submitted, names = client.submit(request), ()
         many = given["file"] is not None or bool(request.array)
@@ -248,7 +247,7 @@ def _submit_manifest(
     asked = job_options.asked(ctx)
     environment = asked.environment()
     _warn(manifest_submit.missing_in(found, environment))
-    _advise(given, partial(manifest_submit.cases_of, found, environment, partial(_shell, client)))
+    _advise(client, given, partial(manifest_submit.cases_of, found, environment))
     submitted = manifest_submit.submit(client, found, environment, asked.when_all)
     return submitted, found.names
 
@@ -262,29 +261,21 @@ def _warn(missing: Missing) -> None:
         notices.no_file(file, why)
 
 
-def _advise(given: dict[str, Any], cases: Callable[[], Iterable[advice.Case]]) -> None:
-    """To a person, of what may have been meant otherwise."""
+def _advise(
+    client: Client,
+    given: dict[str, Any],
+    cases: Callable[[Callable[[], bytes]], Iterable[advice.Case]],
+) -> None:
+    """To a person, of what may have been meant otherwise. `cases`: told what runs shell lines."""
     if given["as_json"] or not streams.tells_person():
         return
     from jobctl.submission import advice
 
-    found = advice.of(cases())
+    found = advice.of(cases(partial(advice.shell, client)))
     if "-" not in (given["file"], given["script"], given["manifest"]) and not given.get("stdin"):
         found += filter(None, [advice.of_unread_input()])
     for said in found:
         streams.plain_hint(f"warning: {said}")
-
-
-def _shell(client: Client) -> bytes:
-    """What runs shell lines, as far as we are told."""
-    from jobd.contract.config import DaemonConfig
-
-    try:
-        settings = client.configuration().settings
-    except JobdError:  # a viewer, or a daemon of an earlier version
-        settings = []
-    named = next((each.value for each in settings if each.key == "daemon.shell"), None)
-    return os.fsencode(str(named or DaemonConfig().shell))
 
 
 # --- one command, or many -----------------------------------------------------------------
@@ -306,8 +297,12 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     line, file, script = given["line"], given["file"], given["script"]
     ways = (bool(words) and script is None) + sum(way is not None for way in (line, file, script))
     if ways > 1:
-        cpus = f"; for {line.decode()} CPUs: --slots {line.decode()}" if _is_number(line) else ""
-        raise click.UsageError(f"give one of: a command, -c LINE, --file FILE, --script FILE{cpus}")
+        from jobctl.parsing.option_hints import cpus
+
+        meant = "" if line is None else cpus(line)
+        raise click.UsageError(
+            f"give one of: a command, -c LINE, --file FILE, --script FILE{meant}"
+        )
     if script is not None:
         from jobctl.submission import script as scripts
 
@@ -319,11 +314,6 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if line is not None:
         return [requests.shell_line(line)], None
     return [requests.command_of(words, argv=argv)] if words else [], None
-
-
-def _is_number(line: bytes | None) -> bool:
-    """To other queues -c is a number of CPUs."""
-    return line is not None and re.fullmatch(rb"[0-9]{1,4}", line) is not None
 
 
 def _words(written: Sequence[str]) -> list[bytes]:

@@ -146,6 +146,13 @@ def _value(name: str, words: Sequence[str]) -> str:
     return ""
 
 
+def cpus(line: bytes) -> str:
+    """What is said of `-c LINE` beside a command: to other queues -c is a number of CPUs."""
+    if re.fullmatch(rb"[0-9]{1,4}", line) is None:
+        return ""
+    return f"; for {line.decode()} CPUs: --slots {line.decode()}"
+
+
 def doubts(words: Sequence[str]) -> list[str]:
     """What may have been meant otherwise in options that `submit` has, too: a line for each."""
     found: list[str] = []

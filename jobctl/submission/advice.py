@@ -16,6 +16,8 @@ from typing import Final
 from msgspec import Struct
 
 from jobctl.submission.environment import program_of
+from jobd.client.client import Client
+from jobd.contract.errors import JobdError
 from jobd.contract.models import Command
 
 _HEAD: Final = 256
@@ -72,6 +74,18 @@ class Case(Struct, frozen=True):
     def name(self) -> str:
         """What the program or script was called."""
         return os.fsdecode(self.line.split()[0] if self.command.shell else self.command.argv[0])
+
+
+def shell(client: Client) -> bytes:
+    """What runs shell lines, as far as we are told."""
+    from jobd.contract.config import DaemonConfig
+
+    try:
+        settings = client.configuration().settings
+    except JobdError:  # a viewer, or a daemon of an earlier version
+        settings = []
+    named = next((each.value for each in settings if each.key == "daemon.shell"), None)
+    return os.fsencode(str(named or DaemonConfig().shell))
 
 
 def of(cases: Iterable[Case]) -> list[str]:

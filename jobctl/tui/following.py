@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from jobctl.actions.tails import SEQUENCE
 from jobd.client.client import Client
-from jobd.client.follow import seen_up_to
+from jobd.client.outputs import seen_up_to
 from jobd.client.stalls import check_piece
 from jobd.contract.errors import JobdError, NotFound
 from jobd.contract.models import Output
@@ -118,7 +118,7 @@ class Following:
         return True
 
     def _follow(self, client: Client) -> None:
-        """As `follow.output`, but held back for short times, since nobody may want it any more."""
+        """As `outputs.output`, but held back for short times, since nobody may want it any more."""
         self._lines = Lines()
         request = Output(id=self.job, tail=_LINES, follows=False)
         while not self._closed.is_set():

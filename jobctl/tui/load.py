@@ -11,7 +11,7 @@ _SHORTEST_S: Final = 0.5
 """Between two looks; what was counted in less says little."""
 
 
-class _Seen(NamedTuple):
+class _Sample(NamedTuple):
     attempt: int
     at: float
     cpu_s: float
@@ -22,7 +22,7 @@ class Load:
     """By job. For one thread."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, _Seen] = {}
+        self._seen: dict[int, _Sample] = {}
 
     def see(self, jobs: Sequence[Job], at: float) -> None:
         """They are all that run; `at`: seconds on a clock that is never set."""
@@ -34,12 +34,12 @@ class Load:
         seen = self._seen.get(job)
         return None if seen is None else seen.percent
 
-    def _next(self, job: Job, cpu_s: float, at: float) -> _Seen:
+    def _next(self, job: Job, cpu_s: float, at: float) -> _Sample:
         before = self._seen.get(job.id)
         if before is None or before.attempt != job.attempt:
             usual = 100 * cpu_s / job.run_s if job.run_s else None
-            return _Seen(job.attempt, at, cpu_s, usual)
+            return _Sample(job.attempt, at, cpu_s, usual)
         if at - before.at < _SHORTEST_S:
             return before
         used = max(0.0, cpu_s - before.cpu_s)
-        return _Seen(job.attempt, at, cpu_s, 100 * used / (at - before.at))
+        return _Sample(job.attempt, at, cpu_s, 100 * used / (at - before.at))

@@ -1,4 +1,4 @@
-"""Repeated requests as one thing: pages to the end, output as it grows, until it is done.
+"""Repeated requests as one thing: pages to the end, events as they come, until it is done.
 
 Each round is a short call with a cursor, so all of them go on after the daemon restarts. An answer
 that leads nowhere is an error (JobdError, `jobd.client.stalls`).
@@ -10,34 +10,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final
 
 import msgspec
 
 from jobd.client.client import Client
-from jobd.client.seen import Seen
-from jobd.client.stalls import Pages, Waits, check_events, check_ids, check_piece
-from jobd.contract.errors import NotFound, VersionMismatch
+from jobd.client.id_set import IdSet
+from jobd.client.stalls import MOST_ATTEMPTS, Pages, Waits, check_events, check_ids
+from jobd.contract.errors import VersionMismatch
 from jobd.contract.models import (
-    SEEN,
     Deliveries,
     EventPage,
     Events,
     List,
     Notifications,
-    Output,
     Page,
-    Piece,
     Selector,
     Wait,
     Waited,
 )
 from jobd.contract.ranges import ids_in, merge_ranges
-from jobd.contract.states import FINISHED, UNFINISHED, State
+from jobd.contract.states import FINISHED, UNFINISHED
 from jobd.contract.wire import MAX_WAIT
-
-_MOST_ATTEMPTS: Final = 100_000
-"""Attempts of one job in quick succession; it has far fewer retries."""
 
 
 def pages(client: Client, request: List) -> Iterator[Page]:
@@ -51,7 +44,7 @@ def pages(client: Client, request: List) -> Iterator[Page]:
     yield page
     if page.next is None:
         return
-    began, moves, seen = page.seq, page.moves, Seen()
+    began, moves, seen = page.seq, page.moves, IdSet()
     _fresh(page, seen)
     rest = _unseen(client, msgspec.structs.replace(request, cursor=page.next), seen)
     for page in rest:  # the last one says up to which event it is true
@@ -81,7 +74,7 @@ def _first(client: Client, request: List) -> tuple[Page, List]:
     return client.list(request), request
 
 
-def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:
+def _unseen(client: Client, request: List, seen: IdSet) -> Iterator[Page]:
     """Its pages, with those of the jobs alone that were not seen before."""
     cursor, way = request.cursor, Pages()
     while True:
@@ -95,7 +88,7 @@ def _unseen(client: Client, request: List, seen: Seen) -> Iterator[Page]:
             return
 
 
-def _fresh(page: Page, seen: Seen) -> Page:
+def _fresh(page: Page, seen: IdSet) -> Page:
     """What of it was not seen before; from now on it is."""
     jobs = [job for job in page.jobs if job.id not in seen]
     for job in jobs:
@@ -211,7 +204,7 @@ def until_idle(
     deadline = None if timeout is None else clock() + timeout
     chosen = msgspec.structs.replace(selector, states=[], all=False)
     left = msgspec.structs.replace(chosen, states=selector.states or [*UNFINISHED])
-    waits, before = Waits(clock, _MOST_ATTEMPTS), None
+    waits, before = Waits(clock, MOST_ATTEMPTS), None
     while (now := settled(client, left)) is not None:
         waits.check(MAX_WAIT, news=now != before)
         before = now
@@ -237,79 +230,6 @@ def _ended_since(client: Client, after: int) -> set[int]:
         for event in page.events
         if event.job is not None and event.event in ends
     }
-
-
-def output(client: Client, request: Output, *, follow: bool) -> Iterator[Piece]:
-    """Pieces from `request.offset` or its tail on; `follow` goes on until the attempt ends."""
-    wait = MAX_WAIT if follow else 0.0
-    # Not held back: what is written meanwhile belongs behind the tail, not into it; and why there
-    # is nothing is told at once.
-    request = msgspec.structs.replace(request, wait=0.0, follows=follow)
-    waits, before = Waits(), None
-    while True:
-        piece = client.output(request)
-        if request.tail is None:
-            check_piece(request.offset, piece)
-        about = piece.attempt, piece.state
-        waits.check(request.wait, news=bool(piece.data) or about != before)
-        before = about
-        yield piece
-        if piece.ended or not (piece.data or follow):
-            return
-        started = piece.state is not State.PENDING
-        request = msgspec.structs.replace(
-            request,
-            id=piece.id,
-            # From its start on the same attempt, whatever happens to the job.
-            attempt=piece.attempt if started else request.attempt,
-            offset=piece.behind,
-            seen=seen_up_to(request.seen, piece),
-            tail=None,
-            wait=wait,
-        )
-
-
-def seen_up_to(before: bytes, piece: Piece) -> bytes:
-    """The last bytes of the output up to where the piece ends, as far as they are known."""
-    if piece.behind != piece.offset + len(piece.data):
-        return b""  # it ends with words about what was cut
-    return ((b"" if piece.anew else before) + piece.data)[-SEEN:]
-
-
-def all_output(client: Client, job: int) -> Iterator[Piece]:
-    """The output of every attempt, in order and whole, until the job has finished.
-
-    An attempt is asked for by its number: "the latest" may be over before anybody asks for it.
-    """
-    attempt, waits = 0, Waits(most=_MOST_ATTEMPTS)
-    while (latest := _started_after(client, job, attempt)) is not None:
-        while attempt < latest:
-            attempt += 1
-            waits.check(MAX_WAIT, news=False)
-            try:
-                yield from output(client, Output(id=job, attempt=attempt), follow=True)
-            except NotFound:
-                latest = client.show(job).job.attempt
-                # Taken back before its process came to be: the number comes again. Otherwise
-                # only its output is gone.
-                attempt = min(attempt, latest)
-
-
-def _started_after(client: Client, job: int, attempt: int) -> int | None:
-    """Wait until there is a later attempt: the latest one. None: the job finished without."""
-    chosen = Selector(ids=[(job, job)])
-    # The cursor first: what changes behind this look wakes us.
-    after, waits = client.events(Events(after=None)).next, Waits()
-    while True:
-        found = client.show(job).job
-        if found.attempt > attempt:
-            return found.attempt
-        if found.state in FINISHED:
-            return None
-        page = client.events(Events(selector=chosen, after=after, wait=MAX_WAIT))
-        check_events(after, page)
-        waits.check(MAX_WAIT, news=bool(page.events))
-        after = page.next
 
 
 def changes(client: Client, selector: Selector, after: int) -> Iterator[EventPage]:

@@ -20,6 +20,8 @@ _HELD_S: Final = 20.0
 _MOST_PAGES: Final = 100_000
 """Pages in a row without a job that was not given before. One that looks for few jobs among
 millions, or for what has moved, gives some."""
+MOST_ATTEMPTS: Final = 100_000
+"""Attempts of one job in quick succession; it has far fewer retries."""
 
 
 def stalled(how: str) -> JobdError:

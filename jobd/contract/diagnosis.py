@@ -56,7 +56,7 @@ class Queue(Protocol):
     def groups(self) -> GroupsReply: ...
 
 
-class Seen(NamedTuple):
+class Diagnosis(NamedTuple):
     """What was found in a look at the queue."""
 
     stuck: list[Stuck]
@@ -66,7 +66,7 @@ class Seen(NamedTuple):
     """There are others."""
 
 
-def look(queue: Queue, status: DaemonStatus) -> Seen:
+def look(queue: Queue, status: DaemonStatus) -> Diagnosis:
     """From the status and a page of each state, so that it costs the same for any queue."""
     stuck = list(_queue(status))
     if status.jobs.get(State.RUNNING):
@@ -75,7 +75,7 @@ def look(queue: Queue, status: DaemonStatus) -> Seen:
         stuck += _unending(running)
     pending = status.jobs.get(State.PENDING, 0)
     if not pending:
-        return Seen(stuck, [], more=False)
+        return Diagnosis(stuck, [], more=False)
     groups = queue.groups().groups
     page, more = _page(queue, State.PENDING), pending > LOOKED_AT
     jobs = page.jobs
@@ -85,7 +85,7 @@ def look(queue: Queue, status: DaemonStatus) -> Seen:
     stuck += _too_large({job: why for job, why in never.items() if job not in told})
     left = [job for job in jobs if job.id not in told and job.id not in never]
     stuck += _pending(left, more=more)
-    return Seen(stuck, [job for job in left if job.reason in _MOVES], more=more)
+    return Diagnosis(stuck, [job for job in left if job.reason in _MOVES], more=more)
 
 
 def _queue(status: DaemonStatus) -> Iterator[Stuck]:

@@ -38,7 +38,7 @@ class Holding(Struct, frozen=True):
 
 
 class Ledger:
-    """Also the `Room` of the ready queue."""
+    """Also the `Capacity` of the ready queue."""
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ class Ledger:
 
 
 class _Without:
-    """The `Room` while some groups are shut: they are as if they were full."""
+    """The `Capacity` while some groups are shut: they are as if they were full."""
 
     def __init__(self, ledger: Ledger, shut: Callable[[str], bool]) -> None:
         self.workers, self.free_workers = ledger.workers, ledger.free_workers

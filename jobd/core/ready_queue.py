@@ -45,7 +45,7 @@ class Entry(Struct, frozen=True, gc=False):
     gpus: int = 0
 
 
-class Room(Protocol):
+class Capacity(Protocol):
     """What is free just now, and what there is in all."""
 
     @property
@@ -100,9 +100,9 @@ class _Lane:
                 del self.kinds[-priority]
         return True
 
-    def head(self, room: Room) -> Entry | None:
+    def head(self, capacity: Capacity) -> Entry | None:
         """Its best job that could ever fit."""
-        workers, share, devices = room.workers, room.limit(self.group), room.gpus
+        workers, share, devices = capacity.workers, capacity.limit(self.group), capacity.gpus
         for rank, kinds in self.kinds.items():
             fitting = [
                 weight
@@ -173,27 +173,27 @@ class ReadyQueue:
             del self._lanes[_lane_of(entry)]
         return True
 
-    def best(self, room: Room) -> Entry | None:
+    def best(self, capacity: Capacity) -> Entry | None:
         """The job that may start now; None: none may."""
-        if room.free_workers < 1:
+        if capacity.free_workers < 1:
             return None
-        heads = [head for lane in self._lanes.values() if (head := lane.head(room)) is not None]
+        heads = [head for lane in self._lanes.values() if (head := lane.head(capacity)) is not None]
         waiting_groups: set[str] = set()
         gpus_awaited = False
         for head in sorted(heads, key=_rank):
             if head.group in waiting_groups:
                 continue
-            if head.slots > room.free_in(head.group):
+            if head.slots > capacity.free_in(head.group):
                 waiting_groups.add(head.group)
-            elif head.gpus and (gpus_awaited or head.gpus > room.free_gpus):
+            elif head.gpus and (gpus_awaited or head.gpus > capacity.free_gpus):
                 gpus_awaited = True
             else:
-                return head if head.slots <= room.free_workers else None
+                return head if head.slots <= capacity.free_workers else None
         return None
 
-    def take(self, room: Room) -> Entry | None:
+    def take(self, capacity: Capacity) -> Entry | None:
         """Take out the job that may start now."""
-        best = self.best(room)
+        best = self.best(capacity)
         if best is not None:
             self.remove(best)
         return best

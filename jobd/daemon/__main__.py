@@ -166,7 +166,7 @@ def _exit(code: int) -> NoReturn:
 
 def _hear(daemon: Daemon, number: int) -> None:
     if number == signal.SIGHUP:
-        daemon.built.commands.reloading.by_signal(login(os.getuid()))
+        daemon.built.verbs.reloading.by_signal(login(os.getuid()))
     else:
         daemon.built.ending.inbox.put(News.DRAIN)
 

@@ -64,47 +64,47 @@ from jobd.daemon.queries.written import Written
 from jobd.daemon.rpc.access import login
 from jobd.daemon.rpc.dispatch import Dispatch, Handler
 from jobd.daemon.shutdown import Ending
-from jobd.daemon.verbs import Commands
+from jobd.daemon.verbs import Verbs
 from jobd.store.reserve import Reserve
 
 
-def changing(commands: Commands, reserve: Reserve) -> dict[type[Request], Handler]:
+def changing(verbs: Verbs, reserve: Reserve) -> dict[type[Request], Handler]:
     """On a full disk only what makes room is done, and what was done before is answered."""
     return {
-        kind: handle if kind.about.makes_room else _not_on_reserve(commands, reserve, handle)
-        for kind, handle in _changing(commands).items()
+        kind: handle if kind.about.makes_room else _not_on_reserve(verbs, reserve, handle)
+        for kind, handle in _changing(verbs).items()
     }
 
 
-def _not_on_reserve(commands: Commands, reserve: Reserve, handle: Handler) -> Handler:
+def _not_on_reserve(verbs: Verbs, reserve: Reserve, handle: Handler) -> Handler:
     @wraps(handle)
     def handled(request: Request, call: Call) -> View:
-        if reserve.in_use and not request.only_looks and not commands.idempotency.knows(call.id):
+        if reserve.in_use and not request.only_looks and not verbs.idempotency.knows(call.id):
             reserve.refuse()
         return handle(request, call)
 
     return handled
 
 
-def _changing(commands: Commands) -> dict[type[Request], Handler]:
-    as_one = commands.idempotency.as_one
+def _changing(verbs: Verbs) -> dict[type[Request], Handler]:
+    as_one = verbs.idempotency.as_one
     return {
-        Submit: commands.intake.submit,
-        Graph: commands.graphs.submit,
-        Start: commands.start.start,
-        Hold: commands.hold.hold,
-        Restart: commands.restart.restart,
-        Stop: commands.stop.stop,
-        Rm: commands.rm.rm,
-        Pause: commands.pause.pause,
-        Resume: commands.resume.resume,
-        Progress: as_one(commands.progress.progress),
-        Edit: commands.editing.edit,
-        Workers: as_one(commands.workers.workers),
-        Groups: commands.groups.groups,
-        Notify: commands.notify.notify,
-        Forget: commands.forget.forget,
-        Reload: commands.reloading.reload,
+        Submit: verbs.intake.submit,
+        Graph: verbs.graphs.submit,
+        Start: verbs.start.start,
+        Hold: verbs.hold.hold,
+        Restart: verbs.restart.restart,
+        Stop: verbs.stop.stop,
+        Rm: verbs.rm.rm,
+        Pause: verbs.pause.pause,
+        Resume: verbs.resume.resume,
+        Progress: as_one(verbs.progress.progress),
+        Edit: verbs.editing.edit,
+        Workers: as_one(verbs.workers.workers),
+        Groups: verbs.groups.groups,
+        Notify: verbs.notify.notify,
+        Forget: verbs.forget.forget,
+        Reload: verbs.reloading.reload,
     }
 
 
@@ -211,10 +211,10 @@ def build_questions(
 
 
 def build_dispatch(
-    commands: Commands, questions: Questions, ending: Ending, ground: Ground, metrics: NoMetrics
+    verbs: Verbs, questions: Questions, ending: Ending, ground: Ground, metrics: NoMetrics
 ) -> Dispatch:
     handlers: dict[type[Request], Handler] = {
-        **changing(commands, ground.reserve),
+        **changing(verbs, ground.reserve),
         **looking(
             questions.queries, questions.outputs, questions.messages, questions.status.status
         ),

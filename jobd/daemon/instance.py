@@ -32,7 +32,7 @@ from jobd.daemon.shutdown import Ending, Inbox, News
 from jobd.daemon.supervisor_link import Link
 from jobd.daemon.sweep import Sweep
 from jobd.daemon.upkeep import Upkeep
-from jobd.daemon.verbs import Commands, build_commands
+from jobd.daemon.verbs import Verbs, build_verbs
 from jobd.daemon.wiring import (
     build_execution,
     build_ground,
@@ -233,7 +233,7 @@ class Built(Struct, frozen=True, kw_only=True):
     lifecycle: Lifecycle
     execution: Execution
     ending: Ending
-    commands: Commands
+    verbs: Verbs
     questions: Questions
     server: Server
     upkeep: Upkeep
@@ -264,7 +264,7 @@ def _build(
     trouble = partial(ground.trouble, sweep.damage)
     telling = build_notifications(ground, execution, selection, trouble)
     access = Access(setup.config.access)
-    commands = build_commands(
+    verbs = build_verbs(
         ground, lifecycle, execution, selection, deletion=deletion, telling=telling, lost=lost,
         admit=access.go_by,
     )  # fmt: skip
@@ -275,12 +275,12 @@ def _build(
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
     metrics = build_metrics(setup.config.metrics, ground, lifecycle.tally, trouble, status.failing)
-    dispatch = build_dispatch(commands, questions, ending, ground, metrics)
+    dispatch = build_dispatch(verbs, questions, ending, ground, metrics)
     clients = Clients(dispatch, access, timer)
     socket = setup.config.access.socket_path
     server = Server(setup.paths.socket, socket, dispatch, clients)
     return Built(
-        ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, commands=commands,
+        ground=ground, lifecycle=lifecycle, execution=execution, ending=ending, verbs=verbs,
         questions=questions, server=server, sweep=sweep, lost=lost, metrics=metrics,
         upkeep=Upkeep(
             files=files, link=link, server=server, writer=writer, timer=timer, inbox=inbox,

@@ -19,7 +19,8 @@ from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.recovery import Recovery
-from jobd.daemon.execution.runs import Reports, Runs
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.usages import Usages

@@ -35,7 +35,7 @@ from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.engines.configuration import check
 
 
-class Commands(Struct, frozen=True, kw_only=True):
+class Verbs(Struct, frozen=True, kw_only=True):
     """The verbs, of which each changes something, and what they share."""
 
     idempotency: Idempotency
@@ -58,7 +58,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     reloading: Reloading
 
 
-def build_commands(
+def build_verbs(
     ground: Ground,
     lifecycle: Lifecycle,
     execution: Execution,
@@ -68,7 +68,7 @@ def build_commands(
     telling: Telling,
     lost: LostOutput,
     admit: Callable[[AccessConfig], object],
-) -> Commands:
+) -> Verbs:
     """`admit`: told who may come in from then on."""
     tables, ledger = ground.tables, ground.ledger
     jobs, event_log = tables.jobs, tables.event_log
@@ -82,7 +82,7 @@ def build_commands(
     admission = _build_admission(ground)
     building = ground, lifecycle, admission, idempotency
     intake = _build_intake(*building)
-    return Commands(
+    return Verbs(
         idempotency=idempotency,
         bulk=bulk,
         intake=intake,

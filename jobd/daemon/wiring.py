@@ -29,7 +29,8 @@ from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.recovery import Recovery, Settling
-from jobd.daemon.execution.runs import Reports, Runs
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.usages import Usages
@@ -67,7 +68,7 @@ from jobd.daemon.setup import Setup
 from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
 from jobd.engines.configuration import check, without_metrics
-from jobd.outputs.usage import highest_job
+from jobd.outputs.disk_usage import highest_job
 from jobd.store.batches import Batches
 from jobd.store.deliveries import Deliveries
 from jobd.store.delivery_reader import DeliveryReader

@@ -40,7 +40,7 @@ BOUNDS: Final = (
 _TABLES: Final = {"attempts": f"({_LIVING})", "past": "past"}
 
 
-class Chosen(Struct, frozen=True, kw_only=True):
+class AttemptFilter(Struct, frozen=True, kw_only=True):
     """Which attempts are meant; nothing set means all. Times are microseconds since the epoch."""
 
     states: tuple[State, ...] = ()
@@ -64,7 +64,7 @@ def keep_past(writer: sqlite3.Connection, job: int) -> None:
 
 
 def read_past(
-    database: sqlite3.Connection, chosen: Chosen, behind: AttemptKey
+    database: sqlite3.Connection, chosen: AttemptFilter, behind: AttemptKey
 ) -> tuple[list[Ended], AttemptKey | None]:
     """The next of those that are meant, and behind which to go on; None: these were the last.
 
@@ -100,7 +100,7 @@ def _end(database: sqlite3.Connection, table: str, behind: AttemptKey) -> Attemp
     return None if row is None else (row[0], row[1])
 
 
-def _condition(chosen: Chosen) -> tuple[str, list[object]]:
+def _condition(chosen: AttemptFilter) -> tuple[str, list[object]]:
     where, values = "1", list[object]()
     lists = (("state", chosen.states), ("group_name", chosen.groups), ("user", chosen.users))
     for column, wanted in lists:

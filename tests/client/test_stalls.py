@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobd.client import follow, past, stalls
+from jobd.client import follow, outputs, past, stalls
 from jobd.contract.errors import JobdError, NotFound
 from jobd.contract.models import (
     Acted,
@@ -171,8 +171,8 @@ AT_ONCE = {
     "watch": lambda client: follow.changes(client, ALL, 5),
     "wait": lambda client: [follow.until_finished(client, ALL)],
     "wait --timeout": lambda client: [follow.until_finished(client, ALL, timeout=3600)],
-    "logs -f": lambda client: follow.output(client, Output(id=1), follow=True),
-    "submit -w": lambda client: follow.all_output(client, 1),
+    "logs -f": lambda client: outputs.output(client, Output(id=1), follow=True),
+    "submit -w": lambda client: outputs.all_output(client, 1),
 }
 
 
@@ -206,7 +206,8 @@ def test_one_that_does_wait_is_asked_for_as_long_as_it_takes(name, monkeypatch):
 
         return answered
 
-    monkeypatch.setattr(follow, "Waits", lambda *_, **__: stalls.Waits(lambda: now[0]))
+    for module in (follow, outputs):
+        monkeypatch.setattr(module, "Waits", lambda *_, **__: stalls.Waits(lambda: now[0]))
     client = Repeats(**{name: late(answer) for name, answer in stands_still().items()})
     with pytest.raises(KeyboardInterrupt):
         all_of(AT_ONCE[name](client))
@@ -216,16 +217,16 @@ def test_attempts_without_end_are_not_looked_for(monkeypatch):
     def gone(_):
         raise NotFound("gone")
 
-    monkeypatch.setattr(follow, "_MOST_ATTEMPTS", 50)
+    monkeypatch.setattr(outputs, "MOST_ATTEMPTS", 50)
     many = Shown(job=job(1, attempt=2**62), attempts=[], events=[])
     for output in (gone, lambda r: piece(attempt=r.attempt, ended=True)):
         client = Repeats(**stands_still() | {"show": many, "output": output})
         with pytest.raises(JobdError, match=LEADS_NOWHERE):
-            all_of(follow.all_output(client, 1))
+            all_of(outputs.all_output(client, 1))
 
 
 def test_an_attempt_that_comes_and_goes_is_not_looked_for_without_end(monkeypatch):
-    monkeypatch.setattr(follow, "_MOST_ATTEMPTS", 50)
+    monkeypatch.setattr(outputs, "MOST_ATTEMPTS", 50)
     turns = iter(range(10_000))
 
     def gone(_):
@@ -236,7 +237,7 @@ def test_an_attempt_that_comes_and_goes_is_not_looked_for_without_end(monkeypatc
 
     client = Repeats(**stands_still() | {"show": show, "output": gone})
     with pytest.raises(JobdError, match=LEADS_NOWHERE):
-        all_of(follow.all_output(client, 1))
+        all_of(outputs.all_output(client, 1))
 
 
 PIECES = {
@@ -251,7 +252,7 @@ PIECES = {
 @pytest.mark.parametrize("answer", PIECES.values(), ids=PIECES)
 def test_output_that_does_not_go_forward_is_refused(answer, how):
     with pytest.raises(JobdError, match=LEADS_NOWHERE):
-        all_of(follow.output(Repeats(output=answer), Output(id=1), **how))
+        all_of(outputs.output(Repeats(output=answer), Output(id=1), **how))
 
 
 NOTE = Note(id=1, text="is held (and 7 more jobs)")

@@ -22,7 +22,7 @@ entries = st.builds(
 )
 
 
-class Room:
+class Capacity:
     """As much as a test says; `limits` and `taken` by group."""
 
     def __init__(self, free=1000, workers=1000, gpus=1000, free_gpus=None, limits=None, taken=None):
@@ -41,7 +41,7 @@ class Room:
 
 
 rooms = st.builds(
-    Room,
+    Capacity,
     free=st.integers(-1, 4),
     workers=st.integers(0, 4),
     gpus=st.integers(0, 2),
@@ -210,55 +210,55 @@ def taken(queue, room, count):
 def test_higher_priority_first_then_the_lower_id():
     queue = ReadyQueue()
     fill(queue, [Entry(1), Entry(2, 100), Entry(3, -100), Entry(4, 100), Entry(5)])
-    assert taken(queue, Room(), 6) == [2, 4, 1, 5, 3]
+    assert taken(queue, Capacity(), 6) == [2, 4, 1, 5, 3]
 
 
 def test_a_heavy_head_is_not_overtaken():
     queue = ReadyQueue()
     fill(queue, [Entry(1, slots=3), Entry(2)])
-    assert queue.take(Room(free=2)) is None
-    assert queue.take(Room(free=3)).id == 1
+    assert queue.take(Capacity(free=2)) is None
+    assert queue.take(Capacity(free=3)).id == 1
 
 
 def test_what_can_never_fit_holds_nobody_up():
     queue = ReadyQueue()
     fill(queue, [Entry(1, slots=4), Entry(2, gpus=3), Entry(3)])
-    assert taken(queue, Room(workers=3, gpus=2), 3) == [3]
+    assert taken(queue, Capacity(workers=3, gpus=2), 3) == [3]
 
 
 def test_groups_share_one_order():
     queue = ReadyQueue()
     fill(queue, (Entry(n, group=f"g{n % 3}") for n in range(1, 10)))
-    assert taken(queue, Room(), 9) == list(range(1, 10))
+    assert taken(queue, Capacity(), 9) == list(range(1, 10))
 
 
 def test_a_full_group_leaves_the_rest_to_others():
     queue = ReadyQueue()
     fill(queue, [*(Entry(n, group="a") for n in range(1, 50)), Entry(50), Entry(51)])
-    room = Room(limits={"a": 1}, taken={"a": 1})
+    room = Capacity(limits={"a": 1}, taken={"a": 1})
     assert taken(queue, room, 5) == [50, 51]
 
 
 def test_a_heavy_job_is_not_starved_within_its_group():
     queue = ReadyQueue()
     fill(queue, [Entry(1, group="a", slots=2), Entry(2, group="a"), Entry(3, group="a", gpus=1)])
-    assert queue.take(Room(limits={"a": 2}, taken={"a": 1})) is None
-    assert taken(queue, Room(limits={"a": 2}), 1) == [1]
+    assert queue.take(Capacity(limits={"a": 2}, taken={"a": 1})) is None
+    assert taken(queue, Capacity(limits={"a": 2}), 1) == [1]
 
 
 def test_who_waits_for_gpus_keeps_only_those_waiting_who_want_some():
     queue = ReadyQueue()
     fill(queue, [Entry(1, gpus=2), Entry(2, gpus=1, group="b"), Entry(3)])
-    room = Room(gpus=2, free_gpus=1)
+    room = Capacity(gpus=2, free_gpus=1)
     assert taken(queue, room, 3) == [3]
-    assert taken(queue, Room(gpus=2), 1) == [1]
+    assert taken(queue, Capacity(gpus=2), 1) == [1]
 
 
 def test_a_million_jobs_of_a_kind_are_one_interval():
     queue = ReadyQueue()
     queue.add(Entry(1), 1_000_000)
     for job in range(1, 1001):
-        assert queue.take(Room()).id == job
+        assert queue.take(Capacity()).id == job
     queue.remove(Entry(500_000))
     (lane,) = queue._lanes.values()
     assert [len(kind._last) for kinds in lane.kinds.values() for kind in kinds.values()] == [2]
@@ -267,7 +267,7 @@ def test_a_million_jobs_of_a_kind_are_one_interval():
 
 def test_a_big_queue_costs_no_more_than_a_small_one():
     """Far above what it takes (some µs each), far below what any scan of the queue would take."""
-    queue, room = ReadyQueue(), Room()
+    queue, room = ReadyQueue(), Capacity()
     fill(queue, (Entry(n, n % 5) for n in range(1, 100_001)))
     started = time.process_time()
     for n in range(1000):

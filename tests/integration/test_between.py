@@ -12,7 +12,7 @@ from jobd.client import follow
 from jobd.contract.errors import JobdError, NotFound, Refused, StoreFailed
 from jobd.contract.models import Edit, Events, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.store import environments
 from jobd.store.records import Location, StopOrder
 from tests.helpers import wait_until
@@ -43,11 +43,11 @@ def meanwhile(monkeypatch, owner, method, action):
 
 
 def before_the_first_piece(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.built.commands.intake, "_whole", action)
+    meanwhile(monkeypatch, inside.daemon.built.verbs.intake, "_whole", action)
 
 
 def before_it_is_seen(inside, monkeypatch, action):
-    meanwhile(monkeypatch, inside.daemon.built.commands.intake._idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.built.verbs.intake._idempotency, "once", action)
 
 
 def agrees(inside):
@@ -266,7 +266,7 @@ def test_an_unfinished_graph_gives_back_each_environment_as_often_as_it_has_it(q
 
     nodes = [node("true") for _ in range(3)]
     nodes += [msgspec.structs.replace(node("true"), variables={b"A": b"1"}) for _ in range(1200)]
-    meanwhile(monkeypatch, quiet.daemon.built.commands.intake._staging, "reveal", full)
+    meanwhile(monkeypatch, quiet.daemon.built.verbs.intake._staging, "reveal", full)
     with pytest.raises(StoreFailed):
         graph(quiet, *nodes)
     nothing_left(quiet, 1)
@@ -344,7 +344,7 @@ def test_a_job_of_a_removed_group_is_not_restarted_without_it(quiet):
 
 def before_the_first_slice(inside, monkeypatch, action):
     """Which jobs are meant has been read, and nothing is decided yet."""
-    meanwhile(monkeypatch, inside.daemon.built.commands.idempotency, "once", action)
+    meanwhile(monkeypatch, inside.daemon.built.verbs.idempotency, "once", action)
 
 
 def test_what_has_run_again_meanwhile_is_not_removed_for_its_age(daemon, monkeypatch):

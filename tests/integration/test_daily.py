@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from jobd.client import follow
+from jobd.client import follow, outputs
 from jobd.contract.models import Command, Edit, List, Options, Output, Pause, Selector, Submit
 from jobd.contract.ranges import ids_in
 from jobd.contract.states import State
@@ -93,7 +93,7 @@ def test_every_attempt_is_followed(make):
     options = msgspec.structs.replace(request.options, retries=5, retry_delay=0.0)
     job = daemon.client.submit(msgspec.structs.replace(request, options=options)).first
     daemon.wait(job)
-    found = b"".join(piece.data for piece in follow.all_output(daemon.client, job))
+    found = b"".join(piece.data for piece in outputs.all_output(daemon.client, job))
     assert found == b"attempt 1\nattempt 2\nattempt 3\n"
 
 

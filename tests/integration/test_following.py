@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from jobd.client import follow
+from jobd.client import outputs
 from jobd.contract.call import Call, Caller, Role
 from jobd.contract.errors import NotFound
 from jobd.contract.models import Events, Output
@@ -31,7 +31,7 @@ class Following:
         self._done = self._pool.submit(self._run, Output(id=job, **which))
 
     def _run(self, request):
-        for piece in follow.output(self._client, request, follow=True):
+        for piece in outputs.output(self._client, request, follow=True):
             self.pieces.append(piece)
 
     @property
@@ -210,7 +210,7 @@ def test_a_daemon_that_closes_lets_followers_go_with_all_there_is(make, gate):
 def test_who_follows_what_does_not_start_is_told_at_once_why(quiet):
     job = quiet.submit("true")
     quiet.client.hold(ids(job))
-    first = next(follow.output(quiet.client, Output(id=job), follow=True))
+    first = next(outputs.output(quiet.client, Output(id=job), follow=True))
     assert first.why == f"held; let it go: jobctl start {job}"
     turn = quiet.submit("true")
     assert quiet.client.output(Output(id=turn)).why == quiet.client.show(turn).why
@@ -220,7 +220,7 @@ def test_a_follower_is_told_when_a_job_empties_its_output(make, gate):
     daemon = make()
     step = f"head -n 1 {gate.path} >/dev/null"
     job = daemon.submit(f"echo the first; {step}; echo 2nd >/dev/stderr; {step}; echo third")
-    pieces = follow.output(daemon.client, Output(id=job), follow=True)
+    pieces = outputs.output(daemon.client, Output(id=job), follow=True)
     told = []
     for piece in pieces:
         if piece.data or piece.anew:
@@ -239,7 +239,7 @@ def test_a_follower_is_told_when_as_much_is_written_instead(make, gate):
         f"echo old; head -n 1 {gate.path} >/dev/null; echo ever so new >/dev/stderr"
     )
     told = []
-    for piece in follow.output(daemon.client, Output(id=job), follow=True):
+    for piece in outputs.output(daemon.client, Output(id=job), follow=True):
         if piece.data or piece.anew:
             told.append((piece.data, piece.anew))
             gate.open()

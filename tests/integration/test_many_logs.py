@@ -114,7 +114,7 @@ def test_of_all_attempts_it_is_said_what_is_said_of_one(daemon):
 
 
 def test_of_all_attempts_no_line_is_parted_where_its_rest_takes_a_while(daemon, monkeypatch):
-    monkeypatch.setattr("jobd.client.follow.MAX_WAIT", 0.1)
+    monkeypatch.setattr("jobd.client.outputs.MAX_WAIT", 0.1)
     gate = daemon.paths.state / "gate"
     os.mkfifo(gate)
     submit(daemon, f"printf 'one '; read _ < {gate}; echo line")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from jobd.client import follow
+from jobd.client import outputs
 from jobd.contract.models import Output, Wait
 from jobd.outputs import limit as cuts
 from jobd.outputs.limit import note_of
@@ -25,7 +25,7 @@ def capped(daemon, line, limit=LIMIT, **more):
 
 
 def output(daemon, job, **which):
-    pieces = follow.output(daemon.client, Output(id=job, **which), follow=True)
+    pieces = outputs.output(daemon.client, Output(id=job, **which), follow=True)
     return b"".join(piece.data for piece in pieces)
 
 

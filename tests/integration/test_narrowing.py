@@ -261,7 +261,7 @@ class Queue:
     def _rehearse(self):
         """What is decided about a slice of jobs is noted, and neither saved nor carried out."""
         daemon, files = self.inside.daemon.built, self.inside.daemon.files
-        bulk = daemon.commands.bulk
+        bulk = daemon.verbs.bulk
         decide, act = bulk._slice, bulk.act
 
         def rehearsed(change, piece, since):

@@ -78,7 +78,7 @@ def test_what_cannot_be_saved_does_not_count(daemon, monkeypatch):
     def fails(*_, **__):
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(daemon.daemon.built.commands.groups, "configure", fails)
+    monkeypatch.setattr(daemon.daemon.built.verbs.groups, "configure", fails)
     daemon.paths.config.write_text("[daemon]\nworkers = 7\n[groups.a]\nworkers = 1\n")
     with pytest.raises(JobdError, match="could not be saved"):
         daemon.client.reload()

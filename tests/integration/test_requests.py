@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobd.client import follow
+from jobd.client import outputs
 from jobd.contract.errors import BadRequest, NotFound, Refused, ShuttingDown
 from jobd.contract.models import (
     BUNDLE,
@@ -74,7 +74,7 @@ def test_a_list_comes_in_sections_and_pages(quiet):
 def test_an_output_is_read_in_pieces_and_from_its_end(daemon):
     job = daemon.submit("seq 1000000")
     daemon.wait(job)
-    pieces = list(follow.output(daemon.client, Output(id=job), follow=False))
+    pieces = list(outputs.output(daemon.client, Output(id=job), follow=False))
     assert b"".join(piece.data for piece in pieces).split() == [
         b"%d" % n for n in range(1, 1_000_001)
     ]
@@ -90,7 +90,7 @@ def test_an_output_is_followed_until_its_job_ends(quiet):
     job = quiet.submit("echo 1; echo 2")
     threading.Timer(0.1, lambda: quiet.client.workers(1)).start()
     follower = quiet.connect()
-    said = b"".join(p.data for p in follow.output(follower, Output(id=job), follow=True))
+    said = b"".join(p.data for p in outputs.output(follower, Output(id=job), follow=True))
     assert said == b"1\n2\n"
 
 
@@ -270,7 +270,7 @@ def test_the_same_submit_at_the_same_moment_is_one(quiet):
 def test_a_batch_that_stays_unfinished_is_never_seen(make):
     inside = make(workers=0)
     inside.submit("true")
-    writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.commands.intake
+    writer, intake = inside.daemon.built.ground.writer, inside.daemon.built.verbs.intake
     plan = plan_submit(submit_of(*["true"] * 1200), "me", intake._pack)
     batch = writer.call(lambda: intake._staging.stage(plan))
     drafts = plan.drafts(next(plan.pieces(batch.links)))

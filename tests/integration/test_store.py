@@ -164,7 +164,7 @@ def test_trouble_is_told_by_status(failing):
 
 
 def test_a_defect_in_one_action_harms_no_other(quiet):
-    intake = quiet.daemon.built.commands.intake
+    intake = quiet.daemon.built.verbs.intake
     plan = plan_submit(submit_of("true"), "me", intake._pack)
 
     def defect():

@@ -39,7 +39,7 @@ _PATIENCE_S: Final = 15.0
 """Seconds after which a client hears that there is more, long before it takes us for dead."""
 
 
-class Chosen:
+class SortedIds:
     """All jobs that a mass change is about, in order of id; a million of them cost no set."""
 
     def __init__(self, ids: Sequence[int] = ()) -> None:
@@ -56,8 +56,8 @@ class Chosen:
 class BulkResult:
     """What a mass change has done, job by job: the answer, as it comes to be."""
 
-    def __init__(self, chosen: Chosen | None = None, since: int | None = None) -> None:
-        self.chosen = chosen or Chosen()
+    def __init__(self, chosen: SortedIds | None = None, since: int | None = None) -> None:
+        self.chosen = chosen or SortedIds()
         """All that are changed, this slice and the others."""
         self.since = since
         """The last event before the first slice."""
@@ -131,7 +131,7 @@ class _Change(Struct, frozen=True):
     verb: Verb
     wanted: Filter
     """What has still to be so when a slice has its turn."""
-    chosen: Chosen
+    chosen: SortedIds
     pace: Pace
 
     def slices(self, ids: Iterator[int]) -> Iterator[list[int]]:
@@ -228,7 +228,7 @@ class Bulk:
             # Not what the first sending of this request has itself removed.
             if job not in seen:
                 result.error(job, "does not exist")
-        wanted, chosen = filter_of(selector), Chosen(ids)
+        wanted, chosen = filter_of(selector), SortedIds(ids)
         if not verb.spares_moved:
             wanted = replace(wanted, states=())
         if verb.parents_first:

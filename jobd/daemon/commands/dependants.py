@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobd.contract.wording import NAMED, listed
-from jobd.daemon.commands.bulk import BulkResult, Chosen
+from jobd.daemon.commands.bulk import BulkResult, SortedIds
 from jobd.store.dependencies import Dependencies
 
 
@@ -29,7 +29,7 @@ class Dependants:
             result.error(job, f"cannot be removed: {why}")
         return bool(others)
 
-    def _stay(self, job: int, chosen: Chosen) -> list[int]:
+    def _stay(self, job: int, chosen: SortedIds) -> list[int]:
         """Who waits for it and stays; looked up once for each, those that wait first."""
         if not self._dependencies.waiting(job, 1):
             return []  # nearly always, and a million of them leave nothing in memory

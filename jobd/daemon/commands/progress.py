@@ -7,7 +7,8 @@ from jobd.contract.errors import NotFound, Refused
 from jobd.contract.models import Acted, Progress
 from jobd.contract.states import State
 from jobd.core.progress.recognition import Reading, message_of
-from jobd.daemon.execution.runs import Reports, Runs
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.runs import Runs
 from jobd.store.jobs import Jobs
 from jobd.system.clock import now_us
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from jobd.contract.config import SyncOutput
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.system import linux
 from jobd.system.failpoints import failpoint
 

@@ -16,7 +16,8 @@ from jobd.core.ledger import Holding, Ledger
 from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.moves import Moves

@@ -17,7 +17,9 @@ from jobd.core.transitions import Outcome, Verdict, verdict
 from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Reports, Run, Runs
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.jobs.moves import Moves
 from jobd.store.writer import Writer
 from jobd.system.clock import now_us

@@ -8,7 +8,7 @@ from typing import Final
 from jobd.contract.paths import Paths
 from jobd.core.gpus import Devices
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.engines.base import CannotStart, Launch
 from jobd.store.reader import Reader
 

@@ -25,7 +25,8 @@ from jobd.core.progress.recognition import (
 )
 from jobd.core.progress.user_pattern import AUTO, NONE, PATIENCE, Rule, TooSlowError, compile_rule
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.outputs.watches import Watches
 from jobd.outputs.workspace import Growing, NotCuttable, Output
 from jobd.system.write_watch import Watched, WriteWatch

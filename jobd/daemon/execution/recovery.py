@@ -20,7 +20,8 @@ from jobd.core.transitions import Outcome
 from jobd.daemon.execution.breaker import Breakers
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.engines.base import Attempt, Away, Engine, Fate, Process

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.engines.base import Away, Process
 from jobd.system.failpoints import failpoint
 from jobd.system.timer import Timer

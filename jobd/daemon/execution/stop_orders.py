@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from jobd.contract.errors import StoreFailed
 from jobd.contract.states import Reason
 from jobd.core.undo import Undo
-from jobd.daemon.execution.runs import Run, Runs, whose
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs, whose
 from jobd.daemon.execution.signaller import Signallers
 from jobd.store.jobs import Jobs
 from jobd.store.records import StopOrder

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.runs import Run, Runs
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.engines.base import Away, Engine, Process, SeesGpus
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class _SeenGpus(NamedTuple):
     found: list[Gpu] | None
 
 
-class _Seen(NamedTuple):
+class _Sample(NamedTuple):
     at: float
     usage: Usage
 
@@ -86,7 +87,7 @@ class _Looks:
         self._clock = clock
         self._turn = threading.Lock()
         """Held during a look: whoever comes meanwhile finds what it has seen."""
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Sample] = {}
         """By token."""
 
     def at(self, runs: Sequence[Run]) -> dict[int, Usage]:
@@ -111,4 +112,4 @@ class _Looks:
             log.exception("engine %s: what its jobs use cannot be seen", self._name)
             return
         now = self._clock()
-        self._seen |= {token: _Seen(now, usage) for token, usage in found.items()}
+        self._seen |= {token: _Sample(now, usage) for token, usage in found.items()}

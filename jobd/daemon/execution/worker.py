@@ -20,7 +20,7 @@ from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Run
+from jobd.daemon.execution.run import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders, deadline
 from jobd.engines.base import Away, CannotStart, NeverBegan, NoResources
 from jobd.system.timer import Deadline, Timer

@@ -149,7 +149,7 @@ class Exposition(Collector):
                      self._summed({g: ledger.busy_in(g) for g in groups}), "group")  # fmt: skip
 
     def _of_store(self) -> Iterator[Metric]:
-        commits, at, room = self._work.commits, self._work.committed_at, self._health.room()
+        commits, at, space = self._work.commits, self._work.committed_at, self._health.disk_space()
         yield _histogram("commit_seconds", "From begin to end of a transaction of the store.",
                          {"": commits})  # fmt: skip
         yield _gauge("last_commit_timestamp_seconds", "When something was last saved.",
@@ -158,11 +158,11 @@ class Exposition(Collector):
                      {(): self._health.seems_writable})  # fmt: skip
         yield _gauge("store_size_bytes", "Size of the database and its log.",
                      {(): _size(self._database)})  # fmt: skip
-        if room is not None:
+        if space is not None:
             yield _gauge("disk_free_bytes", "Free on the disk of the state directory.",
-                         {(): room.free})  # fmt: skip
+                         {(): space.free})  # fmt: skip
             yield _gauge("disk_size_bytes", "Size of the disk of the state directory.",
-                         {(): room.size})  # fmt: skip
+                         {(): space.size})  # fmt: skip
 
     def _of_requests(self) -> Iterator[Metric]:
         found = self._work.requests()

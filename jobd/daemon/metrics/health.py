@@ -20,7 +20,7 @@ _PATIENCE_S: Final = 2.0
 """Seconds for a transaction; whoever asks waits no longer."""
 
 
-class Room(Struct, frozen=True):
+class DiskSpace(Struct, frozen=True):
     """On the disk of the state directory, in bytes."""
 
     free: int
@@ -70,14 +70,14 @@ class Health:
         """With a transaction of its own that changes nothing: waits for it two seconds at most."""
         # Before the transaction, which is the last one from then on.
         at = self._work.committed_at
-        writable, room = self._is_writable(), self.room()
+        writable, space = self._is_writable(), self.disk_space()
         return Condition(
             ready=not self._ledger.draining,
             store_writable=writable,
             last_commit_age_s=None if at is None else round(max(0.0, time.time() - at), 3),
             workers=self._ledger.workers,
             busy=self._ledger.busy,
-            free_bytes=None if room is None else room.free,
+            free_bytes=None if space is None else space.free,
             error=self.error(),
         )
 
@@ -86,13 +86,13 @@ class Health:
         """As far as is known without trying."""
         return self._writer.trouble is None and not self._reserve.in_use
 
-    def room(self) -> Room | None:
+    def disk_space(self) -> DiskSpace | None:
         """None: it cannot be told."""
         try:
             found = os.statvfs(self._state)
         except OSError:
             return None
-        return Room(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+        return DiskSpace(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
     def _is_writable(self) -> bool:
         tried = threading.Event()

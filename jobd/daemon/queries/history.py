@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobd.contract.call import Call
 from jobd.contract.models import History, HistoryPage
-from jobd.store.past import Chosen
+from jobd.store.past import AttemptFilter
 from jobd.store.reader import Reader
 
 
@@ -15,7 +15,7 @@ class HistoryQuery:
         self._reader = reader
 
     def history(self, request: History, _: Call) -> HistoryPage:
-        chosen = Chosen(
+        chosen = AttemptFilter(
             states=tuple(request.states),
             groups=tuple(request.groups),
             users=tuple(request.users),

@@ -16,7 +16,7 @@ from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
 from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
-from jobd.outputs.usage import Usage
+from jobd.outputs.disk_usage import DiskUsage
 from jobd.store.delivery_reader import FAILING_US, DeliveryReader
 from jobd.system.clock import now_us
 
@@ -50,7 +50,7 @@ class StatusQuery:
         self._trouble = trouble
         self._found = found
         self._gpus = gpus
-        self._usage = Usage(outputs)
+        self._usage = DiskUsage(outputs)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
         paths, ledger, shared = self._paths, self._ledger, self._config.access.socket_path

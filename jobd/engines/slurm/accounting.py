@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from jobd.core.transitions import Outcome
 from jobd.engines.base import Away
-from jobd.engines.slurm.commands import Commands
+from jobd.engines.slurm.commands import SlurmCommands
 from jobd.engines.slurm.process import SlurmProcess
 from jobd.engines.slurm.verdict import CANCELLED
 
@@ -21,7 +21,7 @@ _BY: Final = "CANCELLED by "
 class Accounting:
     """Of the watcher's thread. Most clusters of a lab have none: then it is asked once."""
 
-    def __init__(self, commands: Commands) -> None:
+    def __init__(self, commands: SlurmCommands) -> None:
         self._commands = commands
         self._is_there = True
 

@@ -53,7 +53,7 @@ _MEMORY: Final = {"": 1 / 1024, "K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 _NOWHERE: Final = ("n/a", "N/A", "(null)")
 
 
-class Seen(NamedTuple):
+class SlurmJob(NamedTuple):
     """A job as Slurm shows it."""
 
     number: int
@@ -73,7 +73,7 @@ class _SaidNo(Exception):  # noqa: N818 - named like the reason
     """What it said."""
 
 
-class Commands:
+class SlurmCommands:
     """Any thread may call; each call takes a few milliseconds, or nine seconds if nobody answers.
 
     A job is named by its name, which no other ever has: a controller that was killed gives numbers
@@ -155,7 +155,7 @@ class Commands:
         match = re.search(rf"^{key}\s*= *(.*)$", said, re.MULTILINE)
         return "" if match is None else match[1]
 
-    def listing(self) -> list[Seen]:
+    def listing(self) -> list[SlurmJob]:
         """All jobs of this user that Slurm still knows: one question for all."""
         try:
             said = self._run(
@@ -259,13 +259,13 @@ def _refusal(said: str, own: Sequence[str] = ()) -> CannotStart | NoResources | 
     return CannotStart(f"Slurm: {why}")
 
 
-def _seen(line: str) -> Seen | None:
+def _seen(line: str) -> SlurmJob | None:
     """None: that is no job, but a warning."""
     fields = line.split("|", len(_FIELDS) - 1)
     if len(fields) < len(_FIELDS) or not fields[0].isdecimal():
         return None
     number, state, status, reason, node, started, name = fields
-    return Seen(
+    return SlurmJob(
         int(number), name.removesuffix("|"), state, int(status) if status.isdecimal() else 0,
         reason, "" if node in _NOWHERE else node, float(started) if started.isdecimal() else None,
     )  # fmt: skip

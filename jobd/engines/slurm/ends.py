@@ -14,7 +14,7 @@ from jobd.core.transitions import Outcome
 from jobd.engines.base import Fate
 from jobd.engines.slurm.accounting import Accounting
 from jobd.engines.slurm.attempt_files import AttemptFiles, End
-from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.process import SlurmProcess
 from jobd.engines.slurm.verdict import BY_ITSELF, Known, doubt, is_over, outcome_of, was_ended
 from jobd.outputs.workspace import Output
@@ -43,13 +43,13 @@ class Ends:
     within a time.
     """
 
-    def __init__(self, commands: Commands, files: AttemptFiles) -> None:
+    def __init__(self, commands: SlurmCommands, files: AttemptFiles) -> None:
         self._commands = commands
         self._files = files
         self._accounting = Accounting(commands)
         self._delays: WeakKeyDictionary[SlurmProcess, _Delay] = WeakKeyDictionary()
 
-    def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | Fate | None:
+    def outcome(self, process: SlurmProcess, seen: SlurmJob | None) -> Outcome | Fate | None:
         """None: it goes on, or not all that it has written is seen yet.
 
         `seen`: as Slurm shows it; None: it has forgotten it. Raises: OSError, Away.
@@ -90,12 +90,12 @@ class Ends:
             return None
         return outcome_of(self._packed(process, None, end))
 
-    def _packed(self, process: SlurmProcess, seen: Seen | None, end: End) -> Known:
+    def _packed(self, process: SlurmProcess, seen: SlurmJob | None, end: End) -> Known:
         if end.node is not None:
             process.is_on(end.node)
         return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
 
-    def _known(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
+    def _known(self, process: SlurmProcess, seen: SlurmJob | None) -> Known | None:
         """None: it goes on."""
         completing = seen is not None and seen.state == "COMPLETING"
         if process.allocation is not None and (end := self._files.end(process.token)) is not None:
@@ -112,7 +112,7 @@ class Ends:
         begun = end is not None or self._files.has_begun(process.token)
         return Known(process.number, seen, end, begun, process.sent)
 
-    def _ended_unnoticed(self, process: SlurmProcess, seen: Seen | None) -> Known | None:
+    def _ended_unnoticed(self, process: SlurmProcess, seen: SlurmJob | None) -> Known | None:
         """Slurm says that it runs; None: so it is."""
         delay, awaited = self._delay_of(process), process.sent is not None
         if process.age() and (awaited or delay.is_due()):

@@ -25,7 +25,7 @@ from jobd.engines.base import (
 from jobd.engines.slurm import settings
 from jobd.engines.slurm.age import Age, monotonic_of
 from jobd.engines.slurm.attempt_files import AttemptFiles
-from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note, Notes, instance_of
@@ -73,7 +73,7 @@ class SlurmEngine:
         self._notes = Notes(context.paths.data)
         self._files = AttemptFiles(str(shared))
         self._packs = Packs(found.pack, found.max_jobs, PackFiles(str(shared), self._files))
-        self._commands = Commands(found.programs, found.options)
+        self._commands = SlurmCommands(found.programs, found.options)
         ends = Ends(self._commands, self._files)
         self._watcher = Watcher(
             self._commands, self._files, self._names, ends, found.poll_s, context.back
@@ -157,7 +157,7 @@ class SlurmEngine:
         self._watcher.expect_leftovers()
         return found
 
-    def _give_up(self, over: Container[str], listed: Mapping[str, Seen]) -> None:
+    def _give_up(self, over: Container[str], listed: Mapping[str, SlurmJob]) -> None:
         """Slurm may not know that these have ended. Raises: Away."""
         for name, seen in listed.items():
             is_its_own = not self._names.is_of_pack(name)
@@ -165,7 +165,7 @@ class SlurmEngine:
                 self._commands.cancel(name)
 
     def _found(
-        self, attempt: Attempt, noted: Mapping[str, Note], listed: Mapping[str, Seen],
+        self, attempt: Attempt, noted: Mapping[str, Note], listed: Mapping[str, SlurmJob],
         asked: float,
     ) -> Process | Fate:  # fmt: skip
         """What was submitted and is not noted is held, and is cancelled by whoever watches."""
@@ -190,7 +190,7 @@ class SlurmEngine:
         self._watcher.add(process)
         return process
 
-    def _released_by_others(self, attempt: Attempt, listed: Mapping[str, Seen]) -> Note | None:
+    def _released_by_others(self, attempt: Attempt, listed: Mapping[str, SlurmJob]) -> Note | None:
         """Where it is that has begun without a note. Raises: Away."""
         token = attempt.token
         alone, shared = self._names.of(attempt.job, token), self._names.of_pack(token)

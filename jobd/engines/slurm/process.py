@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jobd.core.transitions import Outcome
 from jobd.engines.base import Away, Fate, NeverBegan, Refusal
 from jobd.engines.slurm.age import Age
-from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.packs import Allocation
 from jobd.outputs.workspace import Output
 
@@ -39,7 +39,7 @@ class SlurmProcess:
         where: Where,
         *,
         output: Callable[[], Output],
-        commands: Commands,
+        commands: SlurmCommands,
         reap: Callable[[], object],
         age: Age,
         allocation: Allocation | None = None,
@@ -127,7 +127,7 @@ class SlurmProcess:
 
     # --- said by the watcher ----------------------------------------------------------------------
 
-    def seen(self, seen: Seen, asked: float) -> None:
+    def seen(self, seen: SlurmJob, asked: float) -> None:
         """`asked`: when Slurm was, a time of `time.monotonic()`."""
         self._node = seen.node or self._node
         if seen.state == "PENDING":

@@ -17,7 +17,7 @@ from typing import Final
 
 from jobd.contract.directories import Directory
 from jobd.engines.base import Away, CannotStart, NoResources
-from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.script import NOT_SHARED, quoted
 from jobd.engines.slurm.verdict import is_over
 
@@ -37,7 +37,7 @@ class Shared:
 
     def __init__(
         self,
-        commands: Commands,
+        commands: SlurmCommands,
         folder: str,
         instance: str,
         poll_s: float,
@@ -124,14 +124,14 @@ class Shared:
             return None
         return self._complaint(seen)
 
-    def _ended(self, number: int) -> Seen | None:
+    def _ended(self, number: int) -> SlurmJob | None:
         """None: nobody wants to know any more. Raises: Away."""
         first = True
         while first or self._waited():
             first = False
             found = [seen for seen in self._commands.listing() if seen.number == number]
             if not found or is_over(found[0]):
-                return found[0] if found else Seen(number, self._name, "forgotten", 0)
+                return found[0] if found else SlurmJob(number, self._name, "forgotten", 0)
             if not self._not_before:
                 state = f"{found[0].state}, {found[0].reason}".lower()
                 self._why = f"{self._unknown}; Slurm job {number} asks: {state}"
@@ -139,7 +139,7 @@ class Shared:
             self._commands.cancel(self._name)
         return None
 
-    def _answered_in_time(self, seen: Seen) -> bool:
+    def _answered_in_time(self, seen: SlurmJob) -> bool:
         began = time.monotonic()
         while not self._is_answered():
             said_no = os.waitstatus_to_exitcode(seen.status) != 0
@@ -152,7 +152,7 @@ class Shared:
         with self._changed:
             return not self._changed.wait_for(lambda: self._closed, self._poll_s)
 
-    def _complaint(self, seen: Seen) -> str:
+    def _complaint(self, seen: SlurmJob) -> str:
         folder, node = self._directory.path, seen.node or "a node"
         if seen.state not in ("COMPLETED", "FAILED"):
             return f"Slurm job {seen.number}, which asks whether {node} has {folder}: {seen.state}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from jobd.contract.directories import Directory, Foreign
 from jobd.engines.base import Away, CannotStart, NoResources, Sight
-from jobd.engines.slurm.commands import Commands
+from jobd.engines.slurm.commands import SlurmCommands
 from jobd.engines.slurm.notes import known_instance
 from jobd.engines.slurm.settings import SlurmSettings, shared_folder
 from jobd.engines.slurm.shared import ANSWER
@@ -29,7 +29,7 @@ def _slurm(settings: SlurmSettings) -> Sight:
     with_what = " ".join(settings.options)
     asked = f"sbatch {with_what}" if with_what else "sbatch"
     try:
-        said = Commands(settings.programs, settings.options).takes(_NOTHING)
+        said = SlurmCommands(settings.programs, settings.options).takes(_NOTHING)
     except Away as error:
         return Sight(f"away: {error}", "jobs wait until it answers; ask it yourself: scontrol ping")
     except NoResources as error:

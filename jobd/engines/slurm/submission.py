@@ -18,7 +18,7 @@ from jobd.contract.wording import printable
 from jobd.engines.base import Away, CannotStart, Launch, NoResources
 from jobd.engines.slurm import script
 from jobd.engines.slurm.attempt_files import AttemptFiles
-from jobd.engines.slurm.commands import Commands
+from jobd.engines.slurm.commands import SlurmCommands
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note, Notes
 from jobd.engines.slurm.packs import FRESH_S, Allocation, Kind, Packs
@@ -43,7 +43,7 @@ class Submission:
         workspace: SharedWorkspace,
         files: AttemptFiles,
         notes: Notes,
-        commands: Commands,
+        commands: SlurmCommands,
         packs: Packs | None,
         gpu_option: str,
         leftovers: Callable[[], object],

@@ -10,7 +10,7 @@ from jobd.contract.states import lost_because
 from jobd.core.transitions import Outcome, signal_name
 from jobd.engines.slurm import script
 from jobd.engines.slurm.attempt_files import End
-from jobd.engines.slurm.commands import Seen
+from jobd.engines.slurm.commands import SlurmJob
 
 _RUNNING: Final = frozenset(
     {
@@ -28,7 +28,7 @@ class Known(NamedTuple):
     """All that is known of an attempt of which nothing more is to be expected."""
 
     number: int
-    seen: Seen | None
+    seen: SlurmJob | None
     """None: Slurm has forgotten it."""
     end: End | None
     begun: bool
@@ -39,12 +39,12 @@ class Known(NamedTuple):
     """Slurm speaks of an allocation in which others run, too, and says nothing of its exit code."""
 
 
-def is_over(seen: Seen | None) -> bool:
+def is_over(seen: SlurmJob | None) -> bool:
     """Whether Slurm expects nothing more of it."""
     return seen is None or seen.state not in _RUNNING
 
 
-def is_open(seen: Seen) -> bool:
+def is_open(seen: SlurmJob) -> bool:
     """Whether others may still come behind it."""
     return seen.state in _RUNNING and seen.state != "COMPLETING"
 
@@ -77,7 +77,7 @@ def doubt(known: Known) -> str | None:
     return f"Slurm {says}, its script says {code}: the script is believed"
 
 
-def _doubt_without_end(seen: Seen) -> str | None:
+def _doubt_without_end(seen: SlurmJob) -> str | None:
     if os.WIFSIGNALED(seen.status) or seen.state not in BY_ITSELF:
         return None
     if os.WEXITSTATUS(seen.status) in (script.AGAIN, script.NOT_SHARED):
@@ -85,7 +85,7 @@ def _doubt_without_end(seen: Seen) -> str | None:
     return f"Slurm says {_status(seen)}, its script has left no end: Slurm is believed"
 
 
-def _status(seen: Seen) -> str:
+def _status(seen: SlurmJob) -> str:
     if os.WIFSIGNALED(seen.status):
         return f"{seen.state}, signal {signal_name(os.WTERMSIG(seen.status))}"
     return f"{seen.state}, {os.WEXITSTATUS(seen.status)}"
@@ -137,7 +137,7 @@ def _by_slurm(known: Known) -> Outcome:
     return _by_code(known, seen, os.WEXITSTATUS(seen.status))
 
 
-def _by_code(known: Known, seen: Seen, code: int) -> Outcome:
+def _by_code(known: Known, seen: SlurmJob, code: int) -> Outcome:
     """What the script itself exits with where it does not run the command."""
     if code == script.NOT_SHARED and not known.begun:
         return Outcome(error=f"{seen.node}: the shared directory is not there")

@@ -15,7 +15,7 @@ from typing import Final
 from jobd.core.transitions import Outcome
 from jobd.engines.base import Away, CannotStart, Fate
 from jobd.engines.slurm.attempt_files import AttemptFiles
-from jobd.engines.slurm.commands import Commands, Seen
+from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.glances import Glances
 from jobd.engines.slurm.names import Names
@@ -39,7 +39,7 @@ class Watcher:
 
     def __init__(
         self,
-        commands: Commands,
+        commands: SlurmCommands,
         files: AttemptFiles,
         names: Names,
         ends: Ends,
@@ -190,7 +190,7 @@ class Watcher:
                 self._commands.signal(process.name, number)
                 process.owed.paid()
 
-    def _cancel_leftovers(self, found: Mapping[str, Seen]) -> None:
+    def _cancel_leftovers(self, found: Mapping[str, SlurmJob]) -> None:
         """Held jobs that were never noted: whoever submitted them has died, or got no answer.
 
         Raises: Away.
@@ -207,7 +207,7 @@ class Watcher:
         if (outcome := self._ends.written(process)) is not None:
             self._end(process, outcome)
 
-    def _settle(self, process: SlurmProcess, seen: Seen | None) -> None:
+    def _settle(self, process: SlurmProcess, seen: SlurmJob | None) -> None:
         """Raises: Away, OSError."""
         if (outcome := self._ends.outcome(process, seen)) is not None:
             self._end(process, outcome)
@@ -230,7 +230,7 @@ def _faults_told(process: SlurmProcess) -> Iterator[None]:
         log.warning("Slurm job %d: %s", process.number, error)
 
 
-def _is_held(seen: Seen) -> bool:
+def _is_held(seen: SlurmJob) -> bool:
     """By us: whoever runs the cluster may hold it, too."""
     return seen.state == "PENDING" and seen.reason == _HELD
 
@@ -238,13 +238,13 @@ def _is_held(seen: Seen) -> bool:
 class _Listing:
     """What Slurm says of all jobs. Of the watcher's thread."""
 
-    def __init__(self, commands: Commands, back: Callable[[], object]) -> None:
+    def __init__(self, commands: SlurmCommands, back: Callable[[], object]) -> None:
         """`back`: called when Slurm was away and is there again."""
         self._commands = commands
         self._back = back
         self._was_away = False
 
-    def now(self) -> list[Seen]:
+    def now(self) -> list[SlurmJob]:
         """Raises: Away."""
         try:
             found = self._commands.listing()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from jobd.client import follow
+from jobd.client import outputs
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Command, Options, Output
@@ -96,7 +96,7 @@ def _following(instance: Instance, client: Client, job: int, count: int) -> Iter
         with contextlib.suppress(JobdError, OSError), Client(instance.paths.socket) as own:
             own.workers()
             connected.release()
-            for _ in follow.output(own, Output(id=job), follow=True):
+            for _ in outputs.output(own, Output(id=job), follow=True):
                 pass
 
     threads = [threading.Thread(target=follow_it, daemon=True) for _ in range(count)]

@@ -12,7 +12,8 @@ from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.progress.user_pattern import TooSlowError
 from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.runs import Reports, Run
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.run import Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.system.write_watch import WriteWatch

@@ -12,7 +12,9 @@ from jobd.core.eta import begun
 from jobd.core.progress.recognition import Reading
 from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
-from jobd.daemon.execution.runs import Reports, Run, Runs
+from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.run import Run
+from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.store.records import Policy, Spec, Started, StopOrder
 from jobd.system.clock import now_us

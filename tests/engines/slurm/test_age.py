@@ -8,7 +8,7 @@ import pytest
 
 from jobd.engines.slurm import age
 from jobd.engines.slurm.age import Age, monotonic_of
-from jobd.engines.slurm.commands import Seen
+from jobd.engines.slurm.commands import SlurmJob
 from jobd.engines.slurm.notes import Note, Notes
 from jobd.engines.slurm.process import SlurmProcess, Where
 
@@ -44,7 +44,7 @@ def process(clocks, allocation=None):
 
 
 def seen(state, started=None):
-    return Seen(7, "name", state, 0, started=started)
+    return SlurmJob(7, "name", state, 0, started=started)
 
 
 def test_it_is_as_old_as_others_say_where_their_clocks_are_right(clocks):

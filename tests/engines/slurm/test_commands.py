@@ -5,7 +5,7 @@ away, which says nothing about a job.
 import pytest
 
 from jobd.engines.base import Away, CannotStart
-from jobd.engines.slurm.commands import Commands
+from jobd.engines.slurm.commands import SlurmCommands
 
 BROKEN = [
     "Unable to contact slurm controller (connect failure)", "Unexpected message received",
@@ -26,7 +26,7 @@ def commands(tmp_path):
             said = f"echo '{program}: error: {text}' >&2"
             shim.write_text(f"#!/bin/sh\ncat >/dev/null\n{said}\nexit 1\n")
             shim.chmod(0o755)
-        return Commands(str(tmp_path), [])
+        return SlurmCommands(str(tmp_path), [])
 
     return saying
 

@@ -10,7 +10,7 @@ import pytest
 from jobd.engines.base import Fate, NeverBegan, NoResources
 from jobd.engines.slurm import packs
 from jobd.engines.slurm.notes import Note
-from jobd.engines.slurm.script import Place
+from jobd.engines.slurm.script import AttemptPaths
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, PackedStage
 from tests.helpers import wait_until
@@ -205,7 +205,7 @@ def test_one_that_a_node_may_have_begun_is_never_said_not_to_have(stage, patient
     launch = stage.launch(Does())
     stage.engine._submission.written(launch)
     assert stage.engine._files.withdraw(launch.token)
-    stage.engine._files.write = lambda _, output: Place(b"", output)
+    stage.engine._files.write = lambda _, output: AttemptPaths(b"", output)
     process = stage.started(launch)
     assert process.number == number
     assert stage.ended(None, process).signal == "KILL"

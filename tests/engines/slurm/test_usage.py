@@ -5,7 +5,7 @@ import os
 import pytest
 
 from jobd.core.usage import Usage
-from jobd.engines.slurm.commands import Commands, _used
+from jobd.engines.slurm.commands import SlurmCommands, _used
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_all_jobs_are_asked_for_at_once(tmp_path, monkeypatch):
     program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\necho "7.batch|00:00:01|4K"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Commands(str(tmp_path), []).usage([7, 8]) == {7: Usage(1.0, 4)}
-    assert Commands(str(tmp_path), []).usage([]) == {}
+    assert SlurmCommands(str(tmp_path), []).usage([7, 8]) == {7: Usage(1.0, 4)}
+    assert SlurmCommands(str(tmp_path), []).usage([]) == {}
     [call] = (tmp_path / "calls").read_text().splitlines()
     assert "--jobs=7,8" in call

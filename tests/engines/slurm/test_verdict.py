@@ -4,12 +4,12 @@ import pytest
 
 from jobd.core.transitions import Outcome, verdict
 from jobd.engines.slurm.attempt_files import End, read
-from jobd.engines.slurm.commands import Seen
+from jobd.engines.slurm.commands import SlurmJob
 from jobd.engines.slurm.verdict import Known, doubt, is_over, outcome_of
 
 
 def seen(state, status=0, reason="None"):
-    return Seen(4711, "name", state, status, reason, "n3")
+    return SlurmJob(4711, "name", state, status, reason, "n3")
 
 
 def known(found, end=None, *, begun=True, sent=None):

@@ -5,7 +5,7 @@ import pytest
 from jobd.core.transitions import Outcome
 from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.attempt_files import AttemptFiles
-from jobd.engines.slurm.commands import Seen
+from jobd.engines.slurm.commands import SlurmJob
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note
 from jobd.engines.slurm.packs import PackFiles, Packs
@@ -18,7 +18,7 @@ TOKEN = "0123"
 
 
 class Slurm:
-    """As `Commands`, and as `Ends`: all jobs run, and what has `ended` has."""
+    """As `SlurmCommands`, and as `Ends`: all jobs run, and what has `ended` has."""
 
     def __init__(self):
         self.jobs = {}
@@ -28,7 +28,7 @@ class Slurm:
 
     def listing(self):
         self.looks += 1
-        return [Seen(number, name, "RUNNING", 0) for name, number in self.jobs.items()]
+        return [SlurmJob(number, name, "RUNNING", 0) for name, number in self.jobs.items()]
 
     def signal(self, name, number):
         self.signals.append((name, number))

@@ -1,7 +1,7 @@
 """What all outputs take, and which jobs have left some, wherever engines keep them."""
 
+from jobd.outputs.disk_usage import DiskUsage, highest_job
 from jobd.outputs.in_memory import MemoryWorkspace
-from jobd.outputs.usage import Usage, highest_job
 from jobd.outputs.workspace import Workspaces
 
 
@@ -19,18 +19,18 @@ def test_all_directories_of_outputs_count(tmp_path):
     assert highest_job([here]) == 7
     assert highest_job([here, shared, tmp_path / "none"]) == 2009
     assert highest_job([]) == 0
-    assert Usage([here, tmp_path / "none"]).measured() == 5000
-    assert Usage([here, shared]).measured() == 14001
+    assert DiskUsage([here, tmp_path / "none"]).measured() == 5000
+    assert DiskUsage([here, shared]).measured() == 14001
 
 
 def test_of_too_many_files_the_size_is_not_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobd.outputs.usage._COUNTED_FILES", 3)
+    monkeypatch.setattr("jobd.outputs.disk_usage._COUNTED_FILES", 3)
     here, shared = tmp_path / "here", tmp_path / "shared"
     for job in (1, 2):
         left(here, job, 10)
         left(shared, job, 10)
-    assert Usage([here]).measured() == 20
-    assert Usage([here, shared]).measured() is None
+    assert DiskUsage([here]).measured() == 20
+    assert DiskUsage([here, shared]).measured() is None
 
 
 def test_what_is_kept_in_memory_lies_nowhere():

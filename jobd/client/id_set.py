@@ -11,7 +11,7 @@ _WIDTH: Final = 1024
 """Ids of one chunk."""
 
 
-class Seen:
+class IdSet:
     """A set of ids. One thread uses it."""
 
     def __init__(self) -> None:

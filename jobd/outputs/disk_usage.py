@@ -40,7 +40,7 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-class Usage:
+class DiskUsage:
     """How much some directories hold, measured beside whoever asks: a file server may be dead.
 
     Any thread may ask. Promises an answer within half a second, and one measurement at a time.

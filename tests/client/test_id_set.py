@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobd.client.seen import Seen
+from jobd.client.id_set import IdSet
 from jobd.contract.ranges import ids_in
 
 IDS = st.integers(1, 3000)
@@ -11,7 +11,7 @@ IDS = st.integers(1, 3000)
 
 @given(st.lists(st.tuples(IDS, IDS), max_size=6), st.lists(IDS, max_size=6))
 def test_of_each_run_only_what_is_new_is_given_in_its_order(runs, single):
-    seen, model = Seen(), set(single)
+    seen, model = IdSet(), set(single)
     for job in single:
         seen.add(job)
     for run in runs:
@@ -22,7 +22,7 @@ def test_of_each_run_only_what_is_new_is_given_in_its_order(runs, single):
 
 
 def test_ids_that_stand_far_apart_cost_what_they_are():
-    seen = Seen()
+    seen = IdSet()
     assert seen.take((2**63 - 1, 2**63 - 1)) == [(2**63 - 1, 2**63 - 1)]
     assert seen.take((2**63 - 1, 2**63 - 1)) == []
     assert 2**63 - 1 in seen
