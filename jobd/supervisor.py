@@ -46,6 +46,10 @@ _ONE_DESCRIPTOR: Final = socket.CMSG_SPACE(struct.calcsize("i"))
 LOCKED: Final = "locked"
 _QUICK_DEATHS: Final = 5
 """Daemons that died before they were ready, in a row, until we give up (never with children)."""
+_DEATHS_IN_STOP: Final = 5
+"""Daemons that died in one stop, however long they lived, until we give up (never with children):
+whoever stops them is not to wait forever.
+"""
 _LONGEST_PAUSE_S: Final = 10.0
 """Between two daemons that cannot start while jobs of ours live."""
 HERITAGE: Final = (
@@ -61,6 +65,13 @@ _RETRY_S: Final = 1.0
 """Until the machine is asked again for what it did not give."""
 
 
+class _Deaths:
+    """How many daemons have died: before they were ready, in a row, and in a stop."""
+
+    def __init__(self) -> None:
+        self.quick = self.in_stop = 0
+
+
 class Supervisor:
     """`plan` is what the daemon is started with; `plan["lock"]` names an open, locked file."""
 
@@ -70,7 +81,7 @@ class Supervisor:
         self._gate: int | None = plan.pop("gate", None)
         self._daemon = 0
         self._link: socket.socket | None = None
-        self._quick_deaths = 0
+        self._deaths = _Deaths()
         self._was_ready = False
         self._announced: set[int | str] = set()
         """Pids of children and, of jobs that are none, tokens."""
@@ -351,7 +362,7 @@ class Supervisor:
             self._ends().pop(str(message["reap"]), None)
         elif "ready" in message:
             self._was_ready = self._plan["established"] = True
-            self._quick_deaths = 0
+            self._deaths.quick = 0
             failpoint("ready")
             self._starter.tell(f"ready {self._daemon}")
         elif "alive" in message:
@@ -404,25 +415,32 @@ class Supervisor:
     # --- between two daemons ------------------------------------------------------------------
 
     def _hopeless(self, status: int) -> str | None:
-        """Why nobody is to follow the daemon that ended so; None: another one is started."""
-        if not self._was_ready:
-            self._quick_deaths += 1
+        """Why nobody is to follow the daemon that ended so; None: another one is started.
+
+        Also in a stop, and without children: only a daemon knows of jobs that run elsewhere, and
+        tells those who wait how theirs have ended. One that is done with that has ended clean.
+        """
+        self._deaths.quick += not self._was_ready
         children = self._children()
         if any(child.state not in "ZX" or status != EXIT_GONE for child in children):
             return None
         if status in (EXIT_REFUSED, EXIT_GONE):
             return "the last one could not start"
         if self._stopping:
-            return "the last one was to stop, and no job is left to wait for"
-        if self._quick_deaths >= _QUICK_DEATHS:
-            return f"{self._quick_deaths} in a row ended before they were ready"
+            self._deaths.in_stop += 1
+            if not self._plan.get("established"):
+                return "the last one was to stop, and no job is left to wait for"
+            if self._deaths.in_stop >= _DEATHS_IN_STOP:
+                return f"{self._deaths.in_stop} have died while they were to stop"
+        if self._deaths.quick >= _QUICK_DEATHS:
+            return f"{self._deaths.quick} in a row ended before they were ready"
         return None
 
     def _back_off(self) -> None:
         """Only daemons that died before they were ready are waited for."""
         if self._was_ready:
             return
-        pause = min(0.1 * 2 ** min(self._quick_deaths, 10), _LONGEST_PAUSE_S)
+        pause = min(0.1 * 2 ** min(self._deaths.quick, 10), _LONGEST_PAUSE_S)
         end = time.monotonic() + pause
         while (left := end - time.monotonic()) > 0:
             self._await({}, left)

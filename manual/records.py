@@ -112,6 +112,8 @@ def _kind(kind: msgspec.inspect.Type) -> str:
             return f"list of {_kind(item)}"
         case msgspec.inspect.EnumType(cls=enum):
             return ", ".join(str(member.value) for member in enum)
+        case msgspec.inspect.StructType(fields=keys):
+            return f"{{{', '.join(key.encode_name for key in keys)}}}"
     return _TYPES[type(kind)]
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,18 @@ def test_a_peer_that_fails_is_left_out(bench_here: Bench) -> None:
 def test_a_ratio_is_of_the_same_round() -> None:
     slow, fast = Round(10, 2.0, 0.1), Round(10, 1.0, 0.1)
     assert contest.ratios([slow, fast], [fast, fast]) == [0.5, 1.0]
+    assert contest.ratios([slow, fast, fast], [fast, fast]) == [0.5, 1.0]
+
+
+def test_a_slow_peer_takes_part_in_fewer_rounds(bench_here: Bench) -> None:
+    bench_here.sizes = replace(TINY, rounds=3, peer_rounds=2)
+    contenders = {name: lambda: Round(10, 1.0, 0.1) for name in ("jobd", "xargs", "other")}
+    found = contest.rounds_of(bench_here, contenders, needed=("jobd",), brief=("other",))
+    assert {name: len(rounds) for name, rounds in found.items()} == {
+        "jobd": 3,
+        "xargs": 3,
+        "other": 2,
+    }
 
 
 PEER = Peer(name="other", programs=("sh",), run="true")

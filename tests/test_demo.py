@@ -18,9 +18,14 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def demo(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """The demo as a terminal starts it: in a process group of its own."""
+def demo(
+    home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[subprocess.Popen[str]]:
+    """The demo as a terminal starts it: in a process group of its own. Its parameter, if it has
+    one: so many times less work.
+    """
     monkeypatch.setenv("TMPDIR", str(home))
+    monkeypatch.setenv("DEMO_EVERY", getattr(request, "param", "1"))
     output = (home / "output").open("w")
     process = subprocess.Popen(
         [DEMO], stdout=output, stderr=subprocess.STDOUT, text=True, process_group=0
@@ -36,6 +41,7 @@ def left_behind(home: Path) -> set[str]:
     return set(os.listdir(home)) - {"output"}
 
 
+@pytest.mark.parametrize("demo", ["3"], indirect=True)
 def test_it_runs_to_its_end(demo: subprocess.Popen[str], home: Path) -> None:
     code = demo.wait(120)
     told = (home / "output").read_text()

@@ -15,7 +15,7 @@ import pytest
 
 from jobd import supervisor
 from jobd.daemon import __main__ as daemon
-from jobd.supervisor import EXIT_RENEW, Supervisor
+from jobd.supervisor import EXIT_REFUSED, EXIT_RENEW, Supervisor
 from jobd.system import handover, linux
 from tests.helpers import descriptors
 
@@ -68,6 +68,46 @@ def test_it_says_why_no_daemon_follows(made, monkeypatch, capfd):
     made._stopping = True
     assert made.run() == 1
     assert "the last one was to stop, and no job is left" in capfd.readouterr().err
+
+
+@pytest.fixture
+def alone(made, monkeypatch):
+    """A supervisor that is to stop and has no child, behind a daemon that was ready."""
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    made._hear({"ready": True})
+    made._hear({"draining": True, "until": 7})
+    return made
+
+
+def test_whoever_stops_is_followed_also_without_a_child(alone):
+    """Jobs may run elsewhere, and somebody may wait for the end of one that has ended here."""
+    assert alone._hopeless(-signal.SIGKILL) is None
+    assert (alone._plan["draining"], alone._plan["drain_until"]) == (True, 7)
+
+
+def test_whoever_stops_and_cannot_start_any_more_is_not_followed(alone):
+    alone._was_ready = False
+    assert alone._hopeless(EXIT_REFUSED) == "the last one could not start"
+
+
+@pytest.mark.parametrize("status", [-signal.SIGKILL, 1, EXIT_RENEW])
+def test_whoever_dies_in_each_stop_is_not_followed_forever(alone, status):
+    """As where the machine has no memory for it: a service that is stopped ends."""
+    assert [bool(alone._hopeless(status)) for _ in range(5)] == [False] * 4 + [True]
+    assert alone._hopeless(status) == "6 have died while they were to stop"
+
+
+def test_those_who_die_young_in_a_stop_are_followed_no_longer_than_elsewhere(alone):
+    alone._was_ready = False
+    assert [bool(alone._hopeless(1)) for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_in_a_stop_no_job_of_ours_is_left_alone_however_many_have_died(alone, monkeypatch):
+    job = linux.Stat(pid=7, state="S", ppid=1, pgrp=7, session=7, start=1)
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [job])
+    assert not any(alone._hopeless(-signal.SIGKILL) for _ in range(20))
+    monkeypatch.setattr(linux, "children_of", lambda _pid: [])
+    assert not alone._hopeless(-signal.SIGKILL), "those had a reason to go on"
 
 
 @pytest.fixture

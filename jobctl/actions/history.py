@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.models import Ended, History
-from jobd.contract.reports import Tally
+from jobd.contract.reports import Statistics
 from jobd.contract.states import State
 
 _QUARTER_US: Final = 900_000_000
@@ -163,21 +163,21 @@ class Account:
             found = self._groups[key] = _Group()
         return found
 
-    def tallies(self, workers: int, window: Window) -> list[Tally]:
+    def statistics(self, workers: int, window: Window) -> list[Statistics]:
         """Days in their order, anything else with the most attempts first.
 
         `workers`: how many there are, for the share of their time.
         """
         span = self._span(window)
         made = [
-            _tally(key, group, workers * self._within(key, *span) if span else 0)
+            _statistics(key, group, workers * self._within(key, *span) if span else 0)
             for key, group in self._groups.items()
         ]
         if self._by is None and not made:
-            return [_tally(None, _Group(), 0)]
+            return [_statistics(None, _Group(), 0)]
         if self._by == "day":
-            return sorted(made, key=lambda tally: tally.key or "")
-        return sorted(made, key=lambda tally: (-tally.attempts, tally.key or ""))
+            return sorted(made, key=lambda stats: stats.key or "")
+        return sorted(made, key=lambda stats: (-stats.attempts, stats.key or ""))
 
     def _span(self, window: Window) -> tuple[int, int] | None:
         """From when to when, in microseconds since the epoch."""
@@ -195,12 +195,12 @@ class Account:
         return min(until, next_day(begin)) - max(since, begin)
 
 
-def _tally(key: str | None, group: _Group, available: int) -> Tally:
+def _statistics(key: str | None, group: _Group, available: int) -> Statistics:
     """`available`: microseconds of all workers in that time."""
     waits, runs, cpu, memory = map(group.sorted_values, range(_VALUES))
     states = group.states
     use = round(100 * group.worker_us / available, 2) if available > 0 else None
-    return Tally(
+    return Statistics(
         key=key,
         attempts=sum(states.values()),
         jobs=group.jobs,

@@ -160,8 +160,8 @@ def review(record: Record, unfinished: Unfinished | None, workers: int, window: 
         slots.setdefault(kept.slot, []).append(kept)
     if unfinished is not None:
         curves.add_unfinished(unfinished, end)
-    names = record.names.tallies(workers, window)
-    failing = sorted((tally for tally in names if tally.failed), key=lambda t: -t.failed)
+    names = record.names.statistics(workers, window)
+    failing = sorted((stats for stats in names if stats.failed), key=lambda t: -t.failed)
     return Review(
         begin=_moment(begin),
         end=_moment(end),
@@ -169,10 +169,10 @@ def review(record: Record, unfinished: Unfinished | None, workers: int, window: 
         unfinished=None
         if unfinished is None
         else (len(unfinished.running), len(unfinished.waiting)),
-        total=record.total.tallies(workers, window)[0],
-        days=record.days.tallies(workers, window),
+        total=record.total.statistics(workers, window)[0],
+        days=record.days.statistics(workers, window),
         failing=failing[:LONGEST_LIST],
-        exits=record.exits.tallies(workers, window)[:LONGEST_LIST],
+        exits=record.exits.statistics(workers, window)[:LONGEST_LIST],
         slowest=record.slowest(),
         lanes=[_lane(slot, slots[slot], begin, end) for slot in sorted(slots)[:_LANES]],
         more_lanes=max(0, len(slots) - _LANES),

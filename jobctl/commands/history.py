@@ -16,7 +16,7 @@ from jobctl.render import streams
 if TYPE_CHECKING:
     from jobd.client.client import Client
     from jobd.contract.models import History
-    from jobd.contract.reports import Tally
+    from jobd.contract.reports import Statistics
 
 _BY: Final = ("day", "name", "group", "user", "exit-code")
 
@@ -48,15 +48,15 @@ def command(client: Client, /, **given: Any) -> int:  # noqa: ANN401 # as click 
     time of all workers, as many as there are now, up to now; of a day, what they took on that day.
     """
     form = _form(given)
-    tallies, workers = _counted(client, request_of(given), given["by"])
-    chosen = tallies[: given["limit"]]
+    lines, workers = _counted(client, request_of(given), given["by"])
+    chosen = lines[: given["limit"]]
     from jobctl.render import history
 
     if form == "json":
         history.json(chosen, given["by"])
     elif form == "csv":
         history.csv(chosen, given["by"])
-    elif not any(tally.attempts for tally in chosen):
+    elif not any(stats.attempts for stats in chosen):
         streams.notice("no finished attempt is meant by that")
     elif given["by"]:
         history.table(chosen, given["by"])
@@ -74,7 +74,7 @@ def _form(given: dict[str, Any]) -> str:
     return form
 
 
-def _counted(client: Client, request: History, by: str | None) -> tuple[list[Tally], int]:
+def _counted(client: Client, request: History, by: str | None) -> tuple[list[Statistics], int]:
     from jobctl.actions.history import Account, Window
     from jobd.client import past
 
@@ -82,4 +82,4 @@ def _counted(client: Client, request: History, by: str | None) -> tuple[list[Tal
     for attempts in past.attempts(client, request):
         account.add(attempts)
     workers = client.workers().workers
-    return account.tallies(workers, Window.of(request, time.time())), workers
+    return account.statistics(workers, Window.of(request, time.time())), workers

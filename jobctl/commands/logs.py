@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,16 @@ from jobd.contract.models import Output, Piece, Selector
 
 if TYPE_CHECKING:
     from jobd.client.client import Client
+
+
+_OF_LINES: Final = {
+    "follow": "--follow",
+    "lines": "--lines",
+    "pattern": "--grep",
+    "merged": "--merge-attempts",
+    "no_prefix": "--no-prefix",
+}
+"""What says which lines are printed, and how; by the parameter."""
 
 
 def _pattern(text: str) -> re.Pattern[bytes]:
@@ -80,6 +90,7 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     if given["attempt"] is not None and given["merged"]:
         raise click.UsageError("--attempt and --merge-attempts exclude each other")
     if given["path"]:
+        _refuse_beside_path(given)
         return _print_paths(client, selector, one, given["attempt"])
     if given["follow"]:
         streams.end_with_reader()
@@ -89,6 +100,13 @@ def command(client: Client, /, selector: Selector | None, **given: Any) -> int: 
     if given["merged"]:
         return _print_attempts(client, request, given)
     return _print_one(client, request, given["pattern"], follow=given["follow"])
+
+
+def _refuse_beside_path(given: dict[str, Any]) -> None:
+    """What is about lines. Raises: click.UsageError."""
+    for name, option in _OF_LINES.items():
+        if given[name] is not None and given[name] is not False:
+            raise click.UsageError(f"--path prints no output; {option} does not go with it")
 
 
 def _only_one(selector: Selector) -> int | None:

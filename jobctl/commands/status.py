@@ -31,7 +31,7 @@ def command(client: Client, words: tuple[str, ...], *, as_json: bool) -> int:
         raise click.UsageError(f"status takes no job; for one job: jobctl show {shlex.join(words)}")
     from jobctl.actions import diagnosis
 
-    status = client.status(sizes=as_json)
+    status = client.status(sizes=as_json, gpus=as_json)
     found = diagnosis.find(client, status)
     if as_json:
         data.status(status, found.stuck, found.waiting, [array for _, array in found.arrays])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -51,7 +52,7 @@ _SUMMARY: Final = """
   Put a command into the queue and print its id. Several words are run exactly
   as given; one word is a shell line. Options end at the first word.
 """
-_FURTHER: Final = "\n  All options: --help-all. More: jobctl help script, jobctl help manifest\n"
+_FURTHER: Final = "  All options: --help-all. More: jobctl help script, jobctl help manifest\n"
 
 
 @contextmanager
@@ -305,7 +306,8 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     line, file, script = given["line"], given["file"], given["script"]
     ways = (bool(words) and script is None) + sum(way is not None for way in (line, file, script))
     if ways > 1:
-        raise click.UsageError("give one of: a command, -c LINE, --file FILE, --script FILE")
+        cpus = f"; for {line.decode()} CPUs: --slots {line.decode()}" if _is_number(line) else ""
+        raise click.UsageError(f"give one of: a command, -c LINE, --file FILE, --script FILE{cpus}")
     if script is not None:
         from jobctl.submission import script as scripts
 
@@ -317,6 +319,11 @@ def _commands(given: dict[str, Any], *, argv: bool) -> tuple[list[Command], Aske
     if line is not None:
         return [requests.shell_line(line)], None
     return [requests.command_of(words, argv=argv)] if words else [], None
+
+
+def _is_number(line: bytes | None) -> bool:
+    """To other queues -c is a number of CPUs."""
+    return line is not None and re.fullmatch(rb"[0-9]{1,4}", line) is not None
 
 
 def _words(written: Sequence[str]) -> list[bytes]:

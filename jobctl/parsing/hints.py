@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -56,9 +57,30 @@ def _stop(rest: Sequence[str]) -> str:
     found = _SIGNAL.fullmatch(words[0]) if words else None
     words = ["--all" if word == "all" else word for word in words]
     if found is None:
-        return _line("stop", *words)
+        return _line("stop", *_filters(words))
     name = "KILL" if found[1] in _KILL else found[1].removeprefix("SIG")
     return _line("stop", "--signal", name, *words[1:])
+
+
+def _sbatch(rest: Sequence[str]) -> str:
+    """What it is given is a script, if it is a file; options before that in our words, as far as
+    they have any.
+    """
+    from jobctl.parsing import slurm
+
+    script = next((n for n, word in enumerate(rest) if _is_script(word, rest[:n])), None)
+    if script is None:
+        return _line("submit", *rest)
+    ours = slurm.read(rest[:script]).ours
+    return _line("submit", *ours, "--script", *rest[script:])
+
+
+def _is_script(word: str, before: Sequence[str]) -> bool:
+    """Whether it is that, and not the value of an option before it."""
+    from jobctl.parsing import slurm
+
+    is_first = slurm.read([*before, word]).ends_with_word
+    return is_first and not word.startswith("-") and os.path.isfile(word)
 
 
 def _enqueue(rest: Sequence[str]) -> str:
@@ -78,6 +100,40 @@ def _tail(rest: Sequence[str]) -> str:
 def _show(rest: Sequence[str]) -> str:
     """Also `scontrol show job 7`."""
     return _line("show", *[word for word in rest if word not in ("show", "job")])
+
+
+def _scontrol(rest: Sequence[str]) -> str:
+    """Its verbs, and what it shows: `scontrol hold 7`, `scontrol show partition`."""
+    verb, what = [*rest, "", ""][:2]
+    if verb in _OF_SCONTROL:
+        return _line(_OF_SCONTROL[verb], *rest[1:])
+    if verb == "update":
+        return _update(rest[1:])
+    if verb == "show" and what in ("partition", "partitions"):
+        return _line("groups")
+    if verb == "show" and what in ("node", "nodes", "config"):
+        return _line("status", program="jobd")
+    return _show(rest)
+
+
+def _update(rest: Sequence[str]) -> str:
+    """`jobctl edit 7 --time-limit 1h` for `JobId=7 TimeLimit=1:00:00`."""
+    from jobctl.parsing import slurm
+
+    given = dict(
+        word.lower().split("=", 1)[:1] + word.split("=", 1)[1:] for word in rest if "=" in word
+    )
+    words = []
+    for name, option in _OF_UPDATE.items():
+        value = given.get(name)
+        if value is not None:
+            words += [option, (slurm.time_limit(value) or value) if name == "timelimit" else value]
+    return _line("edit", given.get("jobid", "ID"), *(words or ["--priority", "high"]))
+
+
+def _at(rest: Sequence[str]) -> str:
+    """at(1) reads the command from its input."""
+    return _line("submit", "--at", *(rest or ["18:00"]), *([] if rest[1:] else ["COMMAND"]))
 
 
 def _first(rest: Sequence[str]) -> str:
@@ -117,20 +173,65 @@ def selected(words: Sequence[str]) -> str:
 
 
 def _list(rest: Sequence[str]) -> str:
-    """With the options of squeue: `-u LOGIN`, `-t PENDING`, `-p GROUP`, `-j 7`."""
-    words = []
-    for number, word in enumerate(rest):
+    """With the options of squeue."""
+    return _line("ls", *_filters(rest))
+
+
+def _filters(rest: Sequence[str]) -> list[str]:
+    """`-u LOGIN`, `-t PENDING`, `-p GROUP`, `-j 7` of squeue and scancel in our words."""
+    words: list[str] = []
+    for word in (part for whole in rest for part in _parts(whole)):
         if word in ("-j", "--jobs", "-l", "-a"):
             continue
-        before = rest[number - 1] if number else ""
-        if before in ("-t", "--states", "--state"):
-            words.append(_SPOKEN.get(word.lower(), word))
+        if word in ("--me", "--mine"):
+            words += ["--user", _login()]
+        elif words[-1:] == ["--state"]:
+            words.append(",".join(_SPOKEN.get(each, each) for each in word.lower().split(",")))
         else:
             words.append(_OF_SQUEUE.get(word, word))
-    return _line("ls", *words)
+    return words
 
 
-_OF_SQUEUE: Final = {"-u": "--user", "-p": "--group", "-t": "--state", "--states": "--state"}
+def _parts(word: str) -> list[str]:
+    """An option of theirs and its value: `--states=PD`."""
+    name, equals, value = word.partition("=")
+    return [name, value] if equals and name in (*_OF_SQUEUE, *_OF_SQUEUE.values()) else [word]
+
+
+def _login() -> str:
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return "LOGIN"
+
+
+_OF_SQUEUE: Final = {
+    "-u": "--user",
+    "--users": "--user",
+    "-p": "--group",
+    "--partition": "--group",
+    "-t": "--state",
+    "--states": "--state",
+    "--jobname": "--name",
+}
+_OF_SCONTROL: Final = {
+    "hold": "hold",
+    "uhold": "hold",
+    "release": "start",
+    "requeue": "restart",
+    "suspend": "pause",
+    "resume": "resume",
+}
+_OF_UPDATE: Final = {
+    "timelimit": "--time-limit",
+    "jobname": "--name",
+    "name": "--name",
+    "priority": "--priority",
+    "partition": "--group",
+    "starttime": "--at",
+}
 _SPOKEN: Final = {
     **_STATES,
     **{state: state for state in ("pending", "completed", "stopped")},
@@ -145,11 +246,18 @@ _SPOKEN: Final = {
 
 _MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     **dict.fromkeys(_STOP, _stop),
-    **dict.fromkeys(("add", "run", "sbatch", "qsub", "batch"), _same("submit")),
+    **dict.fromkeys(("add", "run", "batch"), _same("submit")),
+    **dict.fromkeys(("sbatch", "qsub"), _sbatch),
     **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _list),
     **dict.fromkeys(("log", "cat", "tail", "-c", "output", "stdout", "stderr"), _tail),
     **dict.fromkeys(("follow", "attach", "-t"), _same("logs", "-f")),
-    **dict.fromkeys(("info", "inspect", "sstat", "scontrol", "-i", "-s"), _show),
+    **dict.fromkeys(("info", "inspect", "sstat", "-i", "-s", "-p"), _show),
+    "scontrol": _scontrol,
+    "at": _at,
+    "-o": _same("logs", "--path"),
+    "stats": _just("top"),
+    "enable": _just("install-service", program="jobd"),
+    "disable": _just("uninstall-service", program="jobd"),
     **dict.fromkeys(("remove", "delete", "forget", "atrm", "-r"), _same("rm")),
     **dict.fromkeys(("clean", "prune", "-C"), _just("rm", "--finished")),
     **dict.fromkeys(("release", "unhold"), _same("start")),

@@ -71,6 +71,8 @@ def _on_failure(value: str) -> str:
 _DURATION: Final = re.compile(r"[0-9.]+[smhd]")
 _MEMORY: Final = _said("--slots N (memory is not counted yet)")
 _WITHOUT: Final = _said("leave it out; submit does so anyway")
+_KEPT: Final = _said("leave it out; what it prints is kept: jobctl logs ID")
+_NOWHERE: Final = _said("leave it out; there is one machine here, and no account")
 _MAIL: Final = _said("--notify [WHEN:]URL|COMMAND, such as failed:mailto://USER:PASSWORD@HOST")
 
 OPTIONS: Final[dict[str, Meant]] = {
@@ -113,6 +115,13 @@ OPTIONS: Final[dict[str, Meant]] = {
     "--print-task-id": _said("leave it out; the id is what stdout has"),
     "--parsable": _said("leave it out; the id is what stdout has"),
     "--detach": _WITHOUT,
+    **dict.fromkeys(("--output", "-o", "--error", "--open-mode"), _KEPT),
+    **dict.fromkeys(("--nodes", "--nodelist", "--account", "-A", "--qos"), _NOWHERE),
+    "-a": _slurm("array", "--array INDEXES"),
+    "-H": _is("--hold"),
+    "-W": _is("--wait"),
+    "-E": _said("leave it out; a job's stdout and stderr are one"),
+    "--exclusive": _said("--slots N, with as many as there are workers"),
     "--restart": _on_failure,
 }
 """By the name of the option."""

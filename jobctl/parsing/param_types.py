@@ -51,6 +51,15 @@ def parse_priority(text: str) -> int:
     raise ValueError(f"{text!r} is none of high, regular, low or an integer")
 
 
+def _parse_priority_option(text: str) -> int:
+    """To other queues -p is a partition. Raises: ValueError."""
+    try:
+        return parse_priority(text)
+    except ValueError as error:
+        group = f"; for a group: --group {text}" if re.fullmatch(r"[A-Za-z][\w.-]*", text) else ""
+        raise ValueError(f"{error}{group}") from None
+
+
 def parse_states(text: str) -> list[State]:
     """States separated by commas. Raises: ValueError."""
     return [_state(word.strip().lower()) for word in text.split(",")]
@@ -155,7 +164,7 @@ def _indexes(piece: str, text: str) -> list[tuple[int, int]]:
     if not (first <= last < 2**31 and step):
         raise ValueError(f"{piece!r} is no range of indexes; the lower one comes first")
     if (last - first) // step >= MAX_ARRAY:
-        raise ValueError(f"{piece!r} are more than {MAX_ARRAY:,} indexes")
+        raise ValueError(f"{piece!r} is more than {MAX_ARRAY:,} indexes")
     if step == 1:
         return [(first, last)]
     return [(index, index) for index in range(first, last + 1, step)]
@@ -201,7 +210,9 @@ def _range_of(piece: str, word: str) -> tuple[int, int]:
         raise ValueError(f"{word!r} is not a job id; write 7, 3-9, 1,4,8-10 or last")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= MAX_ID:
-        raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
+        what = "range of ids" if "-" in piece else "id"
+        order = ", the lower one first" if "-" in piece else ""
+        raise ValueError(f"{piece!r} is no {what}; they begin at 1{order}")
     return first, last
 
 
@@ -283,7 +294,7 @@ def parse_id(text: str) -> int:
     if more or found[0] != found[1]:
         raise ValueError(f"{text!r} is more than one job, and only one is taken here, such as 7")
     if found[0] == LAST_ARRAY:
-        raise ValueError(f"{text!r} are many jobs; only one is taken here, such as last")
+        raise ValueError(f"{text!r} means many jobs; only one is taken here, such as last")
     return Relative(found[0]) if found[0] < 0 else found[0]
 
 
@@ -298,7 +309,7 @@ COMMAND = Word("command", str, str)
 BYTES = Word("text", as_bytes, str)
 """For a program: nothing in it is changed."""
 DURATION = Word("duration", durations.parse)
-PRIORITY = Word("priority", parse_priority)
+PRIORITY = Word("priority", _parse_priority_option)
 SIGNAL = Word("signal", _parse_signal)
 PERCENT = Word("percent", parse_percent)
 JOB = Word("id", parse_id)

@@ -247,9 +247,9 @@ def selects(
             everything = bool(given.pop("everything", False))
             chosen = _taken(filters, given)
             if count:
-                number: Any = given.pop("count_or_name")
+                short: Any = given.pop("count_or_name")
                 long: Any = given[count]
-                given[count] = _counted(number, long, count, chosen)
+                given[count] = _counted(short, long, count, chosen)
             unfinished = bool(given.pop("unfinished"))
             selector = choose(words, chosen, everything=everything)
             given["selector"] = only(selector, *_UNFINISHED) if unfinished else selector
@@ -265,7 +265,7 @@ def selects(
                 f"--{count}", count, type=Number(0), metavar="N", help=_COUNTS[count]
             )(result)
             result = click.option(
-                "-n", "count_or_name", type=_COUNT_OR_NAME, metavar="N|GLOB",
+                "-n", "count_or_name", type=_COUNT_OR_NAME, metavar="N|GLOB", multiple=True,
                 help=f"With a number --{count}, else --name.",
             )(result)  # fmt: skip
         if all_option:
@@ -276,20 +276,24 @@ def selects(
 
 
 def _counted(
-    short: int | str | None, long: int | None, name: str, chosen: dict[str, Any]
+    short: Sequence[int | str], long: int | None, name: str, chosen: dict[str, Any]
 ) -> int | None:
     """The number, of `-n` or the long option; a pattern behind `-n` goes where `--name` does.
 
-    Raises: click.UsageError (both say the same).
+    Raises: click.UsageError (two say the same).
     """
-    if isinstance(short, str):
-        if "name" in chosen:
-            raise click.UsageError("-n GLOB and --name exclude each other")
-        chosen["name"] = short
-        return long
-    if short is not None and long is not None:
+    globs = [value for value in short if isinstance(value, str)]
+    numbers = [value for value in short if isinstance(value, int)]
+    for kind, values in (("GLOB", globs), ("N", numbers)):
+        if len(values) > 1:
+            raise click.UsageError(f"-n {kind} is there twice, and can only be meant once")
+    if globs and "name" in chosen:
+        raise click.UsageError("-n GLOB and --name exclude each other")
+    if numbers and long is not None:
         raise click.UsageError(f"-n N and --{name} exclude each other")
-    return long if short is None else short
+    if globs:
+        chosen["name"] = globs[0]
+    return numbers[0] if numbers else long
 
 
 def _taken(filters: Iterable[_Filter], given: dict[str, Any]) -> dict[str, Any]:

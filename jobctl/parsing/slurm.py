@@ -119,12 +119,15 @@ class Read(Struct, frozen=True):
 
     ours: Words
     left_out: list[str]
+    ends_with_word: bool = False
+    """The last of them is no option, nor the value of one."""
 
 
 def read(words: Sequence[str]) -> Read:
     """What stands in a `#SBATCH` line."""
     ours: Words = []
     left_out: list[str] = []
+    name = "-"
     for name, value, written in _options(words):
         if name == "array" and "%" in value:
             left_out.append(f"%{value.partition('%')[2]} of {written}")
@@ -133,7 +136,7 @@ def read(words: Sequence[str]) -> Read:
             left_out.append(written)
         else:
             ours += meant
-    return Read(ours, left_out)
+    return Read(ours, left_out, not name)
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:

@@ -11,6 +11,8 @@ from jobd.contract.models import MAX_TIME
 
 _TIME_OF_DAY: Final = r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?"
 
+_SINCE: Final = "write 90, 15m, 2d, 18:00 or 2026-12-24T18:00"
+
 
 def parse_at(text: str, now: datetime | None = None) -> float:
     """Seconds since the epoch of an ISO 8601 time, or of the next `HH:MM`. Raises: ValueError.
@@ -30,14 +32,16 @@ def parse_since(text: str, now: datetime | None = None) -> float:
     Raises: ValueError.
     """
     word, now = text.strip(), now or datetime.now().astimezone()
-    clock = _time_of_day(word) if re.fullmatch(r"\d\d:\d\d", word, re.ASCII) else None
-    if clock is not None:
+    # 9:00 is a time of day, as for --at, and not nine minutes; 25:00 is neither.
+    if re.fullmatch(r"\d\d?:\d\d", word, re.ASCII):
+        if (clock := _time_of_day(word)) is None:
+            raise ValueError(f"{word!r} is no time; {_SINCE}")
         today = _on(now, clock)
         return (today if today <= now else _on(now - timedelta(days=1), clock)).timestamp()
     try:
         return max(0.0, now.timestamp() - durations.parse(word))
     except ValueError:
-        return _iso(word, "write 90, 15m, 2d, 18:00 or 2026-12-24T18:00")
+        return _iso(word, _SINCE)
 
 
 def _time_of_day(word: str) -> time | None:

@@ -15,8 +15,8 @@ GAP: Final = 2
 _LAST: Final = 24
 """Columns that the last cell has at least, if it is so long, unless others would be lost for it."""
 _LAST_LEAST: Final = 12
-_TINY: Final = 5
-"""The part of a small screen that a column keeps, where it would else keep more."""
+_TINY: Final = 4
+"""The part of a small screen that a column keeps, where it would else keep more: a fourth."""
 _SHARE: Final = 4
 """The part of the screen that any column may take, however long others are: a fourth."""
 

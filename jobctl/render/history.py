@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from jobctl.render import data, streams, text
-from jobd.contract.reports import Tally
+from jobd.contract.reports import Statistics
 from jobd.contract.wording import printable
 
 _KEY_COLUMNS: Final = 36
@@ -19,15 +19,15 @@ _HEADERS: Final = (
 )  # fmt: skip
 
 
-def json(tallies: Sequence[Tally], by: str | None) -> None:
+def json(lines: Sequence[Statistics], by: str | None) -> None:
     """An array, an object a line of the table; what they have in common is named as it is asked."""
-    data.document([_plain(tally, by) for tally in tallies])
+    data.document([_plain(stats, by) for stats in lines])
 
 
-def csv(tallies: Sequence[Tally], by: str | None) -> None:
+def csv(lines: Sequence[Statistics], by: str | None) -> None:
     """The same keys."""
-    rows = [_plain(tally, by) for tally in tallies]
-    header = [name for name in Tally.__struct_fields__ if name != "key"]
+    rows = [_plain(stats, by) for stats in lines]
+    header = [name for name in Statistics.__struct_fields__ if name != "key"]
     data.csv_rows([_column(by), *header] if by else header, [[*row.values()] for row in rows])
 
 
@@ -35,17 +35,17 @@ def _column(by: str) -> str:
     return by.replace("-", "_")
 
 
-def _plain(tally: Tally, by: str | None) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(tally)
+def _plain(stats: Statistics, by: str | None) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(stats)
     key = fields.pop("key")
     return {_column(by): key, **fields} if by else fields
 
 
-def table(tallies: Sequence[Tally], by: str) -> None:
+def table(lines: Sequence[Statistics], by: str) -> None:
     """A line for each day, name, group, user or exit code."""
     from tabulate import tabulate
 
-    rows = [cells(tally) for tally in tallies]
+    rows = [cells(stats) for stats in lines]
     if streams.on_terminal():
         rows = [[text.cut(row[0], _KEY_COLUMNS), *row[1:]] for row in rows]
     made = tabulate(
@@ -59,58 +59,59 @@ def table(tallies: Sequence[Tally], by: str) -> None:
         streams.line(text.cut(whole, streams.width()) if streams.on_terminal() else whole)
 
 
-def cells(tally: Tally) -> list[str]:
+def cells(stats: Statistics) -> list[str]:
     """A line of the table."""
     return [
-        printable(tally.key or "-"),
-        f"{tally.attempts:,}",
-        part(tally.failed, tally),
-        f"{tally.stopped:,}",
-        text.duration(tally.wait_p50_s),
-        text.duration(tally.wait_p90_s),
-        text.duration(tally.run_p50_s),
-        text.duration(tally.run_p90_s),
-        text.duration(tally.run_max_s),
-        text.duration(tally.cpu_s),
-        _memory(tally.rss_max_kb),
-        use(tally),
+        printable(stats.key or "-"),
+        f"{stats.attempts:,}",
+        part(stats.failed, stats),
+        f"{stats.stopped:,}",
+        text.duration(stats.wait_p50_s),
+        text.duration(stats.wait_p90_s),
+        text.duration(stats.run_p50_s),
+        text.duration(stats.run_p90_s),
+        text.duration(stats.run_max_s),
+        text.duration(stats.cpu_s),
+        _memory(stats.rss_max_kb),
+        use(stats),
     ]
 
 
-def part(count: int, tally: Tally) -> str:
+def part(count: int, stats: Statistics) -> str:
     """`12 (3.1%)`."""
     if not count:
         return "0"
-    return f"{count:,} ({text.percent(100 * count / tally.attempts)})"
+    return f"{count:,} ({text.percent(100 * count / stats.attempts)})"
 
 
 def _memory(kilobytes: int | None) -> str:
     return "-" if kilobytes is None else text.size(kilobytes)
 
 
-def use(tally: Tally) -> str:
+def use(stats: Statistics) -> str:
     """Of the time of all workers."""
-    return "-" if tally.use_percent is None else text.percent(tally.use_percent)
+    return "-" if stats.use_percent is None else text.percent(stats.use_percent)
 
 
-def summary(tally: Tally, workers: int) -> None:
+def summary(stats: Statistics, workers: int) -> None:
     """All attempts, a fact a line. `workers`: how many there are."""
-    first, last = text.moment(tally.first_started_at), text.moment(tally.last_finished_at)
-    plural = "" if tally.jobs == 1 else "s"
-    _fact("attempts", f"{tally.attempts:,} of {tally.jobs:,} job{plural}, {first} to {last}")
-    _fact("completed", part(tally.completed, tally))
-    _fact("failed", part(tally.failed, tally))
-    _fact("stopped", part(tally.stopped, tally))
-    waits = tally.wait_p50_s, tally.wait_p90_s, tally.wait_p99_s, tally.wait_max_s
-    runs = tally.run_p50_s, tally.run_p90_s, tally.run_p99_s, tally.run_max_s
+    first, last = text.moment(stats.first_started_at), text.moment(stats.last_finished_at)
+    plural = "" if stats.jobs == 1 else "s"
+    _fact("attempts", f"{stats.attempts:,} of {stats.jobs:,} job{plural}, {first} to {last}")
+    _fact("completed", part(stats.completed, stats))
+    _fact("failed", part(stats.failed, stats))
+    _fact("stopped", part(stats.stopped, stats))
+    waits = stats.wait_p50_s, stats.wait_p90_s, stats.wait_p99_s, stats.wait_max_s
+    runs = stats.run_p50_s, stats.run_p90_s, stats.run_p99_s, stats.run_max_s
     _fact("waited", _spread([text.duration(value) for value in waits]))
     ran = _spread([text.duration(value) for value in runs])
-    _fact("ran", f"{ran}; {text.duration(tally.run_s)} in all")
-    _fact("CPU", f"{text.duration(tally.cpu_s)} in all")
-    memory = tally.rss_p50_kb, tally.rss_p90_kb, tally.rss_p99_kb, tally.rss_max_kb
-    _fact("memory", _spread([_memory(value) for value in memory]))
-    taken = text.duration(tally.worker_s)
-    _fact("workers", f"{taken} taken, {use(tally)} of the time of {workers:,}")
+    _fact("ran", f"{ran}; {text.duration(stats.run_s)} in all")
+    _fact("CPU", f"{text.duration(stats.cpu_s)} in all")
+    memory = stats.rss_p50_kb, stats.rss_p90_kb, stats.rss_p99_kb, stats.rss_max_kb
+    is_known = stats.rss_max_kb is not None
+    _fact("memory", _spread([_memory(value) for value in memory]) if is_known else "unknown")
+    taken = text.duration(stats.worker_s)
+    _fact("workers", f"{taken} taken, {use(stats)} of the time of {workers:,}")
 
 
 def _spread(quantiles: Sequence[str]) -> str:

@@ -64,9 +64,9 @@ def page(review: Review, request: History) -> str:
         mixed=_mixed,
         charts=drawn,
         slowest=[_slow(ended) for ended in review.slowest],
-        failing=[history.cells(tally) for tally in review.failing],
-        exits=[history.cells(tally) for tally in review.exits],
-        days=[history.cells(tally) for tally in review.days[-_DAYS:]],
+        failing=[history.cells(stats) for stats in review.failing],
+        exits=[history.cells(stats) for stats in review.exits],
+        days=[history.cells(stats) for stats in review.days[-_DAYS:]],
         version=VERSION,
         made=text.moment(datetime.now(UTC)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,8 @@ def status(
 ) -> None:
     """Workers, jobs by state, arrays on their way, what waits, what is stuck, and why."""
     _fact("workers", f"{value.busy:,} of {value.workers:,} busy")
+    if value.gpus:
+        _fact("gpus", f"{value.gpus_busy:,} of {value.gpus:,} in use")
     _fact("jobs", ", ".join(f"{value.jobs.get(state, 0):,} {state.value}" for state in _ORDER))
     _arrays(arrays)
     _entries("waiting", waiting)
@@ -45,7 +48,9 @@ def status(
 
 
 def _arrays(found: Sequence[tuple[Job, Array]]) -> None:
-    room, label = streams.width() - _LABEL, "arrays"
+    # To a file or a program all of it is told.
+    room = streams.width() - _LABEL if streams.on_terminal() else sys.maxsize
+    label = "arrays"
     for job, array in found:
         row = words.array_row(job, array, room)
         _fact(label, text.cut(row, room) if streams.on_terminal() else row)

@@ -30,9 +30,15 @@ _ALIGNED: Final = 72
 """Columns from which on ids of single jobs stand below those of arrays, which are much longer."""
 NO_ARRAYS: Final[Mapping[int, Array]] = {}
 _OUTCOME: Final = 32
-"""Columns up to which the outcome of a job is never cut; why one could not start may be longer."""
+"""Columns up to which the outcome of a job is never cut; why one could not start may be longer, and
+is not cut either where it takes no more than two fifths of the screen.
+"""
 _UNSTARTED: Final = len("could not start…")
 _PATHS: Final = ("cwd", "output_path")
+
+
+def _longest_outcome() -> int:
+    return max(_OUTCOME, 2 * streams.width() // 5)
 
 
 def _column(key: str) -> Column:
@@ -108,7 +114,7 @@ _NAME: Final = Column("NAME", partial(_cell, "name"), width=24, in_middle=True, 
 _TIME: Final = Column("TIME", lambda job: text.duration(job.run_s), expendable=4)
 _DETAIL: Final = Column(
     "DETAIL", lambda job: words.detail(job) or "-", least=_UNSTARTED,
-    whole=lambda job: job.state in FINISHED and len(job.reason or "") <= _OUTCOME,
+    whole=lambda job: job.state in FINISHED and len(job.reason or "") <= _longest_outcome(),
 )  # fmt: skip
 _PIPED: Final = (
     _column("id"), _column("state"), _PRIORITY, _NAME, _TIME, _DETAIL, _column("command")

@@ -117,7 +117,8 @@ def timed_out(waited: Waited, asked: Wait, left: Sequence[int], seconds: float) 
     """`left`: some of those that it has not come to."""
     count = waited.counts.get(State.PENDING, 0) if asked.running else waited.total - waited.ended
     streams.notice(
-        f"{_whose(waited)}after {text.duration(seconds)} {count:,} of {waited.total:,} have not "
+        f"{_whose(waited)}after {text.duration(seconds)} {count:,} of {waited.total:,} "
+        f"{'has' if count == 1 else 'have'} not "
         f"{'started' if asked.running else 'finished'}"
         f"{f': {text.some(left, count)}' if left else ''}"
     )

@@ -12,6 +12,10 @@ from jobd.contract.wording import counted, printable
 _OF_ARRAY: Final = (
     State.COMPLETED, State.RUNNING, State.FAILED, State.STOPPED, State.PENDING
 )  # fmt: skip
+_FORGONE: Final = (
+    State.COMPLETED, State.PENDING, State.STOPPED, State.RUNNING, State.FAILED
+)  # fmt: skip
+"""Where there is no room for all, the counts that go, the first one first."""
 _NAME_BEGUN: Final = 6
 """Columns that the begin of an array's name gets, with the gap before it."""
 _SOON: Final = 60.0
@@ -78,7 +82,8 @@ def array_ids(value: Array) -> str:
 def array(value: Array, width: int) -> str:
     """`array 1-100  42 completed, 3 running, 1 failed, 54 pending  40%, 12m left`.
 
-    How far it is comes first where that has no room of so many columns.
+    Where that has no room of so many columns, how far it is comes first, and as many of the counts
+    as there is room for.
     """
     return counted_as(array_name(value), value.counts, array_progress(value), width)
 
@@ -87,7 +92,10 @@ def counted_as(name: str, counts: dict[State, int], progress: tuple[str, str], w
     """The same of any jobs, under a name."""
     state, rest = _counts(counts), ", ".join(filter(None, progress))
     whole = "  ".join(filter(None, [name, state, rest]))
-    return whole if len(whole) <= width else "  ".join(filter(None, [name, rest, state]))
+    if len(whole) <= width:
+        return whole
+    begin = "  ".join(filter(None, [name, rest]))
+    return "  ".join(filter(None, [begin, _some_counts(counts, width - len(begin) - 2)]))
 
 
 def array_name(value: Array) -> str:
@@ -102,6 +110,19 @@ def array_counts(value: Array) -> str:
 
 def _counts(counts: dict[State, int]) -> str:
     return ", ".join(f"{counts[state]:,} {state.value}" for state in _OF_ARRAY if counts.get(state))
+
+
+def _some_counts(counts: dict[State, int], room: int) -> str:
+    """Those that matter most, each of them whole: `3 running, 8 failed, …`. A number that is cut
+    would be another one.
+    """
+    kept = dict(counts)
+    for least in _FORGONE:
+        said = ", ".join(filter(None, [_counts(kept), "…" if kept != counts else ""]))
+        if len(said) <= room:
+            return said
+        kept.pop(least, None)
+    return ""
 
 
 def array_progress(value: Array) -> tuple[str, str]:

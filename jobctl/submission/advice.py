@@ -192,10 +192,24 @@ def is_a_line(case: Case) -> str | None:
     from shlex import quote
 
     line = quote(shown) if len(shown) <= _LINE else "LINE"
-    return f"of several words the first one is the program; for a line: jobctl submit -c {line}"
+    what = "of several words the first one" if len(words) > 1 else "behind -- a word"
+    return f"{what} is the program; for a line: jobctl submit -c {line}"
 
 
 # --- programs -----------------------------------------------------------------------------
+
+
+def is_beside_path(case: Case) -> str | None:
+    """A file of this directory, as a script is named to other queues: `train.py`, `job.sh`."""
+    if case.command.script or case.waits or case.program is not None:
+        return None
+    name = program_of(case.line) if case.command.shell else case.words[0]
+    if not name or b"/" in name or not os.path.isfile(os.path.join(case.cwd, name)):
+        return None
+    from shlex import quote
+
+    shown = quote(os.fsdecode(name))
+    return f"{shown} is in this directory: write ./{shown}, or jobctl submit --script {shown}"
 
 
 def is_not_executable(case: Case) -> str | None:
@@ -257,6 +271,7 @@ OF_COMMANDS: Final[tuple[Callable[[Case], str | None], ...]] = (
 """Need no look at the disk, as a rule."""
 OF_PROGRAMS: Final[tuple[Callable[[Case], str | None], ...]] = (
     is_a_line,
+    is_beside_path,
     is_not_executable,
     lacks_its_interpreter,
 )

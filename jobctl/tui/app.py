@@ -43,7 +43,7 @@ class SectionTab(Words):
     """The name of a section, to be clicked."""
 
     def __init__(self, section: Section) -> None:
-        super().__init__(section.value, classes="tab")
+        super().__init__(f" {section.value} ", classes="tab")
         self.section = section
 
     def on_click(self) -> None:
@@ -171,7 +171,7 @@ class Top(Steering):
     def _draw(self, sight: Sight) -> None:
         jobs = self.query_one(JobList)
         jobs.show(rows.lines(sight, jobs.width, self._load.percent))
-        self.query_one("#summary", Words).say(summary(sight))
+        self.query_one("#summary", Words).say(summary(sight, self.size.width))
         for (section, told), tab in zip(
             sections(sight, self._scope.section), self.query(SectionTab), strict=True
         ):

@@ -33,6 +33,11 @@ Told = Sight | JobdError
 """What was seen, or why nothing can be."""
 
 
+def _changes_by_itself(sight: Sight) -> bool:
+    """Whether it shows what jobs use of the machine, which nobody tells of."""
+    return bool(sight.running or (sight.status.busy and sight.status.gpu_load))
+
+
 class Feed:
     """Any thread may call; `tell` is called by one of its own."""
 
@@ -109,7 +114,7 @@ class Feed:
                 if self._closing.is_set():
                     return
                 self._tell(told)
-                patience = _USE if isinstance(told, Sight) and told.running else None
+                patience = _USE if isinstance(told, Sight) and _changes_by_itself(told) else None
                 if isinstance(told, JobdError):
                     patience = _AWAY
                 with self._changed:

@@ -13,31 +13,40 @@ from jobctl.tui.sight import Filter, Order, Part, Row, Scope, Section, Sight
 from jobd.client import follow
 from jobd.client.client import Client
 from jobd.contract.errors import NotFound, VersionMismatch
-from jobd.contract.models import Job, List, Page, Selector, Shown
+from jobd.contract.models import DaemonStatus, Job, List, Page, Selector, Shown
 from jobd.contract.states import FINISHED, State
 
 _SEARCHED: Final = 500
 """Jobs of each section in whose command a word is looked for."""
+_SAMPLED: Final = 50
+"""Jobs that run, and that ended last, by which it is estimated how long others take."""
 _STANDARD: Final = (Section.RUNNING, Section.WAITING, Section.FAILED, Section.FINISHED)
 
 
 def look(client: Client, scope: Scope) -> Sight:
     """Raises: JobdError."""
-    status = client.status()
+    status = client.status(gpus=True)
     first, parts = _parts(client, scope)
-    running = next((part.rows for part in parts if part.section is Section.RUNNING), ())
-    ended = [row.job for part in parts for row in part.rows if row.job.state in FINISHED]
     return Sight(
         parts=[replace(part, rows=_sorted(part.rows, scope.order)) for part in parts],
         counts=first.counts,
         status=status,
         shown=_shown(client, scope.job),
         paused=[group.name for group in client.groups().groups if group.paused],
-        left_s=until_idle(
-            [row.job for row in running if row.job.state is State.RUNNING],
-            ended, first.counts.get(State.PENDING, 0), status.workers,
-        ),
-    )  # fmt: skip
+        left_s=_left(client, status),
+    )
+
+
+def _left(client: Client, status: DaemonStatus) -> float | None:
+    """Of the whole queue, whatever is shown of it: elements of arrays and what is filtered out take
+    their time, too.
+    """
+    if not status.jobs.get(State.PENDING):
+        return None
+    page = client.list(List(running=_SAMPLED, pending=0, finished=_SAMPLED))
+    running = [job for job in page.jobs if job.state is State.RUNNING]
+    ended = [job for job in page.jobs if job.state in FINISHED]
+    return until_idle(running, ended, status.jobs[State.PENDING], status.workers)
 
 
 def _shown(client: Client, job: int | None) -> Shown | None:

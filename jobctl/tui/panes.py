@@ -16,27 +16,45 @@ from textual.widgets import Static
 
 from jobctl.render import sheet, text, words
 from jobctl.tui.sight import Section, Sight
-from jobd.contract.models import Job, Shown
+from jobd.contract.models import Gpu, Job, Shown
 from jobd.contract.states import State
-from jobd.contract.wording import printable
+from jobd.contract.wording import counted, printable
 
 _NAME: Final = 36
 """Columns of a name in a title."""
+_EACH: Final = 4
+"""GPUs of which the load of each is told."""
 
 
-def summary(sight: Sight) -> str:
-    """`2 of 3 workers busy · 1 of 2 GPUs in use · load 1.2 on 8 CPUs · all done in about 3h`."""
+def summary(sight: Sight, width: int) -> str:
+    """`2 of 3 workers busy · 1 of 2 GPUs in use · all done in about 3h · load 1.2 on 8 CPUs`, of
+    that as many parts as there is room for.
+    """
     status = sight.status
     parts = [f"{status.busy:,} of {status.workers:,} workers busy"]
     if status.gpus:
-        used = sum(job.gpus for job in sight.running)
-        parts.append(f"{min(used, status.gpus)} of {status.gpus} GPUs in use")
+        parts.append(f"{status.gpus_busy} of {counted(status.gpus, 'GPU')} in use")
     parts += ["draining: nothing starts"] if status.draining else []
     parts += [f"paused: {', '.join(sight.paused)}"] if sight.paused else []
     if sight.left_s is not None and sight.counts.get(State.PENDING):
         parts.append(f"all done in about {text.left(sight.left_s).removesuffix(' left')}")
     parts.append(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
-    return " · ".join(parts)
+    parts += _gpu_load(status.gpu_load or ())
+    line = parts[0]
+    for part in parts[1:]:
+        longer = f"{line} · {part}"
+        line = longer if text.columns(longer) <= width else line
+    return line
+
+
+def _gpu_load(gpus: Sequence[Gpu]) -> list[str]:
+    """Of each; of many their mean, and how many that are."""
+    loads = [gpu.load for gpu in gpus if gpu.load is not None]
+    if not loads:
+        return []
+    if len(loads) > _EACH:
+        return [f"{len(loads)} GPUs {sum(loads) / len(loads):.0f}% busy on average"]
+    return [f"GPU load {', '.join(f'{load}%' for load in loads)}"]
 
 
 def sections(sight: Sight, chosen: Section) -> list[tuple[Section, str]]:

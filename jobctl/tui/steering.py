@@ -10,7 +10,7 @@ from textual.app import App
 from jobctl.tui import deeds
 from jobctl.tui.deeds import Deed, Ids, Said
 from jobctl.tui.dialogs import Prompt, Question
-from jobctl.tui.sight import Row
+from jobctl.tui.sight import Row, Section
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.states import State
@@ -18,6 +18,12 @@ from jobd.contract.wording import printable
 
 Connect = Callable[[], Client]
 """Makes a client for a thread."""
+
+
+def _they(count: int, ids: Ids, verb: str) -> str:
+    """`It runs`, `3 of them run`."""
+    who = "It" if sum(last - first + 1 for first, last in ids) == 1 else f"{count:,} of them"
+    return f"{who} {verb}{'s' if count == 1 else ''}"
 
 
 class Doing:
@@ -132,8 +138,15 @@ class Steering(App[None]):
         ids, chosen = self._ids(), self.chosen()
         if not ids:
             return
-        running = sum(row.job.state is State.RUNNING for row in chosen)
-        what = "It runs: what it has not saved is lost." if running else "It will not start."
+        running = sum(row.jobs_in(Section.RUNNING) for row in chosen)
+        waiting = sum(row.jobs_in(Section.WAITING) for row in chosen)
+        if running:
+            what = f"{_they(running, ids, 'run')}: what has not been saved is lost."
+        elif waiting:
+            what = f"{_they(waiting, ids, 'wait')}, and will not start."
+        else:
+            self._said(Said("nothing to stop: it has finished already"))
+            return
         self._ask(f"Stop {deeds.named(ids)}? {what}", "Stop", deeds.stop(ids))
 
     def action_restart(self) -> None:

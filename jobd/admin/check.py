@@ -31,7 +31,7 @@ from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
 from jobd.store.losses import LOST_OUTPUT, Losses, decoded
-from jobd.store.obstacles import Place, obstacles
+from jobd.store.obstacles import StartConditions, obstacles
 from jobd.store.readonly import open_untouched
 
 _MOST: Final = 100
@@ -149,12 +149,12 @@ def _config(paths: Paths) -> tuple[Config, list[Finding]]:
 
 def _obstacles(paths: Paths, settings: Config) -> list[Finding]:
     """What keeps a daemon from starting."""
-    place = Place(
+    conditions = StartConditions(
         paths=paths,
         same_boot=loading.ran_since_boot(settings.engines(), paths) is True,
         is_private=settings.daemon.state_is_private,
     )
-    return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(place))]
+    return [*_foreign(paths), *(_finding("database", fault) for fault in obstacles(conditions))]
 
 
 def _foreign(paths: Paths) -> Iterator[Finding]:

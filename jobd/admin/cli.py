@@ -48,13 +48,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--workers", type=int, help="How many jobs run at a time (3).")
-@click.option("--engine", help="Where jobs run: local, or slurm (local).")
+@click.option("--workers", type=int, metavar="N", help="How many jobs run at a time (3).")
+@click.option("--engine", metavar="NAME", help="Where jobs run: local, or slurm (local).")
 @click.option("--foreground", is_flag=True, help="Stay in this terminal, log to stderr.")
 @click.option("--ephemeral", is_flag=True, help="Keep queue and history in memory only.")
 @click.option(
-    "--config", type=FileName(path_type=Path), help="Read this file instead of config.toml."
-)
+    "--config", type=FileName(path_type=Path), metavar="FILE",
+    help="Read this file instead of config.toml.",
+)  # fmt: skip
 def start(
     workers: int | None,
     engine: str | None,
@@ -195,9 +196,9 @@ def status(as_json: bool) -> None:  # noqa: FBT001 - click
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option("--forget-lost", is_flag=True, help="First: tell no more what power cuts took.")
+@click.option("--forget-lost", is_flag=True, help="First forget what power cuts took.")
 def check(as_json: bool, forget_lost: bool) -> None:  # noqa: FBT001 - click
-    """Verify store, output files and engines; changes nothing.
+    """Verify store, output and engines; changes nothing.
 
     Also while the daemon is stopped. Of an engine, whether jobs could run there now. What is
     wrong is printed line by line, with what to do about it. Exit code 0: all is well. 1: something
@@ -277,8 +278,8 @@ def restore(file: Path) -> None:
 
 
 for _command in (
-    completion, manual.help_, manual.version, settings.reload, settings.config, log, metrics,
-    install_service, uninstall_service, service_stop,
+    log, settings.config, settings.reload, metrics, install_service, uninstall_service,
+    service_stop, completion, manual.help_, manual.version,
 ):  # fmt: skip
     main.add_command(_command)
 

@@ -21,7 +21,6 @@ MEANT: Final = {
     "exit": "jobd stop",
     "shutdown": "jobd stop",
     "run": "jobd start (a job: jobctl submit)",
-    "reload": "jobd restart",
     "logs": "jobd log",
     "tail": "jobd log -f",
     "info": "jobd status",
@@ -47,6 +46,11 @@ class Group(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         _end_with_example(cmd)
         super().add_command(cmd, name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added: first what is needed first, as in jobctl."""
+        del ctx
+        return [*self.commands]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

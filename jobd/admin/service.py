@@ -24,7 +24,7 @@ _WITHIN_S: Final = 60.0
 """Seconds for a command of systemctl(1) that waits for no job."""
 
 
-class _Place(Struct, frozen=True):
+class _Manager(Struct, frozen=True):
     """One of the two managers of units."""
 
     system: bool
@@ -52,19 +52,21 @@ class _Place(Struct, frozen=True):
         return False
 
 
-def _place(*, user: bool, system: bool) -> _Place:
+def _manager(*, user: bool, system: bool) -> _Manager:
     """Root's own is the system, everybody else's their own manager. Raises: BadRequest."""
     if user and system:
         raise BadRequest("--user and --system: a service is one of the two")
-    return _Place(system or (not user and os.geteuid() == 0))
+    return _Manager(system or (not user and os.geteuid() == 0))
 
 
 def _which(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--dry-run", is_flag=True, help="Tell what would be done; do nothing."),
-        click.option("--system", is_flag=True, help="One of the system; the default for root."),
         click.option(
-            "--user", is_flag=True, help="One of your own; it ends with your last session."
+            "--system", is_flag=True, help="A service of the system; the default for root."
+        ),
+        click.option(
+            "--user", is_flag=True, help="A service of your own; it ends with your last session."
         ),
     ):
         command = option(command)
@@ -84,23 +86,25 @@ def install_service(user: bool, system: bool, dry_run: bool, run_as: str | None)
     Example:
         jobd install-service --user && systemctl --user start jobd
     """
-    place = _place(user=user, system=system)
-    if run_as is not None and not place.system:
+    manager = _manager(user=user, system=system)
+    if run_as is not None and not manager.system:
         raise BadRequest("--run-as: only a service of the system (--system) runs as somebody else")
-    login = _login(run_as) if place.system else None
+    login = _login(run_as) if manager.system else None
     text = _text(login)
     if dry_run:
-        streams.notice(f"would write {place.file} and run: {place.said('enable', unit.NAME)}")
+        streams.notice(f"would write {manager.file} and run: {manager.said('enable', unit.NAME)}")
         streams.lines(text)
         return
-    _write(place.file, text)
-    streams.done(f"{place.file} written")
-    if place.manage("daemon-reload") and place.manage("enable", unit.NAME):
-        streams.notice(f"it starts with the machine; start it now with: {place.said('start jobd')}")
+    _write(manager.file, text)
+    streams.done(f"{manager.file} written")
+    if manager.manage("daemon-reload") and manager.manage("enable", unit.NAME):
+        streams.notice(
+            f"it starts with the machine; start it now with: {manager.said('start jobd')}"
+        )
     else:
-        streams.notice(f"systemd does not answer here; later: {place.said('enable --now jobd')}")
+        streams.notice(f"systemd does not answer here; later: {manager.said('enable --now jobd')}")
     streams.notice("a jobd that runs already is to be ended before: jobd stop")
-    _tell_of_lingering(place)
+    _tell_of_lingering(manager)
 
 
 def _login(named: str | None) -> str:
@@ -147,9 +151,9 @@ def _write(file: Path, text: str) -> None:
         raise JobdError(f"cannot write {file}: {error.strerror}{hint}") from error
 
 
-def _tell_of_lingering(place: _Place) -> None:
+def _tell_of_lingering(manager: _Manager) -> None:
     login = pwd.getpwuid(os.geteuid()).pw_name
-    if not place.system and not (_LINGERS / login).exists():
+    if not manager.system and not (_LINGERS / login).exists():
         streams.notice(
             "it ends with your last session, and does not start before your first, unless you "
             f"linger: loginctl enable-linger {login}"
@@ -167,19 +171,19 @@ def uninstall_service(user: bool, system: bool, dry_run: bool) -> None:  # noqa:
     Example:
         jobd uninstall-service --user
     """
-    place = _place(user=user, system=system)
-    if not place.file.exists():
-        raise JobdError(f"there is no {place.file}")
+    manager = _manager(user=user, system=system)
+    if not manager.file.exists():
+        raise JobdError(f"there is no {manager.file}")
     if dry_run:
-        streams.line(f"would stop and disable {unit.NAME}, and delete {place.file}")
+        streams.line(f"would stop and disable {unit.NAME}, and delete {manager.file}")
         return
-    stopped = place.manage("disable", "--now", unit.NAME, wait=True)
+    stopped = manager.manage("disable", "--now", unit.NAME, wait=True)
     try:
-        place.file.unlink()
+        manager.file.unlink()
     except OSError as error:
-        raise JobdError(f"cannot delete {place.file}: {error.strerror}") from error
-    place.manage("daemon-reload")
-    streams.done(f"{place.file} deleted")
+        raise JobdError(f"cannot delete {manager.file}: {error.strerror}") from error
+    manager.manage("daemon-reload")
+    streams.done(f"{manager.file} deleted")
     if not stopped:
         streams.notice("systemd does not answer here; a jobd that still runs ends with: jobd stop")
 
@@ -199,20 +203,20 @@ def service_stop(system: bool) -> None:  # noqa: FBT001 - click
         # The supervisor has ended already (systemd.exec(5)). If the daemon goes on, it shall.
         return
     paths = instance()
-    if _is_restarted(_Place(system)):
+    if _is_restarted(_Manager(system)):
         control.make_way(paths, streams.notice)
     elif control.stop(paths, streams.notice, now=False, timeout=unit.STOP_WITHIN_S) is not None:
         leaving.wait_gone(paths, streams.notice, lambda _: None)
 
 
-def _is_restarted(place: _Place) -> bool:
+def _is_restarted(manager: _Manager) -> bool:
     """Whether systemd is to start the service again at once: it says what it is about to do.
 
     Users other than root ask it by way of D-Bus, which a small system may lack.
     """
     try:
         done = subprocess.run(
-            [*place.systemctl, "list-jobs", "--no-legend", "--plain"],
+            [*manager.systemctl, "list-jobs", "--no-legend", "--plain"],
             capture_output=True, text=True, timeout=_WITHIN_S, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

@@ -20,6 +20,10 @@ STOP_WITHIN_S: Final = 60
 _GRACE_S: Final = 30
 """Seconds on top of that for those that are ended, until systemd ends jobd itself."""
 _WATCHDOG_S: Final = 180
+_START_LIMIT_S: Final = 60
+"""Five starts within this, and systemd gives up (systemd.unit(5)). Within its own 10 seconds a slow
+machine gets through fewer that are refused, and would begin anew for ever.
+"""
 _STOPPED_FOR_RESTART: Final = "SIGUSR2"
 """What `jobd service-stop` ends the supervisor with for a restart; that is no failure."""
 _ROOT: Final = "root"
@@ -67,6 +71,7 @@ class Unit(Struct, frozen=True, kw_only=True):
             "[Unit]",
             "Description=jobd, a local job queue",
             *(["After=network.target remote-fs.target"] if system else []),
+            f"StartLimitIntervalSec={_START_LIMIT_S}",
             "",
             "[Service]",
             "Type=notify",

@@ -216,9 +216,17 @@ class Client:
         """What a power cut took of outputs is told no more."""
         return self.request(models.Forget(), models.Forgotten)
 
-    def status(self, *, sizes: bool = False) -> models.DaemonStatus:
-        """The daemon about itself; `sizes`: also what all outputs take."""
-        return self.request(models.Status(sizes=sizes), models.DaemonStatus)
+    def status(self, *, sizes: bool = False, gpus: bool = False) -> models.DaemonStatus:
+        """The daemon about itself; `sizes`: also what all outputs take, `gpus`: what those of its
+        machine do (as far as the daemon is one that can tell).
+        """
+        request = models.Status(sizes=sizes, gpus=gpus)
+        try:
+            return self.request(request, models.DaemonStatus)
+        except VersionMismatch:
+            if not gpus:
+                raise
+        return self.request(replace(request, gpus=False), models.DaemonStatus)
 
     def metrics(self) -> models.MetricsText:
         """Metrics as Prometheus reads them. Raises: Refused (they are off)."""

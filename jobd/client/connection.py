@@ -84,17 +84,19 @@ class Connection:
 
     def _answer(self, payload: bytes, about: About, kind: type[V], held_back: float) -> V:
         """Ask as often as it takes while the daemon is being replaced."""
-        pauses, busy = _pauses(about), None
+        pauses, busy, listened = _pauses(about), None, False
         while (pause := next(pauses, None)) is not None:
             began = time.monotonic()
             try:
                 return _decode(self._exchange(payload, about, held_back), kind)
             except NotRunning as error:
                 self._raise_if_ended(error)
+                listened = False
             except Busy as error:
                 busy = error
                 self.close()
             except (EOFError, OSError) as error:
+                listened = True
                 if busy is None:
                     self._raise_if_refused(error)
                 if about.waits and time.monotonic() - began > _SERVED_S:
@@ -103,11 +105,13 @@ class Connection:
             time.sleep(pause)
         if busy is not None:
             raise busy
-        if not about.ends and self._address.is_being_replaced():
-            raise JobdError(
-                "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
-            )
-        raise self._address.gone()
+        if about.ends or not self._address.is_being_replaced():
+            raise self._address.gone()
+        if not listened:
+            raise NotRunning("jobd is being started again, and takes long; see why: jobd log")
+        raise JobdError(
+            "jobd runs and hangs up: too many clients, or it cannot go on; see: jobd log"
+        )
 
     def _raise_if_ended(self, error: NotRunning) -> None:
         """Between two daemons nobody listens for a moment; lock and socket tell that from none."""

@@ -34,7 +34,9 @@ def _absolute(
         return each
     if first == LAST_ARRAY:
         if not arrays:
-            raise NotFound("last-array: there is no array")
+            raise NotFound(
+                "last-array: there is no array; what --file has submitted is named by its ids"
+            )
         return arrays[0]
     if len(ids) < -first:
         name = "last" if first == -1 else f"last~{-first - 1}"

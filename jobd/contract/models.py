@@ -99,7 +99,7 @@ Counts = Annotated[dict[State, int], Meta(max_length=len(State))]
 Words = Annotated[list[str], Meta(max_length=MAX_WORDS)]
 Wishes = Annotated[list[Wish], Meta(max_length=MAX_WISHES)]
 WhenAllOf = Annotated[list[WhenAll], Meta(max_length=MAX_WISHES)]
-Place = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
+NodeIndex = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 ArrayIndex = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
 Priority = Annotated[int, Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
@@ -336,6 +336,19 @@ class Event(View, frozen=True, kw_only=True):
     """What belongs to it, such as `{"attempt": 1}`."""
 
 
+class Gpu(View, frozen=True, kw_only=True):
+    """A GPU of the daemon's machine, as the driver sees it just now, whoever uses it."""
+
+    index: int
+    """As nvidia-smi numbers them: CUDA may have another order."""
+    load: int | None = None
+    """Percent of the time in which it was at work; null: the driver does not say."""
+    memory_kb: int | None = None
+    """Its memory that is in use; null: as above."""
+    total_kb: int | None = None
+    """All of its memory."""
+
+
 class DaemonStatus(View, frozen=True, kw_only=True):
     """The answer to `status`: the daemon itself, and what is wrong with it."""
 
@@ -375,6 +388,12 @@ class DaemonStatus(View, frozen=True, kw_only=True):
     """Length of all output; null: it was not looked at."""
     gpus: int = 0
     """GPUs that jobs may have."""
+    gpus_busy: int = 0
+    """Those of them that running jobs have."""
+    gpu_load: Annotated[list[Gpu], Meta(max_length=MAX_VALUES)] | None = None
+    """What each GPU of the machine is doing; null: it has none, nobody can tell, or it was not
+    looked at.
+    """
     access_socket: str | None = None
     """Where others come in, if anybody may."""
     error: str | None = None
@@ -537,9 +556,11 @@ class Node(Record, frozen=True, kw_only=True):
     cwd: bytes
     variables: Environment = field(default_factory=dict)
     """Set in addition to the environment of the graph."""
-    parents: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
+    parents: Annotated[list[NodeIndex], Meta(max_length=MAX_NODES)] = field(default_factory=list)
     """Must have completed."""
-    parents_any: Annotated[list[Place], Meta(max_length=MAX_NODES)] = field(default_factory=list)
+    parents_any: Annotated[list[NodeIndex], Meta(max_length=MAX_NODES)] = field(
+        default_factory=list
+    )
     """Must have finished, however."""
     array_index: ArrayIndex | None = None
     """Its `$JOBD_ARRAY_INDEX`, where it is one of several that are alike but for that."""
@@ -1101,6 +1122,8 @@ class Status(Request, frozen=True, kw_only=True):
 
     sizes: bool = False
     """Also what all outputs take: it costs a look at each of up to 20,000 files."""
+    gpus: bool = False
+    """Also what the GPUs are doing: their driver is asked."""
 
 
 class Notified(View, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Unknown(Struct, frozen=True):
     """And patterns that are none."""
 
 
-class Tally(Struct, frozen=True, kw_only=True):
+class Statistics(Struct, frozen=True, kw_only=True):
     """One line of the history; its names are the public JSON. What nobody knows is None."""
 
     key: str | None
@@ -190,11 +190,11 @@ class Review(Struct, frozen=True, kw_only=True):
     workers: int
     unfinished: tuple[int, int] | None
     """How many jobs ran and waited at its end; None: they were not meant."""
-    total: Tally
-    days: list[Tally]
-    failing: list[Tally]
+    total: Statistics
+    days: list[Statistics]
+    failing: list[Statistics]
     """By name, those that failed most often."""
-    exits: list[Tally]
+    exits: list[Statistics]
     slowest: list[Ended]
     lanes: list[Lane]
     more_lanes: int

@@ -34,6 +34,11 @@ class Devices:
         return len(self.indexes) * self._each
 
     @property
+    def used(self) -> int:
+        """Devices that have a job."""
+        return sum(self._jobs[index] > 0 for index in self.indexes)
+
+    @property
     def taken(self) -> int:
         """How many of the places jobs have."""
         return sum(self._jobs[index] for index in self.indexes)

@@ -20,7 +20,7 @@ from typing import Final
 
 from jobd.contract.errors import JobdError
 from jobd.core.ledger import Ledger
-from jobd.daemon.jobs.notifier import Listener, Notifier
+from jobd.daemon.jobs.notifier import Notifier, Subscriber
 from jobd.outputs.on_disk import DiskWorkspace
 from jobd.outputs.packing import Packing, pack
 from jobd.outputs.unpacked import Outputs, Unpacked
@@ -46,7 +46,7 @@ _NICE: Final = 10
 log = logging.getLogger(__name__)
 
 
-class Packer(Listener):
+class Packer(Subscriber):
     """A thread of its own, which sleeps until the time of the next output has come."""
 
     def __init__(

@@ -261,23 +261,20 @@ def _build(
     lost = LostOutput(
         LossRecord(files.connection), workspaces, writer, ground.undo, same_boot=files.same_boot
     )
-    telling = build_notifications(ground, execution, selection, sweep.damage)
+    trouble = partial(ground.trouble, sweep.damage)
+    telling = build_notifications(ground, execution, selection, trouble)
     access = Access(setup.config.access)
     commands = build_commands(
         ground, lifecycle, execution, selection, deletion=deletion, telling=telling, lost=lost,
         admit=access.go_by,
     )  # fmt: skip
     status = StatusQuery(
-        config=setup.config, paths=setup.paths, ledger=ground.ledger, writer=writer,
-        reserve=ground.reserve,
-        supervised=link is not None, damage=sweep.damage,
-        start_trouble=lambda: execution.breaker.trouble, found=telling.found,
-        outputs=ground.outputs,
+        config=setup.config, paths=setup.paths, ledger=ground.ledger,
+        supervised=link is not None, trouble=trouble, found=telling.found,
+        gpus=execution.usages.gpus, outputs=ground.outputs,
     )  # fmt: skip
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
-    metrics = build_metrics(
-        setup.config.metrics, ground, lifecycle.tally, status.trouble, status.failing
-    )
+    metrics = build_metrics(setup.config.metrics, ground, lifecycle.tally, trouble, status.failing)
     dispatch = build_dispatch(commands, questions, ending, ground, metrics)
     clients = Clients(dispatch, access, timer)
     socket = setup.config.access.socket_path

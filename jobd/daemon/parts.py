@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -92,6 +93,13 @@ class Ground(Struct, frozen=True, kw_only=True):
     def shell(self) -> str:
         """What runs shell lines: the same as long as the daemon lives."""
         return self.in_force.config.daemon.shell
+
+    def trouble(self, damage: Callable[[], str | None]) -> str | None:
+        """The worst of what is wrong, in words, and None while all is well; any thread asks.
+
+        `damage`: what is wrong with the database.
+        """
+        return damage() or self.reserve.trouble or self.writer.trouble or self.breaker.trouble
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):

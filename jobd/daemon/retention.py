@@ -16,7 +16,7 @@ import logging
 from typing import Final
 
 from jobd.contract.errors import JobdError
-from jobd.daemon.jobs.notifier import Listener, Notifier
+from jobd.daemon.jobs.notifier import Notifier, Subscriber
 from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Step
 from jobd.system.clock import now_us
 from jobd.system.rounds import Bell, Rounds
@@ -38,7 +38,7 @@ _SLICES: Final = 8
 log = logging.getLogger(__name__)
 
 
-class Pruner(Listener):
+class Pruner(Subscriber):
     """A thread of its own; woken by the notifier, and when something will be too old."""
 
     def __init__(

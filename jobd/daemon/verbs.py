@@ -79,16 +79,17 @@ def build_commands(
     groups = ManageGroups(ledger, jobs, settings, event_log, idempotency, ground.reader)
     halting = Halting(bulk, groups, idempotency)
     workers = SetWorkers(ledger, settings, event_log)
-    building = ground, lifecycle, _build_admission(ground), idempotency
+    admission = _build_admission(ground)
+    building = ground, lifecycle, admission, idempotency
     intake = _build_intake(*building)
     return Commands(
         idempotency=idempotency,
         bulk=bulk,
         intake=intake,
         graphs=Graphs(intake, tables.environments.pack),
-        start=StartJobs(bulk, moves),
+        start=StartJobs(bulk, moves, jobs, admission),
         hold=HoldJobs(bulk, moves),
-        restart=RestartJobs(bulk, moves, jobs, event_log),
+        restart=RestartJobs(bulk, moves, jobs, event_log, admission),
         stop=StopJobs(
             bulk=bulk, moves=moves, dependencies=dependencies, runs=runs,
             stop_orders=execution.stop_orders,

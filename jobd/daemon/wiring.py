@@ -229,9 +229,9 @@ def build_notifications(
     ground: Ground,
     execution: Execution,
     selection: Selection,
-    damage: Callable[[], str | None],
+    trouble: Callable[[], str | None],
 ) -> Telling:
-    """`damage`: what is wrong with the database."""
+    """`trouble`: the worst of what is wrong, in words."""
     in_force, reader, workspaces, runs = (
         ground.in_force, ground.reader, ground.engines.workspaces, execution.runs
     )  # fmt: skip
@@ -251,8 +251,7 @@ def build_notifications(
             traffic=ground.traffic,
         ),
         ground.ledger, reader,
-        lambda: damage() or ground.reserve.trouble or ground.writer.trouble
-        or ground.breaker.trouble,
+        trouble,
     )  # fmt: skip
     history = History(
         in_force=in_force,

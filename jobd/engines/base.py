@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
+from jobd.contract.models import Gpu
 from jobd.contract.paths import Paths
 from jobd.contract.wording import closest
 from jobd.core.transitions import Outcome
@@ -34,6 +35,10 @@ class CannotStart(Exception):  # noqa: N818 - named like the reason
 
 class NoResources(Exception):  # noqa: N818 - named like the reason
     """There is no room for another process just now; nothing has started."""
+
+
+class NeverBegan(NoResources):
+    """What was taken for started has not begun, and surely never will; the text says why."""
 
 
 class Away(Exception):  # noqa: N818 - named like the reason
@@ -126,6 +131,16 @@ class SeesBoots(Protocol):
     def ran_since_boot(self, paths: Paths) -> bool | None:
         """Whether the machine has run on since one was last at work in this instance; None: none
         ever was. Only looks.
+        """
+
+
+@runtime_checkable
+class SeesGpus(Protocol):
+    """An engine that can tell what the GPUs of this machine are doing."""
+
+    def gpus(self) -> Sequence[Gpu] | None:
+        """As for `Engine.usage`: only while somebody wants to see it. None: there are none, or
+        nobody can tell.
         """
 
 
@@ -225,6 +240,8 @@ class Process(Protocol):
 
         Whatever daemon asks is told the same, until `reap`. An engine that knows when it ended
         says that, too (`Outcome.at`): it may have been while no daemon lived.
+
+        Raises: NeverBegan (nothing is left of it, and `reap` is not called).
         """
 
     def reap(self) -> None:

@@ -31,6 +31,7 @@ from jobd.engines.base import (
     Fate,
     Heritage,
     Launch,
+    NeverBegan,
     NoResources,
     NoSuchKey,
     Process,
@@ -154,11 +155,16 @@ class World:
         return self._attempts.get(token, Fate.NEVER_STARTED)
 
     def waits(self, attempt: FakeAttempt, closed: Callable[[], bool]) -> Outcome:
-        """Until it has ended and that can be seen, or nobody is to be told any more."""
+        """Until it has ended and that can be seen, or nobody is to be told any more.
+
+        Raises: NeverBegan.
+        """
         with self._changed:
             self._changed.wait_for(
                 lambda: closed() or (attempt.outcome is not None and self._away is None)
             )
+            if isinstance(attempt.outcome, NeverBegan):
+                raise attempt.outcome
             return attempt.outcome or Outcome(lost=True)
 
 
@@ -167,7 +173,7 @@ class FakeAttempt:
 
     def __init__(self, world: World, launch: Launch, changed: threading.Condition) -> None:
         self.launch = launch
-        self.outcome: Outcome | None = None
+        self.outcome: Outcome | NeverBegan | None = None
         self.signals: list[int] = []
         """All that it has received."""
         self.stands_still = False
@@ -201,6 +207,12 @@ class FakeAttempt:
                 self.outcome = Outcome(
                     exit_code=exit_code, signal=name, cpu_s=used.cpu_s, max_rss_kb=used.max_rss_kb
                 )
+            self._changed.notify_all()
+
+    def never_begins(self, why: str) -> None:
+        """In the place of an end."""
+        with self._changed:
+            self.outcome = NeverBegan(why)
             self._changed.notify_all()
 
     def age(self) -> float:

@@ -16,8 +16,8 @@ from jobd.store.environments import Environments
 from jobd.store.past import keep_past
 from jobd.store.records import (
     Filter,
+    Location,
     Look,
-    Place,
     Policy,
     Ran,
     Spec,
@@ -196,7 +196,7 @@ class Jobs:
     # --- attempts ------------------------------------------------------------------------------
 
     def started(
-        self, job: int, token: str, slot: int, gpus: Sequence[int], place: Place, now: int
+        self, job: int, token: str, slot: int, gpus: Sequence[int], location: Location, now: int
     ) -> Started | None:
         """The next attempt of a pending job begins; None: its record is damaged, it has failed."""
         row = self._db.execute(
@@ -220,13 +220,13 @@ class Jobs:
             " (job, attempt, token, slot, host, state, started_at, gpus, engine, queued_at)"
             f" VALUES (?, ?, ?, ?, ?, '{State.RUNNING}', ?, ?, ?, ?)",
             (
-                job, attempt, token, slot, place.host, now, ",".join(map(str, gpus)) or None,
-                place.engine, queued_at,
+                job, attempt, token, slot, location.host, now, ",".join(map(str, gpus)) or None,
+                location.engine, queued_at,
             ),
         )  # fmt: skip
         return Started(
             entry, attempt, token, spec, environment, now, rules, failures, array_index,
-            place.engine, queued_at,
+            location.engine, queued_at,
         )  # fmt: skip
 
     def _array_spec(self, array: int) -> bytes:

@@ -23,7 +23,7 @@ from jobd.store.readonly import log_of, open_untouched, size
 from jobd.store.way_out import way_out
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class StartConditions(Struct, frozen=True, kw_only=True):
     """Where a daemon is to start, and what is known of it."""
 
     paths: Paths
@@ -33,9 +33,9 @@ class Place(Struct, frozen=True, kw_only=True):
     """The configuration says that no other host uses it."""
 
 
-def refuse(place: Place) -> None:
+def refuse(conditions: StartConditions) -> None:
     """Raises: JobdError (the first obstacle, what to do about it, and that nothing was changed)."""
-    for found in obstacles(place):
+    for found in obstacles(conditions):
         raise refusal(found)
 
 
@@ -45,15 +45,15 @@ def refusal(found: Fault) -> JobdError:
     return StoreFailed(f"{found.text}; nothing was changed. All that is wrong: jobd check. {step}")
 
 
-def obstacles(place: Place) -> Iterator[Fault]:
+def obstacles(conditions: StartConditions) -> Iterator[Fault]:
     """The worst first."""
-    if not place.is_private:
-        yield from _said(host_check.check_file_system, place.paths.state)
-    missing = _missing(place.paths)
+    if not conditions.is_private:
+        yield from _said(host_check.check_file_system, conditions.paths.state)
+    missing = _missing(conditions.paths)
     if missing is not None:
         yield missing
-    elif place.paths.database.exists():
-        yield from _in_database(place)
+    elif conditions.paths.database.exists():
+        yield from _in_database(conditions)
 
 
 def _missing(paths: Paths) -> Fault | None:
@@ -66,23 +66,23 @@ def _missing(paths: Paths) -> Fault | None:
     return None
 
 
-def _in_database(place: Place) -> Iterator[Fault]:
-    paths = place.paths
+def _in_database(conditions: StartConditions) -> Iterator[Fault]:
+    paths = conditions.paths
     if not size(paths.database):
         yield Fault(_damaged(paths, "it is empty, and a database of jobd never is"), way_out(paths))
         return
-    if log_was_cut(paths.database, same_boot=place.same_boot):
+    if log_was_cut(paths.database, same_boot=conditions.same_boot):
         yield Fault(_damaged(paths, LOG_WAS_CUT), way_out(paths))
     try:
         with open_untouched(paths.database, running=False) as connection:
-            yield from _within(place, Inspection(connection))
+            yield from _within(conditions, Inspection(connection))
     except StoreFailed as error:
         # Which command says more is no news to whoever has called it.
         yield Fault(error.message.removesuffix(f". {SEE_CHECK}"), way_out(paths))
 
 
-def _within(place: Place, inspection: Inspection) -> Iterator[Fault]:
-    paths = place.paths
+def _within(conditions: StartConditions, inspection: Inspection) -> Iterator[Fault]:
+    paths = conditions.paths
     other = inspection.version_fault()
     if other is not None:
         text = f"the database {paths.database}: {other.text}"
@@ -91,7 +91,7 @@ def _within(place: Place, inspection: Inspection) -> Iterator[Fault]:
     for text in faults_of(paths.database, inspection)[:1]:
         yield Fault(_damaged(paths, " ".join(text.split())), way_out(paths))
         return
-    if not place.is_private:
+    if not conditions.is_private:
         yield from _said(host_check.check_host, paths.state, inspection.setting("host"))
 
 

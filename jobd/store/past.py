@@ -16,7 +16,7 @@ from jobd.contract.models import Ended
 from jobd.contract.states import State
 from jobd.store.conditions import LISTED, as_glob, as_json
 
-Place = tuple[int, int]
+AttemptKey = tuple[int, int]
 """A job and an attempt of it."""
 
 _STRIDE: Final = 4000
@@ -64,8 +64,8 @@ def keep_past(writer: sqlite3.Connection, job: int) -> None:
 
 
 def read_past(
-    database: sqlite3.Connection, chosen: Chosen, behind: Place
-) -> tuple[list[Ended], Place | None]:
+    database: sqlite3.Connection, chosen: Chosen, behind: AttemptKey
+) -> tuple[list[Ended], AttemptKey | None]:
     """The next of those that are meant, and behind which to go on; None: these were the last.
 
     A page looks at so many attempts, and gives those of them that are meant: perhaps none.
@@ -90,7 +90,7 @@ def read_past(
     return [Ended(row[0], row[1], State(row[2]), *row[3:]) for row in rows], last
 
 
-def _end(database: sqlite3.Connection, table: str, behind: Place) -> Place | None:
+def _end(database: sqlite3.Connection, table: str, behind: AttemptKey) -> AttemptKey | None:
     """The last of a stride of this table; None: what is left is less."""
     row = database.execute(
         f"SELECT job, attempt FROM {table} WHERE job >= ? AND (job, attempt) > (?, ?)"

@@ -18,7 +18,7 @@ from jobd.store.conditions import BY_STATE, LISTED, VISIBLE, as_json
 from jobd.store.connections import Connections, Pinned, Pool
 from jobd.store.history import read_events
 from jobd.store.pages import PAGE_BYTES, Key, fitting, read_page, read_page_ids
-from jobd.store.past import BOUNDS, Chosen, Place, read_past
+from jobd.store.past import BOUNDS, AttemptKey, Chosen, read_past
 from jobd.store.records import (
     AttemptRow,
     EventRow,
@@ -228,7 +228,7 @@ class Reader:
         rows = self._all("SELECT seq FROM events ORDER BY seq LIMIT 1")
         return int(str(rows[0][0])) if rows else self.last_event() + 1
 
-    def past(self, chosen: Chosen, behind: Place) -> tuple[list[Ended], Place | None]:
+    def past(self, chosen: Chosen, behind: AttemptKey) -> tuple[list[Ended], AttemptKey | None]:
         """A page of finished attempts, also of removed jobs, and behind which the next begins."""
         with self._connections.view() as connection:
             return read_past(connection, chosen, behind)

@@ -166,7 +166,7 @@ class StopOrder(Struct, frozen=True, array_like=True):
         return self.at + self.grace * 1e6
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where an attempt runs."""
 
     engine: str

@@ -125,7 +125,7 @@ class Writer:
         `finally_do` runs inside each transaction; what it returns runs after the commit.
         `in_trouble`: called when a transaction has failed, so that what must not be dropped is
         tried again. `broken`: called when the thread cannot go on: memory may be untrue from then.
-        `saved`: called after each commit, once those who asked for its actions have been told.
+        `saved`: called after each commit, last of all.
         """
         then = _Then(finally_do, in_trouble, broken, saved)
         self._work = _Transactions(
@@ -286,8 +286,9 @@ class _Transactions:
         self.trouble = None
         for item in batch:
             item.tell()
-        _follow(self._then.saved)
+        # First what goes on with it: those who have waited take the interpreter when they wake up.
         _follow(afterwards)
+        _follow(self._then.saved)
         return True
 
     def _commit_alone(self, item: _Item) -> None:

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="What a job costs, and how that grows. Without names: everything, which takes"
-        " more than an hour unless it is --quick.",
+        " most of an hour unless it is --quick.",
         epilog="Example: scripts/bench --quick --peers dispatch listing",
     )
     parser.add_argument("scenarios", nargs="*", metavar="NAME", help="see --list")

@@ -80,15 +80,22 @@ def theirs(bench: Bench, peer: Peer, jobs: int, slots: int) -> Contender:
 
 
 def rounds_of(
-    bench: Bench, contenders: Mapping[str, Contender], *, needed: tuple[str, ...]
+    bench: Bench,
+    contenders: Mapping[str, Contender],
+    *,
+    needed: tuple[str, ...],
+    brief: tuple[str, ...] = (),
 ) -> dict[str, list[Round]]:
     """Every contender's rounds. One that fails is left out from then on, and a note says why.
+
+    `brief`: those that take part in the first rounds alone.
 
     Raises: Failed (that one is needed).
     """
     found: dict[str, list[Round]] = {name: [] for name in contenders}
     for number in range(bench.sizes.rounds):
-        for name in list(found):
+        ran = [name for name in found if number < bench.sizes.peer_rounds or name not in brief]
+        for name in ran:
             try:
                 found[name].append(contenders[name]())
             except Failed as error:
@@ -96,14 +103,14 @@ def rounds_of(
                     raise
                 bench.note(f"left out: {error}")
                 del found[name]
-        told = ", ".join(f"{name} {rounds[-1].rate:,.0f}" for name, rounds in found.items())
+        told = ", ".join(f"{name} {found[name][-1].rate:,.0f}" for name in ran if name in found)
         bench.say(f"round {number + 1} of {bench.sizes.rounds}: {told} jobs/s")
     return found
 
 
 def ratios(mine: list[Round], its: list[Round]) -> list[float]:
-    """By how much our rate exceeds the other, round by round."""
-    return [a.rate / b.rate for a, b in zip(mine, its, strict=True)]
+    """By how much our rate exceeds the other, round by round, as long as both took part."""
+    return [a.rate / b.rate for a, b in zip(mine, its, strict=False)]
 
 
 def median_cpu(rounds: list[Round]) -> float:

@@ -83,7 +83,7 @@ PEERS: Final = (
     Peer(
         name="pueue",
         programs=("pueue", "pueued"),
-        share=0.02,
+        share=0.005,
         prepare=f'printf "{_PUEUE_SETTINGS}" >pueue.yml && pueued -d -c pueue.yml'
         " && until pueue -c pueue.yml status; do sleep 0.1; done",
         run=_EACH.format(submit="pueue -c pueue.yml add -- true") + "pueue -c pueue.yml wait",
@@ -106,7 +106,7 @@ PEERS: Final = (
         programs=("python3",),
         package="hyperqueue",
         run=f'python3 {shlex.quote(str(_PROGRAMS / "hyperqueue_jobs.py"))} "$JOBS" "$SLOTS"',
-        share=1.0,
+        share=0.3,
     ),
 )
 

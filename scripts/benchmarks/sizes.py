@@ -16,8 +16,12 @@ class Sizes:
     name: str
     rounds: int
     """By turns, of whatever is compared."""
+    peer_rounds: int
+    """The first of them, in which other queues take part: they are slower, and vary less."""
     jobs: int
     """No-op jobs in a round."""
+    compared_jobs: int
+    """The same where we are compared with ourselves: a ratio, whatever their number is."""
     durable_jobs: int
     """The same where each sync of the disk takes 5 ms."""
     lines: tuple[int, int]
@@ -42,8 +46,10 @@ class Sizes:
 
 FULL: Final = Sizes(
     name="full",
-    rounds=7,
+    rounds=5,
+    peer_rounds=3,
     jobs=10_000,
+    compared_jobs=5_000,
     durable_jobs=1_000,
     lines=(100_000, 1_000_000),
     store=1_000_000,
@@ -59,7 +65,9 @@ FULL: Final = Sizes(
 QUICK: Final = Sizes(
     name="quick",
     rounds=3,
+    peer_rounds=3,
     jobs=300,
+    compared_jobs=300,
     durable_jobs=100,
     lines=(1_000, 5_000),
     store=5_000,
@@ -75,7 +83,9 @@ QUICK: Final = Sizes(
 TINY: Final = Sizes(
     name="tiny",
     rounds=1,
+    peer_rounds=1,
     jobs=10,
+    compared_jobs=10,
     durable_jobs=5,
     lines=(10, 20),
     store=20,

@@ -51,6 +51,14 @@ def test_no_job_is_ended_with_its_supervisor():
         assert "\nKillMode=process\n" in unit(user=user)
 
 
+def test_a_start_that_is_refused_is_not_tried_for_ever_on_a_slow_machine():
+    """Each takes a second of pause and some of work; systemd would count them in ten."""
+    said = re.search(
+        r"^\[Unit\]\n.*?^StartLimitIntervalSec=(\d+)$", unit(), re.MULTILINE | re.DOTALL
+    )
+    assert int(said[1]) >= 5 * (1 + 10)
+
+
 def test_it_names_the_instance_and_calls_no_shell():
     environ = {"JOBD_HOME": "/srv/jobs", "XDG_STATE_HOME": "/home/me/state", "SECRET": "x"}
     assert "Environment=JOBD_HOME=/srv/jobs\n" in unit(environ=environ)

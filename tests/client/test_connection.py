@@ -1,6 +1,7 @@
 """The connection against a small server of the same protocol, on a real socket."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -271,6 +272,18 @@ def test_whoever_is_turned_away_gives_up(served, asked, serve, client, pauses, m
         client.request(asked, Waited)
     assert len(server.envelopes) < MANY
     assert 30 <= sum(pauses) < 31
+
+
+def test_whoever_waits_for_a_next_daemon_that_is_long_in_coming_is_told_so(
+    serve, client, path, monkeypatch
+):
+    """The supervisor holds the lock, and nobody hangs up: nobody listens yet."""
+    server = serve(HANG_UP)
+    with (path.parent / paths.LOCK_NAME).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(module.time, "sleep", lambda _: server.close())
+        with pytest.raises(NotRunning, match=r"started again, and takes long; .*jobd log"):
+            client.submit(SUBMIT)
 
 
 def test_a_shutdown_is_asked_once(serve, client, pauses):

@@ -19,8 +19,8 @@ def test_it_begins_small_and_doubles_while_that_is_quick():
 
 def test_what_is_slow_comes_in_slices_that_take_their_time_and_no_more():
     sizes = run(Pace(50, 500), 1e-4, 6)
-    assert sizes[-1] == pytest.approx(200, abs=1)
-    assert max(sizes) <= 201
+    assert sizes[-1] == pytest.approx(100, abs=1)
+    assert max(sizes) <= 101
 
 
 def test_one_slow_slice_makes_the_next_small_at_once():

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from jobd.client import follow
 from jobd.client.client import Client
+from jobd.contract.errors import JobdError
 from jobd.contract.models import Command, Options, Selector, Submit
-from jobd.contract.paths import locate
+from jobd.contract.paths import is_supervised, locate
 from jobd.contract.state_directory import make_private
 from jobd.system import linux
 from tests.e2e.engine_of_run import configured, where_outputs_are
@@ -174,6 +175,14 @@ class Instance:
         with Client(self.paths.socket) as client:
             return client.show(job).job
 
+    def pid_of(self, job):
+        """Its process, which the daemon may be told of behind the job's first steps; None: it has
+        none of this machine.
+        """
+        if self.engine != "local":
+            return None
+        return wait_until(lambda: self.job(job).pid, PATIENCE)
+
     def attempts(self, job):
         with Client(self.paths.socket) as client:
             return client.show(job).attempts
@@ -259,13 +268,27 @@ class Instance:
         for client in self._clients:
             client.close()
         try:
-            self.jobd("stop", "--now")
+            if not self._has_left():
+                self.jobd("stop", "--now")
         finally:
             for process in self._started:
                 self._end(process)
             for gate in self._gates:
                 gate.close()
             self._assert_nothing_left()
+
+    def _has_left(self):
+        """Whether the daemon was asked to leave, and did: no interpreter is started for that, which
+        would take longer than the rest.
+        """
+        if not is_supervised(self.paths.socket):
+            return not self.processes()
+        with contextlib.suppress(JobdError, AssertionError):
+            with Client(self.paths.socket) as client:
+                client.shutdown(now=True, timeout=None)
+            wait_until(lambda: not is_supervised(self.paths.socket))
+            return True
+        return False
 
     def _end(self, process):
         if process.poll() is None:

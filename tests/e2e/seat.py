@@ -50,8 +50,9 @@ class Seat:
         wait_until(self.reads_keys)
 
     def ends(self):
-        """Its exit code; the terminal is as it was."""
+        """Its exit code; the terminal is as it was, and all that was written on it is read."""
         code = self.process.wait(PATIENCE)
+        self._thread.join(PATIENCE)
         assert termios.tcgetattr(self._leader) == self.before
         return code
 

@@ -41,7 +41,7 @@ def foreigner():
 
 def kill_all(instance, job):
     """Both parents and the job: nobody has seen how it ended."""
-    old, pid = instance.status(), instance.job(job).pid
+    old, pid = instance.status(), instance.pid_of(job)
     instance.halt(old.pid)
     instance.kill(old.supervisor_pid)
     instance.kill(pid)
@@ -105,7 +105,7 @@ def test_after_another_boot_nothing_of_the_board_counts(instance, foreigner):
     again = instance.submit(f"[ $JOBD_ATTEMPT = 2 ] || {{ {LASTS}; }}", requeue=True)
     waits = instance.submit(ENDS)
     instance.await_lines("ran", 2)
-    pid = instance.job(again).pid
+    pid = instance.pid_of(again)
     kill_all(instance, lost)
     instance.kill(pid)
     other = foreigner()

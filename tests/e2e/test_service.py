@@ -168,7 +168,7 @@ def test_the_journal_has_job_and_attempt_as_fields(service, instance):
     service.run("test", "-S", JOURNAL)
     gate = instance.gate()
     job = instance.submit(f"read _ <{gate.path}")
-    pid = wait_until(lambda: instance.job(job).pid, PATIENCE)
+    pid = instance.pid_of(job)
     daemon = instance.status().pid
     # All at once: nobody is left who could know how it ended.
     service.run("kill", "-KILL", str(service.main_pid()), str(daemon), str(pid))

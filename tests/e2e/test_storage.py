@@ -374,7 +374,7 @@ def test_stop_now_where_nothing_at_all_can_be_saved_says_why_it_waits(instance, 
     instance.jobctl("workers", "1")
     job = instance.id_of("exec sleep 1000")
     wait_until(lambda: instance.job(job).state is State.RUNNING)
-    pid = instance.job(job).pid
+    pid = instance.pid_of(job)
     faulty(f"write 1 1000000 {errno.ENOSPC}\n")
     stop = instance.begin("jobd", "stop", "--now")
     said = stop.stderr.readline().decode()

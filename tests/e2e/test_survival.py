@@ -45,7 +45,7 @@ class Three:
             code: instance.begin("jobctl", "wait", str(self.jobs[code])) for code in CODES
         }
         wait_until(lambda: instance.connections() >= 3, 60)
-        self.pids = {code: instance.job(self.jobs[code]).pid for code in CODES}
+        self.pids = {code: instance.pid_of(self.jobs[code]) for code in CODES}
 
     def end(self, *codes):
         for code in codes:
@@ -105,7 +105,7 @@ def test_a_job_that_ended_while_no_daemon_lived_ended_then(running):
     gate = running.gate()
     job = running.submit(f"echo $JOBD_RUN >>ran; read _ <{gate.path}; exit 3")
     (token,) = running.await_lines("ran", 1)
-    old, pid = running.status(), running.job(job).pid
+    old, pid = running.status(), running.pid_of(job)
     running.kill(old.pid)
     following = wait_until(lambda: next_daemon(old.supervisor_pid, {old.pid, pid}), 60)
     running.halt(following)
@@ -244,7 +244,7 @@ def test_a_job_of_nobody_that_ended_while_no_daemon_lived_ended_then(running):
     first = running.status()
     running.kill(first.pid)
     second = running.answers_anew(first.pid)
-    pid = running.job(job).pid
+    pid = running.pid_of(job)
     running.kill(second.supervisor_pid)
     third = running.answers_anew(second.pid)
     assert third.supervisor_pid == second.pid
@@ -286,7 +286,7 @@ def test_both_are_killed_at_once(running):
 def test_both_are_killed_at_once_and_then_a_daemon_alone(running):
     """The second death is no reason why more of the job should be unknown."""
     job, gate = gated(running)
-    old, pid = running.status(), running.job(job).pid
+    old, pid = running.status(), running.pid_of(job)
     running.halt(old.pid)
     running.kill(old.supervisor_pid)
     running.kill(old.pid)

@@ -304,6 +304,25 @@ def test_output_is_whole_though_its_reader_is_slow_and_the_daemon_is_stopped(run
     assert stop.wait(PATIENCE) == 0
 
 
+def test_a_daemon_killed_while_it_tells_the_end_is_followed_by_one_that_goes_on(running):
+    """No job runs any more, but somebody has not heard all of what it waited for."""
+    gate, size = running.gate(), 30_000_000
+    line = f"echo >ran; head -n 1 {gate.path} >go; head -c {size} /dev/zero; exit 3"
+    client = running.begin("jobctl", "submit", "-w", line)
+    running.await_lines("ran", 1)
+    wait_until(lambda: running.connections() == 1, PATIENCE)
+    first = running.status()
+    stop = running.begin("jobd", "stop")
+    wait_until(lambda: running.status().draining)
+    gate.open()
+    wait_until(lambda: said_at(running, TOLD_FIRST), PATIENCE)
+    running.kill(first.pid)
+    out, err = client.communicate(timeout=PATIENCE)
+    assert (len(out), client.returncode) == (size, 3), err
+    assert stop.wait(PATIENCE) == 0
+    assert len(said_at(running, " started: pid")) == 2
+
+
 @pytest.mark.parametrize("command", ["submit -w", "logs -f"])
 def test_whoever_reads_slowly_from_the_first_byte_on_is_told_the_end(running, command):
     """It has never waited for anything when the daemon is told to stop: its own reader holds it."""

@@ -3,10 +3,15 @@
 What there is to try is found in click's own objects: a new option is in it.
 """
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import click
 import pytest
 
 from jobctl.cli import COMMANDS, group
+from tests.integration.inside import Inside
 from tests.jobctl.fakes import jobctl
 
 SMALLEST = {
@@ -62,11 +67,45 @@ def line_of(path, param, text):
     return [*path, text] if param.nargs == -1 or len(rest) < 2 else [*path, text, *rest[1:]]
 
 
+class Daemons:
+    """One for a command after the other, with all that its texts have made: a start for each of
+    its options would take longer than the rest.
+    """
+
+    def __init__(self, base):
+        self._base = base
+        self._path = self._inside = None
+
+    def of(self, path):
+        """That of a command. It starts nothing, and job 1 pends there."""
+        if path != self._path:
+            self.close()
+            self._path, self._inside = path, Inside(self._base / "-".join(path), workers=0)
+            self._inside.submit("true")
+        assert self._inside.job(1).state == "pending"
+        return self._inside
+
+    def close(self):
+        if self._inside is not None:
+            self._inside.close()
+            self._path = self._inside = None
+
+
+@pytest.fixture(scope="module")
+def daemons():
+    base = Path(tempfile.mkdtemp(prefix="jx-", dir="/tmp"))
+    made = Daemons(base)
+    yield made
+    made.close()
+    shutil.rmtree(base)
+
+
 @pytest.fixture
-def there_is_a_job(quiet, tmp_path, monkeypatch):
+def there_is_a_job(path, daemons, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # files are made under these names
-    quiet.submit("true")
-    return quiet
+    inside = daemons.of(path)
+    monkeypatch.setenv("JOBD_HOME", str(inside.paths.state))
+    return inside
 
 
 def test_all_commands_are_walked():

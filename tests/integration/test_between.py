@@ -14,7 +14,7 @@ from jobd.contract.models import Edit, Events, Graph, Groups, Selector
 from jobd.contract.states import Reason, State
 from jobd.daemon.execution.runs import Run
 from jobd.store import environments
-from jobd.store.records import Place, StopOrder
+from jobd.store.records import Location, StopOrder
 from tests.helpers import wait_until
 from tests.integration.inside import ENVIRONMENT, ids
 from tests.integration.test_scheduling import (
@@ -181,7 +181,7 @@ def begun(inside, job):
     jobs, ledger = inside.daemon.built.ground.tables.jobs, inside.daemon.built.ground.ledger
 
     def begin():
-        started = jobs.started(job, "token", 1, (), Place("local", "host"), 0)
+        started = jobs.started(job, "token", 1, (), Location("local", "host"), 0)
         ledger.withdraw(started.entry)
         ledger.occupy(started.entry, 1, ())
         ledger.count(State.PENDING, State.RUNNING)

@@ -107,7 +107,7 @@ def opened(paths):
     """The same of the database alone: a daemon takes longer to start."""
     before, jobs = hashes(paths), None
     with suppress(StoreFailed):
-        obstacles.refuse(obstacles.Place(paths=paths, same_boot=True, is_private=True))
+        obstacles.refuse(obstacles.StartConditions(paths=paths, same_boot=True, is_private=True))
         with open_untouched(paths.database, running=False) as connection:
             jobs = Inspection(connection).jobs()
     assert hashes(paths) == before

@@ -122,6 +122,31 @@ def test_a_group_says_where_its_jobs_run(both, world):
     ]
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_its_engine_has_taken_and_never_begun_waits_again(both, world, brief, is_stopped):
+    """As where a cluster ends what it was to run in: that is known, and costs no attempt."""
+    job = submit_with(both, "x", group="far")
+    attempt = runs(both, world, job)
+    attempt.ignores = (signal.SIGTERM,)
+    if is_stopped:
+        both.client.stop(ids(job), grace=60.0)
+        wait_until(lambda: attempt.signals == [signal.SIGTERM])
+    attempt.never_begins("it had ended before")
+    if is_stopped:
+        both.wait(job)
+        assert state(both, job) == ("stopped", "by user")
+        assert len(world.started) == 1
+        return
+    wait_until(lambda: len(world.started) == 2)
+    runs(both, world, job).ends(exit_code=0)
+    both.wait(job)
+    found = both.job(job)
+    assert (found.state, found.attempt, found.failures) == ("completed", 1, 0)
+    assert [one.event for one in both.client.show(job).events] == [
+        "submitted", "started", "retrying", "started", "completed",
+    ]  # fmt: skip
+
+
 def test_an_option_that_its_engine_does_not_take_is_refused_at_submit(both, world):
     world.options = ["--mem=8G"]
     job = submit_with(both, "x", group="far", engine_options=["--mem=8G"])
@@ -163,6 +188,39 @@ def test_a_job_with_an_option_of_one_engine_goes_to_no_group_of_another(make, wo
     free = submit_with(both, "x", group="far", hold=True)
     both.client.edit(Edit(id=free, group="near"))
     assert both.job(free).group == "near"
+
+
+def test_a_job_whose_group_is_on_another_engine_by_now_is_not_run_again(
+    both, world, jobd_home, heirs
+):
+    """It could only fail there: whoever asks for it hears that at once, and what to do."""
+    world.options = ["--mem=8G"]
+    options = {"group": "far", "engine_options": ["--mem=8G"]}
+    done, stopped = (submit_with(both, "x", **options) for _ in range(2))
+    held, free = (submit_with(both, "x", **more) for more in (options | {"hold": True}, {}))
+    runs(both, world, done).ends(exit_code=3)
+    runs(both, world, stopped)
+    both.client.stop(ids(stopped), grace=0.0)
+    both.wait(done, stopped, free)
+    heir = replaced(both, jobd_home, workers=6, groups={"far": {"workers": 2}})
+    heirs.append(heir)
+    why = (
+        "has an --engine-option, --mem=8G: this machine has no options of its own; jobs of group "
+        "far run on engine local: "
+    )
+    anew = "submit it anew in a group of the engine that does: jobctl submit --like {} --group NAME"
+    edit = "name a group of the engine that does: jobctl edit {} --group NAME"
+    for asked, job, step in (
+        (heir.client.restart, done, anew),
+        (heir.client.restart, stopped, anew),
+        (heir.client.start, stopped, anew),
+        (heir.client.start, held, edit),
+    ):
+        before = state(heir, job)
+        acted = asked(ids(job))
+        assert (acted.done, [each.text for each in acted.errors]) == ([], [why + step.format(job)])
+        assert (state(heir, job), heir.job(job).attempt) == (before, int(job != held))
+    assert heir.client.restart(ids(done, free)).done == [free], "only what has such options"
 
 
 def test_an_option_is_refused_also_while_its_engine_is_away(both, world):

@@ -7,7 +7,7 @@ import pytest
 
 from jobd.contract.errors import StoreFailed
 from jobd.contract.states import State
-from jobd.daemon.jobs.notifier import Listener
+from jobd.daemon.jobs.notifier import Subscriber
 from jobd.outputs.on_disk import DiskWorkspace
 from tests.helpers import wait_until
 from tests.integration.inside import Inside, ids, submit_with
@@ -16,7 +16,7 @@ from tests.integration.test_engines import FAR, heirs, runs, world
 __all__ = ["heirs", "world"]
 
 
-class Heard(Listener):
+class Heard(Subscriber):
     """What a daemon tells its parts of."""
 
     def __init__(self, inside):

@@ -10,6 +10,8 @@ from jobd.contract.destinations import Destination, Scope, WhenAll, Wish, shell_
 from jobd.contract.errors import BadRequest, JobdError
 from jobd.contract.models import Edit, Graph, Node, Submit
 from jobd.contract.states import Occasion
+from jobd.store import delivery_reader
+from jobd.store.records import gathering_decoder
 from tests.helpers import wait_until
 from tests.integration.inside import ids, submit_of
 from tests.integration.test_notifications import Told, latest
@@ -176,6 +178,30 @@ def test_a_group_or_tag_is_told_of_once_nothing_of_it_is_left(make, told, scope)
     assert daemon.job(held).state == "pending"
     assert (said["exit_code"], said["counts"]) == (0, {"completed": 2})
     assert said["title"] == f"all ended: {scope} {'g' if scope == 'group' else 't'} (completed: 2)"
+
+
+def test_those_that_wait_cost_nothing_while_others_end(quiet, told, monkeypatch):
+    """A hundred submissions that are held: each is looked at once, whatever else happens."""
+    waiting = WhenAll(to=shell_line("false"))
+    for _ in range(100):
+        quiet.client.submit(asked("true", hold=True, when_all=[waiting]))
+    looked_at = []
+
+    class Counted:
+        def decode(self, blob):
+            looked_at.append(blob)
+            return gathering_decoder.decode(blob)
+
+    gatherings = quiet.daemon.built.telling.history._gatherings
+    wait_until(lambda: sum(map(len, gatherings._witnessed.values())) == 100)
+    monkeypatch.setattr(delivery_reader, "gathering_decoder", Counted())
+    wanted = WhenAll(to=shell_line(told.command))
+    quiet.client.submit(asked("true", "true", when_all=[wanted]))
+    quiet.client.workers(1)
+    assert told.await_all(1)[0]["notification"]["exit_code"] == 0
+    wait_until(lambda: len(quiet.sql("SELECT * FROM gatherings")) == 100)
+    # When it came, once more when the first of its jobs had ended, and if it was not saved at once.
+    assert 1 <= len(looked_at) <= 3
 
 
 def test_it_is_not_lost_with_the_daemon(make, told):

@@ -386,6 +386,29 @@ def test_no_gpu_is_used_twice_at_a_time(make):
     assert inside.output(both) == b"0,1\n"
 
 
+def test_what_gpus_are_doing_is_looked_at_when_somebody_asks(make, gate, home, monkeypatch):
+    program = home / "bin/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho x >>{home}/calls\necho 0, 97, 1, 2\necho 1, 3, 0, 2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    inside = make(gpus={"devices": [1, 0], "per_device": 2})
+    jobs = [submit(inside, f"read _ < {gate.path}", gpus=wanted) for wanted in (1, 2)]
+    wait_until(lambda: all(inside.job(job).state is State.RUNNING for job in jobs))
+    status = inside.client.status()
+    assert (status.gpus, status.gpus_busy, status.gpu_load) == (2, 2, None)
+    assert not (home / "calls").exists()
+    for _ in range(3):  # many who ask cost one look
+        found = inside.client.status(gpus=True).gpu_load
+        assert [(one.index, one.load, one.total_kb) for one in found] == [
+            (0, 97, 2048), (1, 3, 2048),
+        ]  # fmt: skip
+    assert (home / "calls").read_text().count("x") == 1
+    gate.open(2)
+    inside.wait(*jobs)
+    assert inside.client.status().gpus_busy == 0
+
+
 # --- time ---------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import pytest
 from jobd.contract.errors import StoreFailed
 from jobd.contract.paths import Paths
 from jobd.store.database import open_writer
-from jobd.store.obstacles import Place, obstacles, refuse
+from jobd.store.obstacles import StartConditions, obstacles, refuse
 from jobd.store.readonly import open_untouched
 
 SALT, HEADER = 24, 32
@@ -94,7 +94,7 @@ def put(made: Made, length: int, index: Index) -> Paths:
 
 def counted(paths: Paths, *, same_boot: bool) -> int | None:
     """How many transactions a daemon would find that starts there; None: it refuses."""
-    found = list(obstacles(Place(paths=paths, same_boot=same_boot, is_private=True)))
+    found = list(obstacles(StartConditions(paths=paths, same_boot=same_boot, is_private=True)))
     if found:
         return None
     with open_untouched(paths.database, running=False) as connection:
@@ -126,7 +126,7 @@ def test_a_writer_finds_what_was_found_without_touching_a_byte(made, kind):
         found = counted(paths, same_boot=True)
         if found is None:
             with pytest.raises(StoreFailed, match="the end of its log is missing"):
-                refuse(Place(paths=paths, same_boot=True, is_private=True))
+                refuse(StartConditions(paths=paths, same_boot=True, is_private=True))
             continue
         with closing(open_writer(paths.database)) as writer:
             row = writer.execute("SELECT value FROM settings WHERE name = 'count'").fetchone()

@@ -55,6 +55,15 @@ def test_a_refusal_spoils_no_neighbour(writer, database):
     assert rows(database) == ["a", "b"]
 
 
+def test_what_goes_on_with_a_commit_does_so_before_those_who_wait_are_woken(database):
+    """An end makes room for the next job, which is not to start behind their answers."""
+    made, order = Writer(database, Undo()), []
+    made.start(lambda: lambda: order.append("goes on"), saved=lambda: order.append("woken"))
+    made.post(lambda: None, lambda _: order.append("told"))
+    made.close()
+    assert order == ["told", "goes on", "woken"]
+
+
 def test_a_rehearsal_answers_and_leaves_nothing(database):
     """Neither on disk nor in memory; what shares its transaction stays."""
     undo = Undo()

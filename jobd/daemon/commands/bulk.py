@@ -17,6 +17,7 @@ from jobd.contract.errors import BadRequest, StoreFailed
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
+from jobd.core.id_set import IdSet
 from jobd.core.pace import Pace
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
@@ -28,7 +29,7 @@ from jobd.store.writer import NOTHING_CHANGED, Writer
 
 SLICE: Final = 500
 """Jobs in one transaction of a mass change, at most; fewer where they take longer."""
-_LEAST: Final = 100
+_LEAST: Final = 50
 """The same, at least. A million jobs are then fewer slices than answers that are remembered: by
 these a change that is asked for again knows what it has done.
 """
@@ -52,7 +53,7 @@ class Chosen:
         return place < len(self._ids) and self._ids[place] == job
 
 
-class Tally:
+class BulkResult:
     """What a mass change has done, job by job: the answer, as it comes to be."""
 
     def __init__(self, chosen: Chosen | None = None, since: int | None = None) -> None:
@@ -102,7 +103,7 @@ class Verb:
 
     The writer's thread calls `change`, in the transaction of a slice; and once more if that fails
     for the sake of what else was in it. So what concerns one slice alone is kept in variables and
-    in the tally, not in the object.
+    in the result, not in the object.
     """
 
     parents_first: ClassVar[bool] = False
@@ -111,12 +112,12 @@ class Verb:
     """Whether a job that was chosen by its state and has another by now is passed over. One that
     another filter does not mean any more always is."""
 
-    def change(self, jobs: Iterator[Look], tally: Tally) -> None:
+    def change(self, jobs: Iterator[Look], result: BulkResult) -> None:
         """All jobs of a slice that are still meant, each looked at in this transaction."""
         for job in jobs:
-            self.decide(job, tally)
+            self.decide(job, result)
 
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         """Do it to this job, or tell why not."""
         raise NotImplementedError
 
@@ -139,20 +140,20 @@ class _Change(Struct, frozen=True):
             yield piece
 
     def still_meant(
-        self, piece: Sequence[int], looks: Mapping[int, Look], changed: set[int], tally: Tally
+        self, piece: Sequence[int], looks: Mapping[int, Look], changed: set[int], result: BulkResult
     ) -> Iterator[Look]:
-        """In their order; of the others the tally is told why not.
+        """In their order; of the others the result is told why not.
 
         `changed`: those that a filter does not mean any more, whatever their state is.
         """
         for job in piece:
             look = looks.get(job)
             if look is None:
-                tally.error(job, "does not exist")
+                result.error(job, "does not exist")
             elif self.wanted.states and look.state not in self.wanted.states:
-                tally.has_moved(look)
+                result.has_moved(look)
             elif job in changed:
-                tally.notice(job, "has been changed meanwhile, and is left as it is")
+                result.notice(job, "has been changed meanwhile, and is left as it is")
             else:
                 yield look
 
@@ -187,45 +188,46 @@ class Bulk:
         """
         if not selector.named:
             raise BadRequest("name the jobs, or --all, or a filter such as --state failed")
-        tally, until, more = Tally(), time.monotonic() + _PATIENCE_S, False
+        result, until, more = BulkResult(), time.monotonic() + _PATIENCE_S, False
         with self._idempotency.one_at_a_time(call.id):
-            first, seen = self._resume(call.id, tally)
-            change, ids = self._choose(selector, verb, seen, tally)
+            first, seen = self._resume(call.id, result)
+            change, ids = self._choose(selector, verb, seen, result)
             left = (job for job in ids if job not in seen)
             for number, piece in enumerate(change.slices(left), first):
                 # Never before something has been done: whoever asks again comes to an end.
                 if more := number > first and bool(call.id) and time.monotonic() > until:
                     break
                 if dry_run:
-                    tally.add(self._writer.rehearse(partial(self._unheard, change, piece)))
+                    result.add(self._writer.rehearse(partial(self._unheard, change, piece)))
                     continue
-                acted = self._save(change, piece, call.id.slice(number), tally)
+                acted = self._save(change, piece, call.id.slice(number), result)
                 verb.committed(acted.done)
-                tally.add(acted)
-        return tally.acted(more=more)
+                result.add(acted)
+        return result.acted(more=more)
 
-    def _resume(self, request_id: RequestId, tally: Tally) -> tuple[int, set[int]]:
+    def _resume(self, request_id: RequestId, result: BulkResult) -> tuple[int, IdSet]:
         """What an earlier sending of this request has done: slices and their jobs."""
-        seen: set[int] = set()
+        seen = IdSet()
         for number in itertools.count() if request_id else ():
             part = request_id.slice(number)
             answer = self._reader.answer_to(part.key)
             if answer is None:
                 return number, seen
             known = self._idempotency.read(answer, part, Acted)
-            tally.add(known)
-            seen.update(known.done, (n.id for n in known.notices), (n.id for n in known.errors))
+            result.add(known)
+            seen.add(known.done)
+            seen.add(note.id for note in (*known.notices, *known.errors))
         return 0, seen
 
     def _choose(
-        self, selector: Selector, verb: Verb, seen: set[int], tally: Tally
+        self, selector: Selector, verb: Verb, seen: IdSet, result: BulkResult
     ) -> tuple[_Change, Sequence[int]]:
         """The jobs that are meant, in the order in which they have their turn."""
         ids, missing = self._selection.resolve(selector)
         for job in missing:
             # Not what the first sending of this request has itself removed.
             if job not in seen:
-                tally.error(job, "does not exist")
+                result.error(job, "does not exist")
         wanted, chosen = filter_of(selector), Chosen(ids)
         if not verb.spares_moved:
             wanted = replace(wanted, states=())
@@ -233,7 +235,9 @@ class Bulk:
             ids = self._selection.parents_first(ids, chosen.__contains__)
         return _Change(verb, wanted, chosen, Pace(_LEAST, SLICE)), ids
 
-    def _save(self, change: _Change, piece: list[int], part: RequestId, before: Tally) -> Acted:
+    def _save(
+        self, change: _Change, piece: list[int], part: RequestId, before: BulkResult
+    ) -> Acted:
         """One slice, on disk. `before`: what the slices before it have done."""
         try:
             return self._idempotency.once(
@@ -248,12 +252,12 @@ class Bulk:
 
     def _slice(self, change: _Change, piece: list[int], since: int | None) -> Acted:
         begun = time.monotonic()
-        tally = Tally(change.chosen, self._event_log.last_seq() if since is None else since)
+        result = BulkResult(change.chosen, self._event_log.last_seq() if since is None else since)
         looks = self._jobs.looks(piece)
         changed = self._changed(piece, change.wanted)
-        change.verb.change(change.still_meant(piece, looks, changed, tally), tally)
+        change.verb.change(change.still_meant(piece, looks, changed, result), result)
         change.pace.took(len(piece), time.monotonic() - begun)
-        return tally.acted()
+        return result.acted()
 
     def _changed(self, piece: Sequence[int], wanted: Filter) -> set[int]:
         """Those that were chosen by a filter which does not mean them any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobd.contract.wording import NAMED, listed
-from jobd.daemon.commands.bulk import Chosen, Tally
+from jobd.daemon.commands.bulk import BulkResult, Chosen
 from jobd.store.dependencies import Dependencies
 
 
@@ -15,18 +15,18 @@ class Dependants:
         self._staying: dict[int, list[int]] = {}
         """Of those that were looked at: who waits for it and is to stay."""
 
-    def keep(self, job: int, tally: Tally) -> bool:
+    def keep(self, job: int, result: BulkResult) -> bool:
         """Whether others wait for it that stay: they are not to be removed, or cannot be.
 
-        Then the tally is told.
+        Then the result is told.
         """
-        others = self._stay(job, tally.chosen)
+        others = self._stay(job, result.chosen)
         if others:
             verb, them = ("waits", "that") if len(others) == 1 else ("wait", "those")
             why = f"{listed(others)} {verb} for it; remove {them} with it"
-            if all(other in tally.chosen for other in others):
+            if all(other in result.chosen for other in others):
                 why = f"{listed(others)} {verb} for it, and cannot be removed either"
-            tally.error(job, f"cannot be removed: {why}")
+            result.error(job, f"cannot be removed: {why}")
         return bool(others)
 
     def _stay(self, job: int, chosen: Chosen) -> list[int]:

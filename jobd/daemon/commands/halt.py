@@ -9,7 +9,7 @@ from jobd.contract.call import Call
 from jobd.contract.errors import BadRequest
 from jobd.contract.models import Acted, Pause, Resume, Selector
 from jobd.contract.states import State
-from jobd.daemon.commands.bulk import Bulk, Tally, Verb
+from jobd.daemon.commands.bulk import Bulk, BulkResult, Verb
 from jobd.daemon.commands.groups import ManageGroups
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.execution.runs import Runs
@@ -27,12 +27,12 @@ class Halt(Verb):
         self._pauses = pauses
         self._user = user
 
-    def halt(self, job: int, tally: Tally, *, paused: bool) -> None:
+    def halt(self, job: int, result: BulkResult, *, paused: bool) -> None:
         """A running job is to stand still, or to go on."""
         now = now_us()
         self._moves.paused(job, self._user, now, paused=paused)
         self._pauses.give(self._runs[job], now / 1e6, paused=paused)
-        tally.done.append(job)
+        result.done.append(job)
 
     def repeat(self, job: int) -> bool:
         """Signal it as it was told before, behind the commit; False: it has no process.

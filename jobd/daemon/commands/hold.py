@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Hold
 from jobd.contract.states import State
-from jobd.daemon.commands.bulk import Bulk, Tally, Verb
+from jobd.daemon.commands.bulk import Bulk, BulkResult, Verb
 from jobd.daemon.jobs.moves import Moves
 from jobd.store.records import Look
 
@@ -28,13 +28,13 @@ class _Hold(Verb):
         self._moves = moves
         self._user = user
 
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         if job.state is State.RUNNING:
-            tally.error(job.id, f"is running; to halt it: jobctl pause {job.id}")
+            result.error(job.id, f"is running; to halt it: jobctl pause {job.id}")
         elif job.state is not State.PENDING:
-            tally.has_finished(job)
+            result.has_finished(job)
         elif job.held:
-            tally.notice(job.id, "is already held")
+            result.notice(job.id, "is already held")
         else:
             self._moves.held(job, self._user)
-            tally.done.append(job.id)
+            result.done.append(job.id)

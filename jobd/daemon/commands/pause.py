@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Pause
 from jobd.contract.states import State
-from jobd.daemon.commands.bulk import Tally
+from jobd.daemon.commands.bulk import BulkResult
 from jobd.daemon.commands.halt import Halt, Halting
 from jobd.daemon.execution.runs import Runs, whose
 from jobd.daemon.execution.stop_orders import Pauses
@@ -31,15 +31,15 @@ class PauseJobs:
 
 
 class _Pause(Halt):
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         if job.state is State.PENDING:
-            tally.error(job.id, f"is pending; to keep it from starting: jobctl hold {job.id}")
+            result.error(job.id, f"is pending; to keep it from starting: jobctl hold {job.id}")
         elif job.state is not State.RUNNING:
-            tally.has_finished(job)
+            result.has_finished(job)
         elif job.paused:
             self.repeat(job.id)
-            tally.notice(job.id, "is already paused")
+            result.notice(job.id, "is already paused")
         elif refusals := self._runs[job.id].refusals:
-            tally.error(job.id, f"cannot be paused: {whose(refusals)}")
+            result.error(job.id, f"cannot be paused: {whose(refusals)}")
         else:
-            self.halt(job.id, tally, paused=True)
+            self.halt(job.id, result, paused=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jobd.core.transitions import Move
-from jobd.daemon.commands.bulk import Tally, Verb
+from jobd.daemon.commands.bulk import BulkResult, Verb
+from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.moves import Moves, Obstacle
+from jobd.store.jobs import Jobs
 from jobd.store.records import Look
 
 
@@ -13,19 +15,35 @@ class Requeue(Verb):
 
     parents_first = True
 
-    def __init__(self, moves: Moves, user: str) -> None:
+    def __init__(self, moves: Moves, user: str, *, jobs: Jobs, admission: Admission) -> None:
         self._moves = moves
         self._user = user
+        self._jobs = jobs
+        self._admission = admission
 
-    def requeue(self, job: Look, move: Move, tally: Tally) -> bool:
+    def requeue(self, job: Look, move: Move, result: BulkResult) -> bool:
         """Whether it pends again; not while one that it waits for has failed."""
+        anew = f"jobctl submit --like {job.id} --group NAME"
+        step = f"submit it anew in a group of the engine that does: {anew}"
+        if self.is_refused(job, result, step):
+            return False
         obstacle = self._moves.requeued(job, move, self._user)
         if obstacle is not None:
-            tally.error(job.id, _in_words(obstacle))
+            result.error(job.id, _in_words(obstacle))
             return False
-        tally.done.append(job.id)
-        tally.attempts[job.id] = job.attempt + 1
+        result.done.append(job.id)
+        result.attempts[job.id] = job.attempt + 1
         return True
+
+    def is_refused(self, job: Look, result: BulkResult, step: str) -> bool:
+        """Whether the engine that its group is on by now does not take its options: it could only
+        fail. `step`: what to do then.
+        """
+        options = self._jobs.engine_options_of(job.id)
+        why = self._admission.engine_refusal(job.entry.group, options)
+        if why is not None:
+            result.error(job.id, f"has an --engine-option, {why}: {step}")
+        return why is not None
 
 
 def _in_words(obstacle: Obstacle) -> str:

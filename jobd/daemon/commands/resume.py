@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Resume
-from jobd.daemon.commands.bulk import Tally
+from jobd.daemon.commands.bulk import BulkResult
 from jobd.daemon.commands.halt import Halt, Halting
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import Pauses
@@ -28,12 +28,12 @@ class ResumeJobs:
 
 
 class _Resume(Halt):
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         if job.state.finished:
-            tally.has_finished(job)
+            result.has_finished(job)
         elif job.paused:
-            self.halt(job.id, tally, paused=False)
+            self.halt(job.id, result, paused=False)
         elif self.repeat(job.id):
-            tally.notice(job.id, "is not paused; in case it stopped itself, CONT was sent to it")
+            result.notice(job.id, "is not paused; in case it stopped itself, CONT was sent to it")
         else:
-            tally.notice(job.id, "is not paused")
+            result.notice(job.id, "is not paused")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Rm
-from jobd.daemon.commands.bulk import Bulk, Tally, Verb
+from jobd.daemon.commands.bulk import Bulk, BulkResult, Verb
 from jobd.daemon.commands.deletion import Deletion
 from jobd.daemon.commands.dependants import Dependants
 from jobd.daemon.jobs.moves import Moves
@@ -52,9 +52,9 @@ class _Rm(Verb):
         self._dependants = dependants
         self._user = user
 
-    def decide(self, job: Look, tally: Tally) -> None:
+    def decide(self, job: Look, result: BulkResult) -> None:
         if not job.state.finished:
-            tally.error(job.id, f"is {job.state}; stop it first, or use rm --force")
-        elif not self._dependants.keep(job.id, tally):
+            result.error(job.id, f"is {job.state}; stop it first, or use rm --force")
+        elif not self._dependants.keep(job.id, result):
             self._moves.removed(job, self._user)
-            tally.done.append(job.id)
+            result.done.append(job.id)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from jobd.contract.call import Call
 from jobd.contract.models import Acted, Stop
 from jobd.contract.states import State
-from jobd.daemon.commands.bulk import Bulk, Tally, Verb
+from jobd.daemon.commands.bulk import Bulk, BulkResult, Verb
 from jobd.daemon.commands.dependants import Dependants
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import StopOrders
@@ -64,18 +64,18 @@ class _Stop(Verb):
         self._order = order
         self._user = user
 
-    def change(self, jobs: Iterator[Look], tally: Tally) -> None:
+    def change(self, jobs: Iterator[Look], result: BulkResult) -> None:
         """Pending ones are stopped together, at the end, in a few statements."""
         pending: list[Look] = []
         for job in jobs:
             if job.state.finished:
-                tally.has_finished(job)
+                result.has_finished(job)
                 continue
             if job.state is State.PENDING:
                 pending.append(job)
             else:
                 self._stop_orders.give(self._runs[job.id], self._order)
-            tally.done.append(job.id)
+            result.done.append(job.id)
         self._moves.withdrawn(pending, self._user)
 
     def committed(self, jobs: Sequence[int]) -> None:
@@ -93,9 +93,9 @@ class _StopToRemove(Verb):
         self._stop = stop
         self._dependants = dependants
 
-    def change(self, jobs: Iterator[Look], tally: Tally) -> None:
-        free = (job for job in jobs if not self._dependants.keep(job.id, tally))
-        self._stop.change(free, tally)
+    def change(self, jobs: Iterator[Look], result: BulkResult) -> None:
+        free = (job for job in jobs if not self._dependants.keep(job.id, result))
+        self._stop.change(free, result)
 
     def committed(self, jobs: Sequence[int]) -> None:
         self._stop.committed(jobs)

@@ -23,7 +23,7 @@ from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
 from jobd.store.event_log import EventLog
-from jobd.store.records import Place
+from jobd.store.records import Location
 from jobd.store.reserve import Reserve
 from jobd.store.writer import Writer
 from jobd.system.timer import Timer
@@ -62,7 +62,7 @@ class Dispatcher:
         self._tokens = _Tokens()
         self._engines = engines
         self._placement = engines.placement
-        self._places = {name: Place(name, engines[name].host) for name in engines}
+        self._locations = {name: Location(name, engines[name].host) for name in engines}
 
     def fill(self) -> Callable[[], object]:
         """Tell dependants, then give every free slot the best job that may run.
@@ -97,8 +97,8 @@ class Dispatcher:
 
     def _claim(self, holding: Holding) -> Run | None:
         """On disk it runs from here on, on the engine of its group."""
-        place = self._places[self._placement.engine_of(holding.entry.group)]
-        started = self._moves.started(holding, self._tokens.draw(), place)
+        location = self._locations[self._placement.engine_of(holding.entry.group)]
+        started = self._moves.started(holding, self._tokens.draw(), location)
         if started is None:
             return None
         run = Run(started, holding.slot, holding.gpus)

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.runs import Run, Runs
-from jobd.engines.base import Away, Engine, Process
+from jobd.engines.base import Away, Engine, Process, SeesGpus
 
 log = logging.getLogger(__name__)
 _FRESH_S: Final = 1.0
@@ -26,6 +27,11 @@ class Usages:
         self, runs: Runs, engines: Engines, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._runs = runs
+        self._engines = engines
+        self._clock = clock
+        self._turn = threading.Lock()
+        """Held while GPUs are asked about: whoever comes meanwhile is told the same."""
+        self._gpus: _SeenGpus | None = None
         self._looks = {name: _Looks(name, engines[name], clock) for name in engines}
 
     def of(self, jobs: Sequence[int]) -> dict[int, Usage]:
@@ -38,6 +44,32 @@ class Usages:
         for engine, runs in wanted.items():
             found |= self._looks[engine].at(runs)
         return found
+
+    def gpus(self) -> list[Gpu] | None:
+        """Of this machine; None: it has none, or nobody can tell."""
+        with self._turn:
+            if self._gpus is None or self._gpus.at < self._clock() - _FRESH_S:
+                found = self._ask_for_gpus()
+                self._gpus = _SeenGpus(self._clock(), found)
+            return self._gpus.found
+
+    def _ask_for_gpus(self) -> list[Gpu] | None:
+        for name in self._engines:
+            engine = self._engines[name]
+            if not isinstance(engine, SeesGpus):
+                continue
+            try:
+                found = engine.gpus()
+            except (Away, OSError):
+                continue
+            if found is not None:
+                return list(found)
+        return None
+
+
+class _SeenGpus(NamedTuple):
+    at: float
+    found: list[Gpu] | None
 
 
 class _Seen(NamedTuple):

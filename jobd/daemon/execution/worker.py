@@ -22,7 +22,7 @@ from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.runs import Run
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders, deadline
-from jobd.engines.base import Away, CannotStart, NoResources
+from jobd.engines.base import Away, CannotStart, NeverBegan, NoResources
 from jobd.system.timer import Deadline, Timer
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ class Workers:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
                 return self._see_through(run)
+            except NeverBegan:
+                raise
             except Exception:
                 log.exception("job %d: cannot look after attempt %d just now", run.id, run.attempt)
                 time.sleep(_RETRY_S)
@@ -173,13 +175,15 @@ class _TimeLimit:
         self._cancelled = True
         self._deadline.cancel()
 
-    def _armed(self) -> Deadline:
-        return self._timer.after(max(0.0, self._seconds - self._age()), self._due)
+    def _armed(self, least: float = 0.0) -> Deadline:
+        return self._timer.after(max(least, self._seconds - self._age()), self._due)
 
     def _due(self) -> None:
-        if self._age() + _SLACK_S >= self._seconds:
+        age = self._age()
+        # One that waits elsewhere has not begun, however short its limit is.
+        if age and age + _SLACK_S >= self._seconds:
             self._up()
         elif not self._cancelled:
-            self._deadline = self._armed()
+            self._deadline = self._armed(_SLACK_S)
             if self._cancelled:
                 self._deadline.cancel()

@@ -71,8 +71,12 @@ class Admission:
             )
 
     def engine_refusal(self, group: str, options: Sequence[str]) -> str | None:
-        """Why jobs of this group cannot have these options of its engine; None: they can."""
-        return self._engine_refusal(group, options) if options else None
+        """Why jobs of this group cannot have these options of its engine; None: they can, or there
+        is no such group.
+        """
+        if not options or group not in self._ledger.groups:
+            return None
+        return self._engine_refusal(group, options)
 
     def share_of(self, group: str) -> Share:
         """Raises: NotFound (there is no such group)."""

@@ -28,7 +28,7 @@ from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import DAMAGED, Jobs
-from jobd.store.records import Look, Parent, Place, Ran, Spec, Started, StopOrder, Terms
+from jobd.store.records import Location, Look, Parent, Ran, Spec, Started, StopOrder, Terms
 from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
@@ -183,14 +183,14 @@ class Moves:
 
     # --- an attempt begins ------------------------------------------------------------------
 
-    def started(self, holding: Holding, token: str, place: Place) -> Started | None:
+    def started(self, holding: Holding, token: str, location: Location) -> Started | None:
         """The next attempt of a job that `Ledger.take` has given; None: its record is damaged.
 
         Such a job has failed; it must not keep the others from running.
         """
         job, group, now = holding.entry.id, holding.entry.group, now_us()
         state = after(State.PENDING, Move.START)
-        attempt = self._jobs.started(job, token, holding.slot, holding.gpus, place, now)
+        attempt = self._jobs.started(job, token, holding.slot, holding.gpus, location, now)
         if attempt is None:
             self._ledger.release(job)
             failed = after(State.PENDING, Move.FAIL)

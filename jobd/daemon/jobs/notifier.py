@@ -30,7 +30,7 @@ class Waiter(Sleeper):
         return self.sleep(seconds) and not self._is_dismissed
 
 
-class Listener:
+class Subscriber:
     """A part of the daemon that subscribes; it takes up what it wants to hear.
 
     Each is called by the thread that brings the news, often the writer's, between two of its
@@ -65,32 +65,32 @@ class Notifier:
         """By their only job, so that the end of another costs nothing."""
         self._several: set[Waiter] = set()
         self._awaited: list[Callable[[int], bool]] = []
-        self._listeners: tuple[Listener, ...] = ()
+        self._subscribers: tuple[Subscriber, ...] = ()
         self._last_event = 0
         self._for_events = Sleepers()
         self._closed = False
 
     # --- parts of the daemon --------------------------------------------------------------------
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Tell it all news from now on, beside all others; what is returned ends that."""
         with self._lock:
-            self._listeners = (*self._listeners, listener)
-        return lambda: self._unsubscribe(listener)
+            self._subscribers = (*self._subscribers, subscriber)
+        return lambda: self._unsubscribe(subscriber)
 
-    def _unsubscribe(self, listener: Listener) -> None:
+    def _unsubscribe(self, subscriber: Subscriber) -> None:
         with self._lock:
-            self._listeners = tuple(each for each in self._listeners if each is not listener)
+            self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
 
     def removed(self) -> None:
         """Jobs were removed."""
-        for listener in self._listeners:
-            listener.removed()
+        for subscriber in self._subscribers:
+            subscriber.removed()
 
     def wished(self) -> None:
         """There is a job, or a change of one, of which somebody is to be told."""
-        for listener in self._listeners:
-            listener.wished()
+        for subscriber in self._subscribers:
+            subscriber.wished()
 
     # --- jobs that finish ---------------------------------------------------------------------
 
@@ -135,16 +135,16 @@ class Notifier:
 
     def released(self) -> None:
         """Somebody needs jobs no more that were spared for that."""
-        for listener in self._listeners:
-            listener.released()
+        for subscriber in self._subscribers:
+            subscriber.released()
 
     def awaited(self, job: int) -> bool:
         with self._lock:
             return any(concerns(job) for concerns in self._awaited)
 
     def finished(self, job: int) -> None:
-        for listener in self._listeners:
-            listener.finished(job)
+        for subscriber in self._subscribers:
+            subscriber.finished(job)
         if not self._several and job not in self._single:
             return
         with self._lock:
@@ -163,8 +163,8 @@ class Notifier:
         with self._lock:
             self._last_event = max(self._last_event, last_event)
         self._for_events.wake()
-        for listener in self._listeners:
-            listener.published(last_event)
+        for subscriber in self._subscribers:
+            subscriber.published(last_event)
 
     def wait_event(self, after: int, seconds: float) -> bool:
         """Wait until there is an event behind `after`; False: there is none yet.
@@ -186,5 +186,5 @@ class Notifier:
             for waiter in (*self._several, *chain.from_iterable(self._single.values())):
                 waiter.dismiss()
         self._for_events.wake()
-        for listener in self._listeners:
-            listener.closed()
+        for subscriber in self._subscribers:
+            subscriber.closed()

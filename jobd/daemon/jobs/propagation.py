@@ -11,9 +11,11 @@ told is on disk, so a crash in between forgets nobody.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from jobd.contract.states import State, dependency_failed
+from jobd.core.pace import Pace
 from jobd.core.transitions import Move, is_met
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.readiness import Readiness
@@ -22,8 +24,10 @@ from jobd.store.dependencies import Dependencies
 from jobd.store.jobs import Jobs
 from jobd.store.records import Look
 
-_SLICE: Final = 500
-"""Dependants that are told in one transaction."""
+SLICE: Final = 500
+"""Dependants that are told in one transaction, at most; fewer where that takes longer."""
+_LEAST: Final = 50
+"""The same, at least."""
 
 
 class Propagation:
@@ -45,17 +49,26 @@ class Propagation:
         self._readiness = waiting
         self._moves = moves
         self._unsettled = unsettled
+        self._pace = Pace(_LEAST, SLICE)
 
     def tell(self) -> bool:
         """Tell a slice of those that have to be told; whether there are others."""
-        left = _SLICE
+        if self._unsettled.some:
+            begun = time.monotonic()
+            told = self._tell_slice(self._pace.size)
+            self._pace.took(told, time.monotonic() - begun)
+        return self._unsettled.some
+
+    def _tell_slice(self, size: int) -> int:
+        """How many were looked at."""
+        left = size
         while self._unsettled.some and left > 0:
             change = self._dependencies.next_change()
             if change is None:
                 self._unsettled.none_left()
                 break
             left -= self._tell(*change, left)
-        return self._unsettled.some
+        return size - left
 
     def _tell(self, parent: int, behind: int, state: State | None, limit: int) -> int:
         children = self._dependencies.children(parent, behind, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -68,12 +69,14 @@ class Selection:
                 found += ranges_of(job for job, _ in self.jobs(group, chosen))
         return merge_ranges(found)
 
-    def resolve(self, selector: Selector) -> tuple[list[int], list[int]]:
+    def resolve(self, selector: Selector) -> tuple[Sequence[int], list[int]]:
         """The ids that are meant, and the single ids that do not exist."""
-        ids = [job for job, _ in self.jobs(selector.ids, filter_of(selector))]
+        # As an array: a list of a million is looked through again and again for cycles, and
+        # meanwhile no other thread runs.
+        ids = array("q", (job for job, _ in self.jobs(selector.ids, filter_of(selector))))
         return ids, self.missing(selector)
 
-    def parents_first(self, ids: Sequence[int], chosen: Callable[[int], bool]) -> list[int]:
+    def parents_first(self, ids: Sequence[int], chosen: Callable[[int], bool]) -> Sequence[int]:
         """The same ids, in this (ascending) order but each behind those that it waits for.
 
         A parent has the lower id, as a rule; with another one only `edit` and graphs come up. So
@@ -81,17 +84,17 @@ class Selection:
         """
         upwards = self._reader.upwards()
         early: set[int] = set()
-        turns: list[int] = []
+        turns = array("q")
         for job in ids if upwards else ():
             if job in upwards and job not in early:
                 # Of lower ones all have had their turn.
                 wanted = partial(_is_left, job, chosen, early)
                 above = self._reader.above(job, wanted)
                 early.update(above)
-                turns += above
+                turns.extend(above)
             if job not in early:
                 turns.append(job)
-        return turns if upwards else list(ids)
+        return turns if upwards else ids
 
     def missing(self, selector: Selector) -> list[int]:
         """Single ids that do not exist; gaps inside a range are silent."""

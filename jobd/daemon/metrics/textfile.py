@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from jobd.daemon.jobs.notifier import Listener
+from jobd.daemon.jobs.notifier import Subscriber
 from jobd.system.rounds import Bell, Rounds
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _MODE: Final = 0o644
 """node_exporter is another user."""
 
 
-class TextFile(Listener):
+class TextFile(Subscriber):
     """A thread of its own, which sleeps while nothing happens; started and closed by the main one.
 
     Promises that whoever reads the file sees a whole one.

@@ -28,7 +28,8 @@ class Gatherings:
     """Called by the thread of the notifications alone.
 
     Of each a witness is known, one of its jobs that has not ended: while it has not, there is no
-    need to look for another.
+    need to look for another, nor at the gathering. So a look costs what has happened since the one
+    before, however many gatherings there are.
     """
 
     def __init__(
@@ -38,21 +39,32 @@ class Gatherings:
         self._found = found
         self._shown = shown
         self._workspaces = workspaces
-        self._witnesses: dict[int, int] = {}
+        self._witnessed: dict[int, set[int]] = {}
+        """By witness: the numbers of the gatherings that it stands for."""
+        self._unwitnessed: set[int] = set()
+        """Those that are to be looked at."""
+        self._newest = 0
+        """All up to this number are known; none is given twice."""
 
     def forget(self, gone: Collection[int]) -> None:
         """These jobs have ended, or were removed."""
-        if gone and self._witnesses:
-            self._witnesses = {n: job for n, job in self._witnesses.items() if job not in gone}
+        for job in gone if self._witnessed else ():
+            self._unwitnessed |= self._witnessed.pop(job, set())
 
     def ended(self) -> Iterator[tuple[int, Planned]]:
-        """Those of which all jobs have ended, by number. Raises: StoreFailed."""
-        for number, gathering in self._found.gatherings():
-            if number in self._witnesses:
-                continue
+        """Those of which all jobs have ended, by number. Raises: StoreFailed.
+
+        One that is given is told, and gone, when the next is asked for; else it comes once more.
+        """
+        found = self._found.gatherings(self._newest, self._unwitnessed)
+        # Before any is looked at: what is not reached now has its turn the next time.
+        self._unwitnessed = {number for number, _ in found}
+        self._newest = max(self._newest, *self._unwitnessed, 0)
+        for number, gathering in found:
             ends = self._ends_of(number, gathering)
             if ends is not None:
                 yield number, Planned(gathering.target, self._message(gathering, *ends))
+            self._unwitnessed.discard(number)
 
     def _ends_of(
         self, number: int, gathering: Gathering
@@ -64,7 +76,7 @@ class Gatherings:
         with self._reader.moment() as reader:
             left = _left(reader, gathering)
             if left is not None:
-                self._witnesses[number] = left
+                self._witnessed.setdefault(left, set()).add(number)
                 return None
             found = DeliveryReader(reader)
             return found.counts_of(gathering), reader.jobs(found.uncompleted(gathering, _NAMED))

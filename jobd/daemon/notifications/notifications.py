@@ -15,7 +15,7 @@ import logging
 from typing import Final
 
 from jobd.contract.errors import JobdError
-from jobd.daemon.jobs.notifier import Listener, Notifier
+from jobd.daemon.jobs.notifier import Notifier, Subscriber
 from jobd.daemon.notifications.history import History
 from jobd.daemon.notifications.outbox import Outbox
 from jobd.system.clock import now_us
@@ -30,7 +30,7 @@ _CLOSE_S: Final = 10.0
 """How long the end of the daemon waits for a round that is under way."""
 
 
-class Notifications(Listener):
+class Notifications(Subscriber):
     """A thread of its own; woken by the notifier, by couriers, and when a message is due."""
 
     def __init__(self, history: History, outbox: Outbox, bell: Bell) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jobd.contract.models import MAX_ID, Array, List
 from jobd.contract.states import FINISHED, State
 from jobd.daemon.jobs.selection import filter_of
-from jobd.daemon.queries.cursor import Place
+from jobd.daemon.queries.cursor import Position
 from jobd.store.arrays import (
     ArrayRow,
     Ends,
@@ -44,9 +44,9 @@ class Collapsed:
         seen: dict[ArrayRow, int] = {}
         with self._reader.id_pages() as ids_of:
             for section in SECTIONS:
-                place = Place(section, given=len(found))
-                room = place.room(request)
-                if place.may_hold(request.selector.states):
+                position = Position(section, given=len(found))
+                room = position.room(request)
+                if position.may_hold(request.selector.states):
                     room = _LOOK if room is None else room
                     found += self._section(ids_of, section, chosen, room, seen)
         views = ((job, self.view(array)) for array, job in seen.items())

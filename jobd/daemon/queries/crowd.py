@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Final
 
-from jobd.daemon.jobs.notifier import Listener
+from jobd.daemon.jobs.notifier import Subscriber
 from jobd.system.presence import Sleepers
 from jobd.system.timer import Timer
 
@@ -24,7 +24,7 @@ _EACH_S: Final = 0.0025
 _LONGEST_S: Final = 0.5
 
 
-class Crowd(Listener):
+class Crowd(Subscriber):
     """Clients' threads wait; it subscribes to the notifier."""
 
     def __init__(self, timer: Timer) -> None:
@@ -48,7 +48,7 @@ class Crowd(Listener):
         """
         self._waiting.sleep_until(lambda: self._newest > after or self._is_closed, seconds)
 
-    # --- as a listener ------------------------------------------------------------------------
+    # --- as a subscriber ------------------------------------------------------------------------
 
     def published(self, last_event: int) -> None:
         with self._lock:

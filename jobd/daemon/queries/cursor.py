@@ -10,7 +10,7 @@ from jobd.contract.states import State
 from jobd.store.pages import SECTIONS, Key
 
 
-class Place(Struct, frozen=True):
+class Position(Struct, frozen=True):
     """Where a page of a list begins; as text it is the cursor that clients hand back."""
 
     section: str = SECTIONS[0]
@@ -22,7 +22,7 @@ class Place(Struct, frozen=True):
     """Those of them that are of this section."""
 
     @classmethod
-    def of(cls, cursor: str | None) -> Place:
+    def of(cls, cursor: str | None) -> Position:
         """Raises: BadRequest."""
         if cursor is None:
             return cls()
@@ -52,10 +52,10 @@ class Place(Struct, frozen=True):
         sections = {"finished" if state.finished else state.value for state in states}
         return not states or self.section in sections
 
-    def after(self, jobs: int, behind: Key | None) -> Place | None:
+    def after(self, jobs: int, behind: Key | None) -> Position | None:
         """Behind so many jobs more; `behind` None: they were the last of the section."""
         given = self.given + jobs
         if behind is not None:
-            return Place(self.section, behind, given, self.within + jobs)
+            return Position(self.section, behind, given, self.within + jobs)
         number = SECTIONS.index(self.section) + 1
-        return Place(SECTIONS[number], None, given) if number < len(SECTIONS) else None
+        return Position(SECTIONS[number], None, given) if number < len(SECTIONS) else None

@@ -14,7 +14,7 @@ from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.selection import Selection, filter_of
 from jobd.daemon.queries.collapsed import Collapsed
-from jobd.daemon.queries.cursor import Place
+from jobd.daemon.queries.cursor import Position
 from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import JobViews
@@ -65,17 +65,17 @@ class ListQuery:
             newest, latest = self._collapsed.newest(request.newest)
             return Page(jobs=[], ids=runs_of(newest), arrays=latest)
         arrays: dict[int, Array] = {}
-        found: tuple[Sequence[JobRow], Sequence[int], Place | None]
+        found: tuple[Sequence[JobRow], Sequence[int], Position | None]
         if request.collapsed:
             chosen, arrays = self._collapsed.ids(request)
             found = self._rows(chosen), (), None
         else:
             found = self._page(request)
-        rows, ids, place = found
+        rows, ids, position = found
         is_first = request.cursor is None
         return Page(
             jobs=self._shown.of(rows, usage=request.usage),
-            next=None if place is None else place.cursor(),
+            next=None if position is None else position.cursor(),
             counts=dict(self._ledger.counts),
             busy=self._ledger.busy,
             missing=self._selection.missing(request.selector) if is_first else [],
@@ -92,17 +92,17 @@ class ListQuery:
         found = {row.id: row for row in self._reader.jobs(self._reader.fitting(ids))}
         return [found[job] for job in ids if job in found]
 
-    def _page(self, request: List) -> tuple[Sequence[JobRow], Sequence[int], Place | None]:
+    def _page(self, request: List) -> tuple[Sequence[JobRow], Sequence[int], Position | None]:
         """The rows of a page or its ids, and where the next one begins; None: this was the last."""
         # A job that starts or ends meanwhile must not slip from one section into one passed by.
         if request.only_ids:
             with self._reader.id_pages() as ids_of:
-                ids, place = _filled(ids_of, request, MAX_PAGE_IDS, lambda _: False)
-            return [], ids, place
+                ids, position = _filled(ids_of, request, MAX_PAGE_IDS, lambda _: False)
+            return [], ids, position
         most = _SHORT_PAGE if self._traffic.is_heavy else _PAGE
         with self._reader.pages() as rows_of:
-            rows, place = _filled(rows_of, request, most, _are_large)
-        return rows, [], place
+            rows, position = _filled(rows_of, request, most, _are_large)
+        return rows, [], position
 
 
 def _filled(
@@ -110,23 +110,23 @@ def _filled(
     request: List,
     most: int,
     is_enough: Callable[[Sequence[T]], bool],
-) -> tuple[list[T], Place | None]:
+) -> tuple[list[T], Position | None]:
     """A page of `most` at most, section by section."""
     found: list[T] = []
-    place: Place | None = Place.of(request.cursor)
+    position: Position | None = Position.of(request.cursor)
     chosen = replace(filter_of(request.selector), ranges=tuple(request.selector.ids))
-    while place is not None and len(found) < most:
-        left = place.room(request)
+    while position is not None and len(found) < most:
+        left = position.room(request)
         room = most - len(found) if left is None else min(most - len(found), left)
         more: Sequence[T] = []
         behind = None
-        if room > 0 and place.may_hold(request.selector.states):
-            more, behind = get(place.section, chosen, place.behind, room)
+        if room > 0 and position.may_hold(request.selector.states):
+            more, behind = get(position.section, chosen, position.behind, room)
         found += more
-        place = place.after(len(more), behind)
+        position = position.after(len(more), behind)
         if (behind is not None and len(more) < room) or is_enough(found):
             break  # enough looked at, or shown, for one page
-    return found, place
+    return found, position
 
 
 def _are_large(rows: Sequence[JobRow]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobd.contract.call import Call
 from jobd.contract.config import Config
-from jobd.contract.models import DaemonStatus, Status
+from jobd.contract.models import DaemonStatus, Gpu, Status
 from jobd.contract.paths import Paths
 from jobd.contract.version import VERSION
 from jobd.core.ledger import Ledger
@@ -18,8 +18,6 @@ from jobd.daemon.queries.redaction import status_for_viewers
 from jobd.daemon.queries.views import path_text
 from jobd.outputs.usage import Usage
 from jobd.store.delivery_reader import FAILING_US, DeliveryReader
-from jobd.store.reserve import Reserve
-from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
 
@@ -32,29 +30,26 @@ class StatusQuery:
         config: Config,
         paths: Paths,
         ledger: Ledger,
-        writer: Writer,
-        reserve: Reserve,
         supervised: bool,
-        damage: Callable[[], str | None],
-        start_trouble: Callable[[], str | None],
+        trouble: Callable[[], str | None],
         found: DeliveryReader,
+        gpus: Callable[[], list[Gpu] | None],
         outputs: Collection[Path],
     ) -> None:
-        """`supervised`: by our parent. `outputs`: the directories in which they lie.
+        """`supervised`: by our parent. `outputs`: the directories in which they lie. `gpus`: what
+        those of the machine do, as far as anybody knows; that may take seconds.
 
-        `damage`: what is wrong with the database; `start_trouble`: what keeps jobs from being
-        started, in words. Both give None while all is well, and are asked by any thread.
+        `trouble`: the worst of what is wrong, in words, and None while all is well; any thread
+        asks for it.
         """
         self._config = config
         self._paths = paths
         self._ledger = ledger
-        self._writer = writer
-        self._reserve = reserve
         self._started = time.monotonic()
         self._supervised = supervised
-        self._damage = damage
-        self._start_trouble = start_trouble
+        self._trouble = trouble
         self._found = found
+        self._gpus = gpus
         self._usage = Usage(outputs)
 
     def status(self, request: Status, _: Call) -> DaemonStatus:
@@ -70,6 +65,8 @@ class StatusQuery:
             workers=ledger.workers,
             busy=ledger.busy,
             gpus=ledger.gpus,
+            gpus_busy=ledger.devices.used,
+            gpu_load=self._gpus() if request.gpus else None,
             draining=ledger.draining,
             ephemeral=paths.ephemeral,
             jobs=dict(ledger.counts),
@@ -80,7 +77,7 @@ class StatusQuery:
             state_dir=path_text(paths.state),
             database_bytes=_database_bytes(paths.database),
             output_bytes=self._usage.measured() if request.sizes else None,
-            error=self.trouble(),
+            error=self._trouble(),
             notifications_failing=failing,
             notifications_error=why,
         )
@@ -93,13 +90,6 @@ class StatusQuery:
         and why the last of them. Raises: StoreFailed.
         """
         return self._found.failing(now_us() - FAILING_US)
-
-    def trouble(self) -> str | None:
-        """The worst of what is wrong, in words."""
-        found = self._damage() or self._reserve.trouble or self._writer.trouble
-        if found is not None:
-            return found
-        return self._start_trouble()
 
 
 def _database_bytes(database: Path) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from jobd.daemon.jobs.notifier import Listener
+from jobd.daemon.jobs.notifier import Subscriber
 from jobd.system.turn import Turn, has_turn
 
 _COMMITS: Final = 5
@@ -25,7 +25,7 @@ _REST: Final = 4.0
 """Times as long as a page has taken the processor."""
 
 
-class Traffic(Listener):
+class Traffic(Subscriber):
     """Any thread may ask; it subscribes to the notifier."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Traffic(Listener):
         with self._turn.taken():
             yield
 
-    # --- as a listener ------------------------------------------------------------------------
+    # --- as a subscriber ------------------------------------------------------------------------
 
     def published(self, last_event: int) -> None:  # noqa: ARG002 # whichever it is
         self._latest.append(time.monotonic())

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from jobd.contract.directories import File, Foreign
+from jobd.contract.models import Gpu
 from jobd.contract.paths import Paths
 from jobd.core.usage import Usage
 from jobd.engines.base import (
@@ -187,6 +188,9 @@ class LocalEngine:
 
     def usage(self, processes: Sequence[Process]) -> Sequence[Usage]:
         return usages(processes, self._survey)
+
+    def gpus(self) -> Sequence[Gpu] | None:
+        return self._survey.gpus.all()
 
     def freeze(self) -> None:
         self._turn.acquire()

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from jobd.engines.local.gpu_memory import GpuMemory
+from jobd.engines.local.gpus import Gpus
 from jobd.system import linux
 from jobd.system.linux import Stat
 
@@ -108,7 +108,7 @@ class Survey:
     """Takes the census; those who ask while one is being taken share the next."""
 
     def __init__(self) -> None:
-        self.gpu_memory = GpuMemory()
+        self.gpus = Gpus()
         self._turn = threading.Lock()
         self._coming = _Round()
 

@@ -77,7 +77,7 @@ def outcome_of(ended: Exit, at: int | None = None, floor_kb: int = 0) -> Outcome
 
 def usages(processes: Sequence[Process], survey: Survey) -> list[Usage]:
     """Of each, with one look for all. Raises: OSError (no descriptor is left)."""
-    census, on_gpus = survey.take(), survey.gpu_memory.by_pid()
+    census, on_gpus = survey.take(), survey.gpus.memory_by_pid()
     return [one.usage(census, on_gpus) for one in processes if isinstance(one, LocalProcess)]
 
 
@@ -121,7 +121,7 @@ class LocalProcess:
         raise NotImplementedError
 
     def usage(self, census: Census, on_gpus: Mapping[int, int] | None) -> Usage:
-        """Of all its processes together. `on_gpus`: as `GpuMemory.by_pid`.
+        """Of all its processes together. `on_gpus`: as `Gpus.memory_by_pid`.
 
         Not of a child that has ended and that nobody has waited for, nor of one whose parent did
         not wait: of those the kernel keeps nothing that could be asked for.

@@ -6,12 +6,12 @@ import os
 import re
 from typing import Final, NamedTuple
 
-from jobd.contract.directories import File
+from jobd.contract.directories import Directory, File
 from jobd.engines.base import Launch
 from jobd.engines.local.spawn import write_program
 from jobd.engines.slurm import script
 from jobd.engines.slurm.folders import Folders
-from jobd.engines.slurm.script import Place
+from jobd.engines.slurm.script import AttemptPaths
 
 START: Final = "start"
 """The name of what its node runs."""
@@ -45,7 +45,7 @@ class AttemptFiles(Folders):
     def __init__(self, shared: str) -> None:
         super().__init__(f"{shared}/attempts")
 
-    def write(self, launch: Launch, output: str) -> Place:
+    def write(self, launch: Launch, output: str) -> AttemptPaths:
         """All that a node needs is there: its script, and what starts it."""
         folder = self.folder(launch.token)
         program = None
@@ -54,13 +54,13 @@ class AttemptFiles(Folders):
             # others: the next attempt may begin before this one is tidied up.
             name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
             program = os.fsencode(write_program(folder.file(name), launch.script).path)
-        place = Place(os.fsencode(folder.path), os.fsencode(output), program)
-        for name in (f"{script.END}.new", script.SAID):
+        paths = AttemptPaths(os.fsencode(folder.path), os.fsencode(output), program)
+        for name in (script.ASIDE, script.SAID):
             with open(folder.file(name).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.write(_ROOM)
         with open(folder.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
-            file.write(script.start_script(launch, place))
-        return place
+            file.write(script.start_script(launch, paths))
+        return paths
 
     def glance(self, token: str) -> tuple[float | None, bool]:
         """When it was begun, as `begun_at`, and whether it has ended: cheap, for many looks.
@@ -100,16 +100,23 @@ class AttemptFiles(Folders):
 
     def end(self, token: str) -> End | None:
         """None: it has written none, or that is not seen here yet."""
-        try:
-            with open(self._file(token, script.END).open(os.O_RDONLY), "rb") as file:
-                found = read(file.read(_MOST))
-                written = os.fstat(file.fileno()).st_mtime_ns // 1000
-                return None if found is None else found._replace(at=written)
-        except FileNotFoundError:
-            return None
+        return end_in(self.folder(token))
 
     def _file(self, token: str, name: str) -> File:
         return self.folder(token).file(name)
+
+
+def end_in(folder: Directory) -> End | None:
+    """As `AttemptFiles.end`."""
+    try:
+        is_mark = not folder.file(script.END).look().st_size
+        name = script.ASIDE if is_mark else script.END
+        with open(folder.file(name).open(os.O_RDONLY), "rb") as file:
+            found = read(file.read(_MOST))
+            written = os.fstat(file.fileno()).st_mtime_ns // 1000
+            return None if found is None else found._replace(at=written)
+    except FileNotFoundError:
+        return None
 
 
 def _written_at(name: str, where: int) -> float | None:

@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from jobd.core.transitions import Outcome
+from jobd.engines.base import Fate
 from jobd.engines.slurm.accounting import Accounting
 from jobd.engines.slurm.attempt_files import AttemptFiles, End
 from jobd.engines.slurm.commands import Commands, Seen
@@ -47,17 +49,30 @@ class Ends:
         self._accounting = Accounting(commands)
         self._delays: WeakKeyDictionary[SlurmProcess, _Delay] = WeakKeyDictionary()
 
-    def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | None:
+    def outcome(self, process: SlurmProcess, seen: Seen | None) -> Outcome | Fate | None:
         """None: it goes on, or not all that it has written is seen yet.
 
         `seen`: as Slurm shows it; None: it has forgotten it. Raises: OSError, Away.
         """
         known = self._known(process, seen)
+        if known is not None and self._never_began(process, known):
+            return Fate.NEVER_STARTED
         if known is None or not self._is_whole(process, known):
             return None
         if said := doubt(known):
             log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
         return self._accounting.completed(outcome_of(known), process)
+
+    def _never_began(self, process: SlurmProcess, known: Known) -> bool:
+        """Of one that was handed to an allocation which had ended: it never will, either, wherever
+        that may still run, for what a node makes first is made here. What was sent a signal is
+        to end, and not to begin again. Raises: OSError.
+        """
+        if known.begun or known.sent is not None or not process.was_handed_over:
+            return False
+        with suppress(FileNotFoundError):
+            return self._files.withdraw(process.token)
+        return False
 
     def written(self, process: SlurmProcess) -> Outcome | None:
         """Of one in an allocation, by what its script has written alone.

@@ -23,6 +23,7 @@ from jobd.engines.base import (
     Sight,
 )
 from jobd.engines.slurm import settings
+from jobd.engines.slurm.age import Age, monotonic_of
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.ends import Ends
@@ -95,8 +96,9 @@ class SlurmEngine:
                 raise NoResources("the daemon is being closed")
             self._shared.require()
             self.check_options(launch.options)
+            age = Age(time.monotonic())
             note, allocation = self._submission.bring(launch)
-            process = self._process(launch.token, note, launch.job, launch.attempt, allocation)
+            process = self._process(launch.token, note, launch.job, launch.attempt, allocation, age)
             self._watcher.add(process)
         failpoint("after-release")
         return process
@@ -141,10 +143,11 @@ class SlurmEngine:
             self._shared.require()
         if not (attempts or noted or kept):
             return {}
+        asked = time.monotonic()
         listed = {seen.name: seen for seen in self._commands.listing()}
         # Until all of them are watched nobody is to take one for a leftover.
         with self._watcher.starting(*(one.token for one in attempts)):
-            found = {one.token: self._found(one, noted, listed) for one in attempts}
+            found = {one.token: self._found(one, noted, listed, asked) for one in attempts}
         # Their ends were recorded, and the daemon died before it let go.
         over = {*noted, *kept} - found.keys()
         self._give_up(over, listed)
@@ -162,8 +165,9 @@ class SlurmEngine:
                 self._commands.cancel(name)
 
     def _found(
-        self, attempt: Attempt, noted: Mapping[str, Note], listed: Mapping[str, Seen]
-    ) -> Process | Fate:
+        self, attempt: Attempt, noted: Mapping[str, Note], listed: Mapping[str, Seen],
+        asked: float,
+    ) -> Process | Fate:  # fmt: skip
         """What was submitted and is not noted is held, and is cancelled by whoever watches."""
         token = attempt.token
         note = noted.get(token)
@@ -177,9 +181,10 @@ class SlurmEngine:
             return Fate.NEVER_STARTED
         folder = self._names.token_in(note.name)
         allocation = None if folder is None else self._packs.found(folder, note, token)
-        process = self._process(token, note, attempt.job, attempt.attempt, allocation)
+        age = Age() if note.written is None else Age(monotonic_of(note.written))
+        process = self._process(token, note, attempt.job, attempt.attempt, allocation, age)
         if (seen := listed.get(process.name)) is not None:
-            process.seen(seen)
+            process.seen(seen, asked)
         if allocation is not None and (at := self._begun_at(token)) is not None:
             process.began(at)
         self._watcher.add(process)
@@ -233,12 +238,13 @@ class SlurmEngine:
     # --- names ------------------------------------------------------------------------------------
 
     def _process(
-        self, token: str, note: Note, job: int, attempt: int, allocation: Allocation | None
-    ) -> SlurmProcess:
+        self, token: str, note: Note, job: int, attempt: int, allocation: Allocation | None,
+        age: Age,
+    ) -> SlurmProcess:  # fmt: skip
         return SlurmProcess(
             Where(token, note.name or self._names.of(job, token), note.number, note.turn),
             output=partial(self.workspace.output_of, job, attempt), commands=self._commands,
-            reap=lambda: self._forget(token), allocation=allocation,
+            reap=lambda: self._forget(token), age=age, allocation=allocation,
         )  # fmt: skip
 
     def _forget(self, token: str) -> None:

@@ -15,6 +15,8 @@ from jobd.engines.slurm.process import SlurmProcess
 
 log = logging.getLogger(__name__)
 _SHORTEST_S: Final = 0.02
+_EACH_S: Final = 0.0005
+"""The pause is as long for each that is watched: so often at most is the file server asked."""
 _LONGEST_S: Final = 1.0
 _QUIET: Final = 0.05
 """The pause is this part of the time in which nothing has begun or ended."""
@@ -63,11 +65,12 @@ class Glances:
             if len(going_on) < len(self._watched):
                 self._happened = now
             self._watched = going_on
-            pause = min(max(_SHORTEST_S, (now - self._happened) * _QUIET), _LONGEST_S)
+            shortest = max(_SHORTEST_S, len(going_on) * _EACH_S)
+            pause = min(max(shortest, (now - self._happened) * _QUIET), _LONGEST_S)
             happened = self._happened
-            self._changed.wait_for(lambda: self._closed, _SHORTEST_S)
+            self._changed.wait_for(lambda: self._closed, shortest)
             self._changed.wait_for(
-                lambda: self._closed or self._happened > happened, pause - _SHORTEST_S
+                lambda: self._closed or self._happened > happened, pause - shortest
             )
             self._looking = bool(self._watched)
             return list(self._watched)

@@ -22,6 +22,10 @@ class Note(NamedTuple):
     """Of the allocation that it shares with others; empty: it has one of its own."""
     turn: int = 1
     """Which one it is in that."""
+    written: float | None = None
+    """When this was on the disk, seconds since the epoch by this machine's clock: it may begin only
+    then. None: it is not.
+    """
 
 
 class Notes:
@@ -55,7 +59,10 @@ class Notes:
         """None: a crash has left it empty; what it stands for has not begun."""
         with open(self._directory.file(token).open(os.O_RDONLY), "rb") as file:
             match = _NOTE.fullmatch(file.read().decode("ascii", "replace"))
-        return None if match is None else Note(int(match[1]), match[2] or "", int(match[3] or 1))
+            written = os.fstat(file.fileno()).st_mtime
+        if match is None:
+            return None
+        return Note(int(match[1]), match[2] or "", int(match[3] or 1), written)
 
 
 def instance_of(data: Path) -> str:

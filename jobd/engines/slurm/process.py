@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import NamedTuple
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, Refusal
+from jobd.engines.base import Away, Fate, NeverBegan, Refusal
+from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.packs import Allocation
 from jobd.outputs.workspace import Output
@@ -41,6 +41,7 @@ class SlurmProcess:
         output: Callable[[], Output],
         commands: Commands,
         reap: Callable[[], object],
+        age: Age,
         allocation: Allocation | None = None,
     ) -> None:
         """`reap`: forgets all that is kept of it. `allocation`: it shares one with others."""
@@ -56,9 +57,9 @@ class SlurmProcess:
         self.owed = Owed()
         self._commands = commands
         self._reap = reap
-        self._end: Future[Outcome] = Future()
+        self._end: Future[Outcome | Fate] = Future()
         self._node: str | None = None
-        self._began: float | None = None
+        self._age = age
 
     @property
     def token(self) -> str:
@@ -85,15 +86,26 @@ class SlurmProcess:
         return self._end.done()
 
     def age(self) -> float:
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        return self._age.seconds
 
     @property
     def counts_alone(self) -> bool:
         """Whether what Slurm counts of its job is its own: others may have been there before."""
         return self._where.turn == 1 and not self.is_over
 
+    @property
+    def was_handed_over(self) -> bool:
+        """Whether its allocation was there before, and may have ended just then."""
+        return self._where.turn > 1
+
     def wait(self) -> Outcome:
-        return self._end.result()
+        """As `Process.wait`. Raises: NeverBegan."""
+        outcome = self._end.result()
+        if outcome is Fate.NEVER_STARTED:
+            self._reap()
+            raise NeverBegan(f"Slurm job {self.number} had ended before it could begin there")
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     def end(self, deadline: float) -> None:
         """Slurm leaves nothing of a job whose script has ended: so that of an allocation is ended,
@@ -115,20 +127,22 @@ class SlurmProcess:
 
     # --- said by the watcher ----------------------------------------------------------------------
 
-    def seen(self, seen: Seen) -> None:
+    def seen(self, seen: Seen, asked: float) -> None:
+        """`asked`: when Slurm was, a time of `time.monotonic()`."""
         self._node = seen.node or self._node
-        if self.allocation is None and seen.started is not None and seen.state != "PENDING":
+        if seen.state == "PENDING":
+            self._age.waited(asked)
+        elif self.allocation is None and seen.started is not None:
             self.began(seen.started)
 
     def began(self, at: float) -> None:
-        """`at`: seconds since the epoch. From here on no clock that is set changes its age."""
-        if self._began is None:
-            self._began = time.monotonic() - max(0.0, time.time() - at)
+        """`at`: as `Age.began`."""
+        self._age.began(at)
 
     def is_on(self, node: str) -> None:
         self._node = node
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome | Fate) -> None:
         if self.allocation is not None:
             self.allocation.leave(self.age())
         self._finish(outcome)
@@ -137,7 +151,7 @@ class SlurmProcess:
         """The engine is closed: nobody will hear how it ended from this object."""
         self._finish(Outcome(lost=True))
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome | Fate) -> None:
         """What was said first counts: somebody may have acted on it."""
         with suppress(InvalidStateError):
             self._end.set_result(outcome)

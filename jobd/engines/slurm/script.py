@@ -1,8 +1,9 @@
 """What runs on a node: a few lines of POSIX shell around the command of an attempt.
 
 They start it once, in its directory, with its environment, umask, input and output, survive the
-signals that are meant for it, and write down how it ended: aside, synced, and then renamed. Bytes
-are as they were given: every text goes through `quoted`.
+signals that are meant for it, and write down how it ended: aside, synced, and then marked as whole.
+Bytes are as they were given: every text goes through `quoted`. What a shell does by itself is not
+left to a program: of a short job that is most of what it costs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from jobd.engines.base import Launch
 
 BEGUN: Final = "begun"
 """The file in an attempt's folder that its node makes, once, before it starts the command."""
+ASIDE: Final = "end.new"
+"""How it ended, while that is written; it is there from the start."""
 END: Final = "end"
-"""How it ended; written under another name, with which it is there from the start."""
+"""It is there when what is aside is whole: empty or, where no file can be made, that one renamed
+(as all were in versions before).
+"""
 SAID: Final = "said"
 """What the shell says, of a signal above all."""
 WRITTEN: Final = 117
@@ -45,7 +50,7 @@ _SLURMS: Final = (b"SLURM", b"CUDA_VISIBLE_DEVICES")
 """What begins so tells an attempt of its own allocation; this machine's devices are not there."""
 
 
-class Place(NamedTuple):
+class AttemptPaths(NamedTuple):
     """Where the files of an attempt are, as its node reaches them."""
 
     folder: bytes
@@ -55,20 +60,20 @@ class Place(NamedTuple):
     """Its script."""
 
 
-def stub(place: Place) -> bytes:
+def stub(paths: AttemptPaths) -> bytes:
     """What Slurm itself gets and keeps: nothing in it is anybody's secret."""
     return b"#!/bin/sh\n[ -r %(start)s ] || exit %(code)d\nexec /bin/sh %(start)s\n" % {
-        b"start": quoted(place.folder + b"/start"),
+        b"start": quoted(paths.folder + b"/start"),
         b"code": NOT_SHARED,
     }
 
 
-def start_script(launch: Launch, place: Place) -> bytes:
+def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
     """It is `start` in the attempt's folder."""
-    argv = launch.argv if place.program is None else [place.program, *launch.argv[1:]]
+    argv = launch.argv if paths.program is None else [paths.program, *launch.argv[1:]]
     values = {
-        b"folder": quoted(place.folder),
-        b"output": quoted(place.output),
+        b"folder": quoted(paths.folder),
+        b"output": quoted(paths.output),
         b"input": quoted(launch.stdin or b"/dev/null"),
         b"cwd": quoted(launch.cwd),
         b"argv": b" ".join(map(quoted, argv)),
@@ -79,6 +84,7 @@ def start_script(launch: Launch, place: Place) -> bytes:
         b"umask": b"%03o" % launch.umask,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
         b"begun": BEGUN.encode(),
+        b"aside": ASIDE.encode(),
         b"end": END.encode(),
         b"said": SAID.encode(),
         b"again": AGAIN,
@@ -112,10 +118,11 @@ finish() {
         [ ! -s "$_jobd_output" ] || printf 'size %%s\\n' "$(wc -c <"$_jobd_output")"
         printf 'node %%s\\n' "$SLURMD_NODENAME"
         printf '%%s\\n' "$1"
-    } 1<>"$_jobd_folder/%(end)s.new" || return
-    sync "$_jobd_folder/%(end)s.new" "$_jobd_output" 2>/dev/null
-    mv "$_jobd_folder/%(end)s.new" "$_jobd_folder/%(end)s" && _jobd_written=1
-}
+    } 1<>"$_jobd_folder/%(aside)s" || return
+    sync "$_jobd_folder/%(aside)s" "$_jobd_output"
+    { true >"$_jobd_folder/%(end)s" ||
+        mv -f "$_jobd_folder/%(aside)s" "$_jobd_folder/%(end)s"; } && _jobd_written=1
+} 2>/dev/null
 leave() {
     [ "$_jobd_pack$_jobd_written" != pack1 ] || exit %(written)d
     exit "$1"
@@ -190,13 +197,18 @@ def pack_script(folder: bytes, size: int) -> bytes:
         b"size": size,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
         b"looks": _LOOKS,
+        b"seldom": _SELDOM,
         b"written": WRITTEN,
         b"again": AGAIN,
     }
 
 
-_LOOKS: Final = 20
-"""How often it is looked for the next attempt, ten times a second."""
+_LOOKS: Final = 22
+"""How often it is looked for the next attempt, in two seconds: on a shared directory nothing wakes
+who waits. First often, since it mostly comes as soon as the end of the one before is known.
+"""
+_SELDOM: Final = 18
+"""So many of them are the last ones, ten times a second."""
 _PACK: Final = b"""\
 pack=%(folder)s
 trap : %(trapped)s
@@ -219,7 +231,8 @@ while :; do
         [ "$looks" -gt 0 ] || leave 0
         # A file server is asked anew by whoever lists a directory.
         for entry in "$pack"/*; do :; done
-        sleep 0.1 || { sleep 1; looks=$((looks - 9)); }
+        [ "$looks" -gt %(seldom)d ] && pause=0.05 || pause=0.1
+        sleep $pause || { sleep 1; looks=$((looks - 9)); }
         looks=$((looks - 1))
     done
     (set -- pack; . "$pack/$turn")

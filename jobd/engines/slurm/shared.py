@@ -87,9 +87,13 @@ class Shared:
 
     def _run(self) -> None:
         why: str | None = "internal error, see jobd log"
+        again_s = _AGAIN_S
         try:
             why = self._asked()
-        except (Away, CannotStart, NoResources) as error:
+        except Away as error:
+            # Nobody has said no: Slurm may be there again at any time.
+            why, again_s = str(error), self._poll_s
+        except (CannotStart, NoResources) as error:
             why = str(error)
         except OSError as error:
             why = f"{error.filename or self._directory.path}: {error.strerror}"
@@ -99,7 +103,7 @@ class Shared:
             self._thread = None
             self._why = why or self._why
             if why is not None:
-                self._not_before = time.monotonic() + _AGAIN_S
+                self._not_before = time.monotonic() + again_s
         if why is None:
             self._back()
 

@@ -22,7 +22,7 @@ from jobd.engines.slurm.commands import Commands
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note, Notes
 from jobd.engines.slurm.packs import FRESH_S, Allocation, Kind, Packs
-from jobd.engines.slurm.script import Place
+from jobd.engines.slurm.script import AttemptPaths
 from jobd.engines.slurm.workspace import SharedWorkspace
 from jobd.system.failpoints import failpoint
 
@@ -64,18 +64,18 @@ class Submission:
 
     def bring(self, launch: Launch) -> tuple[Note, Allocation | None]:
         """It may begin, there. Raises: as `Engine.start`."""
-        place = self.written(launch)
+        paths = self.written(launch)
         try:
             if self._packs is not None and (found := self._joined(launch, self._packs)):
                 return found
             with self._turns:
-                return self._submitted(launch, place)
+                return self._submitted(launch, paths)
         except BaseException:
             self._files.delete(launch.token)
             self._notes.forget(launch.token)
             raise
 
-    def written(self, launch: Launch) -> Place:
+    def written(self, launch: Launch) -> AttemptPaths:
         """All that its node needs is there. Raises: NoResources."""
         try:
             output = self._workspace.output_file(launch.job, launch.attempt)
@@ -117,28 +117,28 @@ class Submission:
 
     # --- by a job of its own ----------------------------------------------------------------------
 
-    def _submitted(self, launch: Launch, place: Place) -> tuple[Note, Allocation | None]:
+    def _submitted(self, launch: Launch, paths: AttemptPaths) -> tuple[Note, Allocation | None]:
         """Raises: as `Engine.start`."""
         packs, token = self._packs, launch.token
         if packs is None:
-            return self._noted(launch, place, self._names.of(launch.job, token)), None
+            return self._noted(launch, paths, self._names.of(launch.job, token)), None
         name = self._names.of_pack(token)
         allocation = Allocation(packs, token, name, Kind.of(launch), token)
         spare = packs.opens()
         try:
             if spare is not None:
                 self._commands.cancel(spare.name)
-            note = self._noted(launch, self._packed(place, packs, token), name, name)
+            note = self._noted(launch, self._packed(paths, packs, token), name, name)
         except BaseException:
             packs.closes(allocation)
             raise
         allocation.number = note.number
         return note, allocation
 
-    def _noted(self, launch: Launch, place: Place, name: str, shared: str = "") -> Note:
+    def _noted(self, launch: Launch, paths: AttemptPaths, name: str, shared: str = "") -> Note:
         """It is in Slurm, that is on this disk, and it is released. Raises: as `Engine.start`."""
         failpoint("before-submit")
-        note = Note(self._number(launch, place, name), shared)
+        note = Note(self._number(launch, paths, name), shared)
         failpoint("after-submit")
         try:
             self._note(launch, note)
@@ -151,23 +151,23 @@ class Submission:
         self._release(launch, note, name)
         return note
 
-    def _packed(self, place: Place, packs: Packs, token: str) -> Place:
+    def _packed(self, paths: AttemptPaths, packs: Packs, token: str) -> AttemptPaths:
         """It is the first in an allocation. Raises: NoResources."""
         try:
-            return place._replace(folder=packs.files.make(token, token, packs.size))
+            return paths._replace(folder=packs.files.make(token, token, packs.size))
         except OSError as error:
             raise NoResources(f"the shared directory: {reason_of(error)}") from error
 
-    def _number(self, launch: Launch, place: Place, name: str) -> int:
+    def _number(self, launch: Launch, paths: AttemptPaths, name: str) -> int:
         """Raises: as `Engine.start`."""
         options = _options(launch, FRESH_S if self._packs else 0.0)
         try:
-            return self._commands.submit(name, script.stub(place), options, self._own(launch))
+            return self._commands.submit(name, script.stub(paths), options, self._own(launch))
         except Away:
             self._leftovers()
             raise
         except CannotStart as error:
-            with suppress(OSError), open(os.fsdecode(place.output), "ab") as output:
+            with suppress(OSError), open(os.fsdecode(paths.output), "ab") as output:
                 output.write(f"jobd: could not start: {printable(str(error))}\n".encode())
             raise
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from jobd.core.transitions import Outcome
-from jobd.engines.base import Away, CannotStart
+from jobd.engines.base import Away, CannotStart, Fate
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Commands, Seen
 from jobd.engines.slurm.ends import Ends
@@ -153,6 +153,7 @@ class Watcher:
         with self._changed:
             watched = list(self._watched.values())
         # Whoever came after that may be missing in the listing.
+        asked = time.monotonic()
         ours = [seen for seen in self._listing.now() if self._names.token_in(seen.name)]
         found = {seen.name: seen for seen in ours}
         for process in watched:
@@ -160,7 +161,7 @@ class Watcher:
                 continue  # it was seen meanwhile by the other thread, and its files may be gone
             seen = found.get(process.name)
             if seen is not None:
-                process.seen(seen)
+                process.seen(seen, asked)
             if process.allocation is not None and (seen is None or not is_open(seen)):
                 process.allocation.shut()
             with _faults_told(process):
@@ -211,7 +212,7 @@ class Watcher:
         if (outcome := self._ends.outcome(process, seen)) is not None:
             self._end(process, outcome)
 
-    def _end(self, process: SlurmProcess, outcome: Outcome) -> None:
+    def _end(self, process: SlurmProcess, outcome: Outcome | Fate) -> None:
         with self._changed:
             if self._watched.get(process.token) is not process:
                 return  # the other thread was first, or another has its place

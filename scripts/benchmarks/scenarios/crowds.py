@@ -51,7 +51,7 @@ def _busy(jobs: list[Job]) -> float:
 
 
 def _many_eyes(bench: Bench) -> Measured:
-    eyes, jobs = bench.sizes.eyes, bench.sizes.jobs
+    eyes, jobs = bench.sizes.eyes, bench.sizes.compared_jobs
     with bench.instance() as instance, instance.client() as client:
 
         def alone() -> Round:

@@ -36,7 +36,8 @@ def _dispatch(bench: Bench) -> Measured:
         for peer in peers:
             count = max(SLOTS, round(jobs * peer.share))
             contenders[peer.name] = theirs(bench, peer, count, SLOTS)
-        found = rounds_of(bench, contenders, needed=("jobd",))
+        others = tuple(peer.name for peer in peers if peer is not XARGS)
+        found = rounds_of(bench, contenders, needed=("jobd",), brief=others)
     mine = found["jobd"]
     for name, rounds in found.items():
         count = rounds[0].jobs

@@ -28,7 +28,7 @@ def _growth(bench: Bench) -> Measured:
         empty.client() as of_empty,
         full.client() as of_full,
     ):
-        jobs = bench.sizes.jobs
+        jobs = bench.sizes.compared_jobs
         found = rounds_of(
             bench,
             {

@@ -89,7 +89,7 @@ def _dispatch_beside(bench: Bench, instance: Instance) -> Figure:
     with instance.client() as client:
 
         def alone() -> Round:
-            return our_round(instance, client, bench.sizes.jobs, SLOTS, HIGH)
+            return our_round(instance, client, bench.sizes.compared_jobs, SLOTS, HIGH)
 
         def beside() -> Round:
             with _again_and_again(instance, "ls", "--format", "ndjson"):

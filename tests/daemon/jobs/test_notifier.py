@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jobd.daemon.jobs.notifier import Listener, Notifier
+from jobd.daemon.jobs.notifier import Notifier, Subscriber
 from jobd.system.timer import Timer
 from tests.helpers import wait_until
 
@@ -115,7 +115,7 @@ def test_closing_tells_nobody_that_a_job_has_finished(register):
 # --- parts of the daemon that listen: as many as like to, each until it ends that ---
 
 
-class Heard(Listener):
+class Heard(Subscriber):
     def __init__(self):
         self.news = []
 
@@ -157,14 +157,14 @@ def test_who_has_ended_it_hears_no_more_and_the_others_do():
 
 
 def test_what_was_spared_for_somebody_who_waits_is_free_once_they_have_gone():
-    class Freed(Listener):
+    class Freed(Subscriber):
         times = 0
 
         def released(self):
             self.times += 1
 
-    notifier, listener = Notifier(), Freed()
-    notifier.subscribe(listener)
+    notifier, subscriber = Notifier(), Freed()
+    notifier.subscribe(subscriber)
     with notifier.awaiting(lambda job: job == 3):
-        assert (notifier.awaited(3), listener.times) == (True, 0)
-    assert (notifier.awaited(3), listener.times) == (False, 1)
+        assert (notifier.awaited(3), subscriber.times) == (True, 0)
+    assert (notifier.awaited(3), subscriber.times) == (False, 1)

@@ -18,13 +18,12 @@ from jobd.daemon.queries.status import StatusQuery
 def ask(tmp_path):
     paths = Paths(tmp_path, tmp_path / "config")
 
-    def asked(writing=None, damage=None, start_trouble=None, full=None, **config):
+    def asked(trouble=None, **config):
         query = StatusQuery(
             config=Config(**config), paths=paths, ledger=Ledger(Undo(), workers=3, next_id=1),
-            writer=SimpleNamespace(trouble=writing), reserve=SimpleNamespace(trouble=full),
-            supervised=False, damage=lambda: damage,
-            start_trouble=lambda: start_trouble,
-            found=SimpleNamespace(failing=lambda _since: (0, None)), outputs=[paths.output],
+            supervised=False, trouble=lambda: trouble,
+            found=SimpleNamespace(failing=lambda _since: (0, None)), gpus=lambda: None,
+            outputs=[paths.output],
         )  # fmt: skip
         return query.status(Status(), Call(Caller("me", Role.ADMIN)))
 
@@ -39,18 +38,8 @@ def test_all_is_well(ask):
     assert 0 <= found.uptime_s < 100
 
 
-@pytest.mark.parametrize(
-    ("troubles", "said"),
-    [
-        (("unsaved", "damaged", "no job can be started: refused"), "damaged"),
-        (("unsaved", None, "no job can be started: refused"), "unsaved"),
-        (("unsaved", "damaged", "no job can be started: refused", "full"), "damaged"),
-        (("unsaved", None, "no job can be started: refused", "full"), "full"),
-        ((None, None, "no job can be started: refused"), "no job can be started: refused"),
-    ],
-)
-def test_the_worst_trouble_is_told(ask, troubles, said):
-    assert ask(*troubles).error == said
+def test_what_is_wrong_is_told(ask):
+    assert ask("the disk is full").error == "the disk is full"
 
 
 def test_the_database_is_as_large_as_all_its_files(ask, tmp_path):

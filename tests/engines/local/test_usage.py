@@ -9,9 +9,10 @@ import uuid
 
 import pytest
 
+from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.engines.local import processes
-from jobd.engines.local.gpu_memory import GpuMemory
+from jobd.engines.local.gpus import Gpus
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Child, usages
 from jobd.system import linux
@@ -114,7 +115,7 @@ def nvidia(tmp_path, monkeypatch):
 
 def test_memory_of_gpus_counts_by_process(nvidia):
     nvidia("printf '7, 100\\n8, [N/A]\\n7, 28\\n[N/A], 5\\nNo running processes found\\n'")
-    assert GpuMemory().by_pid() == {7: 128 * 1024}
+    assert Gpus().memory_by_pid() == {7: 128 * 1024}
 
 
 def test_memory_of_gpus_is_that_of_all_processes(nvidia, started):
@@ -126,17 +127,29 @@ def test_memory_of_gpus_is_that_of_all_processes(nvidia, started):
 
 @pytest.mark.parametrize("line", ["exit 9", "exec sleep 100"])
 def test_a_driver_that_does_not_answer_is_not_asked_again_soon(nvidia, line, monkeypatch):
-    monkeypatch.setattr("jobd.engines.local.gpu_memory._PATIENCE_S", 0.3)
+    monkeypatch.setattr("jobd.engines.local.gpus._PATIENCE_S", 0.3)
     now = 0.0
-    gpus = GpuMemory(lambda: now)
+    gpus = Gpus(lambda: now)
     nvidia(line)
-    assert [gpus.by_pid(), gpus.by_pid()] == [None, None]
+    assert [gpus.memory_by_pid(), gpus.memory_by_pid()] == [None, None]
     assert nvidia.calls() == 1
+    assert gpus.all() is None
+    assert nvidia.calls() == 1, "nor about anything else"
     nvidia("echo 7, 1")
     now = 61.0
-    assert gpus.by_pid() == {7: 1024}
+    assert gpus.memory_by_pid() == {7: 1024}
 
 
 def test_a_machine_without_gpus_is_asked_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert GpuMemory().by_pid() is None
+    assert Gpus().memory_by_pid() is None
+    assert Gpus().all() is None
+
+
+def test_what_gpus_are_doing(nvidia):
+    """As of two, of one that is shared out (MIG), and of a driver that has something to say."""
+    nvidia("printf '0, 97, 4012, 24564\\n1, [N/A], [N/A], 81920\\nUnable to say, why\\n'")
+    assert Gpus().all() == [
+        Gpu(index=0, load=97, memory_kb=4012 * 1024, total_kb=24564 * 1024),
+        Gpu(index=1, total_kb=81920 * 1024),
+    ]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobd.engines.base import Fate, NoResources
+from jobd.engines.base import Fate, NeverBegan, NoResources
 from jobd.engines.slurm import packs
 from jobd.engines.slurm.notes import Note
+from jobd.engines.slurm.script import Place
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, PackedStage
 from tests.helpers import wait_until
@@ -171,6 +172,50 @@ def test_somebody_else_cancels_it(stage):
     assert (outcome.signal, outcome.reason) == ("TERM", "cancelled in Slurm")
     stage.engine._packs.files.delete = lambda _: None
     assert ran(stage).process.number != started.process.number
+
+
+def given_up(stage):
+    """An allocation that waited for its next attempt, and has just ended without a word."""
+    first = ran(stage)
+    number, script = first.process.number, f"/packs/{first.launch.token}/"
+    for pid, command in stage.cluster.processes().items():
+        if script in command:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: listed(stage.cluster, number) not in ("RUNNING", "COMPLETING"), timeout=30)
+    return number
+
+
+def test_one_handed_to_what_has_just_ended_has_never_begun(stage, patient):
+    number, known = given_up(stage), stage.engine._files.names()
+    started = stage.start(WAITS)
+    assert started.process.number == number
+    with pytest.raises(NeverBegan, match=f"Slurm job {number} had ended before it could begin"):
+        stage.ended(started)
+    assert not stage.processes(started)
+    assert stage.engine._files.names() == known, "nothing is left of it"
+    assert started.launch.token not in stage.engine._notes.all()
+    again = stage.start(Does(exit=7))
+    assert again.process.number != number
+    assert stage.ended(again).exit_code == 7
+
+
+def test_one_that_a_node_may_have_begun_is_never_said_not_to_have(stage, patient):
+    """Whoever made its mark first: if it was a node, what became of it is not known."""
+    number = given_up(stage)
+    launch = stage.launch(Does())
+    stage.engine._submission.written(launch)
+    assert stage.engine._files.withdraw(launch.token)
+    stage.engine._files.write = lambda _, output: Place(b"", output)
+    process = stage.started(launch)
+    assert process.number == number
+    assert stage.ended(None, process).signal == "KILL"
+
+
+def test_one_that_was_to_end_is_not_begun_anew(stage, patient):
+    given_up(stage)
+    started = stage.start(WAITS)
+    stage.engine.signal([(started.process, signal.SIGTERM)])
+    assert stage.ended(started).signal == "KILL"
 
 
 # --- at most once -----------------------------------------------------------------------------

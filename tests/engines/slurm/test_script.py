@@ -9,16 +9,21 @@ from contextlib import suppress
 
 import pytest
 
+from jobd.contract.directories import Directory
 from jobd.contract.wording import printable
 from jobd.engines.base import Launch
 from jobd.engines.slurm import attempt_files, script
-from jobd.engines.slurm.script import Place, quoted
+from jobd.engines.slurm.script import AttemptPaths, quoted
 from tests.helpers import wait_until
 
 SHELLS = [
     [shell, *options] for shell, *options in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
 ]
 ODD = bytes(byte for byte in range(1, 256))
+
+
+def end_of(folder):
+    return attempt_files.end_in(Directory(folder))
 
 
 @pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
@@ -40,7 +45,7 @@ class Node:
         self.folder.mkdir()
 
     def place(self, program=None):
-        return Place(os.fsencode(self.folder), os.fsencode(self.output), program)
+        return AttemptPaths(os.fsencode(self.folder), os.fsencode(self.output), program)
 
     def write(self, *argv, program=None, **more):
         fields = {
@@ -64,7 +69,7 @@ class Node:
 
     @property
     def end(self):
-        return attempt_files.read((self.folder / "end").read_bytes())
+        return end_of(self.folder)
 
     @property
     def printed(self):
@@ -198,7 +203,7 @@ def test_a_command_that_catches_a_signal_ends_as_it_wants(node):
 
 
 def test_without_the_shared_directory_nothing_starts(tmp_path):
-    stub = script.stub(Place(b"/nowhere/it's", b"/nowhere/output"))
+    stub = script.stub(AttemptPaths(b"/nowhere/it's", b"/nowhere/output"))
     assert subprocess.run(["sh"], input=stub, check=False).returncode == script.NOT_SHARED
 
 
@@ -231,12 +236,40 @@ def test_its_end_is_written_on_a_full_disk(node, small_disk, line, code):
     assert (node.end.code, node.end.signalled) == (code, code > 128)
 
 
+def test_its_end_is_told_where_no_file_can_be_made(node, small_disk):
+    """There may be no room for the mark, but a file can be renamed."""
+    node.folder = small_disk / "folder"
+    node.folder.mkdir()
+    line = b"cd folder; while echo >x$((i += 1)); do :; done 2>&-; exit 5"
+    node.write(b"sh", b"-c", line, cwd=os.fsencode(small_disk))
+    node.begin().wait(30)
+    assert (node.end.code, node.end.size) == (5, 0)
+    assert not (node.folder / "end.new").exists()
+
+
+def test_an_end_that_is_not_whole_is_none(node):
+    node.write(b"sh", b"-c", b"exit 5")
+    assert node.end is None
+    aside = node.folder / "end.new"
+    aside.write_bytes(b"node n1\ncode 5 \n")
+    assert node.end is None
+    (node.folder / "end").touch()
+    assert node.end.code == 5
+    assert node.end.at == aside.stat().st_mtime_ns // 1000
+
+
+def test_an_end_of_the_version_before_is_read(node):
+    (node.folder / "end").write_bytes(b"node n1\ncode 5 \n\n\n")
+    assert (node.end.code, node.end.node) == (5, "n1")
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """Whatever is mounted there goes with the test."""
     place = tmp_path / "disk"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], check=False)
+    options = "size=64k,nr_inodes=20"
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], check=False)
     if done.returncode:
         pytest.skip("nothing can be mounted here")
     yield place
@@ -270,10 +303,6 @@ class Pack:
         return subprocess.Popen(
             [*self.node.shell, self.folder / "start"], env=environment, start_new_session=True
         )
-
-
-def end_of(folder):
-    return attempt_files.read((folder / "end").read_bytes())
 
 
 def test_attempts_run_one_after_another_until_there_were_so_many(node):

@@ -117,7 +117,8 @@ def test_one_that_waits_in_slurm_says_why_and_leaves_nothing_there(asking, monke
 
 
 def test_slurm_is_away_when_a_node_is_to_be_asked(asking, monkeypatch):
-    monkeypatch.setattr(shared, "_AGAIN_S", 0.0)
+    """Nobody has said no: it is asked again soon."""
+    monkeypatch.setattr(shared, "_AGAIN_S", 3600.0)
     asking.world.goes_away("nobody is there")
     assert asking.until_told_no() == "Unable to contact slurm controller: nobody is there"
     asking.world.comes_back()

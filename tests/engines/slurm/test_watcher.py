@@ -3,6 +3,7 @@
 import pytest
 
 from jobd.core.transitions import Outcome
+from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import Seen
 from jobd.engines.slurm.names import Names
@@ -70,7 +71,7 @@ def process_of(slurm, token=TOKEN, allocation=None):
     slurm.jobs[name] = number
     return SlurmProcess(
         Where(token, name, number), output=lambda: None, commands=slurm, reap=lambda: None,
-        allocation=allocation,
+        age=Age(), allocation=allocation,
     )  # fmt: skip
 
 

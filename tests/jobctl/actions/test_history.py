@@ -27,7 +27,7 @@ def ended(job=1, attempt=1, state="completed", cause=None, ran=10.0, waited=1.0,
 def counted(*attempts, by=None, workers=2, since=None, until=NOON + 24 * HOUR):
     account = Account(by)
     account.add(attempts)
-    return account.tallies(workers, Window(since, until / 1e6))
+    return account.statistics(workers, Window(since, until / 1e6))
 
 
 @pytest.fixture
@@ -83,13 +83,13 @@ def test_of_nothing_there_is_one_line_in_all_and_none_apart():
     ],
 )
 def test_by_exit_code(cause, state, key):
-    [tally] = counted(ended(state=state, cause=cause), by="exit-code")
-    assert tally.key == key
+    [stats] = counted(ended(state=state, cause=cause), by="exit-code")
+    assert stats.key == key
 
 
 def test_those_with_the_most_attempts_come_first():
     jobs = [ended(n, name=name) for n, name in enumerate("abbbcc", 1)]
-    assert [tally.key for tally in counted(*jobs, by="name")] == ["b", "c", "a"]
+    assert [stats.key for stats in counted(*jobs, by="name")] == ["b", "c", "a"]
 
 
 def test_use_is_of_the_time_of_all_workers():
@@ -104,7 +104,7 @@ def test_a_day_is_that_of_the_reader(zone):
     late = ended(begin=NOON + 11 * HOUR)  # 23:00 in London
     for name, day in [("UTC", "2026-01-02"), ("Asia/Tokyo", "2026-01-03")]:
         zone(name)
-        assert [tally.key for tally in counted(late, by="day")] == [day]
+        assert [stats.key for stats in counted(late, by="day")] == [day]
 
 
 def test_workers_time_lies_in_the_days_in_which_it_was_taken(zone):
@@ -112,10 +112,10 @@ def test_workers_time_lies_in_the_days_in_which_it_was_taken(zone):
     first, second, third = counted(
         ended(ran=36 * 3600.0), ended(2, ran=60.0), by="day", workers=1, until=NOON + 36 * HOUR
     )
-    assert [tally.attempts for tally in (first, second, third)] == [1, 0, 1]
-    assert [tally.worker_s for tally in (first, second, third)] == [12 * 3600 + 60, 24 * 3600, 0]
+    assert [stats.attempts for stats in (first, second, third)] == [1, 0, 1]
+    assert [stats.worker_s for stats in (first, second, third)] == [12 * 3600 + 60, 24 * 3600, 0]
     assert second.use_percent == 100.0
-    assert sum(tally.worker_s for tally in (first, second, third)) == 36 * 3600 + 60
+    assert sum(stats.worker_s for stats in (first, second, third)) == 36 * 3600 + 60
 
 
 def test_a_day_is_as_long_as_the_clock_makes_it(zone):

@@ -122,8 +122,8 @@ def test_the_slowest_and_those_that_fail():
     bad = [ended(n, name="bad", state="failed", cause="exit code 2") for n in (40, 41)]
     found = reviewed(*jobs, *bad, ended(50, name="n1", state="failed", cause="lost"))
     assert [slow.job for slow in found.slowest] == [*range(29, 19, -1)]
-    assert [(tally.key, tally.failed) for tally in found.failing] == [("bad", 2), ("n1", 1)]
-    assert [tally.key for tally in found.exits] == ["0", "2", "lost"]
+    assert [(stats.key, stats.failed) for stats in found.failing] == [("bad", 2), ("n1", 1)]
+    assert [stats.key for stats in found.exits] == ["0", "2", "lost"]
 
 
 def test_without_a_beginning_it_begins_with_the_first_that_waited():

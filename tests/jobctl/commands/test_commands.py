@@ -183,6 +183,20 @@ def test_logs_path():
     assert jobctl("logs", "--path", "7", client=client).out == "/o/7.1\n"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["-f"], ["-n", "5"], ["--lines", "0"], ["--grep", "x"], ["--merge-attempts"], ["--no-prefix"]],
+    ids=str,
+)
+def test_logs_path_and_what_is_about_lines_exclude_each_other(given):
+    """They were left out of account, and `logs -f --path` followed nothing."""
+    client = FakeClient(output=_piece(b"", 0, State.COMPLETED))
+    result = jobctl("logs", "--path", *given, "7", client=client)
+    assert (result.code, result.out) == (2, "")
+    assert "--path prints no output; --" in result.stderr
+    assert client.sent == []
+
+
 def test_workers():
     reply = WorkersReply(workers=3, busy=1)
     assert jobctl("workers", client=FakeClient(workers=reply)).out == "3 workers, 1 busy\n"
@@ -258,8 +272,9 @@ def test_status_tells_arrays_as_ls_does():
         status=DaemonStatus(workers=3, jobs=BUSY), list=listed, groups=GROUPS, show=_shown
     )
     told = jobctl("status", client=client).out.splitlines()
-    assert [each[:90].rstrip() for each in told[2:5]] == [
-        "arrays   3-102  array 1-100  43%, 12m left  42 completed, 3 running, 1 failed, 54 pending",
+    counts = "42 completed, 3 running, 1 failed, 54 pending"
+    assert told[2:5] == [
+        f"arrays   3-102  array 1-100  {counts}  43%, 12m left  sweep",
         "waiting  49-58,…: why of 49",
         "stuck    nothing",
     ]
@@ -267,6 +282,12 @@ def test_status_tells_arrays_as_ls_does():
     assert [(each["first"], each["last"], each["counts"]["failed"]) for each in found] == [
         (3, 102, 1)
     ]
+
+
+def test_status_tells_gpus_where_there_are_some():
+    status = DaemonStatus(workers=3, busy=1, gpus=2, gpus_busy=1)
+    client = FakeClient(status=status, list=Page(jobs=[]), groups=GROUPS)
+    assert "\ngpus     1 of 2 in use\n" in jobctl("status", client=client).out
 
 
 def test_status_of_a_daemon_that_knows_no_such_rows():
@@ -341,7 +362,7 @@ def test_status_json():
     found = json.loads(jobctl("status", "--json", client=client).stdout)
     assert (found["workers"], found["jobs"]) == (0, {"pending": 1})
     assert found["stuck"][0]["hint"] == "jobctl workers 3"
-    assert client.of(Status) == [Status(sizes=True)]
+    assert client.of(Status) == [Status(sizes=True, gpus=True)]
 
 
 def test_nothing_is_stuck():

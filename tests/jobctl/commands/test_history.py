@@ -46,6 +46,15 @@ def test_all_of_it_in_a_few_lines():
     assert out[-1].endswith("of the time of 3")
 
 
+@pytest.mark.parametrize(
+    ("peak", "said"),
+    [(None, "unknown"), (2048, "2 MB in 50%, 2 MB in 90%, 2 MB in 99%, 2 MB at most")],
+)
+def test_memory_that_is_known_of_none_is_unknown(peak, said):
+    out = jobctl("history", client=a_client([ended(1, 1, max_rss_kb=peak)])).out.splitlines()
+    assert f"memory     {said}" in out
+
+
 def test_a_line_for_each_name():
     head, first, second = jobctl("history", "--by", "name", client=a_client()).out.splitlines()
     assert head.split()[:4] == ["NAME", "ATTEMPTS", "FAILED", "STOPPED"]

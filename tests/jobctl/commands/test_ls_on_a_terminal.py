@@ -205,6 +205,14 @@ def test_why_it_could_not_start_may_be_cut(monkeypatch):
     named = {"name": "imagenet-resnet50-final", "command": "python " * 9, "run_s": 0.0}
     shown = ls(jobs=[job(100, "failed", reason=reason, finished_at=NOON, **named)]).out
     assert "could not start…" in shown
+    # Also where ids of arrays, which are longer, stand above it.
+    size(monkeypatch, 80)
+    jobs = [job(100, "failed", reason=reason, finished_at=NOON, **named), job(3, "running")]
+    array = Array(first=10_025, last=10_224, first_index=1, last_index=200)
+    page = {"jobs": jobs, "counts": {State.FAILED: 1}, "arrays": {3: array}}
+    assert "could not start…" in ls(**page).out
+    size(monkeypatch, 120)
+    assert f"  {reason}  " in ls(**page).out
     size(monkeypatch, 60)
     reason = "could not start: /a/very/long/path/to/a/program/that/is/not/there: no such file"
     assert "could not st" in ls(jobs=[job(1, "failed", reason=reason)]).out
@@ -312,7 +320,7 @@ def test_an_array_is_one_row():
     result = arrays(jobs=[job(2)], counts={State.RUNNING: 3, State.PENDING: 60})
     told = result.out.splitlines()[1]
     # How far it is comes first where there is no room for all.
-    assert told.startswith("3-102  array 1-100  43%, 12m left  42 completed, 3 running, 1 failed, ")
+    assert told == "3-102  array 1-100  43%, 12m left  3 running, 1 failed, 54 pending, …  sweep"
 
 
 def test_all_of_it_where_there_is_room(monkeypatch):

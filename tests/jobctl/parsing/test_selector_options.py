@@ -72,6 +72,20 @@ def test_a_number_behind_n_is_how_many(command):
     assert jobctl(command, "-n", "x*", "--name", "y*").code == 2
 
 
+@pytest.mark.parametrize("command", ["ls", "events"])
+def test_of_two_counts_none_is_left_out_in_silence(command):
+    for words in (["-n", "5", "-n", "6"], ["-n", "x*", "-n", "y*"]):
+        result = jobctl(command, *words, client=FakeClient())
+        assert (result.code, "is there twice, and can only be meant once" in result.stderr) == (
+            2, True,
+        )  # fmt: skip
+    client = FakeClient(
+        list=Page(jobs=[]), events=EventPage(events=[], next=0), wait=Waited(done=True, total=0)
+    )
+    assert jobctl(command, "-n", "5", "-n", "x*", client=client).code == 0
+    assert client.sent[0].selector.name == "x*"
+
+
 COUNTING = [("ls", "--limit"), ("events", "--last"), ("logs", "--lines")]
 
 
@@ -295,9 +309,17 @@ def test_no_time(text):
         ("2h", timedelta(hours=2)),
         ("14:00", timedelta(minutes=2)),
         ("14:03", timedelta(hours=23, minutes=59)),
+        ("9:02", timedelta(hours=5)),
         ("1:30:00", timedelta(hours=1, minutes=30)),
         ("2026-11-24T14:00", timedelta(minutes=2)),
     ],
 )
 def test_since(text, ago):
     assert parse_since(text, NOW) == (NOW - ago).timestamp()
+
+
+@pytest.mark.parametrize("text", ["25:00", "9:60", "yesterday", ""])
+def test_no_time_since(text):
+    """`25:00` was the last 25 minutes, and `9:00` the last nine."""
+    with pytest.raises(ValueError, match="is no time; write 90, 15m"):
+        parse_since(text, NOW)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from jobctl.render import words
 from jobctl.render.how_far import sentence
 from jobd.contract.models import Array
 from jobd.contract.reports import HowFar
@@ -53,8 +54,21 @@ def test_how_far_it_is(now, said):
 
 def test_on_a_narrow_terminal_it_is_cut_and_how_far_comes_first():
     now = HowFar(counts=COUNTS, array=ARRAY, eta_s=720.0)
-    assert sentence(now, 60) == "array 1-100  43%, 12m left  42 completed, 3 running, 1 fail…"
+    assert sentence(now, 60) == "array 1-100  43%, 12m left  3 running, 1 failed, …"
     assert sentence(now, 19) == "array 1-100  43%,…"
+
+
+@pytest.mark.parametrize("width", range(28, 80))
+def test_no_count_is_cut(width):
+    """`5,688 pending` was `5…`, which is another number."""
+    counts = {State.COMPLETED: 4_301, State.RUNNING: 3, State.FAILED: 8, State.PENDING: 5_688}
+    said = words.counted_as("array 1-10000", counts, ("43%", "42m left"), width)
+    assert len(said) <= max(width, len("array 1-10000  43%, 42m left"))
+    told = said.removeprefix("array 1-10000  43%, 42m left").strip().split(", ")
+    whole = {"4,301 completed", "3 running", "8 failed", "5,688 pending"}
+    assert set(told) <= whole | {"…", ""}
+    assert ("…" in told) == (set(told) != whole and told != [""])
+    assert ("8 failed" in told) == (width >= 30 + len("8 failed, …"))
 
 
 def test_time_goes_by_where_nothing_happens():

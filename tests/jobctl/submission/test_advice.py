@@ -184,6 +184,29 @@ def test_a_program_that_is_not_executable(place):
     assert said(b"./data", b"x", cwd=place.cwd) == "./data is a directory"
 
 
+def test_a_script_that_is_named_without_its_directory(place):
+    """Other queues take it from there; here it is looked for in PATH."""
+    place("job.sh", b"#!/bin/sh\n")
+    place("my job.sh", b"#!/bin/sh\n")
+    advised = "{0} is in this directory: write ./{0}, or jobctl submit --script {0}"
+    assert said(b"job.sh", cwd=place.cwd) == advised.format("job.sh")
+    assert said(b"job.sh", b"x", cwd=place.cwd) == advised.format("job.sh")
+    assert said(b"my job.sh", b"x", cwd=place.cwd).endswith("--script 'my job.sh'")
+    place("ls", b"#!/bin/sh\n")
+    for words in ([b"ls", b"x"], [b"none.sh", b"x"], [b"./job.sh", b"x"], [b"cd x; job.sh"]):
+        assert said(*words, cwd=place.cwd) == ""
+    assert said(b"job.sh", b"x", cwd=place.cwd, waits=True) == ""
+
+
+def test_a_line_behind_dashes_is_one_word():
+    command = Command(argv=[b"make && make install"])
+    [line] = advice.of([Case(command, {b"PATH": b"/bin"}, b"/", lambda: b"/bin/sh")])
+    assert (
+        line
+        == "behind -- a word is the program; for a line: jobctl submit -c 'make && make install'"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -11,9 +11,22 @@ from jobctl.tui.filtering import parse
 from jobctl.tui.following import Following, Lines
 from jobctl.tui.load import Load
 from jobctl.tui.look import look
+from jobctl.tui.panes import summary
 from jobctl.tui.sight import Order, Scope, Section, Sight
 from jobd.contract.errors import NotRunning, Refused, VersionMismatch
-from jobd.contract.models import Acted, Edit, List, Note, Selector, Stop, Wait, Waited
+from jobd.contract.models import (
+    Acted,
+    Array,
+    DaemonStatus,
+    Edit,
+    Gpu,
+    List,
+    Note,
+    Selector,
+    Stop,
+    Wait,
+    Waited,
+)
 from jobd.contract.states import State
 from tests.helpers import wait_until
 from tests.jobctl.fakes import job
@@ -74,6 +87,61 @@ def done(*seconds):
 )
 def test_when_all_will_be_done(running, finished, pending, workers, left):
     assert until_idle(running, finished, pending, workers) == left
+
+
+def test_the_whole_queue_is_estimated_whatever_is_seen_of_it():
+    """In a section of its own, and of an array's elements, there was no time."""
+    jobs = [*done(10, 10, 10), job(4, "running", run_s=4.0)]
+    jobs += [job(number, "pending", reason="queued") for number in range(5, 13)]
+    world = World(jobs, arrays={1: Array(first=1, last=12, first_index=1, last_index=12)})
+    for scope in (Scope(), Scope(section=Section.FAILED), Scope(filter=parse("group:gpu"))):
+        assert look(world.connect(), scope).left_s == (8 * 10 + 6) / 8
+    world.close()
+
+
+# --- the line above all ---------------------------------------------------------------------------
+
+
+def told(width=200, **status):
+    status = DaemonStatus(workers=8, busy=2, **status)
+    return summary(Sight(parts=[], counts={}, status=status), width)
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (1.2, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+
+
+def test_gpus_that_jobs_have_are_counted_by_the_daemon():
+    """Those of jobs that are not shown, too."""
+    assert "· 2 of 4 GPUs in use ·" in told(gpus=4, gpus_busy=2)
+    assert "· 1 of 1 GPU in use ·" in told(gpus=1, gpus_busy=1)
+    assert "GPU" not in told()
+
+
+@pytest.mark.parametrize(
+    ("loads", "said"),
+    [
+        (None, ""),
+        ([], ""),
+        ([None], ""),
+        ([97], " · GPU load 97%"),
+        ([97, None, 3], " · GPU load 97%, 3%"),
+        ([100, 0, 50, 50, 25], " · 5 GPUs 45% busy on average"),
+    ],
+)
+def test_what_gpus_are_doing_is_told(loads, said):
+    gpus = None if loads is None else [Gpu(index=n, load=load) for n, load in enumerate(loads)]
+    assert told(gpu_load=gpus) == f"2 of 8 workers busy · load 1.2 on 8 CPUs{said}"
+
+
+def test_of_the_summary_whole_parts_are_left_out_where_there_is_no_room():
+    given = {"gpus": 2, "gpus_busy": 1, "gpu_load": [Gpu(index=0, load=7)]}
+    whole = "2 of 8 workers busy · 1 of 2 GPUs in use · load 1.2 on 8 CPUs"
+    assert told(len(whole), **given) == whole
+    assert told(len(whole) - 1, **given) == whole.replace("load 1.2 on 8 CPUs", "GPU load 7%")
+    assert told(20, **given) == "2 of 8 workers busy"
 
 
 def test_how_busy_a_job_is():

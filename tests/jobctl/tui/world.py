@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 
@@ -15,6 +16,7 @@ from jobd.contract.models import (
     Event,
     EventPage,
     Events,
+    Gpu,
     Groups,
     GroupShare,
     GroupsReply,
@@ -41,7 +43,8 @@ class World:
         self.arrays = arrays.get("arrays", {})
         self.counts = arrays.get("counts")
         self.workers = 8
-        self.gpus = 0
+        self.gpus = self.gpus_busy = 0
+        self.gpu_load = None
         self.paused = False
         """Whether the group `gpu` is."""
         self.outputs = {}
@@ -108,9 +111,12 @@ class World:
             ended=found.state in FINISHED, state=found.state, path="/x",
         )  # fmt: skip
 
-    def _status(self, _):
-        busy = sum(one.state is State.RUNNING for one in self.jobs)
-        return DaemonStatus(workers=self.workers, busy=busy, gpus=self.gpus)
+    def _status(self, request):
+        counts = self.counts or dict(Counter(one.state for one in self.jobs))
+        return DaemonStatus(
+            workers=self.workers, busy=counts.get(State.RUNNING, 0), jobs=counts, gpus=self.gpus,
+            gpus_busy=self.gpus_busy, gpu_load=self.gpu_load if request.gpus else None,
+        )  # fmt: skip
 
     def _grouped(self, _):
         return GroupsReply(groups=[GroupShare(name="gpu", paused=self.paused)])
@@ -186,7 +192,8 @@ def busy_world():
     """Of `busy_queue`."""
     page = busy_queue()
     world = World(page.jobs, arrays=page.arrays, counts=page.counts)
-    world.gpus, world.paused = 2, True
+    world.gpus, world.gpus_busy, world.paused = 2, 1, True
+    world.gpu_load = [Gpu(index=0, load=97), Gpu(index=1, load=3)]
     world.outputs[11] = b"".join(b"epoch %d/90  loss 0.31\n" % epoch for epoch in range(1, 41))
     return world
 
