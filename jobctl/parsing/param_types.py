@@ -164,7 +164,7 @@ def _indexes(piece: str, text: str) -> list[tuple[int, int]]:
     if not (first <= last < 2**31 and step):
         raise ValueError(f"{piece!r} is no range of indexes; the lower one comes first")
     if (last - first) // step >= MAX_ARRAY:
-        raise ValueError(f"{piece!r} are more than {MAX_ARRAY:,} indexes")
+        raise ValueError(f"{piece!r} is more than {MAX_ARRAY:,} indexes")
     if step == 1:
         return [(first, last)]
     return [(index, index) for index in range(first, last + 1, step)]
@@ -210,7 +210,9 @@ def _range_of(piece: str, word: str) -> tuple[int, int]:
         raise ValueError(f"{word!r} is not a job id; write 7, 3-9, 1,4,8-10 or last")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= MAX_ID:
-        raise ValueError(f"{piece!r} is no range of ids; they begin at 1, the lower one first")
+        what = "range of ids" if "-" in piece else "id"
+        order = ", the lower one first" if "-" in piece else ""
+        raise ValueError(f"{piece!r} is no {what}; they begin at 1{order}")
     return first, last
 
 
@@ -292,7 +294,7 @@ def parse_id(text: str) -> int:
     if more or found[0] != found[1]:
         raise ValueError(f"{text!r} is more than one job, and only one is taken here, such as 7")
     if found[0] == LAST_ARRAY:
-        raise ValueError(f"{text!r} are many jobs; only one is taken here, such as last")
+        raise ValueError(f"{text!r} means many jobs; only one is taken here, such as last")
     return Relative(found[0]) if found[0] < 0 else found[0]
 
 

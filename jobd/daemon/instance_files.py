@@ -50,7 +50,9 @@ class InstanceFiles:
         self.reserve: Final = Reserve(self.paths.database, self.anchor.descriptor, self.connection)
         self.reader: Final = Reader(self.paths.database, self.anchor.check)
         durable = not self.paths.ephemeral
-        self._checkpoints: Final = Checkpoints(self.paths.database, durable=durable)
+        self._checkpoints: Final = Checkpoints(
+            self.paths.database, self.anchor.check, durable=durable
+        )
 
     def look(self) -> None:
         """Before each transaction. Raises: StoreGone (nothing can be saved)."""

@@ -13,10 +13,12 @@ import os
 import sqlite3
 import struct
 import threading
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from jobd.contract.errors import JobdError
 from jobd.store.database import connect
 
 _MANY: Final = 1000
@@ -71,9 +73,15 @@ class Checkpoints:
     Where it cannot work, commits do what it would have done.
     """
 
-    def __init__(self, database: Path, *, durable: bool) -> None:
-        """Behind the first connection to the database. `durable`: as for `open_writer`."""
+    def __init__(
+        self, database: Path, check: Callable[[], object] = lambda: None, *, durable: bool
+    ) -> None:
+        """Behind the first connection to the database. `durable`: as for `open_writer`.
+
+        `check` raises JobdError where somebody else's file is at the path by now.
+        """
         self._database = database
+        self._check = check
         self._durable = durable
         self._wanted = threading.Event()
         self._closed = False
@@ -118,22 +126,21 @@ class Checkpoints:
 
     def _run(self) -> None:
         try:
-            connection = connect(self._database, "rw")
-        except sqlite3.Error as error:
+            with closing(connect(self._database, "rw")) as connection:
+                # Afterwards: if it is ours now, it was when it was opened.
+                self._check()
+                connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+                self._serve(connection)
+        except (sqlite3.Error, JobdError) as error:
             log.warning("the log of the database is copied by commits alone: %s", error)
-            return
-        try:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
-            while self._wanted.wait():
-                # Before the look at what there is: who asks for it meanwhile is heard.
-                self._wanted.clear()
-                if self._closed:
-                    break
-                self._copy(connection)
-        except sqlite3.Error as error:
-            log.warning("the log of the database is copied by commits alone: %s", error)
-        finally:
-            connection.close()
+
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        while self._wanted.wait():
+            # Before the look at what there is: who asks for it meanwhile is heard.
+            self._wanted.clear()
+            if self._closed:
+                break
+            self._copy(connection)
 
     def _copy(self, connection: sqlite3.Connection) -> None:
         """Until few are left; what is written meanwhile, too. On a full disk nothing is."""

@@ -176,7 +176,11 @@ class Instance:
             return client.show(job).job
 
     def pid_of(self, job):
-        """Its process, which the daemon may be told of behind the job's first steps."""
+        """Its process, which the daemon may be told of behind the job's first steps; None: it has
+        none of this machine.
+        """
+        if self.engine != "local":
+            return None
         return wait_until(lambda: self.job(job).pid, PATIENCE)
 
     def attempts(self, job):

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from jobd.contract.errors import StoreGone
 from jobd.store import checkpoints as module
 from jobd.store.checkpoints import Checkpoints, LogIndex
 from jobd.store.database import open_reader, open_writer
@@ -94,6 +95,21 @@ def test_without_a_thread_commits_do_it(database, checkpoints, monkeypatch):
     assert checkpoints._index.written < 2 * module._SOON
     monkeypatch.undo()
     write(database, 100)
+
+
+def test_nothing_is_copied_into_what_somebody_else_has_put_there(path, database, caplog):
+    def gone():
+        raise StoreGone("it was moved")
+
+    made = Checkpoints(path, gone, durable=False)
+    for number in range(30):
+        write(database, number)
+        made.look()
+    wait_until(lambda: "copied by commits alone: it was moved" in caplog.text)
+    assert made._index.left >= module._MANY
+    made.close()
+    database.close()
+    made.forget()
 
 
 def test_the_locks_of_the_others_stay_until_the_last_of_them_has_gone(path, database, checkpoints):

@@ -205,7 +205,7 @@ def test_errors_say_line_job_and_key(text, said):
         ("after = 'zzz'", "after: there is no job 'zzz' in this file; a job that exists is named"),
         ("after = [1.5]", "after: names and ids of jobs are needed, not 1.5"),
         ("after = [true]", "after: names and ids of jobs are needed, not true"),
-        ("after = 0", "after: '0' is no range of ids"),
+        ("after = 0", "after: '0' is no id; they begin at 1"),
         ("after = '9-3'", "after: '9-3' is no range of ids"),
     ],
 )
