@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 from jobd.client.client import Client
@@ -65,12 +64,7 @@ class Looking:
             threading.Thread(target=self._run, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nobody waits for the thread: it may be held back by the daemon, and ends behind that."""
         self._is_over.set()
 

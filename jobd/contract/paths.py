@@ -188,7 +188,7 @@ class ShortAddress:
         self._directory = os.open(self._path.parent, _DIRECTORY)
         return address_in(self._directory, self._path.name)
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._directory is not None:
             os.close(self._directory)
 
