@@ -123,8 +123,14 @@ def test_a_group_says_where_its_jobs_run(both, world):
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_what_its_engine_has_taken_and_never_begun_waits_again(both, world, brief, is_stopped):
-    """As where a cluster ends what it was to run in: that is known, and costs no attempt."""
+def test_what_its_engine_has_taken_and_never_begun_waits_again(
+    both, world, monkeypatch, is_stopped
+):
+    """As where a cluster ends what it was to run in: that is known, costs no attempt, and is no
+    trouble for which anybody waits.
+    """
+    refused = []
+    monkeypatch.setattr(breaker.Breaker, "refused", lambda _, why: refused.append(why))
     job = submit_with(both, "x", group="far")
     attempt = runs(both, world, job)
     attempt.ignores = (signal.SIGTERM,)
@@ -142,6 +148,7 @@ def test_what_its_engine_has_taken_and_never_begun_waits_again(both, world, brie
     both.wait(job)
     found = both.job(job)
     assert (found.state, found.attempt, found.failures) == ("completed", 1, 0)
+    assert refused == []
     assert [one.event for one in both.client.show(job).events] == [
         "submitted", "started", "retrying", "started", "completed",
     ]  # fmt: skip

@@ -46,6 +46,8 @@ class Breaker:
         self._pause_s = _FIRST_S
         self._before: Callable[[], object] | None = None
         """What has to be done before a job may be tried."""
+        self._never_began = False
+        """Nothing has run since the last one that was taken for started, and was not."""
         self.is_away = False
         self.trouble: str | None = None
         """Why the last job could not be started; None while all is well."""
@@ -67,6 +69,18 @@ class Breaker:
         """There was no room to start a job. `why` may name a path: it is made `printable`."""
         self._note_away(None)
         self._pause(printable(why))
+
+    def never_began(self, why: str) -> None:
+        """What was taken for started was not: it may be at once, elsewhere. Only the next one in a
+        row counts as `refused`, or one and the same might come back without a pause for ever.
+        """
+        if self._never_began:
+            self.refused(why)
+        self._never_began = True
+
+    def ran(self) -> None:
+        """A job has run to its end."""
+        self._never_began = False
 
     def away(self, why: str, before: Callable[[], object] | None = None) -> None:
         """The engine cannot be reached; `why` as for `refused`.

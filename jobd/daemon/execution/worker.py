@@ -103,7 +103,8 @@ class Workers:
             breaker.away(str(error))
         else:
             log.warning("job %d waits: %s", run.id, error)
-            breaker.refused(str(error))
+            tell = breaker.never_began if isinstance(error, NeverBegan) else breaker.refused
+            tell(str(error))
         self._endings.put_back(run)
 
     def _carry_out(self, run: Run) -> Outcome:
@@ -119,12 +120,15 @@ class Workers:
         while True:
             # What has begun is seen through to its end: an outcome is never made up.
             try:
-                return self._see_through(run)
+                outcome = self._see_through(run)
             except NeverBegan:
                 raise
             except Exception:
                 log.exception("job %d: cannot look after attempt %d just now", run.id, run.attempt)
                 time.sleep(_RETRY_S)
+            else:
+                self._breaker[run.engine].ran()
+                return outcome
 
     def _see_through(self, run: Run) -> Outcome:
         self._stop_orders.carry_out(run)

@@ -13,8 +13,6 @@ from jobd.engines.slurm import script
 from jobd.engines.slurm.folders import Folders
 from jobd.engines.slurm.script import AttemptPaths
 
-START: Final = "start"
-"""The name of what its node runs."""
 _ROOM: Final = b"\n" * 2000
 """What its script writes over this is written on a full disk, too."""
 _MOST: Final = 100_000
@@ -43,7 +41,7 @@ class AttemptFiles(Folders):
     """Those of all attempts; a folder is named by the token. All raise OSError."""
 
     def __init__(self, shared: str) -> None:
-        super().__init__(f"{shared}/attempts")
+        super().__init__(f"{shared}/attempts", last=script.BEGUN)
 
     def write(self, launch: Launch, output: str) -> AttemptPaths:
         """All that a node needs is there: its script, and what starts it."""
@@ -58,7 +56,7 @@ class AttemptFiles(Folders):
         for name in (script.ASIDE, script.SAID):
             with open(folder.file(name).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.write(_ROOM)
-        with open(folder.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        with open(folder.file(script.START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.start_script(launch, paths))
         return paths
 
@@ -73,15 +71,15 @@ class AttemptFiles(Folders):
         except FileNotFoundError:
             return None, False
         try:
-            found = [_written_at(name, where) for name in (script.BEGUN, script.END)]
+            begun, end = (_found(name, where) for name in (script.BEGUN, script.END))
         finally:
             os.close(where)
-        return found[0], found[1] is not None
+        return None if begun is None else _begun_at(begun), end is not None
 
     def begun_at(self, token: str) -> float | None:
         """When the command was to be started on a node, seconds since the epoch; None: not yet."""
         try:
-            return self._file(token, script.BEGUN).look().st_mtime
+            return _begun_at(self._file(token, script.BEGUN).look())
         except FileNotFoundError:
             return None
 
@@ -89,13 +87,18 @@ class AttemptFiles(Folders):
         return self.begun_at(token) is not None
 
     def withdraw(self, token: str) -> bool:
-        """See to it that it does not begin any more; whether that was in time."""
+        """See to it that it does not begin any more; whether that is so, by this or an earlier call
+        of which nobody may have heard.
+
+        The mark is the script by one more name: made in one step, on a full disk, too, and never
+        taken for the empty one of a node.
+        """
+        where = self.folder(token).now()
+        names = script.START, script.BEGUN
         try:
-            where = self.folder(token).now()
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            os.close(os.open(script.BEGUN, flags, 0o600, dir_fd=where.descriptor))
+            os.link(*names, src_dir_fd=where.descriptor, dst_dir_fd=where.descriptor)
         except FileExistsError:
-            return False
+            return not self.has_begun(token)
         return True
 
     def end(self, token: str) -> End | None:
@@ -119,9 +122,16 @@ def end_in(folder: Directory) -> End | None:
         return None
 
 
-def _written_at(name: str, where: int) -> float | None:
+def _begun_at(mark: os.stat_result) -> float | None:
+    """None: it is ours, by which no node can begin it any more. A crash may have left that empty,
+    but a node's has one name.
+    """
+    return None if mark.st_size or mark.st_nlink > 1 else mark.st_mtime
+
+
+def _found(name: str, where: int) -> os.stat_result | None:
     try:
-        return os.stat(name, dir_fd=where, follow_symlinks=False).st_mtime
+        return os.stat(name, dir_fd=where, follow_symlinks=False)
     except FileNotFoundError:
         return None
 

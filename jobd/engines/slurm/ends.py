@@ -65,8 +65,10 @@ class Ends:
 
     def _never_began(self, process: SlurmProcess, known: Known) -> bool:
         """Of one that was handed to an allocation which had ended: it never will, either, wherever
-        that may still run, for what a node makes first is made here. What was sent a signal is
-        to end, and not to begin again. Raises: OSError.
+        that may still run, for what a node makes first is made here, and stays until no node finds
+        its folder any more. What was sent a signal is to end, and not to begin again.
+
+        Raises: OSError.
         """
         if known.begun or known.sent is not None or not process.was_handed_over:
             return False

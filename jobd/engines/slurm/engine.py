@@ -173,12 +173,11 @@ class SlurmEngine:
         note = noted.get(token)
         if note is None:
             note = self._released_by_others(attempt, listed)
-        if note is None or (note.turn > 1 and self._withdrawn(token)):
-            if note is None and self._begun(token):
-                return Fate.LOST
-            self._files.delete(token)
-            self._notes.forget(token)
+        if (note is None or note.turn > 1) and self._withdrawn(token):
+            self._forget(token)
             return Fate.NEVER_STARTED
+        if note is None:
+            return Fate.LOST
         folder = self._names.token_in(note.name)
         allocation = None if folder is None else self._packs.found(folder, note, token)
         age = Age() if note.written is None else Age(monotonic_of(note.written))

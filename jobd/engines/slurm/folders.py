@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Final
 
 from jobd.contract.directories import Directory
+
+_GONE: Final = "gone-"
+"""The name of one that is being deleted begins with it."""
 
 
 class Folders:
@@ -13,15 +17,17 @@ class Folders:
     does.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, last: str = "") -> None:
+        """`last`: of the files in a folder this one is deleted behind all others."""
         self._all = Directory(path)
+        self._last = last
 
     def folder(self, name: str) -> Directory:
         """Looked for anew each time: what a node made is to be seen, not what was there before."""
         return Directory(f"{self._all.path}/{name}")
 
     def names(self) -> list[str]:
-        """Raises: OSError."""
+        """Also those of which a crash has left a part: they are to be deleted. Raises: OSError."""
         try:
             return self._all.names()
         except FileNotFoundError:
@@ -30,19 +36,28 @@ class Folders:
     def delete(self, name: str) -> None:
         """It is not needed any more, with files and empty directories in it. What cannot be
         deleted stays.
+
+        It is out of its place in one step: a node that comes by then finds nothing, and not a part.
         """
-        folder = self.folder(name)
         with suppress(OSError):
-            where = folder.now()
-            for entry in folder.names():
-                try:
-                    os.unlink(entry, dir_fd=where.descriptor)
-                except FileNotFoundError:
-                    continue
-                except IsADirectoryError:
-                    os.rmdir(entry, dir_fd=where.descriptor)
             parent = self._all.now()
-            os.rmdir(name, dir_fd=parent.descriptor)
+            gone = name if name.startswith(_GONE) else _GONE + name
+            if gone != name:
+                os.rename(name, gone, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
+            folder = self.folder(gone)
+            where = folder.now()
+            for entry in sorted(folder.names(), key=lambda entry: entry == self._last):
+                _delete(entry, where.descriptor)
+            os.rmdir(gone, dir_fd=parent.descriptor)
 
     def release(self) -> None:
         self._all.release()
+
+
+def _delete(entry: str, where: int) -> None:
+    try:
+        os.unlink(entry, dir_fd=where)
+    except FileNotFoundError:
+        return
+    except IsADirectoryError:
+        os.rmdir(entry, dir_fd=where)

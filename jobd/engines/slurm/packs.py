@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from jobd.engines.base import Launch
 from jobd.engines.slurm import script
-from jobd.engines.slurm.attempt_files import START, AttemptFiles
+from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.folders import Folders
 from jobd.engines.slurm.notes import Note
 
@@ -182,7 +182,7 @@ class PackFiles(Folders):
         """For so many, with the first one; its path."""
         directory = self.folder(folder)
         path = os.fsencode(directory.path)
-        with open(directory.file(START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        with open(directory.file(script.START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.pack_script(path, size))
         self.hand_over(folder, 1, token)
         return path
@@ -192,7 +192,7 @@ class PackFiles(Folders):
         mine = self._attempts.folder(token).now()
         try:
             its = self.folder(folder).now()
-            os.link(START, str(turn), src_dir_fd=mine.descriptor, dst_dir_fd=its.descriptor)
+            os.link(script.START, str(turn), src_dir_fd=mine.descriptor, dst_dir_fd=its.descriptor)
         except (FileExistsError, FileNotFoundError):
             return False
         return True

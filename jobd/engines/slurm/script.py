@@ -15,8 +15,12 @@ from typing import Final, NamedTuple
 from jobd.contract.wording import printable
 from jobd.engines.base import Launch
 
+START: Final = "start"
+"""The file in a folder that its node runs."""
 BEGUN: Final = "begun"
-"""The file in an attempt's folder that its node makes, once, before it starts the command."""
+"""The file in an attempt's folder that its node makes, once, before it starts the command: empty.
+Where the daemon has made it, so that no node can, it is one more name of `START`.
+"""
 ASIDE: Final = "end.new"
 """How it ended, while that is written; it is there from the start."""
 END: Final = "end"
@@ -63,7 +67,7 @@ class AttemptPaths(NamedTuple):
 def stub(paths: AttemptPaths) -> bytes:
     """What Slurm itself gets and keeps: nothing in it is anybody's secret."""
     return b"#!/bin/sh\n[ -r %(start)s ] || exit %(code)d\nexec /bin/sh %(start)s\n" % {
-        b"start": quoted(paths.folder + b"/start"),
+        b"start": quoted(paths.folder + b"/" + START.encode()),
         b"code": NOT_SHARED,
     }
 
@@ -83,6 +87,7 @@ def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
         b"odd": b"".join(_odd(launch.environment)),
         b"umask": b"%03o" % launch.umask,
         b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"start": START.encode(),
         b"begun": BEGUN.encode(),
         b"aside": ASIDE.encode(),
         b"end": END.encode(),
@@ -108,6 +113,8 @@ trap : %(trapped)s
 umask 077
 set -C
 { true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || exit %(again)d
+# Whoever deletes a folder takes away the script first, and a mark that was there before last.
+[ -e "$_jobd_folder/%(start)s" ] || exit %(again)d
 set +C
 exec 2<>"$_jobd_folder/%(said)s"
 
@@ -190,7 +197,8 @@ def pack_script(folder: bytes, size: int) -> bytes:
     """It is `start` in the folder of an allocation, and runs so many attempts, one after another.
 
     They lie beside it by their turns. It ends when none has come for a while, when its folder is
-    gone, and behind one that could not write down its end: then with the exit code of that.
+    gone, and behind one that could not write down its end: then with the exit code of that. It ends
+    with `AGAIN` where it has passed over one that was started before: 0 would speak for that, too.
     """
     return _PACK % {
         b"folder": quoted(folder),
@@ -223,12 +231,12 @@ leave() {
     fi
     [ -f "$pack/$turn" ] || exit "$1"
 }
-turn=1
+turn=1 left=0
 while :; do
     looks=%(looks)d
     until [ -f "$pack/$turn" ]; do
-        [ -d "$pack" ] || exit 0
-        [ "$looks" -gt 0 ] || leave 0
+        [ -d "$pack" ] || exit "$left"
+        [ "$looks" -gt 0 ] || leave "$left"
         # A file server is asked anew by whoever lists a directory.
         for entry in "$pack"/*; do :; done
         [ "$looks" -gt %(seldom)d ] && pause=0.05 || pause=0.1
@@ -239,9 +247,11 @@ while :; do
     code=$?
     turn=$((turn + 1))
     case $code in
-    %(written)d | %(again)d) [ "$turn" -le %(size)d ] || leave 0 ;;
+    %(written)d) ;;
+    %(again)d) left=$code ;;
     *) leave "$code" ;;
     esac
+    [ "$turn" -le %(size)d ] || leave "$left"
 done
 """
 

@@ -110,10 +110,19 @@ class Submission:
             return packs.files.hand_over(allocation.folder, allocation.turn, token)
         except OSError as error:
             # It may have been, and only the answer is missing.
-            with suppress(OSError):
-                if not self._files.withdraw(token):
-                    return True
+            if self._may_begin(token):
+                return True
             raise NoResources(f"the shared directory: {reason_of(error)}") from error
+
+    def _may_begin(self, token: str) -> bool:
+        """Also where that is not known: then it is watched as any other."""
+        try:
+            return not self._files.withdraw(token)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            log.warning("attempt %s may begin, or not: %s", token, reason_of(error))
+            return True
 
     # --- by a job of its own ----------------------------------------------------------------------
 

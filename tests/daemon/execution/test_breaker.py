@@ -93,6 +93,27 @@ def test_the_first_success_lets_all_go_on(breaker, timer):
     assert timer.ring() == [1]
 
 
+def test_what_has_never_begun_halts_nobody_the_first_time(breaker, timer):
+    """It waits again, and will be brought elsewhere: only where that goes on it is waited a bit."""
+    for _ in range(2):
+        breaker.started()
+        breaker.never_began("it had ended")
+        assert (breaker.allows(5), breaker.trouble, timer.due) == (True, None, [])
+        breaker.ran()
+    for _ in range(3):
+        breaker.started()
+        breaker.never_began("it had ended")
+    assert (breaker.allows(0), breaker.trouble) == (False, "it had ended")
+    assert timer.ring() == [1]
+    breaker.started()
+    breaker.never_began("it had ended")
+    assert timer.ring() == [1], "nothing has run since"
+    breaker.started()
+    breaker.ran()
+    breaker.never_began("it had ended")
+    assert breaker.allows(5)
+
+
 def test_one_that_comes_back_is_tried_at_once(timer):
     calls, away = [], []
     breaker = Breaker(timer, lambda: calls.append(None), away.append)

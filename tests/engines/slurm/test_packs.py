@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jobd.engines.base import Fate, NeverBegan, NoResources
-from jobd.engines.slurm import packs
+from jobd.engines.base import Attempt, Fate, NeverBegan, NoResources
+from jobd.engines.slurm import ends, packs
+from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.notes import Note
-from jobd.engines.slurm.script import AttemptPaths
+from jobd.engines.slurm.script import BEGUN, AttemptPaths
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, PackedStage
 from tests.helpers import wait_until
@@ -199,12 +200,48 @@ def test_one_handed_to_what_has_just_ended_has_never_begun(stage, patient):
     assert stage.ended(again).exit_code == 7
 
 
+def left_meanwhile(stage):
+    """An allocation that ended by itself, with 0, while its next attempt was handed over."""
+    first = ran(stage)
+    wait_until(lambda: listed(stage.cluster, first.process.number) == "COMPLETED", timeout=30)
+    folder = stage.engine._packs.files.folder(first.launch.token)
+    folder.now(make=True)
+    return first.process.number
+
+
+@pytest.mark.parametrize("unheard", [False, True])
+def test_one_that_was_withdrawn_has_not_ended_with_the_code_of_its_allocation(
+    stage, patient, monkeypatch, unheard
+):
+    """Not where the file server has made its mark, and said that it had not, nor where the daemon
+    is killed before it has acted on that.
+    """
+    number, withdraw, calls = left_meanwhile(stage), AttemptFiles.withdraw, []
+
+    def first_unheard(files, token):
+        calls.append(withdraw(files, token))
+        if unheard and len(calls) == 1:
+            raise OSError(5, "Input/output error")
+        return calls[-1]
+
+    monkeypatch.setattr(AttemptFiles, "withdraw", first_unheard)
+    monkeypatch.setattr(ends, "_PATIENCE_S", 0.1)
+    started = stage.start(WAITS)
+    assert started.process.number == number
+    wait_until(lambda: started.process.is_over, timeout=30)
+    assert calls == [True] * (1 + unheard)
+    found = stage.next_engine().recover([started.attempt])
+    assert found == {started.launch.token: Fate.NEVER_STARTED}
+    with pytest.raises(NeverBegan):
+        stage.ended(started)
+
+
 def test_one_that_a_node_may_have_begun_is_never_said_not_to_have(stage, patient):
     """Whoever made its mark first: if it was a node, what became of it is not known."""
     number = given_up(stage)
     launch = stage.launch(Does())
     stage.engine._submission.written(launch)
-    assert stage.engine._files.withdraw(launch.token)
+    Path(stage.engine._files.folder(launch.token).path, BEGUN).touch()
     stage.engine._files.write = lambda _, output: AttemptPaths(b"", output)
     process = stage.started(launch)
     assert process.number == number
@@ -274,6 +311,44 @@ def test_a_file_server_that_says_no_and_has_done_it(stage, monkeypatch):
     assert stage.ended(started).exit_code == 7
 
 
+def test_a_file_server_that_does_not_even_take_it_back_is_not_believed(stage, monkeypatch):
+    """It may begin at any moment: so it is watched, and never brought elsewhere."""
+    ran(stage)
+    hand_over = stage.engine._packs.files.hand_over
+
+    def unheard(*args):
+        hand_over(*args)
+        raise OSError(5, "Input/output error")
+
+    def unwilling(_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.engine._packs.files, "hand_over", unheard)
+        broken.setattr(stage.engine._files, "withdraw", unwilling)
+        started = stage.start(Does(exit=7))
+    assert stage.ended(started).exit_code == 7
+
+
+def test_one_that_was_never_noted_cannot_begin_when_it_is_said_not_to_have(stage, monkeypatch):
+    """Whoever runs the cluster may release what we hold, also at this moment."""
+    launch = stage.launch(Does())
+    stage.engine._submission.written(launch)
+    engine = stage.next_engine()
+    delete, tried = engine._files.delete, []
+
+    def meanwhile(token):
+        with pytest.raises(FileExistsError):
+            Path(engine._files.folder(token).path, BEGUN).touch(exist_ok=False)
+        tried.append(token)
+        delete(token)
+
+    monkeypatch.setattr(engine._files, "delete", meanwhile)
+    attempt = Attempt(launch.token, JOB, launch.attempt, launch.slot)
+    assert engine.recover([attempt]) == {launch.token: Fate.NEVER_STARTED}
+    assert tried == [launch.token]
+
+
 def test_whoever_leaves_takes_nobody_in(stage):
     files = stage.engine._packs.files
     launch = stage.launch(Does())
@@ -288,10 +363,15 @@ def test_whoever_leaves_takes_nobody_in(stage):
     assert folders(stage) == []
 
 
-def test_folders_that_nobody_needs_are_cleared(stage):
+def test_folders_that_nobody_needs_are_cleared(stage, monkeypatch):
     files = stage.engine._packs.files
     launch = stage.launch(Does())
     stage.engine._submission.written(launch)
     files.make("left", launch.token, 3)
+    files.make("half", launch.token, 3)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "unlink", None)
+        with pytest.raises(TypeError):
+            files.delete("half")
     stage.next_engine().recover([])
     assert folders(stage) == []
