@@ -104,8 +104,7 @@ class Scene:
 
     def wrong(self):
         if self._crash.startswith("message-"):
-            self._instance.home.mkdir(mode=0o700)
-            (self._instance.home / "config.toml").write_text(MESSAGES)
+            self._instance.configure(MESSAGES)
         self._instance.start(crash=self._crash, code=None)
         guardian = Guardian(self._instance, self._model)
         guardian.start()
