@@ -130,13 +130,14 @@ the first line that is not a comment, it may say what it wants. Later lines win,
   #JOBCTL --name nightly
 
 Where there is no such line, #SBATCH lines are read, as far as they have a counterpart: --time,
---job-name, --array, --dependency, --gres, --cpus-per-task, --begin, --chdir, --nice, --requeue and
---hold. Those that were left out are named.
+--job-name, --array, --dependency, --gres, --gpus, --gpus-per-node, --ntasks, --cpus-per-task,
+--begin, --chdir, --nice, --requeue and --hold. Those that were left out are named.
 
-Words behind FILE are arguments of the script.
+Words behind FILE are arguments of the script; where the first one begins with a dash, -- comes
+before it.
 
 Example:
-  jobctl submit --script nightly.sh --fast
+  jobctl submit --script nightly.sh -- --fast
 """,
     ),
     "selectors": Topic(
