@@ -164,8 +164,11 @@ Example:
         """\
 DURATION: 90 (seconds), 90s, 0.5s, 15m, 1h30m, 2d, 1:30:00.
 
-TIME: 2026-12-24T18:00, or 18:00. To --at that is the next 18:00, to --since and --until the latest
-one. What names no zone is in yours. --since and --until also take a DURATION: so long ago.
+TIME: 2026-12-24T18:00, 18:00 or 18:00:00. To --at that is the next 18:00, to --since, --until and
+--ended-since the latest one. What names no zone is in yours.
+
+--since, --until and --ended-since also take a DURATION: so long ago. What has colons is a time of
+day to them, as to --at: for the last hour and a half write 1h30m, as 1:30:00 is half past one.
 
 Example:
   jobctl submit --at 18:00 --time-limit 2h ./report
