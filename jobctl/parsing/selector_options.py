@@ -287,7 +287,7 @@ def _counted(
     numbers = [value for value in short if isinstance(value, int)]
     for kind, values in (("GLOB", globs), ("N", numbers)):
         if len(values) > 1:
-            raise click.UsageError(f"-n {kind} is there twice, and can only be meant once")
+            raise click.UsageError(f"give -n {kind} once")
     if globs and "name" in chosen:
         raise click.UsageError("-n GLOB and --name exclude each other")
     if numbers and long is not None:

@@ -334,7 +334,7 @@ def refusal(given):
     """Why nobody can mean that, or None."""
     options = [each.option for each in given]
     if len(set(options)) < len(options):
-        return "is there twice" if options[0] in ONCE else None
+        return "once" if options[0] in ONCE else None
     if {"--all", "SELECTOR"} == set(options):
         return "--all and single jobs exclude each other"
     if not frozenset.intersection(*(each.choice.states for each in given)):

@@ -76,9 +76,8 @@ def test_a_number_behind_n_is_how_many(command):
 def test_of_two_counts_none_is_left_out_in_silence(command):
     for words in (["-n", "5", "-n", "6"], ["-n", "x*", "-n", "y*"]):
         result = jobctl(command, *words, client=FakeClient())
-        assert (result.code, "is there twice, and can only be meant once" in result.stderr) == (
-            2, True,
-        )  # fmt: skip
+        kind = "N" if words[-1] == "6" else "GLOB"
+        assert (result.code, f"give -n {kind} once\n" in result.stderr) == (2, True)
     client = FakeClient(
         list=Page(jobs=[]), events=EventPage(events=[], next=0), wait=Waited(done=True, total=0)
     )
