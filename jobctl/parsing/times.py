@@ -12,6 +12,8 @@ from jobd.contract.wording import instant
 
 _TIME_OF_DAY: Final = r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?"
 
+_A_MOMENT: Final = 0.05
+"""Seconds, more than pass between two words of one line: `--since 1h --until 1h` is no span."""
 _SINCE: Final = "write 90, 15m, 2d, 18:00 or 2026-12-24T18:00"
 
 
@@ -48,7 +50,7 @@ def parse_since(text: str, now: datetime | None = None) -> float:
 
 def check_span(since: float | None, until: float | None) -> None:
     """Raises: ValueError (nothing lies between them; seconds since the epoch)."""
-    if since is not None and until is not None and since >= until:
+    if since is not None and until is not None and since > until - _A_MOMENT:
         raise ValueError(
             f"--since ({_shown(since)}) is not before --until ({_shown(until)}): "
             "nothing lies between them"

@@ -335,6 +335,8 @@ def refusal(given):
     options = [each.option for each in given]
     if len(set(options)) < len(options):
         return "once" if options[0] in ONCE else None
+    if {"--since", "--until"} <= set(options):
+        return "nothing lies between them"
     if {"--all", "SELECTOR"} == set(options):
         return "--all and single jobs exclude each other"
     if not frozenset.intersection(*(each.choice.states for each in given)):
