@@ -76,7 +76,7 @@ _FLAGS_OF_SCANCEL: Final = frozenset(
     }
 )  # fmt: skip
 _NARROWS: Final = frozenset(
-    {"account", "clusters", "licenses", "name", "nodelist", "qos", "reservation", "wckey"}
+    {"account", "clusters", "licenses", "name", "nodelist", "qos", "reservation", "states", "wckey"}
 )
 """Options that choose jobs and that may have no counterpart; others say how they are shown."""
 _STATES: Final = {
@@ -99,7 +99,7 @@ def squeue(rest: Sequence[str]) -> str:
         ours = _chosen(name, value)
         if ours is not None:
             words += ours
-        elif _ALIKE.get(name, name) in _NARROWS:
+        elif _ALIKE.get(name, name) in _NARROWS and value != "all":
             left_out.append(written)
     return line("ls", *words) + but(left_out)
 
@@ -125,7 +125,7 @@ def sstat(rest: Sequence[str]) -> str:
     """Only of which job."""
     found = slurm.options(rest, {"j": "jobs"}, {"a", "n", "p", "P", "v", "V", "noheader"})
     named = [each.value for each in found if each.name in ("", "jobs")]
-    return line("show", *ids(named[:1]))
+    return line("show", _one(named))
 
 
 def _chosen(name: str, value: str) -> Words | None:
@@ -140,8 +140,8 @@ def _chosen(name: str, value: str) -> Words | None:
         states = [each for each in dict.fromkeys(found) if each]
         return ["--state", ",".join(states)] if all(found) else None
     option = {"users": "--user", "partition": "--group", "name": "--name"}.get(name)
-    is_one = option != "--name" or "," not in value  # a pattern, and no list
-    return [option, value] if option and value and is_one else None
+    is_other = option == "--name" and set(value) & set(",*?[")  # a list there, a pattern here
+    return [option, value] if option and value and not is_other else None
 
 
 # --- scontrol -----------------------------------------------------------------------------
@@ -192,14 +192,18 @@ def _named(words: Iterable[str]) -> Words:
     return ids(found)
 
 
+def _one(words: Words) -> str:
+    """For a command that takes a single job."""
+    return words[0] if len(words) == 1 and words[0].isdecimal() else ID
+
+
 def _show(words: Words) -> str | None:
     what, equals, value = words[0].lower().partition("=")
     if what in _SHOWN_BY_DAEMON:
         return line(_SHOWN_BY_DAEMON[what], program="jobd")
     which = [value] if equals else words[1:]
     if what in (*_JOB, "jobs") and which:
-        found = ids(which)
-        return line("show", *(found if found[0].isdecimal() else [ID]))
+        return line("show", _one(which))
     return line(_SHOWN[what]) if what in _SHOWN else None
 
 
@@ -219,7 +223,7 @@ def _update(words: Words) -> str | None:
             left_out.append(word)
     if not job:
         return None
-    edit = line("edit", *ids([job]), *changes)
+    edit = line("edit", _one([job]), *changes)
     return edit + but(left_out) if changes else f"{edit} [OPTIONS]"
 
 

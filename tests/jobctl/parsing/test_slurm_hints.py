@@ -94,6 +94,7 @@ CONTROLLED = [
     ("scontrol update JobId=7 JobName='a b' QOS=x", "jobctl edit 7 --name 'a b'; left out: QOS=x"),
     ("scontrol update JobId=7 QOS=x", "jobctl edit 7 [OPTIONS]"),
     ("scontrol update JobId=7", "jobctl edit 7 [OPTIONS]"),
+    ("scontrol update JobId=7,8 Name=x", "jobctl edit ID --name x"),
     ("scontrol update JobId=7_3 Name=x", "jobctl edit ID --name x"),
 ]  # fmt: skip
 CANCELLED = [
@@ -114,6 +115,7 @@ CANCELLED = [
     ("scancel -u eve -q long", "jobctl stop ID"),
     ("scancel -t CONFIGURING,nonsense", "jobctl stop ID"),
     ("scancel -n a,b", "jobctl stop ID"),
+    ("scancel -n 'x*'", "jobctl stop ID"),
     ("kill -15 7", "jobctl stop --signal TERM 7"),
     ("kill -s SIGINT 7", "jobctl stop --signal INT 7"),
     ("kill --signal=HUP 7", "jobctl stop --signal HUP 7"),
@@ -137,7 +139,7 @@ LISTED = [
     ("squeue --format '%i %j' --start", "jobctl ls"),
     ("squeue --me", "jobctl ls --user me"),
     ("squeue -t CA,TO,S,CG", "jobctl ls --state stopped,failed,running"),
-    ("squeue -t nonsense", "jobctl ls"),
+    ("squeue -t PD,nonsense", "jobctl ls; left out: -t PD,nonsense"),
     ("squeue -p gpu -n x", "jobctl ls --group gpu --name x"),
     ("squeue -q long -u eve", "jobctl ls --user eve; left out: -q long"),
     ("squeue -j 7_3", "jobctl ls ID"),
