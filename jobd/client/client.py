@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from jobd.client.address import Address
 from jobd.client.connection import Connection
 from jobd.contract import models, wire
-from jobd.contract.errors import NotPermitted, VersionMismatch
+from jobd.contract.errors import BadRequest, NotPermitted, VersionMismatch
 from jobd.contract.models import Request, Selector, View
 
 V = TypeVar("V", bound=View)
@@ -217,7 +217,8 @@ class Client:
         request = models.Status(sizes=sizes, gpus=gpus)
         try:
             return self.request(request, models.DaemonStatus)
-        except VersionMismatch:
+        except (VersionMismatch, BadRequest):
+            # The latter by one of the same version that does not know of them yet.
             if not gpus:
                 raise
         return self.request(replace(request, gpus=False), models.DaemonStatus)

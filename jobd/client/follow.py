@@ -14,9 +14,9 @@ from itertools import chain
 import msgspec
 
 from jobd.client.client import Client
-from jobd.client.id_set import IdSet
 from jobd.client.stalls import MOST_ATTEMPTS, Pages, Waits, check_events, check_ids
 from jobd.contract.errors import VersionMismatch
+from jobd.contract.id_set import IdSet
 from jobd.contract.models import (
     Deliveries,
     EventPage,

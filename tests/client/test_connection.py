@@ -314,6 +314,17 @@ def test_version_mismatch_says_what_to_do(serve, client):
         client.workers()
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [VersionMismatch("jobd 1"), BadRequest("status: Object contains unknown field `gpus`")],
+)
+def test_a_daemon_that_cannot_tell_of_gpus_is_asked_for_the_rest(refusal, serve, client):
+    server = serve(refusal, DaemonStatus(running=True, workers=3))
+    assert client.status(gpus=True).workers == 3
+    asked = [wire.decode(envelope.body, Status) for envelope in server.envelopes]
+    assert [request.gpus for request in asked] == [True, False]
+
+
 def test_too_large_a_request_is_not_sent(client):
     huge = Submit(commands=[Command(argv=[b"x" * (frames.MAX_FRAME + 1)])], cwd=b"/")
     with pytest.raises(BadRequest, match="split the file"):

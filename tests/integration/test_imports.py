@@ -79,7 +79,7 @@ SELECTING = {
     "jobctl.parsing.selector_options",
     "jobctl.parsing.times",
     "jobd.client.follow",
-    "jobd.client.id_set",
+    "jobd.contract.id_set",
 }
 SUBMITTING = {
     "jobctl.commands.submit",

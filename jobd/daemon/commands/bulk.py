@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from jobd.contract.call import Call, RequestId
 from jobd.contract.errors import BadRequest, StoreFailed
+from jobd.contract.id_set import IdSet
 from jobd.contract.models import Acted, Note, Selector
 from jobd.contract.states import State
 from jobd.contract.wording import counted, listed
-from jobd.core.id_set import IdSet
 from jobd.core.pace import Pace
 from jobd.daemon.commands.idempotency import Idempotency
 from jobd.daemon.jobs.selection import EVERYTHING, Selection, filter_of
@@ -215,8 +215,10 @@ class Bulk:
                 return number, seen
             known = self._idempotency.read(answer, part, Acted)
             result.add(known)
-            seen.add(known.done)
-            seen.add(note.id for note in (*known.notices, *known.errors))
+            for job in known.done:
+                seen.add(job)
+            for note in (*known.notices, *known.errors):
+                seen.add(note.id)
         return 0, seen
 
     def _choose(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobd.client.id_set import IdSet
+from jobd.contract.id_set import IdSet
 from jobd.contract.ranges import ids_in
 
 IDS = st.integers(1, 3000)

@@ -1,4 +1,8 @@
-"""Which jobs a list has given already, however many: a bit each, where they stand close."""
+"""Very many ids, of what has had its turn: a bit each, where they stand close.
+
+A set of a million is moved as a whole when it grows, and looked through as a whole by the collector
+of cycles; no other thread runs meanwhile.
+"""
 
 from __future__ import annotations
 
