@@ -26,7 +26,7 @@ def said(error: click.ClickException) -> str:
 
             known = command_options.of(error.ctx.info_name, error.option_name, names)
         if known is not None:
-            return f"no option {error.option_name}; did you mean: {known}"
+            return f"no option {error.option_name}; {_told(known)}"
         return no_option(error.option_name, names)
     message = error.format_message()
     if isinstance(error, click.MissingParameter):  # what may stand there is a list of lines
@@ -39,3 +39,8 @@ def said(error: click.ClickException) -> str:
     pieces = error.ctx.command.collect_usage_pieces(error.ctx)
     usage = " ".join([error.ctx.command_path, *pieces])
     return f"too many words: {extra[1]} is left over; usage: {usage}"
+
+
+def _told(meant: str) -> str:
+    """What may be typed instead is a guess; what is so is none."""
+    return f"did you mean: {meant}" if meant.startswith(("-", "jobctl ")) else meant

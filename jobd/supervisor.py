@@ -431,7 +431,7 @@ class Supervisor:
             if not self._plan.get("established"):
                 return "the last one was to stop, and no job is left to wait for"
             if self._deaths.in_stop >= _DEATHS_IN_STOP:
-                return f"{self._deaths.in_stop} have died while they were to stop"
+                return f"{self._deaths.in_stop} daemons died during one stop"
         if self._deaths.quick >= _QUICK_DEATHS:
             return f"{self._deaths.quick} in a row ended before they were ready"
         return None

@@ -18,7 +18,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -170,20 +169,22 @@ class Cluster:
         return processes_with(f"SLURM_CONF={self.conf}")
 
     def saves(self) -> None:
-        """slurmctld has on its disk what it knows now: it writes down what changed, within seconds,
-        and all of it at once. So what it gets last of all tells of the rest.
-        """
-        name = f"saved-{time.monotonic_ns()}"
-        last = self.run("sbatch", "--parsable", "--hold", f"--job-name={name}", "--wrap", "true")
-        wait_until(lambda: name.encode() in self._saved(), timeout=PATIENCE)
-        self.run("scancel", last.strip())
+        """slurmctld has on its disk what it knows now: it writes down what changed, within seconds.
 
-    def _saved(self) -> bytes:
-        """The jobs, as they are written down; nothing: not yet, or the old file just gives way."""
+        Twice, since what is on the disk first may have been gathered before this call.
+        """
+        for _ in range(2):
+            before = self._saved_at()
+            changed = self.run("sbatch", "--parsable", "--hold", "--wrap", "true").strip()
+            self.run("scancel", changed)
+            wait_until(lambda before=before: self._saved_at() not in (before, 0), timeout=PATIENCE)
+
+    def _saved_at(self) -> int:
+        """When the jobs were written down, in ns; 0: not yet, or the old file just gives way."""
         try:
-            return (self.directory / "state/job_state").read_bytes()
+            return (self.directory / "state/job_state").stat().st_mtime_ns
         except FileNotFoundError:
-            return b""
+            return 0
 
     def stop(self) -> None:
         for name in reversed(list(self._daemons)):

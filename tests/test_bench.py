@@ -29,6 +29,7 @@ from scripts.benchmarks.measure import percentile
 from scripts.benchmarks.peers import Peer, round_of
 from scripts.benchmarks.scenarios import SCENARIOS
 from scripts.benchmarks.sizes import SIZES, TINY
+from tests import slurm_cluster
 from tests.helpers import wait_until
 from tests.test_architecture import Module
 from tests.test_sizes import too_large
@@ -87,6 +88,19 @@ def test_scenarios_measure(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_other_scenarios_measure() -> None:
     others = [name for name in SCENARIOS if name not in SOME]
     assert_measured(told("--peers", *others), others)
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_cluster_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    if why := slurm_cluster.missing():
+        pytest.skip(f"no Slurm: {why}")
+    with slurm_cluster.started() as cluster:
+        for name in ("PATH", "SLURM_CONF"):
+            monkeypatch.setenv(name, cluster.environ[name])
+        found = told("slurm")
+    assert_measured(found, ["slurm"])
+    assert found["slurm"]["skipped"] is None
 
 
 @pytest.mark.e2e

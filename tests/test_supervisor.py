@@ -94,7 +94,7 @@ def test_whoever_stops_and_cannot_start_any_more_is_not_followed(alone):
 def test_whoever_dies_in_each_stop_is_not_followed_forever(alone, status):
     """As where the machine has no memory for it: a service that is stopped ends."""
     assert [bool(alone._hopeless(status)) for _ in range(5)] == [False] * 4 + [True]
-    assert alone._hopeless(status) == "6 have died while they were to stop"
+    assert alone._hopeless(status) == "6 daemons died during one stop"
 
 
 def test_those_who_die_young_in_a_stop_are_followed_no_longer_than_elsewhere(alone):

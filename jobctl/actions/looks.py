@@ -149,10 +149,8 @@ class _Arrays:
         for array in gone:
             if array.first not in waiting:
                 del self._going[array.first]
-        jobs = {job.id: job for job in now.jobs}
-        return [
-            (jobs[job], array) for job, array in now.arrays.items() if array.first not in waiting
-        ]
+        found = [(job, now.arrays[job.id]) for job in now.jobs if job.id in now.arrays]
+        return [(job, array) for job, array in found if array.first not in waiting]
 
     def told(self, events: Sequence[Event]) -> Sequence[Event]:
         """Without the elements that have completed."""

@@ -240,8 +240,15 @@ def _print_paths(client: Client, selector: Selector, one: int | None, attempt: i
     from jobd.client import follow as following
 
     ids, missing = following.ids_of(client, selector)
+    code = notices.missing(missing)
+    if not ids:
+        return code or notices.nothing_selected(why_none(selector))
+    without = []
     for job in ids:
         piece = client.output(Output(id=job, tail=0))
         if piece.path:
             data.path(piece.path, piece.path_bytes)
-    return notices.missing(missing)
+        else:
+            without.append(job)
+    output_notices.none_of(without)
+    return code

@@ -9,7 +9,7 @@ from jobd.contract.states import FINISHED, State
 
 _WHOLE: Final = "jobctl ls --format '{id} {state} {command}'"
 _ALL: Final = "-n 0 (all of them, on a terminal, too)"
-_ONE_FILE: Final = "leave it out; a job's stdout and stderr are one"
+_ONE_FILE: Final = "leave it out: a job's stdout and stderr are one"
 
 OPTIONS: Final[dict[str, dict[str, str]]] = {
     "ls": {
@@ -28,26 +28,27 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "logs": {
         **dict.fromkeys(("-l", "--tail"), "-n LINES"),
-        **dict.fromkeys(("--full", "-a", "--all"), "leave it out; without -n it is all of it"),
+        **dict.fromkeys(("--full", "-a", "--all"), "leave it out: without -n it is all of it"),
         **dict.fromkeys(("-e", "--stderr", "-o", "--stdout"), _ONE_FILE),
     },
     "stop": {
-        **dict.fromkeys(("-9", "-f", "--force", "-KILL"), "--signal KILL"),
-        **dict.fromkeys(("-15", "-TERM"), "leave it out; TERM is what stop sends first"),
-        **dict.fromkeys(("-2", "-INT"), "--signal INT"),
-        **dict.fromkeys(("-s",), "--signal NAME"),
+        # Of -KILL and -15 the parser tells the first character.
+        **dict.fromkeys(("-9", "-f", "--force", "-K"), "--signal KILL"),
+        "-T": "leave it out: TERM is what stop sends first",
+        **dict.fromkeys(("-2", "-I"), "--signal INT"),
+        **dict.fromkeys(("-1", "-s"), "--signal NAME"),
         "-a": "--all",
         "-u": "--user LOGIN",
     },
     "rm": {"-f": "--force", "-a": "--all"},
     "restart": {
-        **dict.fromkeys(("-i", "--in-place"), "leave it out; the job keeps its id"),
+        **dict.fromkeys(("-i", "--in-place"), "leave it out: the job keeps its id"),
         "--not-in-place": "jobctl submit --like ID",
         **dict.fromkeys(("-a", "--all-failed"), "--failed"),
         **dict.fromkeys(("-e", "--edit"), "jobctl edit ID, and then jobctl restart ID"),
     },
     "watch": {
-        **dict.fromkeys(("-i", "--interval"), "leave it out; it is drawn again as things happen"),
+        **dict.fromkeys(("-i", "--interval"), "leave it out: it is drawn again as things happen"),
     },
     "pause": {"-a": "--all", "-w": "--group G (what runs goes on)"},
     "resume": {"-a": "--all"},

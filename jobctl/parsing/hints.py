@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from jobctl.parsing.hint_lines import ID, ids, line, script, start, stopped
 from jobd.contract.wording import closest
 
 _IDS: Final = re.compile(r"[0-9][0-9,-]*|last.*|-")
@@ -28,116 +27,123 @@ _STATES: Final = {
     "killed": "stopped",
 }
 _KEYS: Final = {"start": "started_at", "end": "finished_at", "status": "state", "label": "name"}
-_SIGNAL: Final = re.compile(r"-(?:s|n|-signal)?=?((?:SIG)?[A-Z][A-Z0-9+]*|[0-9]{1,2})")
+_SIGNAL: Final = re.compile(r"--signal=(\w+)|-s?((?:SIG)?[A-Z][A-Z0-9+]+|[0-9]{1,2})")
+_OF_AT: Final = re.compile(
+    r"[-+0-9].*|(?:today|tomorrow|next|[ap]m|utc|noon|midnight|teatime|mon|tue|wed|thu|fri|sat|sun|"
+    r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+)
+"""What may stand behind a time of day in at(1), and belongs to it."""
+_PART: Final = re.compile(r"[0-9]+[._\[]")
+"""How other queues name a part of a job, or the host of its queue: `7_3`, `7[1]`, `7.host`."""
 _ENDED: Final = "completed,failed,stopped"
-_KILL: Final = ("KILL", "9")
-_STOP: Final = ("kill", "cancel", "scancel", "abort", "terminate", "qdel", "-k")
-
-
-def _line(*words: str, program: str = "jobctl") -> str:
-    """As it would be typed: one word stays one word."""
-    return shlex.join([program, *words])
+_STOP: Final = ("kill", "cancel", "abort", "terminate", "qdel", "-k")
+_SLURM: Final = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sstat")
 
 
 def _same(name: str, *options: str) -> Callable[[Sequence[str]], str]:
     """The command of that name, with all that was written behind the other one."""
-    return lambda rest: _line(name, *options, *rest)
+    return lambda rest: line(name, *options, *rest)
 
 
 def _just(*words: str, program: str = "jobctl") -> Callable[[Sequence[str]], str]:
     """That, whatever was written behind it."""
-    return lambda _: _line(*words, program=program)
+    return lambda _: line(*words, program=program)
 
 
-def _stop(rest: Sequence[str]) -> str:
+def _of_slurm(name: str) -> Callable[[Sequence[str]], str | None]:
+    """That of one of its commands."""
+
+    def meant(rest: Sequence[str]) -> str | None:
+        from jobctl.parsing import slurm_hints
+
+        return slurm_hints.COMMANDS[name](rest)
+
+    return meant
+
+
+def _stop(rest: Sequence[str]) -> str | None:
     """A signal is an option here: `kill -9 7`, `kill -s TERM 7`."""
-    words = list(rest)
-    if words[:1] in (["-s"], ["-n"]) and len(words) > 1:
-        words[:2] = [f"-{words[1]}"]
-    found = _SIGNAL.fullmatch(words[0]) if words else None
-    words = ["--all" if word == "all" else word for word in words]
-    if found is None:
-        return _line("stop", *_filters(words))
-    name = "KILL" if found[1] in _KILL else found[1].removeprefix("SIG")
-    return _line("stop", "--signal", name, *words[1:])
+    left, words, signal = list(rest), list[str](), ""
+    while left:
+        word = left.pop(0)
+        found = _SIGNAL.fullmatch(word)
+        is_number = word == "-n" and left and left[0].isdecimal()  # else -n is ours, a name
+        if is_number or (word in ("-s", "--signal") and left):
+            signal = left.pop(0)
+        elif found is not None:
+            signal = found[1] or found[2]
+        else:
+            words.append("--all" if word in ("all", "-a") else word)
+    if not words or any(map(_PART.match, words)):
+        words = [ID]
+    return stopped(signal, words) if signal else line("stop", *words)
 
 
-def _sbatch(rest: Sequence[str]) -> str:
-    """What it is given is a script, if it is a file; options before that in our words, as far as
-    they have any.
-    """
-    from jobctl.parsing import slurm
-
-    script = next((n for n, word in enumerate(rest) if _is_script(word, rest[:n])), None)
-    if script is None:
-        return _line("submit", *rest)
-    ours = slurm.read(rest[:script]).ours
-    return _line("submit", *ours, "--script", *rest[script:])
-
-
-def _is_script(word: str, before: Sequence[str]) -> bool:
-    """Whether it is that, and not the value of an option before it."""
-    from jobctl.parsing import slurm
-
-    is_first = slurm.read([*before, word]).ends_with_word
-    return is_first and not word.startswith("-") and os.path.isfile(word)
+def _qsub(rest: Sequence[str]) -> str:
+    """Its options mean one thing to PBS and another to Grid Engine: nobody reads them."""
+    if rest and rest[0].startswith("-"):
+        return line("submit", "--script", "FILE")
+    return line("submit", *script(rest))
 
 
 def _enqueue(rest: Sequence[str]) -> str:
-    return _line("start" if rest and all(map(_IDS.fullmatch, rest)) else "submit", *rest)
+    return line("start" if rest and all(map(_IDS.fullmatch, rest)) else "submit", *rest)
 
 
 def _queue(rest: Sequence[str]) -> str:
-    return _line("submit", *rest) if rest else _line("ls")
+    return line("submit", *rest) if rest else line("ls")
 
 
 def _tail(rest: Sequence[str]) -> str:
     """`tail -20 7` is `logs -n 20 7`."""
     lines = [["-n", word[1:]] if re.fullmatch(r"-[0-9]+", word) else [word] for word in rest]
-    return _line("logs", *(word for words in lines for word in words))
+    return line("logs", *(word for words in lines for word in words))
 
 
 def _show(rest: Sequence[str]) -> str:
-    """Also `scontrol show job 7`."""
-    return _line("show", *[word for word in rest if word not in ("show", "job")])
+    return line("show", *[word for word in rest if word not in ("show", "job")])
 
 
-def _scontrol(rest: Sequence[str]) -> str:
-    """Its verbs, and what it shows: `scontrol hold 7`, `scontrol show partition`."""
-    verb, what = [*rest, "", ""][:2]
-    if verb in _OF_SCONTROL:
-        return _line(_OF_SCONTROL[verb], *rest[1:])
-    if verb == "update":
-        return _update(rest[1:])
-    if verb == "show" and what in ("partition", "partitions"):
-        return _line("groups")
-    if verb == "show" and what in ("node", "nodes", "config"):
-        return _line("status", program="jobd")
-    return _show(rest)
-
-
-def _update(rest: Sequence[str]) -> str:
-    """`jobctl edit 7 --time-limit 1h` for `JobId=7 TimeLimit=1:00:00`."""
-    from jobctl.parsing import slurm
-
-    given = dict(
-        word.lower().split("=", 1)[:1] + word.split("=", 1)[1:] for word in rest if "=" in word
-    )
-    words = []
-    for name, option in _OF_UPDATE.items():
-        value = given.get(name)
-        if value is not None:
-            words += [option, (slurm.time_limit(value) or value) if name == "timelimit" else value]
-    return _line("edit", given.get("jobid", "ID"), *(words or ["--priority", "high"]))
+def _list(rest: Sequence[str]) -> str:
+    """With nothing but the jobs: the options of ps, qstat and atq are about other things."""
+    named = [word for word in rest if _IDS.fullmatch(word)]
+    return line("ls", *named)
 
 
 def _at(rest: Sequence[str]) -> str:
-    """at(1) reads the command from its input."""
-    return _line("submit", "--at", *(rest or ["18:00"]), *([] if rest[1:] else ["COMMAND"]))
+    """at(1) reads the command from its input, or `-f FILE`."""
+    words, command = list(rest), []
+    first = words[0] if words else ""
+    if first == "-l":
+        return line("ls")
+    if first == "-c":
+        return line("show", *ids(words[1:2]))
+    if first in ("-d", "-r"):
+        return line("stop", *ids(words[1:]))
+    if "-f" in words[:-1]:
+        place = words.index("-f")
+        command = ["--script", words[place + 1]]
+        del words[place : place + 2]
+    when = _when(words)
+    if when is None and not command and words[1:] and not _OF_AT.fullmatch(words[1].lower()):
+        when, command = _when(words[:1]), words[1:]
+    if when is None:
+        when, command = ["--at", "TIME"], command if command[:1] == ["--script"] else []
+    return line("submit", *when, *(command or ["COMMAND"]))
+
+
+def _when(words: Sequence[str]) -> list[str] | None:
+    """`18:00`, `now + 5 minutes`; empty: at once. None: some other time."""
+    text = "".join(words)
+    return [] if text == "now" else start(text)
 
 
 def _first(rest: Sequence[str]) -> str:
-    return _line("edit", *rest[-1:], "--priority", "high")
+    return line("edit", *(rest[-1:] or [ID]), "--priority", "high")
+
+
+def _priority(rest: Sequence[str]) -> str:
+    return line("edit", *(rest[:1] or [ID]), "--priority", *(rest[1:] or ["high"]))
 
 
 def query(words: Sequence[str]) -> str | None:
@@ -157,7 +163,7 @@ def query(words: Sequence[str]) -> str | None:
         options += ["--sort", f"-{key}" if found["way"] == "desc" else key]
     if found["first"]:
         options += ["-n", found["first"]]
-    return _line("ls", *options)
+    return line("ls", *options)
 
 
 def selected(words: Sequence[str]) -> str:
@@ -172,66 +178,6 @@ def selected(words: Sequence[str]) -> str:
     return ""
 
 
-def _list(rest: Sequence[str]) -> str:
-    """With the options of squeue."""
-    return _line("ls", *_filters(rest))
-
-
-def _filters(rest: Sequence[str]) -> list[str]:
-    """`-u LOGIN`, `-t PENDING`, `-p GROUP`, `-j 7` of squeue and scancel in our words."""
-    words: list[str] = []
-    for word in (part for whole in rest for part in _parts(whole)):
-        if word in ("-j", "--jobs", "-l", "-a"):
-            continue
-        if word in ("--me", "--mine"):
-            words += ["--user", _login()]
-        elif words[-1:] == ["--state"]:
-            words.append(",".join(_SPOKEN.get(each, each) for each in word.lower().split(",")))
-        else:
-            words.append(_OF_SQUEUE.get(word, word))
-    return words
-
-
-def _parts(word: str) -> list[str]:
-    """An option of theirs and its value: `--states=PD`."""
-    name, equals, value = word.partition("=")
-    return [name, value] if equals and name in (*_OF_SQUEUE, *_OF_SQUEUE.values()) else [word]
-
-
-def _login() -> str:
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return "LOGIN"
-
-
-_OF_SQUEUE: Final = {
-    "-u": "--user",
-    "--users": "--user",
-    "-p": "--group",
-    "--partition": "--group",
-    "-t": "--state",
-    "--states": "--state",
-    "--jobname": "--name",
-}
-_OF_SCONTROL: Final = {
-    "hold": "hold",
-    "uhold": "hold",
-    "release": "start",
-    "requeue": "restart",
-    "suspend": "pause",
-    "resume": "resume",
-}
-_OF_UPDATE: Final = {
-    "timelimit": "--time-limit",
-    "jobname": "--name",
-    "name": "--name",
-    "priority": "--priority",
-    "partition": "--group",
-    "starttime": "--at",
-}
 _SPOKEN: Final = {
     **_STATES,
     **{state: state for state in ("pending", "completed", "stopped")},
@@ -244,43 +190,45 @@ _SPOKEN: Final = {
 }
 """States as others call them."""
 
-_MEANT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
+_MEANT: Final[dict[str, Callable[[Sequence[str]], str | None]]] = {
     **dict.fromkeys(_STOP, _stop),
     **dict.fromkeys(("add", "run", "batch"), _same("submit")),
-    **dict.fromkeys(("sbatch", "qsub"), _sbatch),
-    **dict.fromkeys(("list", "ps", "squeue", "qstat", "atq", "-l"), _list),
+    **{name: _of_slurm(name) for name in _SLURM},
+    "qsub": _qsub,
+    **dict.fromkeys(("list", "-l"), _same("ls")),
+    **dict.fromkeys(("ps", "qstat", "atq"), _list),
     **dict.fromkeys(("log", "cat", "tail", "-c", "output", "stdout", "stderr"), _tail),
     **dict.fromkeys(("follow", "attach", "-t"), _same("logs", "-f")),
-    **dict.fromkeys(("info", "inspect", "sstat", "-i", "-s", "-p"), _show),
-    "scontrol": _scontrol,
+    **dict.fromkeys(("info", "inspect", "-i", "-s", "-p"), _show),
     "at": _at,
+    "atrm": lambda rest: line("stop", *ids(rest)),
     "-o": _same("logs", "--path"),
     "stats": _just("top"),
     "enable": _just("install-service", program="jobd"),
     "disable": _just("uninstall-service", program="jobd"),
-    **dict.fromkeys(("remove", "delete", "forget", "atrm", "-r"), _same("rm")),
+    **dict.fromkeys(("remove", "delete", "forget", "-r"), _same("rm")),
     **dict.fromkeys(("clean", "prune", "-C"), _just("rm", "--finished")),
     **dict.fromkeys(("release", "unhold"), _same("start")),
     **dict.fromkeys(("requeue", "rerun", "retry", "redo"), _same("restart")),
     **dict.fromkeys(("switch", "urgent", "-u"), _first),
     **dict.fromkeys(("parallel", "slots", "-S"), _same("workers")),
-    **dict.fromkeys(("group", "partitions", "sinfo"), _same("groups")),
+    **dict.fromkeys(("group", "partitions"), _same("groups")),
+    "sinfo": _just("groups"),
     **dict.fromkeys(("suspend", "freeze"), _same("pause")),
     **dict.fromkeys(("continue", "unpause"), _same("resume")),
-    "priority": lambda rest: _line("edit", *rest[:1], "--priority", *(rest[1:] or ["high"])),
+    "priority": _priority,
     **dict.fromkeys(("daemon", "start-daemon", "up", "serve"), _just("start", program="jobd")),
     **{
         name: _just(name, program="jobd")
         for name in ("config", "check", "backup", "restore", "reload", "metrics", "install-service")
     },
-    "sacct": lambda _: f"{_line('ls', '--state', _ENDED)}, or counted: {_line('history')}",
+    "sacct": lambda _: f"{line('ls', '--state', _ENDED)}, or counted: {line('history')}",
     "enqueue": _enqueue,
     "queue": _queue,
     "stash": _same("hold"),
-    "srun": _same("submit", "--wait"),
     "-w": _same("wait"),
     "completions": _same("completion"),
-    "reset": lambda _: f"{_line('stop', '--all')}, and then {_line('rm', '--finished')}",
+    "reset": lambda _: f"{line('stop', '--all')}, and then {line('rm', '--finished')}",
     **dict.fromkeys(("shutdown", "-K"), _just("stop", program="jobd")),
 }
 
@@ -294,8 +242,8 @@ def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
 
     close = None if word.startswith("-") else closest(word, commands)
     if close is not None:
-        return _line(close, *rest)
-    return _line("submit", *args) if shutil.which(word) is not None else None
+        return line(close, *rest)
+    return line("submit", *args) if shutil.which(word) is not None else None
 
 
 def is_known(word: str) -> bool:

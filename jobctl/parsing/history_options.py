@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from jobctl.parsing.param_types import Word, once, parse_states
-from jobctl.parsing.selector_options import FILTERS
+from jobctl.parsing.selector_options import FILTERS, refuse_no_span
 from jobctl.parsing.times import parse_since
 from jobd.contract.models import History
 from jobd.contract.states import FINISHED, State
@@ -50,8 +50,7 @@ def history_filters(function: Callable[..., Any]) -> Callable[..., Any]:
 def request_of(given: dict[str, Any]) -> History:
     """What was asked for. Raises: click.UsageError (nothing can be meant by it)."""
     since, until = given["since"], given["until"]
-    if since is not None and until is not None and since >= until:
-        raise click.UsageError("--since is not before --until: nothing lies between them")
+    refuse_no_span(since, until)
     return History(
         states=list(chain(*given["states"])),
         groups=list(chain(*given["only_groups"])),

@@ -10,7 +10,9 @@ from typing import Final
 from jobctl.parsing import slurm
 
 Meant = Callable[[str], str]
-"""What is meant by an option with this value (empty: none was written), in words."""
+"""What is meant by an option with this value (empty: none was written): what to type instead, and
+more about it, or else how it is here.
+"""
 
 
 def _is(option: str, placeholder: str = "") -> Meant:
@@ -48,12 +50,30 @@ def _dependency(value: str) -> str:
 
 
 def _export(value: str) -> str:
-    variables = [word for word in value.split(",") if "=" in word]
-    if variables:
-        return _typed([word for variable in variables for word in ("--env", variable)])
-    if value == "NONE":
-        return "--clean-env"
-    return "--env K=V; what the shell exports a job gets without it"
+    found = slurm.export(value)
+    return _typed(found) if found else "--env K=V; what the shell exports a job gets without it"
+
+
+def _to_slurm(option: str) -> str:
+    """How a job asks Slurm itself, where its group runs there."""
+    return f"in a group on Slurm: {_typed([f'--engine-option={option}'])}"
+
+
+def _of_slurm(option: str, placeholder: str = "") -> Meant:
+    """What has no counterpart in the queue, and one in an engine."""
+    return lambda value: (
+        f"there is no counterpart here; {_to_slurm(_with(option, value or placeholder))}"
+    )
+
+
+def _memory(option: str) -> Meant:
+    return lambda value: (
+        f"--slots N (memory is not counted yet), or {_to_slurm(_with(option, value or 'SIZE'))}"
+    )
+
+
+def _with(option: str, value: str) -> str:
+    return f"{option}={value}" if value else option
 
 
 def _directory_or_parent(value: str) -> str:
@@ -69,10 +89,8 @@ def _on_failure(value: str) -> str:
 
 
 _DURATION: Final = re.compile(r"[0-9.]+[smhd]")
-_MEMORY: Final = _said("--slots N (memory is not counted yet)")
-_WITHOUT: Final = _said("leave it out; submit does so anyway")
-_KEPT: Final = _said("leave it out; what it prints is kept: jobctl logs ID")
-_NOWHERE: Final = _said("leave it out; there is one machine here, and no account")
+_WITHOUT: Final = _said("leave it out: submit does so anyway")
+_KEPT: Final = _said("leave it out: what it prints is kept (jobctl logs ID)")
 _MAIL: Final = _said("--notify [WHEN:]URL|COMMAND, such as failed:mailto://USER:PASSWORD@HOST")
 
 OPTIONS: Final[dict[str, Meant]] = {
@@ -104,24 +122,41 @@ OPTIONS: Final[dict[str, Meant]] = {
     "-j": lambda value: f"jobctl workers {value or 'N'}",
     "--partition": _is("--group", "G"),
     "--export": _export,
-    **dict.fromkeys(("--mem", "--mem-per-cpu", "--memory", "-m"), _MEMORY),
+    **dict.fromkeys(("--mem", "--memory", "-m"), _memory("--mem")),
+    **{name: _memory(name) for name in ("--mem-per-cpu", "--mem-per-gpu")},
     "--wrap": _is("-c", "LINE"),
     **dict.fromkeys(("--mail-type", "--mail-user"), _MAIL),
     "--stashed": _is("--hold"),
     "--immediate": _said("-p high"),
-    "--escape": _said("leave it out; quoting is exact without it"),
+    "--escape": _said("leave it out: quoting is exact without it"),
     "--follow": _is("--wait"),
     "-f": _is("--wait"),
-    "--print-task-id": _said("leave it out; the id is what stdout has"),
-    "--parsable": _said("leave it out; the id is what stdout has"),
+    "--print-task-id": _said("leave it out: the id is what stdout has"),
+    "--parsable": _said("leave it out: the id is what stdout has"),
     "--detach": _WITHOUT,
     **dict.fromkeys(("--output", "-o", "--error", "--open-mode"), _KEPT),
-    **dict.fromkeys(("--nodes", "--nodelist", "--account", "-A", "--qos"), _NOWHERE),
+    **dict.fromkeys(("--account", "-A"), _of_slurm("--account", "NAME")),
+    **{
+        name: _of_slurm(name, placeholder)
+        for name, placeholder in (
+            ("--nodes", "N"),
+            ("--nodelist", "NODES"),
+            ("--exclude", "NODES"),
+            ("--qos", "NAME"),
+            ("--constraint", "FEATURES"),
+            ("--reservation", "NAME"),
+            ("--licenses", "NAMES"),
+            ("--ntasks-per-node", "N"),
+            ("--gpus-per-task", "N"),
+        )
+    },
     "-a": _slurm("array", "--array INDEXES"),
     "-H": _is("--hold"),
     "-W": _is("--wait"),
-    "-E": _said("leave it out; a job's stdout and stderr are one"),
-    "--exclusive": _said("--slots N, with as many as there are workers"),
+    "-E": _said("leave it out: a job's stdout and stderr are one"),
+    "--exclusive": _said(
+        f"--slots N, with as many as there are workers, or {_to_slurm('--exclusive')}"
+    ),
     "--restart": _on_failure,
 }
 """By the name of the option."""

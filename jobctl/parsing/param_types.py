@@ -56,8 +56,10 @@ def _parse_priority_option(text: str) -> int:
     try:
         return parse_priority(text)
     except ValueError as error:
+        near = closest(text.lower(), PRIORITIES)
+        meant = f"; did you mean: {near}" if near else ""
         group = f"; for a group: --group {text}" if re.fullmatch(r"[A-Za-z][\w.-]*", text) else ""
-        raise ValueError(f"{error}{group}") from None
+        raise ValueError(f"{error}{meant}{group}") from None
 
 
 def parse_states(text: str) -> list[State]:
@@ -323,7 +325,7 @@ def once(ctx: click.Context, param: click.Parameter, values: Sequence[R]) -> R |
     For an option that is `multiple`. Raises: click.UsageError.
     """
     if len(values) > 1:
-        raise click.UsageError(f"{param.opts[-1]} is there twice, and can only be meant once", ctx)
+        raise click.UsageError(f"give {param.opts[-1]} once", ctx)
     return values[0] if values else None
 
 

@@ -21,7 +21,7 @@ from jobctl.parsing.param_types import (
     parse_tag,
 )
 from jobctl.parsing.texts import as_shown, shown
-from jobctl.parsing.times import parse_since
+from jobctl.parsing.times import check_span, parse_since
 from jobd.contract.errors import JobdError
 from jobd.contract.models import MAX_BYTES, MAX_NAME, Selector, User
 from jobd.contract.states import UNFINISHED, State
@@ -246,6 +246,7 @@ def selects(
             words: Any = given.pop("words")
             everything = bool(given.pop("everything", False))
             chosen = _taken(filters, given)
+            refuse_no_span(chosen.get("since"), chosen.get("until"))
             if count:
                 short: Any = given.pop("count_or_name")
                 long: Any = given[count]
@@ -286,7 +287,7 @@ def _counted(
     numbers = [value for value in short if isinstance(value, int)]
     for kind, values in (("GLOB", globs), ("N", numbers)):
         if len(values) > 1:
-            raise click.UsageError(f"-n {kind} is there twice, and can only be meant once")
+            raise click.UsageError(f"give -n {kind} once")
     if globs and "name" in chosen:
         raise click.UsageError("-n GLOB and --name exclude each other")
     if numbers and long is not None:
@@ -294,6 +295,14 @@ def _counted(
     if globs:
         chosen["name"] = globs[0]
     return numbers[0] if numbers else long
+
+
+def refuse_no_span(since: float | None, until: float | None) -> None:
+    """Two times between which nothing lies select nothing. Raises: click.UsageError."""
+    try:
+        check_span(since, until)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _taken(filters: Iterable[_Filter], given: dict[str, Any]) -> dict[str, Any]:

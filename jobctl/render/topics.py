@@ -130,13 +130,14 @@ the first line that is not a comment, it may say what it wants. Later lines win,
   #JOBCTL --name nightly
 
 Where there is no such line, #SBATCH lines are read, as far as they have a counterpart: --time,
---job-name, --array, --dependency, --gres, --cpus-per-task, --begin, --chdir, --nice, --requeue and
---hold. Those that were left out are named.
+--job-name, --array, --dependency, --gres, --gpus, --gpus-per-node, --ntasks, --cpus-per-task,
+--begin, --chdir, --nice, --requeue and --hold. Those that were left out are named.
 
-Words behind FILE are arguments of the script.
+Words behind FILE are arguments of the script; where the first one begins with a dash, -- comes
+before it.
 
 Example:
-  jobctl submit --script nightly.sh --fast
+  jobctl submit --script nightly.sh -- --fast
 """,
     ),
     "selectors": Topic(
@@ -163,8 +164,11 @@ Example:
         """\
 DURATION: 90 (seconds), 90s, 0.5s, 15m, 1h30m, 2d, 1:30:00.
 
-TIME: 2026-12-24T18:00, or 18:00. To --at that is the next 18:00, to --since and --until the latest
-one. What names no zone is in yours. --since and --until also take a DURATION: so long ago.
+TIME: 2026-12-24T18:00, 18:00 or 18:00:00. To --at that is the next 18:00, to --since, --until and
+--ended-since the latest one. What names no zone is in yours.
+
+--since, --until and --ended-since also take a DURATION: so long ago. What has colons is a time of
+day to them, as to --at: for the last hour and a half write 1h30m, as 1:30:00 is half past one.
 
 Example:
   jobctl submit --at 18:00 --time-limit 2h ./report

@@ -15,13 +15,12 @@ from typing import Final
 
 from msgspec import Struct
 
+from jobctl.submission import executables
 from jobctl.submission.environment import program_of
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Command
 
-_HEAD: Final = 256
-"""Bytes of a file in which its `#!` line ends; the kernel takes no more (execve(2))."""
 _MOST: Final = 3
 """Lines that are told of one submission: of many commands most say the same."""
 _LOOKED_AT: Final = 100
@@ -206,8 +205,11 @@ def is_a_line(case: Case) -> str | None:
     from shlex import quote
 
     line = quote(shown) if len(shown) <= _LINE else "LINE"
-    what = "of several words the first one" if len(words) > 1 else "behind -- a word"
-    return f"{what} is the program; for a line: jobctl submit -c {line}"
+    if len(words) > 1:
+        what = "of several words the first one is the program"
+    else:
+        what = "after -- the whole word is taken as the program's name"
+    return f"{what}; for a line: jobctl submit -c {line}"
 
 
 # --- programs -----------------------------------------------------------------------------
@@ -223,7 +225,8 @@ def is_beside_path(case: Case) -> str | None:
     from shlex import quote
 
     shown = quote(os.fsdecode(name))
-    return f"{shown} is in this directory: write ./{shown}, or jobctl submit --script {shown}"
+    how = executables.how_it_runs(os.path.join(case.cwd, name), shown, case.found)
+    return f"{shown} is in this directory: write {how}" if how else None
 
 
 def is_not_executable(case: Case) -> str | None:
@@ -235,12 +238,14 @@ def is_not_executable(case: Case) -> str | None:
         return f"{case.name} is a directory"
     if os.access(path, os.X_OK):
         return None
-    return f"{case.name} is not executable: chmod +x {case.name}"
+    interpreter = executables.interpreter_of(path, case.found)
+    instead = f"write {interpreter} {case.name}" if interpreter else f"chmod +x {case.name}"
+    return f"{case.name} is not executable: {instead}"
 
 
 def lacks_its_interpreter(case: Case) -> str | None:
     """A script that names none, or one that is not there."""
-    head = case.command.script[:_HEAD] if case.command.script else _head(case.program)
+    head = _head(case)
     if not head or b"\0" in head or head.startswith(b"\x7fELF"):
         return None
     first = head.split(b"\n", 1)[0]
@@ -255,16 +260,12 @@ def lacks_its_interpreter(case: Case) -> str | None:
     return None if missing is None else f"{case.name}: its interpreter {missing} is not there"
 
 
-def _head(path: bytes | None) -> bytes:
-    if path is None:
-        return b""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode) or not os.access(path, os.X_OK):
-            return b""
-        with open(path, "rb") as file:
-            return file.read(_HEAD)
-    except OSError:
-        return b""
+def _head(case: Case) -> bytes:
+    """Of what can be run."""
+    if case.command.script:
+        return case.command.script[: executables.HEAD]
+    path = case.program
+    return executables.head(path) if path is not None and os.access(path, os.X_OK) else b""
 
 
 def _missing_interpreter(words: Sequence[bytes], case: Case) -> str | None:

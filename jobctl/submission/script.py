@@ -81,8 +81,9 @@ def _of_slurm(
 
     ours: list[tuple[str, list[str]]] = []
     left_out: list[str] = []
+    reader = slurm.Reader()
     for where, words in lines:
-        found = slurm.read(words)
+        found = reader.line(words)
         ours.append((where, found.ours))
         left_out += found.left_out
     return ours, left_out

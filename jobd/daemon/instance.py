@@ -147,6 +147,7 @@ class Daemon:
             # Nobody is answered before it is so again: they would be told that it takes jobs.
             Part(self._go_on_draining),
             Part(self._listen, lambda: built.server.close(replaced=not self._is_clean)),
+            Part(close=execution.usages.close),
             Part(self._expect_clients, self._tell_the_end),
             Part(built.upkeep.start, built.upkeep.close),
             Part(execution.breaker.resume, execution.breaker.halt),

@@ -14,7 +14,6 @@ from jobd.contract.state_directory import make_private
 from jobd.daemon.setup import Setup
 from jobd.engines import loading
 from jobd.outputs.on_disk import DiskWorkspace
-from jobd.store.checkpoints import Checkpoints
 from jobd.store.database import Anchor, open_writer, save_log
 from jobd.store.obstacles import StartConditions, refuse
 from jobd.store.reader import Reader
@@ -49,15 +48,10 @@ class InstanceFiles:
             raise
         self.reserve: Final = Reserve(self.paths.database, self.anchor.descriptor, self.connection)
         self.reader: Final = Reader(self.paths.database, self.anchor.check)
-        durable = not self.paths.ephemeral
-        self._checkpoints: Final = Checkpoints(
-            self.paths.database, self.anchor.check, durable=durable
-        )
 
     def look(self) -> None:
         """Before each transaction. Raises: StoreGone (nothing can be saved)."""
         self.reserve.look(self.anchor.check())
-        self._checkpoints.look()
 
     def close(self, *, clean: bool) -> None:
         """After the writer, and after all that reads: the log becomes a part of the one file.
@@ -65,13 +59,11 @@ class InstanceFiles:
         `clean`: no daemon follows that would need what an instance in memory leaves.
         """
         self.reader.close()
-        self._checkpoints.close()
         if not self.anchor.has_log():
             self._save_log()
         self.reserve.close()
         # The last connection that is closed makes its log a part of the one file.
         self.connection.close()
-        self._checkpoints.forget()
         is_ours = self.anchor.holds()
         self.anchor.close()
         if clean and self.paths.ephemeral and is_ours:

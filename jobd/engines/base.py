@@ -143,6 +143,11 @@ class SeesGpus(Protocol):
         nobody can tell.
         """
 
+    def look_no_more(self) -> None:
+        """Leave no process and no thread behind that looks at them, and start none: this process
+        is about to end. A driver that hangs is not waited for.
+        """
+
 
 class Context(Struct, frozen=True, kw_only=True):
     """All that an engine is told when it is loaded."""

@@ -286,7 +286,8 @@ class _Transactions:
         self.trouble = None
         for item in batch:
             item.tell()
-        # First what goes on with it: those who have waited take the interpreter when they wake up.
+        # The next runs are handed over before `saved` wakes those who wait for an end: they would
+        # take the interpreter.
         _follow(afterwards)
         _follow(self._then.saved)
         return True

@@ -14,14 +14,17 @@ _brief: Final = ctypes.PyDLL(None)
 """The same library, for what only writes into memory: other threads are not let run meanwhile. Each
 time they are, this one may have to wait for its turn.
 """
+_POSIX_SPAWN_SETPGROUP: Final = 0x02
 _POSIX_SPAWN_SETSIGDEF: Final = 0x04
 _POSIX_SPAWN_SETSIGMASK: Final = 0x08
 _POSIX_SPAWN_SETSID: Final = 0x80
 """Of <spawn.h>, the same in glibc and musl."""
 
 
-def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:
-    """A session of its own, no signal blocked, none ignored (posix_spawnattr_init(3))."""
+def _spawn_attributes(leads: int) -> ctypes.Array[ctypes.c_char]:
+    """No signal blocked, none ignored (posix_spawnattr_init(3)). `leads`: the flag that gives it a
+    session, or a process group, of its own.
+    """
     attributes, signals = _room(512), _room(128)
     _libc.posix_spawnattr_init(attributes)
     _libc.sigemptyset(signals)
@@ -29,7 +32,7 @@ def _spawn_attributes() -> ctypes.Array[ctypes.c_char]:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         _libc.sigaddset(signals, number)
     _libc.posix_spawnattr_setsigdefault(attributes, signals)
-    flags = _POSIX_SPAWN_SETSIGDEF | _POSIX_SPAWN_SETSIGMASK | _POSIX_SPAWN_SETSID
+    flags = _POSIX_SPAWN_SETSIGDEF | _POSIX_SPAWN_SETSIGMASK | leads
     _libc.posix_spawnattr_setflags(attributes, ctypes.c_short(flags))
     return attributes
 
@@ -39,20 +42,22 @@ def _room(size: int) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(size)
 
 
-_attributes: Final = _spawn_attributes()
+_in_session: Final = _spawn_attributes(_POSIX_SPAWN_SETSID)
+_in_group: Final = _spawn_attributes(_POSIX_SPAWN_SETPGROUP)
 
 
 class _Actions:
     """What a new process does with its descriptors first of all (posix_spawn_file_actions_t)."""
 
-    def __init__(self, stdin: int, output: int, mark: int) -> None:
+    def __init__(self, stdin: int, output: int, errors: int, mark: int | None) -> None:
         self.room = _room(256)
         _brief.posix_spawn_file_actions_init(self.room)
-        # By its descriptor, since its name may be gone; what this opens is replaced at once.
-        _brief.posix_spawn_file_actions_addopen(
-            self.room, 0, b"/proc/self/fd/%d" % mark, os.O_WRONLY | os.O_TRUNC, 0
-        )
-        for descriptor, target in ((stdin, 0), (output, 1), (output, 2)):
+        if mark is not None:
+            # By its descriptor, since its name may be gone; what this opens is replaced at once.
+            _brief.posix_spawn_file_actions_addopen(
+                self.room, 0, b"/proc/self/fd/%d" % mark, os.O_WRONLY | os.O_TRUNC, 0
+            )
+        for descriptor, target in ((stdin, 0), (output, 1), (errors, 2)):
             _brief.posix_spawn_file_actions_adddup2(self.room, descriptor, target)
 
     def __del__(
@@ -63,9 +68,9 @@ class _Actions:
 
 
 @functools.lru_cache(maxsize=64)
-def _actions(stdin: int, output: int, mark: int) -> _Actions:
+def _actions(stdin: int, output: int, errors: int, mark: int | None) -> _Actions:
     """They are only read, and numbers of descriptors come again and again."""
-    return _Actions(stdin, output, mark)
+    return _Actions(stdin, output, errors, mark)
 
 
 def spawn(
@@ -86,12 +91,40 @@ def spawn(
 
     Raises: OSError.
     """
-    pid, actions = ctypes.c_int(), _actions(stdin, output, mark)
+    actions = _actions(stdin, output, output, mark)
+    return _spawn(program, argv, environment, actions, _in_session)
+
+
+def spawn_helper(
+    program: bytes,
+    argv: Sequence[bytes],
+    environment: Mapping[bytes, bytes],
+    stdin: int,
+    output: int,
+    errors: int,
+) -> int:
+    """As `spawn`, of a program that works for this process itself. It leads a process group and no
+    session: if this process dies meanwhile, nobody takes the orphan for a job.
+
+    Raises: OSError.
+    """
+    actions = _actions(stdin, output, errors, None)
+    return _spawn(program, argv, environment, actions, _in_group)
+
+
+def _spawn(
+    program: bytes,
+    argv: Sequence[bytes],
+    environment: Mapping[bytes, bytes],
+    actions: _Actions,
+    attributes: ctypes.Array[ctypes.c_char],
+) -> int:
+    pid = ctypes.c_int()
     code = _libc.posix_spawn(
         ctypes.byref(pid),
         program,
         actions.room,
-        _attributes,
+        attributes,
         (ctypes.c_char_p * (len(argv) + 1))(*argv),
         (ctypes.c_char_p * (len(environment) + 1))(*map(b"=".join, environment.items())),
     )

@@ -24,6 +24,8 @@ class Sizes:
     """The same where we are compared with ourselves: a ratio, whatever their number is."""
     durable_jobs: int
     """The same where each sync of the disk takes 5 ms."""
+    slurm_jobs: int
+    """The same on a cluster."""
     lines: tuple[int, int]
     """Of one submission, a small and a large one."""
     store: int
@@ -51,6 +53,7 @@ FULL: Final = Sizes(
     jobs=10_000,
     compared_jobs=5_000,
     durable_jobs=1_000,
+    slurm_jobs=1_000,
     lines=(100_000, 1_000_000),
     store=1_000_000,
     looks=300,
@@ -69,6 +72,7 @@ QUICK: Final = Sizes(
     jobs=300,
     compared_jobs=300,
     durable_jobs=100,
+    slurm_jobs=100,
     lines=(1_000, 5_000),
     store=5_000,
     looks=30,
@@ -87,6 +91,7 @@ TINY: Final = Sizes(
     jobs=10,
     compared_jobs=10,
     durable_jobs=5,
+    slurm_jobs=5,
     lines=(10, 20),
     store=20,
     looks=2,

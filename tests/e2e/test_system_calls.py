@@ -73,6 +73,7 @@ def test_a_job_costs_the_daemon_no_more_calls(running, tmp_path):
     found = counted(running.status().pid, tmp_path / "counts", run_many)
     found.pop("total")
     found.pop("futex")
+    found.pop("restart_syscall", 0)  # a call that the tracer has interrupted goes on
     of_each = {name: found.pop(name, 0) / JOBS for name in CEILINGS}
     over = {name: n for name, n in of_each.items() if n > CEILINGS[name]}
     assert not over, of_each

@@ -94,7 +94,7 @@ SUBMITTING = {
     "jobd.contract.sizes",
     "jobd.contract.text_file",
 }
-WRONG = {"jobctl.parsing", "jobctl.parsing.hints", "jobctl.usage"}
+WRONG = {"jobctl.parsing", "jobctl.parsing.hint_lines", "jobctl.parsing.hints", "jobctl.usage"}
 WRONG_OPTION = {"jobctl.parsing.option_hints", "jobctl.parsing.slurm", "jobctl.usage"}
 
 

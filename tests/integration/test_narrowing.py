@@ -334,7 +334,9 @@ def refusal(given):
     """Why nobody can mean that, or None."""
     options = [each.option for each in given]
     if len(set(options)) < len(options):
-        return "is there twice" if options[0] in ONCE else None
+        return "once" if options[0] in ONCE else None
+    if {"--since", "--until"} <= set(options):
+        return "nothing lies between them"
     if {"--all", "SELECTOR"} == set(options):
         return "--all and single jobs exclude each other"
     if not frozenset.intersection(*(each.choice.states for each in given)):

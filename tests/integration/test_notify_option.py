@@ -180,6 +180,23 @@ def test_a_group_or_tag_is_told_of_once_nothing_of_it_is_left(make, told, scope)
     assert said["title"] == f"all ended: {scope} {'g' if scope == 'group' else 't'} (completed: 2)"
 
 
+@pytest.mark.parametrize("scope", [Scope.GROUP, Scope.TAG])
+def test_a_job_that_is_moved_out_of_a_group_or_tag_keeps_nobody_waiting(make, told, scope):
+    daemon = make(workers=0, groups={"g": {}})
+    wanted = WhenAll(of=scope, to=shell_line(told.command))
+    request = asked("true", group="g", tags=["t"], hold=True, when_all=[wanted])
+    held = daemon.client.submit(request).first
+    gatherings = daemon.daemon.built.telling.history._gatherings
+    wait_until(lambda: held in gatherings._witnessed)
+    other = daemon.client.submit(asked("true", group="g", tags=["t"])).first
+    daemon.client.edit(Edit(id=held, group="default", tags=["u"]))
+    wait_until(lambda: other in gatherings._witnessed)
+    daemon.client.workers(1)
+    (message,) = told.await_all(1)
+    assert message["notification"]["counts"] == {"completed": 1}
+    assert daemon.job(held).state == "pending"
+
+
 def test_those_that_wait_cost_nothing_while_others_end(quiet, told, monkeypatch):
     """A hundred submissions that are held: each is looked at once, whatever else happens."""
     waiting = WhenAll(to=shell_line("false"))

@@ -409,6 +409,24 @@ def test_what_gpus_are_doing_is_looked_at_when_somebody_asks(make, gate, home, m
     assert inside.client.status().gpus_busy == 0
 
 
+def test_a_driver_that_hangs_is_left_behind_by_no_daemon(make, home, monkeypatch):
+    program, pid = home / "bin/nvidia-smi", home / "pid"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho $$ >{pid}.new; mv {pid}.new {pid}\nexec sleep 100\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 60.0)
+    inside = make()
+    asking = threading.Thread(target=lambda: inside.connect().status(gpus=True), daemon=True)
+    asking.start()
+    wait_until(pid.exists)
+    inside.daemon.wind_up(clean=False)  # the engines are left: see `Daemon.wind_up`
+    assert linux.stat_of(int(pid.read_text())) is None
+    assert not [one for one in threading.enumerate() if one.name == "probe"]
+    inside.daemon.built.ground.engines.close()
+    inside.abandon()
+
+
 # --- time ---------------------------------------------------------------------------------------
 
 

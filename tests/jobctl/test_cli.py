@@ -1,4 +1,6 @@
+import itertools
 import re
+import shlex
 import tempfile
 
 import click
@@ -245,6 +247,20 @@ def test_a_page_about_something_else(topic):
     assert "Example:\n  jobctl " in result.out
     assert all(len(line) <= 100 for line in result.out.splitlines())
     assert topic in " ".join(jobctl("help", "--help").out.split())
+
+
+@pytest.mark.parametrize("page", [*TOPICS, *COMMANDS])
+def test_an_example_can_be_typed(page):
+    """`jobctl submit --script nightly.sh --fast` was one: there is no such option."""
+    said = jobctl("help", page).out.partition("Example")[2]
+    root = click.Context(group, **group.context_settings)
+    for line in said.splitlines()[1:]:
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        for ends, (*found,) in itertools.groupby(words, lambda word: not word.strip("|&;<>")):
+            if not ends and found[0] == "jobctl" and len(found) > 1:
+                command = group.get_command(root, found[1])
+                command.make_context(found[1], found[2:], parent=root)
 
 
 def test_no_such_page():

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from jobd.contract.models import Gpu
@@ -55,17 +55,32 @@ class Usages:
             return self._gpus.found
 
     def _ask_for_gpus(self) -> list[Gpu] | None:
-        for name in self._engines:
-            engine = self._engines[name]
-            if not isinstance(engine, SeesGpus):
-                continue
+        for name, engine in self._that_see_gpus():
             try:
                 found = engine.gpus()
             except (Away, OSError):
                 continue
+            except Exception:
+                # Whoever asks how the daemon is hears the rest.
+                log.exception("engine %s: what GPUs are doing cannot be seen", name)
+                continue
             if found is not None:
                 return list(found)
         return None
+
+    def _that_see_gpus(self) -> Iterator[tuple[str, SeesGpus]]:
+        for name in self._engines:
+            engine = self._engines[name]
+            if isinstance(engine, SeesGpus):
+                yield name, engine
+
+    def close(self) -> None:
+        """Nobody looks at GPUs any more, and whoever waits for that is answered."""
+        for name, engine in self._that_see_gpus():
+            try:
+                engine.look_no_more()
+            except Exception:
+                log.exception("engine %s broke down", name)
 
 
 class _SeenGpus(NamedTuple):

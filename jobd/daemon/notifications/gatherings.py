@@ -27,9 +27,9 @@ _NAMED: Final = 10
 class Gatherings:
     """Called by the thread of the notifications alone.
 
-    Of each a witness is known, one of its jobs that has not ended: while it has not, there is no
-    need to look for another, nor at the gathering. So a look costs what has happened since the one
-    before, however many gatherings there are.
+    Of each a witness is known, one of its jobs that has not ended: while it has not, and was not
+    edited, there is no need to look for another, nor at the gathering. So a look costs what has
+    happened since the one before, however many gatherings there are.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Gatherings:
         self._newest = 0
         """All up to this number are known; none is given twice."""
 
-    def forget(self, gone: Collection[int]) -> None:
-        """These jobs have ended, or were removed."""
-        for job in gone if self._witnessed else ():
+    def forget(self, left: Collection[int]) -> None:
+        """These jobs have ended, or were removed, or may be in another group or have other tags."""
+        for job in left if self._witnessed else ():
             self._unwitnessed |= self._witnessed.pop(job, set())
 
     def ended(self) -> Iterator[tuple[int, Planned]]:

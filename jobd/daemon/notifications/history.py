@@ -10,7 +10,7 @@ from jobd.contract.errors import JobdError
 from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.notifications.gatherings import Gatherings
-from jobd.daemon.notifications.reading import Reading, ends_in
+from jobd.daemon.notifications.reading import Reading, may_have_left
 from jobd.daemon.notifications.stuck import StuckWatch
 from jobd.store.deliveries import Deliveries
 from jobd.store.delivery_reader import DeliveryReader
@@ -127,7 +127,7 @@ class History:
                 self._moved.notify_all()
             # What was not deleted for the sake of messages may be by now.
             self._notifier.released()
-            self._gatherings.forget(ends_in(events))
+            self._gatherings.forget(may_have_left(events))
             self._stuck.heard()
         return len(events) == _PAGE
 

@@ -39,8 +39,9 @@ _DATA: Final = frozenset(
 )
 """Events that say how an attempt ended."""
 
-_GONE: Final = frozenset({*(state.value for state in FINISHED), EventName.REMOVED.value})
-
+_LEFT: Final = frozenset(
+    {*(state.value for state in FINISHED), EventName.REMOVED.value, EventName.EDITED.value}
+)
 
 _data: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -213,6 +214,8 @@ def _ends(marked: Sequence[_Occurrence]) -> bool:
     return any(one.event.event != EventName.RETRYING for one in marked)
 
 
-def ends_in(events: Sequence[EventRow]) -> set[int]:
-    """Jobs that have ended in these events, or were removed."""
-    return {event.job for event in events if event.job is not None and event.event in _GONE}
+def may_have_left(events: Sequence[EventRow]) -> set[int]:
+    """Jobs that nobody is to wait for any more, or not in the same group or with the same tags:
+    they have ended in these events, or were removed or edited.
+    """
+    return {event.job for event in events if event.job is not None and event.event in _LEFT}

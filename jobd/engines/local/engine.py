@@ -192,7 +192,11 @@ class LocalEngine:
     def gpus(self) -> Sequence[Gpu] | None:
         return self._survey.gpus.all()
 
+    def look_no_more(self) -> None:
+        self._survey.gpus.close()
+
     def freeze(self) -> None:
+        self._survey.gpus.end()
         self._turn.acquire()
         self._frozen = True
 
@@ -323,6 +327,7 @@ class LocalEngine:
             self._closed = True
             os.close(self._stdin)
             self._table.close()
+        self._survey.gpus.close()
         for process in self._adopted.values():
             process.leave()
         for pidfd in self._inherited.pidfds.values():

@@ -4,20 +4,14 @@ one.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from jobd.contract.models import Gpu
+from jobd.system.probe import Probe
 
-_PATIENCE_S: Final = 3.0
-"""Seconds that it may take; a driver that hangs keeps nobody from seeing the rest."""
-_NOT_AGAIN_S: Final = 60.0
-"""Seconds for which one that failed is not asked again."""
 _KIB: Final = 1024
 """In the mebibytes that it tells."""
 
@@ -25,60 +19,58 @@ Rows = list[list[str]]
 
 
 class Gpus:
-    """Asked only while somebody looks. Any thread may; one at a time asks."""
+    """Asked only while somebody looks; any thread may. Promises an answer within 3 s.
+
+    There are two questions, and a driver that refuses one of them answers the other.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._turn = threading.Lock()
-        self._not_before = 0.0
+        self._processes, self._devices = (
+            Probe("nvidia-smi", query, "--format=csv,noheader,nounits", clock=clock)
+            for query in (
+                "--query-compute-apps=pid,used_memory",
+                "--query-gpu=index,utilization.gpu,memory.used,memory.total",
+            )
+        )
 
     def memory_by_pid(self) -> dict[int, int] | None:
         """KiB of each process that has any; None: this machine has no such GPU, or does not say."""
-        rows = self._rows("--query-compute-apps=pid,used_memory")
-        if rows is None:
+        said = self._processes.said()
+        if said is None:
             return None
         found = Counter[int]()
-        for pid, used in _of_length(rows, 2):
+        for pid, used in _rows(said, 2):
             if pid.isdecimal() and used.isdecimal():
                 found[int(pid)] += int(used) * _KIB  # a process on several has a line for each
         return dict(found)
 
     def all(self) -> list[Gpu] | None:
         """Each of them, as nvidia-smi numbers them; None: as above."""
-        rows = self._rows("--query-gpu=index,utilization.gpu,memory.used,memory.total")
-        if rows is None:
+        said = self._devices.said()
+        if said is None:
             return None
         return [
             Gpu(index=int(index), load=_number(load), memory_kb=_kib(used), total_kb=_kib(total))
-            for index, load, used, total in _of_length(rows, 4)
+            for index, load, used, total in _rows(said, 4)
             if index.isdecimal()
         ]
 
-    def _rows(self, query: str) -> Rows | None:
-        with self._turn:
-            if self._clock() < self._not_before:
-                return None
-            program = shutil.which("nvidia-smi")
-            found = None if program is None else _ask(program, query)
-            if program is not None and found is None:
-                self._not_before = self._clock() + _NOT_AGAIN_S
-            return found
+    def end(self) -> None:
+        """Nobody is asked from now on, and who was is killed. At once."""
+        for probe in (self._processes, self._devices):
+            probe.end()
+
+    def close(self) -> None:
+        """As `end`, and no thread is left, unless the driver hangs."""
+        self.end()
+        for probe in (self._processes, self._devices):
+            probe.close()
 
 
-def _ask(program: str, query: str) -> Rows | None:
-    try:
-        said = subprocess.run(
-            [program, query, "--format=csv,noheader,nounits"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=True,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
+def _rows(said: bytes, count: int) -> Rows:
+    """Those of so many columns: it says in words, too (`No running processes found`)."""
     lines = said.decode("utf-8", "replace").splitlines()
-    return [[word.strip() for word in line.split(",")] for line in lines]
-
-
-def _of_length(rows: Rows, count: int) -> Rows:
-    """Without what it says in words: `No running processes found`."""
+    rows = ([word.strip() for word in line.split(",")] for line in lines)
     return [row for row in rows if len(row) == count]
 
 

@@ -14,6 +14,7 @@ from scripts.benchmarks.scenarios import (
     growth,
     latency,
     listing,
+    slurm,
     submission,
 )
 
@@ -36,5 +37,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         clients.LONG_OUTPUT,
         submission.NO_LONG_LOCK,
         footprint.IDLE,
+        slurm.SLURM,
     )
 }

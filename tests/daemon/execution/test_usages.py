@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.daemon.execution.usages import Usages
 from jobd.engines.base import Away
@@ -92,3 +93,38 @@ def test_who_comes_during_a_look_shares_it(engine, usages):
         thread.join()
     assert found == [{1: Usage(10.0)}] * 5
     assert engine.asked == [[10]]
+
+
+# --- GPUs -----------------------------------------------------------------------------------------
+
+
+class Seeing:
+    """An engine that sees GPUs."""
+
+    def __init__(self, found=(), fault=None):
+        self.found = found
+        self.fault = fault
+        self.looks = True
+
+    def gpus(self):
+        if self.fault:
+            raise self.fault
+        return self.found
+
+    def look_no_more(self):
+        self.looks = False
+        if self.fault:
+            raise self.fault
+
+
+@pytest.mark.parametrize(
+    "fault", [Away("gone"), OSError(24, "no descriptor"), RuntimeError("a defect")]
+)
+def test_an_engine_that_cannot_tell_of_gpus_hides_no_other(engine, fault):
+    gpu = Gpu(index=0)
+    both = {"a": Seeing(fault=fault), "b": Seeing([gpu]), "e": engine}
+    usages = Usages({}, both)
+    assert usages.gpus() == [gpu]
+    assert Usages({}, {"a": both["a"]}).gpus() is None
+    usages.close()
+    assert [both["a"].looks, both["b"].looks] == [False, False]

@@ -5,18 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from jobd.contract.models import Gpu
 from jobd.core.usage import Usage
 from jobd.engines.local import processes
+from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.gpus import Gpus
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Child, usages
 from jobd.system import linux
 from jobd.system.process_usage import usage_of
+from tests.engines.contexts import context_of
 from tests.helpers import wait_until
 
 BIG = "import os, signal; it = bytearray(64 << 20); os.write(1, b'held\\n'); signal.pause()"
@@ -113,6 +117,11 @@ def nvidia(tmp_path, monkeypatch):
     return make
 
 
+def probing():
+    """Threads that ask a driver."""
+    return sum(thread.name == "probe" for thread in threading.enumerate())
+
+
 def test_memory_of_gpus_counts_by_process(nvidia):
     nvidia("printf '7, 100\\n8, [N/A]\\n7, 28\\n[N/A], 5\\nNo running processes found\\n'")
     assert Gpus().memory_by_pid() == {7: 128 * 1024}
@@ -127,17 +136,65 @@ def test_memory_of_gpus_is_that_of_all_processes(nvidia, started):
 
 @pytest.mark.parametrize("line", ["exit 9", "exec sleep 100"])
 def test_a_driver_that_does_not_answer_is_not_asked_again_soon(nvidia, line, monkeypatch):
-    monkeypatch.setattr("jobd.engines.local.gpus._PATIENCE_S", 0.3)
+    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 0.3)
     now = 0.0
     gpus = Gpus(lambda: now)
     nvidia(line)
     assert [gpus.memory_by_pid(), gpus.memory_by_pid()] == [None, None]
+    wait_until(lambda: not probing())
     assert nvidia.calls() == 1
-    assert gpus.all() is None
-    assert nvidia.calls() == 1, "nor about anything else"
     nvidia("echo 7, 1")
+    now = 59.0
+    assert gpus.memory_by_pid() is None
     now = 61.0
     assert gpus.memory_by_pid() == {7: 1024}
+
+
+def test_a_driver_that_refuses_one_question_is_asked_the_other(nvidia):
+    gpus = Gpus()
+    nvidia("case $1 in --query-gpu=*) exit 9;; *) echo 7, 1;; esac")
+    assert gpus.all() is None
+    assert gpus.memory_by_pid() == {7: 1024}
+    assert gpus.all() is None
+    assert nvidia.calls() == 2
+
+
+def test_a_driver_that_outlives_its_kill_keeps_nobody(nvidia, tmp_path, monkeypatch):
+    """As one does that hangs in the kernel (state D)."""
+    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 0.3)
+    kill = os.kill
+    for name in ("kill", "killpg"):
+        monkeypatch.setattr(os, name, lambda *_: None)
+    gpus, pid = Gpus(), tmp_path / "pid"
+    nvidia(f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 10")
+    assert [gpus.all(), gpus.all()] == [None, None]
+    driver = int(pid.read_text())
+    assert linux.stat_of(driver).state not in "ZX", "it was not waited for"
+    nvidia("echo 7, 1")
+    assert gpus.memory_by_pid() == {7: 1024}, "nobody else waits for it either"
+    assert gpus.all() is None
+    gpus.close()
+    assert probing() == 1, "it hangs, and its thread with it"
+    kill(driver, signal.SIGKILL)
+    wait_until(lambda: not probing())
+    assert linux.stat_of(driver) is None, "its thread has reaped it"
+
+
+def test_a_process_that_is_about_to_be_replaced_leaves_no_driver_behind(
+    nvidia, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 20.0)
+    engine, pid = LocalEngine(context_of(tmp_path)), tmp_path / "pid"
+    nvidia(f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 100")
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(engine.gpus)
+        wait_until(pid.exists)
+        engine.freeze()
+        assert found.result(10) is None
+    wait_until(lambda: linux.stat_of(int(pid.read_text())) is None)
+    assert engine.gpus() is None
+    assert nvidia.calls() == 1
+    engine.close()
 
 
 def test_a_machine_without_gpus_is_asked_nothing(monkeypatch, tmp_path):

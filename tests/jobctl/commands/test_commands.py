@@ -183,6 +183,22 @@ def test_logs_path():
     assert jobctl("logs", "--path", "7", client=client).out == "/o/7.1\n"
 
 
+@pytest.mark.parametrize("path", [[], ["--path"]])
+def test_logs_of_no_job_say_so(path):
+    nobody = FakeClient(list=Page(jobs=[]))
+    result = jobctl("logs", *path, "-n", "nosuch*", client=nobody)
+    assert (result.code, result.out, result.stderr) == (0, "", "no jobs selected\n")
+
+
+def test_logs_path_of_jobs_that_have_none_says_so():
+    waiting = msgspec.structs.replace(_piece(b"", 0, State.PENDING), path="")
+    client = FakeClient(
+        list=Page(jobs=[], ids=[(7, 9)]), output=[waiting, _piece(b"", 0, State.RUNNING), waiting]
+    )
+    result = jobctl("logs", "--path", "--name", "x", client=client)
+    assert (result.code, result.out, result.stderr) == (0, "/o/7.1\n", "no output of 7,9\n")
+
+
 @pytest.mark.parametrize(
     "given",
     [["-f"], ["-n", "5"], ["--lines", "0"], ["--grep", "x"], ["--merge-attempts"], ["--no-prefix"]],

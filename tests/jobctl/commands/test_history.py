@@ -105,9 +105,10 @@ def test_what_nobody_will_live_to_see_adds_nothing_to_the_time_of_workers():
         (["--limit", "3"], "--limit is for the lines of --by"),
         (["--json", "--format", "csv"], "exclude each other"),
         (["--since", "1h", "--until", "2h"], "nothing lies between"),
+        (["--since", "1h", "--until", "1h"], "nothing lies between"),
         (["--user", ","], "is no login"),
         (["--since", "soon"], "is no"),
-        (["--since", "1h", "--since", "2h"], "twice"),
+        (["--since", "1h", "--since", "2h"], "give --since once"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(words, said):

@@ -76,9 +76,8 @@ def test_a_number_behind_n_is_how_many(command):
 def test_of_two_counts_none_is_left_out_in_silence(command):
     for words in (["-n", "5", "-n", "6"], ["-n", "x*", "-n", "y*"]):
         result = jobctl(command, *words, client=FakeClient())
-        assert (result.code, "is there twice, and can only be meant once" in result.stderr) == (
-            2, True,
-        )  # fmt: skip
+        kind = "N" if words[-1] == "6" else "GLOB"
+        assert (result.code, f"give -n {kind} once\n" in result.stderr) == (2, True)
     client = FakeClient(
         list=Page(jobs=[]), events=EventPage(events=[], next=0), wait=Waited(done=True, total=0)
     )
@@ -310,7 +309,10 @@ def test_no_time(text):
         ("14:00", timedelta(minutes=2)),
         ("14:03", timedelta(hours=23, minutes=59)),
         ("9:02", timedelta(hours=5)),
-        ("1:30:00", timedelta(hours=1, minutes=30)),
+        ("9:00:00", timedelta(hours=5, minutes=2)),
+        ("09:00:00", timedelta(hours=5, minutes=2)),
+        ("1:30:00", timedelta(hours=12, minutes=32)),
+        ("1h30m", timedelta(hours=1, minutes=30)),
         ("2026-11-24T14:00", timedelta(minutes=2)),
     ],
 )
@@ -318,8 +320,29 @@ def test_since(text, ago):
     assert parse_since(text, NOW) == (NOW - ago).timestamp()
 
 
-@pytest.mark.parametrize("text", ["25:00", "9:60", "yesterday", ""])
+@pytest.mark.parametrize("text", ["yesterday", ""])
 def test_no_time_since(text):
-    """`25:00` was the last 25 minutes, and `9:00` the last nine."""
     with pytest.raises(ValueError, match="is no time; write 90, 15m"):
         parse_since(text, NOW)
+
+
+@pytest.mark.parametrize(
+    "text", ["25:00", "9:60", "90:00", "100:00", "9:00.5", "30:00:00", "9:", "1:2:3:4"]
+)
+def test_what_has_a_colon_is_no_duration_since(text):
+    """`25:00` was the last 25 minutes, `100:00` still those, and `9:00:00` the last nine hours."""
+    with pytest.raises(ValueError, match=r"is no time of day; write 18:00, or 1h30m for so long"):
+        parse_since(text, NOW)
+
+
+@pytest.mark.parametrize("command", ["ls", "events", "stop", "wait", "logs", "history"])
+@pytest.mark.parametrize("words", [["01:00Z", "00:59Z"], ["01:00Z", "01:00Z"]])
+def test_between_two_times_that_are_no_span_lies_nothing(command, words):
+    """At 01:49 `--since 01:00 --until 02:00` asked for what was before yesterday's 02:00."""
+    since, until = (f"1970-01-02T{word}" for word in words)
+    client = FakeClient()
+    result = jobctl(command, "--since", since, "--until", until, client=client)
+    assert (result.code, client.sent) == (2, [])
+    shown = datetime.fromtimestamp(86400 + 3600).isoformat()  # noqa: DTZ006 # as it is shown
+    assert f"--since ({shown}) is not before --until (" in result.stderr
+    assert "): nothing lies between them\n" in result.stderr

@@ -84,7 +84,6 @@ def test_a_slip_of_the_fingers_keeps_what_stood_behind_it():
         (["--export=NONE"], "--clean-env"),
         (["--restart=on-failure:3"], "--retries 3"),
         (["-D", "/data"], "--cwd /data"),
-        (["--mem=8G"], "--slots N (memory is not counted yet)"),
     ],
 )
 def test_an_option_of_another_queue_with_its_value(typed, meant):
@@ -124,23 +123,3 @@ def test_a_time_of_slurm(written, limit):
 )
 def test_a_query_of_pueue(query, meant):
     assert hints.query([query]) == meant
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("sbatch job.sh", "jobctl submit --script job.sh"),
-        ("sbatch job.sh --lr 1", "jobctl submit --script job.sh --lr 1"),
-        ("sbatch --mem=8G -t 60 job.sh", "jobctl submit --time-limit 1h --script job.sh"),
-        ("sbatch --requeue job.sh", "jobctl submit --requeue --script job.sh"),
-        ("sbatch -o job.sh make all", "jobctl submit -o job.sh make all"),
-        ("sbatch no.sh", "jobctl submit no.sh"),
-        ("sbatch", "jobctl submit"),
-        ("qsub job.sh", "jobctl submit --script job.sh"),
-    ],
-)  # fmt: skip
-def test_what_sbatch_is_given_is_a_script(typed, meant, tmp_path, monkeypatch):
-    """As a line for the shell it was not found: sbatch takes it from the current directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
-    assert f"did you mean: {meant}\n" in jobctl(*typed.split()).stderr

@@ -198,12 +198,49 @@ def test_a_script_that_is_named_without_its_directory(place):
     assert said(b"job.sh", b"x", cwd=place.cwd, waits=True) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "advised"),
+    [
+        ("train.py", b"import sys\n", 0o644, "write python train.py"),
+        ("train.py", b"import sys\n", 0o755, "write python train.py"),
+        ("fit.R", b"x <- 1\n", 0o644, "write Rscript fit.R"),
+        ("train.py", b"#!/bin/sh\n", 0o644, "write jobctl submit --script train.py"),
+        ("job.sh", b"make\n", 0o755, "write jobctl submit --script job.sh"),
+        ("a.out", b"\x7fELF\x02", 0o755, "write ./a.out"),
+    ],
+)
+def test_what_is_no_program_is_told_what_runs_it(place, name, content, mode, advised):
+    """`./train.py` would have ended with 126, and with --script /bin/sh would have read Python."""
+    place(name, content, mode)
+    found = said(os.fsencode(name), b"x", cwd=place.cwd)
+    assert found.replace("python3", "python") == f"{name} is in this directory: {advised}"
+
+
+def test_data_of_this_directory_is_no_program(place):
+    place("a.bin", b"\x00\x01", 0o644)
+    assert said(b"a.bin", b"x", cwd=place.cwd) == ""
+
+
+def test_python_is_called_as_it_is_there(place):
+    place("train.py", b"import sys\n", 0o644)
+    place("python3", b"#!/bin/sh\n")
+    command = Command(argv=[b"train.py", b"x"])
+    [line] = advice.of([Case(command, {b"PATH": place.cwd}, place.cwd, lambda: b"/bin/sh")])
+    assert line == "train.py is in this directory: write python3 train.py"
+
+
+def test_a_file_that_python_runs_is_not_to_be_made_executable(place):
+    place("train.py", b"import sys\n", 0o644)
+    advised = "./train.py is not executable: write python ./train.py"
+    assert said(b"./train.py", b"x", cwd=place.cwd).replace("python3", "python") == advised
+
+
 def test_a_line_behind_dashes_is_one_word():
     command = Command(argv=[b"make && make install"])
     [line] = advice.of([Case(command, {b"PATH": b"/bin"}, b"/", lambda: b"/bin/sh")])
     assert (
-        line
-        == "behind -- a word is the program; for a line: jobctl submit -c 'make && make install'"
+        line == "after -- the whole word is taken as the program's name; for a line: "
+        "jobctl submit -c 'make && make install'"
     )
 
 

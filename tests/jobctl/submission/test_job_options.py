@@ -255,6 +255,23 @@ def test_of_an_array_the_limit_of_running_elements_alone_is_left_out(tmp_path):
     assert result.stderr == f"{path}: left out of its #SBATCH lines: %2 of --array=1-10%2\n"
 
 
+@pytest.mark.parametrize(
+    ("lines", "slots", "gpus", "hold"),
+    [
+        ("#SBATCH -H", 1, 0, True),
+        ("#SBATCH -n 4", 4, 0, False),
+        ("#SBATCH --ntasks=4 --cpus-per-task=2", 8, 0, False),
+        ("#SBATCH -c 2\n#SBATCH -n 4\n#SBATCH -n 3", 6, 0, False),
+        ("#SBATCH -G 2", 1, 2, False),
+        ("#SBATCH --gpus=a100:2 -vH", 1, 2, True),
+        ("#SBATCH --gpus-per-node=2", 1, 2, False),
+    ],
+)
+def test_what_else_a_script_for_slurm_asks_for(tmp_path, lines, slots, gpus, hold):
+    options = submitted("--script", saved(tmp_path, f"#!/bin/sh\n{lines}\n".encode())).options
+    assert (options.slots, options.gpus, options.hold) == (slots, gpus, hold)
+
+
 def test_a_wrong_line_for_slurm_is_named(tmp_path):
     path = saved(tmp_path, b"#!/bin/sh\n\n#SBATCH --array=9-1\n")
     result = jobctl("submit", "--script", path)
