@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 
 import pytest
 from msgspec import structs
@@ -179,16 +180,20 @@ def test_what_a_command_leaves_behind_keeps_nobody_waiting(make, tmp_path):
 
 
 def test_a_flood_is_gathered(make, told, monkeypatch):
-    """Five go out one by one, what comes beyond them as one message that names the first."""
+    """Five a window go out one by one, what comes beyond them as one that names the first."""
     monkeypatch.setattr(deliveries, "WINDOW_US", 1_000_000)
     daemon = make(workers=8, notify=[{"on": ["failed"], "command": told.command}])
+    begun = time.monotonic()
     first = daemon.client.submit(daemon.many("exit 4", 300)).first
     counted = lambda: sum(m["notification"]["count"] for m in told.all)  # noqa: E731
     wait_until(lambda: counted() == 300)
+    # What was gathered has waited for the end of its own window.
+    windows = int(time.monotonic() - begun) or 1
     singles = [m for m in told.all if m["notification"]["count"] == 1]
     gathered = [m["notification"] for m in told.all if m["notification"]["count"] > 1]
-    assert len(singles) == 5
-    assert 1 <= len(gathered) <= 3
+    # On a machine that is so busy that they end in several windows, as many of each.
+    assert 5 <= len(singles) <= 5 * windows
+    assert 1 <= len(gathered) <= 2 + windows
     assert len(gathered[0]["jobs"]) == 10
     assert f"job {gathered[0]['jobs'][0]} failed: exit code 4" in gathered[0]["text"]
     assert "jobctl restart --failed" in gathered[0]["text"]
