@@ -472,17 +472,21 @@ class Supervisor:
     def _pass_signals_on(self) -> None:
         """TERM and INT drain the daemon, HUP makes it read its configuration again; USR1 ends one
         that hangs, so that a new one starts.
+
+        The second order to drain goes by INT: a daemon that has not heard the first one yet would
+        hear two of one number as one (signal(7)), and wait for jobs that it is to end.
         """
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP:
                 self._signal_daemon(number)
                 continue
-            if number != signal.SIGUSR1:
-                # Also for a daemon that is yet to come.
-                self._stopping = self._plan["draining"] = True
-            hang = number == signal.SIGUSR1
-            self._signal_daemon(signal.SIGKILL if hang else signal.SIGTERM)
+            if number == signal.SIGUSR1:
+                self._signal_daemon(signal.SIGKILL)
+                continue
+            self._signal_daemon(signal.SIGINT if self._stopping else signal.SIGTERM)
+            # Also for a daemon that is yet to come.
+            self._stopping = self._plan["draining"] = True
 
     def _signal_daemon(self, number: int) -> None:
         if self._daemon:

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -17,6 +19,7 @@ from jobd.admin.lock_holders import Holder
 from jobd.admin.plan import StartOptions
 from jobd.contract.errors import StoreGone
 from jobd.contract.models import Status
+from jobd.contract.states import State
 from jobd.system import linux
 from tests.e2e.instance import PATIENCE
 from tests.helpers import processes_with, wait_until
@@ -172,6 +175,28 @@ def test_an_order_to_end_that_comes_as_the_supervisor_dies_is_obeyed(running, ti
     running.start()
     ended = running.job(job)
     assert (ended.exit_code, ended.state) == ((3, "failed") if times == 1 else (None, "stopped"))
+
+
+def test_two_orders_to_end_are_two_though_the_daemon_hears_both_at_once(running):
+    """Ctrl-C twice, and the daemon is busy; they come by way of its supervisor."""
+    gate = running.gate()
+    job = running.submit(f"echo >>ran; read _ <{gate.path}; exit 3")
+    running.await_lines("ran", 1)
+    old = running.status()
+    running.halt(old.pid)
+    for passed_on in ({signal.SIGTERM}, {signal.SIGTERM, signal.SIGINT}):
+        os.kill(old.supervisor_pid, signal.SIGINT)
+        wait_until(lambda passed_on=passed_on: pending(old.pid) >= passed_on, PATIENCE)
+    running.go_on(old.pid)
+    wait_until(lambda: linux.stat_of(old.supervisor_pid) is None, PATIENCE)
+    running.start()
+    assert running.job(job).state is State.STOPPED
+
+
+def pending(pid):
+    """Signals that a process has got and not heard yet (ShdPnd of proc(5))."""
+    (mask,) = re.findall(r"^ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return {number for number in signal.Signals if int(mask, 16) >> (number - 1) & 1}
 
 
 def test_the_supervisor_is_killed_and_then_its_successor(running):
