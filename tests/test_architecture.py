@@ -110,17 +110,27 @@ BEGINNINGS = (could_not_start(""), dependency_failed(0)[:-1], exit_code_reason(0
 BEGINNINGS += (signal_reason(""), could_not_start("").removesuffix(": "))
 """What reasons with a value begin with."""
 MOVES = "jobd.daemon.jobs.moves"
-"""The one module of the daemon that writes states and events of jobs."""
+"""The one module of the daemon that changes states and writes events of jobs."""
+ADDITIONS = "jobd.daemon.jobs.additions"
+"""The one that brings new jobs, and writes the events of their coming."""
 WRITES = {
-    "batches": {"insert_jobs", "insert_elements"},
-    "event_log": {"submitted", "stopped", "failed_at_once"},
+    "batches": {ADDITIONS: {"insert_jobs", "insert_elements"}},
+    "event_log": {
+        ADDITIONS: {"submitted", "submitted_as_one", "failed_at_once"},
+        MOVES: {"add", "stopped"},
+    },
     "jobs": {
-        "started", "attempt_ended", "finished", "again", "requeued", "fails_for", "failed_pending",
-        "never_started", "stopped_pending", "stopped_together", "removed", "edited", "set_paused",
-        "progressed",
+        MOVES: {
+            "started", "attempt_ended", "finished", "again", "requeued", "fails_for",
+            "failed_pending", "never_started", "stopped_pending", "stopped_together", "removed",
+            "edited", "set_paused", "progressed",
+        },
     },
 }  # fmt: skip
-"""Modules of the store, and their methods that do so; beside them `event_log.add` of a job."""
+"""Modules of the store, and their methods that do so, each with the one module that calls it.
+
+`event_log.add` is meant where the event is of a job.
+"""
 
 CODEC = "jobd.contract.wire"
 """Where types are made ready to be read, for all threads."""
@@ -361,16 +371,24 @@ def _all_words(node: ast.Set | ast.Dict) -> Iterator[str]:
 
 def _moving(module: Module) -> Iterator[str]:
     """A job is moved, or an event of it written, past `Moves` and what follows from a move."""
-    if not module.name.startswith("jobd.daemon.") or module.name == MOVES:
+    if not module.name.startswith("jobd.daemon."):
         return
-    if "jobd.core.transitions.after" in imports(module):
+    if module.name != MOVES and "jobd.core.transitions.after" in imports(module):
         yield f"{module.name} must not ask the state table: {MOVES} does"
+    for table, name in _writes(module):
+        for owner, names in WRITES[table].items():
+            if name in names and module.name != owner:
+                yield f"{module.name} must not call {table}.{name}: {owner} does"
+
+
+def _writes(module: Module) -> Iterator[tuple[str, str]]:
+    """Each call of a method of `WRITES`, and of `event_log.add` where its event is of a job."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             table, name = _holds(node.func.value), node.func.attr
-            event = (table, name) == ("event_log", "add") and ast.unparse(node.args[0]) != "None"
-            if event or name in WRITES.get(table, set()):
-                yield f"{module.name} must not call {table}.{name}: {MOVES} does"
+            of_all = (table, name) == ("event_log", "add") and ast.unparse(node.args[0]) == "None"
+            if not of_all and any(name in names for names in WRITES.get(table, {}).values()):
+                yield table, name
 
 
 def _asking(module: Module) -> Iterator[str]:
@@ -427,7 +445,16 @@ def test_every_write_of_a_job_is_known(table: str) -> None:
     """A method that is renamed or gone would let its successor through unseen."""
     (found,) = (module for module in modules_of(ROOT) if module.name == f"jobd.store.{table}")
     methods = {n.name for n in ast.walk(found.tree) if isinstance(n, ast.FunctionDef)}
-    assert methods >= WRITES[table] | ({"add"} if table == "event_log" else set())
+    assert methods >= set().union(*WRITES[table].values())
+
+
+@pytest.mark.parametrize("owner", [MOVES, ADDITIONS])
+def test_every_write_of_a_job_has_one_module_that_does_it(owner: str) -> None:
+    (found,) = (module for module in modules_of(ROOT) if module.name == owner)
+    allowed = {(table, name) for table, owners in WRITES.items() for name in owners.get(owner, ())}
+    assert set(_writes(found)) == allowed
+    owned = [name for owners in WRITES.values() for names in owners.values() for name in names]
+    assert len(owned) == len(set(owned))
 
 
 def test_parts_of_the_store_are_held_by_their_names() -> None:
@@ -556,6 +583,12 @@ def test_every_permission_is_used() -> None:
         ("jobd.daemon.execution.endings", "self._event_log.add(job, EventName.FAILED, '', now)"),
         ("jobd.daemon.commands.stop", "self._event_log.stopped(jobs, reason, user, now)"),
         ("jobd.daemon.commands.submit", "batches.insert_jobs(first, specs, terms, now)"),
+        ("jobd.daemon.jobs.moves", "self._batches.insert_jobs(first, specs, terms, now)"),
+        ("jobd.daemon.jobs.moves", "self._event_log.submitted(first, count, user, now)"),
+        ("jobd.daemon.jobs.additions", "from jobd.core.transitions import Move, after"),
+        ("jobd.daemon.jobs.additions", "self._jobs.failed_pending(job, reason, now)"),
+        ("jobd.daemon.jobs.additions", "self._event_log.add(job, EventName.FAILED, '', now)"),
+        ("jobd.daemon.jobs.batch", "self._event_log.submitted_as_one(first, user, now, said)"),
         ("jobd.store.jobs", "def f(raw):\n    return msgspec.msgpack.decode(raw, type=Spec)"),
         ("jobd.store.jobs", "def f():\n    return msgpack.Decoder(Spec)"),
         ("jobd.client.connection", "read = lambda raw, kind: Decoder(kind).decode(raw)"),
@@ -592,6 +625,7 @@ def test_a_violation_is_found(name: str, source: str) -> None:
         ("jobd.daemon.jobs.moves", "self._event_log.add(job, EventName.FAILED, '', now)"),
         ("jobd.daemon.commands.groups", "self._event_log.add(None, EventName.WORKERS, user, now)"),
         ("jobd.store.records", "spec_decoder = msgspec.msgpack.Decoder(Spec)"),
+        ("jobd.daemon.jobs.additions", "self._event_log.submitted_as_one(first, user, now, {})"),
         ("jobd.daemon.execution.endings", "moves.again(run.started, None, outcome, what)"),
         ("jobd.outputs.on_disk", "held = output.last()\nos.rmdir(name, dir_fd=held.descriptor)"),
     ],

@@ -31,6 +31,7 @@ from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
+from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.metrics.figures import WorkFigures
@@ -107,6 +108,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
     """What moves jobs: it works in the writer's transaction, and nowhere else."""
 
     tally: Tally
+    readiness: Readiness
     unsettled: Unsettled
     finished: Finished
     moves: Moves

@@ -157,6 +157,7 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
     )  # fmt: skip
     return Lifecycle(
         tally=tally,
+        readiness=readiness,
         unsettled=unsettled,
         finished=finished,
         moves=moves,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -37,6 +37,10 @@ class EventLog:
             [(now, first + number, user) for number in range(count)],
         )
         self._note_last()
+
+    def submitted_as_one(self, first: int, user: str, now: int, said: Mapping[str, int]) -> None:
+        """One event, with the number of the first, for many jobs; `said`: which they are."""
+        self.add(first, EventName.SUBMITTED, user, now, msgspec.json.encode(said))
 
     def failed_at_once(self, first: int, last: int, now: int) -> None:
         """Of those of these new jobs that have failed, and of which that is not told yet."""

@@ -71,7 +71,7 @@ def told_of(inside):
 def test_nothing_is_told_of_new_jobs_before_all_of_them_are_written(quiet, monkeypatch, kind):
     """A power cut in between takes them all away: whoever was told of some saw what never was."""
     if kind == "long batch":
-        monkeypatch.setattr("jobd.daemon.jobs.moves._ONE_BY_ONE", 1000)
+        monkeypatch.setattr("jobd.daemon.jobs.additions._ONE_BY_ONE", 1000)
     early, nodes = [], [node("true") for _ in range(1200)]
     on_disk = "SELECT event, job FROM events WHERE job IS NOT NULL"
     before_it_is_seen(quiet, monkeypatch, lambda: early.extend(quiet.sql(on_disk)))

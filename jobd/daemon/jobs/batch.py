@@ -20,8 +20,8 @@ from jobd.contract.errors import Refused
 from jobd.contract.models import Submitted
 from jobd.core.ledger import Ledger
 from jobd.core.notification.message import Target
+from jobd.daemon.jobs.additions import Additions
 from jobd.daemon.jobs.admission import Admission
-from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.plan import PIECE, Draft, SubmitPlan
 from jobd.store.batches import Batches
 from jobd.store.environments import Environments
@@ -67,14 +67,14 @@ class Staging:
         jobs: Jobs,
         batches: Batches,
         environments: Environments,
-        moves: Moves,
+        additions: Additions,
     ) -> None:
         self._admission = admission
         self._ledger = ledger
         self._jobs = jobs
         self._batches = batches
         self._environments = environments
-        self._moves = moves
+        self._additions = additions
 
     # --- steps ------------------------------------------------------------------------------
 
@@ -174,9 +174,9 @@ class Staging:
             failed = failed or terms.failed is not None
             first = batch.first + draft.place
             if draft.indexes is None:
-                self._moves.added(first, draft.specs, terms, waits_for, now)
+                self._additions.written(first, draft.specs, terms, waits_for, now)
             else:
-                self._moves.added_elements(
+                self._additions.written_elements(
                     batch.first, first, draft.indexes, terms, waits_for, now=now
                 )
         return failed
@@ -192,7 +192,7 @@ class Staging:
     def _announce(self, batch: StagedBatch, *, failed: bool) -> None:
         """`failed`: some may have, since what they wait for had."""
         plan = batch.plan
-        self._moves.announced(
+        self._additions.announced(
             batch.first, batch.last, plan.user, array=bool(plan.array), failed=failed
         )
         if plan.is_batch:
@@ -206,10 +206,10 @@ class Staging:
         first, last = batch.first, batch.last
         alike = batch.plan.alike(first)
         if alike is None:
-            self._moves.revealed(first, last, linked=batch.plan.graph)
+            self._additions.revealed(first, last, linked=batch.plan.graph)
             return self._admission.submitted(first, last)
         answer = self._admission.submitted(first, last, alike)
-        self._moves.revealed(first, last, alike)
+        self._additions.revealed(first, last, alike)
         return answer
 
 

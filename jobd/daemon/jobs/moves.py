@@ -3,21 +3,20 @@
     the table is asked → its row → its event → the counts → the ready queue and its time
     → jobs and clients that wait for it
 
-For one job or for many. Nobody else writes a state or an event of a job.
+For one job or for many. Nobody else changes a state of a job or writes an event of it; how it comes
+into the queue is in `additions`.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from jobd.contract.states import EventName, Reason, State, dependency_failed
 from jobd.core.ledger import Holding, Ledger
-from jobd.core.ready_queue import Entry
 from jobd.core.retry import delay
 from jobd.core.transitions import Move, Outcome, Verdict, after, waiting_reason
 from jobd.daemon.jobs.finished import Finished
@@ -28,13 +27,11 @@ from jobd.store.batches import Batches
 from jobd.store.dependencies import Dependencies
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import DAMAGED, Jobs
-from jobd.store.records import Location, Look, Parent, Ran, Spec, Started, StopOrder, Terms
+from jobd.store.records import Location, Look, Parent, Ran, Started, StopOrder
 from jobd.system.clock import now_us
 
 Data = Mapping[str, object]
 """What an event says beside its name."""
-_ONE_BY_ONE: Final = 10_000
-"""Jobs of a batch that have an event each: all are written in the step that reveals them."""
 
 
 class Obstacle(Struct, frozen=True):
@@ -117,69 +114,6 @@ class Moves:
     def fails_for(self, job: Look, parent: int) -> None:
         """One that has failed because of another job would fail because of this one now."""
         self._jobs.fails_for(job.id, dependency_failed(parent))
-
-    # --- new jobs -----------------------------------------------------------------------------
-
-    def added(
-        self, first: int, specs: Sequence[Spec], terms: Terms, parents: Sequence[Parent], now: int
-    ) -> None:
-        """New jobs with consecutive ids from `first` on; nobody sees them before `revealed`.
-
-        `now`: microseconds since the epoch, as the terms have it. They are written as failed where
-        a job that they wait for has failed already.
-        """
-        self._batches.insert_jobs(first, specs, terms, now)
-        self._dependencies.add(range(first, first + len(specs)), parents)
-
-    def added_elements(
-        self,
-        array: int,
-        first: int,
-        indexes: range,
-        terms: Terms,
-        parents: Sequence[Parent],
-        *,
-        now: int,
-    ) -> None:
-        """The same of some elements of an array."""
-        self._batches.insert_elements(array, first, indexes, terms, now)
-        self._dependencies.add(range(first, first + len(indexes)), parents)
-
-    def announced(self, first: int, last: int, user: str, *, array: bool, failed: bool) -> None:
-        """New jobs are all written: their events are, too, and not before; then they are revealed.
-
-        An array, and a very long batch, has one event. `failed`: some may have at once.
-        """
-        now, count = now_us(), last - first + 1
-        if array:
-            self._event(first, EventName.SUBMITTED, user, now, {"last": last})
-        elif count > _ONE_BY_ONE:
-            self._event(first, EventName.SUBMITTED, user, now, {"last": last, "jobs": count})
-        else:
-            self._event_log.submitted(first, count, user, now)
-        if failed:
-            self._event_log.failed_at_once(first, last, now)
-
-    def revealed(
-        self, first: int, last: int, alike: Entry | None = None, *, linked: bool = False
-    ) -> None:
-        """New jobs become visible: they count, and those that wait for nothing get their turn.
-
-        `alike`: the first of them, where all pend and wait for nothing but their turn.
-        `linked`: some of them may wait for others of them.
-        """
-        if alike is not None:
-            self._tally.count(alike.group, None, State.PENDING, last - first + 1)
-            self._ledger.admit_range(alike, last)
-            return
-        # What each of them waits for is on disk, and may have changed since it was written.
-        self._tally.came(self._batches.counts_in(first, last))
-        for entry, end in self._batches.ready_in(first, last):
-            self._ledger.admit_range(entry, end)
-        self._readiness.note_due()
-        for job in self._batches.failed_in(first, last) if linked else ():
-            # One of those that it waited for had failed before; the rest hears it.
-            self._unsettled.note(job)
 
     # --- an attempt begins ------------------------------------------------------------------
 
