@@ -18,8 +18,8 @@ from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
+from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.recovery import Recovery
-from jobd.daemon.execution.reports import Reports
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
@@ -133,7 +133,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     signallers: Signallers
     stop_orders: StopOrders
     pauses: Pauses
-    reports: Reports
+    progress_reports: ProgressReports
     monitor: Monitor
     launcher: Launcher
     aftercare: Aftercare

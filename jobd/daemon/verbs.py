@@ -100,7 +100,7 @@ def build_verbs(
         ),
         pause=PauseJobs(halting, moves, runs, pauses),
         resume=ResumeJobs(halting, moves, runs, pauses),
-        progress=ReportProgress(jobs, runs, execution.reports),
+        progress=ReportProgress(jobs, runs, execution.progress_reports),
         editing=_build_editing(*building),
         workers=workers,
         reloading=_build_reloading(ground, idempotency, workers, groups, admit),

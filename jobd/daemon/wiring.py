@@ -28,8 +28,8 @@ from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
+from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.recovery import Recovery, Settling
-from jobd.daemon.execution.reports import Reports
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
@@ -183,15 +183,16 @@ def build_execution(
     drain = Drain(ground.ledger, runs, writer, drained)
     loaded, breaker = ground.engines, ground.breaker
     signallers, pauses, stop_orders = _build_orders(ground, runs)
-    reports = Reports(lifecycle.moves, runs, writer, ground.reserve)
+    progress_reports = ProgressReports(lifecycle.moves, runs, writer, ground.reserve)
     monitor = Monitor(
-        loaded, runs, reports.post, ground.writes, lambda: in_force.config.daemon.max_output
+        loaded, runs, progress_reports.post, ground.writes,
+        lambda: in_force.config.daemon.max_output,
     )  # fmt: skip
     launcher = Launcher(paths, loaded, reader, ground.ledger.devices, shell=config.shell)
     aftercare = Aftercare(loaded, config.sync_output)
     endings = Endings(
         moves=lifecycle.moves, runs=runs, writer=writer, monitor=monitor,
-        reports=reports, aftercare=aftercare, timer=timer, drain=drain,
+        progress_reports=progress_reports, aftercare=aftercare, timer=timer, drain=drain,
     )  # fmt: skip
     workers = Workers(
         engines=loaded, launcher=launcher, stop_orders=stop_orders, pauses=pauses,
@@ -212,7 +213,7 @@ def build_execution(
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
-        reports=reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
+        progress_reports=progress_reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
         recovery=recovery, usages=Usages(runs, loaded),
     )  # fmt: skip

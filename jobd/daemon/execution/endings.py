@@ -17,7 +17,7 @@ from jobd.core.transitions import Outcome, Verdict, verdict
 from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.run import Run
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.jobs.moves import Moves
@@ -44,7 +44,7 @@ class Endings:
         runs: Runs,
         writer: Writer,
         monitor: Monitor,
-        reports: Reports,
+        progress_reports: ProgressReports,
         aftercare: Aftercare,
         timer: Timer,
         drain: Drain,
@@ -53,7 +53,7 @@ class Endings:
         self._runs = runs
         self._writer = writer
         self._monitor = monitor
-        self._reports = reports
+        self._progress_reports = progress_reports
         self._aftercare = aftercare
         self._timer = timer
         self._drain = drain
@@ -95,7 +95,7 @@ class Endings:
     def _record(self, run: Run, outcome: Outcome, reading: Reading | None) -> None:
         what = _verdict(run, outcome)
         if reading is not None:
-            self._reports.note(run, reading, "", now_us())
+            self._progress_reports.note(run, reading, "", now_us())
         move = self._moves.ended if what.state.finished else self._moves.again
         move(run.started, run.ran, outcome, what)
         self._runs.leave(run)

@@ -12,7 +12,7 @@ from jobd.core.progress.recognition import TOO_SLOW, Reading
 from jobd.core.progress.user_pattern import TooSlowError
 from jobd.daemon.execution import monitor as module
 from jobd.daemon.execution.monitor import Monitor
-from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.run import Run
 from jobd.outputs import files
 from jobd.outputs.on_disk import DiskWorkspace
@@ -107,7 +107,7 @@ def test_a_file_that_has_just_changed_is_read_again(watching, monkeypatch):
 
 def test_what_could_not_be_saved_is_said_again_at_its_end(watching):
     full = SimpleNamespace(in_use=True)
-    watching.monitor._report = Reports(None, None, None, full).post
+    watching.monitor._report = ProgressReports(None, None, None, full).post
     run = watching.run(1)
     watching.prints(1, "90%\n")
     watching.look()

@@ -12,7 +12,7 @@ from jobd.core.eta import begun
 from jobd.core.progress.recognition import Reading
 from jobd.core.ready_queue import Entry
 from jobd.core.undo import Undo
-from jobd.daemon.execution.reports import Reports
+from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.run import Run
 from jobd.daemon.execution.runs import Runs
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
@@ -135,13 +135,15 @@ def test_one_that_was_told_nothing_is_told_nothing_when_that_is_taken_back(run, 
 
 
 def test_a_report_that_is_not_saved_does_not_count_in_the_time_left(run, undo):
-    reports = Reports(SimpleNamespace(progressed=lambda *_: None), Runs(undo), None, None)
+    progress_reports = ProgressReports(
+        SimpleNamespace(progressed=lambda *_: None), Runs(undo), None, None
+    )
     before = run.pace
-    reports.note(run, Reading(20.0, ""), "", 200_000_000)
+    progress_reports.note(run, Reading(20.0, ""), "", 200_000_000)
     assert run.pace != before
     undo.play()
     assert run.pace == before
-    reports.note(run, Reading(20.0, ""), "", 200_000_000)
+    progress_reports.note(run, Reading(20.0, ""), "", 200_000_000)
     undo.clear()
     undo.play()
     assert run.pace != before
@@ -160,12 +162,12 @@ class Disk:
 @pytest.mark.parametrize("in_use", [True, False])
 def test_a_report_that_is_not_saved_is_news_the_next_time(run, undo, in_use):
     disk = Disk(in_use=in_use)
-    reports = Reports(None, Runs(undo), disk, disk)
+    progress_reports = ProgressReports(None, Runs(undo), disk, disk)
     run.reading = said = Reading(20.0)
-    reports.post(run, said)
+    progress_reports.post(run, said)
     assert run.reading is None
     run.reading = later = Reading(30.0)
-    reports.post(run, said)
+    progress_reports.post(run, said)
     assert run.reading is later
 
 

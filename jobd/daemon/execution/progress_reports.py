@@ -12,7 +12,7 @@ from jobd.store.writer import Writer
 from jobd.system.clock import now_us
 
 
-class Reports:
+class ProgressReports:
     """What running jobs say of their progress, or somebody says for them."""
 
     def __init__(self, moves: Moves, runs: Runs, writer: Writer, reserve: Reserve) -> None:
