@@ -13,7 +13,7 @@ from jobd.contract.errors import BadRequest
 if TYPE_CHECKING:
     from jobd.client.client import Client
     from jobd.contract.models import Selector
-    from jobd.contract.reports import Unknown
+    from jobd.contract.overviews import Unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")

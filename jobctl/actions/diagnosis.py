@@ -11,7 +11,7 @@ from jobd.client.client import Client
 from jobd.contract import diagnosis
 from jobd.contract.errors import NotFound, VersionMismatch
 from jobd.contract.models import Array, DaemonStatus, Job, List, Selector
-from jobd.contract.reports import Stuck
+from jobd.contract.overviews import Stuck
 from jobd.contract.states import UNFINISHED, Reason
 
 _ROWS: Final = 10

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobd.contract.models import Ended, History
-from jobd.contract.reports import Statistics
+from jobd.contract.overviews import Statistics
 from jobd.contract.states import State
 
 _QUARTER_US: Final = 900_000_000

@@ -16,7 +16,7 @@ from jobd.client.client import Client
 from jobd.client.stalls import Waits, check_events
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Events, List, Selector, Wait, Waited
-from jobd.contract.reports import HowFar
+from jobd.contract.overviews import HowFar
 from jobd.contract.wire import MAX_WAIT
 
 _MOMENT_S: Final = 0.5

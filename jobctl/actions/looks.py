@@ -13,8 +13,8 @@ from jobctl.actions.tails import Tails
 from jobd.client.client import Client
 from jobd.contract.errors import VersionMismatch
 from jobd.contract.models import Array, Event, Job, List, Page, Selector, Wait
+from jobd.contract.overviews import Picture
 from jobd.contract.ranges import Within, merge_ranges
-from jobd.contract.reports import Picture
 from jobd.contract.states import UNFINISHED, EventName, State
 
 _COUNTING_SHARE: Final = 20

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from jobctl.actions.history import Account, Window
 from jobd.contract.models import MAX_TIME, Ended, Job
-from jobd.contract.reports import Curves, Lane, Outcomes, Review, Segment, Stretch
+from jobd.contract.overviews import Curves, Lane, Outcomes, Review, Segment, Stretch
 from jobd.contract.states import State
 
 PARTS: Final = 120

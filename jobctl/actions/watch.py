@@ -21,7 +21,7 @@ from jobd.client.client import Client
 from jobd.client.stalls import check_events
 from jobd.contract.errors import NotRunning, VersionMismatch
 from jobd.contract.models import Event, EventPage, Events, Selector
-from jobd.contract.reports import Picture
+from jobd.contract.overviews import Picture
 from jobd.contract.wire import MAX_WAIT
 
 _BREATH: Final = 0.15

@@ -16,7 +16,7 @@ from jobctl.render import streams
 if TYPE_CHECKING:
     from jobd.client.client import Client
     from jobd.contract.models import History
-    from jobd.contract.reports import Statistics
+    from jobd.contract.overviews import Statistics
 
 _BY: Final = ("day", "name", "group", "user", "exit-code")
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jobctl.render import text
-from jobd.contract.reports import Review
+from jobd.contract.overviews import Review
 from jobd.contract.states import State
 
 SIZES: Final = {"wide": (960, 280, 12), "narrow": (420, 260, 15)}

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from jobctl.render import data, streams, text
-from jobd.contract.reports import Statistics
+from jobd.contract.overviews import Statistics
 from jobd.contract.wording import printable
 
 _KEY_COLUMNS: Final = 36

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from jobctl.render import streams, text, words
 from jobd.contract.models import Job
-from jobd.contract.reports import HowFar
+from jobd.contract.overviews import HowFar
 from jobd.contract.states import State
 from jobd.contract.wording import counted, printable
 

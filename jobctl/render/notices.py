@@ -15,7 +15,7 @@ from jobd.contract.states import Reason, State
 from jobd.contract.wording import counted
 
 if TYPE_CHECKING:
-    from jobd.contract.reports import Unknown
+    from jobd.contract.overviews import Unknown
 
 WhyNone = Callable[[], "Unknown"]
 """What tells which names of a filter nothing has."""

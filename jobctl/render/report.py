@@ -14,7 +14,7 @@ from jobctl.render import history, text
 from jobd.contract.distribution import how_to_get
 from jobd.contract.errors import JobdError
 from jobd.contract.models import Ended, History
-from jobd.contract.reports import Review, Segment, Stretch
+from jobd.contract.overviews import Review, Segment, Stretch
 from jobd.contract.version import VERSION
 from jobd.contract.wording import printable
 

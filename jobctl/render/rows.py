@@ -17,7 +17,7 @@ from jobd.contract.states import State
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobd.contract.reports import Picture
+    from jobd.contract.overviews import Picture
 
 BY_KEY: Final = "q leaves"
 BY_SIGNAL: Final = "Ctrl-C leaves"

@@ -27,7 +27,7 @@ from jobd.contract.states import EventName
 from jobd.contract.wording import printable
 
 if TYPE_CHECKING:
-    from jobd.contract.reports import Picture
+    from jobd.contract.overviews import Picture
 
 _ENDS: Final[dict[str, str]] = {
     EventName.COMPLETED: "green",

@@ -13,7 +13,7 @@ from jobd.contract.states import State
 from jobd.contract.wording import counted, printable
 
 if TYPE_CHECKING:
-    from jobd.contract.reports import Stuck
+    from jobd.contract.overviews import Stuck
 
 _LABEL: Final = 9
 """Columns of what a line is about."""

@@ -7,7 +7,7 @@ from shlex import quote
 from jobd.client.client import Client
 from jobd.contract.errors import JobdError
 from jobd.contract.models import List, Selector
-from jobd.contract.reports import Unknown
+from jobd.contract.overviews import Unknown
 from jobd.contract.wording import closest
 
 

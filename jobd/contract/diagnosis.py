@@ -20,8 +20,8 @@ from jobd.contract.models import (
     Page,
     Selector,
 )
+from jobd.contract.overviews import Stuck
 from jobd.contract.ranges import merge_ranges
-from jobd.contract.reports import Stuck
 from jobd.contract.states import Reason, Resource, State, how_to_end
 from jobd.contract.wording import counted
 

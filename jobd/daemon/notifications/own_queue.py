@@ -8,7 +8,7 @@ from typing import Final
 from jobd.contract import diagnosis
 from jobd.contract.call import Call, Caller, Role
 from jobd.contract.models import DaemonStatus, GroupsReply, List, Page
-from jobd.contract.reports import Stuck
+from jobd.contract.overviews import Stuck
 from jobd.core.ledger import Ledger
 from jobd.daemon.jobs.shares import shares
 from jobd.daemon.queries.list import ListQuery

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from jobd.contract.models import Job
-from jobd.contract.reports import Stuck
+from jobd.contract.overviews import Stuck
 from jobd.contract.states import Occasion
 from jobd.contract.wording import listed
 from jobd.core.notification.message import Message

@@ -31,7 +31,7 @@ from jobd.contract.models import (
     Wait,
     Waited,
 )
-from jobd.contract.reports import Picture
+from jobd.contract.overviews import Picture
 from jobd.contract.states import State
 from jobd.contract.wire import MAX_WAIT
 from tests.jobctl.fakes import NOON, FakeClient, job, jobctl

@@ -8,7 +8,7 @@ import pytest
 from jobctl.render import words
 from jobctl.render.how_far import sentence
 from jobd.contract.models import Array
-from jobd.contract.reports import HowFar
+from jobd.contract.overviews import HowFar
 from jobd.contract.states import State
 from tests.jobctl.fakes import NOON, job
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from jobctl.render import rows, text
 from jobd.contract.models import EventPage, Page, Piece
-from jobd.contract.reports import Picture
+from jobd.contract.overviews import Picture
 from jobd.contract.states import State
 from tests.golden import golden
 from tests.jobctl.fakes import FakeClient, job, jobctl
