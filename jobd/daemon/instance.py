@@ -24,6 +24,7 @@ from jobd.daemon.metrics.off import NoMetrics
 from jobd.daemon.parts import Execution, Ground, Lifecycle, Telling
 from jobd.daemon.queries.status import StatusQuery
 from jobd.daemon.retention import Pruner
+from jobd.daemon.retention_wiring import build_packer, build_pruner
 from jobd.daemon.rpc.access import Access
 from jobd.daemon.rpc.clients import Clients
 from jobd.daemon.rpc.server import Server
@@ -39,8 +40,6 @@ from jobd.daemon.wiring import (
     build_lifecycle,
     build_metrics,
     build_notifications,
-    build_packer,
-    build_pruner,
     start_writer,
 )
 from jobd.engines.last_boot import note_boot

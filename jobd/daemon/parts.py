@@ -25,13 +25,13 @@ from jobd.daemon.execution.signaller import Signallers
 from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.usages import Usages
 from jobd.daemon.execution.worker import Workers
+from jobd.daemon.jobs.additions import Additions
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.in_force import InForce
 from jobd.daemon.jobs.moves import Moves
 from jobd.daemon.jobs.notifier import Notifier
 from jobd.daemon.jobs.propagation import Propagation
-from jobd.daemon.jobs.readiness import Readiness
 from jobd.daemon.jobs.tally import Tally
 from jobd.daemon.jobs.unsettled import Unsettled
 from jobd.daemon.metrics.figures import WorkFigures
@@ -105,10 +105,10 @@ class Ground(Struct, frozen=True, kw_only=True):
 
 
 class Lifecycle(Struct, frozen=True, kw_only=True):
-    """What moves jobs: it works in the writer's transaction, and nowhere else."""
+    """What brings and moves jobs: it works in the writer's transaction, and nowhere else."""
 
     tally: Tally
-    readiness: Readiness
+    additions: Additions
     unsettled: Unsettled
     finished: Finished
     moves: Moves

@@ -28,7 +28,6 @@ from jobd.daemon.commands.start import StartJobs
 from jobd.daemon.commands.stop import StopJobs
 from jobd.daemon.commands.submit import Intake
 from jobd.daemon.commands.workers import SetWorkers
-from jobd.daemon.jobs.additions import Additions
 from jobd.daemon.jobs.admission import Admission
 from jobd.daemon.jobs.batch import Staging
 from jobd.daemon.jobs.selection import Selection
@@ -148,14 +147,9 @@ def _build_intake(
     ground: Ground, lifecycle: Lifecycle, admission: Admission, idempotency: Idempotency
 ) -> Intake:
     tables = ground.tables
-    additions = Additions(
-        ledger=ground.ledger, batches=tables.batches, event_log=tables.event_log,
-        dependencies=tables.dependencies, readiness=lifecycle.readiness,
-        unsettled=lifecycle.unsettled, tally=lifecycle.tally,
-    )  # fmt: skip
     staging = Staging(
         admission=admission, ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
-        environments=tables.environments, additions=additions,
+        environments=tables.environments, additions=lifecycle.additions,
     )  # fmt: skip
     return Intake(
         admission=admission, staging=staging, jobs=tables.jobs, batches=tables.batches,

@@ -15,11 +15,8 @@ from jobd.contract.watching import MetricsConfig
 from jobd.core.gpus import Devices
 from jobd.core.ledger import Ledger
 from jobd.core.placement import Placement
-from jobd.core.retention import policy_of
 from jobd.core.undo import Undo
 from jobd.daemon import kept_settings
-from jobd.daemon.commands.deletion import Deletion
-from jobd.daemon.compression import Packer
 from jobd.daemon.execution import engines
 from jobd.daemon.execution.aftercare import Aftercare
 from jobd.daemon.execution.breaker import Breakers
@@ -36,6 +33,7 @@ from jobd.daemon.execution.stop_orders import Pauses, StopOrders
 from jobd.daemon.execution.usages import Usages
 from jobd.daemon.execution.worker import Workers
 from jobd.daemon.instance_files import InstanceFiles
+from jobd.daemon.jobs.additions import Additions
 from jobd.daemon.jobs.delays import Delays
 from jobd.daemon.jobs.finished import Finished
 from jobd.daemon.jobs.in_force import InForce
@@ -62,8 +60,6 @@ from jobd.daemon.queries.explain_facts import Inquiry
 from jobd.daemon.queries.list import ListQuery
 from jobd.daemon.queries.traffic import Traffic
 from jobd.daemon.queries.views import JobViews, Views
-from jobd.daemon.retention import Pruner
-from jobd.daemon.retention_steps import FreePages, OldEvents, OldJobs, OldPast, Stock
 from jobd.daemon.setup import Setup
 from jobd.daemon.supervisor_link import Link
 from jobd.engines.base import Context
@@ -76,7 +72,6 @@ from jobd.store.dependencies import Dependencies
 from jobd.store.environments import Environments
 from jobd.store.event_log import EventLog
 from jobd.store.jobs import Jobs
-from jobd.store.retention import Retained
 from jobd.store.settings import Settings
 from jobd.store.writer import Writer
 from jobd.system.clock import boot_us
@@ -150,6 +145,10 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
     unsettled = Unsettled(tables.dependencies, ground.undo)
     finished = Finished(unsettled, ground.undo, ground.notifier)
     tally = Tally(ground.ledger, ground.undo)
+    additions = Additions(
+        ledger=ground.ledger, batches=tables.batches, event_log=tables.event_log,
+        dependencies=tables.dependencies, readiness=readiness, unsettled=unsettled, tally=tally,
+    )  # fmt: skip
     moves = Moves(
         ledger=ground.ledger, jobs=tables.jobs, batches=tables.batches,
         event_log=tables.event_log, dependencies=tables.dependencies, readiness=readiness,
@@ -157,7 +156,7 @@ def build_lifecycle(ground: Ground) -> Lifecycle:
     )  # fmt: skip
     return Lifecycle(
         tally=tally,
-        readiness=readiness,
+        additions=additions,
         unsettled=unsettled,
         finished=finished,
         moves=moves,
@@ -307,44 +306,6 @@ def build_metrics(
         config, figures=figures, exposition=exposition, health=health, notifier=ground.notifier,
         writer=ground.writer, timer=ground.timer, read=ground.tables.batches.counts,
     )  # fmt: skip
-
-
-def build_pruner(
-    setup: Setup,
-    files: InstanceFiles,
-    ground: Ground,
-    lifecycle: Lifecycle,
-    deletion: Deletion,
-    needed: Callable[[], int | None],
-) -> Pruner:
-    """Before the writer starts: what finished jobs there are is counted in its connection.
-
-    `needed`: the first event of the history that has to stay; None: any may go.
-    """
-    tables, reader, writer = ground.tables, ground.reader, ground.writer
-    retained, policy = Retained(files.connection), policy_of(setup.config.retention)
-    old_jobs, old_events = None, None
-    if policy:
-        old_jobs = OldJobs(
-            stock=Stock(policy, ground.ledger, retained, writer), jobs=tables.jobs,
-            dependencies=tables.dependencies, moves=lifecycle.moves, retained=retained,
-            reader=reader, writer=writer, notifier=ground.notifier, deletion=deletion,
-            needed=needed,
-        )  # fmt: skip
-    if most := setup.config.retention.events:
-        old_events = OldEvents(most, needed, ground.notifier, retained, reader, writer)
-    most_past = setup.config.retention.max_history
-    old_past = OldPast(most_past, retained, reader, writer) if most_past else None
-    pages = FreePages(ground.paths.database, retained, reader, writer)
-    return Pruner(old_jobs, old_events, old_past, pages, ground.notifier)
-
-
-def build_packer(setup: Setup, files: InstanceFiles, ground: Ground) -> Packer | None:
-    """None: outputs stay as they were written."""
-    age = setup.config.retention.compress_after
-    if not age:
-        return None
-    return Packer(float(age), files.workspace, ground.ledger, ground.reader, ground.notifier)
 
 
 def start_writer(
