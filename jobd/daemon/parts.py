@@ -16,7 +16,6 @@ from jobd.daemon.execution.dispatcher import Again, Dispatcher
 from jobd.daemon.execution.drain import Drain
 from jobd.daemon.execution.endings import Endings
 from jobd.daemon.execution.engines import Engines
-from jobd.daemon.execution.launch import Launcher
 from jobd.daemon.execution.monitor import Monitor
 from jobd.daemon.execution.progress_reports import ProgressReports
 from jobd.daemon.execution.recovery import Recovery
@@ -135,7 +134,6 @@ class Execution(Struct, frozen=True, kw_only=True):
     pauses: Pauses
     progress_reports: ProgressReports
     monitor: Monitor
-    launcher: Launcher
     aftercare: Aftercare
     endings: Endings
     breaker: Breakers

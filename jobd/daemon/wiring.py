@@ -212,7 +212,7 @@ def build_execution(
     )  # fmt: skip
     return Execution(
         runs=runs, drain=drain, signallers=signallers, stop_orders=stop_orders, pauses=pauses,
-        progress_reports=progress_reports, monitor=monitor, launcher=launcher, aftercare=aftercare,
+        progress_reports=progress_reports, monitor=monitor, aftercare=aftercare,
         endings=endings, breaker=breaker, workers=workers, again=again, dispatcher=dispatcher,
         recovery=recovery, usages=Usages(runs, loaded),
     )  # fmt: skip
