@@ -84,7 +84,7 @@ def _print_lines(
 
     silent = not (standing.missing or standing.jobs)
     for job in () if as_json else standing.jobs:
-        # It says so itself only when it next changes.
+        # The history tells of the job only when it next changes.
         live.standing(job)
     for page in follow.changes(client, selector, after):
         if silent and not page.events:

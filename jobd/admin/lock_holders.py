@@ -58,7 +58,7 @@ def holders(lock: Path) -> Iterator[list[Holder]]:
     with ExitStack() as stack:
         found = []
         for name in filter(str.isdigit, os.listdir("/proc")):
-            # They have ended meanwhile, or are not ours to look into.
+            # A process may have ended meanwhile, or is not ours to look into.
             with contextlib.suppress(OSError, ValueError):
                 holder = _holder(int(name), lock)
                 if holder is not None:

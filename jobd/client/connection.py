@@ -100,7 +100,7 @@ class Connection:
                 if busy is None:
                     self._raise_if_refused(error)
                 if about.waits and time.monotonic() - began > _SERVED_S:
-                    # It was waiting with us when it went, and did not turn us away.
+                    # The daemon was serving this request when it went, and did not turn us away.
                     pauses = _pauses(about)
             time.sleep(pause)
         if busy is not None:

@@ -782,7 +782,7 @@ class EventPage(View, frozen=True, kw_only=True):
 
     @property
     def is_for_many(self) -> bool:
-        # It is kept: not one that is long, nor the last one that anybody gets.
+        # A page for many is kept: so not a long one, nor the last one that anybody gets.
         return bool(self.unfinished) and 0 < len(self.events) <= _MAX_SHARED
 
 

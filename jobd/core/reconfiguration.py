@@ -69,7 +69,7 @@ def differences(before: Config, after: Config) -> Iterator[Difference]:
 def _counts(key: str, now: Mapping[str, object], new: Mapping[str, object]) -> FromWhen:
     """`now`: what holds at once of what is `new`."""
     if key.startswith("groups.") and key not in new:
-        # It is kept, with its limit; where its jobs run is not.
+        # A group that the file no longer names is kept, with its limit; where its jobs run is not.
         return FromWhen.RESTART if key.endswith(".engine") else FromWhen.NEVER
     at_once = now.get(key, _ABSENT) == new.get(key, _ABSENT)
     return FromWhen.NOW if at_once else FromWhen.RESTART

@@ -150,7 +150,7 @@ class DiskWorkspace:
                 with suppress(FileNotFoundError):
                     file.unlink()
             except OSError as error:
-                # It must not keep others from being deleted.
+                # A file that stays must not keep others from being deleted.
                 log.warning("%s stays: %s", file.path, error.strerror)
 
     def delete_empty_folders(self, jobs: Iterable[int]) -> None:
@@ -175,7 +175,7 @@ class DiskWorkspace:
                 os.close(where)
             return
         for job, attempt in attempts:
-            # It may be removed by now.
+            # The job may be removed by now.
             with suppress(FileNotFoundError):
                 _sync(self.output_file(job, attempt))
         self.sync_folders(job for job, _ in attempts)

@@ -92,7 +92,7 @@ def write_packed(file: File, descriptor: int) -> bool:
             os.utime(to.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
             os.fsync(to.fileno())
     except (OSError, Refused):
-        # It may be for want of space, and then it may not even have been made.
+        # Perhaps for want of space; then the fresh file may not even have been made.
         with suppress(FileNotFoundError):
             fresh.unlink()
         raise

@@ -40,7 +40,7 @@ class Unpacked:
             return
         self._settled = {name: self._settled[name] for name in names if name in self._settled}
         for name in sorted(filter(str.isdecimal, names), key=int):
-            # It may be deleted by now.
+            # The output may be deleted by now.
             with suppress(FileNotFoundError):
                 changed = os.stat(f"{self._output.path}/{name}").st_mtime_ns
                 if self._settled.get(name) != changed:

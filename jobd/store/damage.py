@@ -89,7 +89,7 @@ def _index_of(path: Path) -> _Index | None:
             content = file.read(_BACKFILLED + 4)
     except OSError:
         return None
-    # It is there twice; where the two differ, its writer was killed in the middle.
+    # The header of the index is there twice; where they differ, its writer was killed in between.
     if (
         len(content) < _BACKFILLED + 4
         or content[: _INDEX.size] != content[_INDEX.size : _BACKFILLED]

@@ -51,7 +51,7 @@ def restore(database: Path, source: Path) -> Restored:
                 kept = _keep(database)
                 _exchange(partial, database)
     except StoreFailed as error:
-        # It is not about the database, which is what `jobd check` looks at.
+        # The error is about the backup; `jobd check` looks at the database.
         raise StoreFailed(error.message.replace(SEE_CHECK, _NO_BACKUP)) from error
     except OSError as error:
         raise JobdError(f"cannot restore {source}: {(error.strerror or '').lower()}") from error

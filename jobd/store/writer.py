@@ -338,5 +338,5 @@ def _words(error: Exception) -> str:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL"):
         return NO_SPACE
-    # It may name the database, whose path may be of any bytes.
+    # The text may name the database, whose path may be of any bytes.
     return printable(shortage(error) or str(error) or type(error).__name__)

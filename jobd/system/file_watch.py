@@ -46,7 +46,7 @@ class FileWatch:
             try:
                 number = watch.add(os.fsencode(path.parent), _TAKEN)
             except OSError as error:
-                # It may not be readable, as inotify wants it.
+                # Perhaps the directory is not readable, as inotify wants it.
                 log.warning("should %s be deleted, it will go unnoticed: %s", path, error)
             else:
                 watched[number, os.fsencode(path.name)] = see_to

@@ -121,7 +121,7 @@ class Presence:
             if not self._is_watched:
                 self._hang_ups.watch(self)
                 self._is_watched = True
-            # It may have ended just before it could have woken us.
+            # The client may have hung up just before that could have woken us.
             is_set = not self._has_ended and woken.wait(seconds)
         finally:
             self._woken = None

@@ -24,7 +24,7 @@ _ESCAPE: Final = re.compile(
 )
 _INVISIBLE: Final[dict[int, str | None]] = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]),
-    # They turn text round (UAX #9).
+    # Characters that turn text round (UAX #9).
     **dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]),
     0x09: " ",
 }

@@ -105,7 +105,7 @@ class Couriers:
         try:
             _, said = process.communicate(order, timeout=taken.target.timeout + _SLACK_S)
         except subprocess.TimeoutExpired:
-            # It is no zombie that somebody has reaped: the number is still its own.
+            # Nobody else reaps the sender, so the number is still its own.
             os.killpg(process.pid, signal.SIGKILL)
             _, said = process.communicate()
         with self._lock:

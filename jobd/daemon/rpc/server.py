@@ -179,7 +179,7 @@ class Server:
         try:
             self._accept_one(listener)
         except Exception:
-            # It concerns one who knocked; without this thread nobody is heard any more.
+            # The error concerns one client; without this thread no client is heard any more.
             log.exception("somebody who knocked could not be heard")
 
     def _accept_one(self, listener: Listener) -> None:

@@ -214,7 +214,7 @@ def prepare(launch: Launch, script: bytes | None, stdin: int, output: int, mark:
         except OSError as error:
             _refuse(program)
             if error.errno == errno.ENOENT:
-                # It is there. What its first line names is not.
+                # The program is there. What its first line names is not.
                 raise CannotStart(_about(argv[0], "its interpreter was not found")) from None
             if error.errno != errno.ENOEXEC:
                 raise
