@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from typing import Final, NamedTuple
 
 from jobd.contract.directories import Directory, File
@@ -15,6 +17,8 @@ from jobd.engines.slurm.script import AttemptPaths
 
 _ROOM: Final = b"\n" * 2000
 """What its script writes over this is written on a full disk, too."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What a file system says that gives a file no further name (link(2))."""
 _MOST: Final = 100_000
 """Bytes that are read of an end."""
 _TIMES: Final = re.compile(rb"(\d+)m([\d.,]+)s")
@@ -90,13 +94,12 @@ class AttemptFiles(Folders):
         """See to it that it does not begin any more; whether that is so, by this or an earlier call
         of which nobody may have heard.
 
-        The mark is the script by one more name: made in one step, on a full disk, too, and never
-        taken for the empty one of a node.
+        The mark is made in one step and never taken for the empty file of a node: it is the script
+        by one more name, which needs no room on a full disk, or a directory where there is no link.
         """
         where = self.folder(token).now()
-        names = script.START, script.BEGUN
         try:
-            os.link(*names, src_dir_fd=where.descriptor, dst_dir_fd=where.descriptor)
+            _mark(where.descriptor)
         except FileExistsError:
             return not self.has_begun(token)
         return True
@@ -122,11 +125,22 @@ def end_in(folder: Directory) -> End | None:
         return None
 
 
+def _mark(where: int) -> None:
+    """Raises: FileExistsError (there is a mark), OSError."""
+    try:
+        os.link(script.START, script.BEGUN, src_dir_fd=where, dst_dir_fd=where)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.mkdir(script.BEGUN, 0o700, dir_fd=where)
+
+
 def _begun_at(mark: os.stat_result) -> float | None:
     """None: it is ours, by which no node can begin it any more. A crash may have left that empty,
-    but a node's has one name.
+    but a node's has one name, and is a file.
     """
-    return None if mark.st_size or mark.st_nlink > 1 else mark.st_mtime
+    is_ours = mark.st_size or mark.st_nlink > 1 or stat.S_ISDIR(mark.st_mode)
+    return None if is_ours else mark.st_mtime
 
 
 def _found(name: str, where: int) -> os.stat_result | None:

@@ -19,7 +19,7 @@ START: Final = "start"
 """The file in a folder that its node runs."""
 BEGUN: Final = "begun"
 """The file in an attempt's folder that its node makes, once, before it starts the command: empty.
-Where the daemon has made it, so that no node can, it is one more name of `START`.
+Where the daemon has made it, so that no node can, it is one more name of `START`, or a directory.
 """
 ASIDE: Final = "end.new"
 """How it ended, while that is written; it is there from the start."""

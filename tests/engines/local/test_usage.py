@@ -18,7 +18,7 @@ from jobd.engines.local.engine import LocalEngine
 from jobd.engines.local.gpus import Gpus
 from jobd.engines.local.process_snapshot import Survey
 from jobd.engines.local.processes import Child, usages
-from jobd.system import linux
+from jobd.system import linux, spawning
 from jobd.system.process_usage import usage_of
 from tests.engines.contexts import context_of
 from tests.helpers import wait_until
@@ -113,8 +113,25 @@ def nvidia(tmp_path, monkeypatch):
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    make.calls = lambda: len((tmp_path / "calls").read_text().split())
+    calls = tmp_path / "calls"
+    make.calls = lambda: len(calls.read_text().split()) if calls.exists() else 0
     return make
+
+
+@pytest.fixture
+def patience(nvidia, monkeypatch):
+    """A function that says how long a driver may take from here on; however busy the machine is, it
+    is asked before its time is up.
+    """
+    spawn = spawning.spawn_helper
+
+    def asked(*args):
+        before, pid = nvidia.calls(), spawn(*args)
+        wait_until(lambda: nvidia.calls() > before)
+        return pid
+
+    monkeypatch.setattr(spawning, "spawn_helper", asked)
+    return lambda seconds: monkeypatch.setattr("jobd.system.probe._PATIENCE_S", seconds)
 
 
 def probing():
@@ -135,14 +152,15 @@ def test_memory_of_gpus_is_that_of_all_processes(nvidia, started):
 
 
 @pytest.mark.parametrize("line", ["exit 9", "exec sleep 100"])
-def test_a_driver_that_does_not_answer_is_not_asked_again_soon(nvidia, line, monkeypatch):
-    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 0.3)
+def test_a_driver_that_does_not_answer_is_not_asked_again_soon(nvidia, line, patience):
+    patience(0.3)
     now = 0.0
     gpus = Gpus(lambda: now)
     nvidia(line)
     assert [gpus.memory_by_pid(), gpus.memory_by_pid()] == [None, None]
     wait_until(lambda: not probing())
     assert nvidia.calls() == 1
+    patience(20.0)
     nvidia("echo 7, 1")
     now = 59.0
     assert gpus.memory_by_pid() is None
@@ -159,17 +177,19 @@ def test_a_driver_that_refuses_one_question_is_asked_the_other(nvidia):
     assert nvidia.calls() == 2
 
 
-def test_a_driver_that_outlives_its_kill_keeps_nobody(nvidia, tmp_path, monkeypatch):
+def test_a_driver_that_outlives_its_kill_keeps_nobody(nvidia, patience, tmp_path, monkeypatch):
     """As one does that hangs in the kernel (state D)."""
-    monkeypatch.setattr("jobd.system.probe._PATIENCE_S", 0.3)
+    patience(0.3)
     kill = os.kill
     for name in ("kill", "killpg"):
         monkeypatch.setattr(os, name, lambda *_: None)
     gpus, pid = Gpus(), tmp_path / "pid"
-    nvidia(f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 10")
+    nvidia(f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 100")
     assert [gpus.all(), gpus.all()] == [None, None]
+    wait_until(pid.exists)
     driver = int(pid.read_text())
     assert linux.stat_of(driver).state not in "ZX", "it was not waited for"
+    patience(20.0)
     nvidia("echo 7, 1")
     assert gpus.memory_by_pid() == {7: 1024}, "nobody else waits for it either"
     assert gpus.all() is None

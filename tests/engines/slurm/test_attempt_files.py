@@ -1,5 +1,6 @@
 """The folder of an attempt, without a cluster: who marks it first, and how it goes."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -47,6 +48,44 @@ def test_a_withdrawal_is_known_where_a_crash_has_left_an_empty_script(files):
     Path(files.folder(TOKEN).path, START).write_bytes(b"")
     assert files.withdraw(TOKEN)
     assert seen(files) == (False, None, (None, False))
+
+
+@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def linkless(request, monkeypatch):
+    """A file system that knows no second name for a file, or no further one."""
+
+    def refused(*_, **__):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.usefixtures("linkless")
+def test_one_is_withdrawn_where_there_are_no_hard_links(files):
+    assert files.withdraw(TOKEN)
+    assert files.withdraw(TOKEN), "an earlier one is known again"
+    assert seen(files) == (False, None, (None, False))
+    with pytest.raises(FileExistsError):
+        node_begins(files)
+    files.delete(TOKEN)
+    assert files.names() == []
+
+
+@pytest.mark.usefixtures("linkless")
+def test_what_has_begun_is_not_withdrawn_where_there_are_no_hard_links(files):
+    node_begins(files)
+    assert not files.withdraw(TOKEN)
+    assert files.has_begun(TOKEN)
+
+
+def test_a_link_that_fails_otherwise_withdraws_nothing(files, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(OSError, match="Input/output"):
+        files.withdraw(TOKEN)
+    node_begins(files)
 
 
 def test_one_that_a_node_has_begun_cannot_be_withdrawn(files):

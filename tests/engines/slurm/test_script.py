@@ -193,6 +193,14 @@ def test_it_does_not_start_where_its_script_is_gone(node):
     assert node.printed == b""
 
 
+def test_it_does_not_start_where_a_directory_is_the_mark(node):
+    """As it is made where there are no hard links; each shell has its own way to refuse it."""
+    node.write(b"printf", b"x")
+    (node.folder / "begun").mkdir()
+    assert node.begin().wait(30) == script.AGAIN
+    assert node.printed == b""
+
+
 def test_it_survives_what_ends_its_command(node):
     node.write(b"sh", b"-c", b"echo up; sleep 100")
     shell = node.begin()
