@@ -77,7 +77,8 @@ class SlurmCommands:
     """Any thread may call; each call takes a few milliseconds, or nine seconds if nobody answers.
 
     A job is named by its name, which no other ever has: a controller that was killed gives numbers
-    that it had not saved to the next jobs. All raise Away.
+    that it had not saved to the next jobs. All raise Away. `release_new` alone goes by numbers, for
+    Slurm would be asked for all jobs of everybody to find one by its name.
     """
 
     def __init__(self, programs: str, options: Sequence[str]) -> None:
@@ -116,8 +117,21 @@ class SlurmCommands:
 
     def release(self, name: str) -> None:
         """It may run. Raises: CannotStart (it could never; it stays held)."""
+        self._release(f"jobname={name}")
+
+    def release_new(self, numbers: Sequence[int]) -> None:
+        """They may run, which were submitted just now.
+
+        A number may have been given anew meanwhile: then another job of this user may begin too
+        early. An attempt of ours that does is found by its name, and still begins once.
+
+        Raises: CannotStart (one of them never could, and stays held).
+        """
+        self._release(",".join(map(str, numbers)))
+
+    def _release(self, which: str) -> None:
         try:
-            self._run("scontrol", "release", f"jobname={name}")
+            self._run("scontrol", "release", which)
         except _SaidNo as error:
             if not _OVER.search(str(error)):
                 raise CannotStart(f"Slurm: {_last(str(error))}") from error
