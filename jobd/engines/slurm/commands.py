@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from jobd.core.usage import Usage
@@ -169,8 +169,11 @@ class SlurmCommands:
         match = re.search(rf"^{key}\s*= *(.*)$", said, re.MULTILINE)
         return "" if match is None else match[1]
 
-    def listing(self) -> list[SlurmJob]:
-        """All jobs of this user that Slurm still knows: one question for all."""
+    def listing(self, names: Container[str] | None = None) -> list[SlurmJob]:
+        """All jobs of this user that Slurm still knows: one question for all.
+
+        `names`: those, and of all others what waits alone: it may know thousands that have ended.
+        """
         try:
             said = self._run(
                 "squeue", "--me", "--noheader", "--states=all", "--array",
@@ -179,6 +182,8 @@ class SlurmCommands:
         except _SaidNo as error:
             raise Away(str(error)) from error
         lines = said.decode("utf-8", "replace").split("\n")
+        if names is not None:
+            lines = [line for line in lines if _waits(line) or _name_in(line) in names]
         return [seen for line in lines if (seen := _seen(line)) is not None]
 
     def usage(self, numbers: Sequence[int]) -> dict[int, Usage]:
@@ -271,6 +276,15 @@ def _refusal(said: str, own: Sequence[str] = ()) -> CannotStart | NoResources | 
     if match is None:
         return Away(why)
     return CannotStart(f"Slurm: {why}")
+
+
+def _waits(line: str) -> bool:
+    return "|PENDING|" in line
+
+
+def _name_in(line: str) -> str:
+    """Of ours, which have no bar in them."""
+    return line[:-1].rpartition("|")[2]
 
 
 def _seen(line: str) -> SlurmJob | None:

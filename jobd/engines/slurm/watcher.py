@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -150,7 +150,8 @@ class Watcher:
             watched = list(self._watched.values())
         # Whoever came after that may be missing in the listing.
         asked = time.monotonic()
-        ours = [seen for seen in self._listing.now() if self._names.token_in(seen.name)]
+        listed = self._listing.now({process.name for process in watched})
+        ours = [seen for seen in listed if self._names.token_in(seen.name)]
         found = {seen.name: seen for seen in ours}
         for process in watched:
             seen = found.get(process.name)
@@ -258,10 +259,10 @@ class _Listing:
         self._back = back
         self._was_away = False
 
-    def now(self) -> list[SlurmJob]:
-        """Raises: Away."""
+    def now(self, names: Container[str]) -> list[SlurmJob]:
+        """As `SlurmCommands.listing`. Raises: Away."""
         try:
-            found = self._commands.listing()
+            found = self._commands.listing(names)
         except Away:
             self._was_away = True
             raise
