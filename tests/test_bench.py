@@ -28,6 +28,7 @@ from scripts.benchmarks.machine import this_machine
 from scripts.benchmarks.measure import percentile
 from scripts.benchmarks.peers import Peer, round_of
 from scripts.benchmarks.scenarios import SCENARIOS
+from scripts.benchmarks.scenarios.slurm import of_partition
 from scripts.benchmarks.sizes import SIZES, TINY
 from tests import slurm_cluster
 from tests.helpers import wait_until
@@ -101,6 +102,20 @@ def test_a_cluster_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         found = told("slurm")
     assert_measured(found, ["slurm"])
     assert found["slurm"]["skipped"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "jobs"),
+    [
+        ("all* 0/12/0/12 FORCE:4", 48),
+        ("all* 4/8/2/14 NO", 12),  # two are of nodes that are down
+        ("all* 0/8/0/8 FORCE", 8),
+        ("all* 0/8/0/8 YES:4", 8),  # a job would have to ask for it
+        ("other 0/8/0/8 NO", 0),
+    ],
+)
+def test_as_many_at_a_time_as_the_cluster_runs(line: str, jobs: int) -> None:
+    assert of_partition(line) == jobs
 
 
 @pytest.mark.e2e

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from jobd.contract.ownership import (
     NotOurs,
+    directory_within,
     login,
     make_directory,
     open_owned,
@@ -114,10 +115,7 @@ class Directory:
 
     def _open(self, *, make: bool) -> int:
         try:
-            if make:
-                descriptor = make_directory(Path(self.path))
-            else:
-                descriptor = open_owned(Path(self.path), os.O_PATH | os.O_DIRECTORY)
+            descriptor = self._descriptor(make=make)
             try:
                 self._refuse_others(os.fstat(descriptor))
             except BaseException:
@@ -128,12 +126,31 @@ class Directory:
             raise Foreign(errno.EPERM, said, self.path) from error
         return descriptor
 
+    def _descriptor(self, *, make: bool) -> int:
+        """Behind a way that was checked. Raises: NotOurs, OSError."""
+        if make:
+            return make_directory(Path(self.path))
+        return open_owned(Path(self.path), os.O_PATH | os.O_DIRECTORY)
+
     def _refuse_others(self, found: os.stat_result) -> None:
         """The way to it may be root's and sticky; it is to be ours. Raises: NotOurs."""
         if found.st_uid != os.geteuid():
             raise NotOurs(f"{self.path} belongs to user {login(found.st_uid)}", found.st_uid)
         if others_can_write(found):
             raise NotOurs(f"other users can write {self.path}; chmod go-w {self.path}")
+
+
+class Inner(Directory):
+    """One in another, whose way is walked once for all that are in it."""
+
+    def __init__(self, outer: Directory, name: str) -> None:
+        super().__init__(f"{outer.path}/{name}")
+        self._outer = outer
+        self._name = name
+
+    def _descriptor(self, *, make: bool) -> int:
+        outer = self._outer.now(make=make)
+        return directory_within(outer.descriptor, self._name, make=make)
 
 
 class File(NamedTuple):

@@ -95,6 +95,20 @@ def make_directory(path: Path) -> int:
     return found
 
 
+def directory_within(here: int, name: str, *, make: bool = False) -> int:
+    """An O_PATH descriptor of the directory of that name in one whose way was checked already.
+
+    `here`: a descriptor of that. `make`: as `make_directory` does. No link is followed. Who may
+    change it is for the caller to look at, who also closes the descriptor.
+
+    Raises: OSError.
+    """
+    if make:
+        _make_missing(here, name)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=here)
+
+
 def remove_directory(path: Path) -> None:
     """Delete a directory of ours with all that is in it, as far as that is possible.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobd.contract import state_directory
-from jobd.contract.directories import Directory, Foreign
+from jobd.contract import ownership, state_directory
+from jobd.contract.directories import Directory, Foreign, Inner
 from jobd.contract.errors import JobdError
 from jobd.contract.ownership import NotOurs, make_directory, remove_directory
 from jobd.contract.state_directory import make_private
@@ -309,3 +309,34 @@ def test_a_directory_that_is_released_meanwhile_is_open_until_it_is_done(home, m
         file.take_back()
     found = {"make": {"one", "two"}, "replace": {"two"}, "take_back": set()}
     assert {path.name for path in (home / "a").iterdir()} == found[act]
+
+
+def test_the_way_to_one_in_another_is_walked_once_for_all(home, monkeypatch):
+    walked = []
+    walk = ownership._walk
+
+    def noted(path, *owners, **more):
+        walked.append(path)
+        return walk(path, *owners, **more)
+
+    monkeypatch.setattr(ownership, "_walk", noted)
+    outer = Directory(home / "outer")
+    for name in ("a", "b"):
+        inner = Inner(outer, name)
+        with pytest.raises(FileNotFoundError):
+            inner.names()
+        os.close(inner.file("file").make(os.O_WRONLY))
+        assert Inner(outer, name).names() == ["file"]
+        assert stat.S_IMODE((home / "outer" / name).stat().st_mode) == 0o700
+    assert {*walked} == {home / "outer"}
+
+
+def test_one_in_another_that_is_not_ours_alone_is_not_entered(home):
+    outer = Directory(home / "outer")
+    os.close(Inner(outer, "inner").file("file").make(os.O_WRONLY))
+    (home / "outer/link").symlink_to("inner")
+    with pytest.raises(OSError, match=r"links|directory"):
+        Inner(outer, "link").names()
+    (home / "outer/inner").chmod(0o777)
+    with pytest.raises(Foreign, match="other users can write"):
+        Inner(outer, "inner").names()

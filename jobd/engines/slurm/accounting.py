@@ -23,11 +23,12 @@ class Accounting:
 
     def __init__(self, commands: SlurmCommands) -> None:
         self._commands = commands
-        self._is_there = True
+        self.is_there = True
+        """As far as is known."""
 
     def completed(self, outcome: Outcome, process: SlurmProcess) -> Outcome:
         """With what is known there by now; nobody waits for what comes later."""
-        if not self._is_there or outcome.lost:
+        if not self.is_there or outcome.lost:
             return outcome
         try:
             found = self._commands.accounted(process.number, process.name)
@@ -35,7 +36,7 @@ class Accounting:
             log.debug("the accounting of Slurm job %d: %s", process.number, error)
             return outcome
         if found is None:
-            self._is_there = False
+            self.is_there = False
             return outcome
         state, peak = found
         reason = outcome.reason

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from jobd.core.usage import Usage
@@ -77,7 +77,8 @@ class SlurmCommands:
     """Any thread may call; each call takes a few milliseconds, or nine seconds if nobody answers.
 
     A job is named by its name, which no other ever has: a controller that was killed gives numbers
-    that it had not saved to the next jobs. All raise Away.
+    that it had not saved to the next jobs. All raise Away. `release_new` alone goes by numbers, for
+    Slurm would be asked for all jobs of everybody to find one by its name.
     """
 
     def __init__(self, programs: str, options: Sequence[str]) -> None:
@@ -116,8 +117,21 @@ class SlurmCommands:
 
     def release(self, name: str) -> None:
         """It may run. Raises: CannotStart (it could never; it stays held)."""
+        self._release(f"jobname={name}")
+
+    def release_new(self, numbers: Sequence[int]) -> None:
+        """They may run, which were submitted just now.
+
+        A number may have been given anew meanwhile: then another job of this user may begin too
+        early. An attempt of ours that does is found by its name, and still begins once.
+
+        Raises: CannotStart (one of them never could, and stays held).
+        """
+        self._release(",".join(map(str, numbers)))
+
+    def _release(self, which: str) -> None:
         try:
-            self._run("scontrol", "release", f"jobname={name}")
+            self._run("scontrol", "release", which)
         except _SaidNo as error:
             if not _OVER.search(str(error)):
                 raise CannotStart(f"Slurm: {_last(str(error))}") from error
@@ -155,8 +169,11 @@ class SlurmCommands:
         match = re.search(rf"^{key}\s*= *(.*)$", said, re.MULTILINE)
         return "" if match is None else match[1]
 
-    def listing(self) -> list[SlurmJob]:
-        """All jobs of this user that Slurm still knows: one question for all."""
+    def listing(self, names: Container[str] | None = None) -> list[SlurmJob]:
+        """All jobs of this user that Slurm still knows: one question for all.
+
+        `names`: those, and of all others what waits alone: it may know thousands that have ended.
+        """
         try:
             said = self._run(
                 "squeue", "--me", "--noheader", "--states=all", "--array",
@@ -165,6 +182,8 @@ class SlurmCommands:
         except _SaidNo as error:
             raise Away(str(error)) from error
         lines = said.decode("utf-8", "replace").split("\n")
+        if names is not None:
+            lines = [line for line in lines if _waits(line) or _name_in(line) in names]
         return [seen for line in lines if (seen := _seen(line)) is not None]
 
     def usage(self, numbers: Sequence[int]) -> dict[int, Usage]:
@@ -257,6 +276,15 @@ def _refusal(said: str, own: Sequence[str] = ()) -> CannotStart | NoResources | 
     if match is None:
         return Away(why)
     return CannotStart(f"Slurm: {why}")
+
+
+def _waits(line: str) -> bool:
+    return "|PENDING|" in line
+
+
+def _name_in(line: str) -> str:
+    """Of ours, which have no bar in them."""
+    return line[:-1].rpartition("|")[2]
 
 
 def _seen(line: str) -> SlurmJob | None:

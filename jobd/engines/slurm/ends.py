@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from jobd.core.transitions import Outcome
@@ -36,6 +36,14 @@ _DEAF_S: Final = 10.0
 """Seconds after which KILL has not reached it."""
 
 
+class Written(NamedTuple):
+    """What the script of an attempt has written of its end."""
+
+    has_ended: bool
+    outcome: Outcome | None = None
+    """None: not all of it is seen yet, or Slurm knows more, and is to be asked."""
+
+
 class Ends:
     """Of the watcher's thread; `written` is called by that of the glances.
 
@@ -59,8 +67,7 @@ class Ends:
             return Fate.NEVER_STARTED
         if known is None or not self._is_whole(process, known):
             return None
-        if said := doubt(known):
-            log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
+        _log_doubt(process, known)
         return self._accounting.completed(outcome_of(known), process)
 
     def _never_began(self, process: SlurmProcess, known: Known) -> bool:
@@ -76,23 +83,37 @@ class Ends:
             return self._files.withdraw(process.token)
         return False
 
-    def written(self, process: SlurmProcess) -> Outcome | None:
-        """Of one in an allocation, by what its script has written alone.
-
-        None: it goes on, not all that it has written is seen yet, or Slurm may have ended it, and
-        is to be asked. Raises: OSError.
-        """
+    def written(self, process: SlurmProcess) -> Written:
+        """By what its script has written alone. Raises: OSError."""
         begun_at, has_ended = self._files.glance(process.token)
         if begun_at is not None:
             process.began(begun_at)
         end = self._files.end(process.token) if has_ended else None
-        if end is None or (was_ended(end) and process.sent is None):
-            return None
-        if process.output().size() < end.size:
-            return None
-        return outcome_of(self._packed(process, None, end))
+        if end is None:
+            return Written(has_ended=False)
+        if was_ended(end) and process.sent is None:
+            return Written(has_ended=True)
+        # Its peak memory is accounted when Slurm knows that it has ended.
+        is_accounted = process.allocation is None and self._accounting.is_there
+        if is_accounted or process.output().size() < end.size:
+            return Written(has_ended=True)
+        return Written(has_ended=True, outcome=outcome_of(self._by_script(process, None, end)))
 
-    def _packed(self, process: SlurmProcess, seen: SlurmJob | None, end: End) -> Known:
+    def is_noticed(self, process: SlurmProcess, seen: SlurmJob | None) -> bool:
+        """Whether Slurm knows, too, how one has ended whose end its script has told, or is made to
+        give it up. Raises: OSError, Away.
+        """
+        if is_over(seen):
+            if (end := self._files.end(process.token)) is not None:
+                _log_doubt(process, Known(process.number, seen, end, begun=True, sent=process.sent))
+            return True
+        # Not before its end is recorded: a job that is cancelled would tell another one.
+        if not (process.remains.is_let_go and self._delay_of(process).is_sure(SLURMS_S)):
+            return False
+        self._commands.cancel(process.name)
+        return True
+
+    def _by_script(self, process: SlurmProcess, seen: SlurmJob | None, end: End) -> Known:
         if end.node is not None:
             process.is_on(end.node)
         return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
@@ -104,7 +125,7 @@ class Ends:
             # What Slurm has done to it is heard with the first question after its end.
             asked = not completing and self._delay_of(process).is_sure(0.0)
             if asked or is_over(seen) or process.sent is not None or not was_ended(end):
-                return self._packed(process, seen, end)
+                return self._by_script(process, seen, end)
             return None
         if not (completing or is_over(seen)):
             return self._ended_unnoticed(process, seen)
@@ -120,7 +141,6 @@ class Ends:
         if process.age() and (awaited or delay.is_due()):
             end = self._files.end(process.token)
             if end is not None and delay.is_sure(_AWAITED_S if awaited else SLURMS_S):
-                process.is_unnoticed = True
                 return Known(process.number, seen, end, begun=True, sent=process.sent)
         if process.sent == signal.SIGKILL and time.monotonic() - process.sent_at > _DEAF_S:
             # What should have passed that on has died: Slurm is to give it up.
@@ -138,6 +158,11 @@ class Ends:
 
     def _delay_of(self, process: SlurmProcess) -> _Delay:
         return self._delays.setdefault(process, _Delay())
+
+
+def _log_doubt(process: SlurmProcess, known: Known) -> None:
+    if said := doubt(known):
+        log.warning("Slurm job %d (attempt %s): %s", process.number, process.token, said)
 
 
 def _is_missing(known: Known, output: Output) -> bool:

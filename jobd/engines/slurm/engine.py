@@ -122,7 +122,7 @@ class SlurmEngine:
             return  # it is over, and somebody else may be there
         if number in _ENDING:
             process.sent, process.sent_at = number, time.monotonic()
-            self._watcher.expect_end()
+            self._watcher.hurry()
             self._commands.cancel_waiting(process.name)
         if not process.owed.takes(number, begun=self._begun(process.token)):
             self._commands.signal(process.name, number)

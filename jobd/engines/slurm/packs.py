@@ -72,6 +72,10 @@ class Allocation:
         """As `Packs.may_signal`."""
         return self._packs.may_signal(self, token)
 
+    def close(self) -> None:
+        """As `Packs.closes`."""
+        self._packs.closes(self)
+
     def shut(self) -> None:
         """As `Packs.shut`."""
         self._packs.shut(self)

@@ -52,11 +52,9 @@ class SlurmProcess:
         """The signal that was sent last, and may have ended it."""
         self.sent_at = 0.0
         """When that was, a time of `time.monotonic()`."""
-        self.is_unnoticed = False
-        """It has ended, and Slurm does not know that."""
         self.owed = Owed()
+        self.remains = Remains(reap)
         self._commands = commands
-        self._reap = reap
         self._end: Future[Outcome | Fate] = Future()
         self._node: str | None = None
         self._age = age
@@ -102,7 +100,7 @@ class SlurmProcess:
         """As `Process.wait`. Raises: NeverBegan."""
         outcome = self._end.result()
         if outcome is Fate.NEVER_STARTED:
-            self._reap()
+            self.remains.let_go()
             raise NeverBegan(f"Slurm job {self.number} had ended before it could begin there")
         assert isinstance(outcome, Outcome)
         return outcome
@@ -117,13 +115,7 @@ class SlurmProcess:
                 self._commands.signal(self.name, signal.SIGKILL)
 
     def reap(self) -> None:
-        if self.is_unnoticed:
-            # Only now: while its end was not recorded, a cancelled job would have told another one.
-            try:
-                self._commands.cancel(self.name)
-            except Away:
-                return  # what is kept of it leads the next daemon there
-        self._reap()
+        self.remains.let_go()
 
     # --- said by the watcher ----------------------------------------------------------------------
 
@@ -155,6 +147,38 @@ class SlurmProcess:
         """What was said first counts: somebody may have acted on it."""
         with suppress(InvalidStateError):
             self._end.set_result(outcome)
+
+
+class Remains:
+    """What is kept of one that has ended, until that is recorded and Slurm knows it, too: it leads
+    the next daemon to what Slurm may still believe to run. Any thread.
+    """
+
+    def __init__(self, forget: Callable[[], object]) -> None:
+        self._forget = forget
+        self._lock = threading.Lock()
+        self.is_unnoticed = False
+        """It has ended, and Slurm has not said so yet."""
+        self.is_let_go = False
+        """Its end is recorded."""
+
+    def unnoticed(self) -> None:
+        """Before that is told."""
+        self.is_unnoticed = True
+
+    def noticed(self) -> None:
+        with self._lock:
+            self.is_unnoticed = False
+            forgets = self.is_let_go
+        if forgets:
+            self._forget()
+
+    def let_go(self) -> None:
+        with self._lock:
+            self.is_let_go = True
+            forgets = not self.is_unnoticed
+        if forgets:
+            self._forget()
 
 
 class Owed:

@@ -22,6 +22,7 @@ from jobd.engines.slurm.commands import SlurmCommands
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note, Notes
 from jobd.engines.slurm.packs import FRESH_S, Allocation, Kind, Packs
+from jobd.engines.slurm.releases import Releases
 from jobd.engines.slurm.script import AttemptPaths
 from jobd.engines.slurm.workspace import SharedWorkspace
 from jobd.system.failpoints import failpoint
@@ -57,6 +58,7 @@ class Submission:
         self._files = files
         self._notes = notes
         self._commands = commands
+        self._releases = Releases(commands)
         self._packs = packs
         self._gpu_option = gpu_option
         self._leftovers = leftovers
@@ -66,14 +68,21 @@ class Submission:
         """It may begin, there. Raises: as `Engine.start`."""
         paths = self.written(launch)
         try:
-            if self._packs is not None and (found := self._joined(launch, self._packs)):
-                return found
-            with self._turns:
-                return self._submitted(launch, paths)
+            return self._joined(launch) or self._brought(launch, paths)
         except BaseException:
             self._files.delete(launch.token)
             self._notes.forget(launch.token)
             raise
+
+    def _brought(self, launch: Launch, paths: AttemptPaths) -> tuple[Note, Allocation | None]:
+        """Raises: as `Engine.start`."""
+        with self._turns:
+            # Somebody may have left an allocation while this one waited for its turn.
+            if joined := self._joined(launch):
+                return joined
+            submitted = self._submitted(launch, paths)
+        self._release(launch, *submitted)
+        return submitted
 
     def written(self, launch: Launch) -> AttemptPaths:
         """All that its node needs is there. Raises: NoResources."""
@@ -88,8 +97,10 @@ class Submission:
 
     # --- into an allocation that is there ---------------------------------------------------------
 
-    def _joined(self, launch: Launch, packs: Packs) -> tuple[Note, Allocation] | None:
+    def _joined(self, launch: Launch) -> tuple[Note, Allocation] | None:
         """None: there is none for it. Raises: NoResources."""
+        if (packs := self._packs) is None:
+            return None
         while allocation := packs.taken(Kind.of(launch), launch.token):
             failpoint("before-submit")
             note = Note(allocation.number, allocation.name, allocation.turn)
@@ -145,7 +156,7 @@ class Submission:
         return note, allocation
 
     def _noted(self, launch: Launch, paths: AttemptPaths, name: str, shared: str = "") -> Note:
-        """It is in Slurm, that is on this disk, and it is released. Raises: as `Engine.start`."""
+        """It is in Slurm, and that is on this disk. Raises: as `Engine.start`."""
         failpoint("before-submit")
         note = Note(self._number(launch, paths, name), shared)
         failpoint("after-submit")
@@ -157,7 +168,6 @@ class Submission:
                 self._commands.cancel_waiting(name)
             raise
         failpoint("after-note")
-        self._release(launch, note, name)
         return note
 
     def _packed(self, paths: AttemptPaths, packs: Packs, token: str) -> AttemptPaths:
@@ -192,10 +202,11 @@ class Submission:
         except OSError as error:
             raise NoResources(f"the number of a job: {reason_of(error)}") from error
 
-    def _release(self, launch: Launch, note: Note, name: str) -> None:
+    def _release(self, launch: Launch, note: Note, allocation: Allocation | None) -> None:
         """Raises: CannotStart."""
+        name = note.name or self._names.of(launch.job, launch.token)
         try:
-            self._commands.release(name)
+            self._releases.release(note.number)
         except Away as error:
             # It has a number, and is released as soon as Slurm can be asked again.
             log.warning("job %d waits in Slurm as job %d: %s", launch.job, note.number, error)
@@ -203,6 +214,8 @@ class Submission:
             with suppress(Away):
                 self._commands.cancel_waiting(name)
             self._leftovers()
+            if allocation is not None:
+                allocation.close()
             raise
 
 

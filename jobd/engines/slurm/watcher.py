@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -99,11 +99,13 @@ class Watcher:
             before.left()
         if closed:
             process.left()
-        elif process.allocation is not None:
+        else:
             self._glances.add(process)
 
     def hurry(self) -> None:
-        """Some of them were signalled: what comes of that is seen soon, however quiet it was."""
+        """Something is about to come of what somebody did or saw: Slurm is asked often again,
+        however quiet it was.
+        """
         with self._changed:
             self._pause.something_happened()
             self._changed.notify_all()
@@ -112,12 +114,6 @@ class Watcher:
         """A submission may come to be that nobody waits for: it is held, and is cancelled."""
         with self._changed:
             self._pause.doubt()
-            self._changed.notify_all()
-
-    def expect_end(self) -> None:
-        """Somebody has told one to end, and waits for that: Slurm is asked often again."""
-        with self._changed:
-            self._pause.something_happened()
             self._changed.notify_all()
 
     # --- the thread -------------------------------------------------------------------------------
@@ -154,12 +150,15 @@ class Watcher:
             watched = list(self._watched.values())
         # Whoever came after that may be missing in the listing.
         asked = time.monotonic()
-        ours = [seen for seen in self._listing.now() if self._names.token_in(seen.name)]
+        listed = self._listing.now({process.name for process in watched})
+        ours = [seen for seen in listed if self._names.token_in(seen.name)]
         found = {seen.name: seen for seen in ours}
         for process in watched:
-            if process.is_over:
-                continue  # it was seen meanwhile by the other thread, and its files may be gone
             seen = found.get(process.name)
+            if process.is_over:
+                with _faults_told(process):
+                    self._hear(process, seen)
+                continue
             if seen is not None:
                 process.seen(seen, asked)
             if process.allocation is not None and (seen is None or not is_open(seen)):
@@ -181,7 +180,7 @@ class Watcher:
             self._commands.release(process.name)
         except CannotStart as error:
             self._commands.cancel_waiting(process.name)
-            self._end(process, Outcome(error=str(error)))
+            self._end(process, Outcome(error=str(error)), noticed=True)
 
     def _pay(self, process: SlurmProcess) -> None:
         """Signals that came before its script had begun. Raises: Away, OSError."""
@@ -203,22 +202,38 @@ class Watcher:
                 self._commands.cancel_waiting(seen.name)
 
     def _glance(self, process: SlurmProcess) -> None:
-        """By a thread of its own: what one in an allocation has written. Raises: OSError."""
-        if (outcome := self._ends.written(process)) is not None:
-            self._end(process, outcome)
+        """By a thread of its own: what one has written. Raises: OSError."""
+        has_ended, outcome = self._ends.written(process)
+        if outcome is not None:
+            self._end(process, outcome, noticed=False)
+        elif has_ended:
+            self.hurry()
 
     def _settle(self, process: SlurmProcess, seen: SlurmJob | None) -> None:
         """Raises: Away, OSError."""
         if (outcome := self._ends.outcome(process, seen)) is not None:
-            self._end(process, outcome)
+            self._end(process, outcome, noticed=seen is None or not is_open(seen))
 
-    def _end(self, process: SlurmProcess, outcome: Outcome | Fate) -> None:
+    def _end(self, process: SlurmProcess, outcome: Outcome | Fate, *, noticed: bool) -> None:
+        """`noticed`: Slurm knows it; else it is watched until then."""
         with self._changed:
-            if self._watched.get(process.token) is not process:
+            if self._watched.get(process.token) is not process or process.remains.is_unnoticed:
                 return  # the other thread was first, or another has its place
-            del self._watched[process.token]
+            if noticed or process.allocation is not None:
+                del self._watched[process.token]
+            else:
+                process.remains.unnoticed()
             self._pause.something_happened()
         process.ended(outcome)
+
+    def _hear(self, process: SlurmProcess, seen: SlurmJob | None) -> None:
+        """Whether Slurm knows the end of one, too. Raises: Away, OSError."""
+        if not (process.remains.is_unnoticed and self._ends.is_noticed(process, seen)):
+            return
+        with self._changed:
+            if self._watched.get(process.token) is process:
+                del self._watched[process.token]
+        process.remains.noticed()
 
 
 @contextmanager
@@ -244,10 +259,10 @@ class _Listing:
         self._back = back
         self._was_away = False
 
-    def now(self) -> list[SlurmJob]:
-        """Raises: Away."""
+    def now(self, names: Container[str]) -> list[SlurmJob]:
+        """As `SlurmCommands.listing`. Raises: Away."""
         try:
-            found = self._commands.listing()
+            found = self._commands.listing(names)
         except Away:
             self._was_away = True
             raise

@@ -1,4 +1,9 @@
-"""Jobs that do nothing, on a Slurm cluster: ours beside a plain loop of `sbatch --wrap`."""
+"""Jobs that do nothing, on a Slurm cluster: ours beside a plain loop of `sbatch --wrap`.
+
+The loop hands over one job after another as fast as sbatch does, and the cluster runs of them what
+it can at a time. Ours has that many workers, so that neither has more at once than the other. Both
+are measured from the first job handed over to the end of the last; of ours, that end is on disk.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +21,15 @@ from scripts.benchmarks.figures import Failed, Skipped, at_least, of_rounds
 from scripts.benchmarks.instance import NO_OP, await_all
 
 _PACK: Final = 20
-_MOST_WORKERS: Final = 64
+_MOST_WORKERS: Final = 512
+"""A larger cluster is not filled by so few jobs."""
 _ALONE, _PACKED, _LOOP = "jobd", f"jobd, pack = {_PACK}", "sbatch --wrap"
 _LOOK_S: Final = 0.1
 """Seconds between two looks whether the loop's jobs have ended: nothing tells."""
 
 
 def _beside_a_loop(bench: Bench) -> Measured:
-    jobs, workers = bench.sizes.slurm_jobs, _processors()
+    jobs, workers = bench.sizes.slurm_jobs, _at_a_time()
     with _contender(bench, workers, 1) as alone, _contender(bench, workers, _PACK) as packed:
         contenders = {_LOOP: lambda: _loop(jobs), _ALONE: alone, _PACKED: packed}
         found = rounds_of(bench, contenders, needed=tuple(contenders))
@@ -62,17 +68,29 @@ def _loop(jobs: int) -> Round:
     return Round(jobs, time.perf_counter() - begun, spent)
 
 
-def _processors() -> int:
-    """Of the cluster, as far as they are of use. Raises: Skipped (there is none)."""
+def _at_a_time() -> int:
+    """How many jobs of one processor the default partition runs at once. Raises: Skipped (there is
+    no cluster).
+    """
     if shutil.which("sbatch") is None:
         raise Skipped("Slurm is not on PATH (sbatch)")
     try:
-        counts = _asked("sinfo", "--noheader", "--format=%C").split()
+        lines = _asked("sinfo", "--noheader", "--format=%P %C %h").splitlines()
     except Failed as error:
         raise Skipped(
             f"no cluster answers; one to try it: python -m tests.slurm_cluster: {error}"
         ) from None
-    return min(_MOST_WORKERS, sum(int(count.rpartition("/")[2]) for count in counts))
+    return min(_MOST_WORKERS, sum(map(of_partition, lines)))
+
+
+def of_partition(line: str) -> int:
+    """Its processors, times those that must share one: `all* 0/12/0/12 FORCE:4`."""
+    name, counts, sharing = line.split()
+    forced, _, times = sharing.partition(":")
+    if not name.endswith("*"):
+        return 0
+    usable = sum(int(count) for count in counts.split("/")[:2])
+    return usable * (int(times or 1) if forced == "FORCE" else 1)
 
 
 def _asked(*command: str) -> str:
@@ -87,5 +105,7 @@ def _asked(*command: str) -> str:
 
 
 SLURM: Final = Scenario(
-    "slurm", "no-op jobs on a Slurm cluster, beside a plain loop of sbatch --wrap", _beside_a_loop
+    "slurm",
+    "no-op jobs on a Slurm cluster, as many at a time as it runs, beside a plain loop of sbatch",
+    _beside_a_loop,
 )

@@ -44,3 +44,20 @@ def test_a_refusal_is_one(commands):
         commands(
             "Batch job submission failed: Requested node configuration is not available"
         ).submit("name", b"", [])
+
+
+def test_of_thousands_that_have_ended_only_those_that_are_asked_for_are_read(tmp_path):
+    lines = [
+        "1|COMPLETED|0|None|n1|1000|jobd-1-a-x|",
+        "2|RUNNING|0|None|n1|1000|jobd-2-a-y|",
+        "3|PENDING|0|JobHeldUser|n/a|N/A|jobd-3-a-z|",
+        "4|COMPLETED|0|None|n1|1000|some|body's|",
+        "warning",
+    ]
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(lines) + "\nEND\n")
+    squeue.chmod(0o755)
+    commands = SlurmCommands(str(tmp_path), [])
+    assert [seen.number for seen in commands.listing()] == [1, 2, 3, 4]
+    assert [seen.number for seen in commands.listing({"jobd-1-a-x"})] == [1, 3]
+    assert [seen.number for seen in commands.listing(set())] == [3]

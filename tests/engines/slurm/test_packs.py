@@ -2,7 +2,8 @@
 
 import os
 import signal
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -375,3 +376,21 @@ def test_folders_that_nobody_needs_are_cleared(stage, monkeypatch):
             files.delete("half")
     stage.next_engine().recover([])
     assert folders(stage) == []
+
+
+def test_one_that_waits_for_its_turn_at_slurm_takes_what_is_left_meanwhile(stage, patient):
+    turns = stage.engine._submission._turns
+    first = stage.start(WAITS)
+    submitted = stage.world.calls.count("sbatch")
+    with ExitStack() as others, ThreadPoolExecutor(1) as pool:
+        while turns.acquire(blocking=False):
+            others.callback(turns.release)
+        begun = pool.submit(stage.engine.start, stage.launch(Does(exit=3)))
+        wait_until(lambda: turns._cond._waiters)
+        stage.go(first)
+        assert stage.ended(first).exit_code == 7
+        others.close()
+        process = begun.result(30)
+    assert stage.ended(None, process).exit_code == 3
+    assert process.number == first.process.number
+    assert stage.world.calls.count("sbatch") == submitted

@@ -6,6 +6,7 @@ from jobd.core.transitions import Outcome
 from jobd.engines.slurm.age import Age
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmJob
+from jobd.engines.slurm.ends import Written
 from jobd.engines.slurm.names import Names
 from jobd.engines.slurm.notes import Note
 from jobd.engines.slurm.packs import PackFiles, Packs
@@ -18,15 +19,20 @@ TOKEN = "0123"
 
 
 class Slurm:
-    """As `SlurmCommands`, and as `Ends`: all jobs run, and what has `ended` has."""
+    """As `SlurmCommands`, and as `Ends`: all jobs run, and what has `ended` has.
+
+    What has `noticed` of them Slurm knows, too.
+    """
 
     def __init__(self):
         self.jobs = {}
         self.ended = set()
+        self.noticed = set()
+        self.forgotten = []
         self.signals = []
         self.looks = 0
 
-    def listing(self):
+    def listing(self, _names):
         self.looks += 1
         return [SlurmJob(number, name, "RUNNING", 0) for name, number in self.jobs.items()]
 
@@ -34,10 +40,14 @@ class Slurm:
         self.signals.append((name, number))
 
     def outcome(self, process, _seen):
-        return self.written(process)
+        return self.written(process).outcome
 
     def written(self, process):
-        return Outcome(exit_code=0) if process.token in self.ended else None
+        ended = process.token in self.ended
+        return Written(ended, Outcome(exit_code=0) if ended else None)
+
+    def is_noticed(self, process, _seen):
+        return process.token in self.noticed
 
 
 @pytest.fixture
@@ -70,8 +80,8 @@ def process_of(slurm, token=TOKEN, allocation=None):
     name = NAMES.of(number, token) if allocation is None else allocation.name
     slurm.jobs[name] = number
     return SlurmProcess(
-        Where(token, name, number), output=lambda: None, commands=slurm, reap=lambda: None,
-        age=Age(), allocation=allocation,
+        Where(token, name, number), output=lambda: None, commands=slurm,
+        reap=lambda: slurm.forgotten.append(token), age=Age(), allocation=allocation,
     )  # fmt: skip
 
 
@@ -119,3 +129,39 @@ def test_what_a_file_server_does_not_show_of_one_holds_up_no_other(slurm, watche
     watcher.add(well)
     wait_until(lambda: slurm.signals)
     assert slurm.signals == [(well.name, 15)]
+
+
+def test_what_its_script_has_told_is_known_long_before_slurm_is_asked(slurm, watcher):
+    watcher._pause._poll_s = 3600.0
+    process = process_of(slurm)
+    watcher.add(process)
+    slurm.ended.add(TOKEN)
+    wait_until(lambda: process.is_over)
+    assert process.wait() == Outcome(exit_code=0)
+
+
+def test_slurm_is_asked_until_it_knows_the_end_too_and_nothing_is_forgotten_before(slurm, watcher):
+    process = process_of(slurm)
+    slurm.ended.add(TOKEN)
+    watcher.add(process)
+    process.wait()
+    process.reap()
+    asked = slurm.looks
+    wait_until(lambda: slurm.looks > asked + 2)
+    assert slurm.forgotten == []
+    slurm.noticed.add(TOKEN)
+    wait_until(lambda: slurm.forgotten == [TOKEN])
+    with watcher._changed:
+        assert watcher._needed_in() is None
+
+
+def test_what_slurm_knows_before_it_is_recorded_is_forgotten_when_it_is(slurm, watcher):
+    process = process_of(slurm)
+    slurm.ended.add(TOKEN)
+    slurm.noticed.add(TOKEN)
+    watcher.add(process)
+    process.wait()
+    wait_until(lambda: not watcher._watched)
+    assert slurm.forgotten == []
+    process.reap()
+    assert slurm.forgotten == [TOKEN]
