@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Container, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from jobd.contract.paths import Paths
@@ -28,7 +29,7 @@ from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.names import Names
-from jobd.engines.slurm.notes import Note, Notes, instance_of
+from jobd.engines.slurm.notes import Note, Notes, instance_of, known_instance
 from jobd.engines.slurm.packs import Allocation, PackFiles, Packs
 from jobd.engines.slurm.process import SlurmProcess, Where
 from jobd.engines.slurm.shared import Shared
@@ -36,7 +37,7 @@ from jobd.engines.slurm.sights import sights
 from jobd.engines.slurm.submission import Submission, reason_of
 from jobd.engines.slurm.verdict import is_open
 from jobd.engines.slurm.watcher import Watcher
-from jobd.engines.slurm.workspace import SharedWorkspace
+from jobd.engines.slurm.workspace import SharedWorkspace, outputs_in
 from jobd.system.failpoints import failpoint
 
 _ENDING: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT,
@@ -61,6 +62,14 @@ class SlurmEngine:
     @staticmethod
     def look(section: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
         return list(sights(settings.read(section), paths.data))
+
+    @staticmethod
+    def outputs(section: Mapping[str, Any] | None, paths: Paths) -> Path | None:
+        """In the shared directory, once a daemon has had this engine here."""
+        instance = None if section is None else known_instance(paths.data)
+        if section is None or instance is None:
+            return None
+        return outputs_in(settings.shared_folder(settings.read(section), paths.data, instance))
 
     def __init__(self, context: Context) -> None:
         found = settings.read(context.settings)
