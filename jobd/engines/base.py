@@ -155,6 +155,17 @@ class SeesGpus(Protocol):
         """
 
 
+@runtime_checkable
+class HoldsFiles(Protocol):
+    """An engine that holds open more than a few files for each attempt that starts."""
+
+    @property
+    def descriptors(self) -> int:
+        """So many at a time, at most, in this process: clients leave them to it. Always the same;
+        at once.
+        """
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """All that an engine is told when it is loaded."""
 

@@ -23,7 +23,7 @@ from jobd.engines.base import (
     Process,
     Sight,
 )
-from jobd.engines.slurm import settings
+from jobd.engines.slurm import programs, settings, submission
 from jobd.engines.slurm.age import Age, monotonic_of
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
@@ -44,6 +44,11 @@ _ENDING: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal
                             signal.SIGTERM, signal.SIGKILL})  # fmt: skip
 """Signals by which a job that has not begun yet is not to begin any more."""
 
+_DIRECTORIES: Final = 8
+"""Those of its own that it holds open while attempts run, and some of their output."""
+_OTHERS: Final = 4
+"""Who else asks Slurm something at a time: the watcher, and whoever signals, looks or reaps."""
+
 
 class SlurmEngine:
     """Submits jobs, from any thread, and finds those that earlier daemons submitted.
@@ -54,6 +59,7 @@ class SlurmEngine:
 
     lets_go_at_once = False
     host = ""
+    descriptors = submission.DESCRIPTORS + _DIRECTORIES + programs.DESCRIPTORS * _OTHERS
 
     @staticmethod
     def check(section: Mapping[str, Any]) -> None:
