@@ -20,6 +20,7 @@ from jobd.contract.ownership import (
     NotOurs,
     login,
     make_directory,
+    open_below,
     open_owned,
     others_can_write,
     sync_directory,
@@ -63,9 +64,15 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
 class Directory:
     """Any thread may ask; one on a dead file server holds whoever does."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, parent: Directory | None = None) -> None:
+        """`parent`: what it lies in, if that is one of ours, too; as by `below`."""
         self.path = str(path)
+        self._parent = parent
         self._opened: Opened | None = None
+
+    def below(self, name: str) -> Directory:
+        """One in this one, reached by what is open of it: its way is not walked once more."""
+        return Directory(f"{self.path}/{name}", self)
 
     def file(self, name: str) -> File:
         return File(self, name)
@@ -82,7 +89,8 @@ class Directory:
 
         Raises: Foreign (others can change it, or the way to it), OSError.
         """
-        opened, found = self._opened, self._found()
+        opened = self._opened
+        found = self._found() if opened else None
         if opened and found and opened.is_unchanged(found):
             return opened
         self._opened = opened = Opened(self._open(make=make))
@@ -114,7 +122,11 @@ class Directory:
 
     def _open(self, *, make: bool) -> int:
         try:
-            if make:
+            if self._parent is not None:
+                # Kept here, and open, until it is done: another thread may release it.
+                parent, name = self._parent.now(make=make), os.path.basename(self.path)
+                descriptor = open_below(parent.descriptor, name, self.path, make=make)
+            elif make:
                 descriptor = make_directory(Path(self.path))
             else:
                 descriptor = open_owned(Path(self.path), os.O_PATH | os.O_DIRECTORY)

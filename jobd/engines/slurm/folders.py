@@ -24,7 +24,7 @@ class Folders:
 
     def folder(self, name: str) -> Directory:
         """Looked for anew each time: what a node made is to be seen, not what was there before."""
-        return Directory(f"{self._all.path}/{name}")
+        return self._all.below(name)
 
     def names(self) -> list[str]:
         """Also those of which a crash has left a part: they are to be deleted. Raises: OSError."""
