@@ -212,7 +212,7 @@ def test_slurm_away_at_the_start_and_later(both, cluster):
     both.env["SLURM_CONF"] = hasty(cluster, both.work)
     cluster.kill("slurmctld")
     try:
-        both.start()
+        both.jobd("start")  # `Instance.start` waits until Slurm is there
         wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         job = far(both, "exit 3")
         assert both.wait(both.id_of("exit 4"))
