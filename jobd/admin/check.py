@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ from jobd.contract import config_file
 from jobd.contract.config import Config
 from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError, StoreFailed
-from jobd.contract.paths import Paths, is_supervised
+from jobd.contract.paths import Paths, is_supervised, output_name
 from jobd.contract.wording import counted
 from jobd.engines import configuration, loading
 from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
@@ -39,6 +38,7 @@ _MOST: Final = 100
 _NAME: Final = re.compile(r"(\d+)\.(\d+)\.log(\.zst)?")
 _FORGET: Final = "nothing can be done about it; have it forgotten: jobd check --forget-lost"
 _LOST: Final = "put it back from a backup if you have one; the job itself is not affected"
+_AWAY: Final = "mount what it lies on, or put it back from a backup; jobs are not affected"
 
 
 class Finding(Struct, frozen=True):
@@ -102,8 +102,8 @@ def _with_engines(report: Report, paths: Paths, running: str | None) -> Report:
 
 
 def _check(paths: Paths, *, running: bool) -> Report:
-    settings, findings = _config(paths)
-    findings += _access(paths)
+    settings, wrong = _config(paths)
+    findings = [*wrong, *_access(paths)]
     in_the_way = [] if running else _obstacles(paths, settings)
     findings += in_the_way
     if not paths.database.exists():
@@ -112,7 +112,7 @@ def _check(paths: Paths, *, running: bool) -> Report:
                 f"there is no database at {paths.database}. A new one is made by: jobd start"
             )
         return _report(paths, running=running, findings=findings)
-    looked = _Look(paths, running=running)
+    looked = _Look(paths, None if wrong else settings, running=running)
     # What is in the way of a start is not told twice.
     findings += [
         finding
@@ -173,10 +173,11 @@ def _foreign(paths: Paths) -> Iterator[Finding]:
 class _Look:
     """Into the database, and at what lies beside it."""
 
-    def __init__(self, paths: Paths, *, running: bool) -> None:
+    def __init__(self, paths: Paths, settings: Config | None, *, running: bool) -> None:
+        """`settings`: None: they have no sense."""
         self._paths = paths
         self._running = running
-        self.files = _Files(paths)
+        self.files = _Files(paths, settings)
         self.schema: int | None = None
         self.jobs: int | None = None
         self.notes: list[str] = []
@@ -235,19 +236,43 @@ def _access(paths: Paths) -> Iterator[Finding]:
 class _Files:
     """Output files beside what the store knows of them."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, settings: Config | None) -> None:
+        """`settings`: None: they have no sense."""
         self._paths = paths
-        self._keeps_output = cache(loading.keeps_output_here)
+        self._settings = settings
+        self._roots: dict[str, Path] = {}
+        """Where output of an engine's attempts lies; of one that is not in it nobody knows."""
         self.looked_for = 0
         self.notes: list[str] = []
 
     def faults(self, inspection: Inspection) -> Iterator[Finding]:
-        # The directory first: whatever is in it now was in the store before.
-        there = sorted(set(self._there()))
+        yield from self._away(inspection.engines())
+        # The directories first: whatever is in them now was in the store before.
+        roots = {self._paths.output, *self._roots.values()}
+        there = {root: sorted(set(self._there(root))) for root in sorted(roots)}
         losses = decoded(inspection.setting(LOST_OUTPUT))
         yield from self._lost(losses)
         yield from _capped(self._missing(inspection, losses))
-        yield from _capped(self._unknown(inspection, there))
+        for root, files in there.items():
+            yield from _capped(self._unknown(inspection, root, files))
+
+    def _away(self, engines: Sequence[str]) -> Iterator[Finding]:
+        """A directory that is not there is one finding: each output in it would hide others.
+
+        `engines`: those with which there must be output.
+        """
+        sections = self._settings.engine if self._settings else None
+        named = self._settings.engines() if self._settings else ()
+        for engine in sorted({*engines, *named}):
+            if (root := loading.outputs(engine, sections, self._paths)) is None:
+                continue
+            try:
+                os.stat(root)
+                self._roots[engine] = root
+            except OSError as error:
+                if engine in engines:
+                    text = f"all output of jobs on {engine} is missing: {root}: {error.strerror}"
+                    yield Finding("output", text, _AWAY)
 
     def _lost(self, losses: Losses) -> Iterator[Finding]:
         """All that a power cut took is one finding: a hundred would hide others."""
@@ -257,38 +282,31 @@ class _Files:
     def _missing(self, inspection: Inspection, lost: Losses) -> Iterator[Finding]:
         for job, outputs in groupby(inspection.outputs(), lambda output: output.job):
             every = list(outputs)
-            attempts = [output for output in every if self._keeps_output(output.engine)]
-            self.looked_for += sum(output.surely for output in attempts)
-            sizes = [self._size(job, output.attempt) for output in attempts]
+            attempts = [
+                (root, output) for output in every if (root := self._roots.get(output.engine))
+            ]
+            self.looked_for += sum(output.surely for _, output in attempts)
+            sizes = [_size(root / output_name(job, output.attempt)) for root, output in attempts]
             gone = [
-                output.attempt
-                for output, size in zip(attempts, sizes, strict=True)
+                root / output_name(job, output.attempt)
+                for (root, output), size in zip(attempts, sizes, strict=True)
                 # It may have been removed since its row was read.
                 if size is None and output.surely and inspection.keeps(job, output.attempt)
             ]
-            for attempt in gone:
-                path = self._paths.output_of(job, attempt)
+            for path in gone:
                 yield Finding("output", f"the output of job {job} is missing: {path}", _LOST, job)
             total, recorded = sum(size or 0 for size in sizes), every[0].recorded
-            short = attempts == every and total < recorded and job not in lost.jobs
-            if short and not gone and inspection.keeps(job, attempts[-1].attempt):
+            short = len(attempts) == len(every) and total < recorded and job not in lost.jobs
+            if short and not gone and inspection.keeps(job, every[-1].attempt):
                 yield Finding(
                     "output", f"the output of job {job} was cut: {total} of {recorded} bytes",
                     _LOST, job,
                 )  # fmt: skip
 
-    def _size(self, job: int, attempt: int) -> int | None:
-        path = self._paths.output_of(job, attempt)
-        with suppress(OSError):
-            return path.stat().st_size
-        with suppress(OSError), _packed(path).open("rb") as packed:
-            return content_size(packed.fileno()) or 0
-        return None
-
-    def _there(self) -> Iterator[tuple[int, int]]:
+    def _there(self, root: Path) -> Iterator[tuple[int, int]]:
         """Job and attempt of every file of ours."""
         strange = 0
-        for _, _, names in os.walk(self._paths.output):
+        for _, _, names in os.walk(root):
             for name in names:
                 match = _NAME.fullmatch(name)
                 if match:
@@ -296,10 +314,12 @@ class _Files:
                 elif not name.endswith((".cut", ".cut.new", UNFINISHED)):
                     strange += 1
         if strange:
-            found = f"{counted(strange, 'file')} in {self._paths.output}"
+            found = f"{counted(strange, 'file')} in {root}"
             self.notes.append(f"{found} of another name than jobd gives")
 
-    def _unknown(self, inspection: Inspection, there: list[tuple[int, int]]) -> Iterator[Finding]:
+    def _unknown(
+        self, inspection: Inspection, root: Path, there: list[tuple[int, int]]
+    ) -> Iterator[Finding]:
         last = inspection.last_id()
         lost = sorted({job for job, _ in there if job > last})
         if lost:
@@ -311,11 +331,20 @@ class _Files:
         for job, attempt in there:
             if job > last or inspection.has_attempt(job, attempt):
                 continue
-            output = self._paths.output_of(job, attempt)
+            output = root / output_name(job, attempt)
             for path in filter(Path.exists, (output, _packed(output))):
                 yield Finding(
                     "output", f"{path} belongs to no job", f"it only takes space: rm {path}", job
                 )
+
+
+def _size(output: Path) -> int | None:
+    """None: it is not there."""
+    with suppress(OSError):
+        return output.stat().st_size
+    with suppress(OSError), _packed(output).open("rb") as packed:
+        return content_size(packed.fileno()) or 0
+    return None
 
 
 def _packed(output: Path) -> Path:

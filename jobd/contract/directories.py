@@ -18,9 +18,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from jobd.contract.ownership import (
     NotOurs,
-    directory_within,
     login,
     make_directory,
+    open_below,
     open_owned,
     others_can_write,
     sync_directory,
@@ -64,9 +64,15 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
 class Directory:
     """Any thread may ask; one on a dead file server holds whoever does."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, parent: Directory | None = None) -> None:
+        """`parent`: what it lies in, if that is one of ours, too; as by `below`."""
         self.path = str(path)
+        self._parent = parent
         self._opened: Opened | None = None
+
+    def below(self, name: str) -> Directory:
+        """One in this one, reached by what is open of it: its way is not walked once more."""
+        return Directory(f"{self.path}/{name}", self)
 
     def file(self, name: str) -> File:
         return File(self, name)
@@ -83,7 +89,8 @@ class Directory:
 
         Raises: Foreign (others can change it, or the way to it), OSError.
         """
-        opened, found = self._opened, self._found()
+        opened = self._opened
+        found = self._found() if opened else None
         if opened and found and opened.is_unchanged(found):
             return opened
         self._opened = opened = Opened(self._open(make=make))
@@ -115,7 +122,14 @@ class Directory:
 
     def _open(self, *, make: bool) -> int:
         try:
-            descriptor = self._descriptor(make=make)
+            if self._parent is not None:
+                # Kept here, and open, until it is done: another thread may release it.
+                parent, name = self._parent.now(make=make), os.path.basename(self.path)
+                descriptor = open_below(parent.descriptor, name, self.path, make=make)
+            elif make:
+                descriptor = make_directory(Path(self.path))
+            else:
+                descriptor = open_owned(Path(self.path), os.O_PATH | os.O_DIRECTORY)
             try:
                 self._refuse_others(os.fstat(descriptor))
             except BaseException:
@@ -126,31 +140,12 @@ class Directory:
             raise Foreign(errno.EPERM, said, self.path) from error
         return descriptor
 
-    def _descriptor(self, *, make: bool) -> int:
-        """Behind a way that was checked. Raises: NotOurs, OSError."""
-        if make:
-            return make_directory(Path(self.path))
-        return open_owned(Path(self.path), os.O_PATH | os.O_DIRECTORY)
-
     def _refuse_others(self, found: os.stat_result) -> None:
         """The way to it may be root's and sticky; it is to be ours. Raises: NotOurs."""
         if found.st_uid != os.geteuid():
             raise NotOurs(f"{self.path} belongs to user {login(found.st_uid)}", found.st_uid)
         if others_can_write(found):
             raise NotOurs(f"other users can write {self.path}; chmod go-w {self.path}")
-
-
-class Inner(Directory):
-    """One in another, whose way is walked once for all that are in it."""
-
-    def __init__(self, outer: Directory, name: str) -> None:
-        super().__init__(f"{outer.path}/{name}")
-        self._outer = outer
-        self._name = name
-
-    def _descriptor(self, *, make: bool) -> int:
-        outer = self._outer.now(make=make)
-        return directory_within(outer.descriptor, self._name, make=make)
 
 
 class File(NamedTuple):

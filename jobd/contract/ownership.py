@@ -95,18 +95,31 @@ def make_directory(path: Path) -> int:
     return found
 
 
-def directory_within(here: int, name: str, *, make: bool = False) -> int:
-    """An O_PATH descriptor of the directory of that name in one whose way was checked already.
+def open_below(parent: int, name: str, where: str, *, make: bool = False) -> int:
+    """An O_PATH descriptor of a directory in one that is open and has been checked, as a walk to it
+    would end: nobody else can put another one there. No link is followed. The caller closes it.
 
-    `here`: a descriptor of that. `make`: as `make_directory` does. No link is followed. Who may
-    change it is for the caller to look at, who also closes the descriptor.
+    `parent`: a descriptor; `where`: the path of what it is, for words. `make`: as `make_directory`.
 
-    Raises: OSError.
+    Raises: NotOurs, OSError.
     """
     if make:
-        _make_missing(here, name)
+        _make_missing(parent, name)
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(name, flags, dir_fd=here)
+    try:
+        found = os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        error.filename = where
+        raise
+    try:
+        state = os.fstat(found)
+        refuse_strangers(state, where, os.geteuid())
+        if state.st_dev != os.fstat(parent).st_dev:
+            _refuse_mount(state.st_dev, where, os.geteuid())
+    except BaseException:
+        os.close(found)
+        raise
+    return found
 
 
 def remove_directory(path: Path) -> None:

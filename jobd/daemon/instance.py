@@ -276,7 +276,7 @@ def _build(
     questions = build_questions(ground, execution, selection, status, lost.of, telling)
     metrics = build_metrics(setup.config.metrics, ground, lifecycle.tally, trouble, status.failing)
     dispatch = build_dispatch(verbs, questions, ending, ground, metrics)
-    clients = Clients(dispatch, access, timer)
+    clients = Clients(dispatch, access, timer, ground.engines.descriptors)
     socket = setup.config.access.socket_path
     server = Server(setup.paths.socket, socket, dispatch, clients)
     return Built(

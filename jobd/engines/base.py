@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any, NamedTuple, NewType, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -116,12 +117,17 @@ class Sighted(Protocol):
 
 
 @runtime_checkable
-class KeepsOutputHere(Protocol):
-    """A factory that says whether its engines leave output in `Context.workspace`: what lies there
-    `jobd check` looks for, also while no daemon runs. Of one that does not say it is not known.
+class ShowsOutputs(Protocol):
+    """A factory that says where its engines leave output as files: there `jobd check` looks for it,
+    also while no daemon runs. Of one that does not say it is not known.
     """
 
-    keeps_output_here: bool
+    def outputs(self, settings: Mapping[str, Any] | None, paths: Paths) -> Path | None:
+        """A directory laid out as one of ours (`jobd.contract.paths.output_name`); None: it is not
+        known. Only looks.
+
+        `settings`: as for `check`; None: nobody knows them just now. Raises: BadSetting, OSError.
+        """
 
 
 @runtime_checkable
@@ -146,6 +152,17 @@ class SeesGpus(Protocol):
     def look_no_more(self) -> None:
         """Leave no process and no thread behind that looks at them, and start none: this process
         is about to end. A driver that hangs is not waited for.
+        """
+
+
+@runtime_checkable
+class HoldsFiles(Protocol):
+    """An engine that holds open more than a few files for each attempt that starts."""
+
+    @property
+    def descriptors(self) -> int:
+        """So many at a time, at most, in this process: clients leave them to it. Always the same;
+        at once.
         """
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -20,9 +21,9 @@ from jobd.engines.base import (
     Context,
     Engine,
     Factory,
-    KeepsOutputHere,
     NoSuchKey,
     SeesBoots,
+    ShowsOutputs,
     Sight,
     Sighted,
 )
@@ -56,10 +57,19 @@ def check(chosen: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]) 
                 _factory(entry).check(sections.get(name, {}))
 
 
-def keeps_output_here(name: str) -> bool:
-    """Whether what attempts on this engine print lies in files of the instance's own."""
+def outputs(
+    name: str, sections: Mapping[str, Mapping[str, Any]] | None, paths: Paths
+) -> Path | None:
+    """Where what attempts on this engine have printed lies in files; None: it is not known.
+
+    `sections`: the tables `[engine.NAME]`; None: nobody knows them just now.
+    """
     factory = _known(name)
-    return isinstance(factory, KeepsOutputHere) and factory.keeps_output_here
+    if not isinstance(factory, ShowsOutputs):
+        return None
+    with suppress(BadSetting, OSError):
+        return factory.outputs(None if sections is None else sections.get(name, {}), paths)
+    return None
 
 
 def ran_since_boot(names: Iterable[str], paths: Paths) -> bool | None:

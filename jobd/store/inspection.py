@@ -48,6 +48,8 @@ class Question(NamedTuple):
     sql: str
 
 
+_HAD_PROCESS: Final = "(a.pid IS NOT NULL OR a.engine_id IS NOT NULL)"
+"""Of this machine, or by what the tools of its engine know it."""
 _ENDED: Final = names(sorted(FINISHED))
 _STAGED: Final = "EXISTS (SELECT 1 FROM staged AS s WHERE {} BETWEEN s.first AND s.last)"
 
@@ -236,11 +238,19 @@ class Inspection:
         ).fetchone()
         return int(row[0])
 
+    def engines(self) -> list[str]:
+        """Those on which attempts that have ended had a process, so there is output with them."""
+        rows = self._db.execute(
+            "SELECT DISTINCT a.engine FROM attempts AS a"
+            f" WHERE a.state <> '{State.RUNNING}' AND {_HAD_PROCESS} ORDER BY a.engine"
+        )
+        return [engine for (engine,) in rows]
+
     def outputs(self) -> Iterator[Output]:
         """In order of job and attempt."""
         behind = (0, 0)
         while rows := self._db.execute(
-            "SELECT a.job, a.attempt, j.output_bytes, a.pid IS NOT NULL,"
+            f"SELECT a.job, a.attempt, j.output_bytes, {_HAD_PROCESS},"
             f" a.engine, a.state <> '{State.RUNNING}'"
             " FROM attempts AS a JOIN jobs AS j ON j.id = a.job"
             " WHERE (a.job, a.attempt) > (?, ?) ORDER BY a.job, a.attempt LIMIT ?",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobd.contract import ownership, state_directory
-from jobd.contract.directories import Directory, Foreign, Inner
+from jobd.contract.directories import Directory, Foreign
 from jobd.contract.errors import JobdError
 from jobd.contract.ownership import NotOurs, make_directory, remove_directory
 from jobd.contract.state_directory import make_private
@@ -311,32 +311,81 @@ def test_a_directory_that_is_released_meanwhile_is_open_until_it_is_done(home, m
     assert {path.name for path in (home / "a").iterdir()} == found[act]
 
 
-def test_the_way_to_one_in_another_is_walked_once_for_all(home, monkeypatch):
-    walked = []
-    walk = ownership._walk
-
-    def noted(path, *owners, **more):
-        walked.append(path)
-        return walk(path, *owners, **more)
-
-    monkeypatch.setattr(ownership, "_walk", noted)
-    outer = Directory(home / "outer")
-    for name in ("a", "b"):
-        inner = Inner(outer, name)
-        with pytest.raises(FileNotFoundError):
-            inner.names()
-        os.close(inner.file("file").make(os.O_WRONLY))
-        assert Inner(outer, name).names() == ["file"]
-        assert stat.S_IMODE((home / "outer" / name).stat().st_mode) == 0o700
-    assert {*walked} == {home / "outer"}
+# --- below one that is held open ------------------------------------------------------------------
 
 
-def test_one_in_another_that_is_not_ours_alone_is_not_entered(home):
-    outer = Directory(home / "outer")
-    os.close(Inner(outer, "inner").file("file").make(os.O_WRONLY))
-    (home / "outer/link").symlink_to("inner")
-    with pytest.raises(OSError, match=r"links|directory"):
-        Inner(outer, "link").names()
-    (home / "outer/inner").chmod(0o777)
-    with pytest.raises(Foreign, match="other users can write"):
-        Inner(outer, "inner").names()
+@pytest.fixture
+def below(place):
+    """One in it."""
+    directory = place.below("0")
+    os.close(directory.file("a").make(os.O_WRONLY))
+    return directory
+
+
+def test_the_way_to_one_below_is_not_walked_again(place, below, monkeypatch):
+    walked, walk = [], ownership._walk
+
+    def note(path, *owners, **options):
+        walked.append(str(path))
+        return walk(path, *owners, **options)
+
+    monkeypatch.setattr(ownership, "_walk", note)
+    assert read(place.below("0").file("a")) == b""
+    os.close(place.below("1").file("b").make(os.O_WRONLY))
+    assert (walked, mode_of(Path(place.path) / "1")) == ([], 0o700)
+    with pytest.raises(FileNotFoundError):
+        place.below("2").now()
+    anew(place)
+    os.close(place.below("0").file("c").make(os.O_WRONLY))
+    assert walked == [place.path]
+    assert below.names() == ["c"]
+
+
+def test_one_below_is_made_with_all_above_it(home, umask):
+    umask(0)
+    os.close(Directory(home / "a/b").below("0").file("c").make(os.O_WRONLY))
+    assert [mode_of(home / path) for path in ("a", "a/b", "a/b/0")] == [0o700] * 3
+
+
+def test_nothing_but_a_directory_of_ours_alone_is_entered_below(place, below, home):
+    found = Path(below.path)
+    os.rename(found, home / "moved")
+    os.symlink(home / "moved", found)
+    with pytest.raises(NotADirectoryError):
+        place.below("0").names()
+    found.unlink()
+    found.touch()
+    with pytest.raises(NotADirectoryError):
+        place.below("0").file("b").make(os.O_WRONLY)
+    found.unlink()
+    found.mkdir()
+    for mode in (0o777, 0o1777):
+        found.chmod(mode)
+        with pytest.raises(Foreign, match="other users can write"):
+            place.below("0").file("b").make(os.O_WRONLY)
+    found.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(found, 4711, 4711)
+        with pytest.raises(Foreign, match="belongs to user number 4711"):
+            place.below("0").file("b").make(os.O_WRONLY)
+    assert os.listdir(found) == []
+
+
+def test_whoever_puts_another_one_in_the_place_of_what_it_lies_in_is_not_followed(
+    place, below, home, monkeypatch
+):
+    """Between the look at the path and the step into it."""
+    others, found = home / "others", Directory._found
+    (others / "0").mkdir(parents=True)
+    (others / "0/a").write_text("other")
+
+    def swapped(directory):
+        state = found(directory)
+        if directory is place and not Path(home / "moved").exists():
+            os.rename(place.path, home / "moved")
+            os.symlink(others, place.path)
+        return state
+
+    monkeypatch.setattr(Directory, "_found", swapped)
+    assert read(place.below("0").file("a")) == b""
+    assert below.path == f"{place.path}/0"

@@ -103,7 +103,6 @@ def test_who_waits_takes_no_worker(running):
     assert [process.wait(PATIENCE) for process in waiting] == [0] * 10
 
 
-@pytest.mark.local("64 are too few for Slurm's programs: jobs wait there, and `status` says why")
 def test_few_descriptors_are_enough(instance):
     """64 of them: jobs run, and a crowd cannot use them all up."""
     instance.start(**limited(resource.RLIMIT_NOFILE, 64))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,13 @@ def test_a_group_runs_on_the_cluster_and_the_others_here(both):
     assert told in both.jobctl("show", str(there)).stdout
     assert jobs[here].engine_id is None
     assert "engine slurm: takes jobs (" in both.jobd("check").stdout
+    output = Path(jobs[there].output_path)
+    os.truncate(output, 1)
+    found = json_of(both.jobd("check", "--json", code=1))["findings"]
+    assert [one["text"] for one in found] == [f"the output of job {there} was cut: 1 of 3 bytes"]
+    output.unlink()
+    found = json_of(both.jobd("check", "--json", code=1))["findings"]
+    assert [one["text"] for one in found] == [f"the output of job {there} is missing: {output}"]
 
 
 def test_a_time_limit_ends_it_there(both):
@@ -204,7 +212,7 @@ def test_slurm_away_at_the_start_and_later(both, cluster):
     both.env["SLURM_CONF"] = hasty(cluster, both.work)
     cluster.kill("slurmctld")
     try:
-        both.start()
+        both.jobd("start")  # `Instance.start` waits until Slurm is there
         wait_until(lambda: "slurm is away" in both.jobctl("status", code=None).stdout, timeout=60)
         job = far(both, "exit 3")
         assert both.wait(both.id_of("exit 4"))

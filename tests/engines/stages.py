@@ -412,18 +412,21 @@ class SlurmStage(Stage):
     go = LocalStage.go
 
     def stands_still(self, started):
-        found = [linux.stat_of(pid) for pid in self.processes(started)]
+        """Or, where its command is not there yet, what would start that."""
+        found = [linux.stat_of(pid) for pid in self.processes(started) | self.scripts(started)]
         return bool(found) and all(stat and stat.state == "T" for stat in found)
+
+    def scripts(self, started):
+        """What runs its command, on whatever node."""
+        found = self.cluster.processes()
+        return {pid: what for pid, what in found.items() if started.launch.token in what}
 
     def loses(self, started):
         self.went_on(started)
         # All nodes are this machine: whatever they have written is seen at once.
         self._hasty.enter_context(mock.patch.object(ends, "_PATIENCE_S", 1.0))
         self.world.forgets(started.launch.token)
-        scripts = [
-            pid for pid, what in self.cluster.processes().items() if started.launch.token in what
-        ]
-        _kill(*scripts, *self.processes(started))
+        _kill(*self.scripts(started), *self.processes(started))
 
     def until_ended(self, started):
         name = self.name_of(started.launch)

@@ -1,5 +1,6 @@
 """How an engine is found and told what its section says; each error names its key."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -11,6 +12,7 @@ from jobd.contract.state_directory import make_private
 from jobd.engines import loading
 from jobd.engines.base import BadSetting
 from jobd.engines.local import LocalEngine
+from jobd.engines.slurm.notes import instance_of
 from jobd.system import linux
 from tests.engines.contexts import context_of
 
@@ -84,10 +86,17 @@ def test_one_that_breaks_down_when_it_is_looked_at_says_so(monkeypatch, tmp_path
     assert seen.next_step
 
 
-def test_only_of_an_engine_that_says_so_output_is_looked_for_here():
-    assert loading.keeps_output_here("local")
-    assert not loading.keeps_output_here("slurm")
-    assert not loading.keeps_output_here("nowhere")
+def test_only_of_an_engine_that_says_where_output_is_looked_for(tmp_path):
+    make_private(tmp_path / "instance")
+    paths, shared = context_of(tmp_path / "instance").paths, {"slurm": {"shared_dir": "/shared"}}
+    assert loading.outputs("local", None, paths) == paths.output
+    assert loading.outputs("nowhere", {}, paths) is None
+    assert loading.outputs("slurm", shared, paths) is None, "it was never used here"
+    instance = instance_of(paths.data)
+    assert loading.outputs("slurm", shared, paths) == Path(f"/shared/slurm-{instance}/output")
+    assert loading.outputs("slurm", {}, paths) == paths.data / f"slurm-{instance}/output"
+    assert loading.outputs("slurm", None, paths) is None, "it may be anywhere"
+    assert loading.outputs("slurm", {"slurm": {"pack": "many"}}, paths) is None
 
 
 def test_whether_the_machine_was_booted_is_asked_of_engines_that_can_tell(tmp_path, monkeypatch):

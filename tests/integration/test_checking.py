@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
@@ -15,7 +16,9 @@ from jobd.admin.restore import restore
 from jobd.contract import config_file
 from jobd.contract.errors import JobdError, StoreFailed
 from jobd.contract.ownership import NotOurs
+from jobd.contract.paths import output_name
 from jobd.contract.states import State
+from jobd.engines.slurm.notes import instance_of
 from jobd.store.backup import backup
 from jobd.store.inspection import QUESTIONS
 from tests.helpers import record_syncs, wait_until
@@ -162,6 +165,32 @@ def test_output_that_is_missing_cut_or_nobodys_is_found(stopped):
         f"{paths.output_of(3, 7)} belongs to no job",
     ]
     assert report.notes == [f"1 file in {paths.output} of another name than jobd gives"]
+
+
+def test_output_that_an_engine_keeps_elsewhere_is_looked_for_there(stopped, tmp_path):
+    paths, change = stopped
+    change("UPDATE attempts SET engine = 'slurm', engine_id = '7', pid = NULL WHERE job > 1")
+    paths.config.write_text(f"[engine.slurm]\nshared_dir = '{tmp_path}'")
+    root = tmp_path / f"slurm-{instance_of(paths.data)}/output"
+    assert texts(check(paths)) == [
+        f"all output of jobs on slurm is missing: {root}: No such file or directory"
+    ]
+    shutil.copytree(paths.output, root)
+    paths.output_of(2, 1).unlink()
+    found = check(paths)
+    assert (found.findings, found.outputs) == ([], 3)
+    there = [root / output_name(job, attempt) for job, attempt in ((2, 1), (3, 1), (3, 7))]
+    there[0].unlink()
+    os.truncate(there[1], 2)
+    there[2].write_text("whose?")
+    assert texts(check(paths)) == [
+        f"the output of job 2 is missing: {there[0]}",
+        "the output of job 3 was cut: 2 of 6 bytes",
+        f"{there[2]} belongs to no job",
+    ]
+    paths.config.write_text("[engine.slurm]\nshared = 3")
+    (finding,) = check(paths).findings
+    assert finding.kind == "configuration", "where output lies is not known"
 
 
 def test_output_of_a_start_that_came_to_nothing_is_that_of_the_next_one(make):

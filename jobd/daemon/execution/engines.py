@@ -18,6 +18,7 @@ from jobd.engines.base import (
     Engine,
     Fate,
     Heritage,
+    HoldsFiles,
     Launch,
     Process,
 )
@@ -52,6 +53,15 @@ class Engines:
     def default(self) -> Engine:
         """That of groups that name none."""
         return self._by_name[self.placement.default]
+
+    @property
+    def descriptors(self) -> int:
+        """As `HoldsFiles.descriptors`, of all together."""
+        return sum(
+            engine.descriptors
+            for engine in self._by_name.values()
+            if isinstance(engine, HoldsFiles)
+        )
 
     def refusal(self, group: str, options: Sequence[str]) -> str | None:
         """Why the engine of that group does not take one of them; None: it takes all."""

@@ -27,7 +27,7 @@ from jobd.system.turn import Turn
 log = logging.getLogger(__name__)
 _MAX_CLIENTS: Final = 1000
 _OTHER_FILES: Final = 256
-"""Descriptors that clients leave to the store and to jobs."""
+"""Descriptors that clients leave to the store and to jobs, beside what engines hold themselves."""
 _KNOCKS_TOLD: Final = 10
 """Lines in a minute on one stranger; a flood of knocks costs no more."""
 _TROUBLES_TOLD: Final = 20
@@ -60,10 +60,13 @@ class _Warnings:
 class Clients:
     """Called by the listener's thread, and by the thread of each client that it starts."""
 
-    def __init__(self, dispatch: Dispatch, access: Access, timer: Timer) -> None:
+    def __init__(
+        self, dispatch: Dispatch, access: Access, timer: Timer, engines_files: int
+    ) -> None:
+        """`engines_files`: descriptors that they leave to the engines."""
         self._dispatch = dispatch
         self._access = access
-        self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.most = _places(resource.getrlimit(resource.RLIMIT_NOFILE)[0], engines_files)
         """Clients at a time."""
         self.places, self.memory = Quota(), Quota()
         self.hang_ups = HangUps()
@@ -197,8 +200,11 @@ class Clients:
             memory.settle()
 
 
-def _places(descriptors: int) -> int:
-    """How many clients at a time, where a process may have so many descriptors (getrlimit(2))."""
+def _places(descriptors: int, engines_files: int) -> int:
+    """How many clients at a time, where a process may have so many descriptors (getrlimit(2)), and
+    engines hold some of them.
+    """
     if descriptors == resource.RLIM_INFINITY:
         return _MAX_CLIENTS
-    return max(1, min(_MAX_CLIENTS, max(descriptors // 3, descriptors - _OTHER_FILES)))
+    left = descriptors - engines_files
+    return max(1, min(_MAX_CLIENTS, max(left // 3, left - _OTHER_FILES)))

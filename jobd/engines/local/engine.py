@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -67,13 +68,19 @@ class LocalEngine:
     intent is in the run table, and behind it the pid.
     """
 
-    lets_go_at_once = keeps_output_here = True
+    lets_go_at_once = True
     capacity = None
 
     @staticmethod
     def check(settings: Mapping[str, Any]) -> None:
         """There is nothing to set."""
         settings_as(LocalSettings, settings)
+
+    @staticmethod
+    def outputs(settings: Mapping[str, Any] | None, paths: Paths) -> Path:
+        """Among the instance's own files, whatever is set."""
+        del settings
+        return paths.output
 
     @staticmethod
     def ran_since_boot(paths: Paths) -> bool | None:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from jobd.core.usage import Usage
 from jobd.engines.base import Away, CannotStart, NoResources
+from jobd.engines.slurm.programs import Programs
 
-_PATIENCE_S: Final = 30.0
-"""Seconds after which nobody answers; the programs themselves try for nine."""
 _KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF")
 """Of the daemon's environment: SBATCH_REQUEUE and its like would change what is asked for."""
 _FIELDS: Final = ("JobID", "State", "exit_code", "Reason", "BatchHost", "StartTime", "Name")
@@ -83,7 +81,7 @@ class SlurmCommands:
 
     def __init__(self, programs: str, options: Sequence[str]) -> None:
         """`programs`: their directory; `options`: for every submission."""
-        self._programs = programs
+        self._programs = Programs(programs)
         self._options = options
         self._proctrack: str | None = None
 
@@ -236,19 +234,10 @@ class SlurmCommands:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         if program == "squeue":
             environment["SLURM_TIME_FORMAT"] = "%s"
-        try:
-            done = subprocess.run(
-                [os.path.join(self._programs, program), *arguments], input=given, cwd="/",
-                capture_output=True, env=environment, timeout=_PATIENCE_S, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise Away(f"{program} has not answered within {_PATIENCE_S:.0f} s") from None
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise Away(f"{program} cannot be run: {reason}") from error
-        if done.returncode == 0:
+        done = self._programs.run(program, *arguments, given=given, environment=environment)
+        if done.code == 0:
             return done.stdout + done.stderr if both else done.stdout
-        said = _words(done.stderr) or f"{program} failed with exit code {done.returncode}"
+        said = _words(done.stderr) or f"{program} failed with exit code {done.code}"
         if _UNREACHABLE.search(said):
             raise Away(_last(said).removeprefix("allocation failure: "))
         raise _SaidNo(said)

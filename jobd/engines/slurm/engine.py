@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Container, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from jobd.contract.paths import Paths
@@ -22,13 +23,13 @@ from jobd.engines.base import (
     Process,
     Sight,
 )
-from jobd.engines.slurm import settings
+from jobd.engines.slurm import programs, settings, submission
 from jobd.engines.slurm.age import Age, monotonic_of
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmCommands, SlurmJob
 from jobd.engines.slurm.ends import Ends
 from jobd.engines.slurm.names import Names
-from jobd.engines.slurm.notes import Note, Notes, instance_of
+from jobd.engines.slurm.notes import Note, Notes, instance_of, known_instance
 from jobd.engines.slurm.packs import Allocation, PackFiles, Packs
 from jobd.engines.slurm.process import SlurmProcess, Where
 from jobd.engines.slurm.shared import Shared
@@ -36,12 +37,17 @@ from jobd.engines.slurm.sights import sights
 from jobd.engines.slurm.submission import Submission, reason_of
 from jobd.engines.slurm.verdict import is_open
 from jobd.engines.slurm.watcher import Watcher
-from jobd.engines.slurm.workspace import SharedWorkspace
+from jobd.engines.slurm.workspace import SharedWorkspace, outputs_in
 from jobd.system.failpoints import failpoint
 
 _ENDING: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT,
                             signal.SIGTERM, signal.SIGKILL})  # fmt: skip
 """Signals by which a job that has not begun yet is not to begin any more."""
+
+_DIRECTORIES: Final = 8
+"""Those of its own that it holds open while attempts run, and some of their output."""
+_OTHERS: Final = 4
+"""Who else asks Slurm something at a time: the watcher, and whoever signals, looks or reaps."""
 
 
 class SlurmEngine:
@@ -53,6 +59,7 @@ class SlurmEngine:
 
     lets_go_at_once = False
     host = ""
+    descriptors = submission.DESCRIPTORS + _DIRECTORIES + programs.DESCRIPTORS * _OTHERS
 
     @staticmethod
     def check(section: Mapping[str, Any]) -> None:
@@ -61,6 +68,14 @@ class SlurmEngine:
     @staticmethod
     def look(section: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
         return list(sights(settings.read(section), paths.data))
+
+    @staticmethod
+    def outputs(section: Mapping[str, Any] | None, paths: Paths) -> Path | None:
+        """In the shared directory, once a daemon has had this engine here."""
+        instance = None if section is None else known_instance(paths.data)
+        if section is None or instance is None:
+            return None
+        return outputs_in(settings.shared_folder(settings.read(section), paths.data, instance))
 
     def __init__(self, context: Context) -> None:
         found = settings.read(context.settings)

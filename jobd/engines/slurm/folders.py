@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import Final
 
-from jobd.contract.directories import Directory, Inner
+from jobd.contract.directories import Directory
 
 _GONE: Final = "gone-"
 """The name of one that is being deleted begins with it."""
@@ -24,7 +24,7 @@ class Folders:
 
     def folder(self, name: str) -> Directory:
         """Looked for anew each time: what a node made is to be seen, not what was there before."""
-        return Inner(self._all, name)
+        return self._all.below(name)
 
     def names(self) -> list[str]:
         """Also those of which a crash has left a part: they are to be deleted. Raises: OSError."""

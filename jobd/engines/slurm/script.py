@@ -108,8 +108,10 @@ def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
 
 _SCRIPT: Final = b"""\
 _jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s _jobd_pack=$1
-_jobd_shown=%(shown)s
-trap : %(trapped)s
+_jobd_shown=%(shown)s _jobd_came=
+for _jobd_number in %(trapped)s; do
+    trap '_jobd_came="$_jobd_came '$_jobd_number'"' $_jobd_number
+done
 umask 077
 set -C
 { true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || exit %(again)d
@@ -167,6 +169,10 @@ if [ %(nice)d != 0 ]; then
 fi
 (
     exec 2>/dev/null
+    # What has come since it was begun was meant for the command.
+    for _jobd_number in $_jobd_came; do
+        kill "-$_jobd_number" "$(exec sh -c 'echo $PPID')"
+    done
     cd %(cwd)s || cannot %(cwd)s %(shown_cwd)s "directory: cannot be entered"
     [ -r "$_jobd_input" ] || cannot "stdin: $_jobd_input" stdin "cannot be read"
     [ -f "$_jobd_input" ] || [ -c "$_jobd_input" ] ||

@@ -16,7 +16,7 @@ from typing import Final
 
 from jobd.contract.wording import printable
 from jobd.engines.base import Away, CannotStart, Launch, NoResources
-from jobd.engines.slurm import script
+from jobd.engines.slurm import programs, script
 from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.commands import SlurmCommands
 from jobd.engines.slurm.names import Names
@@ -30,6 +30,12 @@ from jobd.system.failpoints import failpoint
 log = logging.getLogger(__name__)
 _AT_ONCE: Final = 4
 """Submissions at the same time: more would only wait for one another inside of Slurm."""
+_WRITING: Final = 8
+"""Attempts whose files are written at the same time: a burst of them is not to use up what this
+process may have open.
+"""
+DESCRIPTORS: Final = 3 * _WRITING + programs.DESCRIPTORS * _AT_ONCE
+"""Files that all of them together keep open here: two on the way to a file, and that file."""
 _SLACK_S: Final = 300.0
 """Seconds that Slurm gives beyond a time limit: it is kept here, with its grace period."""
 
@@ -63,10 +69,12 @@ class Submission:
         self._gpu_option = gpu_option
         self._leftovers = leftovers
         self._turns = threading.Semaphore(_AT_ONCE)
+        self._writing = threading.Semaphore(_WRITING)
 
     def bring(self, launch: Launch) -> tuple[Note, Allocation | None]:
         """It may begin, there. Raises: as `Engine.start`."""
-        paths = self.written(launch)
+        with self._writing:
+            paths = self.written(launch)
         try:
             return self._joined(launch) or self._brought(launch, paths)
         except BaseException:
@@ -105,10 +113,11 @@ class Submission:
             failpoint("before-submit")
             note = Note(allocation.number, allocation.name, allocation.turn)
             try:
-                self._note(launch, note)
-                failpoint("after-note")
-                if self._handed_over(packs, allocation, launch.token):
-                    return note, allocation
+                with self._writing:
+                    self._note(launch, note)
+                    failpoint("after-note")
+                    if self._handed_over(packs, allocation, launch.token):
+                        return note, allocation
             except NoResources:
                 packs.closes(allocation)
                 raise

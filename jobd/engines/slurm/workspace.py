@@ -24,6 +24,16 @@ _EVERY_S: Final = 1.0
 """Seconds between two looks at outputs that are followed."""
 
 
+def outputs_in(directory: Path) -> Path:
+    """Where output lies in the folder of an instance."""
+    return _paths_in(directory).output
+
+
+def _paths_in(directory: Path) -> Paths:
+    """Laid out as at home."""
+    return Paths(directory, directory / "config.toml")
+
+
 class SharedOutput(DiskOutput):
     """A file that a node writes into."""
 
@@ -43,7 +53,7 @@ class SharedWorkspace(DiskWorkspace):
     """As `jobd.outputs.workspace.Workspace`."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(Paths(directory, directory / "config.toml"))
+        super().__init__(_paths_in(directory))
         self._looks = Looks()
 
     def output_of(self, job: int, attempt: int) -> SharedOutput:

@@ -29,7 +29,7 @@ def place(home):
 @pytest.fixture
 def server(place):
     own, dispatch = place / "state/jobd.sock", Dispatch({}, {}, Timer())
-    clients = Clients(dispatch, Access(AccessConfig()), Timer())
+    clients = Clients(dispatch, Access(AccessConfig()), Timer(), 0)
     made = Server(own, place / "public/sock", dispatch, clients)
     yield made
     made.close()

@@ -57,8 +57,8 @@ class Node:
             (self.folder / name).write_bytes(b"\n" * 2000)
         (self.folder / "start").write_bytes(script.start_script(launch, self.place(program)))
 
-    def begin(self):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": "/", "TMPDIR": "/tmp", "SLURM_JOB_ID": "4"}
+    def begin(self, path="/usr/bin:/bin"):
+        environment = {"PATH": path, "HOME": "/", "TMPDIR": "/tmp", "SLURM_JOB_ID": "4"}
         return subprocess.Popen(
             [*self.shell, self.folder / "start"], env=environment, start_new_session=True
         )
@@ -210,6 +210,18 @@ def test_it_survives_what_ends_its_command(node):
     assert node.end.code == 143
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN + 3])
+def test_a_signal_that_comes_just_before_the_command_is_meant_for_it(node, number):
+    """It counts as begun by then, so nobody keeps the signal back any more."""
+    between = node.directory / "renice"
+    between.write_text(f"#!/bin/sh\nkill -{int(number)} $PPID\n")
+    between.chmod(0o755)
+    node.write(b"echo", b"ran", nice=1)
+    assert node.begin(path=f"{node.directory}:/usr/bin:/bin").wait(30) == 128 + number
+    assert (node.end.code, node.end.signalled) == (128 + number, True)
+    assert node.printed == b""
+
+
 def test_a_command_that_catches_a_signal_ends_as_it_wants(node):
     node.write(b"sh", b"-c", b"trap 'exit 5' USR1; echo up; while :; do sleep 0.05; done")
     shell = node.begin()
@@ -315,8 +327,8 @@ class Pack:
         os.link(self.node.folder / "start", self.folder / str(turn))
         return self.node.folder
 
-    def begin(self):
-        environment = {"PATH": "/usr/bin:/bin", "SLURMD_NODENAME": "n3"}
+    def begin(self, path="/usr/bin:/bin"):
+        environment = {"PATH": path, "SLURMD_NODENAME": "n3"}
         return subprocess.Popen(
             [*self.node.shell, self.folder / "start"], env=environment, start_new_session=True
         )
