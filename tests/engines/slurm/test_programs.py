@@ -52,7 +52,8 @@ def test_it_gets_what_is_given_and_its_words_and_code_come_back(run):
     assert said == (3, b"it\n" * 9999 + b"a b  /nowhere /\n", b"no\n")
     assert run("kill -9 $$").code == -signal.SIGKILL
     wait_until(lambda: not running())
-    assert descriptors() == before
+    # Those of tests before this one may have been closed meanwhile.
+    assert descriptors().items() <= before.items()
 
 
 def test_much_that_it_says_and_what_it_leaves_behind_is_no_obstacle(run):
@@ -90,7 +91,8 @@ def test_one_that_not_even_kill_ends_keeps_nobody_and_they_do_not_grow(run, monk
     wait_until(lambda: not running())
     assert run("echo it").stdout == b"it\n"
     wait_until(lambda: not running())
-    assert descriptors() == before
+    # Those of tests before this one may have been closed meanwhile.
+    assert descriptors().items() <= before.items()
 
 
 def test_one_that_hangs_before_it_has_begun_is_killed_as_soon_as_it_has(run, monkeypatch):
