@@ -116,8 +116,21 @@ class LazyGroup(click.Group):
 def _suggestion(args: list[str]) -> str:
     from jobctl.parsing import hints
 
-    line = hints.of(args, COMMANDS)
+    line = hints.of(args, COMMANDS, _takes)
     return f"; did you mean: {line}" if line else ""
+
+
+def _takes(name: str, words: list[str]) -> bool:
+    """Whether that command knows all options among these words; nothing is done."""
+    root = click.Context(group, **group.context_settings)
+    command = group.get_command(root, name)
+    assert command is not None
+    ctx = click.Context(command, parent=root, **command.context_settings)
+    try:
+        command.make_parser(ctx).parse_args(words)
+    except click.UsageError:
+        return False
+    return True
 
 
 EXAMPLE: Final = example(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -233,8 +234,26 @@ _MEANT: Final[dict[str, Callable[[Sequence[str]], str | None]]] = {
 }
 
 
-def of(args: Sequence[str], commands: Sequence[str]) -> str | None:
-    """A line that does what was probably meant; None: no idea."""
+_CHOSEN: Final = (*_SLURM, "sacct", "reset")
+"""What is told of these holds no option as it was written, and is not always a single line."""
+
+
+def of(
+    args: Sequence[str], commands: Sequence[str], takes: Callable[[str, list[str]], bool]
+) -> str | None:
+    """A line that does what was probably meant; None: no idea.
+
+    `takes`: whether a command of ours knows the options among these words. Where it does not,
+    what is told is how to see which ones it knows.
+    """
+    meant = _of(args, commands)
+    if meant is None or args[0] in _CHOSEN:
+        return meant
+    program, name, *words = shlex.split(meant)
+    return meant if program != "jobctl" or takes(name, words) else line(name, "--help")
+
+
+def _of(args: Sequence[str], commands: Sequence[str]) -> str | None:
     word, rest = args[0], args[1:]
     if word in _MEANT:
         return _MEANT[word](rest)

@@ -58,10 +58,12 @@ _SHORT: Final = {
 _ALIKE: Final = {
     "job": "jobs",
     "jobname": "name",
+    "me": "users",
     "names": "name",
     "state": "states",
     "user": "users",
 }
+"""Names for what Slurm keeps in one place."""
 _FLAGS_OF_SQUEUE: Final = frozenset(
     {
         "all", "array", "array-unique", "federation", "help", "hide", "json", "local", "long", "me",
@@ -95,7 +97,7 @@ def squeue(rest: Sequence[str]) -> str:
     """A list that is longer than what was asked for says so."""
     words: Words = []
     left_out: Words = []
-    for name, value, written in slurm.options(rest, _SHORT, _FLAGS_OF_SQUEUE):
+    for name, value, written in _counting(slurm.options(rest, _SHORT, _FLAGS_OF_SQUEUE)):
         ours = _chosen(name, value)
         if ours is not None:
             words += ours
@@ -108,7 +110,8 @@ def scancel(rest: Sequence[str]) -> str | None:
     """Where one of its filters has no counterpart, more would be stopped: so none is said."""
     words: Words = []
     signal = ""
-    for name, value, _written in slurm.options(rest, {**_SHORT, "s": "signal"}, _FLAGS_OF_SCANCEL):
+    found = slurm.options(rest, {**_SHORT, "s": "signal"}, _FLAGS_OF_SCANCEL)
+    for name, value, _written in _counting(found):
         ours = _chosen(name, value)
         if name == "signal":
             signal = value
@@ -128,11 +131,21 @@ def sstat(rest: Sequence[str]) -> str:
     return line("show", _one(named))
 
 
+def _counting(found: Iterable[slurm.Option]) -> list[slurm.Option]:
+    """Of an option given twice Slurm keeps the last; here each one would choose more jobs."""
+    every = list(found)
+    last = {_ALIKE.get(each.name, each.name): each for each in every}
+    return [
+        each for each in every
+        if not each.name or last[_ALIKE.get(each.name, each.name)] is each
+    ]  # fmt: skip
+
+
 def _chosen(name: str, value: str) -> Words | None:
     """What chooses jobs, in our words; None: it has none, or chooses nothing."""
-    name = _ALIKE.get(name, name)
     if name == "me":
         return ["--user", login()]
+    name = _ALIKE.get(name, name)
     if name in ("", "jobs"):
         return ids([value]) if value else []
     if name == "states":

@@ -113,6 +113,14 @@ CANCELLED = [
     ("scancel 7_[1-3] 8", "jobctl stop ID"),
     ("scancel", "jobctl stop ID"),
     ("scancel -u eve -q long", "jobctl stop ID"),
+    ("scancel -t PD -t R", "jobctl stop --state running"),
+    ("scancel -t R --state=PD 7 8", "jobctl stop --state pending 7 8"),
+    ("scancel -n a -p x --jobname=b --partition y", "jobctl stop --name b --group y"),
+    ("scancel -u bob --me", "jobctl stop --user me"),
+    ("scancel --me --user bob", "jobctl stop --user bob"),
+    ("scancel -n a,b -n c", "jobctl stop --name c"),
+    ("scancel -n c -n a,b", "jobctl stop ID"),
+    ("scancel -s TERM -s KILL 7", "jobctl stop --signal KILL 7"),
     ("scancel -t CONFIGURING,nonsense", "jobctl stop ID"),
     ("scancel -n a,b", "jobctl stop ID"),
     ("scancel -n 'x*'", "jobctl stop ID"),
@@ -126,6 +134,12 @@ CANCELLED = [
     ("kill -USR1 7", None),
     ("kill -0 7", None),
     ("kill -a", "jobctl stop --all"),
+    ("kill -l", "jobctl stop --help"),
+    ("kill --list=9", "jobctl stop --help"),
+    ("kill -q 3 7", "jobctl stop --help"),
+    ("remove --oldest 7", "jobctl rm --help"),
+    ("lgos --nonsense 7", "jobctl logs --help"),
+    ("lgos -n", "jobctl logs --help"),
     ("kill", "jobctl stop ID"),
     ("qdel 7.host", "jobctl stop ID"),
 ]
@@ -141,6 +155,8 @@ LISTED = [
     ("squeue -t CA,TO,S,CG", "jobctl ls --state stopped,failed,running"),
     ("squeue -t PD,nonsense", "jobctl ls; left out: -t PD,nonsense"),
     ("squeue -p gpu -n x", "jobctl ls --group gpu --name x"),
+    ("squeue -t PD -t R -j 7 -j 8", "jobctl ls --state running 8"),
+    ("squeue -t nonsense -t R", "jobctl ls --state running"),
     ("squeue -q long -u eve", "jobctl ls --user eve; left out: -q long"),
     ("squeue -j 7_3", "jobctl ls ID"),
     ("list -t sweep --json", "jobctl ls -t sweep --json"),
@@ -210,7 +226,9 @@ def test_what_is_meant_here(typed, meant):
     assert told == [f"jobctl: no command {typed.split()[0]!r}{hint}"]
 
 
-@pytest.mark.parametrize("meant", sorted({meant for _, meant in TABLE if meant}))
+@pytest.mark.parametrize(
+    "meant", sorted({meant for _, meant in TABLE if meant and not meant.endswith("--help")})
+)
 def test_it_can_be_typed(meant):
     """The parser of the command itself takes it, each value included."""
     program, name, *words = shlex.split(meant.partition("; left out: ")[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from jobctl.cli import COMMANDS, group
+from jobctl.cli import COMMANDS, _takes, group
 from jobctl.parsing import command_options, hints, option_hints, slurm
 from jobd.admin.cli import main as jobd
 from jobd.contract.models import Submitted
@@ -46,7 +46,7 @@ def test_what_is_plain_is_not_explained(words):
 def test_every_hint_names_what_there_is():
     for typed in (row[0] for row in TABLE):
         word, *rest = shlex.split(typed)[1:]
-        meant = None if word in COMMANDS else hints.of([word, *rest], COMMANDS)
+        meant = None if word in COMMANDS else hints.of([word, *rest], COMMANDS, _takes)
         if meant is not None:
             program, name = meant.split()[:2]
             assert name in {"jobctl": COMMANDS, "jobd": jobd.commands}[program]
