@@ -192,6 +192,9 @@ class SlurmEngine:
             self._forget(token)
             return Fate.NEVER_STARTED
         if note is None:
+            # A node was faster: it has begun since we have looked.
+            note = self._released_by_others(attempt, listed)
+        if note is None:
             return Fate.LOST
         folder = self._names.token_in(note.name)
         allocation = None if folder is None else self._packs.found(folder, note, token)

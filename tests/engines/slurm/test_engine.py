@@ -11,6 +11,7 @@ import pytest
 from jobd.core.transitions import verdict
 from jobd.engines.base import Attempt, Away, CannotStart, Fate, NoResources
 from jobd.engines.slurm import ends, script, watcher
+from jobd.engines.slurm.attempt_files import AttemptFiles
 from jobd.engines.slurm.notes import Note
 from tests.engines.slurm.listing import listed
 from tests.engines.stages import JOB, Does, SlurmStage
@@ -72,6 +73,23 @@ def test_killed_before_it_was_released_it_runs_once(slurm):
     assert ended(slurm, process).exit_code == 7
     output = Path(slurm.engine.workspace.output_of(JOB, launch.attempt).path)
     assert output.read_bytes() == b"x"
+
+
+def test_one_that_begins_while_it_is_looked_for_is_taken_over(slurm, monkeypatch):
+    """Somebody releases it by hand, in the instant before it would be withdrawn."""
+    slurm.engine.close()
+    launch, _ = submitted(slurm, Does(prints="x", exit=7))
+    withdraw = AttemptFiles.withdraw
+
+    def too_late(files, token):
+        slurm.engine._commands.release(slurm.name_of(launch))
+        wait_until(lambda: files.begun_at(token) is not None, timeout=30)
+        return withdraw(files, token)
+
+    monkeypatch.setattr(AttemptFiles, "withdraw", too_late)
+    process = slurm.next_engine().recover([attempt_of(launch)])[launch.token]
+    assert process is not Fate.LOST
+    assert ended(slurm, process).exit_code == 7
 
 
 def test_one_that_could_not_be_released_is_when_slurm_answers_again(slurm):
