@@ -9,6 +9,7 @@ Each engine has a breaker of its own: what one refuses keeps no job of another w
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Final
@@ -46,6 +47,8 @@ class Breaker:
         self._pause_s = _FIRST_S
         self._before: Callable[[], object] | None = None
         """What has to be done before a job may be tried."""
+        self._row = threading.Lock()
+        """Held while `_never_began` changes, and while nobody is called."""
         self._never_began = False
         """Nothing has run since the last one that was taken for started, and was not."""
         self.is_away = False
@@ -74,13 +77,15 @@ class Breaker:
         """What was taken for started was not: it may be at once, elsewhere. Only the next one in a
         row counts as `refused`, or one and the same might come back without a pause for ever.
         """
-        if self._never_began:
+        with self._row:
+            again, self._never_began = self._never_began, True
+        if again:
             self.refused(why)
-        self._never_began = True
 
     def ran(self) -> None:
         """A job has run to its end."""
-        self._never_began = False
+        with self._row:
+            self._never_began = False
 
     def away(self, why: str, before: Callable[[], object] | None = None) -> None:
         """The engine cannot be reached; `why` as for `refused`.

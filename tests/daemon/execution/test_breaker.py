@@ -114,6 +114,16 @@ def test_what_has_never_begun_halts_nobody_the_first_time(breaker, timer):
     assert breaker.allows(5)
 
 
+def test_one_that_has_run_while_another_is_put_back_counts(breaker, timer, monkeypatch):
+    """Of two threads the one that has only just looked is not to overrule the other."""
+    breaker.never_began("it had ended")
+    monkeypatch.setattr(timer, "after", lambda *_: breaker.ran())
+    breaker.never_began("it had ended")
+    breaker.started()
+    breaker.never_began("it had ended")
+    assert breaker.trouble is None
+
+
 def test_one_that_comes_back_is_tried_at_once(timer):
     calls, away = [], []
     breaker = Breaker(timer, lambda: calls.append(None), away.append)
