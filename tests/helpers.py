@@ -99,12 +99,12 @@ def own(path: Path | str) -> File:
     return Directory(os.path.dirname(path)).file(os.path.basename(path))
 
 
-def descriptors() -> dict[str, str]:
-    """What this process has open: number and target of each."""
+def descriptors(pid: int | str = "self") -> dict[str, str]:
+    """What this process, or another, has open: number and target of each."""
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(f"/proc/{pid}/fd"):
         try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
+            found[name] = os.readlink(f"/proc/{pid}/fd/{name}")
         except FileNotFoundError:
             continue  # that of the directory itself
     return found
@@ -121,13 +121,21 @@ def processes_with(entry: str) -> dict[int, str]:
 
 
 def connections_at(socket: str | Path) -> int:
-    """How many clients are connected to a Unix socket: what is accepted bears the listener's path.
-
-    The kernel's table (unix(7)) has the sockets of all programs; their paths are any bytes.
-    """
+    """How many clients are connected to a Unix socket: what is accepted bears its path."""
     path = os.fsencode(socket)
+    return sum(1 for row in _connected_sockets() if row[7:] == [path])
+
+
+def is_connected(pid: int) -> bool:
+    """Whether a process is connected to anybody by a Unix socket of its own."""
+    connected = {f"socket:[{row[6].decode()}]" for row in _connected_sockets()}
+    return not connected.isdisjoint(descriptors(pid).values())
+
+
+def _connected_sockets() -> list[list[bytes]]:
+    """The kernel's table (unix(7)) has those of all programs; their paths are any bytes."""
     rows = [row.split(None, 7) for row in Path("/proc/net/unix").read_bytes().splitlines()]
-    return sum(1 for row in rows if row[7:] == [path] and row[5] == b"03")
+    return [row for row in rows if row[5] == b"03"]
 
 
 def _command(pid: int) -> str:

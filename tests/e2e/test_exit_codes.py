@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.helpers import wait_until
+from tests.helpers import is_connected, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -105,10 +105,8 @@ def test_interrupted(shared):
     held = str(shared.id_of("--hold", "true"))
     for words, code in ((["wait", held], 130), (["submit", "-w", "--hold", "true"], 130),
                         (["logs", "-f", held], 130), (["watch", held], 0)):  # fmt: skip
-        seen = [shared.connections()]
         process = shared.begin("jobctl", *words)
-        # One that has hung up is there for another moment, and is not to hide the new one.
-        wait_until(lambda seen=seen: seen.append(shared.connections()) or seen[-1] > min(seen))
+        wait_until(lambda process=process: is_connected(process.pid))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == code, words
         assert b"Traceback" not in process.stderr.read()

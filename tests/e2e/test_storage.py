@@ -18,7 +18,7 @@ from jobd.contract.models import Command, Options, Submit
 from jobd.contract.states import State
 from jobd.system import linux
 from tests.e2e.engine_of_run import where_outputs_are
-from tests.e2e.instance import Instance, says_well
+from tests.e2e.instance import PATIENCE, Instance, says_well
 from tests.helpers import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -243,6 +243,8 @@ def test_stop_now_on_a_full_disk_ends_and_loses_nothing(cramped):
     cramped.jobd("stop", "--now")
     ballast.unlink()
     cramped.start()
+    # An engine that keeps ends elsewhere is asked once it is there again.
+    wait_until(lambda: cramped.job(job).state is not State.RUNNING, PATIENCE)
     found = cramped.job(job)
     assert (found.state, found.reason) == ("stopped", "shutdown")
 
