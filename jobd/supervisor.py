@@ -32,6 +32,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jobd.system import handover, linux, log_file
+from jobd.system.clock import boot_us
 from jobd.system.failpoints import failpoint
 from jobd.system.starter import Starter, notify
 
@@ -291,7 +292,7 @@ class Supervisor:
         a child, of others the token. The daemon leads a session, too, and nobody would ever take
         its end out of there: a job that gets its number later would have ended before it began.
         """
-        ends, now = self._ends(), time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        ends, now = self._ends(), boot_us()
         for child in children:
             if child.state in "ZX" and child.session == child.pid != self._daemon:
                 ends.setdefault(str(child.pid), now)
@@ -368,8 +369,7 @@ class Supervisor:
         elif "alive" in message:
             self._starter.watchdog.answered()
         elif "draining" in message:
-            self._stopping = self._plan["draining"] = True
-            self._plan["drain_until"] = message["until"]
+            self._note_drain(message["until"])
             # Not STOPPING=1: systemd would end us once it has waited for its own time.
             notify("STATUS=Takes no more jobs, and waits for those that run")
         elif "lock" in message:
@@ -485,8 +485,14 @@ class Supervisor:
                 self._signal_daemon(signal.SIGKILL)
                 continue
             self._signal_daemon(signal.SIGINT if self._stopping else signal.SIGTERM)
-            # Also for a daemon that is yet to come.
-            self._stopping = self._plan["draining"] = True
+            # Also for a daemon that is yet to come: the second order is to end what runs now.
+            self._note_drain(boot_us() if self._stopping else None)
+
+    def _note_drain(self, until: int | None) -> None:
+        """`until`: when what runs is to be ended, microseconds since boot; the earliest counts."""
+        known = [time for time in (until, self._plan.get("drain_until")) if time is not None]
+        self._plan["drain_until"] = min(known, default=None)
+        self._stopping = self._plan["draining"] = True
 
     def _signal_daemon(self, number: int) -> None:
         if self._daemon:

@@ -17,6 +17,7 @@ from jobd import supervisor
 from jobd.daemon import __main__ as daemon
 from jobd.supervisor import EXIT_REFUSED, EXIT_RENEW, Supervisor
 from jobd.system import handover, linux
+from jobd.system.clock import boot_us
 from tests.helpers import descriptors
 
 
@@ -273,6 +274,21 @@ def test_a_signal_just_before_it_renews_itself_is_not_lost(made, monkeypatch):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert plans[0]["draining"] is True
     assert masks[0] >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}
+
+
+def test_a_second_order_between_two_daemons_is_for_the_next_one(made):
+    made._note_signal(signal.SIGTERM, None)
+    made._pass_signals_on()
+    assert (made._plan["draining"], made._plan["drain_until"]) == (True, None)
+    made._note_signal(signal.SIGTERM, None)
+    before = boot_us()
+    made._pass_signals_on()
+    told = made._plan["drain_until"]
+    assert before <= told <= boot_us()
+    made._hear({"draining": True, "until": None})
+    assert made._plan["drain_until"] == told, "it was behind the first order then"
+    made._hear({"draining": True, "until": 7})
+    assert made._plan["drain_until"] == 7
 
 
 def test_the_end_of_a_daemon_is_none_of_a_job(made):
