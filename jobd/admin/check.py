@@ -12,13 +12,14 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
+from jobd.admin.findings import EngineSight, Finding, Report
 from jobd.contract import config_file
 from jobd.contract.config import Config
 from jobd.contract.directories import Directory, Foreign
@@ -27,52 +28,22 @@ from jobd.contract.paths import Paths, is_supervised, output_name
 from jobd.contract.wording import counted
 from jobd.engines import configuration, loading
 from jobd.outputs.packed import SUFFIX, UNFINISHED, content_size
+from jobd.outputs.patience import Patience
 from jobd.store.database import SEE_CHECK
 from jobd.store.inspection import RESTORE, Fault, Inspection
 from jobd.store.losses import LOST_OUTPUT, Losses, decoded
 from jobd.store.obstacles import StartConditions, obstacles
 from jobd.store.readonly import open_untouched
 
+_PATIENCE_S: Final = 10.0
+"""Seconds that a directory of outputs may take to open: a file server may never answer."""
 _MOST: Final = 100
 """Findings of one kind about files that are told."""
 _NAME: Final = re.compile(r"(\d+)\.(\d+)\.log(\.zst)?")
 _FORGET: Final = "nothing can be done about it; have it forgotten: jobd check --forget-lost"
 _LOST: Final = "put it back from a backup if you have one; the job itself is not affected"
+_SILENT: Final = "its file server may be down; check again when that answers"
 _AWAY: Final = "mount what it lies on, or put it back from a backup; jobs are not affected"
-
-
-class Finding(Struct, frozen=True):
-    """Something that is wrong."""
-
-    kind: str
-    """`database`, `record`, `output`, `access`, `configuration` or `engine`."""
-    text: str
-    next_step: str
-    job: int | None = None
-
-
-class EngineSight(Struct, frozen=True):
-    """Something of an engine that is as it should be."""
-
-    engine: str
-    text: str
-
-
-class Report(Struct, frozen=True):
-    """What a check has found."""
-
-    database: str
-    running: bool
-    """Whether a daemon was at work meanwhile."""
-    schema: int | None
-    jobs: int | None
-    outputs: int
-    """Output files that were looked for."""
-    findings: list[Finding]
-    notes: list[str]
-    """What is not wrong, but not done either."""
-    engines: list[EngineSight] = []
-    """What was seen of those that jobs run on, as far as it is as it should be."""
 
 
 def check(paths: Paths, engine: str | None = None) -> Report:
@@ -267,12 +238,17 @@ class _Files:
             if (root := loading.outputs(engine, sections, self._paths)) is None:
                 continue
             try:
-                os.stat(root)
-                self._roots[engine] = root
+                found = Patience(_PATIENCE_S).of(partial(_is_there, root))
             except OSError as error:
                 if engine in engines:
                     text = f"all output of jobs on {engine} is missing: {root}: {error.strerror}"
                     yield Finding("output", text, _AWAY)
+                continue
+            if found:
+                self._roots[engine] = root
+            elif engine in engines:
+                text = f"no output of jobs on {engine} was looked for: {root} does not answer"
+                yield Finding("output", text, _SILENT)
 
     def _lost(self, losses: Losses) -> Iterator[Finding]:
         """All that a power cut took is one finding: a hundred would hide others."""
@@ -336,6 +312,12 @@ class _Files:
                 yield Finding(
                     "output", f"{path} belongs to no job", f"it only takes space: rm {path}", job
                 )
+
+
+def _is_there(directory: Path) -> bool:
+    """True, or raises: OSError. It is opened: a file server's word of a while ago is none."""
+    os.scandir(directory).close()
+    return True
 
 
 def _size(output: Path) -> int | None:

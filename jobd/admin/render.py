@@ -14,7 +14,7 @@ from jobd.contract.states import Source, State
 from jobd.contract.wording import counted
 
 if TYPE_CHECKING:
-    from jobd.admin.check import Report
+    from jobd.admin.findings import Report
 
 
 def status_lines(found: DaemonStatus) -> list[str]:

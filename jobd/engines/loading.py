@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,8 +28,11 @@ from jobd.engines.base import (
     Sight,
     Sighted,
 )
+from jobd.outputs.patience import Patience
 
 GROUP: Final = "jobd.engines"
+_PATIENCE_S: Final = 60.0
+"""Seconds that an engine may be looked at; what it asks may have limits of its own below that."""
 S = TypeVar("S", bound=Struct)
 
 
@@ -109,7 +113,7 @@ def load(context: Context, key: str = "engine") -> Engine:
 
 
 def look(name: str, key: str, settings: Mapping[str, Any], paths: Paths) -> Sequence[Sight]:
-    """What an engine says of itself, as `Sighted.look`; one that breaks down says that.
+    """What an engine says of itself, as `Sighted.look`; one that breaks down, or hangs, says that.
 
     `key`: as for `load`. Raises: BadRequest, as `check`.
     """
@@ -120,10 +124,15 @@ def look(name: str, key: str, settings: Mapping[str, Any], paths: Paths) -> Sequ
         if not isinstance(factory, Sighted):
             return ()
         try:
-            return factory.look(settings, paths)
+            seen = Patience(_PATIENCE_S).of(partial(factory.look, settings, paths))
         except Exception as error:  # noqa: BLE001 - it may be anybody's
             why = f"it cannot be looked at: {type(error).__name__}: {error}"
             return [Sight(why, "tell whoever wrote it")]
+    silent = Sight(
+        f"it cannot be looked at: no answer within {_PATIENCE_S:g} s",
+        "a file server that it needs may be down; check again when that answers",
+    )
+    return [silent] if seen is None else seen
 
 
 def _factory(entry: EntryPoint) -> Factory:

@@ -10,16 +10,18 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 _PATIENCE_S: Final = 0.5
-"""How long whoever asks waits for an answer, and before it for those who look just then."""
+"""For clients, who wait for it."""
 
 
 class Patience:
     """One look at a time, each by a thread of its own: one that hangs keeps no second one hanging.
 
-    Any thread may ask. Promises an answer within a second.
+    Any thread may ask. Promises an answer within twice its time, a second unless told otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = _PATIENCE_S) -> None:
+        """`seconds`: how long whoever asks waits for an answer, and before it for others."""
+        self._seconds = seconds
         self._looking = threading.Lock()
 
     def of(self, look: Callable[[], T]) -> T | None:
@@ -27,7 +29,7 @@ class Patience:
 
         Raises: what `look` raises.
         """
-        if not self._looking.acquire(timeout=_PATIENCE_S):
+        if not self._looking.acquire(timeout=self._seconds):
             return None
         answer: Future[T] = Future()
         try:
@@ -38,7 +40,7 @@ class Patience:
             self._looking.release()
             return None
         try:
-            return answer.result(_PATIENCE_S)
+            return answer.result(self._seconds)
         except TimeoutError:
             return None
 

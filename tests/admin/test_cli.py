@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from jobd.admin import control
-from jobd.admin.check import Finding, Report
 from jobd.admin.cli import main
 from jobd.admin.error_boundary import MEANT
+from jobd.admin.findings import Finding, Report
 from jobd.contract.errors import JobdError
 from jobd.contract.models import DaemonStatus
 from jobd.contract.paths import locate

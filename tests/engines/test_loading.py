@@ -1,5 +1,6 @@
 """How an engine is found and told what its section says; each error names its key."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -83,6 +84,18 @@ def test_one_that_breaks_down_when_it_is_looked_at_says_so(monkeypatch, tmp_path
     monkeypatch.setattr(loading, "entry_points", lambda **_: [Blind])
     (seen,) = loading.look("blind", "engine", {"what": "this"}, context_of(tmp_path).paths)
     assert seen.text == "it cannot be looked at: RuntimeError: no eyes for this"
+    assert seen.next_step
+
+
+def test_one_that_hangs_when_it_is_looked_at_keeps_nobody(monkeypatch, tmp_path):
+    """As Slurm's shared directory does where its file server is dead."""
+    server = threading.Event()
+    monkeypatch.setattr(Blind, "look", lambda *_: server.wait())
+    monkeypatch.setattr(loading, "entry_points", lambda **_: [Blind])
+    monkeypatch.setattr(loading, "_PATIENCE_S", 0.05)
+    (seen,) = loading.look("blind", "engine", {}, context_of(tmp_path).paths)
+    server.set()
+    assert seen.text == "it cannot be looked at: no answer within 0.05 s"
     assert seen.next_step
 
 

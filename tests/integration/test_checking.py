@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import stat
+import threading
 from contextlib import closing, contextmanager
 
 import pytest
@@ -191,6 +192,24 @@ def test_output_that_an_engine_keeps_elsewhere_is_looked_for_there(stopped, tmp_
     paths.config.write_text("[engine.slurm]\nshared = 3")
     (finding,) = check(paths).findings
     assert finding.kind == "configuration", "where output lies is not known"
+
+
+def test_where_a_file_server_does_not_answer_the_rest_is_checked(stopped, tmp_path, monkeypatch):
+    paths, change = stopped
+    change("UPDATE attempts SET engine = 'slurm', engine_id = '7', pid = NULL WHERE job > 1")
+    paths.config.write_text(f"[engine.slurm]\nshared_dir = '{tmp_path}'")
+    root = tmp_path / f"slurm-{instance_of(paths.data)}/output"
+    shutil.copytree(paths.output, root)
+    paths.output_of(1, 1).unlink()
+    server, scan = threading.Event(), os.scandir
+    monkeypatch.setattr("jobd.admin.check._PATIENCE_S", 0.05)
+    monkeypatch.setattr(
+        os, "scandir", lambda path: scan(path) if path != root else server.wait(30) and scan(path)
+    )
+    found = texts(check(paths))
+    server.set()
+    assert found[0] == f"no output of jobs on slurm was looked for: {root} does not answer"
+    assert f"the output of job 1 is missing: {paths.output_of(1, 1)}" in found
 
 
 def test_output_of_a_start_that_came_to_nothing_is_that_of_the_next_one(make):

@@ -4,13 +4,7 @@ import threading
 
 import pytest
 
-from jobd.outputs import patience as module
 from jobd.outputs.patience import Patience
-
-
-@pytest.fixture
-def brief(monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
 
 
 def test_what_is_seen_is_told():
@@ -22,10 +16,9 @@ def test_what_the_look_raises_is_raised():
         Patience().of(lambda: exec("raise OSError('gone')"))
 
 
-@pytest.mark.usefixtures("brief")
 def test_one_that_hangs_keeps_neither_who_asked_nor_the_next_one():
     server, looks = threading.Event(), []
-    patience = Patience()
+    patience = Patience(0.05)
 
     def look():
         looks.append(threading.current_thread())
