@@ -320,7 +320,7 @@ def main() -> int:
     try:
         if arguments.install:
             install()
-        with started() as made:
+        with started(_AS_BY_DEFAULT) as made:
             sys.stdout.write(f"export SLURM_CONF={made.conf}\n")
             sys.stdout.flush()
             with contextlib.suppress(KeyboardInterrupt):
@@ -331,6 +331,8 @@ def main() -> int:
     return 0
 
 
+_AS_BY_DEFAULT = "JobAcctGatherFrequency=30\n"
+"""Tests see each second what a job uses; for that Slurm reads all of /proc, for each of them."""
 _Raw = argparse.RawDescriptionHelpFormatter
 
 if __name__ == "__main__":

@@ -57,9 +57,8 @@ class AttemptFiles(Folders):
             name = f"{launch.job}.{os.fsdecode(os.path.basename(launch.argv[0])[:100])}"
             program = os.fsencode(write_program(folder.file(name), launch.script).path)
         paths = AttemptPaths(os.fsencode(folder.path), os.fsencode(output), program)
-        for name in (script.ASIDE, script.SAID):
-            with open(folder.file(name).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
-                file.write(_ROOM)
+        with open(folder.file(script.ASIDE).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(_ROOM)
         with open(folder.file(script.START).make(os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(script.start_script(launch, paths))
         return paths
@@ -173,6 +172,8 @@ def _whole(text: bytes) -> int:
 
 
 def _cpu(text: bytes) -> float | None:
-    """Of the shell's children: the second line of `times`, user and system."""
+    """Of the shell's children: the second line of `times`, user and system, without what they had
+    before, of others.
+    """
     times = [int(m) * 60 + float(s.replace(b",", b".")) for m, s in _TIMES.findall(text)]
-    return sum(times[2:4]) if len(times) >= 4 else None
+    return max(0.0, sum(times[2:4]) - sum(times[4:6])) if len(times) >= 4 else None

@@ -19,7 +19,7 @@ from jobd.engines.slurm.process import SlurmProcess
 
 log = logging.getLogger(__name__)
 _SHORTEST_S: Final = 0.02
-_EACH_S: Final = 0.0005
+_EACH_S: Final = 0.002
 """The pause is as long for each that is watched: so often at most is the file server asked."""
 _LONGEST_S: Final = 1.0
 _EACH_OLD_S: Final = 0.02
@@ -38,13 +38,17 @@ class Glances:
         self._due: list[tuple[float, int, float, SlurmProcess]] = []
         """When each is to be looked at, the earliest first; a number; since when it is there."""
         self._numbers = count()
+        self._wakes_at = 0.0
+        """When the thread looks again by itself."""
         self._looking = self._closed = False
 
     def add(self, process: SlurmProcess) -> None:
         now = time.monotonic()
         with self._changed:
-            self._push(process, now, now + _SHORTEST_S)
-            self._changed.notify_all()
+            due = now + max(_SHORTEST_S, len(self._due) * _EACH_S)
+            self._push(process, now, due)
+            if due < self._wakes_at:
+                self._changed.notify_all()
             if not (self._looking or self._closed):
                 self._looking = True
                 threading.Thread(target=self._run, name="slurm ends", daemon=True).start()
@@ -78,7 +82,9 @@ class Glances:
                         _, _, since, process = heapq.heappop(self._due)
                         found.append((process, since))
                     return found
-                self._changed.wait(self._due[0][0] - now)
+                self._wakes_at = self._due[0][0]
+                self._changed.wait(self._wakes_at - now)
+                self._wakes_at = 0.0
             self._looking = False
             return []
 

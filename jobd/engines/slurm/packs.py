@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from jobd.engines.base import Launch
@@ -23,6 +25,12 @@ FRESH_S: Final = 60.0
 """Seconds in which it takes attempts: so much of Slurm's time limit may be gone for the last."""
 _IDLE_S: Final = 1.5
 """Seconds after which it is not tried any more: soon it ends by itself."""
+_SHORT_S: Final = 1.0
+"""Where one of its kind, no older than that, has ended within as much, another soon does, too."""
+_PATIENCE_S: Final = 0.1
+"""Seconds that its allocation is waited for then: a new one costs as much as many short attempts,
+and takes longer to begin.
+"""
 
 
 class Kind(NamedTuple):
@@ -81,6 +89,14 @@ class Allocation:
         self._packs.shut(self)
 
 
+class _Waiting(NamedTuple):
+    """An attempt that takes the next allocation of its kind that is left."""
+
+    kind: Kind
+    token: str
+    given: Future[Allocation]
+
+
 class Packs:
     """Those that this daemon has begun, and who is in them. Any thread may call."""
 
@@ -92,22 +108,49 @@ class Packs:
         self._lock = threading.Lock()
         self._idle: list[Allocation] = []
         """Those that wait for an attempt, the latest last; some have ended by themselves by now."""
+        self._waiting: list[_Waiting] = []
+        """In the order in which they came."""
+        self._short: dict[Kind, float] = {}
+        """When a short one of that kind has ended last."""
         self._found: set[str] = set()
         self._busy = 0
 
     def taken(self, kind: Kind, token: str) -> Allocation | None:
         """One that waits for such an attempt, and is its own from here on; None: there is none."""
         with self._lock:
-            now = time.monotonic()
-            self._idle = [one for one in self._idle if now - one.idle_since < FRESH_S]
-            for found in reversed(self._idle):
-                if found.kind == kind and now - found.idle_since < _IDLE_S:
-                    self._idle.remove(found)
-                    found.holder = token
-                    found.turn += 1
-                    self._busy += 1
-                    return found
+            return self._taken(kind, token)
+
+    def awaited(self, kind: Kind, token: str) -> Allocation | None:
+        """As `taken`; where one is about to be left, after a moment."""
+        with self._lock:
+            if (found := self._taken(kind, token)) is not None or not self._is_soon_left(kind):
+                return found
+            mine = _Waiting(kind, token, Future())
+            self._waiting.append(mine)
+        with suppress(TimeoutError):
+            return mine.given.result(_PATIENCE_S)
+        with self._lock:
+            if mine.given.done():
+                return mine.given.result()
+            self._waiting.remove(mine)
         return None
+
+    def _taken(self, kind: Kind, token: str) -> Allocation | None:
+        now = time.monotonic()
+        self._idle = [one for one in self._idle if now - one.idle_since < FRESH_S]
+        for found in reversed(self._idle):
+            if found.kind == kind and now - found.idle_since < _IDLE_S:
+                self._idle.remove(found)
+                found.holder = token
+                found.turn += 1
+                self._busy += 1
+                return found
+        return None
+
+    def _is_soon_left(self, kind: Kind) -> bool:
+        now = time.monotonic()
+        self._short = {one: at for one, at in self._short.items() if now - at < _SHORT_S}
+        return kind in self._short
 
     def found(self, folder: str, note: Note, token: str) -> Allocation:
         """One that an earlier daemon has begun, with this attempt in it: it takes no more."""
@@ -147,14 +190,25 @@ class Packs:
         now = time.monotonic()
         with self._lock:
             allocation.holder = None
+            if age < _SHORT_S and allocation.kind is not None:
+                self._short[allocation.kind] = now
             began = allocation.began = allocation.began or now - age
             full = allocation.turn >= self.size or now - began >= FRESH_S
             if not (full or allocation.is_closed):
                 allocation.idle_since = now
                 self._idle.append(allocation)
                 self._busy -= 1
+                self._give()
                 return
         self.closes(allocation)
+
+    def _give(self) -> None:
+        """What was left just now to who waits for it the longest."""
+        for waiting in self._waiting:
+            if (found := self._taken(waiting.kind, waiting.token)) is not None:
+                self._waiting.remove(waiting)
+                waiting.given.set_result(found)
+                return
 
     def shut(self, allocation: Allocation) -> None:
         """Nobody comes behind the attempt that is in it: it ends, or is there no more."""

@@ -22,17 +22,19 @@ BEGUN: Final = "begun"
 Where the daemon has made it, so that no node can, it is one more name of `START`, or a directory.
 """
 ASIDE: Final = "end.new"
-"""How it ended, while that is written; it is there from the start."""
+"""How it ended, while that is written; it is there from the start. Until then it has what the shell
+says, of a signal above all.
+"""
 END: Final = "end"
 """It is there when what is aside is whole: empty or, where no file can be made, that one renamed
 (as all were in versions before).
 """
-SAID: Final = "said"
-"""What the shell says, of a signal above all."""
 WRITTEN: Final = 117
 """Exit code of an attempt in a pack: how it ended stands in its end."""
 AGAIN: Final = 118
 """Exit code: it was started here before, and is not again."""
+_UNREADABLE: Final = 2
+"""Exit code of an allocation whose next attempt could not be read: it has not begun."""
 NOT_SHARED: Final = 119
 """Exit code: the node does not have the shared directory."""
 CANNOT: Final = b"cannot "
@@ -40,6 +42,11 @@ CODE: Final = b"code "
 
 _TRAPPED: Final = (1, 2, 3, 10, 12, 13, 14, 15, 24, 25, 26, 27, 29, 30, *range(34, 65))
 """Signals that end what does not expect them. The others are a crash, or cannot be trapped."""
+_TRAPS: Final = b"""\
+for _jobd_number in %s; do
+    trap '_jobd_came="$_jobd_came '$_jobd_number'"' $_jobd_number
+done""" % b" ".join(b"%d" % number for number in _TRAPPED)
+"""What comes for the command is noted, and ends no shell."""
 _NAME: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _SHELLS_OWN: Final = frozenset(
     {
@@ -48,6 +55,8 @@ _SHELLS_OWN: Final = frozenset(
     }
 )  # fmt: skip
 """Variables that a shell changes, or does not let change."""
+_KEPT_BY_SOME: Final = b"_"
+"""One of them that bash alone changes, and leaves in the environment of whatever it starts."""
 _NOT_THEIRS: Final = b"ENVIRONMENT HOME HOSTNAME LOGNAME OLDPWD PATH PWD SHLVL TMPDIR USER"
 """What is in the environment of the script, and comes from neither the job nor Slurm."""
 _SLURMS: Final = (b"SLURM", b"CUDA_VISIBLE_DEVICES")
@@ -84,14 +93,13 @@ def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
         b"shown": _shown(argv[0]),
         b"shown_cwd": _shown(launch.cwd),
         b"exports": b"\n    ".join(_exports(launch)),
-        b"odd": b"".join(_odd(launch.environment)),
+        b"exec": _execution(launch.environment),
         b"umask": b"%03o" % launch.umask,
-        b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"traps": _TRAPS,
         b"start": START.encode(),
         b"begun": BEGUN.encode(),
         b"aside": ASIDE.encode(),
         b"end": END.encode(),
-        b"said": SAID.encode(),
         b"again": AGAIN,
         b"written": WRITTEN,
         b"nice": launch.nice,
@@ -108,47 +116,39 @@ def start_script(launch: Launch, paths: AttemptPaths) -> bytes:
 
 _SCRIPT: Final = b"""\
 _jobd_folder=%(folder)s _jobd_output=%(output)s _jobd_input=%(input)s _jobd_pack=$1
-_jobd_shown=%(shown)s _jobd_came=
-for _jobd_number in %(trapped)s; do
-    trap '_jobd_came="$_jobd_came '$_jobd_number'"' $_jobd_number
-done
-umask 077
-set -C
-{ true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || exit %(again)d
-# Whoever deletes a folder takes away the script first, and a mark that was there before last.
-[ -e "$_jobd_folder/%(start)s" ] || exit %(again)d
-set +C
-exec 2<>"$_jobd_folder/%(said)s"
+_jobd_shown=%(shown)s
+[ -n "$_jobd_pack" ] || {
+    umask 077
+    %(traps)s
+}
 
-finish() {
+_jobd_finish() {
     {
         # What cannot be written is no reason for a shell to leave with another code.
         command times
-        [ ! -s "$_jobd_output" ] || printf 'size %%s\\n' "$(wc -c <"$_jobd_output")"
-        printf 'node %%s\\n' "$SLURMD_NODENAME"
-        printf '%%s\\n' "$1"
+        printf 'before %%s\n' "$_jobd_before"
+        [ ! -s "$_jobd_output" ] || printf 'size %%s\n' "$(wc -c <"$_jobd_output")"
+        printf 'node %%s\n' "$SLURMD_NODENAME"
+        printf '%%s\n' "$1"
     } 1<>"$_jobd_folder/%(aside)s" || return
     sync "$_jobd_folder/%(aside)s" "$_jobd_output"
-    { true >"$_jobd_folder/%(end)s" ||
-        mv -f "$_jobd_folder/%(aside)s" "$_jobd_folder/%(end)s"; } && _jobd_written=1
+    true >"$_jobd_folder/%(end)s" ||
+        mv -f "$_jobd_folder/%(aside)s" "$_jobd_folder/%(end)s"
 } 2>/dev/null
-leave() {
-    [ "$_jobd_pack$_jobd_written" != pack1 ] || exit %(written)d
-    exit "$1"
-}
 # What, as it is; the same as a terminal may show it; and why.
-cannot() {
+_jobd_cannot() {
+    trap - EXIT
     PATH=/usr/bin:/bin; export PATH
     %(told)s "$2: $3" >>"$_jobd_output"
-    finish "%(cannot)s$1: $3"
-    leave 126
+    _jobd_finish "%(cannot)s$1: $3"
+    exit 126
 }
-look() {
-    [ -e "$1" ] || cannot "$1" "$_jobd_shown" "not found"
-    [ ! -d "$1" ] || cannot "$1" "$_jobd_shown" "is a directory"
-    [ -x "$1" ] || cannot "$1" "$_jobd_shown" "permission denied"
+_jobd_look() {
+    [ -e "$1" ] || _jobd_cannot "$1" "$_jobd_shown" "not found"
+    [ ! -d "$1" ] || _jobd_cannot "$1" "$_jobd_shown" "is a directory"
+    [ -x "$1" ] || _jobd_cannot "$1" "$_jobd_shown" "permission denied"
 }
-look_for() {
+_jobd_look_for() {
     _jobd_denied=
     IFS=:; set -f
     for _jobd_directory in ${PATH-/usr/local/bin:/usr/bin:/bin}; do
@@ -157,45 +157,64 @@ look_for() {
             _jobd_denied=1
         fi
     done
-    [ -z "$_jobd_denied" ] || cannot "$1" "$_jobd_shown" "permission denied"
-    cannot "$1" "$_jobd_shown" "not found"
+    [ -z "$_jobd_denied" ] || _jobd_cannot "$1" "$_jobd_shown" "permission denied"
+    _jobd_cannot "$1" "$_jobd_shown" "not found"
 }
-
-[ -w "$_jobd_output" ] || cannot "output: $_jobd_output" output "cannot be written"
-if [ %(nice)d != 0 ]; then
-    # In an allocation this is a part of a shell that is called $$, and runs others, too.
-    renice -n %(nice)d -p "$(exec sh -c 'echo $PPID')" >/dev/null 2>&1 ||
-        cannot "nice %(nice)d" "nice %(nice)d" "permission denied"
-fi
-(
+# In a part of the shell that is its own, and becomes the command.
+_jobd_command() {
     exec 2>/dev/null
+    [ -w "$_jobd_output" ] || _jobd_cannot "output: $_jobd_output" output "cannot be written"
+    if [ %(nice)d != 0 ]; then
+        # This part has a number of its own, which $$ is not.
+        renice -n %(nice)d -p "$(exec sh -c 'echo $PPID')" >/dev/null ||
+            _jobd_cannot "nice %(nice)d" "nice %(nice)d" "permission denied"
+    fi
     # What has come since it was begun was meant for the command.
     for _jobd_number in $_jobd_came; do
         kill "-$_jobd_number" "$(exec sh -c 'echo $PPID')"
     done
-    cd %(cwd)s || cannot %(cwd)s %(shown_cwd)s "directory: cannot be entered"
-    [ -r "$_jobd_input" ] || cannot "stdin: $_jobd_input" stdin "cannot be read"
+    cd %(cwd)s || _jobd_cannot %(cwd)s %(shown_cwd)s "directory: cannot be entered"
+    [ -r "$_jobd_input" ] || _jobd_cannot "stdin: $_jobd_input" stdin "cannot be read"
     [ -f "$_jobd_input" ] || [ -c "$_jobd_input" ] ||
-        cannot "stdin: $_jobd_input" stdin "is no file"
+        _jobd_cannot "stdin: $_jobd_input" stdin "is no file"
     umask %(umask)s
     unset %(theirs)s
     %(exports)s
     set -- %(argv)s
     case $1 in
-    */*) look "$1" ;;
-    *) look_for "$1" ;;
+    */*) _jobd_look "$1" ;;
+    *) _jobd_look_for "$1" ;;
     esac
     unset IFS; set +f
-    trap 'cannot "$1" "$_jobd_shown" "cannot be executed, or its interpreter was not found"' EXIT
-    exec %(odd)s"$@" <"$_jobd_input" >>"$_jobd_output" 2>&1
-)
-_jobd_code=$?
-[ ! -e "$_jobd_folder/%(end)s" ] || { _jobd_written=1; leave 126; }
-# A shell says of which signal a command has died, and nothing of one that exits with such a code.
-read -r _jobd_said <"$_jobd_folder/%(said)s"
-[ -z "$_jobd_said" ] || _jobd_signal=signal
-finish "%(code)s$_jobd_code $_jobd_signal"
-leave $_jobd_code
+    _jobd_what=$1
+    trap '_jobd_cannot "$_jobd_what" "$_jobd_shown" \
+        "cannot be executed, or its interpreter was not found"' EXIT
+    %(exec)s <"$_jobd_input" >>"$_jobd_output" 2>&1
+}
+# It may be one of several that the same shell runs: what it leaves there is nobody else's.
+_jobd_run() {
+    _jobd_came= _jobd_before= _jobd_said=
+    set -C
+    { true >"$_jobd_folder/%(begun)s"; } 2>/dev/null || { set +C; return %(again)d; }
+    set +C
+    # Whoever deletes a folder takes away the script first, and a mark that was there before last.
+    [ -e "$_jobd_folder/%(start)s" ] || return %(again)d
+    command exec 2<>"$_jobd_folder/%(aside)s" && command times >&2
+    (_jobd_command)
+    _jobd_code=$?
+    # A shell says of which signal a command has died, and nothing of one that exits with such a
+    # code: behind what it says of the times, of which the second line is that of its children.
+    { read -r _jobd_said; read -r _jobd_before; read -r _jobd_said; } <"$_jobd_folder/%(aside)s"
+    exec 2>/dev/null
+    if [ ! -e "$_jobd_folder/%(end)s" ]; then
+        _jobd_finish "%(code)s$_jobd_code ${_jobd_said:+signal}" || return "$_jobd_code"
+    fi
+    [ -z "$_jobd_pack" ] || return %(written)d
+    return "$_jobd_code"
+}
+_jobd_run
+_jobd_left=$?
+[ -n "$_jobd_pack" ] || exit "$_jobd_left"
 """
 
 
@@ -209,25 +228,25 @@ def pack_script(folder: bytes, size: int) -> bytes:
     return _PACK % {
         b"folder": quoted(folder),
         b"size": size,
-        b"trapped": b" ".join(b"%d" % number for number in _TRAPPED),
+        b"unreadable": _UNREADABLE,
+        b"traps": _TRAPS,
         b"looks": _LOOKS,
-        b"seldom": _SELDOM,
+        b"second": _LOOKS - 1,
         b"written": WRITTEN,
         b"again": AGAIN,
     }
 
 
-_LOOKS: Final = 22
+_LOOKS: Final = 6
 """How often it is looked for the next attempt, in two seconds: on a shared directory nothing wakes
-who waits. First often, since it mostly comes as soon as the end of the one before is known.
+who waits. Seldom, since each pause costs as much as a short command; the next one mostly comes
+within the first, or the machine is busy.
 """
-_SELDOM: Final = 18
-"""So many of them are the last ones, ten times a second."""
 _PACK: Final = b"""\
 pack=%(folder)s
-trap : %(trapped)s
 umask 077
 exec 2>/dev/null
+%(traps)s
 # One that is handed over is a file, and whoever leaves makes a directory of that name: one of the
 # two comes first.
 leave() {
@@ -238,6 +257,7 @@ leave() {
     [ -f "$pack/$turn" ] || exit "$1"
 }
 turn=1 left=0
+set -- pack
 while :; do
     looks=%(looks)d
     until [ -f "$pack/$turn" ]; do
@@ -245,17 +265,21 @@ while :; do
         [ "$looks" -gt 0 ] || leave "$left"
         # A file server is asked anew by whoever lists a directory.
         for entry in "$pack"/*; do :; done
-        [ "$looks" -gt %(seldom)d ] && pause=0.05 || pause=0.1
-        sleep $pause || { sleep 1; looks=$((looks - 9)); }
+        case $looks in
+        %(looks)d) pause=0.1 ;;
+        %(second)d) pause=0.2 ;;
+        *) pause=0.4 ;;
+        esac
+        sleep $pause || { sleep 1; looks=$((looks - 2)); }
         looks=$((looks - 1))
     done
-    (set -- pack; . "$pack/$turn")
-    code=$?
+    _jobd_left=%(unreadable)d
+    command . "$pack/$turn"
     turn=$((turn + 1))
-    case $code in
+    case $_jobd_left in
     %(written)d) ;;
-    %(again)d) left=$code ;;
-    *) leave "$code" ;;
+    %(again)d) left=$_jobd_left ;;
+    *) leave "$_jobd_left" ;;
     esac
     [ "$turn" -le %(size)d ] || leave "$left"
 done
@@ -278,14 +302,22 @@ def _exports(launch: Launch) -> Iterable[bytes]:
             yield b"export %s=%s" % (name, quoted(value))
 
 
-def _odd(environment: Mapping[bytes, bytes]) -> Iterable[bytes]:
-    """What no shell can set, as the functions that bash exports."""
+def _execution(environment: Mapping[bytes, bytes]) -> bytes:
+    """How the command takes the place of the shell: by `env`, where no shell can set what is odd.
+
+    That is one program more, so the variable that every interactive bash leaves is exported by the
+    shells that keep it.
+    """
     odd = {
         name: value
         for name, value in environment.items()
         if name in _SHELLS_OWN or not _NAME.fullmatch(name)
     }
-    if odd:
-        yield b"/usr/bin/env -- "
-    for name, value in odd.items():
-        yield quoted(b"%s=%s" % (name, value)) + b" "
+    if not odd:
+        return b'exec "$@"'
+    given = b" ".join(quoted(b"%s=%s" % one) for one in odd.items())
+    by_env = b'exec /usr/bin/env -- %s "$@"' % given
+    if odd.keys() != {_KEPT_BY_SOME}:
+        return by_env
+    kept = b'export _=%s; exec "$@"' % quoted(odd[_KEPT_BY_SOME])
+    return b'if _=jobd; : other; [ "$_" = jobd ]; then %s; else %s; fi' % (kept, by_env)

@@ -76,7 +76,7 @@ class Submission:
         with self._writing:
             paths = self.written(launch)
         try:
-            return self._joined(launch) or self._brought(launch, paths)
+            return self._joined(launch, awaits=True) or self._brought(launch, paths)
         except BaseException:
             self._files.delete(launch.token)
             self._notes.forget(launch.token)
@@ -86,7 +86,7 @@ class Submission:
         """Raises: as `Engine.start`."""
         with self._turns:
             # Somebody may have left an allocation while this one waited for its turn.
-            if joined := self._joined(launch):
+            if joined := self._joined(launch, awaits=False):
                 return joined
             submitted = self._submitted(launch, paths)
         self._release(launch, *submitted)
@@ -105,11 +105,15 @@ class Submission:
 
     # --- into an allocation that is there ---------------------------------------------------------
 
-    def _joined(self, launch: Launch) -> tuple[Note, Allocation] | None:
-        """None: there is none for it. Raises: NoResources."""
+    def _joined(self, launch: Launch, *, awaits: bool) -> tuple[Note, Allocation] | None:
+        """None: there is none for it. `awaits`: one that is about to be left is waited for.
+
+        Raises: NoResources.
+        """
         if (packs := self._packs) is None:
             return None
-        while allocation := packs.taken(Kind.of(launch), launch.token):
+        take = packs.awaited if awaits else packs.taken
+        while allocation := take(Kind.of(launch), launch.token):
             failpoint("before-submit")
             note = Note(allocation.number, allocation.name, allocation.turn)
             try:

@@ -6,6 +6,7 @@ Slurm is asked often while something begins or ends, and more and more rarely wh
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -93,8 +94,7 @@ class Watcher:
             before = self._watched.get(process.token)
             self._watched[process.token] = process
             closed = self._closed
-            self._pause.something_happened()
-            self._changed.notify_all()
+            self._something_happened()
         if before is not None:
             before.left()
         if closed:
@@ -107,13 +107,19 @@ class Watcher:
         however quiet it was.
         """
         with self._changed:
-            self._pause.something_happened()
-            self._changed.notify_all()
+            self._something_happened()
 
     def expect_leftovers(self) -> None:
         """A submission may come to be that nobody waits for: it is held, and is cancelled."""
         with self._changed:
             self._pause.doubt()
+            self._changed.notify_all()
+
+    def _something_happened(self) -> None:
+        """Under the lock: the thread is woken where it would sleep for too long."""
+        self._pause.something_happened()
+        needed = self._needed_in()
+        if needed is not None and time.monotonic() + needed < self._pause.until:
             self._changed.notify_all()
 
     # --- the thread -------------------------------------------------------------------------------
@@ -135,6 +141,7 @@ class Watcher:
                 if left == 0:
                     self._pause.begin()
                     break
+                self._pause.until = math.inf if left is None else time.monotonic() + left
                 self._changed.wait(left)
             return not self._closed
 
@@ -279,6 +286,8 @@ class _Pause:
         self._poll_s = poll_s
         self._happened = self._asked = time.monotonic()
         self._doubt_until = 0.0
+        self.until = 0.0
+        """When whoever sleeps over it wakes up by itself."""
 
     @property
     def in_doubt(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobd.engines.slurm.attempt_files import AttemptFiles
-from jobd.engines.slurm.script import BEGUN, START
+from jobd.engines.slurm.script import ASIDE, BEGUN, START
 
 TOKEN = "0123"
 
@@ -15,7 +15,7 @@ TOKEN = "0123"
 @pytest.fixture
 def files(tmp_path):
     made = AttemptFiles(str(tmp_path))
-    for name in (START, "said"):
+    for name in (START, ASIDE):
         os.close(made.folder(TOKEN).file(name).make(os.O_WRONLY))
     Path(made.folder(TOKEN).path, START).write_bytes(b"exit 0\n")
     return made
@@ -119,7 +119,7 @@ def test_the_mark_is_the_last_that_is_deleted(files, monkeypatch):
     unlink, gone = os.unlink, []
     monkeypatch.setattr(os, "unlink", lambda name, **at: gone.append(name) or unlink(name, **at))
     files.delete(TOKEN)
-    assert sorted(gone) == [BEGUN, "said", START]
+    assert sorted(gone) == [BEGUN, ASIDE, START]
     assert gone[-1] == BEGUN
 
 

@@ -15,7 +15,7 @@ from tests.helpers import wait_until
         (0.0, 1, 0.02),  # it may end at once
         (10.0, 1, 0.5),
         (3600.0, 1, 1.0),
-        (0.0, 1000, 0.5),  # a file server is asked for so many a second at most
+        (0.0, 1000, 2.0),  # a file server is asked for so many a second at most
         (3600.0, 1000, 20.0),
     ],
 )

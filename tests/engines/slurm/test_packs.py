@@ -394,3 +394,40 @@ def test_one_that_waits_for_its_turn_at_slurm_takes_what_is_left_meanwhile(stage
     assert stage.ended(None, process).exit_code == 3
     assert process.number == first.process.number
     assert stage.world.calls.count("sbatch") == submitted
+
+
+def test_what_a_short_one_is_about_to_leave_is_waited_for(stage, patient, monkeypatch):
+    monkeypatch.setattr(packs, "_SHORT_S", 60.0)
+    monkeypatch.setattr(packs, "_PATIENCE_S", 60.0)
+    ran(stage)
+    first = stage.start(WAITS)
+    submitted = stage.world.calls.count("sbatch")
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(stage.engine.start, stage.launch(Does(exit=3)))
+        wait_until(lambda: stage.engine._packs._waiting or begun.done())
+        stage.go(first)
+        assert stage.ended(first).exit_code == 7
+        process = begun.result(30)
+    assert stage.ended(None, process).exit_code == 3
+    assert process.number == first.process.number
+    assert stage.world.calls.count("sbatch") == submitted
+
+
+def test_one_of_another_kind_is_not_waited_for(stage, monkeypatch):
+    monkeypatch.setattr(packs, "_PATIENCE_S", 60.0)
+    first = ran(stage)
+    assert ran(stage, slots=2).process.number != first.process.number
+    assert not stage.engine._packs._waiting
+
+
+def test_what_is_not_left_is_waited_for_a_moment(stage, monkeypatch):
+    monkeypatch.setattr(packs, "_SHORT_S", 60.0)
+    monkeypatch.setattr(packs, "_PATIENCE_S", 0.01)
+    ran(stage)
+    long = stage.start(WAITS)
+    other = stage.start(Does(exit=3))
+    assert stage.ended(other).exit_code == 3
+    assert other.process.number != long.process.number
+    assert not stage.engine._packs._waiting
+    stage.go(long)
+    assert stage.ended(long).exit_code == 7

@@ -53,7 +53,7 @@ class Node:
             "environment": {b"PATH": b"/usr/bin:/bin", b"PWD": os.fsencode(self.directory)},
         }  # fmt: skip
         launch = Launch(job=7, attempt=1, slot=1, token="t", argv=list(argv), **{**fields, **more})
-        for name in ("end.new", "said"):
+        for name in ("end.new",):
             (self.folder / name).write_bytes(b"\n" * 2000)
         (self.folder / "start").write_bytes(script.start_script(launch, self.place(program)))
 
@@ -104,6 +104,13 @@ def test_the_environment_is_what_was_given_and_slurms_own(node):
         b"_jobd": b"2", b"LC_ALL": b"nowhere", b"SLURM_JOB_ID": b"another",
     }  # fmt: skip
     node.run(b"cat", b"/proc/self/environ", environment={**given, b"CUDA_VISIBLE_DEVICES": b""})
+    found = dict(one.split(b"=", 1) for one in node.printed.split(b"\0") if one)
+    assert found == {**given, b"SLURM_JOB_ID": b"4"}
+
+
+def test_what_an_interactive_bash_leaves_in_the_environment_is_kept(node):
+    given = {b"PATH": b"/usr/bin:/bin", b"_": b"/usr/bin/it's"}
+    node.run(b"/usr/bin/env", b"-0", environment=given)
     found = dict(one.split(b"=", 1) for one in node.printed.split(b"\0") if one)
     assert found == {**given, b"SLURM_JOB_ID": b"4"}
 
@@ -269,7 +276,7 @@ def test_its_end_is_told_where_no_file_can_be_made(node, small_disk):
     """There may be no room for the mark, but a file can be renamed."""
     node.folder = small_disk / "folder"
     node.folder.mkdir()
-    line = b"cd folder; while echo >x$((i += 1)); do :; done 2>&-; exit 5"
+    line = b"cd folder; while true >x$((i += 1)); do :; done 2>&-; exit 5"
     node.write(b"sh", b"-c", line, cwd=os.fsencode(small_disk))
     node.begin().wait(30)
     assert (node.end.code, node.end.size) == (5, 0)
@@ -391,6 +398,52 @@ def test_a_signal_for_the_command_leaves_the_pack_alone(node):
     assert shell.wait(30) == 0
     assert end_of(first).code == 143
     assert end_of(second).code == 2
+
+
+def test_cpu_time_is_that_of_the_attempt_alone(node):
+    pack = Pack(node, size=2)
+    busy = pack.hand_over(1, b"sh", b"-c", b"until [ $((i += 1)) = 200000 ]; do :; done")
+    idle = pack.hand_over(2, b"true")
+    assert pack.begin().wait(30) == 0
+    assert end_of(busy).cpu_s > 2 * end_of(idle).cpu_s
+
+
+def test_what_one_leaves_in_the_shell_does_not_reach_the_next(node):
+    """The same shell runs both."""
+    pack = Pack(node, size=3)
+    pack.hand_over(1, b"sh", b"-c", b"kill -9 $$", environment={b"PATH": b"/bin", b"A": b"1"})
+    cannot = pack.hand_over(2, b"nowhere")
+    folder = pack.hand_over(3, b"env", environment={b"PATH": b"/usr/bin:/bin"})
+    assert pack.begin().wait(30) == 0
+    assert end_of(cannot).cannot == "nowhere: not found"
+    assert (end_of(folder).code, end_of(folder).signalled) == (0, False)
+    assert b"\nA=" not in node.printed
+    assert b"_jobd" not in node.printed
+
+
+def test_it_is_seldom_looked_for_the_next_one(node):
+    """Each look is a program, and all allocations of a node look at the same time."""
+    sleeps = node.directory / "sleep"
+    sleeps.write_text(f'#!/bin/sh\necho "$1" >>"{node.directory}/slept"\n')
+    sleeps.chmod(0o755)
+    pack = Pack(node)
+    pack.hand_over(1, b"true")
+    assert pack.begin(path=f"{node.directory}:/usr/bin:/bin").wait(30) == 0
+    slept = [float(line) for line in (node.directory / "slept").read_text().split()]
+    assert len(slept) <= 6
+    assert sum(slept) == pytest.approx(1.9)
+
+
+def test_without_fractions_of_a_second_it_waits_as_long(node):
+    sleeps = node.directory / "sleep"
+    sleeps.write_text(
+        f'#!/bin/sh\ncase $1 in *.*) exit 1 ;; esac\necho "$1" >>"{node.directory}/slept"\n'
+    )
+    sleeps.chmod(0o755)
+    pack = Pack(node)
+    pack.hand_over(1, b"true")
+    assert pack.begin(path=f"{node.directory}:/usr/bin:/bin").wait(30) == 0
+    assert (node.directory / "slept").read_text().split() == ["1"] * 2
 
 
 def test_nice_is_that_of_the_attempt_alone(node):
