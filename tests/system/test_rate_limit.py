@@ -1,7 +1,6 @@
 """The log of what strangers do has a bound, and says what it left out; so has their number."""
 
 import logging
-import resource
 
 import pytest
 
@@ -130,14 +129,3 @@ def test_what_is_not_said_is_not_made_into_text():
 def test_a_user_is_shown_by_login_or_by_number(uid, shown):
     assert f"{clients._User(uid)}" == shown
     assert str(clients._User(uid)) == shown
-
-
-@pytest.mark.parametrize(
-    ("descriptors", "places"),
-    [
-        (1, 1), (64, 21), (256, 85), (1024, 768), (20_000, 1000),
-        (resource.RLIM_INFINITY, 1000),
-    ],
-)  # fmt: skip
-def test_clients_leave_descriptors_to_the_store_and_to_jobs(descriptors, places):
-    assert clients._places(descriptors) == places

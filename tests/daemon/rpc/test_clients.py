@@ -15,12 +15,16 @@ from jobd.system.timer import Timer
     ("limit", "engines_files", "most"),
     [
         (resource.RLIM_INFINITY, 56, 1000),
+        (resource.RLIM_INFINITY, 0, 1000),
+        (20_000, 0, 1000),
         (4096, 56, 1000),
         (1024, 0, 768),
         (1024, 56, 712),
+        (256, 0, 85),
         (64, 0, 21),
         (64, 20, 14),
         (64, 100, 1),
+        (1, 0, 1),
     ],
 )
 def test_they_leave_to_engines_what_those_hold(monkeypatch, limit, engines_files, most):
