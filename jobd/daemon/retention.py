@@ -75,6 +75,8 @@ class Pruner(Subscriber):
 
     def released(self) -> None:
         self._look_out()
+        # What had been read by nobody yet, so that it had to stay, may go.
+        self.published(self._notifier.last_event)
 
     def _look_out(self) -> None:
         """A round for each end would cost a busy queue a tenth of its speed."""
