@@ -133,9 +133,11 @@ def is_connected(pid: int) -> bool:
 
 
 def _connected_sockets() -> list[list[bytes]]:
-    """The kernel's table (unix(7)) has those of all programs; their paths are any bytes."""
+    """The kernel's table (unix(7)) has those of all programs; their paths are any bytes, so that one
+    with a line's end makes a line of its own, which is no row.
+    """
     rows = [row.split(None, 7) for row in Path("/proc/net/unix").read_bytes().splitlines()]
-    return [row for row in rows if row[5] == b"03"]
+    return [row for row in rows if row[5:6] == [b"03"] and len(row) > 6]
 
 
 def _command(pid: int) -> str:
