@@ -133,8 +133,9 @@ def is_connected(pid: int) -> bool:
 
 
 def _connected_sockets() -> list[list[bytes]]:
-    """The kernel's table (unix(7)) has those of all programs; their paths are any bytes, so that one
-    with a line's end makes a line of its own, which is no row.
+    """As the kernel's table (unix(7)) has those of all programs.
+
+    Their paths are any bytes: one with a line's end makes a line that is no row.
     """
     rows = [row.split(None, 7) for row in Path("/proc/net/unix").read_bytes().splitlines()]
     return [row for row in rows if row[5:6] == [b"03"] and len(row) > 6]
