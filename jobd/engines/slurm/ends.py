@@ -116,7 +116,8 @@ class Ends:
     def _by_script(self, process: SlurmProcess, seen: SlurmJob | None, end: End) -> Known:
         if end.node is not None:
             process.is_on(end.node)
-        return Known(process.number, seen, end, begun=True, sent=process.sent, packed=True)
+        packed = process.allocation is not None
+        return Known(process.number, seen, end, begun=True, sent=process.sent, packed=packed)
 
     def _known(self, process: SlurmProcess, seen: SlurmJob | None) -> Known | None:
         """None: it goes on."""
